@@ -1,0 +1,45 @@
+"""pix2pix (Isola et al., CVPR 2017) in TensorFlow and Keras 3: pairs go in, a translator comes out.
+
+Names are imported when first used, so that `import tfpix2pix` and the command line's help wait for nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+from tfpix2pix._version import __version__
+from tfpix2pix.lazy import lazy_attributes
+
+_NAMES = {
+    "Config": "tfpix2pix.config",
+    "ModelCard": "tfpix2pix.card",
+    "Objective": "tfpix2pix.losses.objective",
+    "Pix2Pix": "tfpix2pix.training.pix2pix",
+    "Translator": "tfpix2pix.inference",
+    "UserError": "tfpix2pix.errors",
+    "build_patchgan": "tfpix2pix.models.patchgan",
+    "build_unet": "tfpix2pix.models.unet",
+    "export_run": "tfpix2pix.experiment",
+    "load": "tfpix2pix.experiment",
+    "resolve_config": "tfpix2pix.resolve",
+    "train": "tfpix2pix.experiment",
+    "translate_files": "tfpix2pix.translate",
+}
+__all__ = ["__version__", *sorted(_NAMES)]
+__getattr__ = lazy_attributes(__name__, _NAMES)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from tfpix2pix.card import ModelCard
+    from tfpix2pix.config import Config
+    from tfpix2pix.errors import UserError
+    from tfpix2pix.experiment import export_run, load, train
+    from tfpix2pix.inference import Translator
+    from tfpix2pix.losses.objective import Objective
+    from tfpix2pix.models.patchgan import build_patchgan
+    from tfpix2pix.models.unet import build_unet
+    from tfpix2pix.resolve import resolve_config
+    from tfpix2pix.training.pix2pix import Pix2Pix
+    from tfpix2pix.translate import translate_files

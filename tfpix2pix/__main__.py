@@ -1,0 +1,5 @@
+"""`python -m tfpix2pix`."""
+
+from tfpix2pix.cli import main
+
+main()

@@ -1,0 +1,67 @@
+"""The model card: what an artefact is, carried by every run directory and every export, so that loading needs no flags."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tfpix2pix._version import __version__
+from tfpix2pix.config import Config
+from tfpix2pix.errors import UserError
+
+FILE_NAME = "model_card.json"
+
+
+class ModelCard(BaseModel):
+    """Architecture, conventions, modes, provenance and figures of one trained generator."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+    format_version: Literal[1] = 1
+    name: str
+    """Name of the model."""
+    config: Config
+    """The resolved configuration of the run that trained it."""
+    step: int
+    """Training steps behind the weights."""
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    """Of float images, input and output."""
+    size_multiple_px: int
+    """The network's own size multiple; `Translator` and exports pad to it."""
+    statistics: Literal["image", "moving"]
+    """What batch normalisation uses."""
+    noise: Literal["off", "on"]
+    """Whether dropout is fed by noise unless a call says otherwise."""
+    noise_size: int = 0
+    """Values of noise an image takes; 0 where the model has no noise input."""
+    fixed_size_px: int | None = None
+    """Height and width of the input of a static export; null: any."""
+    update_order: Literal["alternating"] = "alternating"
+    """D is updated first, then G against the new D."""
+    metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """Held-out figures: `untrained` and `trained`, by metric."""
+    metrics_images: int = 0
+    """How many held-out pairs the figures are of."""
+    package_version: str = __version__
+    """tfpix2pix that wrote the weights."""
+    created: str = Field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    """When, UTC."""
+
+    def to_json(self) -> str:
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, origin: object) -> ModelCard:
+        """The card in `text`; raises UserError that names `origin` where it is none."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the whole"
+            raise UserError(
+                f"{origin} must carry a model card that tfpix2pix {__version__} reads. Received one in which "
+                f"{where} does not fit ({first['msg']}). Export it again, or install the version that wrote it."
+            ) from error

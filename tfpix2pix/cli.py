@@ -1,0 +1,185 @@
+"""The command line: parses, calls one function, says what came of it. Imports no TensorFlow until a command needs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tfpix2pix._version import __version__
+from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.presets import preset_names, preset_text
+
+app = typer.Typer(
+    name="tfpix2pix",
+    help="pix2pix in TensorFlow: pairs go in, a translator comes out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out_console = Console(soft_wrap=True, highlight=False)
+progress_console = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A run directory, a SavedModel folder or a .tflite file.")]
+Noise = Annotated[Optional[str], typer.Option(help="`on` or `off`: drop units by noise; default: as the model card says.")]
+
+
+def main() -> None:
+    """The `tfpix2pix` script: a user's mistake is one sentence and exit code 2, a failure one sentence and 1."""
+    warnings.showwarning = lambda message, *_: print(f"Warning: {message}", file=sys.stderr)
+    try:
+        app()
+    except (UserError, RunError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+@app.callback(invoke_without_command=True)
+def version_option(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command(epilog="Example: tfpix2pix train facades --data data/facades --run runs/facades --set training.steps=2000")
+def train(
+    config: Annotated[
+        Optional[str], typer.Argument(metavar="PRESET|CONFIG.yaml", help="What to train; left out with --resume.")
+    ] = None,
+    run: Annotated[Path, typer.Option(help="Run directory to create: checkpoints, samples, metrics.")] = ...,
+    data: Annotated[Optional[Path], typer.Option(help="Folder of the data, in place of data.dir.")] = None,
+    set_: Annotated[
+        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Change a key; may be repeated.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace a run that is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be trained; write nothing.")] = False,
+) -> None:
+    """Train a generator on pairs."""
+    from tfpix2pix.run_directory import run_config  # TensorFlow waits until the configuration is known to be sound
+
+    resolved = run_config(config, run, data_dir=data, overrides=set_ or (), resume=resume, fresh=fresh)
+    _load_tensorflow()
+    from tfpix2pix import experiment
+
+    if dry_run:
+        out_console.print(experiment.describe(resolved, run))
+        return
+    result = experiment.train(resolved, run_dir=run, resume=resume, fresh=fresh, console=progress_console)
+    if result.interrupted:
+        out_console.print(f"Stopped at step {result.card.step}, saved. Continue: tfpix2pix train --run {run} --resume")
+        return
+    out_console.print(f"Run directory: {run}\nSample grids (input | output | target): {result.directory.samples}")
+
+
+@app.command(epilog="Example: tfpix2pix translate runs/facades labels.png --out translated")
+def translate(
+    model: Model,
+    inputs: Annotated[Optional[list[Path]], typer.Argument(metavar="INPUT...", help="Images and folders of them.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = ...,
+    data: Annotated[Optional[Path], typer.Option(help="Folder of paired data, with --split.")] = None,
+    split: Annotated[Optional[str], typer.Option(help="Translate the inputs of this split's pairs: train, val, test.")] = None,
+    noise: Noise = None,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    tile: Annotated[Optional[int], typer.Option(help="Translate in overlapping tiles of this side, px.", min=16)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
+    json_: Json = False,
+) -> None:
+    """Translate images with a trained model, each into a PNG of its own size."""
+    _check_choice("--noise", noise, ("on", "off"))
+    if bool(inputs) == bool(split) or (data and not split):
+        raise UserError("Give either images to translate, or --split (and --data) for the inputs of paired data.")
+    _load_tensorflow()
+    from rich.progress import track
+
+    from tfpix2pix.experiment import load
+    from tfpix2pix.translate import translate_files
+
+    written = translate_files(
+        load(model), inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, tile_px=tile,
+        overwrite=overwrite,
+        track=lambda items, total: track(
+            items, "translate", total, console=progress_console, disable=not progress_console.is_terminal
+        ),
+    )  # fmt: skip
+    _answer(json_, {"written": [str(path) for path in written]}, f"{len(written)} translated into {out}")
+
+
+@app.command(epilog="Example: tfpix2pix export runs/facades --format tflite --out exports")
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    format_: Annotated[str, typer.Option("--format", help="saved_model or tflite.")] = "saved_model",
+    out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("export/models"),
+    size: Annotated[Optional[int], typer.Option(help="tflite: height and width, px; default: training's.", min=1)] = None,
+    noise: Noise = None,
+    json_: Json = False,
+) -> None:
+    """Export a trained generator, and measure that the export does what the generator does."""
+    from tfpix2pix.export import EXPORTERS
+
+    _check_choice("--format", format_, tuple(EXPORTERS))
+    _check_choice("--noise", noise, ("on", "off"))
+    _load_tensorflow()
+    from tfpix2pix.experiment import export_run
+
+    report = export_run(run, format_, out, noise=noise, size_px=size)
+    _answer(json_, report.as_dict(), _parity_table(report))
+
+
+@app.command(epilog="Example: tfpix2pix presets facades > mine.yaml")
+def presets(
+    name: Annotated[Optional[str], typer.Argument(help="Print this preset's YAML; without it, the names.")] = None,
+    json_: Json = False,
+) -> None:
+    """List the presets, or print one to start a configuration of your own from."""
+    if name:
+        print(preset_text(name), end="")
+        return
+    first_lines = {preset: preset_text(preset).splitlines()[0].lstrip("# ") for preset in preset_names()}
+    table = Table(box=None, show_header=False)
+    for preset, line in first_lines.items():
+        table.add_row(preset, line)
+    _answer(json_, first_lines, table)
+
+
+def _parity_table(report) -> Table:
+    table = Table(title="Parity with the Keras view", title_justify="left", show_header=False)
+    faster = report.keras_latency_s / report.latency_s
+    for name, value in {
+        "format": report.format,
+        "path": report.path,
+        "images compared": report.images,
+        "max abs error on [-1, 1]": f"{report.max_abs_error:.2e}",
+        "PSNR, dB": f"{report.psnr_db:.1f}",
+        "latency, ms an image": f"{report.latency_s * 1e3:.1f} (Keras view {report.keras_latency_s * 1e3:.1f}, {faster:.2f}x)",
+        "size, MB": f"{report.size_mb:.1f}",
+    }.items():
+        table.add_row(name, str(value))
+    return table
+
+
+def _answer(as_json: bool, values: dict, text: object) -> None:
+    if as_json:
+        print(json.dumps(values))
+    else:
+        out_console.print(text)
+
+
+def _check_choice(option: str, value: str | None, known: tuple[str, ...]) -> None:
+    from tfpix2pix.errors import unknown_name
+
+    if value is not None and value not in known:
+        raise UserError(unknown_name(option, value, known))
+
+
+def _load_tensorflow() -> None:
+    from tfpix2pix.quiet import load_tensorflow
+
+    load_tensorflow()

@@ -1,0 +1,103 @@
+"""Step -> batch. What step t sees is a pure function of (configuration, seed, t): to resume is to start the range later."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tfpix2pix import rng
+from tfpix2pix.config import DataConfig
+from tfpix2pix.data import transforms
+from tfpix2pix.data.images import to_signed
+from tfpix2pix.data.sources import Pair, Source
+from tfpix2pix.errors import UserError
+
+PREFETCHED_BATCHES = 4
+
+
+class Batches:
+    """An iterable over batches `(input, target)`, float32 (N, H, W, C) in [-1, 1], that raises a reader's own error.
+
+    tf.data wraps whatever its functions raise in an error of its own; a `UserError` about a file comes through
+    as it was raised.
+    """
+
+    def __init__(self, dataset: tf.data.Dataset, reader: Reader) -> None:
+        self.dataset, self.reader = dataset, reader
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        try:
+            yield from self.dataset
+        except tf.errors.OpError:
+            if self.reader.error is not None:
+                raise self.reader.error from None
+            raise
+
+
+def training_batches(
+    source: Source, config: DataConfig, *, batch_size: int, seed: int, first_step: int, total_steps: int
+) -> Batches:
+    """The batches of steps `first_step` to `total_steps` - 1: every epoch its own order, crops and mirrors."""
+    reader = Reader(source, config)
+    order, augmentation = rng.stream(seed, "order"), rng.stream(seed, "augmentation")
+
+    def example(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        epoch, index = rng.shuffled_index(order, position, len(source))
+        return transforms.for_training(reader(index), config, rng.at(augmentation, epoch, index))
+
+    positions = tf.data.Dataset.range(first_step * batch_size, total_steps * batch_size)
+    return _batches(positions, example, batch_size, reader)
+
+
+def evaluation_batches(source: Source, config: DataConfig, *, count: int | None = None) -> Batches:
+    """The first `count` pairs of a source in order, one a batch, without anything random."""
+    reader = Reader(source, config)
+    positions = tf.data.Dataset.range(len(source) if count is None else min(count, len(source)))
+    return _batches(positions, lambda index: transforms.for_evaluation(reader(index), config), 1, reader)
+
+
+def _batches(positions: tf.data.Dataset, example, batch_size: int, reader: Reader) -> Batches:
+    examples = positions.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return Batches(examples.batch(batch_size, drop_remainder=True).prefetch(PREFETCHED_BATCHES), reader)
+
+
+class Reader:
+    """Reads pairs by index inside tf.data, keeping decoded ones in memory up to `config.cache_mb`."""
+
+    def __init__(self, source: Source, config: DataConfig) -> None:
+        self.source, self.config = source, config
+        self.error: UserError | None = None
+        self._cache: dict[int, Pair] = {}
+        self._room_bytes = config.cache_mb * 2**20
+        self._lock = threading.Lock()
+
+    def __call__(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, target = tf.numpy_function(self._read, [index], (tf.float32, tf.float32), stateful=False)
+        image.set_shape((None, None, self.config.input_channels))
+        target.set_shape((None, None, self.config.target_channels))
+        return image, target
+
+    def _read(self, index: np.int64) -> Pair:
+        index = int(index)
+        pair = self._cache.get(index)
+        if pair is None:
+            try:
+                pair = self.source.read(index)
+            except UserError as error:
+                self.error = error
+                raise
+            self._keep(index, pair)
+        return to_signed(pair[0]), to_signed(pair[1])
+
+    def _keep(self, index: int, pair: Pair) -> None:
+        size = pair[0].nbytes + pair[1].nbytes
+        with self._lock:
+            if size <= self._room_bytes and index not in self._cache:
+                self._room_bytes -= size
+                self._cache[index] = pair

@@ -1,0 +1,26 @@
+"""Two kinds of error: the user's to mend (exit 2) and a failure of the run (exit 1)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend: one sentence with the rule, what was received and what to do next."""
+
+    exit_code = 2
+
+
+class RunError(RuntimeError):
+    """A failure while running (a disk that filled up, an export that is not faithful): one sentence, no traceback."""
+
+    exit_code = 1
+
+
+def unknown_name(what: str, received: object, known: Iterable[object]) -> str:
+    """One sentence that names the known names, and the nearest of them where one is near."""
+    names = [str(name) for name in known]
+    near = difflib.get_close_matches(str(received), names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{what} must be one of: {', '.join(names)}. Received {str(received)!r}.{hint}"

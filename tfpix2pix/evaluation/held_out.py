@@ -1,0 +1,20 @@
+"""Figures of a translator on pairs it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from tfpix2pix.evaluation import METRICS
+
+
+def measure(translate: Callable, pairs: Iterable[tuple], metrics: Sequence[str]) -> dict[str, float]:
+    """The figures named by `metrics` (rows of `METRICS`) over `pairs` (input, target), each (N, H, W, C) in [-1, 1]."""
+    accumulators = [METRICS[name]() for name in metrics]
+    for image, target in pairs:
+        translations = np.asarray(translate(image))
+        for translation, wanted in zip(translations, np.asarray(target), strict=True):
+            for accumulator in accumulators:
+                accumulator.update(translation, wanted)
+    return {name: value for accumulator in accumulators for name, value in accumulator.result().items()}

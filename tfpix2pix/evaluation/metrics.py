@@ -1,0 +1,67 @@
+"""Accumulators over (translation, target), each float (H, W, C) in [-1, 1]. Memory does not grow with the number of images."""
+
+from __future__ import annotations
+
+import numpy as np
+from skimage.color import rgb2lab
+
+LAB_CHANNELS = ("L", "a", "b")
+LAB_RANGES = ((0.0, 100.0), (-110.0, 110.0), (-110.0, 110.0))
+LAB_BINS = 100
+
+
+class L1:
+    """Mean absolute difference in units of the [-1, 1] range: mean over images of the mean over pixels. Lower is better."""
+
+    def __init__(self) -> None:
+        self.total, self.count = 0.0, 0
+
+    def update(self, translation: np.ndarray, target: np.ndarray) -> None:
+        self.total += self.of(translation, target)
+        self.count += 1
+
+    def result(self) -> dict[str, float]:
+        return {self.name: self.total / max(self.count, 1)}
+
+    name = "l1"
+
+    @staticmethod
+    def of(translation: np.ndarray, target: np.ndarray) -> float:
+        return float(np.mean(np.abs(translation.astype(np.float64) - target)))
+
+
+class PSNR(L1):
+    """Peak signal-to-noise ratio, dB, for a peak-to-peak range of 2: mean over images. Higher is better."""
+
+    name = "psnr_db"
+
+    @staticmethod
+    def of(translation: np.ndarray, target: np.ndarray) -> float:
+        error = float(np.mean(np.square(translation.astype(np.float64) - target)))
+        return 10.0 * np.log10(4.0 / max(error, 1e-20))
+
+
+class LabIntersection:
+    """Overlap of the sets' colour histograms in CIE Lab, per channel, 0 to 1 (paper Fig. 7). Higher is better.
+
+    Histograms of all pixels of all images: `LAB_BINS` bins over L [0, 100], a and b [-110, 110]. Not defined, and
+    left out of the result, unless images have 3 channels.
+    """
+
+    def __init__(self) -> None:
+        self.histograms = np.zeros((2, 3, LAB_BINS))
+
+    def update(self, translation: np.ndarray, target: np.ndarray) -> None:
+        if target.shape[-1] != 3:
+            return
+        for histograms, image in zip(self.histograms, (translation, target), strict=True):
+            lab = rgb2lab(np.clip(image.astype(np.float64) * 0.5 + 0.5, 0.0, 1.0))
+            for channel, limits in enumerate(LAB_RANGES):
+                histograms[channel] += np.histogram(lab[..., channel], bins=LAB_BINS, range=limits)[0]
+
+    def result(self) -> dict[str, float]:
+        counts = self.histograms.sum(axis=-1, keepdims=True)
+        if not counts.all():
+            return {}
+        overlap = np.minimum(*(self.histograms / counts)).sum(axis=-1)
+        return {f"lab_intersection_{channel}": float(value) for channel, value in zip(LAB_CHANNELS, overlap, strict=True)}

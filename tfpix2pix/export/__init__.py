@@ -1,0 +1,19 @@
+"""Trained generators as files that need no tfpix2pix. A new format is a module with `write` and `read`, and a row here."""
+
+from tfpix2pix.export.format import Format
+from tfpix2pix.lazy import lazy
+
+EXPORTERS = {
+    "saved_model": Format(
+        write=lazy("tfpix2pix.export.saved_model", "write"),
+        read=lazy("tfpix2pix.export.saved_model", "read"),
+        recognizes=lambda path: (path / "saved_model.pb").is_file(),
+        static=False,
+    ),
+    "tflite": Format(
+        write=lazy("tfpix2pix.export.tflite", "write"),
+        read=lazy("tfpix2pix.export.tflite", "read"),
+        recognizes=lambda path: path.suffix == ".tflite" and path.is_file(),
+        static=True,
+    ),
+}

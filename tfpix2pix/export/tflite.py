@@ -1,0 +1,83 @@
+"""TFLite: one file of built-in operations and static shape, the model card inside it.
+
+Input `image` float32 (1, S, S, C) in [-1, 1] and, for `noise: on`, `noise` float32 (1, noise_size) uniform in [0, 1).
+The card is a member `model_card.json` of a ZIP archive appended to the flatbuffer, TFLite's own way of packing
+associated files: interpreters do not see it, `unzip` does.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from tfpix2pix.card import FILE_NAME, ModelCard
+from tfpix2pix.errors import UserError
+from tfpix2pix.files import whole_file
+
+
+def write(generator: keras.Model, card: ModelCard, out: Path) -> Path:
+    """Writes `<out>/<name>-<size>px.tflite`, which must not exist; returns its path."""
+    path = out / f"{card.name}-{card.fixed_size_px}px.tflite"
+    if path.exists():
+        raise UserError(f"An export must not overwrite a file. Received {path}, which exists. Remove it or change --out.")
+    flatbuffer = _convert(generator)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(flatbuffer)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(FILE_NAME, card.to_json())
+    return path
+
+
+def _convert(generator: keras.Model) -> bytes:
+    """The flatbuffer of a generator of fixed size, with a signature that names its tensors."""
+    specs = [tf.TensorSpec((1, *tensor.shape[1:]), tf.float32, name=tensor.name) for tensor in generator.inputs]
+
+    def translate(*tensors: tf.Tensor) -> tf.Tensor:
+        return generator(list(tensors) if len(tensors) > 1 else tensors[0], training=False)
+
+    # Frozen before the converter sees it: it would leave Keras 3's variables in as READ_VARIABLE nodes, which fail on
+    # a device. Then through a SavedModel, the only road on which the converter keeps a signature.
+    frozen = convert_variables_to_constants_v2(tf.function(translate, autograph=False).get_concrete_function(*specs))
+    named = tf.function(lambda *tensors: {"image": frozen(*tensors)[0]}, autograph=False).get_concrete_function(*specs)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(tf.Module(), folder, signatures=named)
+        return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+
+
+class TFLiteEngine:
+    """Runs a .tflite file by ai-edge-litert on the CPU (XNNPACK)."""
+
+    def __init__(self, path: Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            with zipfile.ZipFile(path) as archive:
+                card = archive.read(FILE_NAME)
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise UserError(
+                f"A .tflite file must carry {FILE_NAME}. Received {path} without. Give one that `tfpix2pix export` wrote."
+            ) from error
+        self.card = ModelCard.from_json(card, path)
+        self._interpreter = Interpreter(str(path))
+        self._interpreter.allocate_tensors()
+        self._run = self._interpreter.get_signature_runner()
+
+    def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        inputs = {"image": images}
+        if self.card.noise_size:
+            from tfpix2pix.models.blocks import NO_NOISE
+
+            off = np.full((1, self.card.noise_size), NO_NOISE, np.float32)
+            inputs["noise"] = off if noise is None else noise
+        return self._run(**inputs)["image"]
+
+
+def read(path: Path) -> TFLiteEngine:
+    """The engine of a .tflite file."""
+    return TFLiteEngine(path)

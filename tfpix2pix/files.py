@@ -1,0 +1,63 @@
+"""Writing that leaves nothing half-done: a temporary sibling, renamed when whole, removed when not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tfpix2pix.errors import RunError, UserError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; renames it to `path` when the block ends well."""
+    with _whole(path) as temporary:
+        yield temporary
+
+
+@contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+    """Yields a temporary empty folder beside `path`; renames it to `path`, which must not exist, at the end."""
+    with _whole(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    make_directory(path.parent)
+    remove(temporary)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RunError(f"{path} could not be written: {error.strerror or error}. Free space or choose another place, then try again.") from error
+    finally:
+        remove(temporary)
+
+
+def make_directory(path: Path) -> None:
+    """`path` and its parents, or one sentence why not."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder {path} must be one that can be written. Received: {error.strerror}. Choose another.") from error
+
+
+def check_writable(path: Path) -> None:
+    """Raises UserError, and creates nothing, where a folder `path` could not be created or written into."""
+    nearest = path
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        kind = "is not a folder" if not nearest.is_dir() else "is not writable"
+        raise UserError(f"The folder {path} must be one that can be written: {nearest} {kind}. Choose another.")
+
+
+def remove(path: Path) -> None:
+    """Removes a file, or a folder with all in it."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

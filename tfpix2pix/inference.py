@@ -1,0 +1,188 @@
+"""From a trained generator to `translator(image)`: any size, uint8 or float, one image or many."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfpix2pix import rng
+from tfpix2pix.card import ModelCard
+from tfpix2pix.config import Config
+from tfpix2pix.data.images import from_signed, match_channels, to_signed
+from tfpix2pix.errors import UserError
+from tfpix2pix.models import GENERATORS
+from tfpix2pix.models.blocks import NO_NOISE
+from tfpix2pix.tiling import reflected_indices, translate_tiles
+
+DEFAULT_OVERLAP_PX = 32
+
+
+class Engine(Protocol):
+    """What runs a generator: Keras, a SavedModel or a TFLite interpreter."""
+
+    card: ModelCard
+
+    def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        """float32 (N, H, W, C) in [-1, 1] -> the same; (N, noise_size) noise or None for off.
+
+        H and W are any, or the card's `fixed_size_px`.
+        """
+
+
+def build_generator(
+    config: Config, *, seed: int | None, noise: str = "on", input_size_px: int | str | None = None
+) -> keras.Model:
+    """The configured generator: the one forward definition that training and every inference view share.
+
+    Args:
+        seed: of the initial weights; None leaves them zero, to be loaded.
+        noise: `on` for a second input that feeds dropout, `off` for none.
+        input_size_px: fixed height and width of the input; None for the training size, `any` for all.
+    """
+    spec = config.generator
+    return GENERATORS[spec.kind](
+        config.data.image_size_px,
+        input_channels=config.data.input_channels,
+        output_channels=config.data.target_channels,
+        base_filters=spec.base_filters,
+        levels=config.levels,
+        norm=spec.norm,
+        dropout_rate=spec.dropout_rate,
+        statistics=config.inference.statistics,
+        noise=noise,
+        input_size_px=input_size_px,
+        seed=seed,
+    )
+
+
+def noise_size(generator: keras.Model) -> int:
+    """Values of noise that one image takes; 0 for a generator without a noise input."""
+    return generator.inputs[1].shape[-1] if len(generator.inputs) == 2 else 0
+
+
+class AnySize(tf.Module):
+    """A generator for images of every height and width: reflect-padded to the size multiple, cropped back.
+
+    The one forward form that Keras inference and SavedModel exports share.
+    """
+
+    def __init__(self, generator: keras.Model, card: ModelCard) -> None:
+        super().__init__(name="any_size")
+        self.generator, self.card = generator, card
+
+    def translate(self, images: tf.Tensor, noise: tf.Tensor | None = None) -> tf.Tensor:
+        """float32 (N, H, W, C) in [-1, 1] -> (N, H, W, C'); `noise` None switches dropout off."""
+        shape = tf.shape(images)
+        rows, above = _padded(shape[1], self.card.size_multiple_px)
+        columns, left = _padded(shape[2], self.card.size_multiple_px)
+        x = tf.gather(tf.gather(images, rows, axis=1), columns, axis=2)
+        if self.card.noise_size:
+            if noise is None:
+                noise = tf.fill((shape[0], self.card.noise_size), NO_NOISE)
+            x = [x, noise]
+        y = self.generator(x, training=False)
+        return y[:, above : above + shape[1], left : left + shape[2]]
+
+
+def _padded(length: tf.Tensor, multiple: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """(indices that reflect an axis to the next multiple, how many come before it)."""
+    total = -(-length // multiple) * multiple
+    return reflected_indices(length, total, tf.range, tf.minimum, tf.maximum), (total - length) // 2
+
+
+class KerasEngine:
+    """Runs a Keras generator; one trace for every size."""
+
+    def __init__(self, generator: keras.Model, card: ModelCard) -> None:
+        self.generator, self.card = generator, card
+        image = tf.TensorSpec((None, None, None, card.config.data.input_channels), tf.float32)
+        module = AnySize(generator, card)
+        signature = [image]
+        if card.noise_size:
+            signature.append(tf.TensorSpec((None, card.noise_size), tf.float32))
+        self._run = tf.function(module.translate, input_signature=signature, autograph=False)
+
+    def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        if not self.card.noise_size:
+            return self._run(images).numpy()
+        if noise is None:
+            noise = np.full((len(images), self.card.noise_size), NO_NOISE, np.float32)
+        return self._run(images, noise).numpy()
+
+
+class Translator:
+    """Translates images by one trained generator, whatever it was loaded from.
+
+    `translator(image)` takes (H, W, C), (N, H, W, C) or, for one channel, (H, W): uint8, uint16, or float in [-1, 1];
+    it returns the same rank and dtype with the target's channels. A result does not depend on its batch neighbours.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.card = engine, engine.card
+
+    def __call__(
+        self, images: np.ndarray, *, noise: str | None = None, seed: int = 0, tile_px: int | None = None
+    ) -> np.ndarray:
+        """Translates.
+
+        Args:
+            noise: `on` drops units by a noise vector drawn from `seed`, `off` none; None: as the model card says.
+            seed: of the noise; the i-th image of a call gets the i-th vector of the seed.
+            tile_px: translate in overlapping tiles of this side, for images larger than memory allows.
+
+        Raises:
+            UserError: an array that is no image or does not fit the model, or noise from a model that has none.
+        """
+        batch, restore = self._batch(np.asarray(images))
+        vectors = self.noise(len(batch), seed) if (noise or self.card.noise) == "on" else None
+        tile_px = self.card.fixed_size_px or tile_px
+        results = []
+        for index, image in enumerate(batch):  # one at a time: sizes of batches change nothing in the results
+            one = None if vectors is None else vectors[index : index + 1]
+            if tile_px:
+                run = lambda tiles, one=one: self.engine(tiles, one)  # noqa: E731
+                results.append(translate_tiles(run, image, tile_px, min(DEFAULT_OVERLAP_PX, tile_px // 4)))
+            else:
+                results.append(self.engine(image[np.newaxis], one)[0])
+        return restore(np.stack(results))
+
+    def noise(self, count: int, seed: int) -> np.ndarray:
+        """`count` noise vectors of a seed: float32 (count, noise_size), uniform in [0, 1)."""
+        if not self.card.noise_size:
+            raise UserError(
+                "Noise must have a dropout to feed. Received `noise` on for a model without a noise input. "
+                "Translate with noise off, or export with `--noise on` from a run whose dropout_rate is above 0."
+            )
+        return rng.uniform((count, self.card.noise_size), rng.stream(seed, "translate")).numpy()
+
+    def _batch(self, images: np.ndarray):
+        """((N, H, W, C) float32 in [-1, 1], function that brings translations back to the caller's form)."""
+        wanted = self.card.config.data.input_channels
+        single = images.ndim == 3 and not (wanted == 1 and images.shape[-1] != 1)
+        if images.ndim == 2 or (images.ndim == 3 and not single):
+            images, single = images[..., np.newaxis], images.ndim == 2
+        if images.ndim == 3:
+            images = images[np.newaxis]
+        if images.ndim != 4 or 0 in images.shape:
+            raise UserError(
+                f"An image must have the shape (H, W, C) or (N, H, W, C), none of them 0. Received {images.shape}. "
+                f"Load it with channels last."
+            )
+        if images.dtype in (np.uint8, np.uint16):
+            dtype = images.dtype
+            signed = np.stack([to_signed(match_channels(image, wanted)) for image in images])
+            back = lambda out: from_signed(out, dtype)  # noqa: E731
+        elif images.dtype.kind == "f":
+            if not (np.isfinite(images).all() and np.abs(images).max() <= 1.0 + 1e-3):
+                raise UserError(
+                    f"A float image must be finite and within [-1, 1]. Received values from {images.min():.4g} to "
+                    f"{images.max():.4g}. Scale it, or pass uint8."
+                )
+            signed = np.stack([match_channels(image, wanted) for image in images]).astype(np.float32)
+            back = lambda out: out.astype(images.dtype)  # noqa: E731
+        else:
+            raise UserError(f"An image must be uint8, uint16 or float. Received {images.dtype}. Convert it.")
+        return signed, (lambda out: back(out[0] if single else out))

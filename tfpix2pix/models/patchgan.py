@@ -1,0 +1,88 @@
+"""The PatchGAN discriminator: one logit for every N×N patch (paper §3.2.2, §6.1.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+from keras import layers
+
+from tfpix2pix.errors import unknown_name
+from tfpix2pix.models.blocks import LEAKY_SLOPE, Blocks
+
+
+class Convolution(NamedTuple):
+    filters_factor: int  # times `base_filters`
+    kernel: int
+    stride: int
+
+
+def _stack(*factors: int) -> tuple[Convolution, ...]:
+    """4×4 convolutions of stride 2, the last of stride 1."""
+    return tuple(Convolution(f, 4, 1 if i == len(factors) - 1 else 2) for i, f in enumerate(factors))
+
+
+# Hidden layers by receptive field (paper §6.1.2); a convolution to one logit of the last layer's kernel follows.
+PATCHGANS: dict[int, tuple[Convolution, ...]] = {
+    1: (Convolution(1, 1, 1), Convolution(2, 1, 1)),  # PixelGAN
+    16: _stack(1, 2),
+    34: _stack(1, 2, 4),
+    70: _stack(1, 2, 4, 8),
+    142: _stack(1, 2, 4, 8, 8),
+    286: _stack(1, 2, 4, 8, 8, 8),
+}
+
+
+def build_patchgan(
+    receptive_field_px: int = 70,
+    *,
+    image_size_px: int | None = None,
+    input_channels: int = 3,
+    target_channels: int = 3,
+    base_filters: int = 64,
+    norm: str = "batch",
+    conditional: bool = True,
+    seed: int | None = 0,
+) -> keras.Model:
+    """D(x, y): a map of logits, each judging one patch of `receptive_field_px` as real or generated.
+
+    C64-C128-C256-C512 for 70 px (2,768,705 trainable parameters); no norm on the first layer, LeakyReLU 0.2.
+
+    Args:
+        receptive_field_px: a key of `PATCHGANS`.
+        image_size_px: fixed height and width, or None for any.
+        conditional: whether D sees the input beside the target or translation (the paper's cGAN) or not (its GAN).
+
+    Returns:
+        A model of inputs `[input, target]` (`target` alone unless conditional), each float32 (N, H, W, C) in
+        [-1, 1]; output float32 logits (N, H', W', 1), unbounded.
+
+    Raises:
+        ValueError: `receptive_field_px` is not a key of `PATCHGANS`.
+    """
+    if receptive_field_px not in PATCHGANS:
+        raise ValueError(unknown_name("`receptive_field_px`", receptive_field_px, PATCHGANS))
+    blocks = Blocks(seed, norm)
+    hidden = PATCHGANS[receptive_field_px]
+    target = layers.Input((image_size_px, image_size_px, target_channels), name="target")
+    inputs, x = target, target
+    if conditional:
+        condition = layers.Input((image_size_px, image_size_px, input_channels), name="input")
+        inputs, x = [condition, target], layers.Concatenate(name="pair")([condition, target])
+
+    for index, (factor, kernel, stride) in enumerate(hidden):
+        x = blocks.conv(
+            x, base_filters * factor, f"layer{index + 1}", stride=stride, kernel=kernel, normalized=index > 0
+        )
+        x = layers.LeakyReLU(LEAKY_SLOPE, name=f"layer{index + 1}_act")(x)
+    logits = blocks.conv(x, 1, "logits", stride=1, kernel=hidden[-1].kernel, normalized=False, dtype="float32")
+    return keras.Model(inputs, logits, name="discriminator")
+
+
+def receptive_field(layers_: Sequence[tuple[int, int]]) -> int:
+    """Pixels seen by one unit of a stack of (kernel, stride): r ← 1; from the last layer back, r ← (r-1)·stride + kernel."""
+    size = 1
+    for kernel, stride in reversed(layers_):
+        size = (size - 1) * stride + kernel
+    return size

@@ -1,0 +1,107 @@
+"""From a preset, a YAML file and `--set` overrides to a `Config`, or to one sentence that says what does not fit."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from tfpix2pix.config import Config
+from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.presets import preset_text
+
+
+def resolve_config(preset_or_file: str, overrides: Iterable[str] = (), *, data_dir: str | None = None) -> Config:
+    """The configuration of a preset's name or a .yaml file, changed by `key=value` overrides.
+
+    Raises:
+        UserError: no such preset or file, no YAML, or a key or value that the configuration does not know.
+    """
+    return make_config(with_overrides(read_settings(preset_or_file), overrides, data_dir=data_dir), preset_or_file)
+
+
+def read_settings(preset_or_file: str) -> dict[str, Any]:
+    """The plain mapping in a preset or a .yaml file."""
+    path = Path(preset_or_file)
+    if path.suffix in (".yaml", ".yml"):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"A configuration must be a readable YAML file. Received {path} ({error}). Check the path."
+            ) from error
+    else:
+        text = preset_text(preset_or_file)
+    try:
+        settings = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        where = f"line {place.line + 1}" if place else "it"
+        raise UserError(f"A configuration must be YAML. Received {path}, in which {where} is not. Mend it there.") from error
+    if not isinstance(settings, dict):
+        raise UserError(f"A configuration must be a mapping of keys to values. Received {path}, a {type(settings).__name__}.")
+    return settings
+
+
+def with_overrides(
+    settings: Mapping[str, Any], overrides: Iterable[str], *, data_dir: str | None = None
+) -> dict[str, Any]:
+    """`settings` with each `dotted.key=value` (a YAML value) set."""
+    settings = copy.deepcopy(dict(settings))
+    for override in [*overrides, *([] if data_dir is None else [f"data.dir={yaml.safe_dump(str(data_dir))}"])]:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise UserError(f"An override must read KEY=VALUE, as in training.steps=200. Received {override!r}.")
+        *sections, name = key.strip().split(".")
+        section = settings
+        for part in sections:
+            section = section.setdefault(part, {})
+            if not isinstance(section, dict):
+                raise UserError(f"An override must name a key of the configuration. Received {key!r}: {part} is a value.")
+        try:
+            section[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"The value of an override must be YAML. Received {override!r}. Quote it.") from error
+    return settings
+
+
+def make_config(settings: Mapping[str, Any], origin: object = "the configuration") -> Config:
+    """The validated configuration of a plain mapping; raises UserError for the first thing that does not fit."""
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        raise UserError(one_sentence(error, origin)) from None
+
+
+def to_yaml(config: Config) -> str:
+    """The whole configuration as YAML that `resolve_config` reads back to an equal one."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def one_sentence(error: ValidationError, origin: object) -> str:
+    """The first of pydantic's findings: the key, the rule, what was received, what to do."""
+    first = error.errors()[0]
+    location = first["loc"]
+    key = ".".join(str(part) for part in location)
+    if first["type"] == "extra_forbidden":
+        section = _section(location[:-1])
+        prefix = ".".join(str(part) for part in location[:-1])
+        return unknown_name(f"A key of {f'`{prefix}`' if prefix else 'the configuration'}", location[-1], section.model_fields)
+    message = first["msg"].removeprefix("Value error, ")
+    if message.startswith("`"):  # a rule over several keys, complete in itself
+        return message if message.endswith(".") else f"{message}."
+    if message.startswith("must be one of"):
+        return f"`{key}` {message}"
+    rule = message.replace("Input should be", "must be").replace("Input should", "must")
+    return f"`{key}` {rule}. Received {first['input']!r}. Change it in {origin} or with `--set {key}=VALUE`."
+
+
+def _section(location: tuple) -> type[BaseModel]:
+    section: type[BaseModel] = Config
+    for part in location:
+        section = section.model_fields[str(part)].annotation
+    return section

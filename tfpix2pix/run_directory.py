@@ -1,0 +1,131 @@
+"""The run directory: what is where in it, and when one may be written to."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tfpix2pix.card import FILE_NAME, ModelCard
+from tfpix2pix.config import Config
+from tfpix2pix.errors import UserError
+from tfpix2pix.files import check_writable, make_directory, whole_file
+from tfpix2pix.resolve import make_config, read_settings, resolve_config, to_yaml, with_overrides
+
+
+class RunDirectory:
+    """`config.yaml`, `model_card.json`, `metrics.jsonl`, `checkpoints/`, `samples/`, `tensorboard/` of one run."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.samples = self.path / "samples"
+        self.tensorboard = self.path / "tensorboard"
+        self.checkpoints = self.path / "checkpoints"
+
+    def is_run(self) -> bool:
+        return (self.path / "config.yaml").is_file()
+
+    def config(self) -> Config:
+        """The resolved configuration that the run was started with."""
+        path = str(self.path / "config.yaml")
+        return make_config(read_settings(path), path)
+
+    def card(self) -> ModelCard | None:
+        path = self.path / FILE_NAME
+        return ModelCard.from_json(path.read_bytes(), path) if path.is_file() else None
+
+    def check_free(self, *, resume: bool, fresh: bool) -> None:
+        """Raises UserError, and changes nothing, where a training may not start here.
+
+        An existing run is only continued (`resume`) or replaced (`fresh`) when asked; a folder that holds something
+        else is never touched.
+        """
+        if resume and not self.is_run():
+            raise UserError(f"To resume, --run must be a run directory. Received {self.path}. Leave --resume out to start one.")
+        if self.is_run() and not (resume or fresh):
+            card = self.card()
+            raise UserError(
+                f"A run must not overwrite another. {self.path} holds one at step {card.step if card else 0}. "
+                f"Continue it with --resume, replace it with --fresh, or choose another --run."
+            )
+        if self.path.exists() and not self.is_run() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UserError(
+                f"A run directory must be new or empty. Received {self.path}, which holds something else. "
+                f"Choose another --run."
+            )
+        check_writable(self.path)
+
+    def start(self, config: Config, *, fresh: bool) -> None:
+        """Creates the directory, replacing a run that is there where `fresh` says so, and writes `config.yaml`."""
+        if fresh and self.is_run():
+            shutil.rmtree(self.path)
+        make_directory(self.path)
+        self.write_config(config)
+
+    def write_config(self, config: Config) -> None:
+        self._write("config.yaml", to_yaml(config))
+
+    def write_card(self, card: ModelCard) -> None:
+        self._write(FILE_NAME, card.to_json())
+
+    def _write(self, name: str, text: str) -> None:
+        with whole_file(self.path / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+MAY_CHANGE = frozenset({"training.steps", "data.dir", "data.cache_mb"})  # a step's outcome does not depend on them
+
+
+def run_config(
+    preset_or_file: str | None,
+    run_dir: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    overrides: Iterable[str] = (),
+    resume: bool = False,
+    fresh: bool = False,
+) -> Config:
+    """The configuration of a run to start or to resume; raises UserError where the directory or the keys do not allow it.
+
+    To resume, the run's own configuration is taken; a preset or overrides given with it may change `MAY_CHANGE` alone.
+    """
+    if resume and fresh:
+        raise UserError("--resume and --fresh must not be given together. Received both. Leave one out.")
+    directory = RunDirectory(run_dir)
+    data_dir = None if data_dir is None else str(data_dir)
+    if not resume:
+        if preset_or_file is None:
+            raise UserError("A preset or a .yaml file must be given. Received none. `tfpix2pix presets` lists them.")
+        config = resolve_config(preset_or_file, overrides, data_dir=data_dir)
+        directory.check_free(resume=False, fresh=fresh)
+        return config
+    directory.check_free(resume=True, fresh=False)
+    before = directory.config()
+    if preset_or_file is None:
+        settings = with_overrides(before.model_dump(mode="json"), overrides, data_dir=data_dir)
+    else:
+        settings = with_overrides(read_settings(preset_or_file), overrides, data_dir=data_dir or before.data.dir)
+    config = make_config(settings)
+    check_same(before, config)
+    return config
+
+
+def check_same(before: Config, now: Config) -> None:
+    """Raises UserError that lists what differs, where a run cannot be continued with `now`."""
+    old, new = (dict(_flat(config.model_dump(mode="json"))) for config in (before, now))
+    changed = [key for key in new if new[key] != old.get(key) and key not in MAY_CHANGE]
+    if changed:
+        differences = ", ".join(f"{key} {old.get(key)!r} -> {new[key]!r}" for key in changed)
+        raise UserError(
+            f"A run must be resumed with its own configuration. Received other values: {differences}. "
+            f"Leave them out, or start another run."
+        )
+
+
+def _flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

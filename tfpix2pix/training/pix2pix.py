@@ -1,0 +1,110 @@
+"""The training step: one discriminator step, one generator step (paper §3.3), as a `keras.Model` so that `fit` works."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfpix2pix import rng
+from tfpix2pix.losses.objective import Objective
+from tfpix2pix.models.blocks import NO_NOISE
+from tfpix2pix.training.optimizers import FusedAdam
+
+
+class Pix2Pix(keras.Model):
+    """A generator and a discriminator trained together on pairs.
+
+    Args:
+        generator: a model of inputs `image` or `[image, noise]`, such as `build_unet(256)`.
+        discriminator: a model of inputs `[input, target]` or `target`, such as `build_patchgan(70)`.
+        seed: of the dropout noise; the noise of step t depends on (seed, t) alone.
+
+    Call it for a translation: `model(images)` with images float32 (N, H, W, C) in [-1, 1] gives the same shape in
+    [-1, 1], without dropout, each image normalised by its own statistics.
+    """
+
+    def __init__(self, generator: keras.Model, discriminator: keras.Model, *, seed: int = 0) -> None:
+        super().__init__(name="pix2pix")
+        self.generator, self.discriminator = generator, discriminator
+        self.noise_key = rng.stream(seed, "noise")
+        self.objective = Objective()
+        self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
+        self.built = True
+
+    def compile(
+        self,
+        generator_optimizer: keras.optimizers.Optimizer | None = None,
+        discriminator_optimizer: keras.optimizers.Optimizer | None = None,
+        objective: Objective | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Adam of learning rate 2e-4 and β 0.5, 0.999 (paper §3.3) for both, and cGAN + 100·L1, unless told otherwise.
+
+        Builds the optimisers' variables at once, so that a checkpoint can be restored before the first step.
+        """
+        super().compile(**kwargs)
+        self.objective = objective or Objective()
+        self.generator_optimizer = generator_optimizer or FusedAdam()
+        self.discriminator_optimizer = discriminator_optimizer or FusedAdam()
+        self.generator_optimizer.build(self.generator.trainable_variables)
+        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    def call(self, image: tf.Tensor, noise: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
+        """A translation; `noise` (N, noise_size) uniform in [0, 1) turns dropout on, None off."""
+        if not self.noise_size:
+            return self.generator(image, training=training)
+        if noise is None:
+            noise = tf.fill((tf.shape(image)[0], self.noise_size), NO_NOISE)
+        return self.generator([image, noise], training=training)
+
+    @tf.autograph.experimental.do_not_convert  # no Python control flow on tensors: tracing is faster as it is
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One step on `(input, target)`, each float32 (N, H, W, C) in [-1, 1]; returns the losses by name.
+
+        D is updated first and G against the new D (the order of the authors' code). The generator runs forward
+        once: D sees its translations as data, the generator's tape differentiates them.
+        """
+        image, target = data
+        g_variables, d_variables = self.generator.trainable_variables, self.discriminator.trainable_variables
+        with tf.GradientTape(watch_accessed_variables=False) as g_tape:
+            g_tape.watch([v.value for v in g_variables])
+            translation = self(image, self.training_noise(tf.shape(image)[0]), training=True)
+
+            with g_tape.stop_recording():
+                with tf.GradientTape(watch_accessed_variables=False) as d_tape:
+                    d_tape.watch([v.value for v in d_variables])
+                    real_logits = self.discriminate(image, target)
+                    fake_logits = self.discriminate(image, translation)
+                    d_losses = self.objective.discriminator(real_logits, fake_logits)
+                d_gradients = d_tape.gradient(d_losses["d/total"], [v.value for v in d_variables])
+                self.discriminator_optimizer.apply(d_gradients, d_variables)
+
+            g_losses = self.objective.generator(self.discriminate(image, translation), translation, target)
+        g_gradients = g_tape.gradient(g_losses["g/total"], [v.value for v in g_variables])
+        self.generator_optimizer.apply(g_gradients, g_variables)
+        self.step.assign_add(1)
+        return {**g_losses, **d_losses}
+
+    @tf.autograph.experimental.do_not_convert
+    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The losses on `(input, target)` without dropout, for `evaluate` and `fit(validation_data=…)`."""
+        image, target = data
+        translation = self(image)
+        return self.objective.generator(self.discriminate(image, translation), translation, target)
+
+    def discriminate(self, image: tf.Tensor, candidate: tf.Tensor) -> tf.Tensor:
+        """Logits for `candidate` (a target or a translation), beside `image` where D is conditional."""
+        conditional = len(self.discriminator.inputs) == 2
+        return self.discriminator([image, candidate] if conditional else candidate, training=True)
+
+    @property
+    def noise_size(self) -> int:
+        """Values of noise that one image takes; 0 without dropout."""
+        return self.generator.inputs[1].shape[-1] if len(self.generator.inputs) == 2 else 0
+
+    def training_noise(self, count: tf.Tensor | int) -> tf.Tensor:
+        """The dropout noise of the current step: float32 (count, noise_size), uniform in [0, 1)."""
+        key = rng.at(self.noise_key, self.step.value)
+        return rng.uniform((count, self.noise_size), key)

@@ -1,0 +1,93 @@
+"""Files in, files out: `tfpix2pix translate` and the same from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tfpix2pix.data import SOURCES, SPLITS
+from tfpix2pix.data.images import from_signed, list_images, read_image, to_signed, write_png
+from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.files import check_writable
+from tfpix2pix.inference import Translator
+
+Item = tuple[str, Callable[[], np.ndarray]]  # name of the output, reader of the input
+
+
+def translate_files(
+    translator: Translator,
+    inputs: Sequence[str | Path] = (),
+    *,
+    out: str | Path,
+    data: str | Path | None = None,
+    split: str | None = None,
+    noise: str | None = None,
+    seed: int = 0,
+    tile_px: int | None = None,
+    overwrite: bool = False,
+    track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
+) -> list[Path]:
+    """Translates image files, the images of folders, or the inputs of a split of paired data, into PNG files in `out`.
+
+    Args:
+        inputs: image files and folders of them.
+        data: folder of paired data as the model was trained on, in place of the one in its card; with `split`.
+        split: `train`, `val` or `test`: translate the inputs of that split's pairs.
+        overwrite: replace files of the same names in `out`.
+        track: wraps the items to show progress.
+
+    Raises:
+        UserError: nothing to translate, an unreadable image (the readable ones are translated), or a name taken.
+    """
+    out = Path(out)
+    items = list(_pairs_of(translator, data, split) if split else _files_of(inputs))
+    if not items:
+        raise UserError("There must be something to translate. Received no image. Name files, folders, or --split val.")
+    paths = [out / f"{name}.png" for name, _ in items]
+    if duplicate := next((path for path in paths if paths.count(path) > 1), None) if len(set(paths)) < len(paths) else None:
+        raise UserError(f"Each input must have a name of its own. Received several for {duplicate}. Translate them apart.")
+    if not overwrite and (taken := next((path for path in paths if path.exists()), None)):
+        raise UserError(f"A translation must not overwrite a file. Received {taken}, which exists. Add --overwrite or change --out.")
+    check_writable(out)
+    vector_options = {"noise": noise, "seed": seed, "tile_px": tile_px}
+    errors = []
+    written = []
+    for path, (_, read) in zip(paths, track(items, len(items)), strict=True):
+        try:
+            image = read()
+        except UserError as error:
+            errors.append(error)
+            continue
+        translation = translator(to_signed(image), **vector_options)
+        # PNG through Pillow has 16 bits for one channel only.
+        write_png(path, from_signed(translation, image.dtype if translation.shape[-1] == 1 else np.uint8))
+        written.append(path)
+    if errors:
+        more = f" ({len(errors) - 1} more of {len(items)} failed too.)" if len(errors) > 1 else ""
+        raise UserError(f"{errors[0]}{more}")
+    return written
+
+
+def _files_of(inputs: Sequence[str | Path]) -> Iterator[Item]:
+    for given in map(Path, inputs):
+        if not given.exists():
+            raise UserError(f"An input must be an image file or a folder. Received {given}, which does not exist.")
+        files = list_images(given) if given.is_dir() else [given]
+        if not files:
+            raise UserError(f"A folder to translate must hold images. Received {given} without any. Check the path.")
+        for file in files:
+            yield file.stem, lambda file=file: read_image(file)
+
+
+def _pairs_of(translator: Translator, data: str | Path | None, split: str) -> Iterator[Item]:
+    if split not in SPLITS:
+        raise UserError(unknown_name("--split", split, SPLITS))
+    config = translator.card.config
+    where = config.data if data is None else config.data.model_copy(update={"dir": str(data)})
+    source = SOURCES[where.source](where, split, config.seed)
+    if not len(source):
+        raise UserError(f"The split must hold pairs. Received {split!r}, which is empty in {where.dir}. Use another split.")
+    for index, name in enumerate(source.names):
+        yield name, lambda index=index: source.read(index)[0]

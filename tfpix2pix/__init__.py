@@ -17,8 +17,8 @@ _NAMES = {
     "UserError": "tfpix2pix.errors",
     "build_patchgan": "tfpix2pix.models.patchgan",
     "build_unet": "tfpix2pix.models.unet",
-    "export_run": "tfpix2pix.experiment",
-    "load": "tfpix2pix.experiment",
+    "export_run": "tfpix2pix.artefacts",
+    "load": "tfpix2pix.artefacts",
     "resolve_config": "tfpix2pix.resolve",
     "train": "tfpix2pix.experiment",
     "translate_files": "tfpix2pix.translate",
@@ -32,10 +32,11 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from tfpix2pix.artefacts import export_run, load
     from tfpix2pix.card import ModelCard
     from tfpix2pix.config import Config
     from tfpix2pix.errors import UserError
-    from tfpix2pix.experiment import export_run, load, train
+    from tfpix2pix.experiment import train
     from tfpix2pix.inference import Translator
     from tfpix2pix.losses.objective import Objective
     from tfpix2pix.models.patchgan import build_patchgan

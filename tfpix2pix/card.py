@@ -1,4 +1,4 @@
-"""The model card: what an artefact is, carried by every run directory and every export, so that loading needs no flags."""
+"""The model card: what an artefact is, carried by every run and every export, so that loading needs no flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: parses, calls one function, says what came of it. Imports no TensorFlow until a command needs it."""
+"""The command line: parses, calls one function, says what came of it. TensorFlow waits until a command needs it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ progress_console = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A run directory, a SavedModel folder or a .tflite file.")]
-Noise = Annotated[Optional[str], typer.Option(help="`on` or `off`: drop units by noise; default: as the model card says.")]
+Noise = Annotated[
+    Optional[str], typer.Option(help="`on` or `off`: drop units by noise; default: as the model card says.")
+]
 
 
 def main() -> None:
@@ -82,13 +84,19 @@ def train(
 @app.command(epilog="Example: tfpix2pix translate runs/facades labels.png --out translated")
 def translate(
     model: Model,
-    inputs: Annotated[Optional[list[Path]], typer.Argument(metavar="INPUT...", help="Images and folders of them.")] = None,
+    inputs: Annotated[
+        Optional[list[Path]], typer.Argument(metavar="INPUT...", help="Images and folders of them.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = ...,
     data: Annotated[Optional[Path], typer.Option(help="Folder of paired data, with --split.")] = None,
-    split: Annotated[Optional[str], typer.Option(help="Translate the inputs of this split's pairs: train, val, test.")] = None,
+    split: Annotated[
+        Optional[str], typer.Option(help="Translate the inputs of this split's pairs: train, val, test.")
+    ] = None,
     noise: Noise = None,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
-    tile: Annotated[Optional[int], typer.Option(help="Translate in overlapping tiles of this side, px.", min=16)] = None,
+    tile: Annotated[
+        Optional[int], typer.Option(help="Translate in overlapping tiles of this side, px.", min=16)
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
     json_: Json = False,
 ) -> None:
@@ -99,7 +107,7 @@ def translate(
     _load_tensorflow()
     from rich.progress import track
 
-    from tfpix2pix.experiment import load
+    from tfpix2pix.artefacts import load
     from tfpix2pix.translate import translate_files
 
     written = translate_files(
@@ -117,7 +125,9 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     format_: Annotated[str, typer.Option("--format", help="saved_model or tflite.")] = "saved_model",
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("export/models"),
-    size: Annotated[Optional[int], typer.Option(help="tflite: height and width, px; default: training's.", min=1)] = None,
+    size: Annotated[
+        Optional[int], typer.Option(help="tflite: height and width, px; default: training's.", min=1)
+    ] = None,
     noise: Noise = None,
     json_: Json = False,
 ) -> None:
@@ -127,7 +137,7 @@ def export(
     _check_choice("--format", format_, tuple(EXPORTERS))
     _check_choice("--noise", noise, ("on", "off"))
     _load_tensorflow()
-    from tfpix2pix.experiment import export_run
+    from tfpix2pix.artefacts import export_run
 
     report = export_run(run, format_, out, noise=noise, size_px=size)
     _answer(json_, report.as_dict(), _parity_table(report))
@@ -151,14 +161,14 @@ def presets(
 
 def _parity_table(report) -> Table:
     table = Table(title="Parity with the Keras view", title_justify="left", show_header=False)
-    faster = report.keras_latency_s / report.latency_s
+    keras_ms, export_ms = report.keras_latency_s * 1e3, report.latency_s * 1e3
     for name, value in {
         "format": report.format,
         "path": report.path,
         "images compared": report.images,
         "max abs error on [-1, 1]": f"{report.max_abs_error:.2e}",
         "PSNR, dB": f"{report.psnr_db:.1f}",
-        "latency, ms an image": f"{report.latency_s * 1e3:.1f} (Keras view {report.keras_latency_s * 1e3:.1f}, {faster:.2f}x)",
+        "latency, ms an image": f"{export_ms:.1f} (Keras view {keras_ms:.1f}, {keras_ms / export_ms:.2f}x)",
         "size, MB": f"{report.size_mb:.1f}",
     }.items():
         table.add_row(name, str(value))

@@ -184,4 +184,3 @@ class Config(Section):
                 f"Received {self.discriminator.receptive_field_px}. Use a smaller patch or larger images"
             )
         return self
-

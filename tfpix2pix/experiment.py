@@ -1,4 +1,4 @@
-"""The composition root: the only file that wires a configuration to data, networks, training, inference and export."""
+"""The composition root: a configuration, wired to data, networks, loop and run directory, becomes a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
@@ -17,25 +16,20 @@ from tfpix2pix.data import SOURCES
 from tfpix2pix.data.check import check_readable
 from tfpix2pix.data.pipeline import evaluation_batches, training_batches
 from tfpix2pix.data.sources import Source
-from tfpix2pix.errors import RunError, UserError, unknown_name
+from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.held_out import measure
-from tfpix2pix.export import EXPORTERS
-from tfpix2pix.export.verify import ParityReport, verify
-from tfpix2pix.files import remove
-from tfpix2pix.inference import KerasEngine, Translator, build_generator, noise_size
 from tfpix2pix.losses.objective import Objective
-from tfpix2pix.models import DISCRIMINATORS
+from tfpix2pix.models.build import build_discriminator, build_generator, noise_size
 from tfpix2pix.resolve import to_yaml
 from tfpix2pix.run_directory import RunDirectory, check_same, run_config
 from tfpix2pix.training import loop
-from tfpix2pix.training.checkpoints import Checkpoints, assign, get_state, set_state
+from tfpix2pix.training.checkpoints import Checkpoints, get_state, set_state
 from tfpix2pix.training.optimizers import FusedAdam
 from tfpix2pix.training.pix2pix import Pix2Pix
 from tfpix2pix.training.reporting import Reporter, held_out_table
 from tfpix2pix.training.samples import sample_grid
 
-SAMPLE_ROWS = 4
-PROBE_IMAGES = 3
+SAMPLE_ROWS = 6
 
 
 @dataclass(frozen=True)
@@ -53,18 +47,7 @@ class Run:
 
 def build_model(config: Config) -> Pix2Pix:
     """Both networks with their initial weights, the optimisers and the objective of a configuration."""
-    generator = build_generator(config, seed=config.seed)
-    spec, data = config.discriminator, config.data
-    discriminator = DISCRIMINATORS[spec.kind](
-        spec.receptive_field_px,
-        image_size_px=data.image_size_px,
-        input_channels=data.input_channels,
-        target_channels=data.target_channels,
-        base_filters=spec.base_filters,
-        norm=spec.norm,
-        conditional=spec.conditional,
-        seed=config.seed,
-    )
+    generator, discriminator = build_generator(config, seed=config.seed), build_discriminator(config, seed=config.seed)
     model = Pix2Pix(generator, discriminator, seed=config.seed)
     adam = {name: getattr(config.training, name) for name in ("learning_rate", "beta_1", "beta_2")}
     terms = config.objective
@@ -116,7 +99,8 @@ def train(
     if resume and checkpoints.steps():
         first_step, state = checkpoints.load()
         set_state(model, state)
-        metrics = directory.card().metrics
+        card = directory.card()
+        metrics = dict(card.metrics) if card else {}
     console.print(
         f"{config.name}: {len(sources['train'])} training and {len(sources['val'])} held-out pairs, {checked} of them "
         f"read and found whole; {_device()}, float32; {directory.path}",
@@ -144,14 +128,19 @@ def _train(
     checkpoints = Checkpoints(directory.checkpoints, spec.keep_last)
     translate = tf.function(model.call, autograph=False)
     held_out = evaluation_batches(sources["val"], data, count=spec.validation_images)
-    shown = list(evaluation_batches(sources["val"] if len(sources["val"]) else sources["train"], data, count=SAMPLE_ROWS))
+    shown = list(
+        evaluation_batches(sources["val"] if len(sources["val"]) else sources["train"], data, count=SAMPLE_ROWS)
+    )
     size = {"first_step": first_step, "total_steps": spec.steps}
     batches = training_batches(sources["train"], data, batch_size=spec.batch_size, seed=config.seed, **size)
     reporter = Reporter(directory, batch_size=spec.batch_size, console=console, **size)
 
+    def write_card(step: int) -> None:
+        directory.write_card(model_card(config, model.generator, step, metrics, len(held_out)))
+
     def save(step: int, _: loop.Losses) -> None:
         checkpoints.save(step, get_state(model))
-        directory.write_card(model_card(config, model.generator, step, metrics, len(held_out)))
+        write_card(step)
 
     def sample(step: int, _: loop.Losses) -> None:
         reporter.sample(step, sample_grid(translate, shown))
@@ -172,12 +161,12 @@ def _train(
             reporter.text("config", f"```yaml\n{to_yaml(config)}```")
             sample(0, {})
             validate(0, "untrained")
-            save(0, {})
+            write_card(0)
         step_function = tf.function(model.train_step, autograph=False)
         step = loop.run(step_function, batches, hooks, should_stop=should_stop, first_step=first_step)
         if step == spec.steps:
             validate(step, "trained")
-            directory.write_card(model_card(config, model.generator, step, metrics, len(held_out)))
+            write_card(step)
     if step == spec.steps and metrics:
         console.print(held_out_table(metrics, len(held_out)))
     return Run(directory, directory.card(), interrupted=step < spec.steps)
@@ -203,90 +192,12 @@ def model_card(
 def describe(config: Config, run_dir: str | Path) -> str:
     """What a training would be: the resolved configuration, the networks' sizes and where it would write."""
     model = build_model(config)
-    counts = {n.name: sum(math.prod(v.shape) for v in n.trainable_variables) for n in (model.generator, model.discriminator)}
+    counts = {
+        n.name: sum(math.prod(v.shape) for v in n.trainable_variables) for n in (model.generator, model.discriminator)
+    }
     sizes = ", ".join(f"{name} {count:,} trainable parameters" for name, count in counts.items())
     patch = config.discriminator.receptive_field_px
     return f"{to_yaml(config)}\n{sizes}; receptive field {patch} px.\nWould write {run_dir}; nothing was written."
-
-
-def load(path: str | Path) -> Translator:
-    """The translator of a run directory, a SavedModel folder or a .tflite file.
-
-    Raises:
-        UserError: `path` is none of these.
-    """
-    path = Path(path).expanduser()
-    if RunDirectory(path).is_run():
-        return Translator(run_engine(RunDirectory(path)))
-    for exporter in EXPORTERS.values():
-        if exporter.recognizes(path):
-            return Translator(exporter.read(path))
-    missing = "" if path.exists() else ", which does not exist"
-    raise UserError(
-        f"A model must be a run directory, a SavedModel folder or a .tflite file. Received {path}{missing}. "
-        f"Train one with `tfpix2pix train`, or check the path."
-    )
-
-
-def run_engine(directory: RunDirectory, *, noise: str = "on", size_px: int | None = None) -> KerasEngine:
-    """The Keras view of a run's newest checkpoint: with a noise input or without, for any size or a fixed one."""
-    config, card = directory.config(), directory.card()
-    step, state = Checkpoints(directory.checkpoints).load(["generator"])
-    generator = build_generator(config, seed=None, noise=noise, input_size_px=size_px or "any")
-    assign({v.path: v for v in generator.variables}, state["generator"], "generator")
-    changes = {"step": step, "noise_size": noise_size(generator), "fixed_size_px": size_px}
-    return KerasEngine(generator, card.model_copy(update=changes))
-
-
-def export_run(
-    run_dir: str | Path, format: str, out: str | Path, *, noise: str | None = None, size_px: int | None = None
-) -> ParityReport:
-    """Writes a run's generator in one of `EXPORTERS`, and measures that it does what the Keras view does.
-
-    Args:
-        noise: `on` gives a static export a noise input; None: as the run says. A SavedModel has both signatures.
-        size_px: height and width of a static export; None: the training size.
-
-    Raises:
-        UserError: no such format, no run, or a size that the network does not take.
-        RunError: the export differs from the Keras view by more than the tolerance; it is removed.
-    """
-    if format not in EXPORTERS:
-        raise UserError(unknown_name("--format", format, EXPORTERS))
-    directory = RunDirectory(run_dir)
-    if not directory.is_run():
-        raise UserError(f"An export must be made from a run directory. Received {run_dir}. Give the --run of a training.")
-    exporter, config = EXPORTERS[format], directory.config()
-    noise = noise or config.inference.noise
-    if exporter.static:
-        size_px = size_px or config.data.image_size_px
-        if size_px % config.size_multiple_px:
-            raise UserError(
-                f"--size must be a multiple of the network's {config.size_multiple_px} px. Received {size_px}. "
-                f"Use {-(-size_px // config.size_multiple_px) * config.size_multiple_px}."
-            )
-    elif size_px:
-        raise UserError(f"--size goes with a static format. Received it for {format}, which takes any size. Leave it out.")
-    view = run_engine(directory, noise=noise if exporter.static else "on", size_px=size_px)
-    path = exporter.write(view.generator, view.card, Path(out))
-    try:
-        return verify(view, exporter.read(path), _probe_images(config, size_px), format=format, path=path)
-    except RunError:
-        remove(path)
-        raise
-
-
-def _probe_images(config: Config, size_px: int | None) -> list[np.ndarray]:
-    """What exports are measured on: noise and, where the run's held-out pairs are at hand, real inputs."""
-    size, channels = size_px or config.data.image_size_px, config.data.input_channels
-    images = [np.random.default_rng(0).uniform(-1, 1, (1, size, size, channels)).astype(np.float32)]
-    if size == config.data.image_size_px:
-        try:
-            source = SOURCES[config.data.source](config.data, "val", config.seed)
-            images = [x.numpy() for x, _ in evaluation_batches(source, config.data, count=PROBE_IMAGES)] + images
-        except UserError:  # the data has moved since: the noise remains
-            pass
-    return images
 
 
 def _device() -> str:

@@ -33,9 +33,12 @@ def _whole(path: Path) -> Iterator[Path]:
     remove(temporary)
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
-        raise RunError(f"{path} could not be written: {error.strerror or error}. Free space or choose another place, then try again.") from error
+        raise RunError(
+            f"{path} must be written whole. Received: {error.strerror or error}. "
+            f"Free space or choose another place, then try again."
+        ) from error
     finally:
         remove(temporary)
 
@@ -45,7 +48,9 @@ def make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"The folder {path} must be one that can be written. Received: {error.strerror}. Choose another.") from error
+        raise UserError(
+            f"The folder {path} must be one that can be written. Received: {error.strerror}. Choose another."
+        ) from error
 
 
 def check_writable(path: Path) -> None:

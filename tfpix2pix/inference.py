@@ -10,10 +10,8 @@ import tensorflow as tf
 
 from tfpix2pix import rng
 from tfpix2pix.card import ModelCard
-from tfpix2pix.config import Config
 from tfpix2pix.data.images import from_signed, match_channels, to_signed
 from tfpix2pix.errors import UserError
-from tfpix2pix.models import GENERATORS
 from tfpix2pix.models.blocks import NO_NOISE
 from tfpix2pix.tiling import reflected_indices, translate_tiles
 
@@ -30,37 +28,6 @@ class Engine(Protocol):
 
         H and W are any, or the card's `fixed_size_px`.
         """
-
-
-def build_generator(
-    config: Config, *, seed: int | None, noise: str = "on", input_size_px: int | str | None = None
-) -> keras.Model:
-    """The configured generator: the one forward definition that training and every inference view share.
-
-    Args:
-        seed: of the initial weights; None leaves them zero, to be loaded.
-        noise: `on` for a second input that feeds dropout, `off` for none.
-        input_size_px: fixed height and width of the input; None for the training size, `any` for all.
-    """
-    spec = config.generator
-    return GENERATORS[spec.kind](
-        config.data.image_size_px,
-        input_channels=config.data.input_channels,
-        output_channels=config.data.target_channels,
-        base_filters=spec.base_filters,
-        levels=config.levels,
-        norm=spec.norm,
-        dropout_rate=spec.dropout_rate,
-        statistics=config.inference.statistics,
-        noise=noise,
-        input_size_px=input_size_px,
-        seed=seed,
-    )
-
-
-def noise_size(generator: keras.Model) -> int:
-    """Values of noise that one image takes; 0 for a generator without a noise input."""
-    return generator.inputs[1].shape[-1] if len(generator.inputs) == 2 else 0
 
 
 class AnySize(tf.Module):
@@ -116,7 +83,7 @@ class KerasEngine:
 class Translator:
     """Translates images by one trained generator, whatever it was loaded from.
 
-    `translator(image)` takes (H, W, C), (N, H, W, C) or, for one channel, (H, W): uint8, uint16, or float in [-1, 1];
+    `translator(image)` takes (H, W, C), (N, H, W, C) or, for gray, (H, W): uint8, uint16, or float in [-1, 1];
     it returns the same rank and dtype with the target's channels. A result does not depend on its batch neighbours.
     """
 
@@ -161,9 +128,9 @@ class Translator:
     def _batch(self, images: np.ndarray):
         """((N, H, W, C) float32 in [-1, 1], function that brings translations back to the caller's form)."""
         wanted = self.card.config.data.input_channels
-        single = images.ndim == 3 and not (wanted == 1 and images.shape[-1] != 1)
-        if images.ndim == 2 or (images.ndim == 3 and not single):
-            images, single = images[..., np.newaxis], images.ndim == 2
+        single = images.ndim < 4
+        if images.ndim == 2:
+            images = images[..., np.newaxis]
         if images.ndim == 3:
             images = images[np.newaxis]
         if images.ndim != 4 or 0 in images.shape:

@@ -41,9 +41,13 @@ def read_settings(preset_or_file: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
         where = f"line {place.line + 1}" if place else "it"
-        raise UserError(f"A configuration must be YAML. Received {path}, in which {where} is not. Mend it there.") from error
+        raise UserError(
+            f"A configuration must be YAML. Received {path}, in which {where} is not. Mend it there."
+        ) from error
     if not isinstance(settings, dict):
-        raise UserError(f"A configuration must be a mapping of keys to values. Received {path}, a {type(settings).__name__}.")
+        raise UserError(
+            f"A configuration must be a mapping of keys to values. Received {path}, a {type(settings).__name__}."
+        )
     return settings
 
 
@@ -61,7 +65,9 @@ def with_overrides(
         for part in sections:
             section = section.setdefault(part, {})
             if not isinstance(section, dict):
-                raise UserError(f"An override must name a key of the configuration. Received {key!r}: {part} is a value.")
+                raise UserError(
+                    f"An override must name a key of the configuration. Received {key!r}: {part} is a value."
+                )
         try:
             section[name] = yaml.safe_load(value)
         except yaml.YAMLError as error:
@@ -90,7 +96,9 @@ def one_sentence(error: ValidationError, origin: object) -> str:
     if first["type"] == "extra_forbidden":
         section = _section(location[:-1])
         prefix = ".".join(str(part) for part in location[:-1])
-        return unknown_name(f"A key of {f'`{prefix}`' if prefix else 'the configuration'}", location[-1], section.model_fields)
+        return unknown_name(
+            f"A key of {f'`{prefix}`' if prefix else 'the configuration'}", location[-1], section.model_fields
+        )
     message = first["msg"].removeprefix("Value error, ")
     if message.startswith("`"):  # a rule over several keys, complete in itself
         return message if message.endswith(".") else f"{message}."

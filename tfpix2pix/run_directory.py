@@ -42,11 +42,15 @@ class RunDirectory:
         else is never touched.
         """
         if resume and not self.is_run():
-            raise UserError(f"To resume, --run must be a run directory. Received {self.path}. Leave --resume out to start one.")
-        if self.is_run() and not (resume or fresh):
-            card = self.card()
             raise UserError(
-                f"A run must not overwrite another. {self.path} holds one at step {card.step if card else 0}. "
+                f"To resume, --run must be a run directory. Received {self.path}. Leave --resume out to start one."
+            )
+        if self.is_run() and not (resume or fresh):
+            card, steps = self.card(), self.config().training.steps
+            step = card.step if card else 0
+            state = f"a finished run of {steps} steps" if step >= steps else f"a run at step {step} of {steps}"
+            raise UserError(
+                f"A run must not overwrite another. Received {self.path}, which holds {state}. "
                 f"Continue it with --resume, replace it with --fresh, or choose another --run."
             )
         if self.path.exists() and not self.is_run() and (not self.path.is_dir() or any(self.path.iterdir())):
@@ -86,7 +90,7 @@ def run_config(
     resume: bool = False,
     fresh: bool = False,
 ) -> Config:
-    """The configuration of a run to start or to resume; raises UserError where the directory or the keys do not allow it.
+    """The configuration of a run to start or to resume; raises UserError where directory or keys do not allow it.
 
     To resume, the run's own configuration is taken; a preset or overrides given with it may change `MAY_CHANGE` alone.
     """

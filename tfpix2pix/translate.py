@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -46,10 +47,17 @@ def translate_files(
     if not items:
         raise UserError("There must be something to translate. Received no image. Name files, folders, or --split val.")
     paths = [out / f"{name}.png" for name, _ in items]
-    if duplicate := next((path for path in paths if paths.count(path) > 1), None) if len(set(paths)) < len(paths) else None:
-        raise UserError(f"Each input must have a name of its own. Received several for {duplicate}. Translate them apart.")
-    if not overwrite and (taken := next((path for path in paths if path.exists()), None)):
-        raise UserError(f"A translation must not overwrite a file. Received {taken}, which exists. Add --overwrite or change --out.")
+    duplicates = [path for path, count in Counter(paths).items() if count > 1]
+    if duplicates:
+        raise UserError(
+            f"Each input must have a name of its own. Received several for {duplicates[0]}. Translate them apart."
+        )
+    taken = [path for path in paths if path.exists()]
+    if taken and not overwrite:
+        raise UserError(
+            f"A translation must not overwrite a file. Received {taken[0]}, which exists. "
+            f"Add --overwrite or change --out."
+        )
     check_writable(out)
     vector_options = {"noise": noise, "seed": seed, "tile_px": tile_px}
     errors = []
@@ -88,6 +96,8 @@ def _pairs_of(translator: Translator, data: str | Path | None, split: str) -> It
     where = config.data if data is None else config.data.model_copy(update={"dir": str(data)})
     source = SOURCES[where.source](where, split, config.seed)
     if not len(source):
-        raise UserError(f"The split must hold pairs. Received {split!r}, which is empty in {where.dir}. Use another split.")
+        raise UserError(
+            f"The split must hold pairs. Received {split!r}, which is empty in {where.dir}. Use another split."
+        )
     for index, name in enumerate(source.names):
         yield name, lambda index=index: source.read(index)[0]

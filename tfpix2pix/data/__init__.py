@@ -1,4 +1,4 @@
-"""Pairs: where they come from (`sources`), how a photograph becomes one (`operators`), and which of them step t sees."""
+"""Pairs: where they come from, how a photograph becomes one, and which of them step t sees. Rows for newcomers here."""
 
 from tfpix2pix.lazy import lazy
 

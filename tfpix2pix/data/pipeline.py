@@ -1,4 +1,4 @@
-"""Step -> batch. What step t sees is a pure function of (configuration, seed, t): to resume is to start the range later."""
+"""Step -> batch: what step t sees is a pure function of (configuration, seed, t), so a resumed run starts later."""
 
 from __future__ import annotations
 
@@ -56,10 +56,14 @@ def training_batches(
 
 
 def evaluation_batches(source: Source, config: DataConfig, *, count: int | None = None) -> Batches:
-    """The first `count` pairs of a source in order, one a batch, without anything random."""
+    """`count` pairs evenly spread over a source (all by default), in order, one a batch, without anything random."""
     reader = Reader(source, config)
-    positions = tf.data.Dataset.range(len(source) if count is None else min(count, len(source)))
-    return _batches(positions, lambda index: transforms.for_evaluation(reader(index), config), 1, reader)
+    count = len(source) if count is None else min(count, len(source))
+
+    def example(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return transforms.for_evaluation(reader(position * len(source) // count), config)
+
+    return _batches(tf.data.Dataset.range(count), example, 1, reader)
 
 
 def _batches(positions: tf.data.Dataset, example, batch_size: int, reader: Reader) -> Batches:

@@ -1,4 +1,4 @@
-"""Where pairs come from. Each function gives the pairs of one split; a new kind is a function here and a row in `SOURCES`."""
+"""Where pairs come from: each function gives the pairs of one split. A new kind is a function and a row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfpix2pix.errors import UserError
 Pair = tuple[np.ndarray, np.ndarray]  # input and target, each (H, W, C) uint8 or uint16
 
 # Photographs that scikit-image ships in its wheel; their terms stand in docs/demo.md.
-SAMPLE_PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+SAMPLE_PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "rocket.jpg")
 MAX_ENLARGEMENT = 4
 
 

@@ -1,4 +1,4 @@
-"""Accumulators over (translation, target), each float (H, W, C) in [-1, 1]. Memory does not grow with the number of images."""
+"""Accumulators over (translation, target), each float (H, W, C) in [-1, 1], in memory that does not grow with them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LAB_BINS = 100
 
 
 class L1:
-    """Mean absolute difference in units of the [-1, 1] range: mean over images of the mean over pixels. Lower is better."""
+    """Mean absolute difference on the [-1, 1] range: mean over images of the mean over pixels. Lower is better."""
 
     def __init__(self) -> None:
         self.total, self.count = 0.0, 0
@@ -64,4 +64,6 @@ class LabIntersection:
         if not counts.all():
             return {}
         overlap = np.minimum(*(self.histograms / counts)).sum(axis=-1)
-        return {f"lab_intersection_{channel}": float(value) for channel, value in zip(LAB_CHANNELS, overlap, strict=True)}
+        return {
+            f"lab_intersection_{channel}": float(value) for channel, value in zip(LAB_CHANNELS, overlap, strict=True)
+        }

@@ -1,4 +1,4 @@
-"""Trained generators as files that need no tfpix2pix. A new format is a module with `write` and `read`, and a row here."""
+"""Trained generators as files that need no tfpix2pix. A new format is a module with `write` and `read`, and a row."""
 
 from tfpix2pix.export.format import Format
 from tfpix2pix.lazy import lazy

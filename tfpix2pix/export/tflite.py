@@ -25,7 +25,9 @@ def write(generator: keras.Model, card: ModelCard, out: Path) -> Path:
     """Writes `<out>/<name>-<size>px.tflite`, which must not exist; returns its path."""
     path = out / f"{card.name}-{card.fixed_size_px}px.tflite"
     if path.exists():
-        raise UserError(f"An export must not overwrite a file. Received {path}, which exists. Remove it or change --out.")
+        raise UserError(
+            f"An export must not overwrite a file. Received {path}, which exists. Remove it or change --out."
+        )
     flatbuffer = _convert(generator)
     with whole_file(path) as temporary:
         temporary.write_bytes(flatbuffer)
@@ -61,7 +63,8 @@ class TFLiteEngine:
                 card = archive.read(FILE_NAME)
         except (zipfile.BadZipFile, KeyError) as error:
             raise UserError(
-                f"A .tflite file must carry {FILE_NAME}. Received {path} without. Give one that `tfpix2pix export` wrote."
+                f"A .tflite file must carry {FILE_NAME}. Received {path} without. "
+                f"Give one that `tfpix2pix export` wrote."
             ) from error
         self.card = ModelCard.from_json(card, path)
         self._interpreter = Interpreter(str(path))

@@ -1,4 +1,4 @@
-"""What every network here is made of: convolutions with the paper's initialisation, norms, dropout fed by explicit noise."""
+"""What every network is made of: convolutions with the paper's initialisation, norms, dropout fed by explicit noise."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def build_patchgan(
 
 
 def receptive_field(layers_: Sequence[tuple[int, int]]) -> int:
-    """Pixels seen by one unit of a stack of (kernel, stride): r ← 1; from the last layer back, r ← (r-1)·stride + kernel."""
+    """Side, px, of what one unit on a stack of (kernel, stride) sees: from the last back, r ← (r-1)·stride + kernel."""
     size = 1
     for kernel, stride in reversed(layers_):
         size = (size - 1) * stride + kernel

@@ -15,5 +15,7 @@ def preset_names() -> list[str]:
 def preset_text(name: str) -> str:
     """The YAML of a preset, header included."""
     if name not in preset_names():
-        raise UserError(unknown_name("A preset", name, preset_names()) + " A configuration of your own is a .yaml file.")
+        raise UserError(
+            unknown_name("A preset", name, preset_names()) + " A configuration of your own is a .yaml file."
+        )
     return (files(__name__) / f"{name}.yaml").read_text(encoding="utf-8")

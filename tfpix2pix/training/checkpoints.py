@@ -59,7 +59,9 @@ class Checkpoints:
             try:
                 return step, self._load(self._path(step), parts)
             except (OSError, ValueError, KeyError, SafetensorError) as error:
-                warnings.warn(f"The checkpoint {self._path(step)} is damaged ({error}); trying the one before.", stacklevel=2)
+                warnings.warn(
+                    f"The checkpoint {self._path(step)} is damaged ({error}); trying the one before.", stacklevel=2
+                )
         if steps:
             raise RunError(f"Every checkpoint in {self.directory} is damaged. Train again with --fresh.")
         raise UserError(f"{self.directory} must hold a checkpoint. Received none. Train first, or give another run.")
@@ -103,7 +105,9 @@ def set_state(model, state: State) -> None:
 
 def assign(variables: dict[str, object], arrays: dict[str, np.ndarray], what: str) -> None:
     """Assigns `arrays` to `variables` of the same names and shapes; raises UserError naming the first that differs."""
-    different = [name for name in sorted(variables.keys() | arrays.keys()) if _shape(variables, name) != _shape(arrays, name)]
+    different = [
+        name for name in sorted(variables.keys() | arrays.keys()) if _shape(variables, name) != _shape(arrays, name)
+    ]
     if different:
         name = different[0]
         raise UserError(

@@ -1,4 +1,4 @@
-"""The training step: one discriminator step, one generator step (paper §3.3), as a `keras.Model` so that `fit` works."""
+"""The training step: one discriminator step, one generator step (paper §3.3), as a `keras.Model` that `fit` trains."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfpix2pix import rng
 from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models.blocks import NO_NOISE
+from tfpix2pix.models.build import noise_size
 from tfpix2pix.training.optimizers import FusedAdam
 
 
@@ -44,6 +45,7 @@ class Pix2Pix(keras.Model):
 
         Builds the optimisers' variables at once, so that a checkpoint can be restored before the first step.
         """
+        kwargs.setdefault("jit_compile", False)  # as in the loop: XLA's convolutions are slower on a CPU
         super().compile(**kwargs)
         self.objective = objective or Objective()
         self.generator_optimizer = generator_optimizer or FusedAdam()
@@ -102,7 +104,7 @@ class Pix2Pix(keras.Model):
     @property
     def noise_size(self) -> int:
         """Values of noise that one image takes; 0 without dropout."""
-        return self.generator.inputs[1].shape[-1] if len(self.generator.inputs) == 2 else 0
+        return noise_size(self.generator)
 
     def training_noise(self, count: tf.Tensor | int) -> tf.Tensor:
         """The dropout noise of the current step: float32 (count, noise_size), uniform in [0, 1)."""

@@ -1,0 +1,52 @@
+# Two commands on a fresh machine with Python 3.10-3.13 and make:  make demo   make test
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN ?= runs/demo
+EXPORTS := $(RUN)/exports
+NAME := demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench clean
+
+help:  ## what each command does
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+install: $(VENV)/.installed  ## create .venv and install the package with its tools into it
+
+$(VENV)/.installed: pyproject.toml requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 13) else \
+		"Python 3.10 to 3.13 is needed. Received %d.%d. Name another: make PYTHON=python3.12 …" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: install  ## train edges->photo on real photographs, export, translate with both exports (about 4 minutes)
+	$(BIN)/tfpix2pix train demo --run $(RUN) --fresh
+	$(BIN)/tfpix2pix export $(RUN) --format saved_model --out $(EXPORTS)
+	$(BIN)/tfpix2pix export $(RUN) --format tflite --out $(EXPORTS)
+	$(BIN)/tfpix2pix translate $(EXPORTS)/$(NAME)/1 --split val --out $(RUN)/translated/saved_model
+	$(BIN)/tfpix2pix translate $(EXPORTS)/$(NAME)-128px.tflite --split val --out $(RUN)/translated/tflite
+	@echo
+	@echo "Look at:"
+	@echo "  $(RUN)/samples/             grids of held-out crops: input | output | target, from untrained to trained"
+	@echo "  $(RUN)/translated/          held-out crops as the SavedModel and the TFLite file translate them"
+	@echo "  $(EXPORTS)/  the SavedModel ($(NAME)/1) and the TFLite file ($(NAME)-128px.tflite)"
+	@echo "  $(RUN)/model_card.json      what the model is and how well it does"
+	@echo "  $(BIN)/tensorboard --logdir $(RUN)/tensorboard"
+
+test: install  ## lint, then all tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+lint: install  ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## the training step beside the tutorial's (PEERS=folder of tutorial_step.py)
+	$(BIN)/python benchmarks/step.py $(if $(PEERS),--peers $(PEERS))
+
+clean:  ## remove .venv and caches; runs and exports stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

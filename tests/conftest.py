@@ -1,0 +1,86 @@
+"""What many tests share: small configurations, made data sets, one trained smoke run, the real facades if at hand."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+import tfpix2pix as p2p
+from tfpix2pix.config import Config
+from tfpix2pix.experiment import Run
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+TINY = {
+    "data": {"image_size_px": 32, "jitter_size_px": 36},
+    "generator": {"base_filters": 8},
+    "discriminator": {"receptive_field_px": 16, "base_filters": 8},
+    "training": {"steps": 4, "log_every_steps": 2, "sample_every_steps": 2, "checkpoint_every_steps": 2},
+}
+
+
+def tiny_config(**changes) -> Config:
+    """A configuration of seconds: 32 px, 8 filters. `changes` are sections, merged key by key."""
+    sections = {name: {**TINY.get(name, {}), **values} for name, values in changes.items() if isinstance(values, dict)}
+    return Config.model_validate({**TINY, **changes, **sections})
+
+
+@pytest.fixture
+def quiet() -> Console:
+    return Console(file=open(os.devnull, "w"))
+
+
+def write_image(path: Path, array: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(path)
+    return path
+
+
+def make_combined(folder: Path, count: int = 3, size_px: int = 40) -> Path:
+    """Combined images whose right half is the left half with its colours inverted."""
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        left = rng.integers(0, 256, (size_px, size_px, 3), np.uint8)
+        write_image(folder / f"{index}.png", np.concatenate([left, 255 - left], axis=1))
+    return folder
+
+
+@pytest.fixture
+def combined_dir(tmp_path: Path) -> Path:
+    make_combined(tmp_path / "pairs" / "train")
+    make_combined(tmp_path / "pairs" / "val", count=2)
+    return tmp_path / "pairs"
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of the smoke preset. Read it; do not change it."""
+    console = Console(file=open(os.devnull, "w"))
+    return p2p.train("smoke", run_dir=tmp_path_factory.mktemp("runs") / "smoke", console=console)
+
+
+@pytest.fixture(scope="session")
+def facades() -> Path:
+    folder = SHARED_DATA / "facades"
+    if not folder.is_dir():
+        pytest.skip("the real facades are not at hand (../shared/data/facades)")
+    return folder
+
+
+def run_cli(*arguments: object, cwd: Path | None = None, timeout_s: float = 300):
+    """`tfpix2pix ARGUMENTS` in a process of its own: (exit code, stdout, stderr)."""
+    import subprocess
+
+    done = subprocess.run(
+        [sys.executable, "-m", "tfpix2pix", *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, timeout=timeout_s,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr

@@ -1,0 +1,118 @@
+"""Files to arrays to [-1, 1] and back, without loss and without surprises."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from tests.conftest import write_image
+from tfpix2pix.data.images import (
+    decode,
+    from_signed,
+    list_images,
+    match_channels,
+    read_image,
+    read_size,
+    to_signed,
+    write_png,
+)  # fmt: skip
+from tfpix2pix.errors import UserError
+
+RNG = np.random.default_rng(0)
+
+
+def encoded(image: Image.Image, format: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG"])
+def test_rgb_of_every_format(format):
+    smooth = np.broadcast_to(np.arange(0, 256, 8, dtype=np.uint8)[:, None, None], (32, 24, 3)).copy()
+    options = {"lossless": True} if format == "WEBP" else {}
+    array = decode(encoded(Image.fromarray(smooth), format, **options))
+    assert (array.shape, array.dtype) == ((32, 24, 3), np.uint8)
+    assert np.abs(array.astype(int) - smooth).max() <= (8 if format in ("JPEG", "GIF") else 0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_integers_survive_the_signed_range_exactly(dtype):
+    every = np.arange(np.iinfo(dtype).max + 1, dtype=dtype)[:, None, None]
+    signed = to_signed(every)
+    assert signed.dtype == np.float32
+    assert (signed.min(), signed.max()) == (-1.0, 1.0)
+    np.testing.assert_array_equal(from_signed(signed, dtype), every)
+
+
+@given(hnp.arrays(np.float32, (5, 4, 3), elements=st.floats(-5, 5, width=32)))
+def test_from_signed_clips_and_rounds(image):
+    twin = np.round(np.clip((image.astype(np.float64) + 1) / 2, 0, 1) * 255)
+    assert np.abs(from_signed(image).astype(float) - twin).max() <= 1  # ties may fall either way in float32
+
+
+def test_sixteen_bits_and_orientation_are_kept(tmp_path):
+    deep = RNG.integers(0, 65536, (6, 5), np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    assert (read_image(tmp_path / "deep.png") == deep[..., None]).all()
+    assert read_image(tmp_path / "deep.png").dtype == np.uint16
+
+    picture = Image.fromarray(RNG.integers(0, 256, (6, 5, 3), np.uint8))
+    exif = picture.getexif()
+    exif[0x0112] = 6  # rotate by 90 degrees to view
+    picture.save(tmp_path / "turned.png", exif=exif)
+    assert read_image(tmp_path / "turned.png").shape == (5, 6, 3)
+    assert read_size(tmp_path / "turned.png") == (5, 6)
+
+
+def test_palettes_become_colours():
+    picture = Image.fromarray(np.array([[0, 1]], np.uint8), mode="L").convert("P")
+    picture.putpalette([10, 20, 30, 40, 50, 60])
+    assert decode(encoded(picture, "PNG")).tolist() == [[[10, 20, 30], [40, 50, 60]]]
+
+
+@pytest.mark.parametrize(
+    ("have", "want", "expected"),
+    [(1, 3, [7, 7, 7]), (3, 1, [18]), (4, 3, [10, 20, 30]), (3, 4, [10, 20, 30, 255]), (2, 1, [7]),
+     (1, 4, [7, 7, 7, 255])],
+)  # fmt: skip
+def test_channels(have, want, expected):
+    pixel = {1: [7], 2: [7, 99], 3: [10, 20, 30], 4: [10, 20, 30, 99]}[have]
+    result = match_channels(np.array([[pixel]], np.uint8), want)
+    assert result.tolist() == [[expected]]
+    assert result.dtype == np.uint8
+
+
+def test_channels_without_a_plain_way_are_refused():
+    with pytest.raises(UserError, match="must have the 5 channels .* Received 3"):
+        match_channels(np.zeros((2, 2, 3), np.uint8), 5)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", None])
+def test_what_is_no_whole_image_is_named(tmp_path, content):
+    path = write_image(tmp_path / "picture.png", RNG.integers(0, 256, (64, 64, 3), np.uint8))
+    path.write_bytes(path.read_bytes()[:2000] if content is None else content)
+    with pytest.raises(UserError, match=r"Every image must be readable and whole. Received .*picture.png") as caught:
+        read_image(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_decompression_bombs_are_refused(tmp_path, monkeypatch):
+    path = write_image(tmp_path / "bomb.png", np.zeros((64, 64, 3), np.uint8))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(UserError, match="bomb"):
+        read_image(path)
+
+
+def test_png_round_trip_and_listing(tmp_path):
+    for channels in (1, 3, 4):
+        image = RNG.integers(0, 256, (9, 7, channels), np.uint8)
+        write_png(tmp_path / f"{channels}.png", image)
+        np.testing.assert_array_equal(read_image(tmp_path / f"{channels}.png"), image)
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in list_images(tmp_path)] == ["1.png", "3.png", "4.png"]

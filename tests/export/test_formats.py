@@ -1,0 +1,192 @@
+"""Every row of EXPORTERS: loads without flags, is faithful, describes itself, takes any image; what each promises."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfpix2pix as p2p
+from tests.conftest import tiny_config
+from tfpix2pix.artefacts import run_engine
+from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.export import EXPORTERS
+from tfpix2pix.export.verify import verify
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def exports(smoke_run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("exports")
+    return {name: p2p.export_run(smoke_run.path, name, out) for name in EXPORTERS}
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_parity_is_measured_and_within_tolerance(exports, name):
+    report = exports[name]
+    assert report.max_abs_error <= 1e-4
+    assert report.psnr_db > 80
+    assert report.images == 4  # three held-out inputs and one of noise
+    assert report.latency_s > 0
+    assert report.size_mb > 0.1
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+@pytest.mark.parametrize("size", [(32, 32), (1, 1), (20, 50), (90, 40)])
+def test_one_call_loads_it_and_takes_any_size(exports, smoke_run, name, size):
+    translator = p2p.load(exports[name].path)
+    x = RNG.integers(0, 256, (*size, 1), np.uint8)
+    out = translator(x)
+    assert (out.shape, out.dtype) == ((*size, 3), np.uint8)
+    if max(size) <= 32 or name == "saved_model":  # a static export goes over larger images in tiles
+        assert np.abs(out.astype(int) - p2p.load(smoke_run.path)(x)).max() <= 1
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_the_card_travels_with_it(exports, smoke_run, name):
+    card = p2p.load(exports[name].path).card
+    assert card.config.generator == smoke_run.card.config.generator
+    assert card.step == 4
+    assert card.metrics.keys() == {"untrained", "trained"}
+    assert card.statistics == "image"
+
+
+def test_signatures_by_plain_tensorflow_alone(exports, smoke_run):
+    """In a process where this package cannot be imported."""
+    x = RNG.integers(0, 256, (2, 45, 33, 1), np.uint8)
+    expected = p2p.load(smoke_run.path)(x)
+    code = f"""
+import sys; sys.modules["tfpix2pix"] = None
+import numpy as np, tensorflow as tf
+model = tf.saved_model.load({exports["saved_model"].path!r})
+x = np.load(sys.argv[1])
+out = model.signatures["translate_uint8"](image=tf.constant(x))["image"].numpy()
+signed = model.signatures["serving_default"](image=tf.constant(x / np.float32(127.5) - 1))["image"].numpy()
+noise = np.random.default_rng(0).random((2, model.signatures["sample"].structured_input_signature[1]["noise"].shape[1]))
+variant = model.signatures["sample"](image=tf.constant(x / np.float32(127.5) - 1), noise=tf.constant(noise, tf.float32))
+assert np.abs(variant["image"] - signed).max() > 1e-4
+assert np.abs((signed + 1) * 127.5 - out).max() <= 0.51
+np.save(sys.argv[1], out)
+"""
+    path = smoke_run.path.parent / "x.npy"
+    np.save(path, x)
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True, timeout=120)
+    assert np.abs(np.load(path).astype(int) - expected).max() <= 1
+
+
+def test_requests_change_no_state(exports):
+    model = tf.saved_model.load(exports["saved_model"].path)
+    x = tf.constant(RNG.uniform(-1, 1, (1, 32, 32, 1)).astype(np.float32))
+    first = model.signatures["serving_default"](image=x)["image"].numpy()
+    for _ in range(20):
+        model.signatures["serving_default"](image=tf.random.uniform((3, 40, 50, 1), -1, 1))
+    np.testing.assert_array_equal(first, model.signatures["serving_default"](image=x)["image"])
+
+
+def test_versions_count_up(smoke_run, tmp_path):
+    paths = [p2p.export_run(smoke_run.path, "saved_model", tmp_path).path for _ in range(2)]
+    assert [path.rsplit("/", 2)[1:] for path in paths] == [["smoke", "1"], ["smoke", "2"]]
+    assert sorted(entry.name for entry in (tmp_path / "smoke").iterdir()) == ["1", "2"]
+
+
+def test_a_tflite_file_is_builtin_static_and_carries_its_card(exports):
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = exports["tflite"].path
+    card = json.loads(zipfile.ZipFile(path).read("model_card.json"))
+    assert card["fixed_size_px"] == 32
+    interpreter = Interpreter(path)
+    assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["image"], "outputs": ["image"]}}
+    operations = {op["op_name"] for op in interpreter._get_ops_details()}
+    assert not {name for name in operations if "VARIABLE" in name or name.startswith(("Flex", "Custom"))}
+    assert interpreter.get_input_details()[0]["shape"].tolist() == [1, 32, 32, 1]
+
+
+def test_a_tflite_file_with_noise(smoke_run, tmp_path):
+    report = p2p.export_run(smoke_run.path, "tflite", tmp_path, noise="on")
+    assert report.max_abs_error <= 1e-4
+    x = RNG.integers(0, 256, (32, 32, 1), np.uint8)
+    exported, keras = p2p.load(report.path), p2p.load(smoke_run.path)
+    assert np.abs(exported(x, noise="on", seed=4).astype(int) - keras(x, noise="on", seed=4)).max() <= 1
+    assert np.abs(exported(x, noise="off").astype(int) - keras(x)).max() <= 1
+
+
+def test_noise_from_a_model_without_is_refused(exports):
+    with pytest.raises(UserError, match="must have a dropout to feed"):
+        p2p.load(exports["tflite"].path)(np.zeros((32, 32, 1), np.uint8), noise="on")
+
+
+def test_another_static_size(smoke_run, tmp_path):
+    report = p2p.export_run(smoke_run.path, "tflite", tmp_path, size_px=64)
+    assert report.path.endswith("smoke-64px.tflite")
+    x = RNG.integers(0, 256, (64, 64, 1), np.uint8)
+    assert np.abs(p2p.load(report.path)(x).astype(int) - p2p.load(smoke_run.path)(x)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("tflite", {"size_px": 40}), "must be a multiple of the network's 32 px. Received 40. Use 64"),
+        (("saved_model", {"size_px": 64}), "takes any size. Leave it out"),
+        (("onnx", {}), "must be one of: saved_model, tflite. Received 'onnx'"),
+    ],
+)
+def test_unfit_requests_are_refused(smoke_run, tmp_path, arguments, message):
+    format, options = arguments
+    with pytest.raises(UserError, match=message):
+        p2p.export_run(smoke_run.path, format, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_export_is_not_overwritten(exports, smoke_run, tmp_path):
+    shutil.copy(exports["tflite"].path, tmp_path)
+    with pytest.raises(UserError, match="must not overwrite a file"):
+        p2p.export_run(smoke_run.path, "tflite", tmp_path)
+
+
+def test_files_without_a_card_are_refused(exports, tmp_path):
+    content = open(exports["tflite"].path, "rb").read()
+    (tmp_path / "bare.tflite").write_bytes(content[: content.rindex(b"PK\x03\x04")])
+    with pytest.raises(UserError, match="must carry model_card.json"):
+        p2p.load(tmp_path / "bare.tflite")
+    shutil.copytree(exports["saved_model"].path, tmp_path / "bare")
+    (tmp_path / "bare" / "assets" / "model_card.json").unlink()
+    with pytest.raises(UserError, match="must carry model_card.json among its assets"):
+        p2p.load(tmp_path / "bare")
+
+
+@pytest.mark.parametrize("error", [1e-3, np.nan])
+def test_an_unfaithful_export_is_an_error(smoke_run, tmp_path, error):
+    view = run_engine(smoke_run.directory)
+
+    class Wrong:
+        card = view.card
+
+        def __call__(self, images, noise):
+            return view(images, noise) + np.float32(error)
+
+    (tmp_path / "file").touch()
+    images = [np.zeros((1, 32, 32, 1), np.float32)]
+    with pytest.raises(RunError, match="must agree with the trained generator within 0.0001"):
+        verify(view, Wrong(), images, format="tflite", path=tmp_path / "file")
+
+
+def test_the_full_size_network_survives_export(tmp_path, quiet, facades):
+    """One at the paper's size: 256 px, 64 filters, 54 M parameters, on a real label map."""
+    config = p2p.resolve_config("facades", ["training.steps=1", "training.validation_images=0"], data_dir=str(facades))
+    run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
+    for name in EXPORTERS:
+        assert p2p.export_run(run.path, name, tmp_path / "out").max_abs_error <= 1e-4
+
+
+def test_tiny_configs_export_with_every_norm(tmp_path, combined_dir, quiet):
+    for norm in ("batch", "instance", "none"):
+        config = tiny_config(data={"dir": str(combined_dir)}, generator={"norm": norm}, name=norm)
+        run = p2p.train(config, run_dir=tmp_path / norm, console=quiet)
+        for name in EXPORTERS:
+            assert p2p.export_run(run.path, name, tmp_path / "out").max_abs_error <= 1e-4

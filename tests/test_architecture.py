@@ -1,0 +1,105 @@
+"""The map of the house, held: who may import whom, which modules wait for TensorFlow, how long a module may be."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tfpix2pix
+
+ROOT = Path(tfpix2pix.__file__).parent
+MODULES = {
+    ".".join(("tfpix2pix", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+
+# A room may import the rooms in its list, and anything in LEAVES (docs/architecture.md draws the same map).
+LEAVES = {"errors", "lazy", "_version", "files"}
+TABLES = {"data", "models", "losses", "evaluation", "export", "presets"}  # package roots: tables, no TensorFlow
+ARROWS = {
+    "config": {"data", "models", "models.depth", "losses", "evaluation"},
+    "resolve": {"config", "presets"},
+    "card": {"config"},
+    "run_directory": {"card", "config", "resolve"},
+    "rng": set(),
+    "quiet": set(),
+    "tiling": set(),
+    "data": {"config", "rng"},
+    "models": {"config"},
+    "losses": set(),
+    "training": {"rng", "losses", "models", "data.images"},
+    "evaluation": set(),
+    "inference": {"card", "config", "rng", "models", "tiling", "data.images"},
+    "export": {"card", "inference", "models.blocks"},
+    "translate": {"data", "inference"},
+    "experiment": {
+        "config", "resolve", "run_directory", "card", "data", "models", "losses", "training", "evaluation",
+    },
+    "artefacts": {"config", "run_directory", "data", "models", "training.checkpoints", "inference", "export"},
+    "cli": {"presets", "quiet", "run_directory", "experiment", "artefacts", "translate", "export"},
+    "__main__": {"cli"},
+    "presets": set(),
+    "__init__": TABLES | {"artefacts", "card", "config", "experiment", "inference", "resolve", "training", "translate"},
+}  # fmt: skip
+
+
+def imports_of(path: Path) -> set[str]:
+    """Modules of this package that a file imports, at the top or inside functions, without the package's name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "tfpix2pix":
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole in MODULES else node.module)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names if alias.name.split(".")[0] == "tfpix2pix")
+    return {name.removeprefix("tfpix2pix").removeprefix(".") or "__init__" for name in found}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_follow_the_arrows(module):
+    name = module.removeprefix("tfpix2pix").removeprefix(".") or "__init__"
+    room = name.split(".")[0]
+    allowed = LEAVES | {room} | (set() if room in LEAVES else ARROWS[room])
+    for imported in imports_of(MODULES[module]):
+        covered = imported in allowed or imported.split(".")[0] in allowed
+        assert covered, f"{name} imports {imported}; allowed are {sorted(allowed)}"
+
+
+def test_the_loop_knows_neither_checkpoints_nor_reports():
+    assert imports_of(MODULES["tfpix2pix.training.loop"]) == set()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_are_short(module):
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 250
+
+
+@pytest.mark.parametrize(
+    "module", ["", ".cli", ".config", ".resolve", ".card", ".run_directory", *(f".{name}" for name in sorted(TABLES))]
+)
+def test_light_modules_import_no_tensorflow(module):
+    code = f"import sys, tfpix2pix{module}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_public_names_resolve():
+    for name in tfpix2pix.__all__:
+        assert getattr(tfpix2pix, name) is not None
+    with pytest.raises(AttributeError, match="it has Config"):
+        tfpix2pix.no_such_name  # noqa: B018
+
+
+def test_tables_hold_callables_under_plain_names():
+    from tfpix2pix import data, evaluation, export, losses, models
+
+    tables = [
+        data.SOURCES, data.OPERATORS, models.GENERATORS, models.DISCRIMINATORS, losses.GAN_LOSSES,
+        losses.RECONSTRUCTION_LOSSES, evaluation.METRICS,
+    ]  # fmt: skip
+    for table in tables:
+        assert type(table) is dict
+        assert all(callable(row) and name == name.lower() for name, row in table.items())
+    assert all(callable(row.read) and callable(row.write) for row in export.EXPORTERS.values())

@@ -1,0 +1,127 @@
+"""The step: D first, then G against the new D; noise and losses as functions of (seed, step); `fit` gives the same."""
+
+import numpy as np
+import tensorflow as tf
+
+from tests.conftest import tiny_config
+from tfpix2pix import rng
+from tfpix2pix.experiment import build_model
+from tfpix2pix.training.checkpoints import get_state
+from tfpix2pix.training.optimizers import FusedAdam
+
+
+def data(count=1, size=32, seed=0):
+    generator = np.random.default_rng(seed)
+    return tuple(generator.uniform(-1, 1, (count, size, size, 3)).astype(np.float32) for _ in range(2))
+
+
+def weights(model):
+    return [v.numpy() for v in model.trainable_variables]
+
+
+def test_every_weight_moves_and_every_loss_is_finite():
+    model = build_model(tiny_config())
+    before = weights(model)
+    losses = model.train_step(data())
+    assert set(losses) == {"g/total", "g/gan", "g/l1", "g/l2", "d/total", "d/real", "d/fake"}
+    assert all(np.isfinite(float(value)) for value in losses.values())
+    assert all((a != b).any() for a, b in zip(before, weights(model), strict=True))
+    assert int(model.step) == 1
+
+
+def test_the_step_equals_the_plain_form():
+    """The same update written the long way: two separate forward passes, ordinary tapes."""
+    model, plain = build_model(tiny_config()), build_model(tiny_config())
+    image, target = data()
+    noise = rng.uniform((1, plain.noise_size), rng.at(rng.stream(0, "noise"), 0))
+    g, d = plain.generator, plain.discriminator
+    with tf.GradientTape() as tape:
+        fake = tf.stop_gradient(g([image, noise], training=True))
+        real_logits, fake_logits = d([image, target], training=True), d([image, fake], training=True)
+        d_loss = plain.objective.discriminator(real_logits, fake_logits)["d/total"]
+    FusedAdam_apply(tape.gradient(d_loss, [v.value for v in d.trainable_variables]), d)
+    with tf.GradientTape() as tape:
+        fake = g([image, noise], training=True)
+        g_loss = plain.objective.generator(d([image, fake], training=True), fake, target)["g/total"]
+    FusedAdam_apply(tape.gradient(g_loss, [v.value for v in g.trainable_variables]), g)
+
+    losses = model.train_step((image, target))
+    np.testing.assert_allclose(losses["d/total"], d_loss, rtol=1e-5)
+    np.testing.assert_allclose(losses["g/total"], g_loss, rtol=1e-5)
+    for a, b in zip(weights(model), weights(plain), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def FusedAdam_apply(gradients, network):
+    optimizer = FusedAdam()
+    optimizer.build(network.trainable_variables)
+    optimizer.apply(gradients, network.trainable_variables)
+
+
+def test_fit_gives_the_same_numbers_as_the_step():
+    x, y = data(4)
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(1)
+    fitted, stepped = build_model(tiny_config()), build_model(tiny_config())
+    fitted.fit(dataset, epochs=2, verbose=0)
+    step = tf.function(stepped.train_step, autograph=False)
+    for batch in dataset.repeat(2):
+        step(batch)
+    assert int(fitted.step) == int(stepped.step) == 8
+    for a, b in zip(weights(fitted), weights(stepped), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_same_seed_same_run_other_seed_another():
+    def run(seed):
+        model = build_model(tiny_config(seed=seed))
+        step = tf.function(model.train_step, autograph=False)
+        for _ in range(3):
+            step(data())
+        return get_state(model)["generator"]
+
+    first, again, other = run(0), run(0), run(1)
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not all(np.array_equal(first[name], other[name]) for name in first)
+
+
+def test_noise_depends_on_seed_and_step_alone():
+    model = build_model(tiny_config())
+    first = model.training_noise(2).numpy()
+    assert first.shape == (2, model.noise_size)
+    np.testing.assert_array_equal(first, model.training_noise(2))
+    model.step.assign(1)
+    assert (first != model.training_noise(2).numpy()).any()
+    assert (first[0] != first[1]).any()
+
+
+def test_l1_alone_learns_one_pair():
+    model = build_model(tiny_config(objective={"lambda_gan": 0.0}, training={"learning_rate": 1e-2}))
+    step = tf.function(model.train_step, autograph=False)
+    first = float(step(data())["g/l1"])
+    for _ in range(60):
+        last = float(step(data())["g/l1"])
+    assert last < 0.5 * first
+
+
+def test_an_unconditional_discriminator_and_no_dropout_train_too():
+    model = build_model(tiny_config(discriminator={"conditional": False}, generator={"dropout_rate": 0.0}))
+    assert model.noise_size == 0
+    assert np.isfinite(float(model.train_step(data(2))["g/total"]))
+
+
+def test_a_call_translates_without_dropout_and_without_neighbours():
+    model = build_model(tiny_config())
+    x, _ = data(3)
+    together = model(x).numpy()
+    np.testing.assert_array_equal(together, model(x))
+    np.testing.assert_allclose(together[1:2], model(x[1:2]), atol=1e-5)
+    np.testing.assert_allclose(model.predict(x, verbose=0), together, atol=1e-5)
+
+
+def test_evaluate_measures_the_generators_losses():
+    model = build_model(tiny_config())
+    x, y = data(2)
+    before = weights(model)
+    result = model.evaluate(tf.data.Dataset.from_tensors((x, y)), return_dict=True, verbose=0)
+    assert result["g/l1"] > 0
+    assert all(np.array_equal(a, b) for a, b in zip(before, weights(model), strict=True))

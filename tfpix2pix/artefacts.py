@@ -1,0 +1,105 @@
+"""What a run became: loaded for translation from any of its forms, and exported, measured, into others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tfpix2pix.config import Config
+from tfpix2pix.data import SOURCES
+from tfpix2pix.data.pipeline import evaluation_batches
+from tfpix2pix.errors import RunError, UserError, unknown_name
+from tfpix2pix.export import EXPORTERS
+from tfpix2pix.export.verify import ParityReport, verify
+from tfpix2pix.files import remove
+from tfpix2pix.inference import KerasEngine, Translator
+from tfpix2pix.models.build import build_generator, noise_size
+from tfpix2pix.run_directory import RunDirectory
+from tfpix2pix.training.checkpoints import Checkpoints, assign
+
+PROBE_IMAGES = 3
+
+
+def load(path: str | Path) -> Translator:
+    """The translator of a run directory, a SavedModel folder or a .tflite file.
+
+    Raises:
+        UserError: `path` is none of these.
+    """
+    path = Path(path).expanduser()
+    if RunDirectory(path).is_run():
+        return Translator(run_engine(RunDirectory(path)))
+    for exporter in EXPORTERS.values():
+        if exporter.recognizes(path):
+            return Translator(exporter.read(path))
+    missing = "" if path.exists() else ", which does not exist"
+    raise UserError(
+        f"A model must be a run directory, a SavedModel folder or a .tflite file. Received {path}{missing}. "
+        f"Train one with `tfpix2pix train`, or check the path."
+    )
+
+
+def run_engine(directory: RunDirectory, *, noise: str = "on", size_px: int | None = None) -> KerasEngine:
+    """The Keras view of a run's newest checkpoint: with a noise input or without, for any size or a fixed one."""
+    config, card = directory.config(), directory.card()
+    step, state = Checkpoints(directory.checkpoints).load(["generator"])
+    generator = build_generator(config, seed=None, noise=noise, input_size_px=size_px or "any")
+    assign({v.path: v for v in generator.variables}, state["generator"], "generator")
+    changes = {"step": step, "noise_size": noise_size(generator), "fixed_size_px": size_px}
+    return KerasEngine(generator, card.model_copy(update=changes))
+
+
+def export_run(
+    run_dir: str | Path, format: str, out: str | Path, *, noise: str | None = None, size_px: int | None = None
+) -> ParityReport:
+    """Writes a run's generator in one of `EXPORTERS`, and measures that it does what the Keras view does.
+
+    Args:
+        noise: `on` gives a static export a noise input; None: as the run says. A SavedModel has both signatures.
+        size_px: height and width of a static export; None: the training size.
+
+    Raises:
+        UserError: no such format, no run, or a size that the network does not take.
+        RunError: the export differs from the Keras view by more than the tolerance; it is removed.
+    """
+    if format not in EXPORTERS:
+        raise UserError(unknown_name("--format", format, EXPORTERS))
+    directory = RunDirectory(run_dir)
+    if not directory.is_run():
+        raise UserError(
+            f"An export must be made from a run directory. Received {run_dir}. Give the --run of a training."
+        )
+    exporter, config = EXPORTERS[format], directory.config()
+    noise = noise or config.inference.noise
+    if exporter.static:
+        size_px = size_px or config.data.image_size_px
+        if size_px % config.size_multiple_px:
+            raise UserError(
+                f"--size must be a multiple of the network's {config.size_multiple_px} px. Received {size_px}. "
+                f"Use {-(-size_px // config.size_multiple_px) * config.size_multiple_px}."
+            )
+    elif size_px:
+        raise UserError(
+            f"--size goes with a static format. Received it for {format}, which takes any size. Leave it out."
+        )
+    view = run_engine(directory, noise=noise if exporter.static else "on", size_px=size_px)
+    path = exporter.write(view.generator, view.card, Path(out))
+    try:
+        return verify(view, exporter.read(path), _probe_images(config, size_px), format=format, path=path)
+    except RunError:
+        remove(path)
+        raise
+
+
+def _probe_images(config: Config, size_px: int | None) -> list[np.ndarray]:
+    """What exports are measured on: noise and, where the run's held-out pairs are at hand, real inputs."""
+    size, channels = size_px or config.data.image_size_px, config.data.input_channels
+    images = [np.random.default_rng(0).uniform(-1, 1, (1, size, size, channels)).astype(np.float32)]
+    if size == config.data.image_size_px:
+        try:
+            source = SOURCES[config.data.source](config.data, "val", config.seed)
+            images = [x.numpy() for x, _ in evaluation_batches(source, config.data, count=PROBE_IMAGES)] + images
+        except UserError:  # the data has moved since: the noise remains
+            pass
+    return images

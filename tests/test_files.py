@@ -52,5 +52,5 @@ def test_check_writable_creates_nothing(tmp_path):
     check_writable(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="is not a folder"):
+    with pytest.raises(UserError, match="Received: Not a directory at .*file. Choose another"):
         check_writable(tmp_path / "file" / "b")

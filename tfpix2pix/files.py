@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,9 +59,13 @@ def check_writable(path: Path) -> None:
     nearest = path
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        kind = "is not a folder" if not nearest.is_dir() else "is not writable"
-        raise UserError(f"The folder {path} must be one that can be written: {nearest} {kind}. Choose another.")
+    try:
+        with tempfile.TemporaryDirectory(dir=nearest, prefix=".tfpix2pix-"):
+            pass
+    except OSError as error:  # tried, because permission bits do not tell of read-only and special file systems
+        raise UserError(
+            f"The folder {path} must be one that can be written. Received: {error.strerror} at {nearest}. Choose another."
+        ) from error
 
 
 def remove(path: Path) -> None:

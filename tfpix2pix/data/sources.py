@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ Pair = tuple[np.ndarray, np.ndarray]  # input and target, each (H, W, C) uint8 o
 # Photographs that scikit-image ships in its wheel; their terms stand in docs/demo.md.
 SAMPLE_PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "rocket.jpg")
 MAX_ENLARGEMENT = 4
+PHOTOGRAPHS_KEPT = 8
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,14 @@ def _photographs(files: list[Path], config: DataConfig, split: str, held_out: fl
     if tiled:
         places = [(path, tile) for path in files for tile in _tiles(path, config, split, held_out)]
 
+    @lru_cache(maxsize=PHOTOGRAPHS_KEPT)  # neighbouring tiles are of one photograph
+    def whole(path: Path) -> Pair:
+        target = match_channels(_part(read_image(path), split, held_out), 3)
+        return operator(target), target  # after the cut: the input of one part shows nothing of the other
+
     def read(index: int) -> Pair:
         path, tile = places[index]
-        target = match_channels(_part(read_image(path), split, held_out), 3)
-        pair = (operator(target), target)  # after the cut: the input of one part shows nothing of the other
+        pair = whole(path)
         if tile is not None:
             top, left = tile
             pair = tuple(image[top : top + config.image_size_px, left : left + config.image_size_px] for image in pair)

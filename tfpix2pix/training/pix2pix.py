@@ -68,7 +68,7 @@ class Pix2Pix(keras.Model):
         D is updated first and G against the new D (the order of the authors' code). The generator runs forward
         once: D sees its translations as data, the generator's tape differentiates them.
         """
-        image, target = data
+        image, target = map(tf.convert_to_tensor, data)
         g_variables, d_variables = self.generator.trainable_variables, self.discriminator.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as g_tape:
             g_tape.watch([v.value for v in g_variables])
@@ -92,7 +92,7 @@ class Pix2Pix(keras.Model):
     @tf.autograph.experimental.do_not_convert
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The losses on `(input, target)` without dropout, for `evaluate` and `fit(validation_data=…)`."""
-        image, target = data
+        image, target = map(tf.convert_to_tensor, data)
         translation = self(image)
         return self.objective.generator(self.discriminate(image, translation), translation, target)
 

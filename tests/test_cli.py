@@ -1,0 +1,191 @@
+"""The command line as a stranger uses it, in processes of its own: codes, one-sentence errors, nothing half-done."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import tfpix2pix as p2p
+from tests.conftest import make_combined, run_cli, write_image
+from tests.test_experiment import state, tree
+from tfpix2pix.presets import preset_names
+
+COMMANDS = ("train", "translate", "export", "presets")
+TINY_FLAGS = [
+    flag for setting in (
+        "data.image_size_px=32", "data.jitter_size_px=36", "generator.base_filters=8", "discriminator.base_filters=8",
+        "discriminator.receptive_field_px=16", "training.steps=4",
+    ) for flag in ("--set", setting)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command):
+    code, out, _ = run_cli(command, "--help")
+    assert code == 0
+    assert f"Example: tfpix2pix {command}" in " ".join(out.split())
+
+
+def test_version_and_presets():
+    assert run_cli("--version")[1].strip() == p2p.__version__
+    assert set(json.loads(run_cli("presets", "--json")[1])) == set(preset_names())
+    code, out, _ = run_cli("presets", "facades")
+    assert code == 0
+    assert out.startswith("# Architectural labels")
+
+
+def test_help_and_configuration_errors_do_not_wait_for_tensorflow(tmp_path):
+    """Best of three against the best of three imports: a fifth at the most."""
+
+    def best(*command):
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *command], capture_output=True, cwd=tmp_path)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    tensorflow_s = best("-c", "import tensorflow")
+    assert best("-m", "tfpix2pix", "--help") < tensorflow_s / 5
+    assert best("-m", "tfpix2pix", "train", "facades", "--run", "r", "--set", "training.steps=0") < tensorflow_s / 5
+
+
+def bad_pairs(folder, kind):
+    """A folder of combined images with one fault."""
+    make_combined(folder)
+    bad = folder / "1.png"
+    if kind == "no image":
+        bad.write_text("hello")
+    elif kind == "truncated":
+        bad.write_bytes(bad.read_bytes()[:-2000])
+    elif kind == "small":
+        write_image(bad, np.zeros((4, 8, 3), np.uint8))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "facades", "--data", "missing", "--run", "r"], "must be an existing folder. Received missing"),
+        (["train", "facades", "--run", "r"], "A folder of pairs must be given. Received none. Add `--data DIR`"),
+        (["train", "facades", "--data", "empty", "--run", "r"], "must hold images"),
+        (["train", "facades", "--data", "no image", "--run", "r", *TINY_FLAGS], "no image/1.png is not an image"),
+        (["train", "facades", "--data", "truncated", "--run", "r", *TINY_FLAGS], "truncated/1.png"),
+        (["train", "facades", "--data", "small", "--run", "r", *TINY_FLAGS], "at least 8 px .* Received 4x4 px"),
+        (["train", "facadez", "--run", "r"], "A preset must be one of: .* Did you mean 'facades'"),
+        (["train", "--run", "r"], "A preset or a .yaml file must be given"),
+        (["train", "facades", "--run", "r", "--set", "training.stepz=1"], "Did you mean 'steps'"),
+        (["train", "facades", "--run", "r", "--set", "training.steps=x"], "`training.steps` must be a valid integer"),
+        (["train", "smoke", "--run", "taken"], "must be new or empty. Received taken"),
+        (["train", "smoke", "--run", "file/inside"], "file/inside must be one that can be written. Received: Not a directory"),
+        (["train", "--run", "r", "--resume"], "To resume, --run must be a run directory. Received r"),
+        (["train", "smoke", "--run", "r", "--resume", "--fresh"], "must not be given together"),
+        (["translate", "missing", "empty", "--out", "o"], "A model must be .* Received missing, which does not exist"),
+        (["translate", "empty", "a.png", "--out", "o"], "A model must be a run directory, a SavedModel folder or a"),
+        (["translate", "empty", "--out", "o"], "Give either images to translate, or --split"),
+        (["translate", "empty", "x", "--noise", "maybe", "--out", "o"], "--noise must be one of: on, off"),
+        (["export", "empty"], "must be made from a run directory. Received empty"),
+        (["export", "empty", "--format", "tfjs"], "--format must be one of: saved_model, tflite. Received 'tfjs'"),
+        (["presets", "facade"], "Did you mean 'facades'"),
+    ],
+)  # fmt: skip
+def test_a_users_mistake_is_one_sentence_and_leaves_nothing(tmp_path, arguments, message):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "something").touch()
+    (tmp_path / "file").touch()
+    for kind in ("no image", "truncated", "small"):
+        if kind in arguments:
+            bad_pairs(tmp_path / kind, kind)
+    before = tree(tmp_path)
+    code, out, err = run_cli(*arguments, cwd=tmp_path)
+    assert code == 2, err
+    assert out == ""
+    errors = [line for line in err.splitlines() if line]
+    assert len(errors) == 1, err
+    assert errors[0].startswith("Error: ")
+    assert re.search(message, errors[0]), errors[0]
+    assert tree(tmp_path) == before
+
+
+def test_an_unwritable_run_directory(tmp_path):
+    """`/proc` refuses new folders even to root."""
+    code, _, err = run_cli("train", "smoke", "--run", "/proc/run")
+    assert code == 2
+    assert err.startswith("Error: The folder /proc/run must be one that can be written")
+    assert len(err.splitlines()) == 1
+
+
+def test_train_translate_export_from_the_command_line(tmp_path):
+    code, out, err = run_cli("train", "smoke", "--run", "run", cwd=tmp_path)
+    assert code == 0, err
+    assert "run/samples" in out
+    assert "step 4/4" in err
+    assert "untrained" in err
+    assert "Traceback" not in err
+    assert "oneDNN" not in err
+
+    code, _, err = run_cli("train", "smoke", "--run", "run", cwd=tmp_path)
+    assert (code, "holds a finished run of 4 steps" in err) == (2, True)
+    code, _, err = run_cli("train", "--run", "run", "--resume", cwd=tmp_path)
+    assert (code, "is finished: step 4 of 4" in err) == (0, True)
+
+    write_image(tmp_path / "in.png", np.random.default_rng(0).integers(0, 256, (40, 50, 1), np.uint8))
+    models = {"run": "run"}
+    for format in ("saved_model", "tflite"):
+        code, out, err = run_cli("export", "run", "--format", format, "--out", "exports", "--json", cwd=tmp_path)
+        assert code == 0, err
+        report = json.loads(out)
+        assert report["max_abs_error"] <= 1e-4
+        models[format] = report["path"]
+    code, out, _ = run_cli("export", "run", "--out", "exports", cwd=tmp_path)
+    assert "max abs error" in out
+    for name, model in models.items():
+        code, out, err = run_cli("translate", model, "in.png", "--out", f"out/{name}", "--json", cwd=tmp_path)
+        assert code == 0, err
+        assert json.loads(out) == {"written": [f"out/{name}/in.png"]}
+    code, out, err = run_cli("translate", "run", "--split", "val", "--out", "out/val", cwd=tmp_path)
+    assert code == 0, err
+    assert len(list((tmp_path / "out" / "val").iterdir())) > 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_the_run_resumes(tmp_path, number):
+    command = [sys.executable, "-m", "tfpix2pix", "train", "smoke", "--run", "run", "--set", "training.steps=5000"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and '"g/l1"' in metrics.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "Continue: tfpix2pix train --run run --resume" in out
+    step = p2p.ModelCard.from_json((tmp_path / "run" / "model_card.json").read_bytes(), "card").step
+    assert 0 < step < 5000
+    code, _, err = run_cli("train", "--run", "run", "--resume", "--set", f"training.steps={step + 2}", cwd=tmp_path)
+    assert code == 0, err
+
+
+def test_a_killed_run_resumes_from_its_checkpoint(tmp_path, quiet):
+    command = [sys.executable, "-m", "tfpix2pix", "train", "smoke", "--run", "run", "--set", "training.steps=400"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("run/checkpoints/step-*/checkpoint.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    code, _, err = run_cli("train", "--run", "run", "--resume", cwd=tmp_path)
+    assert code == 0, err
+    whole = p2p.train("smoke", overrides=("training.steps=400",), run_dir=tmp_path / "whole", console=quiet)
+    from tfpix2pix.run_directory import RunDirectory
+
+    resumed = type(whole)(RunDirectory(tmp_path / "run"), whole.card)
+    (step, first), (_, second) = state(resumed), state(whole)
+    assert step == 400
+    assert all(np.array_equal(first[part][name], second[part][name]) for part in first for name in first[part])

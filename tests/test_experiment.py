@@ -1,0 +1,165 @@
+"""A run from end to end: what it leaves behind, how it resumes, and what it refuses before it writes."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from rich.console import Console
+
+import tfpix2pix as p2p
+from tests.conftest import tiny_config
+from tfpix2pix.data.images import read_image
+from tfpix2pix.errors import UserError
+from tfpix2pix.experiment import describe
+from tfpix2pix.training.checkpoints import Checkpoints
+
+
+def state(run):
+    return Checkpoints(run.directory.checkpoints).load()
+
+
+def lines(run):
+    return [json.loads(line) for line in run.directory.metrics_file.read_text().splitlines()]
+
+
+def without_times(run):
+    return [{k: v for k, v in line.items() if k not in ("time_s", "images_per_s")} for line in lines(run)]
+
+
+def tree(path):
+    return sorted(str(file.relative_to(path)) for file in path.rglob("*"))
+
+
+def test_a_run_directory_explains_itself(smoke_run):
+    names = {path.name for path in smoke_run.path.iterdir()}
+    assert names == {"config.yaml", "model_card.json", "metrics.jsonl", "checkpoints", "samples", "tensorboard"}
+    assert p2p.resolve_config(str(smoke_run.path / "config.yaml")) == smoke_run.card.config
+    card = json.loads((smoke_run.path / "model_card.json").read_text())
+    assert card["step"] == 4
+    assert card["package_version"] == p2p.__version__
+    assert card["metrics"]["trained"]["l1"] != card["metrics"]["untrained"]["l1"]
+    assert [path.name for path in sorted(smoke_run.directory.samples.iterdir())] == [
+        f"step-{step:06d}.png" for step in (0, 2, 4)
+    ]
+    grid = read_image(smoke_run.directory.samples / "step-000004.png")
+    assert grid.shape == (16 + 6 * (32 + 4), 3 * 32 + 2 * 4, 3)
+    losses = [line for line in lines(smoke_run) if "g/l1" in line]
+    assert [line["step"] for line in losses] == [2, 4]
+    assert {"g/total", "g/gan", "d/real", "d/fake", "images_per_s", "time_s"} <= losses[0].keys()
+    assert [line["step"] for line in lines(smoke_run) if "val/l1" in line] == [0, 4]
+    assert list(smoke_run.directory.tensorboard.glob("events*"))
+
+
+def test_the_same_run_twice_is_the_same(combined_dir, tmp_path, quiet):
+    runs = [
+        p2p.train(tiny_config(data={"dir": str(combined_dir)}), run_dir=tmp_path / name, console=quiet)
+        for name in ("a", "b")
+    ]
+    assert without_times(runs[0]) == without_times(runs[1])
+    (_, first), (_, second) = map(state, runs)
+    assert all(np.array_equal(first[part][name], second[part][name]) for part in first for name in first[part])
+
+
+@pytest.mark.parametrize("stop_at", [2, 3])
+def test_an_interrupted_run_resumes_to_the_same_weights(combined_dir, tmp_path, quiet, monkeypatch, stop_at):
+    config = tiny_config(data={"dir": str(combined_dir)}, training={"steps": 5, "batch_size": 2})
+    whole = p2p.train(config, run_dir=tmp_path / "whole", console=quiet)
+
+    from contextlib import contextmanager
+
+    from tfpix2pix.training import loop
+
+    @contextmanager
+    def stopping():
+        steps = iter(range(1, 100))
+        yield lambda: next(steps) >= stop_at
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "stop_on_signals", stopping)
+        stopped = p2p.train(config, run_dir=tmp_path / "stopped", console=quiet)
+    assert stopped.interrupted
+    assert stopped.card.step == stop_at
+    resumed = p2p.train(run_dir=tmp_path / "stopped", resume=True, console=quiet)
+    assert not resumed.interrupted
+    (step, first), (_, second) = state(whole), state(resumed)
+    assert step == 5
+    assert all(np.array_equal(first[part][name], second[part][name]) for part in first for name in first[part])
+    assert resumed.card.metrics == whole.card.metrics
+    logged = [line["step"] for line in lines(resumed) if "g/l1" in line]
+    assert logged == sorted(set(logged))
+    assert logged[-1] == 5
+
+
+def test_a_finished_run_says_so_and_may_grow(combined_dir, tmp_path, capsys):
+    config = tiny_config(data={"dir": str(combined_dir)})
+    console = Console(width=400)
+    p2p.train(config, run_dir=tmp_path / "run", console=console)
+    capsys.readouterr()
+    again = p2p.train(run_dir=tmp_path / "run", resume=True, console=console)
+    assert "is finished: step 4 of 4" in capsys.readouterr().out
+    assert again.card.step == 4
+    grown = p2p.train(run_dir=tmp_path / "run", resume=True, overrides=("training.steps=6",), console=console)
+    assert grown.card.step == 6
+
+
+def test_runs_are_never_overwritten_unasked(smoke_run, tmp_path, combined_dir, quiet):
+    with pytest.raises(UserError, match="holds a finished run of 4 steps. Continue it with --resume, replace it with"):
+        p2p.train("smoke", run_dir=smoke_run.path, console=quiet)
+    config = tiny_config(data={"dir": str(combined_dir)})
+    p2p.train(config, run_dir=tmp_path / "run", console=quiet)
+    (tmp_path / "run" / "mine.txt").touch()
+    fresh = p2p.train(config, run_dir=tmp_path / "run", fresh=True, console=quiet)
+    assert fresh.card.step == 4
+    assert not (tmp_path / "run" / "mine.txt").exists()
+
+
+def test_fresh_replaces_runs_and_nothing_else(tmp_path, quiet):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.jpg").touch()
+    with pytest.raises(UserError, match="must be new or empty. Received .*photos, which holds something else"):
+        p2p.train("smoke", run_dir=tmp_path / "photos", fresh=True, console=quiet)
+    assert tree(tmp_path) == ["photos", "photos/mine.jpg"]
+
+
+def test_another_configuration_does_not_resume(smoke_run, quiet):
+    before = tree(smoke_run.path)
+    with pytest.raises(UserError, match="base_filters 8 -> 16, training.learning_rate 0.0002 -> 0.1. Leave"):
+        p2p.train(
+            run_dir=smoke_run.path, resume=True, console=quiet,
+            overrides=("generator.base_filters=16", "training.learning_rate=0.1"),
+        )  # fmt: skip
+    assert tree(smoke_run.path) == before
+
+
+def test_without_held_out_pairs_there_are_no_figures(combined_dir, tmp_path, quiet):
+    config = tiny_config(data={"dir": str(combined_dir / "train"), "held_out_fraction": 0.0})
+    run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
+    assert run.card.metrics == {}
+    assert len(list(run.directory.samples.iterdir())) == 3  # of training pairs
+
+
+def test_a_dry_run_describes_and_writes_nothing(tmp_path):
+    text = describe(p2p.resolve_config("facades"), tmp_path / "run")
+    assert "generator 54,413,955 trainable parameters, discriminator 2,768,705 trainable parameters" in text
+    assert "receptive field 70 px" in text
+    assert yaml.safe_load(text.split("\ngenerator 54")[0])["name"] == "facades"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_config_object_takes_no_overrides(tmp_path, quiet):
+    with pytest.raises(UserError, match="Set them in it"):
+        p2p.train(tiny_config(), run_dir=tmp_path, overrides=("seed=1",), console=quiet)
+
+
+def test_real_facades_train(facades, tmp_path, quiet):
+    """Labels to photo on the real set, small: the loss goes down."""
+    overrides = [
+        "data.image_size_px=64", "data.jitter_size_px=72", "generator.base_filters=8", "discriminator.base_filters=8",
+        "discriminator.receptive_field_px=34", "training.steps=40", "training.log_every_steps=10",
+        "training.learning_rate=0.002", "training.validation_images=4",
+    ]  # fmt: skip
+    run = p2p.train("facades", data=facades, overrides=tuple(overrides), run_dir=tmp_path / "f", console=quiet)
+    l1 = [line["g/l1"] for line in lines(run) if "g/l1" in line]
+    assert l1[-1] < l1[0]
+    assert run.card.metrics["trained"]["l1"] < run.card.metrics["untrained"]["l1"]

@@ -1,0 +1,87 @@
+"""Files in, PNG files out."""
+
+import numpy as np
+import pytest
+
+import tfpix2pix as p2p
+from tests.conftest import write_image
+from tfpix2pix.data.images import read_image
+from tfpix2pix.errors import UserError
+from tfpix2pix.translate import translate_files
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def translator(smoke_run):
+    return p2p.load(smoke_run.path)
+
+
+def picture(path, height=40, width=30, channels=1):
+    return write_image(path, RNG.integers(0, 256, (height, width, channels), np.uint8))
+
+
+def test_files_and_folders(translator, tmp_path):
+    one = picture(tmp_path / "one.png")
+    for name in ("a.png", "b.bmp"):
+        picture(tmp_path / "folder" / name, 20, 50)
+    written = translate_files(translator, [one, tmp_path / "folder"], out=tmp_path / "out")
+    assert [path.name for path in written] == ["one.png", "a.png", "b.png"]
+    np.testing.assert_array_equal(read_image(written[0]), translator(read_image(one)))
+    assert read_image(written[1]).shape == (20, 50, 3)
+
+
+def test_the_inputs_of_paired_data(translator, tmp_path, smoke_run):
+    written = translate_files(translator, out=tmp_path / "out", split="train")
+    assert {path.stem for path in written} >= {"astronaut", "chelsea"}
+
+
+def test_noise_by_seed(translator, tmp_path):
+    one = picture(tmp_path / "one.png")
+    images = []
+    for index, seed in enumerate((1, 1, 2)):
+        path = translate_files(translator, [one], out=tmp_path / str(index), noise="on", seed=seed)[0]
+        images.append(read_image(path))
+    np.testing.assert_array_equal(images[0], images[1])
+    assert (images[0] != images[2]).any()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "options", "message"),
+    [
+        (lambda d: [d / "missing.png"], {}, "Received .*missing.png, which does not exist"),
+        (lambda d: [(d / "empty").mkdir() or d / "empty"], {}, "must hold images. Received .*empty"),
+        (lambda d: [], {}, "Received no image"),
+        (lambda d: [picture(d / "x" / "a.png"), picture(d / "y" / "a.png")], {}, "name of its own"),
+        (lambda d: [], {"split": "vall"}, "--split must be one of: train, val, test. Received 'vall'. Did you mean"),
+        (lambda d: [], {"split": "val", "data": "nowhere"}, None),
+    ],
+)
+def test_what_cannot_be_translated(translator, tmp_path, prepare, options, message):
+    inputs = prepare(tmp_path)
+    if message is None:  # the model's own photographs need no folder
+        assert translate_files(translator, inputs, out=tmp_path / "out", **options)
+        return
+    with pytest.raises(UserError, match=message):
+        translate_files(translator, inputs, out=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_existing_file_stays_unless_told(translator, tmp_path):
+    one = picture(tmp_path / "one.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "one.png").write_text("mine")
+    with pytest.raises(UserError, match="which exists. Add --overwrite"):
+        translate_files(translator, [one], out=tmp_path / "out")
+    assert (tmp_path / "out" / "one.png").read_text() == "mine"
+    translate_files(translator, [one], out=tmp_path / "out", overwrite=True)
+    assert read_image(tmp_path / "out" / "one.png").shape == (40, 30, 3)
+
+
+def test_a_bad_file_among_good_ones(translator, tmp_path):
+    picture(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "b.png").write_text("no image")
+    picture(tmp_path / "in" / "c.png")
+    with pytest.raises(UserError, match="b.png is not an image"):
+        translate_files(translator, [tmp_path / "in"], out=tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]

@@ -82,7 +82,7 @@ def bad_pairs(folder, kind):
         (["train", "facades", "--run", "r", "--set", "training.stepz=1"], "Did you mean 'steps'"),
         (["train", "facades", "--run", "r", "--set", "training.steps=x"], "`training.steps` must be a valid integer"),
         (["train", "smoke", "--run", "taken"], "must be new or empty. Received taken"),
-        (["train", "smoke", "--run", "file/inside"], "file/inside must be one that can be written. Received: Not a directory"),
+        (["train", "smoke", "--run", "file/inside"], "must be one that can be written. Received: Not a directory"),
         (["train", "--run", "r", "--resume"], "To resume, --run must be a run directory. Received r"),
         (["train", "smoke", "--run", "r", "--resume", "--fresh"], "must not be given together"),
         (["translate", "missing", "empty", "--out", "o"], "A model must be .* Received missing, which does not exist"),

@@ -64,7 +64,8 @@ def check_writable(path: Path) -> None:
             pass
     except OSError as error:  # tried, because permission bits do not tell of read-only and special file systems
         raise UserError(
-            f"The folder {path} must be one that can be written. Received: {error.strerror} at {nearest}. Choose another."
+            f"The folder {path} must be one that can be written. Received: {error.strerror} at {nearest}. "
+            f"Choose another."
         ) from error
 
 

@@ -7,14 +7,12 @@ associated files: interpreters do not see it, `unzip` does.
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
@@ -40,16 +38,16 @@ def _convert(generator: keras.Model) -> bytes:
     """The flatbuffer of a generator of fixed size, with a signature that names its tensors."""
     specs = [tf.TensorSpec((1, *tensor.shape[1:]), tf.float32, name=tensor.name) for tensor in generator.inputs]
 
-    def translate(*tensors: tf.Tensor) -> tf.Tensor:
-        return generator(list(tensors) if len(tensors) > 1 else tensors[0], training=False)
+    def translate(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"image": generator(list(tensors) if len(tensors) > 1 else tensors[0], training=False)}
 
-    # Frozen before the converter sees it: it would leave Keras 3's variables in as READ_VARIABLE nodes, which fail on
-    # a device. Then through a SavedModel, the only road on which the converter keeps a signature.
-    frozen = convert_variables_to_constants_v2(tf.function(translate, autograph=False).get_concrete_function(*specs))
-    named = tf.function(lambda *tensors: {"image": frozen(*tensors)[0]}, autograph=False).get_concrete_function(*specs)
-    with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(tf.Module(), folder, signatures=named)
-        return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    # The module holds the variables themselves: given the Keras model, the converter does not see that they are
+    # constants here and leaves READ_VARIABLE nodes, which fail on a device.
+    module = tf.Module()
+    module.frozen_variables = [variable.value for variable in generator.variables]
+    module.translate = tf.function(translate, autograph=False)
+    concrete = module.translate.get_concrete_function(*specs)
+    return tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert()
 
 
 class TFLiteEngine:

@@ -16,7 +16,7 @@ MODULES = {
 }
 
 # A room may import the rooms in its list, and anything in LEAVES (docs/architecture.md draws the same map).
-LEAVES = {"errors", "lazy", "_version", "files"}
+LEAVES = {"errors", "lazy", "_version", "files", "quiet"}
 TABLES = {"data", "models", "losses", "evaluation", "export", "presets"}  # package roots: tables, no TensorFlow
 ARROWS = {
     "config": {"data", "models", "models.depth", "losses", "evaluation"},
@@ -24,7 +24,6 @@ ARROWS = {
     "card": {"config"},
     "run_directory": {"card", "config", "resolve"},
     "rng": set(),
-    "quiet": set(),
     "tiling": set(),
     "data": {"config", "rng"},
     "models": {"config"},

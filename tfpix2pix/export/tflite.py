@@ -17,6 +17,7 @@ import tensorflow as tf
 from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
+from tfpix2pix.quiet import quiet_native_code
 
 
 def write(generator: keras.Model, card: ModelCard, out: Path) -> Path:
@@ -65,8 +66,9 @@ class TFLiteEngine:
                 f"Give one that `tfpix2pix export` wrote."
             ) from error
         self.card = ModelCard.from_json(card, path)
-        self._interpreter = Interpreter(str(path))
-        self._interpreter.allocate_tensors()
+        with quiet_native_code():
+            self._interpreter = Interpreter(str(path))
+            self._interpreter.allocate_tensors()
         self._run = self._interpreter.get_signature_runner()
 
     def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:

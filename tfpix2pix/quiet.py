@@ -33,8 +33,12 @@ def quiet_native_code() -> Iterator[None]:
 
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow with its log level at errors, unless the user's environment says otherwise."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    """Imports TensorFlow without its notes, unless the user's environment sets its log level.
+
+    Native errors that matter come as exceptions; what is logged as an error besides is not one (a graph optimiser
+    that leaves a fusion out, say).
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_native_code():
         import tensorflow as tf
 

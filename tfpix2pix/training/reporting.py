@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -52,47 +54,49 @@ class Reporter:
         self.batch_size, self.console = batch_size, console
         self.sums: dict[str, tf.Tensor] = {}
         self.count = 0
-        self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[losses]}"),
-            console=console, disable=not console.is_terminal and not console.is_jupyter,
-        )  # fmt: skip
-        self.task = self.progress.add_task("step", total=total_steps, completed=first_step, rate="", losses="")
         self.total_steps, self.shown_s = total_steps, 0.0
+        self.bar = Progress(
+            TextColumn("step"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[rate]}"),
+        )  # fmt: skip
+        self.task = self.bar.add_task("", total=total_steps, completed=first_step, rate="")
+        self.live = Live(self.bar, console=console, auto_refresh=False) if _can_redraw(console) else None
         self.started_s = self.logged_s = time.perf_counter()
 
     def __enter__(self) -> Reporter:
-        self.progress.start()
+        if self.live:
+            self.live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.progress.stop()
+        if self.live:
+            self.live.stop()
         self.writer.close()
 
     def collect(self, step: int, losses: Losses) -> None:
+        """Adds the losses of a step; redraws the progress on a terminal, a few times a second."""
         for name, value in losses.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
         self.count += 1
         now_s = time.perf_counter()
-        if not self.progress.disable and now_s - self.shown_s >= REFRESH_S:
+        if self.live and (now_s - self.shown_s >= REFRESH_S or step == self.total_steps):
             self.shown_s = now_s
-            rate = f"{self.count * self.batch_size / (now_s - self.logged_s):.1f} images/s"
-            self.progress.update(self.task, completed=step, rate=rate, losses=_losses_text(self._means()))
+            rate = f"{self._images_per_s(now_s):.1f} images/s"
+            self.bar.update(self.task, completed=step, rate=rate)
+            self.live.update(Group(self.bar, _losses_text(self._means())), refresh=True)
 
     def log(self, step: int, _: Losses) -> None:
         """Means since the last call -> metrics.jsonl, TensorBoard and, without a terminal, a line."""
         means, now_s = self._means(), time.perf_counter()
-        rate = self.count * self.batch_size / (now_s - self.logged_s)
+        rate = self._images_per_s(now_s)
         self.metrics.write(step, {**means, "images_per_s": round(rate, 3), "time_s": round(now_s - self.started_s, 3)})
         self.scalars(step, {**means, "images_per_s": rate})
-        if self.progress.disable:
+        if not self.live:
             left_s = (self.total_steps - step) * self.batch_size / rate
-            losses = _losses_text(means)
             self.console.print(
-                f"step {step}/{self.total_steps}  {left_s:.0f} s left  {rate:.1f} images/s  {losses}", soft_wrap=True
-            )
-        else:
-            self.progress.update(self.task, completed=step)
+                f"step {step}/{self.total_steps}  {left_s:.0f} s left  {rate:.1f} images/s  {_losses_text(means)}",
+                soft_wrap=True, highlight=False,
+            )  # fmt: skip
         self.sums, self.count, self.logged_s = {}, 0, now_s
 
     def validation(self, step: int, values: Mapping[str, float]) -> None:
@@ -114,12 +118,21 @@ class Reporter:
             for name, value in values.items():
                 tf.summary.scalar(name, value)
 
+    def _images_per_s(self, now_s: float) -> float:
+        return self.count * self.batch_size / max(now_s - self.logged_s, 1e-9)
+
     def _means(self) -> dict[str, float]:
         return {name: float(total) / self.count for name, total in self.sums.items()}
 
 
+def _can_redraw(console: Console) -> bool:
+    """Whether progress can be redrawn in place; a log, or a notebook without widgets, gets lines instead."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+
+
 def _losses_text(means: Mapping[str, float]) -> str:
-    return " ".join(f"{name} {value:.3f}" for name, value in means.items())
+    """The terms; totals stand in metrics.jsonl."""
+    return "  ".join(f"{name} {value:.3f}" for name, value in means.items() if not name.endswith("/total"))
 
 
 def held_out_table(metrics: Mapping[str, Mapping[str, float]], images: int) -> Table:

@@ -20,7 +20,7 @@ from tfpix2pix.experiment import Run
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 TINY = {
-    "data": {"image_size_px": 32, "jitter_size_px": 36},
+    "data": {"image_size_px": 32, "jitter_ratio": 1.125},
     "generator": {"base_filters": 8},
     "discriminator": {"receptive_field_px": 16, "base_filters": 8},
     "training": {"steps": 4, "log_every_steps": 2, "sample_every_steps": 2, "checkpoint_every_steps": 2},

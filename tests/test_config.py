@@ -51,8 +51,11 @@ def test_every_reconstruction_loss_has_its_weight():
             {"data": {"image_size_px": 96}, "generator": {"levels": 6}},
             "multiple of 64 .* Use 64 or 128, or `levels: 5`",
         ),
-        ({"data": {"jitter_size_px": 200}}, "must be at least `data.image_size_px` = 256. Received 200. Use 286"),
-        ({"data": {"image_size_px": 64}}, "must be at most `data.image_size_px` = 64. Received 70"),
+        ({"data": {"jitter_ratio": 0.9}}, "greater than or equal to 1"),
+        (
+            {"data": {"image_size_px": 64}},
+            "must be at most `data.image_size_px` = 64. Received 70. Use 1, 16, 34, or larger",
+        ),
         ({"generator": {"kind": "unett"}}, "must be one of: unet. Received 'unett'. Did you mean 'unet'?"),
         ({"objective": {"gan_loss": "wgan"}}, "must be one of: vanilla, lsgan, hinge. Received 'wgan'"),
         ({"training": {"learning_rate": float("nan")}}, "finite"),

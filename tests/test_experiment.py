@@ -8,7 +8,7 @@ import yaml
 from rich.console import Console
 
 import tfpix2pix as p2p
-from tests.conftest import tiny_config
+from tests.conftest import make_combined, tiny_config
 from tfpix2pix.data.images import read_image
 from tfpix2pix.errors import UserError
 from tfpix2pix.experiment import describe
@@ -101,6 +101,8 @@ def test_a_finished_run_says_so_and_may_grow(combined_dir, tmp_path, capsys):
     assert again.card.step == 4
     grown = p2p.train(run_dir=tmp_path / "run", resume=True, overrides=("training.steps=6",), console=console)
     assert grown.card.step == 6
+    with pytest.raises(UserError, match="must be at least the run's 6. Received 5"):
+        p2p.train(run_dir=tmp_path / "run", resume=True, overrides=("training.steps=5",), console=console)
 
 
 def test_runs_are_never_overwritten_unasked(smoke_run, tmp_path, combined_dir, quiet):
@@ -132,19 +134,25 @@ def test_another_configuration_does_not_resume(smoke_run, quiet):
     assert tree(smoke_run.path) == before
 
 
-def test_without_held_out_pairs_there_are_no_figures(combined_dir, tmp_path, quiet):
+def test_without_held_out_pairs_there_are_no_figures_and_it_is_said(combined_dir, tmp_path, capsys):
+    quiet = Console(width=400)
     config = tiny_config(data={"dir": str(combined_dir / "train"), "held_out_fraction": 0.0})
     run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
     assert run.card.metrics == {}
+    assert "No pairs are held out" in capsys.readouterr().out
     assert len(list(run.directory.samples.iterdir())) == 3  # of training pairs
 
 
 def test_a_dry_run_describes_and_writes_nothing(tmp_path):
-    text = describe(p2p.resolve_config("facades"), tmp_path / "run")
+    folder = make_combined(tmp_path / "pairs", count=5)
+    text = describe(p2p.resolve_config("facades", data_dir=str(folder)), tmp_path / "run")
+    assert "4 training and 1 held-out pairs" in text
     assert "generator 54,413,955 trainable parameters, discriminator 2,768,705 trainable parameters" in text
     assert "receptive field 70 px" in text
-    assert yaml.safe_load(text.split("\ngenerator 54")[0])["name"] == "facades"
-    assert list(tmp_path.iterdir()) == []
+    assert yaml.safe_load(text.split("\n4 training")[0])["name"] == "facades"
+    assert list(tmp_path.iterdir()) == [folder]
+    with pytest.raises(UserError, match="must be given"):
+        describe(p2p.resolve_config("facades"), tmp_path / "run")
 
 
 def test_a_config_object_takes_no_overrides(tmp_path, quiet):
@@ -155,7 +163,7 @@ def test_a_config_object_takes_no_overrides(tmp_path, quiet):
 def test_real_facades_train(facades, tmp_path, quiet):
     """Labels to photo on the real set, small: the loss goes down."""
     overrides = [
-        "data.image_size_px=64", "data.jitter_size_px=72", "generator.base_filters=8", "discriminator.base_filters=8",
+        "data.image_size_px=64", "generator.base_filters=8", "discriminator.base_filters=8",
         "discriminator.receptive_field_px=34", "training.steps=40", "training.log_every_steps=10",
         "training.learning_rate=0.002", "training.validation_images=4",
     ]  # fmt: skip

@@ -36,10 +36,10 @@ def test_any_valid_values_survive_yaml(seed, rate, filters):
 
 
 def test_overrides_are_yaml_values_at_dotted_keys():
-    overrides = ["training.steps=7", "data.jitter_size_px=null", "data.mirror=false", "name=mine"]
+    overrides = ["training.steps=7", "data.jitter_ratio=1", "data.mirror=false", "name=mine"]
     config = resolve_config("facades", overrides, data_dir="somewhere/with: colon")
     assert config.training.steps == 7
-    assert config.data.jitter_size_px is None
+    assert config.data.jitter_size_px == 256
     assert config.data.mirror is False
     assert config.name == "mine"
     assert config.data.dir == "somewhere/with: colon"
@@ -53,8 +53,10 @@ def test_overrides_are_yaml_values_at_dotted_keys():
         ("nowhere.yaml", [], "must be a readable YAML file. Received nowhere.yaml"),
         ("facades", ["training.stepz=3"], r"A key of `training` must be one of: steps, .*Did you mean 'steps'\?"),
         ("facades", ["trainingsteps=3"], "A key of the configuration must be one of: name, seed, data"),
-        ("facades", ["training.steps"], "must read KEY=VALUE, as in training.steps=200. Received 'training.steps'"),
-        ("facades", ["training.steps=many"], "`training.steps` must be a valid integer.* Received 'many'"),
+        ("facades", ["training.steps"], "must read KEY=VALUE. Received 'training.steps'. Write it as"),
+        ("facades", ["training.steps=many"], "`training.steps` must be a whole number. Received 'many'"),
+        ("facades", ["name=../x"], "`name` must be letters, digits"),
+        ("facades", ["training=3"], "`training` must be a mapping of keys"),
         ("facades", ["training.steps=0"], "`training.steps` must be greater than or equal to 1. Received 0"),
         ("facades", ["data.input_side=top"], "`data.input_side` must be 'left' or 'right'. Received 'top'"),
         ("facades", ["name.x=1"], "name is a value"),

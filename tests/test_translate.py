@@ -54,14 +54,12 @@ def test_noise_by_seed(translator, tmp_path):
         (lambda d: [], {}, "Received no image"),
         (lambda d: [picture(d / "x" / "a.png"), picture(d / "y" / "a.png")], {}, "name of its own"),
         (lambda d: [], {"split": "vall"}, "--split must be one of: train, val, test. Received 'vall'. Did you mean"),
-        (lambda d: [], {"split": "val", "data": "nowhere"}, None),
+        (lambda d: [], {"split": "val", "data": "nowhere"}, "must be left out for the sample photographs"),
+        (lambda d: [], {"split": "test"}, "must hold pairs. Received 'test', which is empty"),
     ],
 )
 def test_what_cannot_be_translated(translator, tmp_path, prepare, options, message):
     inputs = prepare(tmp_path)
-    if message is None:  # the model's own photographs need no folder
-        assert translate_files(translator, inputs, out=tmp_path / "out", **options)
-        return
     with pytest.raises(UserError, match=message):
         translate_files(translator, inputs, out=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
@@ -78,10 +76,18 @@ def test_an_existing_file_stays_unless_told(translator, tmp_path):
     assert read_image(tmp_path / "out" / "one.png").shape == (40, 30, 3)
 
 
+def test_an_input_is_never_replaced(translator, tmp_path):
+    one = picture(tmp_path / "one.png")
+    before = one.read_bytes()
+    with pytest.raises(UserError, match="must not replace an input"):
+        translate_files(translator, [one], out=tmp_path, overwrite=True)
+    assert one.read_bytes() == before
+
+
 def test_a_bad_file_among_good_ones(translator, tmp_path):
     picture(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "b.png").write_text("no image")
     picture(tmp_path / "in" / "c.png")
-    with pytest.raises(UserError, match="b.png is not an image"):
+    with pytest.raises(UserError, match="b.png, which is in no format .* The other 2 of 3 were translated"):
         translate_files(translator, [tmp_path / "in"], out=tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]

@@ -9,12 +9,13 @@ import numpy as np
 from tfpix2pix.config import Config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.pipeline import evaluation_batches
-from tfpix2pix.errors import RunError, UserError, unknown_name
+from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.export.verify import ParityReport, verify
-from tfpix2pix.files import remove
+from tfpix2pix.files import whole_directory, whole_file
 from tfpix2pix.inference import KerasEngine, Translator
 from tfpix2pix.models.build import build_generator, noise_size
+from tfpix2pix.recognize import RUN, recognize
 from tfpix2pix.run_directory import RunDirectory
 from tfpix2pix.training.checkpoints import Checkpoints, assign
 
@@ -28,16 +29,8 @@ def load(path: str | Path) -> Translator:
         UserError: `path` is none of these.
     """
     path = Path(path).expanduser()
-    if RunDirectory(path).is_run():
-        return Translator(run_engine(RunDirectory(path)))
-    for exporter in EXPORTERS.values():
-        if exporter.recognizes(path):
-            return Translator(exporter.read(path))
-    missing = "" if path.exists() else ", which does not exist"
-    raise UserError(
-        f"A model must be a run directory, a SavedModel folder or a .tflite file. Received {path}{missing}. "
-        f"Train one with `tfpix2pix train`, or check the path."
-    )
+    kind = recognize(path)
+    return Translator(run_engine(RunDirectory(path)) if kind == RUN else EXPORTERS[kind].read(path))
 
 
 def run_engine(directory: RunDirectory, *, noise: str = "on", size_px: int | None = None) -> KerasEngine:
@@ -61,7 +54,7 @@ def export_run(
 
     Raises:
         UserError: no such format, no run, or a size that the network does not take.
-        RunError: the export differs from the Keras view by more than the tolerance; it is removed.
+        RunError: the export differs from the Keras view by more than the tolerance; nothing is left of it.
     """
     if format not in EXPORTERS:
         raise UserError(unknown_name("--format", format, EXPORTERS))
@@ -75,21 +68,24 @@ def export_run(
     if exporter.static:
         size_px = size_px or config.data.image_size_px
         if size_px % config.size_multiple_px:
+            below = size_px // config.size_multiple_px * config.size_multiple_px
+            fits = " or ".join(str(size) for size in (below, below + config.size_multiple_px) if size)
             raise UserError(
                 f"--size must be a multiple of the network's {config.size_multiple_px} px. Received {size_px}. "
-                f"Use {-(-size_px // config.size_multiple_px) * config.size_multiple_px}."
+                f"Use {fits}."
             )
     elif size_px:
         raise UserError(
             f"--size goes with a static format. Received it for {format}, which takes any size. Leave it out."
         )
     view = run_engine(directory, noise=noise if exporter.static else "on", size_px=size_px)
-    path = exporter.write(view.generator, view.card, Path(out))
-    try:
-        return verify(view, exporter.read(path), _probe_images(config, size_px), format=format, path=path)
-    except RunError:
-        remove(path)
-        raise
+    path = exporter.path(view.card, Path(out))
+    if path.exists():
+        raise UserError(f"An export must not overwrite another. Received {path}, which exists. Change --out.")
+    whole = whole_file if exporter.single_file else whole_directory
+    with whole(path) as temporary:  # takes its name when it has been found faithful
+        exporter.write(view.generator, view.card, temporary)
+        return verify(view, exporter.read(temporary), _probe_images(config, size_px), format, temporary, path)
 
 
 def _probe_images(config: Config, size_px: int | None) -> list[np.ndarray]:

@@ -41,6 +41,9 @@ def main() -> None:
     except (UserError, RunError) as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
 
 
 @app.callback(invoke_without_command=True)
@@ -65,9 +68,11 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be trained; write nothing.")] = False,
 ) -> None:
     """Train a generator on pairs."""
+    from tfpix2pix.data import SOURCES
     from tfpix2pix.run_directory import run_config  # TensorFlow waits until the configuration is known to be sound
 
     resolved = run_config(config, run, data_dir=data, overrides=set_ or (), resume=resume, fresh=fresh)
+    SOURCES[resolved.data.source](resolved.data, "train", resolved.seed)  # raises where there is nothing to train on
     _load_tensorflow()
     from tfpix2pix import experiment
 
@@ -95,15 +100,25 @@ def translate(
     noise: Noise = None,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
     tile: Annotated[
-        Optional[int], typer.Option(help="Translate in overlapping tiles of this side, px.", min=16)
+        Optional[int],
+        typer.Option(help="Go over large images in overlapping tiles of this side, px.", min=16),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
     json_: Json = False,
 ) -> None:
     """Translate images with a trained model, each into a PNG of its own size."""
+    from tfpix2pix.data import SPLITS
+    from tfpix2pix.recognize import recognize
+
     _check_choice("--noise", noise, ("on", "off"))
+    _check_choice("--split", split, SPLITS)
     if bool(inputs) == bool(split) or (data and not split):
-        raise UserError("Give either images to translate, or --split (and --data) for the inputs of paired data.")
+        received = "both" if inputs else "--data alone" if data else "neither"
+        raise UserError(
+            f"Either images or --split must say what to translate. Received {received}. "
+            f"Name images or folders, or give --split (and --data) for the inputs of paired data."
+        )
+    recognize(model)
     _load_tensorflow()
     from rich.progress import track
 
@@ -168,7 +183,7 @@ def _parity_table(report) -> Table:
         "images compared": report.images,
         "max abs error on [-1, 1]": f"{report.max_abs_error:.2e}",
         "PSNR, dB": f"{report.psnr_db:.1f}",
-        "latency, ms an image": f"{export_ms:.1f} (Keras view {keras_ms:.1f}, {keras_ms / export_ms:.2f}x)",
+        "latency, ms an image": f"{export_ms:.1f} (the Keras view takes {keras_ms:.1f})",
         "size, MB": f"{report.size_mb:.1f}",
     }.items():
         table.add_row(name, str(value))

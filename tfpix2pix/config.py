@@ -6,7 +6,7 @@ are checked against their tables' keys.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -50,8 +50,8 @@ class DataConfig(Section):
     """Height and width of a training image, px; a multiple of 2^levels of the generator."""
     fit: Literal["resize", "crop"] = "resize"
     """How an image comes to `image_size_px`: `resize` it (aspect ratio not kept), or cut a `crop` at its own scale."""
-    jitter_size_px: int | None = Field(None, ge=2)
-    """`resize`: size to enlarge to before the random crop, px (paper: 286 for 256); none switches jitter off."""
+    jitter_ratio: float = Field(1.0, ge=1, le=4)
+    """`resize`: enlarge to this times `image_size_px` before a random crop (paper: 286/256 = 1.1171875); 1: no jitter."""
     mirror: bool = True
     """Mirror input and target together, left to right, every other time (training only)."""
     input_channels: int = Field(3, ge=1)
@@ -61,14 +61,10 @@ class DataConfig(Section):
     cache_mb: int = Field(512, ge=0)
     """Decoded images kept in memory, MB."""
 
-    @model_validator(mode="after")
-    def _jitter_encloses_the_crop(self) -> DataConfig:
-        if self.jitter_size_px is not None and self.jitter_size_px < self.image_size_px:
-            raise ValueError(
-                f"`data.jitter_size_px` must be at least `data.image_size_px` = {self.image_size_px}. "
-                f"Received {self.jitter_size_px}. Use {self.image_size_px * 286 // 256}, the paper's ratio, or null"
-            )
-        return self
+    @property
+    def jitter_size_px(self) -> int:
+        """Size to resize to before the random crop."""
+        return round(self.image_size_px * self.jitter_ratio)
 
 
 class GeneratorConfig(Section):
@@ -123,7 +119,7 @@ class TrainingConfig(Section):
     """Of Adam: decay of the mean gradient."""
     beta_2: float = Field(0.999, ge=0, lt=1)
     """Of Adam: decay of the mean squared gradient."""
-    log_every_steps: int = Field(50, ge=1)
+    log_every_steps: int = Field(20, ge=1)
     """Steps between lines of metrics.jsonl and TensorBoard's points; each is the mean over the steps between."""
     sample_every_steps: int = Field(1_000, ge=1)
     """Steps between sample grids."""
@@ -179,8 +175,10 @@ class Config(Section):
         size = self.data.image_size_px
         unet_levels(size, self.generator.levels)  # raises, saying what would fit
         if self.discriminator.receptive_field_px > size:
+            known = get_args(DiscriminatorConfig.model_fields["receptive_field_px"].annotation)
+            fits = ", ".join(str(patch) for patch in known if patch <= size)
             raise ValueError(
                 f"`discriminator.receptive_field_px` must be at most `data.image_size_px` = {size}. "
-                f"Received {self.discriminator.receptive_field_px}. Use a smaller patch or larger images"
+                f"Received {self.discriminator.receptive_field_px}. Use {fits}, or larger images"
             )
         return self

@@ -23,4 +23,4 @@ def unknown_name(what: str, received: object, known: Iterable[object]) -> str:
     names = [str(name) for name in known]
     near = difflib.get_close_matches(str(received), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{what} must be one of: {', '.join(names)}. Received {str(received)!r}.{hint}"
+    return f"{what} must be one of: {', '.join(names)}. Received {received!r}.{hint}"

@@ -40,6 +40,9 @@ class Run:
     card: ModelCard
     interrupted: bool = False
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, step {self.card.step} of {self.card.config.training.steps})"
+
     @property
     def path(self) -> Path:
         return self.directory.path
@@ -54,6 +57,11 @@ def build_model(config: Config) -> Pix2Pix:
     objective = Objective(gan_loss=terms.gan_loss, lambda_gan=terms.lambda_gan, lambdas=terms.lambdas())
     model.compile(FusedAdam(**adam), FusedAdam(**adam), objective)
     return model
+
+
+def open_sources(config: Config) -> dict[str, Source]:
+    """The pairs to train on and those held out; raises UserError where there are none to train on."""
+    return {split: SOURCES[config.data.source](config.data, split, config.seed) for split in ("train", "val")}
 
 
 def train(
@@ -90,7 +98,7 @@ def train(
     else:
         config = run_config(config, run_dir, data_dir=data, overrides=overrides, resume=resume, fresh=fresh)
         directory = RunDirectory(run_dir)
-    sources = {split: SOURCES[config.data.source](config.data, split, config.seed) for split in ("train", "val")}
+    sources = open_sources(config)
     checked = sum(check_readable(source) for source in sources.values() if len(source))
 
     model = build_model(config)
@@ -106,7 +114,16 @@ def train(
         f"read and found whole; {_device()}, float32; {directory.path}",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
-    if first_step >= config.training.steps:
+    if first_step > config.training.steps:
+        raise UserError(
+            f"`training.steps` must be at least the run's {first_step}. Received {config.training.steps}. Raise it."
+        )
+    if not len(sources["val"]):
+        console.print(
+            "No pairs are held out, so nothing will say how well it does on images it has not seen: add a val/ folder "
+            "or raise data.held_out_fraction.", soft_wrap=True, highlight=False,
+        )  # fmt: skip
+    if first_step == config.training.steps:
         console.print(
             f"{directory.path} is finished: step {first_step} of {config.training.steps}. To train on, raise "
             f"training.steps with --set.", soft_wrap=True, highlight=False,
@@ -168,7 +185,7 @@ def _train(
             validate(step, "trained")
             write_card(step)
     if step == spec.steps and metrics:
-        console.print(held_out_table(metrics, len(held_out)))
+        console.print(held_out_table(metrics, len(held_out), len(sources["val"])))
     return Run(directory, directory.card(), interrupted=step < spec.steps)
 
 
@@ -191,13 +208,17 @@ def model_card(
 
 def describe(config: Config, run_dir: str | Path) -> str:
     """What a training would be: the resolved configuration, the networks' sizes and where it would write."""
+    sources = open_sources(config)
+    pairs = f"{len(sources['train'])} training and {len(sources['val'])} held-out pairs"
     model = build_model(config)
     counts = {
         n.name: sum(math.prod(v.shape) for v in n.trainable_variables) for n in (model.generator, model.discriminator)
     }
     sizes = ", ".join(f"{name} {count:,} trainable parameters" for name, count in counts.items())
     patch = config.discriminator.receptive_field_px
-    return f"{to_yaml(config)}\n{sizes}; receptive field {patch} px.\nWould write {run_dir}; nothing was written."
+    return (
+        f"{to_yaml(config)}\n{pairs}; {sizes}; receptive field {patch} px.\nWould write {run_dir}; nothing was written."
+    )
 
 
 def _device() -> str:

@@ -31,7 +31,7 @@ def whole_directory(path: Path) -> Iterator[Path]:
 def _whole(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     make_directory(path.parent)
-    remove(temporary)
+    _remove(temporary)
     try:
         yield temporary
         temporary.replace(path)
@@ -41,7 +41,11 @@ def _whole(path: Path) -> Iterator[Path]:
             f"Free space or choose another place, then try again."
         ) from error
     finally:
-        remove(temporary)
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def make_directory(path: Path) -> None:
@@ -67,8 +71,3 @@ def check_writable(path: Path) -> None:
             f"The folder {path} must be one that can be written. Received: {error.strerror} at {nearest}. "
             f"Choose another."
         ) from error
-
-
-def remove(path: Path) -> None:
-    """Removes a file, or a folder with all in it."""
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -90,6 +90,9 @@ class Translator:
     def __init__(self, engine: Engine) -> None:
         self.engine, self.card = engine, engine.card
 
+    def __repr__(self) -> str:
+        return f"Translator({self.card.name!r}, step {self.card.step}, by {type(self.engine).__name__})"
+
     def __call__(
         self, images: np.ndarray, *, noise: str | None = None, seed: int = 0, tile_px: int | None = None
     ) -> np.ndarray:
@@ -128,14 +131,14 @@ class Translator:
     def _batch(self, images: np.ndarray):
         """((N, H, W, C) float32 in [-1, 1], function that brings translations back to the caller's form)."""
         wanted = self.card.config.data.input_channels
-        single = images.ndim < 4
+        given, single = images.shape, images.ndim < 4
         if images.ndim == 2:
             images = images[..., np.newaxis]
         if images.ndim == 3:
             images = images[np.newaxis]
         if images.ndim != 4 or 0 in images.shape:
             raise UserError(
-                f"An image must have the shape (H, W, C) or (N, H, W, C), none of them 0. Received {images.shape}. "
+                f"An image must have the shape (H, W, C) or (N, H, W, C), none of them 0. Received {given}. "
                 f"Load it with channels last."
             )
         if images.dtype in (np.uint8, np.uint16):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,16 @@ from pydantic import BaseModel, ValidationError
 from tfpix2pix.config import Config
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.presets import preset_text
+
+# Where pydantic's own words speak of Python and not of the file.
+RULES = {
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+    "model_type": "must be a mapping of keys to values",
+    "string_pattern_mismatch": "must be letters, digits, '.', '_' and '-' alone, the first a letter or digit",
+}
 
 
 def resolve_config(preset_or_file: str, overrides: Iterable[str] = (), *, data_dir: str | None = None) -> Config:
@@ -31,8 +42,9 @@ def read_settings(preset_or_file: str) -> dict[str, Any]:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not text"
             raise UserError(
-                f"A configuration must be a readable YAML file. Received {path} ({error}). Check the path."
+                f"A configuration must be a readable YAML file. Received {path}: {reason}. Check the path."
             ) from error
     else:
         text = preset_text(preset_or_file)
@@ -59,7 +71,7 @@ def with_overrides(
     for override in [*overrides, *([] if data_dir is None else [f"data.dir={yaml.safe_dump(str(data_dir))}"])]:
         key, equals, value = override.partition("=")
         if not equals or not key:
-            raise UserError(f"An override must read KEY=VALUE, as in training.steps=200. Received {override!r}.")
+            raise UserError(f"An override must read KEY=VALUE. Received {override!r}. Write it as training.steps=200.")
         *sections, name = key.strip().split(".")
         section = settings
         for part in sections:
@@ -104,7 +116,7 @@ def one_sentence(error: ValidationError, origin: object) -> str:
         return message if message.endswith(".") else f"{message}."
     if message.startswith("must be one of"):
         return f"`{key}` {message}"
-    rule = message.replace("Input should be", "must be").replace("Input should", "must")
+    rule = re.sub(r"^(Input|String|Value) should", "must", RULES.get(first["type"], message))
     return f"`{key}` {rule}. Received {first['input']!r}. Change it in {origin} or with `--set {key}=VALUE`."
 
 

@@ -52,6 +52,9 @@ def translate_files(
         raise UserError(
             f"Each input must have a name of its own. Received several for {duplicates[0]}. Translate them apart."
         )
+    own = {file.resolve() for file in _all_files(inputs)}
+    if replaced := [path for path in paths if path.resolve() in own]:
+        raise UserError(f"A translation must not replace an input. Received {replaced[0]} for both. Change --out.")
     taken = [path for path in paths if path.exists()]
     if taken and not overwrite:
         raise UserError(
@@ -73,9 +76,15 @@ def translate_files(
         write_png(path, from_signed(translation, image.dtype if translation.shape[-1] == 1 else np.uint8))
         written.append(path)
     if errors:
-        more = f" ({len(errors) - 1} more of {len(items)} failed too.)" if len(errors) > 1 else ""
-        raise UserError(f"{errors[0]}{more}")
+        more = f" {len(errors) - 1} more could not be read." if len(errors) > 1 else ""
+        done = f" The other {len(written)} of {len(items)} were translated into {out}." if written else ""
+        raise UserError(f"{errors[0]}{more}{done}")
     return written
+
+
+def _all_files(inputs: Sequence[str | Path]) -> Iterator[Path]:
+    for given in map(Path, inputs):
+        yield from list_images(given) if given.is_dir() else [given]
 
 
 def _files_of(inputs: Sequence[str | Path]) -> Iterator[Item]:

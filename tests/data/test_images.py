@@ -101,6 +101,12 @@ def test_what_is_no_whole_image_is_named(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
+def test_floating_point_files_are_refused_rather_than_guessed_at(tmp_path):
+    Image.fromarray(RNG.random((8, 8)).astype(np.float32)).save(tmp_path / "float.tiff")
+    with pytest.raises(UserError, match="float.tiff, which cannot be read: it holds floating-point numbers"):
+        read_image(tmp_path / "float.tiff")
+
+
 def test_decompression_bombs_are_refused(tmp_path, monkeypatch):
     path = write_image(tmp_path / "bomb.png", np.zeros((64, 64, 3), np.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)

@@ -11,7 +11,7 @@ from tfpix2pix.data.pipeline import evaluation_batches, training_batches
 from tfpix2pix.data.sources import Source
 from tfpix2pix.errors import UserError
 
-CONFIG = DataConfig(image_size_px=8, jitter_size_px=10, cache_mb=1)
+CONFIG = DataConfig(image_size_px=8, jitter_ratio=1.25, cache_mb=1)
 
 
 def numbered(count: int) -> Source:

@@ -83,6 +83,12 @@ def test_sample_photographs_are_at_hand():
     assert {name.split("-")[0] for name in val.names} == set(train.names)
 
 
+def test_sample_photographs_take_no_folder_and_have_no_test_split(tmp_path):
+    with pytest.raises(UserError, match="must be left out for the sample photographs.*data.source=photographs"):
+        source(source="sample_photographs", dir=str(tmp_path))
+    assert len(source("test", source="sample_photographs", fit="crop")) == 0
+
+
 @pytest.mark.parametrize("name", OPERATORS)
 def test_operators_give_one_channel_of_the_same_size(name):
     rng = np.random.default_rng(0)

@@ -54,7 +54,7 @@ def test_every_place_and_both_orientations_occur():
 
 
 def test_jitter_enlarges_before_it_crops():
-    config = DataConfig(image_size_px=32, jitter_size_px=64, mirror=False)
+    config = DataConfig(image_size_px=32, jitter_ratio=2, mirror=False)
     image = coordinates(32, 32)
     a, b = run_both(lambda x, y: transforms.for_training((x, y), config, rng.stream(0, "x")), image, image)
     np.testing.assert_array_equal(a, b)

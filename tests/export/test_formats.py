@@ -131,7 +131,7 @@ def test_another_static_size(smoke_run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("tflite", {"size_px": 40}), "must be a multiple of the network's 32 px. Received 40. Use 64"),
+        (("tflite", {"size_px": 40}), "must be a multiple of the network's 32 px. Received 40. Use 32 or 64"),
         (("saved_model", {"size_px": 64}), "takes any size. Leave it out"),
         (("onnx", {}), "must be one of: saved_model, tflite. Received 'onnx'"),
     ],
@@ -145,7 +145,7 @@ def test_unfit_requests_are_refused(smoke_run, tmp_path, arguments, message):
 
 def test_an_export_is_not_overwritten(exports, smoke_run, tmp_path):
     shutil.copy(exports["tflite"].path, tmp_path)
-    with pytest.raises(UserError, match="must not overwrite a file"):
+    with pytest.raises(UserError, match="must not overwrite another"):
         p2p.export_run(smoke_run.path, "tflite", tmp_path)
 
 
@@ -173,7 +173,7 @@ def test_an_unfaithful_export_is_an_error(smoke_run, tmp_path, error):
     (tmp_path / "file").touch()
     images = [np.zeros((1, 32, 32, 1), np.float32)]
     with pytest.raises(RunError, match="must agree with the trained generator within 0.0001"):
-        verify(view, Wrong(), images, format="tflite", path=tmp_path / "file")
+        verify(view, Wrong(), images, "tflite", tmp_path / "file", tmp_path / "file")
 
 
 def test_the_full_size_network_survives_export(tmp_path, quiet, facades):

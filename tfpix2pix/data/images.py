@@ -31,9 +31,11 @@ def read_image(path: Path) -> np.ndarray:
     try:
         return decode(path.read_bytes())
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = "is not an image that can be read" if isinstance(error, UnidentifiedImageError) else f"({error})"
+        reason = (
+            "is in no format that is read" if isinstance(error, UnidentifiedImageError) else f"cannot be read: {error}"
+        )
         raise UserError(
-            f"Every image must be readable and whole. Received {path} {reason}. Replace the file or remove it."
+            f"Every image must be readable and whole. Received {path}, which {reason}. Replace the file or remove it."
         ) from error
 
 
@@ -56,12 +58,16 @@ def decode(data: bytes) -> np.ndarray:
             image.load()
         except Image.DecompressionBombWarning as warning:
             raise ValueError(str(warning)) from warning
+    if image.mode == "F":
+        raise ValueError("it holds floating-point numbers, whose range is not known; save it with 8 or 16 bits")
     if image.mode == "P":
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    elif image.mode not in ("L", "RGB", "RGBA", "LA", "I;16", "I;16B", "I;16L"):
+    elif image.mode not in ("L", "RGB", "RGBA", "LA", "I", "I;16", "I;16B", "I;16L"):
         image = image.convert("L" if image.mode == "1" else "RGB")
     array = np.asarray(ImageOps.exif_transpose(image))
     if array.dtype != np.uint8:
+        if array.min() < 0 or array.max() > np.iinfo(np.uint16).max:
+            raise ValueError("it holds numbers of more than 16 bits; save it with 8 or 16 bits")
         array = array.astype(np.uint16)
     return array if array.ndim == 3 else array[..., np.newaxis]
 

@@ -65,12 +65,20 @@ def sample_photographs(config: DataConfig, split: str, seed: int) -> Source:
     """`photographs` over real ones that are on every machine with scikit-image installed: no download."""
     import skimage.data
 
+    if config.dir is not None:
+        raise UserError(
+            f"`data.dir` must be left out for the sample photographs, which come with scikit-image. "
+            f"Received {config.dir}. "
+            f"For photographs of your own add `--set data.source=photographs`, for pairs `--set data.source=combined`."
+        )
     folder = Path(skimage.data.__file__).parent
     return _photographs([folder / name for name in SAMPLE_PHOTOGRAPHS], config, split, config.held_out_fraction)
 
 
 def _photographs(files: list[Path], config: DataConfig, split: str, held_out: float) -> Source:
     operator = OPERATORS[config.operator]
+    if held_out and split == "test":  # parts of photographs are `train` or `val`
+        files = []
     # Training cuts its own random crops; held-out parts are measured tile by tile, so that all of them is seen.
     tiled = split != "train" and config.fit == "crop"
     places = [(path, None) for path in files]

@@ -40,7 +40,7 @@ def random_mirror(pair: Pair, key: tf.Tensor) -> Pair:
 def for_training(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:
     """Fit to size, random jitter and mirror (paper §6.2: resize to 286, crop to 256, mirror)."""
     if config.fit == "resize":
-        pair = resize(pair, config.jitter_size_px or config.image_size_px)
+        pair = resize(pair, config.jitter_size_px)
     pair = random_crop(pair, config.image_size_px, rng.at(key, 0))
     if config.mirror:
         pair = random_mirror(pair, rng.at(key, 1))

@@ -12,7 +12,9 @@ from typing import Any
 class Format:
     """How a format is written, read back as a `Translator`'s engine, and recognised on disk."""
 
-    write: Callable[..., Path]  # (generator, card, out) -> path written
+    path: Callable[..., Path]  # (card, out) -> where an export goes
+    write: Callable[..., None]  # (generator, card, path)
     read: Callable[..., Any]  # (path) -> Engine
     recognizes: Callable[[Path], bool]
     static: bool  # whether height, width and noise are fixed at export
+    single_file: bool

@@ -8,6 +8,7 @@ Signatures, all with `image` in and out:
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import keras
@@ -16,24 +17,22 @@ import tensorflow as tf
 
 from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import whole_directory
 from tfpix2pix.inference import AnySize
 
 
-def write(generator: keras.Model, card: ModelCard, out: Path) -> Path:
-    """Writes the next version of the model below `out`; returns its folder."""
-    parent = out / card.name
-    path = parent / str(next_version(parent))
-    with whole_directory(path) as temporary:
-        module = AnySize(generator, card)
-        (temporary / "asset").mkdir()
-        asset = temporary / "asset" / FILE_NAME
-        asset.write_text(card.to_json())
+def path_of(card: ModelCard, out: Path) -> Path:
+    """`<out>/<name>/<version>`, the next version."""
+    return out / card.name / str(next_version(out / card.name))
+
+
+def write(generator: keras.Model, card: ModelCard, path: Path) -> None:
+    """Writes the model into the empty folder `path`."""
+    module = AnySize(generator, card)
+    with tempfile.TemporaryDirectory() as folder:
+        asset = Path(folder) / FILE_NAME
+        asset.write_text(card.to_json(), encoding="utf-8")
         module.model_card = tf.saved_model.Asset(str(asset))
-        tf.saved_model.save(module, str(temporary), signatures=_signatures(module))
-        asset.unlink()
-        asset.parent.rmdir()
-    return path
+        tf.saved_model.save(module, str(path), signatures=_signatures(module))
 
 
 def next_version(parent: Path) -> int:

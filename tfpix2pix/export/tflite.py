@@ -16,23 +16,19 @@ import tensorflow as tf
 
 from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import whole_file
 from tfpix2pix.quiet import quiet_native_code
 
 
-def write(generator: keras.Model, card: ModelCard, out: Path) -> Path:
-    """Writes `<out>/<name>-<size>px.tflite`, which must not exist; returns its path."""
-    path = out / f"{card.name}-{card.fixed_size_px}px.tflite"
-    if path.exists():
-        raise UserError(
-            f"An export must not overwrite a file. Received {path}, which exists. Remove it or change --out."
-        )
-    flatbuffer = _convert(generator)
-    with whole_file(path) as temporary:
-        temporary.write_bytes(flatbuffer)
-        with zipfile.ZipFile(temporary, "a") as archive:
-            archive.writestr(FILE_NAME, card.to_json())
-    return path
+def path_of(card: ModelCard, out: Path) -> Path:
+    """`<out>/<name>-<size>px.tflite`."""
+    return out / f"{card.name}-{card.fixed_size_px}px.tflite"
+
+
+def write(generator: keras.Model, card: ModelCard, path: Path) -> None:
+    """Writes the file `path`."""
+    path.write_bytes(_convert(generator))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(FILE_NAME, card.to_json())
 
 
 def _convert(generator: keras.Model) -> bytes:

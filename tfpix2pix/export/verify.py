@@ -35,9 +35,11 @@ class ParityReport:
 
 
 def verify(
-    reference: Engine, exported: Engine, images: Sequence[np.ndarray], *, format: str, path: Path
+    reference: Engine, exported: Engine, images: Sequence[np.ndarray], format: str, written: Path, path: Path
 ) -> ParityReport:
     """Runs both on `images` (each float32 (1, H, W, C) in [-1, 1]), with noise too where both can, and compares.
+
+    `written` is where the export lies now, `path` where it will be.
 
     Raises:
         RunError: the largest difference exceeds `TOLERANCE`.
@@ -56,12 +58,12 @@ def verify(
         psnr_db=float("inf") if mean_square == 0 else 10 * float(np.log10(4.0 / mean_square)),
         keras_latency_s=_latency(reference, images[0]),
         latency_s=_latency(exported, images[0]),
-        size_mb=_size_mb(path),
+        size_mb=_size_mb(written),
     )
     if not largest <= TOLERANCE:  # also catches NaN
         raise RunError(
-            f"An export must agree with the trained generator within {TOLERANCE}. {path} differs by {largest:.3g}. "
-            f"It was removed; please report this with the model card."
+            f"An export must agree with the trained generator within {TOLERANCE}. Received a difference of "
+            f"{largest:.3g} for {path}. It was not kept; please report this with the model card."
         )
     return report
 

@@ -135,9 +135,9 @@ def _losses_text(means: Mapping[str, float]) -> str:
     return "  ".join(f"{name} {value:.3f}" for name, value in means.items() if not name.endswith("/total"))
 
 
-def held_out_table(metrics: Mapping[str, Mapping[str, float]], images: int) -> Table:
+def held_out_table(metrics: Mapping[str, Mapping[str, float]], measured: int, of: int) -> Table:
     """`untrained` beside `trained`, a row a metric."""
-    table = Table(title=f"Held out: {images} pairs never trained on", title_justify="left")
+    table = Table(title=f"Held out: {measured} of {of} pairs never trained on", title_justify="left")
     table.add_column("metric")
     for name in metrics:
         table.add_column(name, justify="right")

@@ -1,0 +1,37 @@
+"""What a path holds: a run directory or one of the export formats. Looks at names only, so it needs no TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tfpix2pix.errors import UserError
+from tfpix2pix.export import EXPORTERS
+from tfpix2pix.run_directory import RunDirectory
+
+RUN = "run"
+
+
+def recognize(path: Path) -> str:
+    """`run` or a row of `EXPORTERS`.
+
+    Raises:
+        UserError: `path` is no model; names the models right inside it, where there are some.
+    """
+    kind = _kind(path)
+    if kind is not None:
+        return kind
+    inside = sorted(str(child) for child in path.iterdir() if _kind(child)) if path.is_dir() else []
+    if inside:
+        advice = f"Did you mean {' or '.join(inside[:3])}?"
+    else:
+        advice = "Check the path, or train one with `tfpix2pix train`."
+    raise UserError(
+        f"A model must be a run directory, a SavedModel folder or a .tflite file. Received {path}, which "
+        f"{'is none' if path.exists() else 'does not exist'}. {advice}"
+    )
+
+
+def _kind(path: Path) -> str | None:
+    if RunDirectory(path).is_run():
+        return RUN
+    return next((name for name, exporter in EXPORTERS.items() if exporter.recognizes(path)), None)

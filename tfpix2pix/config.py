@@ -51,7 +51,7 @@ class DataConfig(Section):
     fit: Literal["resize", "crop"] = "resize"
     """How an image comes to `image_size_px`: `resize` it (aspect ratio not kept), or cut a `crop` at its own scale."""
     jitter_ratio: float = Field(1.0, ge=1, le=4)
-    """`resize`: enlarge to this times `image_size_px` before a random crop (paper: 286/256 = 1.1171875); 1: no jitter."""
+    """`resize`: enlarge to this times the size before a random crop (paper: 286/256 = 1.1171875); 1 for no jitter."""
     mirror: bool = True
     """Mirror input and target together, left to right, every other time (training only)."""
     input_channels: int = Field(3, ge=1)

@@ -56,6 +56,11 @@ def test_uint8_and_float_agree(translator):
     assert np.abs(translator(x) - (as_float + 1) * 127.5).max() <= 0.5 + 1e-3
 
 
+def test_colour_in_uint8_and_float_agree_for_a_model_of_one_channel(translator):
+    x = image(40, 40, 3)
+    assert np.abs(translator(x) - (translator(to_signed(x)) + 1) * 127.5).max() <= 2  # uint8 luminance is rounded first
+
+
 def test_colour_becomes_gray_for_a_model_of_one_channel(translator):
     assert translator(image(32, 32, 3)).shape == (32, 32, 3)
 

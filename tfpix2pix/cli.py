@@ -98,7 +98,7 @@ def translate(
         Optional[str], typer.Option(help="Translate the inputs of this split's pairs: train, val, test.")
     ] = None,
     noise: Noise = None,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the noise.", min=0, max=2**31 - 1)] = 0,
     tile: Annotated[
         Optional[int],
         typer.Option(help="Go over large images in overlapping tiles of this side, px.", min=16),

@@ -87,6 +87,12 @@ def test_channels(have, want, expected):
     assert result.dtype == np.uint8
 
 
+def test_channels_of_float_images_are_not_rounded():
+    pixel = np.array([[[0.5, -0.25, 0.125]]], np.float32)
+    assert match_channels(pixel, 1)[0, 0, 0] == pytest.approx(0.299 * 0.5 - 0.587 * 0.25 + 0.114 * 0.125)
+    assert match_channels(pixel, 4)[0, 0, 3] == 1.0
+
+
 def test_channels_without_a_plain_way_are_refused():
     with pytest.raises(UserError, match="must have the 5 channels .* Received 3"):
         match_channels(np.zeros((2, 2, 3), np.uint8), 5)

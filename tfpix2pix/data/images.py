@@ -73,13 +73,13 @@ def decode(data: bytes) -> np.ndarray:
 
 
 def match_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    """(H, W, C) with `channels` channels and the same dtype: gray repeated, colour made gray, alpha dropped or added.
+    """(H, W, C) with `channels` channels and the same dtype: gray repeated, colour made gray, alpha dropped or opaque.
 
     Raises:
         UserError: there is no plain way from C to `channels`.
     """
-    have = image.shape[-1]
-    opaque = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1
+    have, integers = image.shape[-1], image.dtype.kind == "u"
+    opaque = np.iinfo(image.dtype).max if integers else 1
     if have == channels:
         return image
     if have in (2, 4):  # gray or colour with alpha
@@ -89,7 +89,8 @@ def match_channels(image: np.ndarray, channels: int) -> np.ndarray:
     if (have, channels) == (1, 3):
         return np.repeat(image, 3, axis=-1)
     if (have, channels) == (3, 1):
-        return np.rint(image @ LUMA).astype(image.dtype)[..., np.newaxis]
+        luminance = image @ LUMA
+        return (np.rint(luminance) if integers else luminance).astype(image.dtype)[..., np.newaxis]
     if channels == 4:
         return np.concatenate([match_channels(image, 3), np.full_like(image[..., :1], opaque)], axis=-1)
     raise UserError(

@@ -39,6 +39,13 @@ def test_version_and_presets():
     assert out.startswith("# Architectural labels")
 
 
+def test_every_key_is_explained():
+    keys = json.loads(run_cli("presets", "--keys", "--json")[1])
+    assert keys["training.learning_rate"] == {"default": 2e-4, "help": "Of Adam, for both networks."}
+    assert all(entry["help"] for entry in keys.values())
+    assert "data.image_size_px" in run_cli("presets", "--keys")[1]
+
+
 def test_help_and_configuration_errors_do_not_wait_for_tensorflow(tmp_path):
     """Best of three against the best of three imports: a fifth at the most."""
 

@@ -161,9 +161,21 @@ def export(
 @app.command(epilog="Example: tfpix2pix presets facades > mine.yaml")
 def presets(
     name: Annotated[Optional[str], typer.Argument(help="Print this preset's YAML; without it, the names.")] = None,
+    keys: Annotated[bool, typer.Option("--keys", help="Print every key, its default and what it means.")] = False,
     json_: Json = False,
 ) -> None:
     """List the presets, or print one to start a configuration of your own from."""
+    if keys:
+        from tfpix2pix.resolve import describe_keys
+
+        rows = list(describe_keys())
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for heading in ("key", "default", "what it means"):
+            table.add_column(heading, overflow="fold")
+        for key, default, meaning in rows:
+            table.add_row(key, json.dumps(default), meaning)
+        _answer(json_, {key: {"default": default, "help": meaning} for key, default, meaning in rows}, table)
+        return
     if name:
         print(preset_text(name), end="")
         return

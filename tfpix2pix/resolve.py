@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,15 @@ def make_config(settings: Mapping[str, Any], origin: object = "the configuration
         return Config.model_validate(settings)
     except ValidationError as error:
         raise UserError(one_sentence(error, origin)) from None
+
+
+def describe_keys(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, object, str]]:
+    """(key, default, help) of every value of the configuration, in order."""
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from describe_keys(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field.default, " ".join((field.description or "").split())
 
 
 def to_yaml(config: Config) -> str:

@@ -84,6 +84,24 @@ def test_none_and_only_damaged_ones_are_told_apart(tmp_path):
         Checkpoints(tmp_path).load()
 
 
+def test_a_full_disk_leaves_the_earlier_checkpoint_and_is_one_sentence(tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
+    from tfpix2pix.training import checkpoints as module
+
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, {"a": {"x": np.zeros(1)}})
+
+    def full(arrays, path):
+        path.write_bytes(b"half")
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(module, "save_file", full)
+    with pytest.raises(RunError, match="step-000002 must be written whole. Received: No space left on device"):
+        checkpoints.save(2, {"a": {"x": np.zeros(1)}})
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
+
+
 def test_a_half_written_checkpoint_does_not_count(tmp_path):
     Checkpoints(tmp_path).save(1, {"a": {"x": np.zeros(1)}})
     (tmp_path / ".step-000002.123.tmp").mkdir()

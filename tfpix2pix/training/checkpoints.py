@@ -40,7 +40,10 @@ class Checkpoints:
             return path
         with whole_directory(path) as temporary:
             for part, arrays in state.items():
-                save_file(arrays, temporary / f"{part}.safetensors")
+                try:
+                    save_file(arrays, temporary / f"{part}.safetensors")
+                except SafetensorError as error:  # such as a full disk, which it does not raise as OSError
+                    raise OSError(str(error)) from error
             hashes = {file.name: _sha256(file) for file in sorted(temporary.iterdir())}
             (temporary / MANIFEST).write_text(json.dumps({"step": step, "sha256": hashes}, indent=2))
         for old in self.steps()[: -self.keep_last]:

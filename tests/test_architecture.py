@@ -40,7 +40,9 @@ ARROWS = {
     "artefacts": {
         "recognize", "config", "run_directory", "data", "models", "training.checkpoints", "inference", "export",
     },
-    "cli": {"presets", "resolve", "data", "recognize", "run_directory", "experiment", "artefacts", "translate", "export"},
+    "cli": {
+        "presets", "resolve", "data", "recognize", "run_directory", "experiment", "artefacts", "translate", "export",
+    },
     "__main__": {"cli"},
     "presets": set(),
     "__init__": TABLES | {"artefacts", "card", "config", "experiment", "inference", "resolve", "training", "translate"},

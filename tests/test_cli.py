@@ -96,6 +96,7 @@ def bad_pairs(folder, kind):
         (["translate", "empty", "a.png", "--out", "o"], "A model must be .* Received empty, which is none"),
         (["translate", "empty", "--out", "o"], "Either images or --split must say what to translate. Received neither"),
         (["translate", "empty", "x", "--noise", "maybe", "--out", "o"], "--noise must be one of: on, off"),
+        (["translate", "empty", "x", "--samples", "3", "--out", "o"], "--samples must go with --noise on"),
         (["export", "empty"], "must be made from a run directory. Received empty"),
         (["export", "empty", "--format", "tfjs"], "--format must be one of: saved_model, tflite. Received 'tfjs'"),
         (["presets", "facade"], "Did you mean 'facades'"),

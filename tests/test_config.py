@@ -56,7 +56,10 @@ def test_every_reconstruction_loss_has_its_weight():
             {"data": {"image_size_px": 64}},
             "must be at most `data.image_size_px` = 64. Received 70. Use 1, 16, 34, or larger",
         ),
-        ({"generator": {"kind": "unett"}}, "must be one of: unet. Received 'unett'. Did you mean 'unet'?"),
+        (
+            {"generator": {"kind": "unett"}},
+            "must be one of: unet, encoder_decoder. Received 'unett'. Did you mean",
+        ),
         ({"objective": {"gan_loss": "wgan"}}, "must be one of: vanilla, lsgan, hinge. Received 'wgan'"),
         ({"training": {"learning_rate": float("nan")}}, "finite"),
     ],

@@ -46,6 +46,15 @@ def test_noise_by_seed(translator, tmp_path):
     assert (images[0] != images[2]).any()
 
 
+def test_several_variants_of_each_image(translator, tmp_path):
+    one, two = picture(tmp_path / "one.png"), picture(tmp_path / "two.png")
+    written = translate_files(translator, [one, two], out=tmp_path / "out", samples=3, seed=5)
+    assert [path.name for path in written] == [f"{name}-{i}.png" for name in ("one", "two") for i in (1, 2, 3)]
+    variants = [read_image(path) for path in written[:3]]
+    assert len({variant.tobytes() for variant in variants}) == 3
+    np.testing.assert_array_equal(variants, translator.samples(read_image(one), 3, seed=5))
+
+
 @pytest.mark.parametrize(
     ("prepare", "options", "message"),
     [

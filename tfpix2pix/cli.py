@@ -99,6 +99,9 @@ def translate(
     ] = None,
     noise: Noise = None,
     seed: Annotated[int, typer.Option(help="Of the noise.", min=0, max=2**31 - 1)] = 0,
+    samples: Annotated[
+        Optional[int], typer.Option(help="Variants of each image by noise; needs --noise on.", min=1)
+    ] = None,
     tile: Annotated[
         Optional[int],
         typer.Option(help="Go over large images in overlapping tiles of this side, px.", min=16),
@@ -118,6 +121,11 @@ def translate(
             f"Either images or --split must say what to translate. Received {received}. "
             f"Name images or folders, or give --split (and --data) for the inputs of paired data."
         )
+    if samples and (noise != "on" or tile):
+        raise UserError(
+            f"--samples must go with --noise on and without --tile. Received --noise {noise or 'not given'}"
+            f"{' and --tile' if tile else ''}. Add --noise on."
+        )
     recognize(model)
     _load_tensorflow()
     from rich.progress import track
@@ -126,7 +134,8 @@ def translate(
     from tfpix2pix.translate import translate_files
 
     written = translate_files(
-        load(model), inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, tile_px=tile,
+        load(model), inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, samples=samples,
+        tile_px=tile,
         overwrite=overwrite,
         track=lambda items, total: track(
             items, "translate", total, console=progress_console, disable=not progress_console.is_terminal

@@ -69,7 +69,7 @@ class DataConfig(Section):
 
 class GeneratorConfig(Section):
     kind: row_of(GENERATORS) = "unet"
-    """Network that translates."""
+    """Network that translates: `unet`, or the ablation `encoder_decoder` without skip connections."""
     base_filters: int = Field(64, ge=1, le=512)
     """Filters of the first layer; deeper ones have up to 8 times as many."""
     levels: int | None = Field(None, ge=2, le=12)

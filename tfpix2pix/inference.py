@@ -119,6 +119,10 @@ class Translator:
                 results.append(self.engine(image[np.newaxis], one)[0])
         return restore(np.stack(results))
 
+    def samples(self, image: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:
+        """`count` translations of one image (H, W, C) by different noise: (count, H, W, C'), functions of the seed."""
+        return self(np.stack([np.asarray(image)] * count), noise="on", seed=seed)
+
     def noise(self, count: int, seed: int) -> np.ndarray:
         """`count` noise vectors of a seed: float32 (count, noise_size), uniform in [0, 1)."""
         if not self.card.noise_size:

@@ -26,6 +26,7 @@ def translate_files(
     split: str | None = None,
     noise: str | None = None,
     seed: int = 0,
+    samples: int | None = None,
     tile_px: int | None = None,
     overwrite: bool = False,
     track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
@@ -36,6 +37,7 @@ def translate_files(
         inputs: image files and folders of them.
         data: folder of paired data as the model was trained on, in place of the one in its card; with `split`.
         split: `train`, `val` or `test`: translate the inputs of that split's pairs.
+        samples: write this many variants of each image by different noise, `<name>-1.png` and so on; turns noise on.
         overwrite: replace files of the same names in `out`.
         track: wraps the items to show progress.
 
@@ -46,7 +48,8 @@ def translate_files(
     items = list(_pairs_of(translator, data, split) if split else _files_of(inputs))
     if not items:
         raise UserError("There must be something to translate. Received no image. Name files, folders, or --split val.")
-    paths = [out / f"{name}.png" for name, _ in items]
+    endings = [f"-{number}" for number in range(1, samples + 1)] if samples else [""]
+    paths = [out / f"{name}{ending}.png" for name, _ in items for ending in endings]
     duplicates = [path for path, count in Counter(paths).items() if count > 1]
     if duplicates:
         raise UserError(
@@ -62,22 +65,26 @@ def translate_files(
             f"Add --overwrite or change --out."
         )
     check_writable(out)
-    vector_options = {"noise": noise, "seed": seed, "tile_px": tile_px}
     errors = []
-    written = []
-    for path, (_, read) in zip(paths, track(items, len(items)), strict=True):
+    written: list[Path] = []
+    for name, read in track(items, len(items)):
         try:
             image = read()
         except UserError as error:
             errors.append(error)
             continue
-        translation = translator(to_signed(image), **vector_options)
-        # PNG through Pillow has 16 bits for one channel only.
-        write_png(path, from_signed(translation, image.dtype if translation.shape[-1] == 1 else np.uint8))
-        written.append(path)
+        if samples:
+            translations = translator.samples(to_signed(image), samples, seed=seed)
+        else:
+            translations = [translator(to_signed(image), noise=noise, seed=seed, tile_px=tile_px)]
+        for ending, translation in zip(endings, translations, strict=True):
+            path = out / f"{name}{ending}.png"
+            # PNG through Pillow has 16 bits for one channel only.
+            write_png(path, from_signed(translation, image.dtype if translation.shape[-1] == 1 else np.uint8))
+            written.append(path)
     if errors:
         more = f" {len(errors) - 1} more could not be read." if len(errors) > 1 else ""
-        done = f" The other {len(written)} of {len(items)} were translated into {out}." if written else ""
+        done = f" The other {len(items) - len(errors)} of {len(items)} were translated into {out}." if written else ""
         raise UserError(f"{errors[0]}{more}{done}")
     return written
 

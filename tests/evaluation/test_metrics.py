@@ -8,6 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from tfpix2pix.evaluation import METRICS
 from tfpix2pix.evaluation.held_out import measure
+from tfpix2pix.evaluation.metrics import diversity
 
 RNG = np.random.default_rng(0)
 TARGET = astronaut()[:128, :128].astype(np.float64) / 127.5 - 1
@@ -59,6 +60,14 @@ def test_noise_makes_every_metric_worse(name):
     clean, noisy = result(TARGET, TARGET, name), result(NOISY, TARGET, name)
     better = np.less if name == "l1" else np.greater
     assert all(better(clean[key], noisy[key]) for key in clean)
+
+
+def test_diversity_is_the_mean_pairwise_l1():
+    samples = np.stack([np.full((4, 4, 3), value) for value in (0.0, 0.1, 0.4)])
+    assert diversity(samples) == pytest.approx((0.1 + 0.4 + 0.3) / 3)
+    assert diversity(samples[:1].repeat(3, axis=0)) == 0
+    with pytest.raises(ValueError, match="at least 2 are needed. Received 1"):
+        diversity(samples[:1])
 
 
 def test_measure_goes_over_batches():

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfpix2pix.models.blocks import LEAKY_SLOPE, NO_NOISE, BatchNormalization, NoiseDropout
-from tfpix2pix.models.unet import build_unet
+from tfpix2pix.models.unet import build_encoder_decoder, build_unet
 
 
 def parameters(model):
@@ -108,6 +108,14 @@ def test_training_updates_moving_averages_by_a_tenth():
     layer = BatchNormalization("moving")
     layer(x, training=True)
     np.testing.assert_allclose(layer.moving_mean, 0.1 * x.mean((0, 1, 2)), rtol=1e-4)
+
+
+def test_the_ablation_has_no_skip_connections():
+    """Without concatenation each decoder layer takes half as many channels; the layer names stay."""
+    plain, unet = (build(64, base_filters=4) for build in (build_encoder_decoder, build_unet))
+    assert not [layer for layer in plain.layers if isinstance(layer, keras.layers.Concatenate)]
+    assert plain.get_layer("up2").kernel.shape[-1] * 2 == unet.get_layer("up2").kernel.shape[-1]
+    assert {v.path for v in plain.variables} == {v.path for v in unet.variables}
 
 
 class TestNoise:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from skimage.color import rgb2lab
 
@@ -39,6 +41,20 @@ class PSNR(L1):
     def of(translation: np.ndarray, target: np.ndarray) -> float:
         error = float(np.mean(np.square(translation.astype(np.float64) - target)))
         return 10.0 * np.log10(4.0 / max(error, 1e-20))
+
+
+def diversity(samples: np.ndarray) -> float:
+    """Mean pairwise L1 between translations (K, H, W, C) of one image, in units of their range; 0 where all are equal.
+
+    The paper's open question is how little of it dropout gives (§3.1, §5).
+
+    Raises:
+        ValueError: fewer than two samples.
+    """
+    if len(samples) < 2:
+        raise ValueError(f"Diversity is between samples: at least 2 are needed. Received {len(samples)}.")
+    values = np.asarray(samples, np.float64)
+    return float(np.mean([np.mean(np.abs(a - b)) for a, b in itertools.combinations(values, 2)]))
 
 
 class LabIntersection:

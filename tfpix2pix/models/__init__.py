@@ -4,6 +4,7 @@ from tfpix2pix.lazy import lazy
 
 GENERATORS = {
     "unet": lazy("tfpix2pix.models.unet", "build_unet"),
+    "encoder_decoder": lazy("tfpix2pix.models.unet", "build_encoder_decoder"),
 }
 
 DISCRIMINATORS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 from keras import layers
@@ -26,6 +26,7 @@ def build_unet(
     dropout_rate: float = 0.5,
     statistics: str = "image",
     noise: str = "on",
+    skips: bool = True,
     input_size_px: int | Literal["any"] | None = None,
     seed: int | None = 0,
 ) -> keras.Model:
@@ -41,6 +42,7 @@ def build_unet(
         dropout_rate: share of units dropped in the first three decoder layers, 0 for none.
         statistics: `image` or `moving`, what `batch` norm uses at inference.
         noise: `on`: the second input feeds dropout, in training and at test. `off`: no dropout and no second input.
+        skips: whether encoder level i is concatenated to the decoder's input of the same size.
         input_size_px: height and width of the input where they differ from training's; `any` for every multiple of
             2^levels.
         seed: of the initial weights; None leaves them zero, to be loaded.
@@ -58,10 +60,10 @@ def build_unet(
     side = None if input_size_px == "any" else input_size_px or image_size_px
     image = layers.Input((side, side, input_channels), name="image")  # (B, H, W, C)
 
-    x, skips = image, []
+    x, encoded = image, []
     for level in range(levels):  # (B, H/2, W/2, 64) … (B, H/2^levels, W/2^levels, 512)
         if level > 0:
-            skips.append(x)  # before the activation: the decoder's ReLU follows the concatenation
+            encoded.append(x)  # before the activation: the decoder's ReLU follows the concatenation
             x = layers.LeakyReLU(LEAKY_SLOPE, name=f"down{level + 1}_act")(x)
         inner = 0 < level < levels - 1
         # Only a layer with a norm could do without a bias; the Torch code leaves it out of the encoder altogether.
@@ -77,13 +79,19 @@ def build_unet(
             shape = dropouts.pop(0)
             x = NoiseDropout(dropout_rate, offset, shape, name=f"up{level + 1}_dropout")(x, noise_input)
             offset += math.prod(shape)
-        x = layers.Concatenate(name=f"up{level + 1}_skip")([x, skips.pop()])
+        if skips:
+            x = layers.Concatenate(name=f"up{level + 1}_skip")([x, encoded.pop()])
 
     x = layers.ReLU(name="up1_act")(x)
     x = blocks.up(x, output_channels, "up1", normalized=False)
     x = layers.Activation("tanh", dtype="float32", name="translation")(x)  # (B, H, W, output_channels)
     inputs = image if noise_input is None else [image, noise_input]
     return keras.Model(inputs, x, name="generator")
+
+
+def build_encoder_decoder(image_size_px: int = 256, **options: Any) -> keras.Model:
+    """`build_unet` without its skip connections: the paper's ablation (§4.2, §6.1.1)."""
+    return build_unet(image_size_px, skips=False, **options)
 
 
 def dropout_shapes(image_size_px: int, levels: int, filters: list[int]) -> list[tuple[int, int, int]]:

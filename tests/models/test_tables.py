@@ -1,11 +1,15 @@
 """The contract of every row of GENERATORS and DISCRIMINATORS, with every norm."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfpix2pix.config import DiscriminatorConfig, GeneratorConfig
 from tfpix2pix.models import DISCRIMINATORS, GENERATORS
 from tfpix2pix.models.blocks import NORMS
+from tfpix2pix.models.patchgan import PATCHGANS
 
 SIZE = 32
 
@@ -24,6 +28,16 @@ def check_gradients(model):
     ):
         assert gradient is not None, variable.path
         assert np.isfinite(gradient).all(), variable.path
+
+
+def test_the_configuration_names_what_the_tables_hold():
+    """These fields are literal types, for editors' sake; a new norm or patch is added in both places."""
+    for section, field, table in (
+        (GeneratorConfig, "norm", NORMS),
+        (DiscriminatorConfig, "norm", NORMS),
+        (DiscriminatorConfig, "receptive_field_px", PATCHGANS),
+    ):
+        assert get_args(section.model_fields[field].annotation) == tuple(table)
 
 
 @pytest.mark.parametrize("norm", NORMS)

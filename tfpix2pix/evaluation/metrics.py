@@ -12,8 +12,10 @@ LAB_RANGES = ((0.0, 100.0), (-110.0, 110.0), (-110.0, 110.0))
 LAB_BINS = 100
 
 
-class L1:
-    """Mean absolute difference on the [-1, 1] range: mean over images of the mean over pixels. Lower is better."""
+class MeanOverImages:
+    """Accumulates `of(translation, target)`, one number an image; `result` is the mean over images, under `name`."""
+
+    name: str
 
     def __init__(self) -> None:
         self.total, self.count = 0.0, 0
@@ -25,6 +27,14 @@ class L1:
     def result(self) -> dict[str, float]:
         return {self.name: self.total / max(self.count, 1)}
 
+    @staticmethod
+    def of(translation: np.ndarray, target: np.ndarray) -> float:
+        raise NotImplementedError
+
+
+class L1(MeanOverImages):
+    """Mean absolute difference on the [-1, 1] range: mean over images of the mean over pixels. Lower is better."""
+
     name = "l1"
 
     @staticmethod
@@ -32,7 +42,7 @@ class L1:
         return float(np.mean(np.abs(translation.astype(np.float64) - target)))
 
 
-class PSNR(L1):
+class PSNR(MeanOverImages):
     """Peak signal-to-noise ratio, dB, for a peak-to-peak range of 2: mean over images. Higher is better."""
 
     name = "psnr_db"

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
+from tfpix2pix.models.blocks import NO_NOISE
 from tfpix2pix.quiet import quiet_native_code
 
 
@@ -70,8 +71,6 @@ class TFLiteEngine:
     def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         inputs = {"image": images}
         if self.card.noise_size:
-            from tfpix2pix.models.blocks import NO_NOISE
-
             off = np.full((1, self.card.noise_size), NO_NOISE, np.float32)
             inputs["noise"] = off if noise is None else noise
         return self._run(**inputs)["image"]

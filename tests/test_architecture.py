@@ -19,22 +19,24 @@ MODULES = {
 LEAVES = {"errors", "lazy", "_version", "files", "quiet"}
 TABLES = {"data", "models", "losses", "evaluation", "export", "presets"}  # package roots: tables, no TensorFlow
 ARROWS = {
-    "config": {"data", "models", "models.depth", "losses", "evaluation"},
-    "resolve": {"config", "presets"},
+    "config": {"data", "models", "losses", "evaluation"},
+    "resolve": {"config", "presets", "losses"},
     "card": {"config"},
     "run_directory": {"card", "config", "resolve"},
     "rng": set(),
     "tiling": set(),
     "data": {"config", "rng"},
-    "models": {"config"},
+    "models": {"config", "tiling"},
     "losses": set(),
     "training": {"rng", "losses", "models", "data.images"},
     "evaluation": set(),
-    "inference": {"card", "config", "rng", "models", "tiling", "data.images"},
-    "export": {"card", "inference", "models.blocks"},
-    "translate": {"data", "inference"},
+    "inference": {"card", "config", "rng", "models", "tiling", "data"},
+    "summary": {"models"},
+    "export": {"card", "inference", "models.noise"},
+    "translate": {"card", "data", "inference"},
     "experiment": {
-        "config", "resolve", "run_directory", "card", "data", "models", "losses", "training", "evaluation",
+        "config", "resolve", "run_directory", "card", "data", "models", "losses", "training", "evaluation", "inference",
+        "summary",
     },
     "recognize": {"run_directory", "export"},
     "artefacts": {
@@ -101,10 +103,11 @@ def test_tables_hold_callables_under_plain_names():
     from tfpix2pix import data, evaluation, export, losses, models
 
     tables = [
-        data.SOURCES, data.OPERATORS, models.GENERATORS, models.DISCRIMINATORS, losses.GAN_LOSSES,
-        losses.RECONSTRUCTION_LOSSES, evaluation.METRICS,
+        data.SOURCES, data.OPERATORS, models.DISCRIMINATORS, losses.GAN_LOSSES, losses.RECONSTRUCTION_LOSSES,
+        evaluation.METRICS,
     ]  # fmt: skip
     for table in tables:
         assert type(table) is dict
         assert all(callable(row) and name == name.lower() for name, row in table.items())
+    assert all(callable(row.build) for row in models.GENERATORS.values())
     assert all(callable(row.read) and callable(row.write) for row in export.EXPORTERS.values())

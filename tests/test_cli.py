@@ -1,6 +1,7 @@
 """The command line as a stranger uses it, in processes of its own: codes, one-sentence errors, nothing half-done."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -90,13 +91,28 @@ def bad_pairs(folder, kind):
         (["train", "facades", "--run", "r", "--set", "training.steps=x"], "`training.steps` must be a whole number"),
         (["train", "smoke", "--run", "taken"], "must be new or empty. Received taken"),
         (["train", "smoke", "--run", "file/inside"], "must be one that can be written. Received: Not a directory"),
+        (["train", "facades", "--data", "rgba", "--run", "r"], "RGBA in rgba/0.png. Add .*channels=4.*alpha=drop"),
+        (["train", "smoke"], "A run directory must be given. Received none. Add --run DIR, or --dry-run"),
+        (["train", "facades", "--run", "r", "--set", "generator.levels=9"], "Received 9. Use 8, or images of 512 px"),
+        (["train", "facades", "--run", "r", "--set", "data.image_size_px=16"], "Received 70. Use 1, 16, 34, or larger"),
+        (
+            ["train", "facades", "--run", "r", "--set", "objective=gan", "--set", "objective.gan_loss=none"],
+            "must not be none .* Use vanilla, lsgan, hinge, or an objective without it: l1, l2",
+        ),
         (["train", "--run", "r", "--resume"], "To resume, --run must be a run directory. Received r"),
         (["train", "smoke", "--run", "r", "--resume", "--fresh"], "must not be given together"),
         (["translate", "missing", "empty", "--out", "o"], "A model must be .* Received missing, which does not exist"),
         (["translate", "empty", "a.png", "--out", "o"], "A model must be .* Received empty, which is none"),
         (["translate", "empty", "--out", "o"], "Either images or --split must say what to translate. Received neither"),
         (["translate", "empty", "x", "--noise", "maybe", "--out", "o"], "--noise must be one of: on, off"),
-        (["translate", "empty", "x", "--samples", "3", "--out", "o"], "--samples must go with --noise on"),
+        (
+            ["translate", "empty", "x", "--samples", "3", "--noise", "off", "--out", "o"],
+            "--samples must go with noise and without --tile. Received --noise off. Leave it out",
+        ),
+        (["translate", "empty", "x", "--samples", "3", "--tile", "32", "--out", "o"], "Received --tile. Leave it out"),
+        (["translate", "empty", "x", "--enlarge", "17", "--out", "o"], "Invalid value for '--enlarge'.*16"),
+        (["train", "smoke", "--run", "r", "--frash"], "No such option: --frash.* See `tfpix2pix train --help`"),
+        (["trian"], "No such command 'trian'.* See `tfpix2pix --help`"),
         (["export", "empty"], "must be made from a run directory. Received empty"),
         (["export", "empty", "--format", "tfjs"], "--format must be one of: saved_model, tflite. Received 'tfjs'"),
         (["presets", "facade"], "Did you mean 'facades'"),
@@ -107,6 +123,8 @@ def test_a_users_mistake_is_one_sentence_and_leaves_nothing(tmp_path, arguments,
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "something").touch()
     (tmp_path / "file").touch()
+    if "rgba" in arguments:
+        write_image(tmp_path / "rgba" / "0.png", np.zeros((80, 160, 4), np.uint8))
     for kind in ("no image", "truncated", "small"):
         if kind in arguments:
             bad_pairs(tmp_path / kind, kind)
@@ -119,6 +137,47 @@ def test_a_users_mistake_is_one_sentence_and_leaves_nothing(tmp_path, arguments,
     assert errors[0].startswith("Error: ")
     assert re.search(message, errors[0]), errors[0]
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "data.image_size_px=16", "discriminator.receptive_field_px=50", "generator.levels=9",
+        "objective.gan_loss=none", "data.color_space=lab", "data.dir=rgba",
+    ],
+)  # fmt: skip
+def test_impossible_combinations_are_refused_before_tensorflow_starts(tmp_path, setting):
+    """A `tensorflow` that cannot be imported stands in its place."""
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit('tensorflow was imported')")
+    write_image(tmp_path / "rgba" / "0.png", np.zeros((80, 160, 4), np.uint8))
+    command = [sys.executable, "-m", "tfpix2pix", "train", "facades", "--run", "r", "--set", setting]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: ")
+    assert "tensorflow was imported" not in done.stderr
+
+
+def test_a_dry_run_shows_what_would_be_built_and_writes_nothing(tmp_path):
+    code, out, err = run_cli("train", "facades", "--dry-run", "--set", "objective=l1+gan", cwd=tmp_path)
+    assert code == 0, err
+    for part in ("image_size_px: 256", "54,413,955", "2,765,633", "12,096.4", "receptive field 70 px", "l1+gan"):
+        assert part in out, part
+    assert "up1" in out
+    assert "No data given: add --data DIR" in out
+    assert tree(tmp_path) == []
+
+
+def test_a_dry_run_looks_at_the_data_it_is_given(tmp_path):
+    make_combined(tmp_path / "pairs")
+    code, out, err = run_cli(
+        "train", "facades", "--dry-run", "--data", "pairs", "--run", "r", *TINY_FLAGS, cwd=tmp_path
+    )
+    assert code == 0, err
+    assert "2 training and 1 held-out pairs" in out
+    assert "Would write r; nothing was written" in out
+    assert not (tmp_path / "r").exists()
+    assert run_cli("train", "facades", "--dry-run", "--data", "missing", cwd=tmp_path)[0] == 2
 
 
 def test_an_unwritable_run_directory(tmp_path):

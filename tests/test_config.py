@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from tests.conftest import tiny_config
 from tfpix2pix.config import Config, Section
-from tfpix2pix.losses import RECONSTRUCTION_LOSSES
+from tfpix2pix.losses import OBJECTIVES, RECONSTRUCTION_LOSSES
 
 
 def sections(model: type[Section] = Config, prefix: str = ""):
@@ -29,7 +29,8 @@ def test_lengths_and_durations_say_their_unit():
 
 def test_defaults_are_the_papers():
     config = Config()
-    assert config.levels == 8
+    assert config.size_multiple_px == 256  # eight halvings
+    assert config.objective_name == "l1+cgan"
     assert config.generator.base_filters == 64
     assert config.generator.dropout_rate == 0.5
     assert config.discriminator.receptive_field_px == 70
@@ -46,21 +47,43 @@ def test_every_reconstruction_loss_has_its_weight():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"data": {"image_size_px": 300}}, "Received 300. Use 256 or 320, or `levels: 2`"),
         (
-            {"data": {"image_size_px": 96}, "generator": {"levels": 6}},
-            "multiple of 64 .* Use 64 or 128, or `levels: 5`",
+            {"generator": {"levels": 9}},
+            "`generator.levels` must .* 8 times at most for `data.image_size_px` = 256. Received 9. Use 8, or .*512",
         ),
+        ({"generator": {"kind": "resnet", "levels": 3}}, "left out for the resnet .* Set `generator.residual_blocks`"),
+        ({"data": {"image_size_px": 300}, "discriminator": {"receptive_field_px": 71}}, "1, 16, 34, 70, 142 or 286"),
+        (
+            {"objective": {"name": "gan", "gan_loss": "none"}},
+            "gan_loss` must not be none .* Received `lambda_gan` 1. Use vanilla, lsgan, hinge, or .*: l1, l2",
+        ),
+        ({"objective": {"lambda_gan": 0, "lambda_l1": 0}}, "at least one term a weight. Received 0 for all"),
+        ({"objective": None}, r"must be a name \(l1, .*\) or a mapping of weights. Received None"),
+        ({"objective": "L1+cGAN"}, r"Received 'L1\+cGAN'. Did you mean 'l1\+cgan'\?"),
+        (
+            {"inference": {"noise": "on"}, "generator": {"noise": "none"}},
+            "must be off for a generator without noise. Received on",
+        ),
+        ({"inference": {"noise": "on"}, "generator": {"dropout_rate": 0}}, "must be off for a generator without noise"),
+        ({"generator": {"dropout_layers": [9]}}, r"decoder's layers, 1 to 7. Received \[9\]"),
+        ({"data": {"source": "photographs", "operator": "mask"}}, "must be 4 for the operator mask.*Received 3"),
+        ({"objective": "wgan"}, "must be one of: l1, gan, cgan, l1\\+gan, l1\\+cgan, l2. Received 'wgan'"),
+        (
+            {"objective": "gan", "discriminator": {"conditional": True}},
+            "conditional` must be false for the objective gan. Received True",
+        ),
+        ({"objective": {"gan_loss": "hinge", "label_smoothing": 0.1}}, "must be 0 for a loss without labels"),
+        ({"data": {"color_space": "lab"}}, "must have `data.input_channels: 1` .* Received 3 and 3"),
         ({"data": {"jitter_ratio": 0.9}}, "greater than or equal to 1"),
         (
-            {"data": {"image_size_px": 64}},
-            "must be at most `data.image_size_px` = 64. Received 70. Use 1, 16, 34, or larger",
+            {"data": {"image_size_px": 16}},
+            "not exceed the padded image, of `data.image_size_px` = 16 here. Received 70. Use 1, 16, 34, or larger",
         ),
         (
             {"generator": {"kind": "unett"}},
-            "must be one of: unet, encoder_decoder. Received 'unett'. Did you mean",
+            "must be one of: unet, encoder_decoder, resnet. Received 'unett'. Did you mean",
         ),
-        ({"objective": {"gan_loss": "wgan"}}, "must be one of: vanilla, lsgan, hinge. Received 'wgan'"),
+        ({"objective": {"gan_loss": "wgan"}}, "must be one of: vanilla, lsgan, hinge, none. Received 'wgan'"),
         ({"training": {"learning_rate": float("nan")}}, "finite"),
     ],
 )
@@ -72,3 +95,43 @@ def test_impossible_settings_are_refused_with_what_would_fit(settings, message):
 def test_a_config_does_not_change():
     with pytest.raises(ValidationError, match="frozen"):
         tiny_config().seed = 1
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_an_objective_by_name_is_its_weights(name):
+    by_name, in_section = (
+        Config.model_validate({"objective": name}),
+        Config.model_validate({"objective": {"name": name}}),
+    )
+    assert by_name == in_section
+    assert by_name.objective_name == name
+    again = Config.model_validate(by_name.model_dump(mode="json"))  # what config.yaml holds: weights, no name
+    assert again == by_name
+
+
+def test_the_papers_objectives():
+    weights = {name: Config.model_validate({"objective": name}) for name in OBJECTIVES}
+    given = {
+        name: (c.objective.lambda_gan, c.objective.lambda_l1, c.objective.lambda_l2, c.discriminator.conditional)
+        for name, c in weights.items()
+    }
+    assert given == {
+        "l1": (0, 100, 0, True), "gan": (1, 0, 0, False), "cgan": (1, 0, 0, True), "l1+gan": (1, 100, 0, False),
+        "l1+cgan": (1, 100, 0, True), "l2": (0, 0, 100, True),
+    }  # fmt: skip
+
+
+def test_a_named_objective_with_a_weight_of_its_own():
+    config = Config.model_validate({"objective": {"name": "l1+gan", "lambda_l1": 10, "gan_loss": "lsgan"}})
+    assert (config.objective.lambda_l1, config.objective.gan_loss) == (10, "lsgan")
+    assert config.objective_name == "l1+gan"
+
+
+def test_weights_without_a_name_are_called_by_their_terms():
+    assert Config.model_validate({"objective": {"lambda_l2": 1}}).objective_name == "l1+l2+cgan"
+
+
+def test_channels_of_the_networks_follow_the_color_space():
+    assert Config().data.network_channels == (3, 3)
+    lab = Config.model_validate({"data": {"color_space": "lab", "input_channels": 1}})
+    assert lab.data.network_channels == (1, 2)

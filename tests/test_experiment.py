@@ -1,18 +1,23 @@
 """A run from end to end: what it leaves behind, how it resumes, and what it refuses before it writes."""
 
+import io
 import json
 
 import numpy as np
 import pytest
 import yaml
 from rich.console import Console
+from skimage.color import rgb2lab
 
 import tfpix2pix as p2p
-from tests.conftest import make_combined, tiny_config
+from tests.conftest import make_combined, tiny_config, write_image
 from tfpix2pix.data.images import read_image
+from tfpix2pix.data.pipeline import training_batches
 from tfpix2pix.errors import UserError
-from tfpix2pix.experiment import describe
-from tfpix2pix.training.checkpoints import Checkpoints
+from tfpix2pix.experiment import build_model, describe, open_sources
+from tfpix2pix.models.build import build_discriminator, build_generator
+from tfpix2pix.presets import preset_names
+from tfpix2pix.training.checkpoints import Checkpoints, assign
 
 
 def state(run):
@@ -145,14 +150,82 @@ def test_without_held_out_pairs_there_are_no_figures_and_it_is_said(combined_dir
 
 def test_a_dry_run_describes_and_writes_nothing(tmp_path):
     folder = make_combined(tmp_path / "pairs", count=5)
-    text = describe(p2p.resolve_config("facades", data_dir=str(folder)), tmp_path / "run")
+    console = Console(width=120, file=io.StringIO())
+    console.print(describe(p2p.resolve_config("facades", data_dir=str(folder)), tmp_path / "run"))
+    text = console.file.getvalue()
     assert "4 training and 1 held-out pairs" in text
-    assert "generator 54,413,955 trainable parameters, discriminator 2,768,705 trainable parameters" in text
-    assert "receptive field 70 px" in text
-    assert yaml.safe_load(text.split("\n4 training")[0])["name"] == "facades"
+    assert "54,413,955" in text
+    assert "2,768,705" in text
+    assert yaml.safe_load(text.split("\nGenerator")[0])["name"] == "facades"
     assert list(tmp_path.iterdir()) == [folder]
-    with pytest.raises(UserError, match="must be given"):
-        describe(p2p.resolve_config("facades"), tmp_path / "run")
+    with pytest.raises(UserError, match="must be an existing folder"):
+        describe(p2p.resolve_config("facades", data_dir=str(tmp_path / "nowhere")))
+
+
+SMALL = (
+    "data.image_size_px=32", "generator.base_filters=4", "discriminator.base_filters=4", "training.batch_size=1",
+    "discriminator.receptive_field_px=16",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_trains(name, tmp_path):
+    """One step of each, small, on made-up data of its kind."""
+    settings = [*SMALL, *(["generator.levels=4"] if name == "tutorial" else [])]  # its 1×1 bottleneck does not learn
+    source = p2p.resolve_config(name).data.source
+    if source == "combined":
+        make_combined(tmp_path, count=2)
+    elif source == "photographs":
+        write_image(tmp_path / "photo.png", np.random.default_rng(0).integers(0, 256, (64, 200, 3), np.uint8))
+    config = p2p.resolve_config(name, settings, data_dir=None if source == "sample_photographs" else str(tmp_path))
+    pairs = open_sources(config)["train"]
+    batches = training_batches(pairs, config.data, batch_size=1, seed=0, first_step=0, total_steps=1)
+    model = build_model(config)
+    before = [v.numpy() for v in model.trainable_variables]
+    losses = model.train_step(next(iter(batches)))
+    assert all(np.isfinite(float(value)) for value in losses.values())
+    assert all((a != b).any() for a, b in zip(before, model.trainable_variables, strict=True))
+
+
+def test_colours_come_back_as_rgb(tmp_path, quiet):
+    """Colourisation: samples, figures, translations and exports are RGB; the lightness is the input's own."""
+    settings = ("data.source=sample_photographs", "data.fit=crop", "training.steps=1", "training.validation_images=2")
+    run = p2p.train("colorization", overrides=(*SMALL, *settings), run_dir=tmp_path / "run", console=quiet)
+    assert run.card.metrics["trained"].keys() >= {"l1", "lab_intersection_a"}
+    gray = np.linspace(0, 255, 32 * 32).reshape(32, 32, 1).astype(np.uint8)
+    coloured = p2p.load(run.path)(gray)
+    assert coloured.shape == (32, 32, 3)
+    assert np.ptp(coloured.astype(int), axis=-1).max() > 0  # the untrained network's colours, not gray
+    inside = (coloured > 0).all(-1) & (coloured < 255).all(-1)  # where no colour fell outside sRGB
+    lightness = [rgb2lab(image)[..., 0] for image in (coloured, np.repeat(gray, 3, -1))]
+    np.testing.assert_allclose(lightness[0][inside], lightness[1][inside], atol=0.5)
+
+
+def test_trained_networks_run_on_larger_images(smoke_run):
+    """Patch-wise freedom (paper §4.4: trained at 256, run at 512): both networks, with the weights of the run."""
+    config = smoke_run.card.config
+    size = config.data.image_size_px
+    _, saved = Checkpoints(smoke_run.directory.checkpoints).load(["generator", "discriminator"])
+    generator = build_generator(config, seed=None, noise_input=False, input_size_px="any")
+    discriminator = build_discriminator(config, seed=None, input_size_px="any")
+    for network in (generator, discriminator):
+        assign({v.path: v for v in network.variables}, saved[network.name], network.name)
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 2 * size, 2 * size, 1)).astype(np.float32)
+    translation = generator(image).numpy()
+    assert translation.shape == (1, 2 * size, 2 * size, 3)
+    np.testing.assert_array_equal(translation[0], p2p.load(smoke_run.path)(image[0]))
+    small = discriminator([image[:, :size, :size], translation[:, :size, :size]])
+    large = discriminator([image, translation])
+    assert small.shape == (1, size // 2 - 2, size // 2 - 2, 1)
+    assert large.shape == (1, size - 2, size - 2, 1)
+    assert np.isfinite(large).all()
+
+
+def test_a_falling_learning_rate_fixes_the_steps(tmp_path, combined_dir, quiet):
+    spec = {"training": {"steps": 2, "learning_rate_constant_fraction": 0.5}, "data": {"dir": str(combined_dir)}}
+    p2p.train(tiny_config(**spec), run_dir=tmp_path / "run", console=quiet)
+    with pytest.raises(UserError, match="training.steps 2 -> 4"):
+        p2p.train(None, run_dir=tmp_path / "run", resume=True, overrides=("training.steps=4",), console=quiet)
 
 
 def test_a_config_object_takes_no_overrides(tmp_path, quiet):

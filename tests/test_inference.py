@@ -75,6 +75,20 @@ def test_noise_is_off_by_default_and_a_function_of_the_seed(translator):
     assert (first != off).any()
 
 
+@pytest.mark.parametrize("noise", ["ON", True, "yes", 1])
+def test_a_noise_that_is_neither_on_nor_off_is_refused(translator, noise):
+    with pytest.raises(UserError, match="`noise` must be one of: on, off. Received"):
+        translator(image(8, 8, 1), noise=noise)
+
+
+def test_samples_are_of_one_image(translator):
+    assert translator.samples(image(8, 8, 1), 2).shape == (2, 8, 8, 3)
+    with pytest.raises(UserError, match=r"of one image \(H, W, C\). Received 2 of an array of shape \(3, 8, 8, 1\)"):
+        translator.samples(image(3, 8, 8, 1), 2)
+    with pytest.raises(UserError, match="must be one or more"):
+        translator.samples(image(8, 8, 1), 0)
+
+
 def test_tiles_cover_large_images(translator):
     x = image(100, 70, 1)
     assert translator(x, tile_px=32).shape == (100, 70, 3)

@@ -15,8 +15,8 @@ def test_presets_resolve_and_explain_themselves(name):
     assert resolve_config(name).name == name
     header = preset_text(name).split("\nname:")[0]
     assert all(line.startswith("#") for line in header.splitlines())
-    assert "Hardware:" in header
-    assert "Data:" in header
+    for heading in ("Data", "Recipe", "Expected", "Source", "Hardware"):
+        assert f"\n# {heading}: " in header
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -82,3 +82,62 @@ def test_files_that_are_no_configuration(tmp_path, text, message):
     else:
         with pytest.raises(UserError, match=message):
             read_settings(str(path))
+
+
+TASKS = {
+    "facades", "facades_photo2labels", "cityscapes", "cityscapes_photo2labels", "maps", "maps_photo2map", "edges2shoes",
+    "edges2handbags", "night2day", "colorization", "inpainting", "super_resolution", "tutorial", "torch",
+}  # fmt: skip
+
+
+def test_every_task_of_the_paper_has_a_preset():
+    assert set(preset_names()) == TASKS | {"demo", "smoke"}
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "epochs", "batch"),
+    [
+        ("facades", 400, 200, 1), ("cityscapes", 2975, 200, 1), ("maps", 1096, 200, 1), ("edges2shoes", 50_000, 15, 4),
+        ("edges2handbags", 137_000, 15, 4), ("night2day", 17_823, 17, 4), ("colorization", 1_281_167, 6, 4),
+        ("torch", 400, 200, 1),
+    ],
+)  # fmt: skip
+def test_steps_are_the_papers_epochs(name, images, epochs, batch):
+    training = resolve_config(name).training
+    assert training.batch_size == batch
+    assert training.steps == images * epochs // batch
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_presets_of_tasks_have_the_papers_recipe(name):
+    config = resolve_config(name)
+    assert config.data.image_size_px == 256
+    assert config.objective_name == "l1+cgan"
+    assert config.objective.lambda_l1 == 100
+    assert config.discriminator.receptive_field_px == 70
+    assert (config.training.learning_rate, config.training.beta_1) == (2e-4, 0.5)
+    if config.data.source == "combined":
+        assert config.data.jitter_size_px == 286
+        assert config.data.mirror
+
+
+@pytest.mark.parametrize("name", ["facades", "cityscapes", "maps"])
+def test_both_directions_differ_in_the_side_alone(name):
+    reverse = next(other for other in TASKS if other.startswith(f"{name}_"))
+    there, back = resolve_config(name), resolve_config(reverse)
+    assert {there.data.input_side, back.data.input_side} == {"left", "right"}
+    assert there.model_copy(update={"name": "", "data": None}) == back.model_copy(update={"name": "", "data": None})
+
+
+def test_objectives_by_name_and_one_weight_changed():
+    config = resolve_config("facades", ["objective=l1+gan", "objective.lambda_l1=10"])
+    assert (config.objective_name, config.objective.lambda_l1) == ("l1+gan", 10)
+    assert resolve_config("facades", ["objective.lambda_l1=10"]).objective_name == "l1+cgan"
+    assert resolve_config("facades", ["objective.lambda_l1=10", "objective=l1+gan"]) == config  # in either order
+    with pytest.raises(UserError, match="`objective` must be one of: l1, .* Did you mean 'l1\\+gan'\\?$"):
+        resolve_config("facades", ["objective=l1+gam"])
+
+
+@pytest.mark.parametrize(("given", "noise"), [("on", "on"), ("off", "off"), ("'on'", "on")])
+def test_yamls_switches_are_understood(given, noise):
+    assert resolve_config("smoke", [f"inference.noise={given}"]).inference.noise == noise

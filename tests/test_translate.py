@@ -1,13 +1,15 @@
 """Files in, PNG files out."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import tfpix2pix as p2p
-from tests.conftest import write_image
-from tfpix2pix.data.images import read_image
+from tests.conftest import tiny_config, write_image
+from tfpix2pix.data.images import enlarged, read_image
 from tfpix2pix.errors import UserError
-from tfpix2pix.translate import translate_files
+from tfpix2pix.translate import notes_on, translate_files
 
 RNG = np.random.default_rng(0)
 
@@ -100,3 +102,31 @@ def test_a_bad_file_among_good_ones(translator, tmp_path):
     with pytest.raises(UserError, match="b.png, which is in no format .* The other 2 of 3 were translated"):
         translate_files(translator, [tmp_path / "in"], out=tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
+
+
+def test_inputs_are_enlarged_first(translator, tmp_path):
+    small = picture(tmp_path / "small.png", 10, 12)
+    written = translate_files(translator, [small], out=tmp_path / "out", enlarge=4)
+    np.testing.assert_array_equal(read_image(written[0]), translator(enlarged(read_image(small), 4)))
+    assert read_image(written[0]).shape == (40, 48, 3)
+
+
+def test_more_channels_than_a_png_holds_are_refused(translator, tmp_path):
+    config = tiny_config(data={"target_channels": 5})
+    wide = p2p.Translator(SimpleNamespace(card=translator.card.model_copy(update={"config": config})))
+    with pytest.raises(UserError, match="must have 1 to 4 channels. Received a model of 5. Translate arrays"):
+        translate_files(wide, [picture(tmp_path / "a.png")], out=tmp_path / "out")
+
+
+def test_what_is_translated_otherwise_than_one_might_think_is_said(translator, tmp_path):
+    """Sizes that a static export reflects or cuts, and transparency; an opaque alpha goes without a word."""
+    card = translator.card
+    assert notes_on(np.zeros((32, 32, 1), np.uint8), card) == []
+    fixed = card.model_copy(update={"fixed_size_px": 32})
+    assert notes_on(np.zeros((32, 32, 1), np.uint8), fixed) == []
+    assert "fixed 32x32 px" in notes_on(np.zeros((32, 31, 1), np.uint8), fixed)[0]
+    assert notes_on(np.full((8, 8, 4), 255, np.uint8), card) == []
+    assert "transparent parts" in notes_on(np.zeros((8, 8, 4), np.uint8), card)[0]
+    files = [picture(tmp_path / "a.png", channels=4), picture(tmp_path / "b.png")]
+    with pytest.warns(UserWarning, match="1 of 2 images have transparent parts"):
+        translate_files(translator, files, out=tmp_path / "out")

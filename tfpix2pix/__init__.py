@@ -16,7 +16,9 @@ _NAMES = {
     "Translator": "tfpix2pix.inference",
     "UserError": "tfpix2pix.errors",
     "build_patchgan": "tfpix2pix.models.patchgan",
+    "build_resnet": "tfpix2pix.models.resnet",
     "build_unet": "tfpix2pix.models.unet",
+    "diversity": "tfpix2pix.evaluation.metrics",
     "export_run": "tfpix2pix.artefacts",
     "load": "tfpix2pix.artefacts",
     "resolve_config": "tfpix2pix.resolve",
@@ -36,10 +38,12 @@ if TYPE_CHECKING:
     from tfpix2pix.card import ModelCard
     from tfpix2pix.config import Config
     from tfpix2pix.errors import UserError
+    from tfpix2pix.evaluation.metrics import diversity
     from tfpix2pix.experiment import train
     from tfpix2pix.inference import Translator
     from tfpix2pix.losses.objective import Objective
     from tfpix2pix.models.patchgan import build_patchgan
+    from tfpix2pix.models.resnet import build_resnet
     from tfpix2pix.models.unet import build_unet
     from tfpix2pix.resolve import resolve_config
     from tfpix2pix.training.pix2pix import Pix2Pix

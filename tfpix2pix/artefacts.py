@@ -9,13 +9,13 @@ import numpy as np
 from tfpix2pix.config import Config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.pipeline import evaluation_batches
-from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.errors import UserError
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.export.verify import ParityReport, verify
 from tfpix2pix.files import whole_directory, whole_file
 from tfpix2pix.inference import KerasEngine, Translator
 from tfpix2pix.models.build import build_generator, noise_size
-from tfpix2pix.recognize import RUN, recognize
+from tfpix2pix.recognize import RUN, check_export, recognize
 from tfpix2pix.run_directory import RunDirectory
 from tfpix2pix.training.checkpoints import Checkpoints, assign
 
@@ -33,11 +33,11 @@ def load(path: str | Path) -> Translator:
     return Translator(run_engine(RunDirectory(path)) if kind == RUN else EXPORTERS[kind].read(path))
 
 
-def run_engine(directory: RunDirectory, *, noise: str = "on", size_px: int | None = None) -> KerasEngine:
+def run_engine(directory: RunDirectory, *, noise_input: bool = True, size_px: int | None = None) -> KerasEngine:
     """The Keras view of a run's newest checkpoint: with a noise input or without, for any size or a fixed one."""
     config, card = directory.config(), directory.card()
     step, state = Checkpoints(directory.checkpoints).load(["generator"])
-    generator = build_generator(config, seed=None, noise=noise, input_size_px=size_px or "any")
+    generator = build_generator(config, seed=None, noise_input=noise_input, input_size_px=size_px or "any")
     assign({v.path: v for v in generator.variables}, state["generator"], "generator")
     changes = {"step": step, "noise_size": noise_size(generator), "fixed_size_px": size_px}
     return KerasEngine(generator, card.model_copy(update=changes))
@@ -53,32 +53,16 @@ def export_run(
         size_px: height and width of a static export; None: the training size.
 
     Raises:
-        UserError: no such format, no run, or a size that the network does not take.
+        UserError: no such format, no run, or a size for a format that takes any.
         RunError: the export differs from the Keras view by more than the tolerance; nothing is left of it.
     """
-    if format not in EXPORTERS:
-        raise UserError(unknown_name("--format", format, EXPORTERS))
+    check_export(run_dir, format, noise=noise, size_px=size_px)
     directory = RunDirectory(run_dir)
-    if not directory.is_run():
-        raise UserError(
-            f"An export must be made from a run directory. Received {run_dir}. Give the --run of a training."
-        )
     exporter, config = EXPORTERS[format], directory.config()
     noise = noise or config.inference.noise
     if exporter.static:
         size_px = size_px or config.data.image_size_px
-        if size_px % config.size_multiple_px:
-            below = size_px // config.size_multiple_px * config.size_multiple_px
-            fits = " or ".join(str(size) for size in (below, below + config.size_multiple_px) if size)
-            raise UserError(
-                f"--size must be a multiple of the network's {config.size_multiple_px} px. Received {size_px}. "
-                f"Use {fits}."
-            )
-    elif size_px:
-        raise UserError(
-            f"--size goes with a static format. Received it for {format}, which takes any size. Leave it out."
-        )
-    view = run_engine(directory, noise=noise if exporter.static else "on", size_px=size_px)
+    view = run_engine(directory, noise_input=not exporter.static or noise == "on", size_px=size_px)
     path = exporter.path(view.card, Path(out))
     if path.exists():
         raise UserError(f"An export must not overwrite another. Received {path}, which exists. Change --out.")

@@ -30,17 +30,19 @@ class ModelCard(BaseModel):
     value_range: tuple[float, float] = (-1.0, 1.0)
     """Of float images, input and output."""
     size_multiple_px: int
-    """The network's own size multiple; `Translator` and exports pad to it."""
+    """The network's own size multiple; images of other sizes are padded to it and cropped back, in the graph."""
     statistics: Literal["image", "moving"]
     """What batch normalisation uses."""
     noise: Literal["off", "on"]
-    """Whether dropout is fed by noise unless a call says otherwise."""
+    """Whether noise is fed to the generator unless a call says otherwise."""
     noise_size: int = 0
     """Values of noise an image takes; 0 where the model has no noise input."""
     fixed_size_px: int | None = None
     """Height and width of the input of a static export; null: any."""
-    update_order: Literal["alternating"] = "alternating"
-    """D is updated first, then G against the new D."""
+    objective: str = "l1+cgan"
+    """The terms that it was trained for, as the paper names them."""
+    update_order: Literal["alternating", "simultaneous"] = "alternating"
+    """`alternating`: D was updated first, then G against the new D; `simultaneous`: both from one forward pass."""
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Held-out figures: `untrained` and `trained`, by metric."""
     metrics_images: int = 0

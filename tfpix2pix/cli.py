@@ -23,7 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out_console = Console(soft_wrap=True, highlight=False)
+out_console = Console(soft_wrap=True, highlight=False, markup=False)
+out_console.width = max(out_console.width, 120)  # tables whole: a narrow terminal wraps them, but cuts nothing
 progress_console = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
@@ -37,7 +38,15 @@ def main() -> None:
     """The `tfpix2pix` script: a user's mistake is one sentence and exit code 2, a failure one sentence and 1."""
     warnings.showwarning = lambda message, *_: print(f"Warning: {message}", file=sys.stderr)
     try:
-        app()
+        sys.exit(app(standalone_mode=False, prog_name="tfpix2pix"))
+    except typer.BadParameter.__base__ as error:  # Typer's own: a misspelled command or option, a number out of range
+        if error.__class__.__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+            sys.exit(2)
+        command = error.ctx.command_path if error.ctx else "tfpix2pix"
+        message = error.format_message().rstrip(".")
+        print(f"Error: {message}{'' if message[-1] in '?)' else '.'} See `{command} --help`.", file=sys.stderr)
+        sys.exit(2)
     except (UserError, RunError) as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -58,21 +67,29 @@ def train(
     config: Annotated[
         Optional[str], typer.Argument(metavar="PRESET|CONFIG.yaml", help="What to train; left out with --resume.")
     ] = None,
-    run: Annotated[Path, typer.Option(help="Run directory to create: checkpoints, samples, metrics.")] = ...,
+    run: Annotated[Optional[Path], typer.Option(help="Run directory to create: checkpoints, samples, metrics.")] = None,
     data: Annotated[Optional[Path], typer.Option(help="Folder of the data, in place of data.dir.")] = None,
     set_: Annotated[
         Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Change a key; may be repeated.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace a run that is there.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be trained; write nothing.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print configuration, layers, parameters, FLOPs; write nothing, need no data."),
+    ] = False,
 ) -> None:
     """Train a generator on pairs."""
     from tfpix2pix.data import SOURCES
+    from tfpix2pix.data.check import check_readable
     from tfpix2pix.run_directory import run_config  # TensorFlow waits until the configuration is known to be sound
 
+    if run is None and not dry_run:
+        look = "" if resume else ", or --dry-run to look first"
+        raise UserError(f"A run directory must be given. Received none. Add --run DIR{look}.")
     resolved = run_config(config, run, data_dir=data, overrides=set_ or (), resume=resume, fresh=fresh)
-    SOURCES[resolved.data.source](resolved.data, "train", resolved.seed)  # raises where there is nothing to train on
+    if resolved.data.dir or not dry_run:  # raises where there is nothing to train on, or its first pair does not fit
+        check_readable(SOURCES[resolved.data.source](resolved.data, "train", resolved.seed), at_most=1)
     _load_tensorflow()
     from tfpix2pix import experiment
 
@@ -100,12 +117,15 @@ def translate(
     noise: Noise = None,
     seed: Annotated[int, typer.Option(help="Of the noise.", min=0, max=2**31 - 1)] = 0,
     samples: Annotated[
-        Optional[int], typer.Option(help="Variants of each image by noise; needs --noise on.", min=1)
+        Optional[int], typer.Option(help="Write this many variants of each image, by noise.", min=1)
     ] = None,
     tile: Annotated[
         Optional[int],
         typer.Option(help="Go over large images in overlapping tiles of this side, px.", min=16),
     ] = None,
+    enlarge: Annotated[
+        int, typer.Option(help="Enlarge inputs this many times first: super-resolution.", min=1, max=16)
+    ] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
     json_: Json = False,
 ) -> None:
@@ -121,10 +141,10 @@ def translate(
             f"Either images or --split must say what to translate. Received {received}. "
             f"Name images or folders, or give --split (and --data) for the inputs of paired data."
         )
-    if samples and (noise != "on" or tile):
+    if samples and (noise == "off" or tile):
         raise UserError(
-            f"--samples must go with --noise on and without --tile. Received --noise {noise or 'not given'}"
-            f"{' and --tile' if tile else ''}. Add --noise on."
+            f"--samples must go with noise and without --tile. Received {'--tile' if tile else '--noise off'}. "
+            f"Leave it out."
         )
     recognize(model)
     _load_tensorflow()
@@ -135,8 +155,7 @@ def translate(
 
     written = translate_files(
         load(model), inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, samples=samples,
-        tile_px=tile,
-        overwrite=overwrite,
+        tile_px=tile, enlarge=enlarge, overwrite=overwrite,
         track=lambda items, total: track(
             items, "translate", total, console=progress_console, disable=not progress_console.is_terminal
         ),
@@ -157,9 +176,11 @@ def export(
 ) -> None:
     """Export a trained generator, and measure that the export does what the generator does."""
     from tfpix2pix.export import EXPORTERS
+    from tfpix2pix.recognize import check_export
 
     _check_choice("--format", format_, tuple(EXPORTERS))
     _check_choice("--noise", noise, ("on", "off"))
+    check_export(run, format_, noise=noise, size_px=size)
     _load_tensorflow()
     from tfpix2pix.artefacts import export_run
 
@@ -175,15 +196,10 @@ def presets(
 ) -> None:
     """List the presets, or print one to start a configuration of your own from."""
     if keys:
-        from tfpix2pix.resolve import describe_keys
+        from tfpix2pix.resolve import describe_keys, explain_keys
 
-        rows = list(describe_keys())
-        table = Table(box=None, padding=(0, 2, 0, 0))
-        for heading in ("key", "default", "what it means"):
-            table.add_column(heading, overflow="fold")
-        for key, default, meaning in rows:
-            table.add_row(key, json.dumps(default), meaning)
-        _answer(json_, {key: {"default": default, "help": meaning} for key, default, meaning in rows}, table)
+        values = {key: {"default": default, "help": meaning} for key, default, meaning in describe_keys()}
+        _answer(json_, values, explain_keys())
         return
     if name:
         print(preset_text(name), end="")

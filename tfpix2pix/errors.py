@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class UserError(ValueError):
@@ -21,6 +22,14 @@ class RunError(RuntimeError):
 def unknown_name(what: str, received: object, known: Iterable[object]) -> str:
     """One sentence that names the known names, and the nearest of them where one is near."""
     names = [str(name) for name in known]
-    near = difflib.get_close_matches(str(received), names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    by_lower_case = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(str(received).lower(), by_lower_case, n=1)
+    hint = f" Did you mean {by_lower_case[near[0]]!r}?" if near else ""
     return f"{what} must be one of: {', '.join(names)}. Received {received!r}.{hint}"
+
+
+def row(table: Mapping[str, Any], what: str, name: str) -> Any:
+    """`table[name]`; raises ValueError that lists the names where there is none."""
+    if name not in table:
+        raise ValueError(unknown_name(what, name, table))
+    return table[name]

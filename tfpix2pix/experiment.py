@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import tensorflow as tf
-from rich.console import Console
+from rich.console import Console, Group
+from rich.text import Text
 
 from tfpix2pix.card import ModelCard
 from tfpix2pix.config import Config
@@ -18,13 +18,15 @@ from tfpix2pix.data.pipeline import evaluation_batches, training_batches
 from tfpix2pix.data.sources import Source
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.held_out import measure
+from tfpix2pix.inference import InferenceView
 from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models.build import build_discriminator, build_generator, noise_size
 from tfpix2pix.resolve import to_yaml
 from tfpix2pix.run_directory import RunDirectory, check_same, run_config
+from tfpix2pix.summary import layer_table
 from tfpix2pix.training import loop
 from tfpix2pix.training.checkpoints import Checkpoints, get_state, set_state
-from tfpix2pix.training.optimizers import FusedAdam
+from tfpix2pix.training.optimizers import FusedAdam, learning_rate
 from tfpix2pix.training.pix2pix import Pix2Pix
 from tfpix2pix.training.reporting import Reporter, held_out_table
 from tfpix2pix.training.samples import sample_grid
@@ -52,10 +54,12 @@ def build_model(config: Config) -> Pix2Pix:
     """Both networks with their initial weights, the optimisers and the objective of a configuration."""
     generator, discriminator = build_generator(config, seed=config.seed), build_discriminator(config, seed=config.seed)
     model = Pix2Pix(generator, discriminator, seed=config.seed)
-    adam = {name: getattr(config.training, name) for name in ("learning_rate", "beta_1", "beta_2")}
-    terms = config.objective
-    objective = Objective(gan_loss=terms.gan_loss, lambda_gan=terms.lambda_gan, lambdas=terms.lambdas())
-    model.compile(FusedAdam(**adam), FusedAdam(**adam), objective)
+    spec, terms = config.training, config.objective
+    rate = learning_rate(spec.learning_rate, spec.learning_rate_constant_fraction, spec.steps)
+    adam = {"learning_rate": rate, "beta_1": spec.beta_1, "beta_2": spec.beta_2}
+    same = ("gan_loss", "lambda_gan", "discriminator_factor", "label_smoothing")
+    objective = Objective(lambdas=terms.lambdas(), **{name: getattr(terms, name) for name in same})
+    model.compile(FusedAdam(**adam), FusedAdam(**adam), objective, spec.update_order)
     return model
 
 
@@ -143,7 +147,8 @@ def _train(
     """Runs the loop with its hooks: report, sample, save, and measure the held-out pairs before and after."""
     spec, data = config.training, config.data
     checkpoints = Checkpoints(directory.checkpoints, spec.keep_last)
-    translate = tf.function(model.call, autograph=False)
+    view = InferenceView(model.generator, data.color_space)
+    translate = tf.function(view.translate, autograph=False)
     held_out = evaluation_batches(sources["val"], data, count=spec.validation_images)
     shown = list(
         evaluation_batches(sources["val"] if len(sources["val"]) else sources["train"], data, count=SAMPLE_ROWS)
@@ -201,23 +206,38 @@ def model_card(
         statistics=config.inference.statistics,
         noise=config.inference.noise,
         noise_size=noise_size(generator),
+        objective=config.objective_name,
+        update_order=config.training.update_order,
         metrics=metrics,
         metrics_images=images,
     )
 
 
-def describe(config: Config, run_dir: str | Path) -> str:
-    """What a training would be: the resolved configuration, the networks' sizes and where it would write."""
-    sources = open_sources(config)
-    pairs = f"{len(sources['train'])} training and {len(sources['val'])} held-out pairs"
+def describe(config: Config, run_dir: str | Path | None = None) -> Group:
+    """What a training would be: the resolved configuration, the networks' layers and where it would write."""
+    try:
+        sources = open_sources(config)
+        pairs = f"{len(sources['train'])} training and {len(sources['val'])} held-out pairs."
+    except UserError:
+        if config.data.dir is not None:
+            raise
+        pairs = "No data given: add --data DIR to check it."
     model = build_model(config)
-    counts = {
-        n.name: sum(math.prod(v.shape) for v in n.trainable_variables) for n in (model.generator, model.discriminator)
-    }
-    sizes = ", ".join(f"{name} {count:,} trainable parameters" for name, count in counts.items())
-    patch = config.discriminator.receptive_field_px
-    return (
-        f"{to_yaml(config)}\n{pairs}; {sizes}; receptive field {patch} px.\nWould write {run_dir}; nothing was written."
+    spec, terms, patch = config.training, config.objective, config.discriminator.receptive_field_px
+    weights = {"lambda_gan": terms.lambda_gan, **{f"lambda_{name}": value for name, value in terms.lambdas().items()}}
+    rests = "" if terms.gan_loss != "none" else ", not trained (gan_loss: none)"
+    return Group(
+        Text(to_yaml(config)),
+        Text(f"Generator: {config.generator.kind}, size multiple {config.size_multiple_px} px"),
+        layer_table(model.generator, receptive_field=False),
+        Text(f"\nDiscriminator: receptive field {patch} px{rests}"),
+        layer_table(model.discriminator, receptive_field=True),
+        Text(
+            f"\nMFLOP: convolutions, one image, forward.\n"
+            f"Objective: {config.objective_name} ({', '.join(f'{key} {value:g}' for key, value in weights.items())}), "
+            f"{terms.gan_loss}, update order {spec.update_order}.\n{pairs}\n"
+            f"{f'Would write {run_dir}; nothing' if run_dir else 'Nothing'} was written."
+        ),
     )
 
 

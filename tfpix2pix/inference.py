@@ -10,10 +10,12 @@ import tensorflow as tf
 
 from tfpix2pix import rng
 from tfpix2pix.card import ModelCard
+from tfpix2pix.data import COLOR_SPACES
 from tfpix2pix.data.images import from_signed, match_channels, to_signed
-from tfpix2pix.errors import UserError
-from tfpix2pix.models.blocks import NO_NOISE
-from tfpix2pix.tiling import reflected_indices, translate_tiles
+from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.models.build import noise_size
+from tfpix2pix.models.noise import NO_NOISE
+from tfpix2pix.tiling import translate_tiles
 
 DEFAULT_OVERLAP_PX = 32
 
@@ -30,34 +32,25 @@ class Engine(Protocol):
         """
 
 
-class AnySize(tf.Module):
-    """A generator for images of every height and width: reflect-padded to the size multiple, cropped back.
+class InferenceView(tf.Module):
+    """A trained generator as it is used: images in, images out, of any size and in their own colours.
 
-    The one forward form that Keras inference and SavedModel exports share.
+    The one forward form that training's samples, Keras inference, SavedModel and TFLite share. Any size, because the
+    generator pads and crops by itself; own colours, because what the network sees (`data.color_space`) is made here.
     """
 
-    def __init__(self, generator: keras.Model, card: ModelCard) -> None:
-        super().__init__(name="any_size")
-        self.generator, self.card = generator, card
+    def __init__(self, generator: keras.Model, color_space: str) -> None:
+        super().__init__(name="inference_view")
+        self.generator, self.color_space = generator, color_space
+        self.noise_size = noise_size(generator)
 
     def translate(self, images: tf.Tensor, noise: tf.Tensor | None = None) -> tf.Tensor:
-        """float32 (N, H, W, C) in [-1, 1] -> (N, H, W, C'); `noise` None switches dropout off."""
-        shape = tf.shape(images)
-        rows, above = _padded(shape[1], self.card.size_multiple_px)
-        columns, left = _padded(shape[2], self.card.size_multiple_px)
-        x = tf.gather(tf.gather(images, rows, axis=1), columns, axis=2)
-        if self.card.noise_size:
-            if noise is None:
-                noise = tf.fill((shape[0], self.card.noise_size), NO_NOISE)
-            x = [x, noise]
-        y = self.generator(x, training=False)
-        return y[:, above : above + shape[1], left : left + shape[2]]
-
-
-def _padded(length: tf.Tensor, multiple: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """(indices that reflect an axis to the next multiple, how many come before it)."""
-    total = -(-length // multiple) * multiple
-    return reflected_indices(length, total, tf.range, tf.minimum, tf.maximum), (total - length) // 2
+        """float32 (N, H, W, C) in [-1, 1] -> (N, H, W, C'); `noise` None switches it off."""
+        space = COLOR_SPACES[self.color_space]
+        seen = space.encode_input(images)
+        if self.noise_size and noise is None:
+            noise = tf.fill((tf.shape(images)[0], self.noise_size), NO_NOISE)
+        return space.decode(seen, self.generator([seen, noise] if self.noise_size else seen, training=False))
 
 
 class KerasEngine:
@@ -66,11 +59,11 @@ class KerasEngine:
     def __init__(self, generator: keras.Model, card: ModelCard) -> None:
         self.generator, self.card = generator, card
         image = tf.TensorSpec((None, None, None, card.config.data.input_channels), tf.float32)
-        module = AnySize(generator, card)
+        view = InferenceView(generator, card.config.data.color_space)
         signature = [image]
         if card.noise_size:
             signature.append(tf.TensorSpec((None, card.noise_size), tf.float32))
-        self._run = tf.function(module.translate, input_signature=signature, autograph=False)
+        self._run = tf.function(view.translate, input_signature=signature, autograph=False)
 
     def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         if not self.card.noise_size:
@@ -107,6 +100,8 @@ class Translator:
             UserError: an array that is no image or does not fit the model, or noise from a model that has none.
         """
         batch, restore = self._batch(np.asarray(images))
+        if noise not in (None, "on", "off"):
+            raise UserError(unknown_name("`noise`", noise, ("on", "off")))
         vectors = self.noise(len(batch), seed) if (noise or self.card.noise) == "on" else None
         tile_px = self.card.fixed_size_px or tile_px
         results = []
@@ -121,14 +116,19 @@ class Translator:
 
     def samples(self, image: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:
         """`count` translations of one image (H, W, C) by different noise: (count, H, W, C'), functions of the seed."""
+        if np.ndim(image) > 3 or count < 1:
+            raise UserError(
+                f"Samples must be one or more, of one image (H, W, C). Received {count} of an array of shape "
+                f"{np.shape(image)}. Take the images of a batch in turn."
+            )
         return self(np.stack([np.asarray(image)] * count), noise="on", seed=seed)
 
     def noise(self, count: int, seed: int) -> np.ndarray:
         """`count` noise vectors of a seed: float32 (count, noise_size), uniform in [0, 1)."""
         if not self.card.noise_size:
             raise UserError(
-                "Noise must have a dropout to feed. Received `noise` on for a model without a noise input. "
-                "Translate with noise off, or export with `--noise on` from a run whose dropout_rate is above 0."
+                "Noise must have an input to go to. Received `noise` on for a model without one. "
+                "Translate with noise off, or export with `--noise on` from a run whose generator has noise."
             )
         return rng.uniform((count, self.card.noise_size), rng.stream(seed, "translate")).numpy()
 

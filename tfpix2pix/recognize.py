@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.run_directory import RunDirectory
 
@@ -35,3 +35,23 @@ def _kind(path: Path) -> str | None:
     if RunDirectory(path).is_run():
         return RUN
     return next((name for name, exporter in EXPORTERS.items() if exporter.recognizes(path)), None)
+
+
+def check_export(run_dir: str | Path, format: str, *, noise: str | None = None, size_px: int | None = None) -> None:
+    """Raises UserError where a run cannot be exported so, before anything slow begins."""
+    if format not in EXPORTERS:
+        raise UserError(unknown_name("--format", format, EXPORTERS))
+    directory = RunDirectory(run_dir)
+    card = directory.card() if directory.is_run() else None
+    if card is None:
+        raise UserError(
+            f"An export must be made from a run directory. Received {run_dir}. Give the --run of a training."
+        )
+    if size_px and not EXPORTERS[format].static:
+        raise UserError(
+            f"--size goes with a static format. Received it for {format}, which takes any size. Leave it out."
+        )
+    if noise == "on" and not card.noise_size:
+        raise UserError(
+            f"--noise on must have a generator with noise. Received {run_dir}, whose generator has none. Leave it out."
+        )

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from tfpix2pix.config import Config
+from tfpix2pix.config.section import RowOf
 from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.losses import OBJECTIVES
 from tfpix2pix.presets import preset_text
 
 # Where pydantic's own words speak of Python and not of the file.
@@ -66,15 +71,18 @@ def read_settings(preset_or_file: str) -> dict[str, Any]:
 def with_overrides(
     settings: Mapping[str, Any], overrides: Iterable[str], *, data_dir: str | None = None
 ) -> dict[str, Any]:
-    """`settings` with each `dotted.key=value` (a YAML value) set."""
+    """`settings` with each `dotted.key=value` (a YAML value) set; a section before the keys inside it."""
     settings = copy.deepcopy(dict(settings))
-    for override in [*overrides, *([] if data_dir is None else [f"data.dir={yaml.safe_dump(str(data_dir))}"])]:
+    given = [*overrides, *([] if data_dir is None else [f"data.dir={yaml.safe_dump(str(data_dir))}"])]
+    for override in sorted(given, key=lambda text: text.partition("=")[0].count(".")):  # stable: else as given
         key, equals, value = override.partition("=")
         if not equals or not key:
             raise UserError(f"An override must read KEY=VALUE. Received {override!r}. Write it as training.steps=200.")
         *sections, name = key.strip().split(".")
         section = settings
         for part in sections:
+            if part == "objective" and isinstance(section.get(part), str):
+                section[part] = {"name": section[part]}  # `objective: l1+cgan`, of which one weight changes
             section = section.setdefault(part, {})
             if not isinstance(section, dict):
                 raise UserError(
@@ -96,12 +104,34 @@ def make_config(settings: Mapping[str, Any], origin: object = "the configuration
 
 
 def describe_keys(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, object, str]]:
-    """(key, default, help) of every value of the configuration, in order."""
+    """(key, default, help) of every value of the configuration, in order; the help ends with the values known."""
     for name, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            if name == "objective":
+                meaning = f"By name: sets the weights below and what D sees. One of: {', '.join(OBJECTIVES)}."
+                yield name, Config().objective_name, meaning
             yield from describe_keys(field.annotation, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", field.default, " ".join((field.description or "").split())
+            values = known_values(field)
+            known = f" One of: {', '.join(map(str, values))}." if values else ""
+            yield f"{prefix}{name}", field.default, " ".join((field.description or "").split()) + known
+
+
+def explain_keys() -> str:
+    """Every key and its default on a line, what it means below."""
+    lines = (
+        f"{key} = {json.dumps(default)}\n{textwrap.indent(textwrap.fill(meaning, 100), '    ')}"
+        for key, default, meaning in describe_keys()
+    )
+    return "\n".join(lines)
+
+
+def known_values(field: FieldInfo) -> tuple:
+    """The values that a field is restricted to; empty where it is a number or a text."""
+    for known in field.metadata:
+        if isinstance(known, RowOf):
+            return tuple(known.table)
+    return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
 def to_yaml(config: Config) -> str:
@@ -122,7 +152,7 @@ def one_sentence(error: ValidationError, origin: object) -> str:
         )
     message = first["msg"].removeprefix("Value error, ")
     if message.startswith("`"):  # a rule over several keys, complete in itself
-        return message if message.endswith(".") else f"{message}."
+        return message if message.endswith((".", "?")) else f"{message}."
     if message.startswith("must be one of"):
         return f"`{key}` {message}"
     rule = re.sub(r"^(Input|String|Value) should", "must", RULES.get(first["type"], message))

@@ -83,7 +83,7 @@ MAY_CHANGE = frozenset({"training.steps", "data.dir", "data.cache_mb"})  # a ste
 
 def run_config(
     preset_or_file: str | None,
-    run_dir: str | Path,
+    run_dir: str | Path | None,
     *,
     data_dir: str | Path | None = None,
     overrides: Iterable[str] = (),
@@ -92,17 +92,21 @@ def run_config(
 ) -> Config:
     """The configuration of a run to start or to resume; raises UserError where directory or keys do not allow it.
 
-    To resume, the run's own configuration is taken; a preset or overrides given with it may change `MAY_CHANGE` alone.
+    Without a directory nothing is checked but the configuration. To resume, the run's own configuration is taken; a
+    preset or overrides given with it may change `MAY_CHANGE` alone.
     """
     if resume and fresh:
         raise UserError("--resume and --fresh must not be given together. Received both. Leave one out.")
-    directory = RunDirectory(run_dir)
+    if resume and run_dir is None:
+        raise UserError("To resume, --run must be a run directory. Received none. Add --run DIR.")
+    directory = RunDirectory(run_dir or "")
     data_dir = None if data_dir is None else str(data_dir)
     if not resume:
         if preset_or_file is None:
             raise UserError("A preset or a .yaml file must be given. Received none. `tfpix2pix presets` lists them.")
         config = resolve_config(preset_or_file, overrides, data_dir=data_dir)
-        directory.check_free(resume=False, fresh=fresh)
+        if run_dir is not None:
+            directory.check_free(resume=False, fresh=fresh)
         return config
     directory.check_free(resume=True, fresh=False)
     before = directory.config()
@@ -118,7 +122,9 @@ def run_config(
 def check_same(before: Config, now: Config) -> None:
     """Raises UserError that lists what differs, where a run cannot be continued with `now`."""
     old, new = (dict(_flat(config.model_dump(mode="json"))) for config in (before, now))
-    changed = [key for key in new if new[key] != old.get(key) and key not in MAY_CHANGE]
+    # Where the learning rate falls towards the last step, that step decides what all steps do.
+    fixed = {"training.steps"} if now.training.learning_rate_constant_fraction < 1 else set()
+    changed = [key for key in new if new[key] != old.get(key) and key not in MAY_CHANGE - fixed]
     if changed:
         differences = ", ".join(f"{key} {old.get(key)!r} -> {new[key]!r}" for key in changed)
         raise UserError(

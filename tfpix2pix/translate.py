@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from tfpix2pix.card import ModelCard
 from tfpix2pix.data import SOURCES, SPLITS
-from tfpix2pix.data.images import from_signed, list_images, read_image, to_signed, write_png
+from tfpix2pix.data.images import enlarged, from_signed, list_images, read_image, to_signed, write_png
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.files import check_writable
 from tfpix2pix.inference import Translator
@@ -28,6 +30,7 @@ def translate_files(
     seed: int = 0,
     samples: int | None = None,
     tile_px: int | None = None,
+    enlarge: int = 1,
     overwrite: bool = False,
     track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> list[Path]:
@@ -38,13 +41,18 @@ def translate_files(
         data: folder of paired data as the model was trained on, in place of the one in its card; with `split`.
         split: `train`, `val` or `test`: translate the inputs of that split's pairs.
         samples: write this many variants of each image by different noise, `<name>-1.png` and so on; turns noise on.
+        enlarge: enlarge every input this many times first (bicubic), as super-resolution was trained.
         overwrite: replace files of the same names in `out`.
         track: wraps the items to show progress.
 
     Raises:
         UserError: nothing to translate, an unreadable image (the readable ones are translated), or a name taken.
     """
-    out = Path(out)
+    out, channels = Path(out), translator.card.config.data.target_channels
+    if channels > 4:
+        raise UserError(
+            f"A PNG file must have 1 to 4 channels. Received a model of {channels}. Translate arrays from Python."
+        )
     items = list(_pairs_of(translator, data, split) if split else _files_of(inputs))
     if not items:
         raise UserError("There must be something to translate. Received no image. Name files, folders, or --split val.")
@@ -67,9 +75,13 @@ def translate_files(
     check_writable(out)
     errors = []
     written: list[Path] = []
+    notes: Counter[str] = Counter()
     for name, read in track(items, len(items)):
         try:
             image = read()
+            if enlarge > 1:
+                image = enlarged(image, enlarge)
+            notes.update(notes_on(image, translator.card))
         except UserError as error:
             errors.append(error)
             continue
@@ -82,11 +94,26 @@ def translate_files(
             # PNG through Pillow has 16 bits for one channel only.
             write_png(path, from_signed(translation, image.dtype if translation.shape[-1] == 1 else np.uint8))
             written.append(path)
+    for note, count in notes.items():
+        warnings.warn(f"{count} of {len(items)} images {note}", stacklevel=2)
     if errors:
         more = f" {len(errors) - 1} more could not be read." if len(errors) > 1 else ""
         done = f" The other {len(items) - len(errors)} of {len(items)} were translated into {out}." if written else ""
         raise UserError(f"{errors[0]}{more}{done}")
     return written
+
+
+def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
+    """What a user should know of how an image is translated, where it is not as one might think."""
+    notes, size, channels = [], card.fixed_size_px, card.config.data.input_channels
+    if size and image.shape[:2] != (size, size):
+        notes.append(
+            f"differ from the model's fixed {size}x{size} px and are reflected or cut into tiles, each with statistics "
+            f"of its own: colours may differ from the run's and the SavedModel's."
+        )
+    if image.shape[-1] in (2, 4) and channels in (1, 3) and image[..., -1].min() < np.iinfo(image.dtype).max:
+        notes.append("have transparent parts, which the model does not know of: their colours were translated.")
+    return notes
 
 
 def _all_files(inputs: Sequence[str | Path]) -> Iterator[Path]:

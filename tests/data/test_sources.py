@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.conftest import make_combined, write_image
 from tfpix2pix.config import DataConfig
-from tfpix2pix.data import OPERATORS, SOURCES, SPLITS
+from tfpix2pix.data import SOURCES, SPLITS
 from tfpix2pix.data.check import check_readable
 from tfpix2pix.errors import UserError
 
@@ -23,6 +24,22 @@ def test_either_half_is_the_input(combined_dir):
     np.testing.assert_array_equal(left[0], right[1])
     np.testing.assert_array_equal(left[0], 255 - left[1])
     assert left[0].shape == (40, 40, 3)
+
+
+@pytest.mark.parametrize("source_kind", ["combined", "photographs"])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_alpha_is_refused_or_dropped_never_lost_silently(tmp_path, source_kind, channels):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 80, channels), np.uint8)
+    (tmp_path / "train").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "train" / "a.png")
+    options = {"dir": str(tmp_path), "source": source_kind}
+    way_out = ".*input_channels=4.*alpha=drop" if source_kind == "combined" else "`--set data.alpha=drop`"
+    with pytest.raises(UserError, match=f"Received (RGBA|gray with alpha) in .*a.png. Add {way_out}"):
+        source(**options).read(0)
+    assert source(**options, alpha="drop").read(0)[1].shape[-1] == 3
+    if source_kind == "combined":
+        both = source(**options, input_channels=4, target_channels=4).read(0)
+        assert [half.shape for half in both] == [(40, 40, 4)] * 2
 
 
 def test_folders_divide_the_splits(combined_dir):
@@ -87,23 +104,6 @@ def test_sample_photographs_take_no_folder_and_have_no_test_split(tmp_path):
     with pytest.raises(UserError, match="must be left out for the sample photographs.*data.source=photographs"):
         source(source="sample_photographs", dir=str(tmp_path))
     assert len(source("test", source="sample_photographs", fit="crop")) == 0
-
-
-@pytest.mark.parametrize("name", OPERATORS)
-def test_operators_give_one_channel_of_the_same_size(name):
-    rng = np.random.default_rng(0)
-    photograph = np.repeat(np.repeat(rng.integers(0, 256, (6, 8, 3), np.uint8), 8, 0), 8, 1)
-    result = OPERATORS[name](photograph)
-    assert (result.shape, result.dtype) == ((48, 64, 1), np.uint8)
-    assert result.min() < result.max()
-
-
-def test_edges_lie_where_the_photograph_steps():
-    photograph = np.zeros((40, 40, 3), np.uint8)
-    photograph[:, 20:] = 255
-    columns = np.unique(np.nonzero(OPERATORS["edges"](photograph)[..., 0] == 0)[1])
-    assert len(columns)
-    assert set(columns) <= {18, 19, 20, 21}
 
 
 @pytest.mark.parametrize(

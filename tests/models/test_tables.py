@@ -1,4 +1,4 @@
-"""The contract of every row of GENERATORS and DISCRIMINATORS, with every norm."""
+"""The contract of every row of GENERATORS and DISCRIMINATORS, with every norm, upsampling, noise and bias."""
 
 from typing import get_args
 
@@ -6,17 +6,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpix2pix.config import DiscriminatorConfig, GeneratorConfig
+from tfpix2pix.config import DiscriminatorConfig, GeneratorConfig, TrainingConfig
 from tfpix2pix.models import DISCRIMINATORS, GENERATORS
-from tfpix2pix.models.blocks import NORMS
-from tfpix2pix.models.patchgan import PATCHGANS
+from tfpix2pix.models.blocks import BIASES, NORMS
+from tfpix2pix.models.patches import PATCHGANS
+from tfpix2pix.models.upsampling import UPSAMPLINGS
+from tfpix2pix.training.pix2pix import UPDATE_ORDERS
 
 SIZE = 32
 
 
 def inputs_of(model, batch=2):
     rng = np.random.default_rng(0)
-    return [tf.constant(rng.random((batch, *tensor.shape[1:])), tf.float32) for tensor in model.inputs]
+    tensors = [tf.constant(rng.random((batch, *tensor.shape[1:])), tf.float32) for tensor in model.inputs]
+    return tensors if len(tensors) > 1 else tensors[0]
 
 
 def check_gradients(model):
@@ -34,32 +37,82 @@ def test_the_configuration_names_what_the_tables_hold():
     """These fields are literal types, for editors' sake; a new norm or patch is added in both places."""
     for section, field, table in (
         (GeneratorConfig, "norm", NORMS),
+        (GeneratorConfig, "upsampling", UPSAMPLINGS),
+        (GeneratorConfig, "bias", BIASES),
         (DiscriminatorConfig, "norm", NORMS),
+        (DiscriminatorConfig, "bias", BIASES),
+        (TrainingConfig, "update_order", UPDATE_ORDERS),
         (DiscriminatorConfig, "receptive_field_px", PATCHGANS),
     ):
         assert get_args(section.model_fields[field].annotation) == tuple(table)
 
 
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("kind", GENERATORS)
-def test_generators(kind, norm):
-    build = GENERATORS[kind]
-    options = {"input_channels": 1, "output_channels": 2, "base_filters": 4, "norm": norm}
+def check_generator(kind, **options):
+    """Builds, backpropagates to every variable, and its inference views hold the same variables."""
+    build = GENERATORS[kind].build
+    options = {"input_channels": 1, "output_channels": 2, "base_filters": 4, **options}
+    if kind == "resnet":
+        options["residual_blocks"] = 2
     model = build(SIZE, **options)
     check_gradients(model)
     out = model(inputs_of(model))
     assert out.shape == (2, SIZE, SIZE, 2)
     assert np.abs(out).max() <= 1
-    # The inference views hold the same variables, so that weights go from one to the other by name.
-    for view in ({"noise": "off"}, {"input_size_px": "any", "seed": None}, {"statistics": "moving"}):
-        assert [v.path for v in build(SIZE, **options, **view).variables] == [v.path for v in model.variables]
-    larger = build(SIZE, **options, noise="off", input_size_px="any")
-    assert larger(tf.zeros((1, 2 * SIZE, 3 * SIZE, 1))).shape == (1, 2 * SIZE, 3 * SIZE, 2)
+    for view in ({"noise_input": False}, {"input_size_px": "any", "seed": None}, {"statistics": "moving"}):
+        variables = build(SIZE, **options, **view).variables
+        assert [(v.path, v.shape) for v in variables] == [(v.path, v.shape) for v in model.variables]
+    anywhere = build(SIZE, **options, noise_input=False, input_size_px="any")
+    assert anywhere(tf.zeros((1, 2 * SIZE, 3 * SIZE + 5, 1))).shape == (1, 2 * SIZE, 3 * SIZE + 5, 2)
 
 
+@pytest.mark.parametrize("upsampling", UPSAMPLINGS)
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_generators(kind, norm, upsampling):
+    check_generator(kind, norm=norm, upsampling=upsampling)
+
+
+@pytest.mark.parametrize("noise", get_args(GeneratorConfig.model_fields["noise"].annotation))
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_generators_with_every_noise(kind, noise):
+    check_generator(kind, noise=noise)
+
+
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_generators_with_every_bias(kind, bias):
+    check_generator(kind, bias=bias)
+
+
+@pytest.mark.parametrize("channels", [(1, 3), (3, 1), (4, 4), (12, 3), (5, 2)])
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_channels_in_and_out_are_independent(kind, channels):
+    model = GENERATORS[kind].build(SIZE, input_channels=channels[0], output_channels=channels[1], base_filters=2)
+    assert model.inputs[0].shape[-1] == channels[0]
+    assert model.output.shape == (None, SIZE, SIZE, channels[1])
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_every_generator_takes_the_options_it_names(kind):
+    spec = GeneratorConfig()
+    options = {name: getattr(spec, name) for name in GENERATORS[kind].options}
+    assert GENERATORS[kind].build(SIZE, **{**options, "base_filters": 2}).output.shape == (None, SIZE, SIZE, 3)
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+@pytest.mark.parametrize("spectral_norm", [True, False])
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("kind", DISCRIMINATORS)
-def test_discriminators(kind, norm):
-    model = DISCRIMINATORS[kind](16, image_size_px=SIZE, input_channels=1, target_channels=2, base_filters=4, norm=norm)
+def test_discriminators(kind, norm, spectral_norm, conditional):
+    options = {"norm": norm, "spectral_norm": spectral_norm, "conditional": conditional}
+    model = DISCRIMINATORS[kind](16, image_size_px=SIZE, input_channels=1, target_channels=2, base_filters=4, **options)
     check_gradients(model)
     assert model.output.shape[-1] == 1
+    assert len(model.inputs) == 1 + conditional
+
+
+@pytest.mark.parametrize("option", ["norm", "bias", "upsampling", "noise"])
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_unknown_choices_list_the_known(kind, option):
+    with pytest.raises(ValueError, match=f"`{option}` must be one of: .* Received 'foo'"):
+        GENERATORS[kind].build(SIZE, **{option: "foo"})

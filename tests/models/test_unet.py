@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpix2pix.models.blocks import LEAKY_SLOPE, NO_NOISE, BatchNormalization, NoiseDropout
+from tfpix2pix.models.blocks import LEAKY_SLOPE, BatchNormalization
+from tfpix2pix.models.noise import NoiseDropout
 from tfpix2pix.models.unet import build_encoder_decoder, build_unet
 
 
@@ -15,6 +16,7 @@ def parameters(model):
 
 def test_golden_parameter_count():
     assert parameters(build_unet(256, seed=None)) == 54_413_955
+    assert parameters(build_encoder_decoder(256, seed=None)) == 39_075_459
 
 
 def test_the_layers_of_the_paper():
@@ -80,7 +82,7 @@ def test_names_of_the_variables_are_a_contract():
 
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
 def test_images_do_not_depend_on_their_neighbours(norm):
-    model = build_unet(32, base_filters=8, norm=norm, noise="off")
+    model = build_unet(32, base_filters=8, norm=norm, noise_input=False)
     images = np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32)
     together = model(images).numpy()
     alone = np.concatenate([model(image[None]).numpy() for image in images])
@@ -118,45 +120,67 @@ def test_the_ablation_has_no_skip_connections():
     assert {v.path for v in plain.variables} == {v.path for v in unet.variables}
 
 
-class TestNoise:
-    def dropped(self, noise, size=(2, 2), rate=0.25):
-        layer = NoiseDropout(rate, offset=1, shape=(2, 2, 1))
-        return layer(np.ones((1, *size, 1), np.float32), np.array([noise], np.float32)).numpy()[0, ..., 0]
-
-    def test_units_below_the_rate_are_dropped_and_the_rest_scaled(self):
-        np.testing.assert_allclose(self.dropped([9, 0.1, 0.25, 0.9, 0.24]), [[0, 4 / 3], [4 / 3, 0]])
-
-    def test_no_noise_switches_dropout_off(self):
-        np.testing.assert_array_equal(self.dropped([NO_NOISE] * 5), np.ones((2, 2)))
-
-    def test_larger_maps_repeat_the_mask(self):
-        small = self.dropped([9, 0.1, 0.25, 0.9, 0.24])
-        large = self.dropped([9, 0.1, 0.25, 0.9, 0.24], size=(5, 3))
-        np.testing.assert_array_equal(large, np.tile(small, (3, 2))[:5, :3])
-
-    def test_the_mean_is_kept(self):
-        model = build_unet(32, base_filters=8)
-        layer = model.get_layer("up4_dropout")
-        noise = np.random.default_rng(0).random((400, model.inputs[1].shape[-1]), np.float32)
-        out = layer(np.ones((400, *layer.shape), np.float32), noise)
-        assert np.mean(out) == pytest.approx(1, abs=0.01)
-
-    def test_each_layer_reads_its_own_part_of_the_vector(self):
-        model = build_unet(32, base_filters=8)
-        layers = [layer for layer in model.layers if isinstance(layer, NoiseDropout)]
-        ends = [layer.offset + int(np.prod(layer.shape)) for layer in layers]
-        assert [layer.offset for layer in layers] == [0, *ends[:-1]]
-        assert ends[-1] == model.inputs[1].shape[-1]
-
-    def test_other_noise_another_image(self):
-        model = build_unet(32, base_filters=8)
-        rng = np.random.default_rng(0)
-        image = rng.uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
-        a, b = (rng.random((1, model.inputs[1].shape[-1]), np.float32) for _ in range(2))
-        np.testing.assert_array_equal(model([image, a]), model([image, a]))
-        assert np.abs(model([image, a]) - model([image, b])).max() > 1e-4
+def test_a_depth_that_does_not_fit_is_refused():
+    with pytest.raises(
+        ValueError, match="5 times at most for `image_size_px` = 40. Received 6. Use 5, or images of 64"
+    ):
+        build_unet(40, levels=6)
 
 
-def test_a_size_that_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="must be a multiple of 16 for a U-Net of 4 levels. Received 40. Use 32 or 48"):
-        build_unet(40, levels=4)
+@pytest.mark.parametrize("size", [30, 44, 50])
+def test_any_training_size_is_padded_and_cropped_inside(size):
+    model = build_unet(size, base_filters=4, levels=3, noise="none")
+    assert model.get_layer("pad").output.shape[1:3] == (-(-size // 8) * 8,) * 2
+    assert model.output.shape == (None, size, size, 3)
+
+
+def test_sizes_that_fit_are_not_padded():
+    assert "pad" not in {layer.name for layer in build_unet(64, base_filters=4).layers}
+
+
+class TestChoicesOfOthers:
+    """What the tutorial and the PyTorch implementation do otherwise (docs/presets.md)."""
+
+    def test_the_tutorials_parameter_count(self):
+        assert parameters(build_unet(256, bottleneck_norm=True, seed=None)) == 54_414_979
+
+    def test_activation_before_the_skip(self):
+        model = build_unet(32, base_filters=4, skip_activation="before", leaky_slope=0.3, noise="none")
+        skip = model.get_layer("up3_skip")
+        sources = [tensor._keras_history.operation.name for tensor in skip.input]
+        assert sources == ["up3_act", "down2_act"]
+        assert {layer.negative_slope for layer in model.layers if isinstance(layer, keras.layers.LeakyReLU)} == {0.3}
+        assert [v.path for v in model.variables] == [v.path for v in build_unet(32, base_filters=4).variables]
+
+    def test_a_normalised_bottleneck_of_one_pixel_learns_nothing(self):
+        """The paper's erratum, alive in the tutorial: at batch size 1 the norm leaves only its offset."""
+        image = tf.random.normal((1, 32, 32, 3), seed=0)
+        for bottleneck_norm in (False, True):
+            model = build_unet(32, base_filters=4, bottleneck_norm=bottleneck_norm, noise="none")
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(tf.square(model(image, training=True)))
+            gradient = tape.gradient(loss, model.get_layer("down5").kernel.value)
+            assert (np.abs(gradient).max() < 1e-12) == bottleneck_norm
+
+    def test_dropout_layers_count_from_the_bottleneck(self):
+        model = build_unet(64, base_filters=4, dropout_layers=(2, 4))
+        assert [layer.name for layer in model.layers if isinstance(layer, NoiseDropout)] == [
+            "up5_dropout",
+            "up3_dropout",
+        ]
+
+    @pytest.mark.parametrize(
+        ("bias", "with_bias"), [("last", {"up1"}), ("unnormalized", {"down1", "down5", "up1"}), ("all", None)]
+    )
+    def test_biases(self, bias, with_bias):
+        model = build_unet(32, base_filters=4, bias=bias, noise="none")
+        convolutions = [layer for layer in model.layers if hasattr(layer, "use_bias")]
+        found = {layer.name for layer in convolutions if layer.use_bias}
+        assert found == (with_bias or {layer.name for layer in convolutions})
+
+    def test_norm_epsilon(self):
+        model = build_unet(32, base_filters=4, norm_epsilon=1e-3, noise="none")
+        epsilons = {layer.epsilon for layer in model.layers if isinstance(layer, BatchNormalization)}
+        assert epsilons == {1e-3}
+        flat = np.full((1, 32, 32, 3), 0.25, np.float32)  # without variance the epsilon decides
+        assert np.isfinite(model(flat)).all()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpix2pix.training.optimizers import FusedAdam
+from tfpix2pix.training.optimizers import ConstantThenLinear, FusedAdam, learning_rate
 
 
 def trajectory(optimizer_class, steps=20, **options):
@@ -44,3 +44,25 @@ def test_defaults_are_the_papers():
 def test_amsgrad_is_refused():
     with pytest.raises(ValueError, match="Use keras.optimizers.Adam"):
         FusedAdam(amsgrad=True)
+
+
+def test_constant_then_linear_to_zero():
+    rate = learning_rate(2e-4, 0.5, 200)
+    values = [float(rate(tf.constant(step, tf.int64))) for step in (0, 99, 100, 150, 199, 200, 300)]
+    np.testing.assert_allclose(values, [2e-4, 2e-4, 2e-4, 1e-4, 2e-6, 0, 0], rtol=1e-5, atol=1e-12)
+    assert ConstantThenLinear(**rate.get_config()).get_config() == rate.get_config()
+
+
+def test_a_whole_fraction_is_a_plain_number():
+    assert learning_rate(2e-4, 1.0, 200) == 2e-4
+
+
+def test_a_schedule_drives_the_fused_kernel():
+    variable = keras.Variable(np.array([1.0], np.float32))
+    optimizer = FusedAdam(ConstantThenLinear(0.1, 1, 2))
+    optimizer.build([variable])
+    seen = []
+    for _ in range(3):
+        optimizer.apply([tf.constant([1.0])], [variable])
+        seen.append(float(variable[0]))
+    np.testing.assert_allclose(seen, [0.9, 0.8, 0.8], rtol=1e-3)  # full, full at step 1 of 2, nothing

@@ -1,6 +1,7 @@
 """The step: D first, then G against the new D; noise and losses as functions of (seed, step); `fit` gives the same."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tests.conftest import tiny_config
@@ -8,6 +9,7 @@ from tfpix2pix import rng
 from tfpix2pix.experiment import build_model
 from tfpix2pix.training.checkpoints import get_state
 from tfpix2pix.training.optimizers import FusedAdam
+from tfpix2pix.training.pix2pix import UPDATE_ORDERS
 
 
 def data(count=1, size=32, seed=0):
@@ -50,6 +52,60 @@ def test_the_step_equals_the_plain_form():
     np.testing.assert_allclose(losses["g/total"], g_loss, rtol=1e-5)
     for a, b in zip(weights(model), weights(plain), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_the_simultaneous_step_takes_both_gradients_from_one_forward_pass():
+    """The tutorial's form: one forward pass, both gradients, then both updates; D is the old one for G."""
+    config = tiny_config(training={"update_order": "simultaneous"})
+    model, plain = build_model(config), build_model(config)
+    image, target = data()
+    noise = rng.uniform((1, plain.noise_size), rng.at(rng.stream(0, "noise"), 0))
+    g, d = plain.generator, plain.discriminator
+    with tf.GradientTape(persistent=True) as tape:
+        fake = g([image, noise], training=True)
+        real_logits, fake_logits = d([image, target], training=True), d([image, fake], training=True)
+        d_loss = plain.objective.discriminator(real_logits, fake_logits)["d/total"]
+        g_loss = plain.objective.generator(fake_logits, fake, target)["g/total"]
+    FusedAdam_apply(tape.gradient(g_loss, [v.value for v in g.trainable_variables]), g)
+    FusedAdam_apply(tape.gradient(d_loss, [v.value for v in d.trainable_variables]), d)
+
+    losses = model.train_step((image, target))
+    np.testing.assert_allclose(losses["g/total"], g_loss, rtol=1e-5)
+    for a, b in zip(weights(model), weights(plain), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_the_two_orders_differ_in_the_generators_step_alone():
+    first, second = (build_model(tiny_config(training={"update_order": order})) for order in UPDATE_ORDERS)
+    a, b = first.train_step(data()), second.train_step(data())
+    assert float(a["d/total"]) == pytest.approx(float(b["d/total"]))
+    assert float(a["g/gan"]) != pytest.approx(float(b["g/gan"]), rel=1e-4)  # against the new D, against the old
+    assert float(a["g/l1"]) == pytest.approx(float(b["g/l1"]))
+
+
+def test_an_unknown_order_is_refused():
+    model = build_model(tiny_config())
+    with pytest.raises(ValueError, match="must be one of: alternating, simultaneous. Received 'sometimes'"):
+        model.compile(update_order="sometimes")
+
+
+def test_without_a_gan_loss_the_discriminator_rests():
+    model = build_model(tiny_config(objective={"name": "l1", "gan_loss": "none"}))
+    before = [v.numpy() for v in model.discriminator.variables]
+    losses = tf.function(model.train_step, autograph=False)(data())
+    assert set(losses) == {"g/total", "g/l1", "g/l2"}
+    for a, b in zip(before, model.discriminator.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_learning_rate_falls_at_the_end():
+    config = tiny_config(training={"steps": 4, "learning_rate": 0.01, "learning_rate_constant_fraction": 0.5})
+    model = build_model(config)
+    rates = []
+    for _ in range(4):
+        rates.append(float(model.generator_optimizer.learning_rate))
+        model.train_step(data())
+    np.testing.assert_allclose(rates, [0.01, 0.01, 0.01, 0.005])
 
 
 def FusedAdam_apply(gradients, network):
@@ -118,10 +174,11 @@ def test_a_call_translates_without_dropout_and_without_neighbours():
     np.testing.assert_allclose(model.predict(x, verbose=0), together, atol=1e-5)
 
 
-def test_evaluate_measures_the_generators_losses():
-    model = build_model(tiny_config())
+@pytest.mark.parametrize("spectral_norm", [False, True])
+def test_evaluate_measures_the_generators_losses_and_changes_nothing(spectral_norm):
+    model = build_model(tiny_config(discriminator={"spectral_norm": spectral_norm}))
     x, y = data(2)
-    before = weights(model)
+    before = [v.numpy() for v in model.variables]
     result = model.evaluate(tf.data.Dataset.from_tensors((x, y)), return_dict=True, verbose=0)
     assert result["g/l1"] > 0
-    assert all(np.array_equal(a, b) for a, b in zip(before, weights(model), strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.variables, strict=True))

@@ -9,13 +9,13 @@ from tfpix2pix.data.sources import Source
 MOST_READ = 1_000
 
 
-def check_readable(source: Source) -> int:
-    """Reads every pair, or `MOST_READ` of them evenly spread; returns how many.
+def check_readable(source: Source, at_most: int = MOST_READ) -> int:
+    """Reads every pair, or `at_most` of them evenly spread; returns how many.
 
     Raises:
         UserError: a file is unreadable, cut short, too small or does not fit, by its name.
     """
-    count = min(len(source), MOST_READ)
+    count = min(len(source), at_most)
     indices = [position * len(source) // count for position in range(count)]
     with ThreadPoolExecutor() as pool:
         futures = [pool.submit(source.read, index) for index in indices]

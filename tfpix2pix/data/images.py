@@ -110,6 +110,19 @@ def from_signed(image: np.ndarray, dtype: np.dtype | type = np.uint8) -> np.ndar
     return np.rint(np.clip((np.asarray(image, np.float32) + 1.0) * (levels / 2.0), 0, levels)).astype(dtype)
 
 
+def enlarged(image: np.ndarray, times: int) -> np.ndarray:
+    """(H, W, C) uint8 or uint16 at `times` its height and width, bicubic."""
+    return resized(image, (image.shape[1] * times, image.shape[0] * times))
+
+
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, C) uint8 or uint16 at (width, height), bicubic: what an input of super-resolution looks like."""
+    levels = np.iinfo(image.dtype).max
+    bands = [Image.fromarray(band.astype(np.float32)).resize(size, Image.Resampling.BICUBIC) for band in
+             np.moveaxis(image, -1, 0)]  # fmt: skip
+    return np.stack([np.rint(np.clip(band, 0, levels)).astype(image.dtype) for band in bands], axis=-1)
+
+
 def write_png(path: Path, image: np.ndarray) -> None:
     """Writes (H, W, C) uint8 of 1, 3 or 4 channels, or uint16 of 1, as PNG, whole or not at all."""
     squeezed = image[..., 0] if image.shape[-1] == 1 else image

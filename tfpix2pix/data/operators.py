@@ -1,28 +1,78 @@
 """What turns a photograph into the input that the generator shall learn to turn back into it.
 
-Each takes a photograph (H, W, 3) uint8 and returns (H, W, 1) uint8.
+Each takes a photograph (H, W, 3) uint8, the data's configuration and a NumPy random generator that depends on the
+seed and the photograph's name alone, and returns an input (H, W, C) uint8 of the same height and width.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from skimage.color import rgb2gray
+from PIL import Image
+from skimage.color import lab2rgb, rgb2gray, rgb2lab
 from skimage.feature import canny
+from skimage.filters import gaussian
+from skimage.morphology import dilation
 
-EDGE_SIGMA_PX = 1.5
-EDGE_QUANTILES = (0.6, 0.8)  # of the gradient's magnitude: dense enough to tell one texture from another
+from tfpix2pix.config import DataConfig
+from tfpix2pix.data.images import resized
+
+HOLE_SPACING = 0.5  # of the image size: one hole in every square of this side, so that every crop has some
+HOLE_SPREAD = 0.4  # of a hole's mean side: how far its sides vary around it
+MAX_HOLE_SIDE = 0.95  # of that square
 
 
-def edges(photograph: np.ndarray) -> np.ndarray:
+def edges(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -> np.ndarray:
     """Black Canny edges on white; thresholds are quantiles, so that dark and bright photographs have as many edges.
 
     Source: Canny, "A computational approach to edge detection", PAMI 1986, by scikit-image.
     """
-    low, high = EDGE_QUANTILES
-    found = canny(rgb2gray(photograph), EDGE_SIGMA_PX, low_threshold=low, high_threshold=high, use_quantiles=True)
+    low, high = sorted(config.edge_quantiles)
+    found = canny(
+        rgb2gray(photograph), config.edge_sigma_px, low_threshold=low, high_threshold=high, use_quantiles=True
+    )
+    if config.edge_thickness_px > 1:
+        found = dilation(found, np.ones((config.edge_thickness_px,) * 2, bool))
     return np.where(found, 0, 255).astype(np.uint8)[..., np.newaxis]
 
 
-def grayscale(photograph: np.ndarray) -> np.ndarray:
-    """Luminance, for colourisation."""
-    return np.rint(rgb2gray(photograph) * 255).astype(np.uint8)[..., np.newaxis]
+def grayscale(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -> np.ndarray:
+    """The gray picture of the same CIE lightness, for colourisation: what is missing is a and b, and no more."""
+    lab = rgb2lab(photograph)
+    lab[..., 1:] = 0
+    return np.rint(lab2rgb(lab)[..., :1] * 255).astype(np.uint8)
+
+
+def mask(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -> np.ndarray:
+    """RGBA with rectangular holes, transparent and black: what an eraser leaves, for inpainting."""
+    height, width = photograph.shape[:2]
+    out = np.concatenate([photograph, np.full((height, width, 1), 255, np.uint8)], axis=-1)
+    cell = max(2, round(config.image_size_px * HOLE_SPACING))
+    mean = cell * config.hole_fraction**0.5
+    least, most = (
+        max(1, round(min(mean * factor, cell * MAX_HOLE_SIDE))) for factor in (1 - HOLE_SPREAD, 1 + HOLE_SPREAD)
+    )
+    for top in range(0, height, cell):
+        for left in range(0, width, cell):
+            sides = rng.integers(least, most + 1, 2)
+            down, right = rng.integers(0, cell - sides + 1)
+            out[top + down : top + down + sides[0], left + right : left + right + sides[1]] = 0
+    return out
+
+
+def downsample(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -> np.ndarray:
+    """As seen by a sensor of `downsample_factor` times fewer pixels a side, enlarged again: for super-resolution."""
+    height, width = photograph.shape[:2]
+    small = (max(1, width // config.downsample_factor), max(1, height // config.downsample_factor))
+    return resized(np.asarray(Image.fromarray(photograph).resize(small, Image.Resampling.BOX)), (width, height))
+
+
+def blur(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian blur, for deblurring."""
+    smooth = gaussian(photograph, config.blur_sigma_px, channel_axis=-1, preserve_range=True)
+    return np.rint(smooth).astype(np.uint8)
+
+
+def posterize(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -> np.ndarray:
+    """Each channel in `posterize_levels` even steps from 0 to 255."""
+    steps = config.posterize_levels - 1
+    return np.rint(np.rint(photograph / 255.0 * steps) / steps * 255).astype(np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,7 +59,7 @@ def photographs(config: DataConfig, split: str, seed: int) -> Source:
     Where the folder has no train/ and val/ inside, the right-hand part of every photograph is held out.
     """
     files, divided = split_files(config, split, seed, hold_out_files=False)
-    return _photographs(files, config, split, 0.0 if divided else config.held_out_fraction)
+    return _photographs(files, config, split, seed, 0.0 if divided else config.held_out_fraction)
 
 
 def sample_photographs(config: DataConfig, split: str, seed: int) -> Source:
@@ -72,10 +73,11 @@ def sample_photographs(config: DataConfig, split: str, seed: int) -> Source:
             f"For photographs of your own add `--set data.source=photographs`, for pairs `--set data.source=combined`."
         )
     folder = Path(skimage.data.__file__).parent
-    return _photographs([folder / name for name in SAMPLE_PHOTOGRAPHS], config, split, config.held_out_fraction)
+    files = [folder / name for name in SAMPLE_PHOTOGRAPHS]
+    return _photographs(files, config, split, seed, config.held_out_fraction)
 
 
-def _photographs(files: list[Path], config: DataConfig, split: str, held_out: float) -> Source:
+def _photographs(files: list[Path], config: DataConfig, split: str, seed: int, held_out: float) -> Source:
     operator = OPERATORS[config.operator]
     if held_out and split == "test":  # parts of photographs are `train` or `val`
         files = []
@@ -87,8 +89,11 @@ def _photographs(files: list[Path], config: DataConfig, split: str, held_out: fl
 
     @lru_cache(maxsize=PHOTOGRAPHS_KEPT)  # neighbouring tiles are of one photograph
     def whole(path: Path) -> Pair:
-        target = match_channels(_part(read_image(path), split, held_out), 3)
-        return operator(target), target  # after the cut: the input of one part shows nothing of the other
+        target = _part(with_channels(read_image(path), 3, config, path), split, held_out)
+        if target.dtype == np.uint16:  # operators work on 8 bits
+            target = (target // 257).astype(np.uint8)
+        rng = np.random.default_rng([seed, zlib.crc32(f"{path.name}/{split}".encode())])
+        return operator(target, config, rng), target  # after the cut: the input of one part shows nothing of the other
 
     def read(index: int) -> Pair:
         path, tile = places[index]
@@ -96,7 +101,8 @@ def _photographs(files: list[Path], config: DataConfig, split: str, held_out: fl
         if tile is not None:
             top, left = tile
             pair = tuple(image[top : top + config.image_size_px, left : left + config.image_size_px] for image in pair)
-        return checked(pair, config, path)
+        check_size(*pair[0].shape[:2], config, path, held_out)
+        return with_channels(pair[0], config.input_channels, config, path), pair[1]
 
     return Source([path.stem if tile is None else f"{path.stem}-{tile[0]}-{tile[1]}" for path, tile in places], read)
 
@@ -118,7 +124,7 @@ def _tiles(path: Path, config: DataConfig, split: str, held_out: float) -> list[
     height, width = read_size(path)
     columns = _columns(width, split, held_out)
     width = columns.stop - columns.start
-    check_size(height, width, config, path)
+    check_size(height, width, config, path, held_out)
     size = config.image_size_px
     return [(top, left) for top in range(0, height - size + 1, size) for left in range(0, width - size + 1, size)]
 
@@ -126,18 +132,38 @@ def _tiles(path: Path, config: DataConfig, split: str, held_out: float) -> list[
 def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path) -> Pair:
     """The pair with the configured channels; raises UserError where it is too small to train on."""
     check_size(*pair[0].shape[:2], config, path)
-    return match_channels(pair[0], config.input_channels), match_channels(pair[1], config.target_channels)
+    channels = (config.input_channels, config.target_channels)
+    return tuple(with_channels(image, wanted, config, path) for image, wanted in zip(pair, channels, strict=True))
 
 
-def check_size(height: int, width: int, config: DataConfig, path: Path) -> None:
-    """Raises UserError where an input of this size (px) is too small for the configured image size."""
+def with_channels(image: np.ndarray, channels: int, config: DataConfig, path: Path) -> np.ndarray:
+    """`match_channels` that does not drop an alpha channel unless the configuration says so."""
+    if image.shape[-1] in (2, 4) and channels in (1, 3) and config.alpha == "refuse":
+        kind = "gray with alpha" if image.shape[-1] == 2 else "RGBA"
+        pairs = config.source == "combined"
+        more = "`--set data.input_channels=4 --set data.target_channels=4` to translate transparency too, or "
+        raise UserError(
+            f"An image must have as many channels as the configuration, {channels} here. Received {kind} in {path}. "
+            f"Add {more if pairs else ''}`--set data.alpha=drop` to leave the transparency out."
+        )
+    return match_channels(image, channels)
+
+
+def check_size(height: int, width: int, config: DataConfig, path: Path, held_out: float = 0.0) -> None:
+    """Raises UserError where an input of this size (px) is too small for the configured image size.
+
+    `held_out` is the share of a photograph's width that is cut off and held out, where one is.
+    """
     crop = config.fit == "crop"
     least = config.image_size_px if crop else -(-config.image_size_px // MAX_ENLARGEMENT)
     if min(height, width) < least:
         why = "to cut a crop from it" if crop else f"to be enlarged {MAX_ENLARGEMENT} times at most"
+        part = f", its part of a `data.held_out_fraction` of {held_out:g}" if held_out else ""
+        other = ", another `data.held_out_fraction`, train/ and val/ folders" if held_out else ""
         raise UserError(
             f"Input and target must each be at least {least} px high and wide {why}. "
-            f"Received {width}x{height} px from {path}. Use larger images or lower `data.image_size_px`."
+            f"Received {width}x{height} px from {path}{part}. Use larger images{other}, or a smaller "
+            f"`data.image_size_px`."
         )
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfpix2pix import rng
 from tfpix2pix.config import DataConfig
+from tfpix2pix.data import COLOR_SPACES
 
 Pair = tuple[tf.Tensor, tf.Tensor]
 
@@ -38,17 +39,18 @@ def random_mirror(pair: Pair, key: tf.Tensor) -> Pair:
 
 
 def for_training(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:
-    """Fit to size, random jitter and mirror (paper §6.2: resize to 286, crop to 256, mirror)."""
+    """Fit to size, jitter and mirror (paper §6.2: resize to 286, crop to 256, mirror), in what the networks see."""
     if config.fit == "resize":
         pair = resize(pair, config.jitter_size_px)
     pair = random_crop(pair, config.image_size_px, rng.at(key, 0))
     if config.mirror:
         pair = random_mirror(pair, rng.at(key, 1))
-    return pair
+    space = COLOR_SPACES[config.color_space]
+    return space.encode_input(pair[0]), space.encode_target(pair[1])
 
 
 def for_evaluation(pair: Pair, config: DataConfig) -> Pair:
-    """Fit to size and nothing random."""
+    """Fit to size and nothing random; images, not what the networks see of them."""
     if config.fit == "resize":
         return resize(pair, config.image_size_px)
     return center_crop(pair, config.image_size_px)

@@ -6,5 +6,6 @@ from tfpix2pix.lazy import lazy
 METRICS = {
     "l1": lazy("tfpix2pix.evaluation.metrics", "L1"),
     "psnr": lazy("tfpix2pix.evaluation.metrics", "PSNR"),
+    "sharpness": lazy("tfpix2pix.evaluation.metrics", "Sharpness"),
     "lab_intersection": lazy("tfpix2pix.evaluation.metrics", "LabIntersection"),
 }

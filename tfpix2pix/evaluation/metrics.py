@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 from skimage.color import rgb2lab
@@ -50,7 +51,31 @@ class PSNR(MeanOverImages):
     @staticmethod
     def of(translation: np.ndarray, target: np.ndarray) -> float:
         error = float(np.mean(np.square(translation.astype(np.float64) - target)))
-        return 10.0 * np.log10(4.0 / max(error, 1e-20))
+        return 10.0 * math.log10(4.0 / max(error, 1e-20))
+
+
+class Sharpness:
+    """Mean gradient magnitude of the translations over that of the targets: below 1 is blurrier, 1 as sharp.
+
+    Over all pixels, channels and images: the root of the squared differences to the pixel below and to the right.
+    """
+
+    def __init__(self) -> None:
+        self.sums = np.zeros(2)
+
+    def update(self, translation: np.ndarray, target: np.ndarray) -> None:
+        self.sums += [gradient_magnitude(translation), gradient_magnitude(target)]
+
+    def result(self) -> dict[str, float]:
+        translations, targets = self.sums
+        return {"sharpness": float(translations / targets)} if targets else {}
+
+
+def gradient_magnitude(image: np.ndarray) -> float:
+    """Mean over pixels and channels of the root of the squared forward differences, per pixel, of (H, W, C)."""
+    image = np.asarray(image, np.float64)
+    down, right = np.diff(image, axis=0)[:, :-1], np.diff(image, axis=1)[:-1]
+    return float(np.mean(np.hypot(down, right))) if down.size else 0.0
 
 
 def diversity(samples: np.ndarray) -> float:

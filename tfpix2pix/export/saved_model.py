@@ -1,9 +1,9 @@
 """SavedModel: `<out>/<name>/<version>/`, loadable by plain TensorFlow and TF Serving, any image size.
 
 Signatures, all with `image` in and out:
-- `serving_default`: float32 (N, H, W, C) in [-1, 1], dropout off;
-- `translate_uint8`: uint8 (N, H, W, C), dropout off;
-- `sample`, where the generator has dropout: float32 as above and `noise` float32 (N, noise_size) uniform in [0, 1).
+- `serving_default`: float32 (N, H, W, C) in [-1, 1], noise off;
+- `translate_uint8`: uint8 (N, H, W, C), noise off;
+- `sample`, where the generator has noise: float32 as above and `noise` float32 (N, noise_size) uniform in [0, 1).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
-from tfpix2pix.inference import AnySize
+from tfpix2pix.inference import InferenceView
 
 
 def path_of(card: ModelCard, out: Path) -> Path:
@@ -27,12 +27,12 @@ def path_of(card: ModelCard, out: Path) -> Path:
 
 def write(generator: keras.Model, card: ModelCard, path: Path) -> None:
     """Writes the model into the empty folder `path`."""
-    module = AnySize(generator, card)
+    module = InferenceView(generator, card.config.data.color_space)
     with tempfile.TemporaryDirectory() as folder:
         asset = Path(folder) / FILE_NAME
         asset.write_text(card.to_json(), encoding="utf-8")
         module.model_card = tf.saved_model.Asset(str(asset))
-        tf.saved_model.save(module, str(path), signatures=_signatures(module))
+        tf.saved_model.save(module, str(path), signatures=_signatures(module, card))
 
 
 def next_version(parent: Path) -> int:
@@ -41,11 +41,11 @@ def next_version(parent: Path) -> int:
     return max(versions, default=0) + 1
 
 
-def _signatures(module: AnySize) -> dict[str, tf.types.experimental.ConcreteFunction]:
-    channels = module.card.config.data.input_channels
+def _signatures(module: InferenceView, card: ModelCard) -> dict[str, tf.types.experimental.ConcreteFunction]:
+    channels = card.config.data.input_channels
     image = tf.TensorSpec((None, None, None, channels), tf.float32, name="image")
     image_uint8 = tf.TensorSpec((None, None, None, channels), tf.uint8, name="image")
-    noise = tf.TensorSpec((None, module.card.noise_size), tf.float32, name="noise")
+    noise = tf.TensorSpec((None, card.noise_size), tf.float32, name="noise")
 
     def translate(image):
         return {"image": module.translate(image)}
@@ -58,7 +58,7 @@ def _signatures(module: AnySize) -> dict[str, tf.types.experimental.ConcreteFunc
         return {"image": module.translate(image, noise)}
 
     table = {"serving_default": (translate, [image]), "translate_uint8": (translate_uint8, [image_uint8])}
-    if module.card.noise_size:
+    if card.noise_size:
         table["sample"] = (sample, [image, noise])
     return {
         name: tf.function(function, autograph=False).get_concrete_function(*specs)

@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
-from tfpix2pix.models.blocks import NO_NOISE
+from tfpix2pix.inference import InferenceView
+from tfpix2pix.models.noise import NO_NOISE
 from tfpix2pix.quiet import quiet_native_code
 
 
@@ -27,17 +28,21 @@ def path_of(card: ModelCard, out: Path) -> Path:
 
 def write(generator: keras.Model, card: ModelCard, path: Path) -> None:
     """Writes the file `path`."""
-    path.write_bytes(_convert(generator))
+    path.write_bytes(_convert(generator, card))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(FILE_NAME, card.to_json())
 
 
-def _convert(generator: keras.Model) -> bytes:
+def _convert(generator: keras.Model, card: ModelCard) -> bytes:
     """The flatbuffer of a generator of fixed size, with a signature that names its tensors."""
-    specs = [tf.TensorSpec((1, *tensor.shape[1:]), tf.float32, name=tensor.name) for tensor in generator.inputs]
+    side, channels = card.fixed_size_px, card.config.data.input_channels
+    specs = [tf.TensorSpec((1, side, side, channels), tf.float32, name="image")]
+    if card.noise_size:
+        specs.append(tf.TensorSpec((1, card.noise_size), tf.float32, name="noise"))
+    view = InferenceView(generator, card.config.data.color_space)
 
     def translate(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"image": generator(list(tensors) if len(tensors) > 1 else tensors[0], training=False)}
+        return {"image": view.translate(*tensors)}
 
     # The module holds the variables themselves: given the Keras model, the converter does not see that they are
     # constants here and leaves READ_VARIABLE nodes, which fail on a device.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import tensorflow as tf
 
-from tfpix2pix.losses import GAN_LOSSES, RECONSTRUCTION_LOSSES
-
-DISCRIMINATOR_FACTOR = 0.5  # "we divide the objective by 2 while optimizing D" (paper §3.3)
+from tfpix2pix.errors import row
+from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, RECONSTRUCTION_LOSSES
 
 
 @dataclass(frozen=True)
@@ -18,22 +18,47 @@ class Objective:
     A term of weight zero is measured and returned all the same, and moves nothing.
     """
 
-    gan_loss: str = "vanilla"
+    gan_loss: str = "vanilla"  # a row of GAN_LOSSES
     lambda_gan: float = 1.0
     lambdas: dict[str, float] = field(default_factory=lambda: {"l1": 100.0})  # rows of RECONSTRUCTION_LOSSES
+    discriminator_factor: float = 0.5  # "we divide the objective by 2 while optimizing D" (paper §3.3)
+    label_smoothing: float = 0.0
 
-    def generator(self, fake_logits: tf.Tensor, translation: tf.Tensor, target: tf.Tensor) -> dict[str, tf.Tensor]:
-        """`g/total` and its terms, unweighted: `g/gan`, `g/l1`, …; all float32 scalars."""
-        gan = GAN_LOSSES[self.gan_loss](fake_logits, True, for_generator=True)
+    def __post_init__(self) -> None:
+        row(GAN_LOSSES, "`gan_loss`", self.gan_loss)
+        for name in self.lambdas:
+            row(RECONSTRUCTION_LOSSES, "A key of `lambdas`", name)
+
+    @classmethod
+    def named(cls, name: str, **changes: Any) -> Objective:
+        """One of `OBJECTIVES`: `Objective.named("l1+gan", gan_loss="lsgan")`.
+
+        Whether D sees the input is D's own (`build_patchgan(conditional=…)`).
+        """
+        weights, _ = row(OBJECTIVES, "The objective", name)
+        lambdas = {term: weights[f"lambda_{term}"] for term in RECONSTRUCTION_LOSSES}
+        return cls(**{"lambda_gan": weights["lambda_gan"], "lambdas": lambdas, **changes})
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether there is a discriminator to train."""
+        return self.gan_loss != "none"
+
+    def generator(
+        self, fake_logits: tf.Tensor | None, translation: tf.Tensor, target: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """`g/total` and its terms, unweighted: `g/gan` (where adversarial), `g/l1`, …; all float32 scalars."""
         terms = {name: loss(translation, target) for name, loss in RECONSTRUCTION_LOSSES.items()}
-        total = self.lambda_gan * gan
-        for name, weight in self.lambdas.items():
-            if weight:  # so that a term that is only measured costs no gradient
-                total += weight * terms[name]
-        return {"g/total": total, "g/gan": gan, **{f"g/{name}": term for name, term in terms.items()}}
+        # What is only measured stays out of the sum, so that it costs no gradient.
+        total = tf.add_n([weight * terms[name] for name, weight in self.lambdas.items() if weight] or [0.0])
+        if self.adversarial:
+            terms = {"gan": GAN_LOSSES[self.gan_loss](fake_logits, True, for_generator=True), **terms}
+            if self.lambda_gan:
+                total += self.lambda_gan * terms["gan"]
+        return {"g/total": total, **{f"g/{name}": term for name, term in terms.items()}}
 
     def discriminator(self, real_logits: tf.Tensor, fake_logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        """`d/total` = ½ (`d/real` + `d/fake`); all float32 scalars."""
-        real = GAN_LOSSES[self.gan_loss](real_logits, True)
-        fake = GAN_LOSSES[self.gan_loss](fake_logits, False)
-        return {"d/total": DISCRIMINATOR_FACTOR * (real + fake), "d/real": real, "d/fake": fake}
+        """`d/total` = `discriminator_factor` · (`d/real` + `d/fake`); all float32 scalars."""
+        loss = GAN_LOSSES[self.gan_loss]
+        real, fake = loss(real_logits, True, smoothing=self.label_smoothing), loss(fake_logits, False)
+        return {"d/total": self.discriminator_factor * (real + fake), "d/real": real, "d/fake": fake}

@@ -7,45 +7,46 @@ import keras
 from tfpix2pix.config import Config
 from tfpix2pix.models import DISCRIMINATORS, GENERATORS
 
+DISCRIMINATOR_OPTIONS = (
+    "base_filters", "norm", "norm_epsilon", "bias", "leaky_slope", "spectral_norm", "conditional",
+)  # fmt: skip
+
 
 def build_generator(
-    config: Config, *, seed: int | None, noise: str = "on", input_size_px: int | str | None = None
+    config: Config, *, seed: int | None, noise_input: bool = True, input_size_px: int | str | None = None
 ) -> keras.Model:
     """The configured generator.
 
     Args:
         seed: of the initial weights; None leaves them zero, to be loaded.
-        noise: `on` for a second input that feeds dropout, `off` for none.
+        noise_input: whether a second input feeds the noise.
         input_size_px: fixed height and width of the input; None for the training size, `any` for all.
     """
-    spec = config.generator
-    return GENERATORS[spec.kind](
+    architecture = GENERATORS[config.generator.kind]
+    input_channels, output_channels = config.data.network_channels
+    return architecture.build(
         config.data.image_size_px,
-        input_channels=config.data.input_channels,
-        output_channels=config.data.target_channels,
-        base_filters=spec.base_filters,
-        levels=config.levels,
-        norm=spec.norm,
-        dropout_rate=spec.dropout_rate,
+        input_channels=input_channels,
+        output_channels=output_channels,
         statistics=config.inference.statistics,
-        noise=noise,
+        noise_input=noise_input,
         input_size_px=input_size_px,
         seed=seed,
+        **{name: getattr(config.generator, name) for name in architecture.options},
     )
 
 
-def build_discriminator(config: Config, *, seed: int | None) -> keras.Model:
-    """The configured discriminator, for the training size."""
+def build_discriminator(config: Config, *, seed: int | None, input_size_px: int | str | None = None) -> keras.Model:
+    """The configured discriminator; the arguments as for `build_generator`."""
     spec = config.discriminator
+    input_channels, target_channels = config.data.network_channels
     return DISCRIMINATORS[spec.kind](
         spec.receptive_field_px,
-        image_size_px=config.data.image_size_px,
-        input_channels=config.data.input_channels,
-        target_channels=config.data.target_channels,
-        base_filters=spec.base_filters,
-        norm=spec.norm,
-        conditional=spec.conditional,
+        image_size_px=None if input_size_px == "any" else input_size_px or config.data.image_size_px,
+        input_channels=input_channels,
+        target_channels=target_channels,
         seed=seed,
+        **{name: getattr(spec, name) for name in DISCRIMINATOR_OPTIONS},
     )
 
 

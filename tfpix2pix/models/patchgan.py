@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import keras
 from keras import layers
 
 from tfpix2pix.errors import unknown_name
-from tfpix2pix.models.blocks import LEAKY_SLOPE, Blocks
-
-
-class Convolution(NamedTuple):
-    filters_factor: int  # times `base_filters`
-    kernel: int
-    stride: int
-
-
-def _stack(*factors: int) -> tuple[Convolution, ...]:
-    """4×4 convolutions of stride 2, the last of stride 1."""
-    return tuple(Convolution(f, 4, 1 if i == len(factors) - 1 else 2) for i, f in enumerate(factors))
-
-
-# Hidden layers by receptive field (paper §6.1.2); a convolution to one logit of the last layer's kernel follows.
-PATCHGANS: dict[int, tuple[Convolution, ...]] = {
-    1: (Convolution(1, 1, 1), Convolution(2, 1, 1)),  # PixelGAN
-    16: _stack(1, 2),
-    34: _stack(1, 2, 4),
-    70: _stack(1, 2, 4, 8),
-    142: _stack(1, 2, 4, 8, 8),
-    286: _stack(1, 2, 4, 8, 8, 8),
-}
+from tfpix2pix.models.blocks import LEAKY_SLOPE, NORM_EPSILON, Blocks
+from tfpix2pix.models.patches import PATCHGANS
 
 
 def build_patchgan(
@@ -42,6 +18,10 @@ def build_patchgan(
     target_channels: int = 3,
     base_filters: int = 64,
     norm: str = "batch",
+    norm_epsilon: float = NORM_EPSILON,
+    bias: str = "unnormalized",
+    leaky_slope: float = LEAKY_SLOPE,
+    spectral_norm: bool = False,
     conditional: bool = True,
     seed: int | None = 0,
 ) -> keras.Model:
@@ -52,6 +32,9 @@ def build_patchgan(
     Args:
         receptive_field_px: a key of `PATCHGANS`.
         image_size_px: fixed height and width, or None for any.
+        norm: a row of `NORMS`; none on the first layer and the last.
+        bias: a row of `BIASES`; by default of every convolution that no norm follows, as in [torch].
+        spectral_norm: every kernel divided by its largest singular value (Miyato et al., ICLR 2018).
         conditional: whether D sees the input beside the target or translation (the paper's cGAN) or not (its GAN).
 
     Returns:
@@ -63,7 +46,7 @@ def build_patchgan(
     """
     if receptive_field_px not in PATCHGANS:
         raise ValueError(unknown_name("`receptive_field_px`", receptive_field_px, PATCHGANS))
-    blocks = Blocks(seed, norm)
+    blocks = Blocks(seed, norm, epsilon=norm_epsilon, bias=bias, spectral_norm=spectral_norm)
     hidden = PATCHGANS[receptive_field_px]
     target = layers.Input((image_size_px, image_size_px, target_channels), name="target")
     inputs, x = target, target
@@ -75,14 +58,6 @@ def build_patchgan(
         x = blocks.conv(
             x, base_filters * factor, f"layer{index + 1}", stride=stride, kernel=kernel, normalized=index > 0
         )
-        x = layers.LeakyReLU(LEAKY_SLOPE, name=f"layer{index + 1}_act")(x)
-    logits = blocks.conv(x, 1, "logits", stride=1, kernel=hidden[-1].kernel, normalized=False, dtype="float32")
+        x = layers.LeakyReLU(leaky_slope, name=f"layer{index + 1}_act")(x)
+    logits = blocks.conv(x, 1, "logits", stride=1, kernel=hidden[-1].kernel, last=True, dtype="float32")
     return keras.Model(inputs, logits, name="discriminator")
-
-
-def receptive_field(layers_: Sequence[tuple[int, int]]) -> int:
-    """Side, px, of what one unit on a stack of (kernel, stride) sees: from the last back, r ← (r-1)·stride + kernel."""
-    size = 1
-    for kernel, stride in reversed(layers_):
-        size = (size - 1) * stride + kernel
-    return size

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
 from keras import layers
 
-from tfpix2pix.models.blocks import LEAKY_SLOPE, Blocks, NoiseDropout
-from tfpix2pix.models.depth import unet_levels
+from tfpix2pix.errors import row
+from tfpix2pix.models.blocks import LEAKY_SLOPE, NORM_EPSILON, Blocks
+from tfpix2pix.models.noise import Noise
+from tfpix2pix.models.padding import crop_back, pad
+from tfpix2pix.models.sizes import padded_px, unet_levels
+from tfpix2pix.models.upsampling import UPSAMPLINGS
 
-DROPOUT_LAYERS = 3  # CD512-CD512-CD512: dropout on the first three decoder layers
+DROPOUT_LAYERS = (1, 2, 3)  # CD512-CD512-CD512: the first three decoder layers, counted from the bottleneck
 MAX_FILTERS_FACTOR = 8  # 64 base filters grow to 512
 
 
@@ -23,9 +27,17 @@ def build_unet(
     base_filters: int = 64,
     levels: int | None = None,
     norm: str = "batch",
+    norm_epsilon: float = NORM_EPSILON,
+    bottleneck_norm: bool = False,
+    bias: str = "last",
+    leaky_slope: float = LEAKY_SLOPE,
+    skip_activation: str = "after",
+    upsampling: str = "transposed",
+    noise: str = "dropout",
     dropout_rate: float = 0.5,
+    dropout_layers: Sequence[int] = DROPOUT_LAYERS,
+    noise_input: bool = True,
     statistics: str = "image",
-    noise: str = "on",
     skips: bool = True,
     input_size_px: int | Literal["any"] | None = None,
     seed: int | None = 0,
@@ -37,14 +49,20 @@ def build_unet(
 
     Args:
         image_size_px: height and width in training; with `levels` it fixes the layout of the noise.
-        levels: number of halvings; by default as many as the size allows, 8 at the most (`depth.py`).
-        norm: a row of `NORMS`. None on the first layer, nor at the bottleneck, whose map may be 1×1.
-        dropout_rate: share of units dropped in the first three decoder layers, 0 for none.
+        levels: number of halvings; by default as many as suit the size, 8 at the most (`sizes.py`). An image whose
+            sides are no multiples of 2^levels is reflected to the next and the translation cropped back.
+        norm: a row of `NORMS`. None on the first layer, nor at the bottleneck, whose map may be 1×1, unless
+            `bottleneck_norm` says so ([tut]).
+        bias: a row of `BIASES`; by default the last convolution's alone, as in [torch].
+        skip_activation: `after` the concatenation of a skip connection (the paper), or `before` it ([tut]).
+        upsampling: a row of `UPSAMPLINGS`.
+        noise: `dropout`, `gaussian` or `none` (`noise.py`).
+        dropout_rate: share of units dropped in `dropout_layers`; 0 for none.
+        dropout_layers: decoder layers counted from the bottleneck, 1 the first.
+        noise_input: whether there is a second input that feeds the noise, in training and at test; False: no noise.
         statistics: `image` or `moving`, what `batch` norm uses at inference.
-        noise: `on`: the second input feeds dropout, in training and at test. `off`: no dropout and no second input.
         skips: whether encoder level i is concatenated to the decoder's input of the same size.
-        input_size_px: height and width of the input where they differ from training's; `any` for every multiple of
-            2^levels.
+        input_size_px: height and width of the input where they differ from training's; `any` for all.
         seed: of the initial weights; None leaves them zero, to be loaded.
 
     Returns:
@@ -52,49 +70,53 @@ def build_unet(
         (N, noise_size) uniform in [0, 1); output float32 (N, H, W, output_channels) in [-1, 1].
 
     Raises:
-        ValueError: 2^levels does not divide `image_size_px`, or no depth suits it.
+        ValueError: the image cannot be halved `levels` times, or no such norm, bias, upsampling or noise.
     """
     levels = unet_levels(image_size_px, levels)
-    blocks = Blocks(seed, norm, statistics)
+    multiple_px = 2**levels
+    blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias)
+    up = row(UPSAMPLINGS, "`upsampling`", upsampling)
+    before = skip_activation == "before"
     filters = [base_filters * min(2**level, MAX_FILTERS_FACTOR) for level in range(levels)]
     side = None if input_size_px == "any" else input_size_px or image_size_px
     image = layers.Input((side, side, input_channels), name="image")  # (B, H, W, C)
+    padded_side = padded_px(image_size_px, multiple_px)
+    decoder = list(reversed(range(1, levels)))  # the level that each layer's result has
+    dropped = [level for position, level in enumerate(decoder, 1) if position in dropout_layers]
+    shapes = [(padded_side // 2**level, padded_side // 2**level, filters[level - 1]) for level in dropped]
+    z = Noise(noise, dropout_rate, shapes, padded_side, given=noise_input)
 
-    x, encoded = image, []
+    x, encoded = z.beside(pad(image, multiple_px)), []
     for level in range(levels):  # (B, H/2, W/2, 64) … (B, H/2^levels, W/2^levels, 512)
-        if level > 0:
+        if level > 0 and not before:
             encoded.append(x)  # before the activation: the decoder's ReLU follows the concatenation
-            x = layers.LeakyReLU(LEAKY_SLOPE, name=f"down{level + 1}_act")(x)
-        inner = 0 < level < levels - 1
-        # Only a layer with a norm could do without a bias; the Torch code leaves it out of the encoder altogether.
-        x = blocks.conv(x, filters[level], f"down{level + 1}", stride=2, normalized=inner, use_bias=norm == "none")
+            x = layers.LeakyReLU(leaky_slope, name=f"down{level + 1}_act")(x)
+        normalized = level > 0 and (level < levels - 1 or bottleneck_norm)
+        x = blocks.conv(x, filters[level], f"down{level + 1}", stride=2, normalized=normalized)
+        if before:
+            x = layers.LeakyReLU(leaky_slope, name=f"down{level + 1}_act")(x)
+            if level < levels - 1:
+                encoded.append(x)
 
-    dropouts = dropout_shapes(image_size_px, levels, filters) if dropout_rate and noise == "on" else []
-    noise_input = layers.Input((sum(map(math.prod, dropouts)),), name="noise") if dropouts else None
-    offset = 0
-    for level in reversed(range(1, levels)):  # (B, H/2^level, W/2^level, filters of that level)
-        x = layers.ReLU(name=f"up{level + 1}_act")(x)
-        x = blocks.up(x, filters[level - 1], f"up{level + 1}")
-        if dropouts:
-            shape = dropouts.pop(0)
-            x = NoiseDropout(dropout_rate, offset, shape, name=f"up{level + 1}_dropout")(x, noise_input)
-            offset += math.prod(shape)
+    for level in decoder:  # (B, H/2^level, W/2^level, filters of that level)
+        if not before:
+            x = layers.ReLU(name=f"up{level + 1}_act")(x)
+        x = up(blocks, x, filters[level - 1], f"up{level + 1}")
+        if level in dropped:
+            x = z.drop(x, f"up{level + 1}_dropout")
+        if before:
+            x = layers.ReLU(name=f"up{level + 1}_act")(x)
         if skips:
             x = layers.Concatenate(name=f"up{level + 1}_skip")([x, encoded.pop()])
 
-    x = layers.ReLU(name="up1_act")(x)
-    x = blocks.up(x, output_channels, "up1", normalized=False)
+    if not before:
+        x = layers.ReLU(name="up1_act")(x)
+    x = up(blocks, x, output_channels, "up1", last=True)
+    x = crop_back(x, image, multiple_px)
     x = layers.Activation("tanh", dtype="float32", name="translation")(x)  # (B, H, W, output_channels)
-    inputs = image if noise_input is None else [image, noise_input]
-    return keras.Model(inputs, x, name="generator")
+    return keras.Model(z.inputs(image), x, name="generator")
 
 
 def build_encoder_decoder(image_size_px: int = 256, **options: Any) -> keras.Model:
-    """`build_unet` without its skip connections: the paper's ablation (§4.2, §6.1.1)."""
+    """`build_unet` without its skip connections: the paper's ablation (§4.3, §6.1.1)."""
     return build_unet(image_size_px, skips=False, **options)
-
-
-def dropout_shapes(image_size_px: int, levels: int, filters: list[int]) -> list[tuple[int, int, int]]:
-    """(height, width, channels) of the decoder maps that dropout falls on, at the training size."""
-    inner = list(reversed(range(1, levels)))[:DROPOUT_LAYERS]
-    return [(image_size_px // 2**level, image_size_px // 2**level, filters[level - 1]) for level in inner]

@@ -39,3 +39,24 @@ class FusedAdam(keras.optimizers.Adam):
             epsilon=tf.cast(self.epsilon, variable.dtype),
             grad=tf.cast(gradient, variable.dtype),
         )
+
+
+@keras.saving.register_keras_serializable("tfpix2pix")
+class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that stays for `constant_steps` and then falls linearly to 0 at `total_steps`."""
+
+    def __init__(self, learning_rate: float, constant_steps: int, total_steps: int) -> None:
+        self.learning_rate, self.constant_steps, self.total_steps = learning_rate, constant_steps, total_steps
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        left = tf.cast(self.total_steps - tf.cast(step, tf.int64), tf.float32)
+        return self.learning_rate * tf.clip_by_value(left / (self.total_steps - self.constant_steps), 0.0, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+def learning_rate(rate: float, constant_fraction: float, total_steps: int) -> float | ConstantThenLinear:
+    """The rate, or its schedule where it shall fall."""
+    constant_steps = round(constant_fraction * total_steps)
+    return rate if constant_steps >= total_steps else ConstantThenLinear(rate, constant_steps, total_steps)

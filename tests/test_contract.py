@@ -1,0 +1,107 @@
+"""The whole way for the useful pairs of options: train a step, reload with the architecture read back, export, compare.
+
+Each row changes the tiny configuration; together they name every row of every table of networks and losses.
+"""
+
+import numpy as np
+import pytest
+
+import tfpix2pix as p2p
+from tests.conftest import tiny_config, write_image
+from tfpix2pix.config import Config
+from tfpix2pix.data import COLOR_SPACES
+from tfpix2pix.export import EXPORTERS
+from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES
+from tfpix2pix.models import DISCRIMINATORS, GENERATORS
+from tfpix2pix.models.blocks import NORMS
+from tfpix2pix.models.upsampling import UPSAMPLINGS
+from tfpix2pix.resolve import make_config, with_overrides
+
+CASES = {
+    "paper": [],
+    "encoder-decoder": ["generator.kind=encoder_decoder", "objective=l1", "discriminator.receptive_field_px=1"],
+    "resnet": [
+        "generator.kind=resnet", "generator.residual_blocks=2", "generator.norm=instance", "objective.gan_loss=lsgan",
+    ],
+    "resnet-gaussian-odd-size": [
+        "generator.kind=resnet", "generator.residual_blocks=1", "generator.noise=gaussian", "data.image_size_px=30",
+        "generator.upsampling=resize", "training.update_order=simultaneous",
+    ],
+    "resize-hinge": [
+        "generator.upsampling=resize", "objective.gan_loss=hinge", "discriminator.spectral_norm=true",
+        "discriminator.norm=none",
+    ],
+    "subpixel-none": [
+        "generator.upsampling=subpixel", "generator.norm=none", "objective=l1+gan", "objective.label_smoothing=0.1",
+    ],
+    "gaussian": ["generator.noise=gaussian", "objective=cgan", "inference.noise=on"],
+    "no-noise-odd-size": [
+        "generator.noise=none", "data.image_size_px=37", "objective=gan", "generator.levels=3",
+    ],
+    "no-discriminator": ["objective=l2", "objective.gan_loss=none", "generator.norm=instance"],
+    "moving": [
+        "inference.statistics=moving", "training.batch_size=2", "training.learning_rate_constant_fraction=0.5",
+    ],
+    "as-the-tutorial": [
+        "generator.bottleneck_norm=true", "generator.skip_activation=before", "generator.leaky_slope=0.3",
+        "generator.norm_epsilon=0.001", "discriminator.bias=last", "training.update_order=simultaneous",
+    ],
+    "rgba": ["data.input_channels=4", "data.target_channels=4", "generator.dropout_layers=[2]"],
+    "gray-to-rgb": ["data.input_channels=1"],
+    "lab": ["data.input_channels=1", "data.color_space=lab"],
+}  # fmt: skip
+
+
+def config_of(name: str, **data) -> Config:
+    base = tiny_config(training={"steps": 2, "validation_images": 1}, data=data).model_dump(mode="json")
+    del base["objective"], base["discriminator"]["conditional"]
+    return make_config(with_overrides(base, CASES[name]))
+
+
+def test_every_row_is_named():
+    configs = [config_of(name) for name in CASES]
+    for table, used in (
+        (GENERATORS, {c.generator.kind for c in configs}),
+        (DISCRIMINATORS, {c.discriminator.kind for c in configs}),
+        (NORMS, {c.generator.norm for c in configs}),
+        (UPSAMPLINGS, {c.generator.upsampling for c in configs}),
+        (GAN_LOSSES, {c.objective.gan_loss for c in configs}),
+        (OBJECTIVES, {c.objective_name for c in configs}),
+        (COLOR_SPACES, {c.data.color_space for c in configs}),
+    ):
+        assert used == set(table)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """Combined images of any channels: RGBA where asked for."""
+    folders = {}
+    for channels in (3, 4):
+        folder = tmp_path_factory.mktemp("pairs")
+        rng = np.random.default_rng(0)
+        for split in ("train", "val"):
+            for index in range(2):
+                image = rng.integers(0, 256, (40, 80, channels), np.uint8)
+                write_image(folder / split / f"{index}.png", image)
+        folders[channels] = str(folder)
+    return folders
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_round_trip(name, pairs, tmp_path, quiet):
+    config = config_of(name, dir=pairs[4 if name == "rgba" else 3])
+    run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
+    assert all(np.isfinite(value) for values in run.card.metrics.values() for value in values.values())
+    translator = p2p.load(run.path)
+    assert translator.card.config == config
+    size = config.data.image_size_px
+    x = np.random.default_rng(1).integers(0, 256, (size, size, config.data.input_channels), np.uint8)
+    expected = translator(x)
+    assert expected.shape == (size, size, config.data.target_channels)
+    np.testing.assert_array_equal(expected, p2p.load(run.path)(x))
+    for format in EXPORTERS:
+        report = p2p.export_run(run.path, format, tmp_path / "out")
+        assert report.max_abs_error <= 1e-4
+        exported = p2p.load(report.path)
+        assert exported.card.config.generator == config.generator
+        assert np.abs(exported(x).astype(int) - expected).max() <= 1

@@ -1,0 +1,107 @@
+"""The whole run in one validated object, read from a preset or a YAML file and written beside every run.
+
+Imports no TensorFlow: a configuration is checked in milliseconds. Names of networks, losses, sources and operators
+are checked against their tables' keys.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from tfpix2pix.config.data import DataConfig
+from tfpix2pix.config.networks import DiscriminatorConfig, GeneratorConfig
+from tfpix2pix.config.objective import ObjectiveConfig, weights_of_named_objective
+from tfpix2pix.config.section import Section
+from tfpix2pix.config.training import InferenceConfig, TrainingConfig
+from tfpix2pix.losses import objective_name
+from tfpix2pix.models import GENERATORS
+from tfpix2pix.models.patches import PATCHGANS, logits_px
+
+__all__ = [
+    "Config",
+    "DataConfig",
+    "DiscriminatorConfig",
+    "GeneratorConfig",
+    "InferenceConfig",
+    "ObjectiveConfig",
+    "Section",
+    "TrainingConfig",
+]
+
+
+class Config(Section):
+    """A run. Every field has a default; presets and `--set` change some."""
+
+    name: str = Field("pix2pix", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of the model: of its exports, and in the model card."""
+    seed: int = Field(0, ge=0, lt=2**31)
+    """Of everything random: weights, order, crops, noise."""
+    data: DataConfig = DataConfig()
+    """Pairs."""
+    generator: GeneratorConfig = GeneratorConfig()
+    """G."""
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    """D."""
+    objective: ObjectiveConfig = ObjectiveConfig()
+    """What G and D are trained for."""
+    training: TrainingConfig = TrainingConfig()
+    """How long, how fast, how often reported."""
+    inference: InferenceConfig = InferenceConfig()
+    """How the trained generator is used."""
+
+    @property
+    def size_multiple_px(self) -> int:
+        """The generator pads images whose height and width are not multiples of this."""
+        return GENERATORS[self.generator.kind].size_multiple_px(self.data.image_size_px, self.generator.levels)
+
+    @property
+    def objective_name(self) -> str:
+        """The terms that G is trained for, as the paper names them: `l1+cgan`."""
+        return objective_name(self.objective.lambda_gan, self.objective.lambdas(), self.discriminator.conditional)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _objective_by_name(cls, settings: Any) -> Any:
+        return weights_of_named_objective(settings) if isinstance(settings, dict) else settings
+
+    @model_validator(mode="after")
+    def _networks_fit_the_image(self) -> Config:
+        size = self.data.image_size_px
+        try:
+            _ = self.size_multiple_px
+        except ValueError as error:  # says what would fit; here the keys have sections
+            raise ValueError(with_sections(str(error))) from None
+        if logits_px(size, self.discriminator.receptive_field_px) < 1:
+            fits = ", ".join(str(patch) for patch in PATCHGANS if logits_px(size, patch) >= 1)
+            raise ValueError(
+                f"`discriminator.receptive_field_px` must not exceed the padded image, of `data.image_size_px` = "
+                f"{size} here. Received {self.discriminator.receptive_field_px}. Use {fits}, or larger images"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _noise_has_somewhere_to_go(self) -> Config:
+        spec = self.generator
+        has_noise = spec.noise == "gaussian" or (spec.noise == "dropout" and spec.dropout_rate > 0)
+        if self.inference.noise == "on" and not has_noise:
+            raise ValueError(
+                f"`inference.noise` must be off for a generator without noise. Received on with `generator.noise: "
+                f"{spec.noise}` and `generator.dropout_rate: {spec.dropout_rate:g}`. Switch one of them"
+            )
+        if has_noise and spec.noise == "dropout" and "dropout_layers" in GENERATORS[spec.kind].options:
+            last = self.size_multiple_px.bit_length() - 2  # decoder layers before the one that gives the image
+            if not any(layer <= last for layer in spec.dropout_layers):
+                raise ValueError(
+                    f"`generator.dropout_layers` must name one of the decoder's layers, 1 to {last}. Received "
+                    f"{list(spec.dropout_layers)}. Name some of these, or set `generator.noise: none`"
+                )
+        return self
+
+
+def with_sections(message: str) -> str:
+    """`levels` -> `generator.levels`: messages of networks, in the configuration's words."""
+    sections = {"image_size_px": "data", "levels": "generator", "residual_blocks": "generator"}
+    return re.sub(rf"`({'|'.join(sections)})`", lambda key: f"`{sections[key[1]]}.{key[1]}`", message)

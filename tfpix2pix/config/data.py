@@ -1,0 +1,88 @@
+"""The section `data`: which pairs, and what becomes of them before the networks see them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tfpix2pix.config.section import Section, row_of
+from tfpix2pix.data import COLOR_SPACES, OPERATORS, SOURCES
+
+
+class DataConfig(Section):
+    source: row_of(SOURCES) = "combined"
+    """Where pairs come from: `combined` images (either half is the input), `photographs` with an operator, or the
+    `sample_photographs` that scikit-image ships."""
+    dir: str | None = None
+    """Folder of the data, with train/, val/ and test/ inside or images directly."""
+    input_side: Literal["left", "right"] = "left"
+    """`combined`: the half that is the input; facades from labels to photo is `right`."""
+    operator: row_of(OPERATORS) = "edges"
+    """`photographs`: what makes the input from a photograph: `edges`, `grayscale`, `mask` (transparent holes),
+    `downsample`, `blur` or `posterize`."""
+    edge_sigma_px: float = Field(1.5, gt=0, le=50)
+    """Operator `edges`: width of the smoothing before edges are found, px."""
+    edge_quantiles: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (0.6, 0.8)
+    """Operator `edges`: thresholds as quantiles of the gradient's magnitude; an edge starts above the second and goes
+    on above the first."""
+    edge_thickness_px: int = Field(1, ge=1, le=32)
+    """Operator `edges`: thickness of the lines, px."""
+    hole_fraction: float = Field(0.25, gt=0, lt=1)
+    """Operator `mask`: share of the picture that the holes take, about."""
+    downsample_factor: int = Field(4, ge=2, le=16)
+    """Operator `downsample`: how many times fewer pixels a side the input has before it is enlarged again."""
+    blur_sigma_px: float = Field(2.0, gt=0, le=100)
+    """Operator `blur`: standard deviation of the Gaussian, px."""
+    posterize_levels: int = Field(4, ge=2, le=128)
+    """Operator `posterize`: levels left of each channel's 256."""
+    held_out_fraction: float = Field(0.2, ge=0, lt=1)
+    """Share that is never trained on where the data has no val/ folder: of the images (`combined`) or of every
+    photograph's width (`photographs`), between 0 and 1."""
+    image_size_px: int = Field(256, ge=2, le=8192)
+    """Height and width of a training image, px; the generator pads it to its own multiple and crops back."""
+    fit: Literal["resize", "crop"] = "resize"
+    """How an image comes to `image_size_px`: `resize` it (aspect ratio not kept), or cut a `crop` at its own scale."""
+    jitter_ratio: float = Field(1.0, ge=1, le=4)
+    """`resize`: enlarge to this times the size before a random crop (paper: 286/256 = 1.1171875); 1 for no jitter."""
+    mirror: bool = True
+    """Mirror input and target together, left to right, every other time (training only)."""
+    input_channels: int = Field(3, ge=1)
+    """Channels of the input image: 1 gray, 3 RGB, 4 RGBA."""
+    target_channels: int = Field(3, ge=1)
+    """Channels of the target and of the translation."""
+    alpha: Literal["refuse", "drop"] = "refuse"
+    """What to do with an alpha channel in the data that the channels above have no place for."""
+    color_space: row_of(COLOR_SPACES) = "rgb"
+    """What the networks see: the images as they are, or `lab`: lightness L in, colours a and b out."""
+    cache_mb: int = Field(512, ge=0)
+    """Decoded images kept in memory, MB."""
+
+    @property
+    def jitter_size_px(self) -> int:
+        """Size to resize to before the random crop."""
+        return round(self.image_size_px * self.jitter_ratio)
+
+    @property
+    def network_channels(self) -> tuple[int, int]:
+        """Channels of the generator's input and output, which differ from the images' in another colour space."""
+        return COLOR_SPACES[self.color_space].network_channels or (self.input_channels, self.target_channels)
+
+    @model_validator(mode="after")
+    def _channels_suit_the_operator(self) -> DataConfig:
+        if self.source != "combined" and self.operator == "mask" and self.input_channels != 4:
+            raise ValueError(
+                f"`data.input_channels` must be 4 for the operator mask, whose holes are transparent. Received "
+                f"{self.input_channels}. Set it to 4"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _channels_suit_the_color_space(self) -> DataConfig:
+        wanted, given = COLOR_SPACES[self.color_space].image_channels, (self.input_channels, self.target_channels)
+        if wanted and given != wanted:
+            raise ValueError(
+                f"`data.color_space: {self.color_space}` must have `data.input_channels: {wanted[0]}` and "
+                f"`data.target_channels: {wanted[1]}`. Received {given[0]} and {given[1]}. Set them so"
+            )
+        return self

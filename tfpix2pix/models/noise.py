@@ -1,0 +1,124 @@
+"""z, the generator's noise: an explicit second input of values uniform in [0, 1), so that one vector is one image.
+
+`dropout` (paper §3.1): a unit is dropped where its value is below the rate. `gaussian` (the earlier work the paper
+compares with): the values become a channel of N(0, 1) beside the image, by the Box-Muller transform. The value
+`NO_NOISE` switches either off. Comparisons and elementary functions alone: the same in TF Serving and TFLite.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from tfpix2pix.errors import unknown_name
+
+NO_NOISE = 1.0  # a noise value that no draw from [0, 1) gives: the unit is neither dropped nor scaled
+SMALLEST = 2.0**-24  # below 1 by less than any draw: keeps the logarithm finite
+
+KINDS = ("dropout", "gaussian", "none")
+Shape = tuple[int, int, int]  # height, width, channels
+
+
+class _FromNoise(layers.Layer):
+    """Reads `height * width * channels` values of the noise vector, from `offset`."""
+
+    def __init__(self, offset: int, shape: Shape, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.offset, self.shape = offset, tuple(shape)
+
+    def values(self, noise: tf.Tensor) -> tf.Tensor:
+        return noise[:, self.offset : self.offset + math.prod(self.shape)]
+
+    def over(self, values: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        """`values` (N, product of the shape) as a map of x's size, repeated periodically where x is larger."""
+        height, width, _ = self.shape
+        values = tf.reshape(values, (-1, *self.shape))
+        if tuple(x.shape[1:3]) != (height, width):
+            values = tf.gather(values, tf.range(tf.shape(x)[1]) % height, axis=1)
+            values = tf.gather(values, tf.range(tf.shape(x)[2]) % width, axis=2)
+        return values
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "offset": self.offset, "shape": self.shape}
+
+
+@keras.saving.register_keras_serializable("tfpix2pix")
+class NoiseDropout(_FromNoise):
+    """Units whose noise value is below `rate` are dropped, the others scaled by 1/(1-rate)."""
+
+    def __init__(self, rate: float, offset: int, shape: Shape, **kwargs: Any) -> None:
+        super().__init__(offset, shape, **kwargs)
+        self.rate = rate
+
+    def call(self, x: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        values = self.values(noise)
+        factors = tf.where(values >= self.rate, 1.0 / (1.0 - self.rate), 0.0)
+        factors = tf.where(values >= NO_NOISE, 1.0, factors)
+        return x * self.over(tf.cast(factors, x.dtype), x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rate": self.rate}
+
+
+@keras.saving.register_keras_serializable("tfpix2pix")
+class GaussianChannel(_FromNoise):
+    """`x` (N, H, W, C) with one more channel: N(0, 1) made of the noise, 0 where it is `NO_NOISE` or None."""
+
+    def call(self, x: tf.Tensor, noise: tf.Tensor | None = None) -> tf.Tensor:
+        if noise is None:
+            return tf.concat([x, tf.zeros_like(x[..., :1])], axis=-1)
+        values = self.values(noise)
+        half = math.prod(self.shape) // 2  # an even number: one half gives radii, the other angles
+        radius = tf.sqrt(-2.0 * tf.math.log(tf.maximum(1.0 - values[:, :half], SMALLEST)))
+        angle = (2.0 * math.pi) * values[:, half:]
+        normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=-1)
+        z = self.over(tf.where(values >= NO_NOISE, 0.0, normal), x)
+        return tf.concat([x, tf.cast(z, x.dtype)], axis=-1)
+
+    def compute_output_shape(self, x_shape: tuple, noise_shape: tuple | None = None) -> tuple:
+        return (*x_shape[:3], x_shape[3] + 1)
+
+
+class Noise:
+    """The noise of one generator: its input, and the layers that read their part of the vector in turn.
+
+    Args:
+        kind: `dropout`, `gaussian` or `none`.
+        rate: share of units that `dropout` drops; 0 is none.
+        dropped: shapes of the maps that `dropout` falls on, in the order of the calls of `drop`.
+        side_px: height and width of the Gaussian channel.
+        given: whether there is a noise input; False builds the same network with the noise off.
+    """
+
+    def __init__(self, kind: str, rate: float, dropped: list[Shape], side_px: int, *, given: bool) -> None:
+        if kind not in KINDS:
+            raise ValueError(unknown_name("`noise`", kind, KINDS))
+        self.gaussian = kind == "gaussian"
+        self.rate = rate
+        drops = dropped if kind == "dropout" and rate else []
+        shapes = [(side_px, side_px, 1)] if self.gaussian else drops
+        size = sum(map(math.prod, shapes))
+        self.input = layers.Input((size,), name="noise") if given and size else None
+        self._shapes, self._offset = list(shapes), 0
+
+    def beside(self, x: Any) -> Any:
+        """`x` with the Gaussian channel, where that is the noise."""
+        if not self.gaussian:
+            return x
+        return GaussianChannel(0, self._shapes[0], name="z")(x, *([] if self.input is None else [self.input]))
+
+    def drop(self, x: Any, name: str) -> Any:
+        """`x` after dropout, where that is the noise."""
+        if self.gaussian or self.input is None:
+            return x
+        shape, offset = self._shapes.pop(0), self._offset
+        self._offset += math.prod(shape)
+        return NoiseDropout(self.rate, offset, shape, name=name)(x, self.input)
+
+    def inputs(self, image: Any) -> Any:
+        """The inputs of the model."""
+        return image if self.input is None else [image, self.input]

@@ -1,0 +1,70 @@
+"""Images of any size through networks that halve: reflected to the size multiple inside the graph, cropped back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from tfpix2pix.models.sizes import padded_px
+from tfpix2pix.tiling import reflected_indices
+
+
+class _ToMultiple(layers.Layer):
+    """A layer that knows the size multiple."""
+
+    def __init__(self, multiple_px: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.multiple_px = multiple_px
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "multiple_px": self.multiple_px}
+
+
+@keras.saving.register_keras_serializable("tfpix2pix")
+class PadToMultiple(_ToMultiple):
+    """(N, H, W, C) reflected, centred, to the next multiples of `multiple_px` in height and width."""
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        for axis in (1, 2):
+            if x.shape[axis] is None:
+                length = tf.shape(x)[axis]
+                total = padded_px(length, self.multiple_px)
+                indices = reflected_indices(length, total, tf.range, tf.minimum, tf.maximum)
+            else:
+                indices = reflected_indices(x.shape[axis], padded_px(x.shape[axis], self.multiple_px))
+            x = tf.gather(x, indices, axis=axis)
+        return x
+
+    def compute_output_shape(self, shape: tuple) -> tuple:
+        sides = (None if side is None else padded_px(side, self.multiple_px) for side in shape[1:3])
+        return (shape[0], *sides, shape[3])
+
+
+@keras.saving.register_keras_serializable("tfpix2pix")
+class CropBack(_ToMultiple):
+    """`(padded, image)`: the part of `padded` that stands where `PadToMultiple` had `image`."""
+
+    def call(self, padded: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
+        for axis in (1, 2):
+            length = image.shape[axis] or tf.shape(image)[axis]
+            before = (padded_px(length, self.multiple_px) - length) // 2
+            padded = padded[:, before : before + length] if axis == 1 else padded[:, :, before : before + length]
+        return padded
+
+    def compute_output_shape(self, padded_shape: tuple, image_shape: tuple) -> tuple:
+        return (*image_shape[:3], padded_shape[3])
+
+
+def pad(image: Any, multiple_px: int) -> Any:
+    """`image` at a size that the network takes; itself where its fixed size is one already."""
+    needed = any(side is None or side % multiple_px for side in image.shape[1:3])
+    return PadToMultiple(multiple_px, name="pad")(image) if needed else image
+
+
+def crop_back(translation: Any, image: Any, multiple_px: int) -> Any:
+    """The part of `translation` that is of `image` and not of its padding."""
+    needed = any(side is None or side % multiple_px for side in image.shape[1:3])
+    return CropBack(multiple_px, name="crop")(translation, image) if needed else translation

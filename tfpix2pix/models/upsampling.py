@@ -1,0 +1,96 @@
+"""Ways to double the height and width of a map. A new one is a function and a row.
+
+Where the strides of a transposed convolution divide unevenly into its kernel, or its weights differ between the
+phases of the output grid, its result carries a checkerboard (Odena et al., "Deconvolution and checkerboard
+artifacts", Distill 2016). `resize` cannot make one; `subpixel` starts without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from tfpix2pix.models.blocks import Blocks, initializer
+
+RESIZE_KERNEL = 3
+
+
+def transposed(blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, **options: Any) -> Any:
+    """Transposed convolution of stride 2, 4×4 as in the paper or 3×3 as in the [torch] resnet."""
+    sizes = {"kernel_size": kernel, "strides": 2}
+    if kernel == 4:
+        return blocks.convolution(x, layers.Conv2DTranspose, filters, name, padding="same", **sizes, **options)
+    # 3×3: Torch's padding 1 with output padding 1 drops the first row and column of the full result.
+    x = blocks.convolution(x, Transposed3, filters, name, **options)
+    return x
+
+
+def resize(blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, **options: Any) -> Any:
+    """Nearest neighbour, then a 3×3 convolution: every output pixel has had the same treatment."""
+    x = layers.UpSampling2D(2, name=f"{name}_resize")(x)
+    return blocks.convolution(x, layers.Conv2D, filters, name, kernel_size=RESIZE_KERNEL, padding="same", **options)
+
+
+def subpixel(blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, **options: Any) -> Any:
+    """A 3×3 convolution to four times the channels, rearranged to twice the side (Shi et al., CVPR 2016).
+
+    The four kernels of one output channel start equal (ICNR, Aitken et al. 2017): the first output is `resize`'s.
+    """
+    start = Repeated(initializer(blocks.seed, name))
+    return blocks.convolution(x, SubpixelConv2D, filters, name, kernel_initializer=start, **options)
+
+
+UPSAMPLINGS: dict[str, Callable[..., Any]] = {"transposed": transposed, "resize": resize, "subpixel": subpixel}
+
+
+@keras.saving.register_keras_serializable("tfpix2pix")
+class Transposed3(layers.Conv2DTranspose):
+    """3×3 transposed convolution of stride 2 with Torch's alignment (padding 1, output padding 1)."""
+
+    def __init__(self, filters: int, **kwargs: Any) -> None:
+        kwargs.update(kernel_size=3, strides=2, padding="valid")
+        super().__init__(filters, **kwargs)
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return super().call(x)[:, 1:, 1:]  # 2n + 1 -> 2n
+
+    def compute_output_shape(self, shape: tuple) -> tuple:
+        sides = (None if side is None else 2 * side for side in shape[1:3])
+        return (shape[0], *sides, self.filters)
+
+
+@keras.saving.register_keras_serializable("tfpix2pix")
+class SubpixelConv2D(layers.Conv2D):
+    """3×3 convolution and depth-to-space: (N, H, W, C) -> (N, 2H, 2W, filters)."""
+
+    def __init__(self, filters: int, **kwargs: Any) -> None:
+        kwargs.update(kernel_size=RESIZE_KERNEL, strides=1, padding="same")
+        super().__init__(4 * filters, **kwargs)
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.nn.depth_to_space(super().call(x), 2)
+
+    def compute_output_shape(self, shape: tuple) -> tuple:
+        sides = (None if side is None else 2 * side for side in shape[1:3])
+        return (shape[0], *sides, self.filters // 4)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "filters": self.filters // 4}
+
+
+@keras.saving.register_keras_serializable("tfpix2pix")
+class Repeated(keras.initializers.Initializer):
+    """Four times the same kernel, in the order of depth-to-space, which takes the position before the channel."""
+
+    def __init__(self, kernel: Any) -> None:
+        self.kernel = keras.initializers.get(kernel)
+
+    def __call__(self, shape: tuple, dtype: Any = None) -> tf.Tensor:
+        return tf.tile(self.kernel((*shape[:-1], shape[-1] // 4), dtype), (1, 1, 1, 4))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"kernel": keras.initializers.serialize(self.kernel)}

@@ -25,7 +25,7 @@ ARROWS = {
     "run_directory": {"card", "config", "resolve"},
     "rng": set(),
     "tiling": set(),
-    "data": {"config", "rng"},
+    "data": {"config", "rng", "tiling"},
     "models": {"config", "tiling"},
     "losses": set(),
     "training": {"rng", "losses", "models", "data.images"},

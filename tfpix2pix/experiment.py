@@ -14,8 +14,8 @@ from tfpix2pix.card import ModelCard
 from tfpix2pix.config import Config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.check import check_readable
+from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.pipeline import evaluation_batches, training_batches
-from tfpix2pix.data.sources import Source
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.held_out import measure
 from tfpix2pix.inference import InferenceView

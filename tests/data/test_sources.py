@@ -58,32 +58,166 @@ def test_a_flat_folder_is_split_by_seed_and_name(tmp_path):
     assert val == set(source("val", dir=str(tmp_path), held_out_fraction=0.3).names)
 
 
-def test_photographs_hold_out_the_right_hand_part(tmp_path):
+def sample_part(monkeypatch, folder, split, **options):
+    """`sample_photographs` over the photographs of a folder."""
+    monkeypatch.setattr("skimage.data.__file__", str(folder / "__init__.py"))
+    monkeypatch.setattr("tfpix2pix.data.photographs.SAMPLE_PHOTOGRAPHS", ("photo.png",))
+    return source(split, source="sample_photographs", fit="crop", held_out_fraction=0.4, **options)
+
+
+def test_sample_photographs_hold_out_the_right_hand_part(tmp_path, monkeypatch):
     photograph = np.zeros((64, 160, 3), np.uint8)
     photograph[:, 96:] = 200
     write_image(tmp_path / "photo.png", photograph)
-    options = {"source": "photographs", "dir": str(tmp_path), "fit": "crop", "held_out_fraction": 0.4}
-    train = source("train", **options, input_channels=1)
+    train = sample_part(monkeypatch, tmp_path, "train", input_channels=1)
     assert train.read(0)[1].shape == (64, 96, 3)
     assert train.read(0)[0].shape == (64, 96, 1)
     assert (train.read(0)[1] == 0).all()
-    val = source("val", **options, input_channels=1)
+    val = sample_part(monkeypatch, tmp_path, "val", input_channels=1)
     assert list(val.names) == ["photo-0-0", "photo-0-32", "photo-32-0", "photo-32-32"]
     assert all((val.read(index)[1] == 200).all() for index in range(4))
 
 
-def test_no_pixel_of_the_held_out_part_reaches_training(tmp_path):
+def test_no_pixel_of_the_held_out_part_reaches_training(tmp_path, monkeypatch):
     """Edges are found after the cut: a change beyond it changes nothing before it."""
     rng = np.random.default_rng(0)
     photograph = rng.integers(0, 256, (48, 100, 3), np.uint8)
-    options = {"source": "photographs", "dir": str(tmp_path), "fit": "crop", "held_out_fraction": 0.4}
     write_image(tmp_path / "photo.png", photograph)
-    before = source("train", **options).read(0)
+    before = sample_part(monkeypatch, tmp_path, "train").read(0)
     photograph[:, 60:] = rng.integers(0, 256, (48, 40, 3), np.uint8)
     write_image(tmp_path / "photo.png", photograph)
-    after = source("train", **options).read(0)
+    after = sample_part(monkeypatch, tmp_path, "train").read(0)
     for a, b in zip(before, after, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_no_photograph_is_in_two_splits(tmp_path):
+    for index in range(10):
+        write_image(tmp_path / f"{index}.png", np.zeros((40, 50, 3), np.uint8))
+    options = {"source": "photographs", "dir": str(tmp_path), "held_out_fraction": 0.3}
+    train, val = source("train", **options), source("val", **options)
+    assert (len(train), len(val)) == (7, 3)
+    assert not set(train.names) & set(val.names)
+    assert val.names == source("val", **options).names != source("val", seed=1, **options).names
+
+
+@pytest.mark.parametrize(("side", "whole"), [("top", (80, 40)), ("bottom", (80, 40))])
+def test_halves_may_lie_above_each_other(tmp_path, side, whole):
+    image = np.random.default_rng(0).integers(0, 256, (*whole, 3), np.uint8)
+    write_image(tmp_path / "train" / "a.png", image)
+    pair = source(dir=str(tmp_path), input_side=side).read(0)
+    top, bottom = np.split(image, 2, axis=0)
+    np.testing.assert_array_equal(pair[0], top if side == "top" else bottom)
+    np.testing.assert_array_equal(pair[1], bottom if side == "top" else top)
+
+
+def picture(path, value=0, size=(40, 40)):
+    return write_image(path, np.full((*size, 3), value, np.uint8))
+
+
+class TestFolders:
+    @pytest.mark.parametrize("layout", ["{split}/{name}", "{name}/{split}"])
+    def test_files_pair_up_by_name_in_either_layout(self, tmp_path, layout):
+        for split, count in (("train", 3), ("val", 1)):
+            for index in range(count):
+                picture(tmp_path / layout.format(split=split, name="input") / f"ä {index}.png", index)
+                picture(tmp_path / layout.format(split=split, name="target") / f"ä {index}.bmp", 100 + index, (80, 60))
+        splits = [source(split, source="folders", dir=str(tmp_path)) for split in SPLITS]
+        assert [len(each) for each in splits] == [3, 1, 0]
+        assert list(splits[0].names) == ["ä 0", "ä 1", "ä 2"]
+        image, target = splits[0].read(1)
+        assert (image == 1).all() and (target == 101).all()
+        assert target.shape == (80, 60, 3)
+
+    def test_other_names_and_a_seeded_split(self, tmp_path):
+        for index in range(10):
+            picture(tmp_path / "A" / f"{index}.png", index)
+            picture(tmp_path / "B" / f"{index}.png", index)
+        options = {"source": "folders", "dir": str(tmp_path), "input_folder": "A", "target_folder": "B"}
+        train, val = (source(split, **options) for split in ("train", "val"))
+        assert (len(train), len(val)) == (8, 2)
+        assert not set(train.names) & set(val.names)
+
+    def test_missing_partners_are_named(self, tmp_path):
+        for name in ("a", "b", "c", "d", "e"):
+            picture(tmp_path / "input" / f"{name}.png")
+        picture(tmp_path / "target" / "a.png")
+        with pytest.raises(UserError, match="Received 'b', 'c', 'd' and 1 more without one in .*target"):
+            source(source="folders", dir=str(tmp_path))
+        for name in ("b", "c", "d", "e", "f"):
+            picture(tmp_path / "target" / f"{name}.png")
+        with pytest.raises(UserError, match="Received 'f' without one in .*input"):
+            source(source="folders", dir=str(tmp_path))
+
+    def test_two_files_of_one_name_are_refused(self, tmp_path):
+        for name in ("a.png", "a.bmp"):
+            picture(tmp_path / "input" / name)
+        picture(tmp_path / "target" / "a.png")
+        with pytest.raises(UserError, match="one file of each name. Received several of 'a' in .*input"):
+            source(source="folders", dir=str(tmp_path))
+
+    def test_other_folders_are_asked_for(self, tmp_path):
+        picture(tmp_path / "A" / "a.png")
+        with pytest.raises(UserError, match="input/ and target/.* Set `data.input_folder`"):
+            source(source="folders", dir=str(tmp_path))
+
+    @pytest.mark.parametrize("fit", ["crop", "resize_crop"])
+    def test_sizes_may_differ_only_where_both_are_resized(self, tmp_path, fit):
+        picture(tmp_path / "input" / "a.png", size=(40, 40))
+        picture(tmp_path / "target" / "a.png", size=(40, 44))
+        options = {"source": "folders", "dir": str(tmp_path), "held_out_fraction": 0}
+        assert source(**options).read(0)[1].shape == (40, 44, 3)
+        with pytest.raises(UserError, match="Received 40x40 px in .*input/a.png and 44x40 px in .*target/a.png"):
+            source(**options, fit=fit).read(0)
+
+
+class TestTable:
+    def write(self, folder, text, name="pairs.csv", encoding="utf-8"):
+        path = folder / name
+        path.write_text(text, encoding=encoding)
+        return path
+
+    @pytest.mark.parametrize(("name", "comma"), [("pairs.csv", ","), ("pairs.tsv", "\t")])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+    def test_paths_are_relative_to_the_table(self, tmp_path, name, comma, encoding):
+        picture(tmp_path / "scans" / "blatt ä, 1.png", 1)
+        picture(tmp_path / "scans" / "zwei.png", 2)
+        picture(tmp_path / "done.png", 9)
+        lines = ["input,target,split", '"scans/blatt ä, 1.png",done.png,train', "scans/zwei.png,done.png,val", ""]
+        text = "\n".join(lines) if comma == "," else "\n".join(lines).replace(",", comma).replace(f"ä{comma} ", "ä, ")
+        table = self.write(tmp_path, text, name, encoding)
+        train, val = (source(split, source="table", dir=str(table)) for split in ("train", "val"))
+        assert (list(train.names), list(val.names)) == (["blatt ä, 1"], ["zwei"])
+        assert (train.read(0)[0] == 1).all() and (train.read(0)[1] == 9).all()
+
+    def test_without_a_split_column_a_seeded_share_is_held_out(self, tmp_path):
+        rows = []
+        for index in range(10):
+            picture(tmp_path / str(index) / "image.png", index)
+            rows.append(f"{index}/image.png,{index}/image.png")
+        table = self.write(tmp_path, "\n".join(["input,target", *rows]))
+        train, val = (source(split, source="table", dir=str(table)) for split in ("train", "val"))
+        assert (len(train), len(val)) == (8, 2)
+        assert len({*train.names, *val.names}) == 10  # the same stems are told apart by their folders
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("a,b\n1,2", "columns input and target in its first line. Received a, b .* Add input and target"),
+            ("", "Received none in"),
+            ("input,target\nx.png,y.png", "Received 'x.png', which is no file in line 2"),
+            ("input,target,split\na.png,a.png,trian", "Received the split 'trian' in line 2"),
+            ("input,target\n", "There must be pairs to train on. Received none"),
+        ],
+    )
+    def test_what_is_no_table_of_pairs(self, tmp_path, text, message):
+        picture(tmp_path / "a.png")
+        with pytest.raises(UserError, match=message):
+            source(source="table", dir=str(self.write(tmp_path, text)))
+
+    def test_a_folder_is_no_table(self, tmp_path):
+        with pytest.raises(UserError, match="must be a .csv or .tsv file. Received .*, a folder"):
+            source(source="table", dir=str(tmp_path))
 
 
 def test_photographs_in_split_folders_are_whole(tmp_path):
@@ -122,11 +256,14 @@ def test_unfit_folders_are_refused(tmp_path, prepare, message):
         check_readable(source(dir=str(tmp_path / "pairs")))
 
 
-def test_a_crop_needs_room(tmp_path):
-    write_image(tmp_path / "photo.png", np.zeros((64, 90, 3), np.uint8))
-    options = {"source": "photographs", "dir": str(tmp_path), "fit": "crop"}
-    with pytest.raises(UserError, match="at least 32 px .* to cut a crop .* Received 18x64 px"):
-        source("val", **options)
+def test_a_crop_needs_room(tmp_path, monkeypatch):
+    write_image(tmp_path / "photo.png", np.zeros((64, 70, 3), np.uint8))
+    with pytest.raises(UserError, match="Received 28x64 px .* its part of a `data.held_out_fraction`"):
+        sample_part(monkeypatch, tmp_path, "val")
+    write_image(tmp_path / "train" / "small.png", np.zeros((64, 30, 3), np.uint8))
+    small = source(source="photographs", dir=str(tmp_path), fit="crop")
+    with pytest.raises(UserError, match="to cut a crop from it. Received 30x64 px from .*small.png. Use larger"):
+        small.read(0)
 
 
 def test_the_real_facades(facades):

@@ -9,12 +9,12 @@ from tfpix2pix.config import DataConfig
 from tfpix2pix.data import transforms
 
 
-def run_both(function, *tensors):
+def run_both(function, *tensors, atol=0.0):
     """The result of a function eagerly, after checking that tf.data gives the same."""
     eager = function(*tensors)
     in_graph = next(iter(tf.data.Dataset.from_tensors(tensors).map(function)))
     for a, b in zip(tf.nest.flatten(eager), tf.nest.flatten(in_graph), strict=True):
-        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a, b, rtol=0, atol=atol)
     return eager
 
 
@@ -74,3 +74,65 @@ def test_evaluation_is_not_random():
     config = DataConfig(image_size_px=32, fit="crop")
     a, _ = run_both(lambda x, y: transforms.for_evaluation((x, y), config), coordinates(40, 50), coordinates(40, 50))
     np.testing.assert_array_equal(a, coordinates(40, 50)[4:36, 9:41])
+
+
+@pytest.mark.parametrize("size", [(40, 60), (60, 40), (33, 33), (20, 90)])
+@pytest.mark.parametrize("fit", ["resize", "resize_crop", "pad"])
+def test_every_fit_gives_the_square_and_keeps_the_pair_together(fit, size):
+    config = DataConfig(image_size_px=32, fit=fit, jitter_ratio=1.25, vertical_flip=True, rotate=True)
+    image = coordinates(*size)
+
+    def train(x, y):
+        return transforms.for_training((x, y), config, rng.stream(3, "x"))
+
+    for function in (train, lambda x, y: transforms.for_evaluation((x, y), config)):
+        a, b = run_both(function, image, image)
+        assert a.shape == (32, 32, 2)
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_aspect_ratio_is_kept_by_crop_and_pad():
+    """Steps of one pixel stay equal in both directions."""
+    image = coordinates(64, 128)
+    for fit, step in (("resize_crop", 2), ("pad", 4)):
+        out, _ = transforms.for_evaluation((image, image), DataConfig(image_size_px=32, fit=fit))
+        middle = out[12:20, 12:20].numpy()
+        np.testing.assert_allclose(np.diff(middle[..., 0], axis=0), step, atol=1e-3)
+        np.testing.assert_allclose(np.diff(middle[..., 1], axis=1), step, atol=1e-3)
+
+
+def test_pad_reflects_what_is_missing():
+    image = coordinates(16, 32)
+    out, _ = transforms.for_evaluation((image, image), DataConfig(image_size_px=32, fit="pad"))
+    np.testing.assert_array_equal(out[8:24], image)
+    np.testing.assert_array_equal(out[:8], image[8:0:-1])
+
+
+def test_flips_and_turns_occur_all_and_move_both():
+    image = coordinates(8, 8)
+    seen = set()
+    for index in range(100):
+        key = rng.at(rng.stream(0, "augmentation"), index)
+        pair = transforms.random_vertical_flip((image, image), rng.at(key, 2))
+        a, b = transforms.random_rotation(pair, rng.at(key, 3))
+        np.testing.assert_array_equal(a, b)
+        seen.add(a.numpy().tobytes())
+    squares = [np.rot90(flipped, k) for flipped in (image, image[::-1]) for k in range(4)]
+    assert seen == {np.ascontiguousarray(square).tobytes() for square in squares}
+
+
+@pytest.mark.parametrize("side", ["input", "target"])
+def test_colour_jitter_changes_one_side_alone(side):
+    config = DataConfig(image_size_px=16, mirror=False, color_jitter=0.4, color_jitter_side=side)
+    image = np.random.default_rng(0).uniform(-1, 1, (16, 16, 3)).astype(np.float32)
+    train = lambda x, y: transforms.for_training((x, y), config, rng.stream(0, "x"))  # noqa: E731
+    pair = run_both(train, image, image, atol=1e-6)  # graphs may sum in another order
+    changed, kept = pair if side == "input" else pair[::-1]
+    np.testing.assert_allclose(kept, image, atol=1e-6)
+    assert np.abs(changed - image).max() > 0.02
+    assert np.abs(changed).max() <= 1
+
+
+def test_colour_jitter_of_strength_zero_changes_nothing():
+    image = tf.random.uniform((4, 4, 3), -1, 1, seed=0)
+    np.testing.assert_allclose(transforms.color_jitter(image, 0.0, rng.stream(0, "x")), image, atol=1e-6)

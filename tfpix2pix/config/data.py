@@ -12,12 +12,16 @@ from tfpix2pix.data import COLOR_SPACES, OPERATORS, SOURCES
 
 class DataConfig(Section):
     source: row_of(SOURCES) = "combined"
-    """Where pairs come from: `combined` images (either half is the input), `photographs` with an operator, or the
-    `sample_photographs` that scikit-image ships."""
+    """Where pairs come from: `combined` images (one half is the input), two `folders` of files of equal names, a
+    `table` of paths, `photographs` with an operator, or the `sample_photographs` that scikit-image ships."""
     dir: str | None = None
-    """Folder of the data, with train/, val/ and test/ inside or images directly."""
-    input_side: Literal["left", "right"] = "left"
+    """Folder of the data, with train/, val/ and test/ inside or images directly; `table`: the .csv or .tsv file."""
+    input_side: Literal["left", "right", "top", "bottom"] = "left"
     """`combined`: the half that is the input; facades from labels to photo is `right`."""
+    input_folder: str = "input"
+    """`folders`: name of the inputs' folder (`A` in other programs)."""
+    target_folder: str = "target"
+    """`folders`: name of the targets' folder (`B` in other programs)."""
     operator: row_of(OPERATORS) = "edges"
     """`photographs`: what makes the input from a photograph: `edges`, `grayscale`, `mask` (transparent holes),
     `downsample`, `blur` or `posterize`."""
@@ -37,16 +41,26 @@ class DataConfig(Section):
     posterize_levels: int = Field(4, ge=2, le=128)
     """Operator `posterize`: levels left of each channel's 256."""
     held_out_fraction: float = Field(0.2, ge=0, lt=1)
-    """Share that is never trained on where the data has no val/ folder: of the images (`combined`) or of every
-    photograph's width (`photographs`), between 0 and 1."""
+    """Share that is never trained on where nothing divides the data: of the files, by the seed, or of every
+    photograph's width (`sample_photographs`); between 0 and 1."""
     image_size_px: int = Field(256, ge=2, le=8192)
     """Height and width of a training image, px; the generator pads it to its own multiple and crops back."""
-    fit: Literal["resize", "crop"] = "resize"
-    """How an image comes to `image_size_px`: `resize` it (aspect ratio not kept), or cut a `crop` at its own scale."""
+    fit: Literal["resize", "resize_crop", "crop", "pad"] = "resize"
+    """How an image comes to `image_size_px`: `resize` it (aspect ratio not kept); `resize_crop`: its shorter side, and
+    cut a square; cut a `crop` at its own scale; `pad`: resize its longer side and reflect the rest."""
     jitter_ratio: float = Field(1.0, ge=1, le=4)
-    """`resize`: enlarge to this times the size before a random crop (paper: 286/256 = 1.1171875); 1 for no jitter."""
+    """Enlarge to this times the size before a random crop (paper: 286/256 = 1.1171875); 1 for no jitter. Not with
+    `fit: crop`."""
     mirror: bool = True
     """Mirror input and target together, left to right, every other time (training only)."""
+    vertical_flip: bool = False
+    """Flip input and target together, top to bottom, every other time (training only): aerial and microscope images."""
+    rotate: bool = False
+    """Turn input and target together by 0, 90, 180 or 270 degrees (training only)."""
+    color_jitter: float = Field(0.0, ge=0, le=1)
+    """Vary brightness, contrast and saturation of one side by up to this share (training only); 0 for not."""
+    color_jitter_side: Literal["input", "target"] = "input"
+    """The side that is a photograph, whose colours may vary."""
     input_channels: int = Field(3, ge=1)
     """Channels of the input image: 1 gray, 3 RGB, 4 RGBA."""
     target_channels: int = Field(3, ge=1)
@@ -70,7 +84,11 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _channels_suit_the_operator(self) -> DataConfig:
-        if self.source != "combined" and self.operator == "mask" and self.input_channels != 4:
+        if (
+            self.source in ("photographs", "sample_photographs")
+            and self.operator == "mask"
+            and self.input_channels != 4
+        ):
             raise ValueError(
                 f"`data.input_channels` must be 4 for the operator mask, whose holes are transparent. Received "
                 f"{self.input_channels}. Set it to 4"

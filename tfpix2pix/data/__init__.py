@@ -6,8 +6,10 @@ from tfpix2pix.lazy import lazy
 # (DataConfig, split, seed) -> Source
 SOURCES = {
     "combined": lazy("tfpix2pix.data.sources", "combined"),
-    "photographs": lazy("tfpix2pix.data.sources", "photographs"),
-    "sample_photographs": lazy("tfpix2pix.data.sources", "sample_photographs"),
+    "folders": lazy("tfpix2pix.data.sources", "folders"),
+    "table": lazy("tfpix2pix.data.sources", "table"),
+    "photographs": lazy("tfpix2pix.data.photographs", "photographs"),
+    "sample_photographs": lazy("tfpix2pix.data.photographs", "sample_photographs"),
 }
 
 # (photograph (H, W, 3) uint8, DataConfig, numpy Generator) -> the input that shall be turned back into it

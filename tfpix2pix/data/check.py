@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tfpix2pix.data.sources import Source
+from tfpix2pix.data.pairs import Source
 
 MOST_READ = 1_000
 

@@ -12,7 +12,7 @@ from tfpix2pix import rng
 from tfpix2pix.config import DataConfig
 from tfpix2pix.data import transforms
 from tfpix2pix.data.images import to_signed
-from tfpix2pix.data.sources import Pair, Source
+from tfpix2pix.data.pairs import Pair, Source
 from tfpix2pix.errors import UserError
 
 PREFETCHED_BATCHES = 4

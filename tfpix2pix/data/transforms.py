@@ -5,11 +5,16 @@ A pair is (input, target), each float32 (H, W, C) in [-1, 1].
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tfpix2pix import rng
 from tfpix2pix.config import DataConfig
 from tfpix2pix.data import COLOR_SPACES
+from tfpix2pix.data.images import LUMA
+from tfpix2pix.tiling import reflected_indices
 
 Pair = tuple[tf.Tensor, tf.Tensor]
 
@@ -38,22 +43,87 @@ def random_mirror(pair: Pair, key: tf.Tensor) -> Pair:
     return tuple(tf.where(mirrored, tf.reverse(image, axis=(1,)), image) for image in pair)
 
 
+def random_vertical_flip(pair: Pair, key: tf.Tensor) -> Pair:
+    """Both flipped top to bottom, with probability one half."""
+    flipped = rng.uniform((), key) < 0.5
+    return tuple(tf.where(flipped, tf.reverse(image, axis=(0,)), image) for image in pair)
+
+
+def random_rotation(pair: Pair, key: tf.Tensor) -> Pair:
+    """Both square images turned by the same number of right angles."""
+    turns = tf.cast(rng.uniform((), key) * 4.0, tf.int32)
+    return tuple(tf.ensure_shape(tf.image.rot90(image, turns), image.shape) for image in pair)
+
+
+def color_jitter(image: tf.Tensor, strength: float, key: tf.Tensor) -> tf.Tensor:
+    """Brightness shifted, contrast and (of RGB) saturation scaled, each by up to `strength`; clipped to [-1, 1]."""
+    brightness, contrast, saturation = tf.unstack((rng.uniform((3,), key) * 2.0 - 1.0) * strength)
+    mean = tf.reduce_mean(image)
+    image = (image - mean) * (1.0 + contrast) + mean + brightness
+    if image.shape[-1] == 3:
+        gray = tf.reduce_sum(image * tf.constant(LUMA, image.dtype), axis=-1, keepdims=True)
+        image = gray + (image - gray) * (1.0 + saturation)
+    return tf.clip_by_value(image, -1.0, 1.0)
+
+
+def to_square(pair: Pair, fit: str, size_px: int) -> Pair:
+    """Both at `size_px` as a row of `FITS` does it, so that a square of that side can be cut from them."""
+    return FITS[fit](pair, size_px)
+
+
 def for_training(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:
     """Fit to size, jitter and mirror (paper §6.2: resize to 286, crop to 256, mirror), in what the networks see."""
-    if config.fit == "resize":
-        pair = resize(pair, config.jitter_size_px)
-    pair = random_crop(pair, config.image_size_px, rng.at(key, 0))
+    pair = random_crop(to_square(pair, config.fit, config.jitter_size_px), config.image_size_px, rng.at(key, 0))
     if config.mirror:
         pair = random_mirror(pair, rng.at(key, 1))
+    if config.vertical_flip:
+        pair = random_vertical_flip(pair, rng.at(key, 2))
+    if config.rotate:
+        pair = random_rotation(pair, rng.at(key, 3))
+    if config.color_jitter:
+        jitter = functools.partial(color_jitter, strength=config.color_jitter, key=rng.at(key, 4))
+        pair = (jitter(pair[0]), pair[1]) if config.color_jitter_side == "input" else (pair[0], jitter(pair[1]))
     space = COLOR_SPACES[config.color_space]
     return space.encode_input(pair[0]), space.encode_target(pair[1])
 
 
 def for_evaluation(pair: Pair, config: DataConfig) -> Pair:
     """Fit to size and nothing random; images, not what the networks see of them."""
-    if config.fit == "resize":
-        return resize(pair, config.image_size_px)
-    return center_crop(pair, config.image_size_px)
+    return center_crop(to_square(pair, config.fit, config.image_size_px), config.image_size_px)
+
+
+def _shorter_side(pair: Pair, size_px: int) -> Pair:
+    return _scaled(pair, size_px, tf.minimum)
+
+
+def _longer_side_and_reflect(pair: Pair, size_px: int) -> Pair:
+    """Both with their longer side at `size_px`, reflected to a square."""
+    reflected = []
+    for image in _scaled(pair, size_px, tf.maximum):
+        for axis in (0, 1):
+            indices = reflected_indices(tf.shape(image)[axis], size_px, tf.range, tf.minimum, tf.maximum)
+            image = tf.gather(image, indices, axis=axis)
+        reflected.append(image)
+    return tuple(reflected)
+
+
+def _scaled(pair: Pair, size_px: int, of: Callable) -> Pair:
+    """Both resized, antialiased, so that the shorter (`tf.minimum`) or longer side is `size_px`."""
+    scaled = []
+    for image in pair:
+        shape = tf.cast(tf.shape(image)[:2], tf.float32)
+        factor = size_px / of(shape[0], shape[1])
+        scaled.append(tf.image.resize(image, tf.cast(tf.round(shape * factor), tf.int32), antialias=True))
+    return tuple(scaled)
+
+
+# How a pair comes to a size (px) from which a square of at most that side is cut.
+FITS: dict[str, Callable[[Pair, int], Pair]] = {
+    "resize": resize,
+    "resize_crop": _shorter_side,
+    "crop": lambda pair, size_px: pair,
+    "pad": _longer_side_and_reflect,
+}
 
 
 def _crop(pair: Pair, corner: tf.Tensor, size_px: int) -> Pair:

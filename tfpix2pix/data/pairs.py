@@ -1,0 +1,81 @@
+"""A pair on its way from files: what a source gives, and what every pair is checked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfpix2pix.config import DataConfig
+from tfpix2pix.data.images import match_channels
+from tfpix2pix.errors import UserError
+
+Pair = tuple[np.ndarray, np.ndarray]  # input and target, each (H, W, C) uint8 or uint16
+
+MAX_ENLARGEMENT = 4
+AT_OWN_SCALE = ("crop", "resize_crop")  # of `data.fit`: the same square is cut from both
+
+
+@dataclass(frozen=True)
+class Source:
+    """A finite sequence of named pairs, read by index."""
+
+    names: Sequence[str]
+    read: Callable[[int], Pair]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_path: Path | None = None) -> Pair:
+    """The pair with the configured channels; raises UserError where it cannot be trained on.
+
+    `target_path` is the target's own file, where it has one.
+    """
+    paths = (path, target_path or path)
+    sizes = [image.shape[:2] for image in pair]
+    if sizes[0] != sizes[1] and config.fit in AT_OWN_SCALE:
+        (height, width), (target_height, target_width) = sizes
+        raise UserError(
+            f"With `data.fit: {config.fit}` input and target must be of one size. Received {width}x{height} px in "
+            f"{path} and {target_width}x{target_height} px in {paths[1]}. Mend the files, or set `data.fit: resize`."
+        )
+    for size, file in zip(sizes, paths, strict=True):
+        check_size(*size, config, file)
+    channels = (config.input_channels, config.target_channels)
+    return tuple(
+        with_channels(image, wanted, config, file) for image, wanted, file in zip(pair, channels, paths, strict=True)
+    )
+
+
+def with_channels(image: np.ndarray, channels: int, config: DataConfig, path: Path) -> np.ndarray:
+    """`match_channels` that does not drop an alpha channel unless the configuration says so."""
+    if image.shape[-1] in (2, 4) and channels in (1, 3) and config.alpha == "refuse":
+        kind = "gray with alpha" if image.shape[-1] == 2 else "RGBA"
+        pairs = config.source not in ("photographs", "sample_photographs")
+        more = "`--set data.input_channels=4 --set data.target_channels=4` to translate transparency too, or "
+        raise UserError(
+            f"An image must have as many channels as the configuration, {channels} here. Received {kind} in {path}. "
+            f"Add {more if pairs else ''}`--set data.alpha=drop` to leave the transparency out."
+        )
+    return match_channels(image, channels)
+
+
+def check_size(height: int, width: int, config: DataConfig, path: Path, held_out: float = 0.0) -> None:
+    """Raises UserError where an input of this size (px) is too small for the configured image size.
+
+    `held_out` is the share of a photograph's width that is cut off and held out, where one is.
+    """
+    crop = config.fit == "crop"
+    least = config.image_size_px if crop else -(-config.image_size_px // MAX_ENLARGEMENT)
+    if min(height, width) < least:
+        why = "to cut a crop from it" if crop else f"to be enlarged {MAX_ENLARGEMENT} times at most"
+        part = f", its part of a `data.held_out_fraction` of {held_out:g}" if held_out else ""
+        other = ", another `data.held_out_fraction`" if held_out else ""
+        raise UserError(
+            f"Input and target must each be at least {least} px high and wide {why}. "
+            f"Received {width}x{height} px from {path}{part}. Use larger images{other}, or a smaller "
+            f"`data.image_size_px`."
+        )

@@ -1,0 +1,99 @@
+"""Sources that make pairs of photographs: the target is the photograph, the input what an operator leaves of it."""
+
+from __future__ import annotations
+
+import zlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from tfpix2pix.config import DataConfig
+from tfpix2pix.data import OPERATORS
+from tfpix2pix.data.images import read_image, read_size
+from tfpix2pix.data.pairs import Pair, Source, check_size, with_channels
+from tfpix2pix.data.splits import split_files
+from tfpix2pix.errors import UserError
+
+# Photographs that scikit-image ships in its wheel; their terms stand in docs/demo.md.
+SAMPLE_PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "rocket.jpg")
+PHOTOGRAPHS_KEPT = 8
+
+
+def photographs(config: DataConfig, split: str, seed: int) -> Source:
+    """One photograph a pair: the target; the input is made from it by `config.operator`.
+
+    Where the folder has no train/ and val/ inside, a seeded share of the files is held out: no photograph is in two
+    splits.
+    """
+    return _photographs(split_files(config, split, seed), config, split, seed, held_out=0.0)
+
+
+def sample_photographs(config: DataConfig, split: str, seed: int) -> Source:
+    """`photographs` over real ones that are on every machine with scikit-image installed: no download.
+
+    They are few, so the right-hand part of every one is held out.
+    """
+    import skimage.data
+
+    if config.dir is not None:
+        raise UserError(
+            f"`data.dir` must be left out for the sample photographs, which come with scikit-image. "
+            f"Received {config.dir}. "
+            f"For photographs of your own add `--set data.source=photographs`, for pairs `--set data.source=combined`."
+        )
+    folder = Path(skimage.data.__file__).parent
+    files = [folder / name for name in SAMPLE_PHOTOGRAPHS]
+    return _photographs(files, config, split, seed, config.held_out_fraction)
+
+
+def _photographs(files: list[Path], config: DataConfig, split: str, seed: int, held_out: float) -> Source:
+    operator = OPERATORS[config.operator]
+    if held_out and split == "test":  # parts of photographs are `train` or `val`
+        files = []
+    # Training cuts its own random crops; held-out parts are measured tile by tile, so that all of them is seen.
+    tiled = split != "train" and config.fit == "crop"
+    places = [(path, None) for path in files]
+    if tiled:
+        places = [(path, tile) for path in files for tile in _tiles(path, config, split, held_out)]
+
+    @lru_cache(maxsize=PHOTOGRAPHS_KEPT)  # neighbouring tiles are of one photograph
+    def whole(path: Path) -> Pair:
+        target = _part(with_channels(read_image(path), 3, config, path), split, held_out)
+        if target.dtype == np.uint16:  # operators work on 8 bits
+            target = (target // 257).astype(np.uint8)
+        rng = np.random.default_rng([seed, zlib.crc32(f"{path.name}/{split}".encode())])
+        return operator(target, config, rng), target  # after the cut: the input of one part shows nothing of the other
+
+    def read(index: int) -> Pair:
+        path, tile = places[index]
+        pair = whole(path)
+        if tile is not None:
+            top, left = tile
+            pair = tuple(image[top : top + config.image_size_px, left : left + config.image_size_px] for image in pair)
+        check_size(*pair[0].shape[:2], config, path, held_out)
+        return with_channels(pair[0], config.input_channels, config, path), pair[1]
+
+    return Source([path.stem if tile is None else f"{path.stem}-{tile[0]}-{tile[1]}" for path, tile in places], read)
+
+
+def _part(photograph: np.ndarray, split: str, held_out: float) -> np.ndarray:
+    return photograph[:, _columns(photograph.shape[1], split, held_out)]
+
+
+def _columns(width: int, split: str, held_out: float) -> slice:
+    """The left-hand part for training, the right-hand part of share `held_out` for everything else."""
+    if not held_out:
+        return slice(0, width)
+    cut = round(width * (1.0 - held_out))
+    return slice(0, cut) if split == "train" else slice(cut, width)
+
+
+def _tiles(path: Path, config: DataConfig, split: str, held_out: float) -> list[tuple[int, int]]:
+    """(top, left) of the squares of side `image_size_px` that fill a photograph's part of a split."""
+    height, width = read_size(path)
+    columns = _columns(width, split, held_out)
+    width = columns.stop - columns.start
+    check_size(height, width, config, path, held_out)
+    size = config.image_size_px
+    return [(top, left) for top in range(0, height - size + 1, size) for left in range(0, width - size + 1, size)]

@@ -1,0 +1,65 @@
+"""Which of the data are trained on and which are held out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfpix2pix.config import DataConfig
+from tfpix2pix.data import SPLITS
+from tfpix2pix.data.images import SUFFIXES, list_images
+from tfpix2pix.errors import UserError
+
+
+def data_path(config: DataConfig) -> Path:
+    """`data.dir`; raises UserError where it is not given or not there."""
+    if config.dir is None:
+        raise UserError("A folder of pairs must be given. Received none. Add `--data DIR` or set `data.dir`.")
+    path = Path(config.dir).expanduser()
+    if not path.exists():
+        raise UserError(f"`data.dir` must be an existing folder. Received {path}. Check the path.")
+    return path
+
+
+def data_folder(config: DataConfig) -> Path:
+    """`data_path` where that is a folder."""
+    folder = data_path(config)
+    if not folder.is_dir():
+        raise UserError(f"`data.dir` must be an existing folder. Received {folder}, a file. Check the path.")
+    return folder
+
+
+def seeded_split(names: Sequence[str], split: str, seed: int, held_out_fraction: float) -> list[str]:
+    """The names of a split where no folders divide them: a seeded share is `val`, the rest `train` and `test`.
+
+    The split of a name depends on the seed and the name alone, but for the rounding of the share.
+    """
+    if split == "test":
+        return list(names)
+    by_hash = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
+    held_out = set(by_hash[: round(len(names) * held_out_fraction)])
+    return [name for name in names if (name in held_out) == (split == "val")]
+
+
+def split_files(config: DataConfig, split: str, seed: int) -> list[Path]:
+    """The image files of a split.
+
+    With train/, val/ or test/ inside the folder, those; a missing one is empty. Otherwise the files directly inside,
+    of which a seeded share is `val`.
+
+    Raises:
+        UserError: no such folder, or no image for training in it.
+    """
+    folder = data_folder(config)
+    divided = any((folder / name).is_dir() for name in SPLITS)
+    if divided:
+        folder = folder / split
+        files = list_images(folder) if folder.is_dir() else []
+    else:
+        by_name = {file.name: file for file in list_images(folder)}
+        files = [by_name[name] for name in seeded_split(list(by_name), split, seed, config.held_out_fraction)]
+    if split == "train" and not files:
+        kinds = ", ".join(sorted(SUFFIXES))
+        raise UserError(f"The folder {folder} must hold images ({kinds}) to train on. Received none. Check `data.dir`.")
+    return files

@@ -1,13 +1,12 @@
 """Files in, PNG files out."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 import tfpix2pix as p2p
-from tests.conftest import tiny_config, write_image
-from tfpix2pix.data.images import enlarged, read_image
+from tests.conftest import tiny_config
+from tests.conftest import write_image as write_picture
+from tfpix2pix.data.images import enlarged, full_range, read_image, write_image
 from tfpix2pix.errors import UserError
 from tfpix2pix.translate import notes_on, translate_files
 
@@ -20,7 +19,7 @@ def translator(smoke_run):
 
 
 def picture(path, height=40, width=30, channels=1):
-    return write_image(path, RNG.integers(0, 256, (height, width, channels), np.uint8))
+    return write_picture(path, RNG.integers(0, 256, (height, width, channels), np.uint8))
 
 
 def test_files_and_folders(translator, tmp_path):
@@ -111,11 +110,43 @@ def test_inputs_are_enlarged_first(translator, tmp_path):
     assert read_image(written[0]).shape == (40, 48, 3)
 
 
-def test_more_channels_than_a_png_holds_are_refused(translator, tmp_path):
-    config = tiny_config(data={"target_channels": 5})
-    wide = p2p.Translator(SimpleNamespace(card=translator.card.model_copy(update={"config": config})))
-    with pytest.raises(UserError, match="must have 1 to 4 channels. Received a model of 5. Translate arrays"):
-        translate_files(wide, [picture(tmp_path / "a.png")], out=tmp_path / "out")
+DEEP = {  # data: dtype, channels, suffix, range; and how a translation is written
+    "16-bit gray TIFF": (np.uint16, 1, ".tif", None, ".png"),
+    "12 bits in 16": (np.uint16, 1, ".tif", (0, 4095), ".png"),
+    "16-bit RGB PNG": (np.uint16, 3, ".png", None, ".png"),
+    "5-channel NPY": (np.uint8, 5, ".npy", None, ".tif"),
+    "float NPY": (np.float32, 2, ".npy", (-40, 60), ".tif"),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_depth_channels_and_range_of_the_targets_are_kept(name, tmp_path, quiet):
+    """From two folders of files over a short training to files: 16 bits in, 16 bits out."""
+    dtype, channels, suffix, value_range, written_as = DEEP[name]
+    low, high = full_range(dtype, value_range)
+    for side in ("input", "target"):
+        for index in range(3):
+            path = tmp_path / "data" / side / f"{index}{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image = (low + RNG.random((40, 36, channels)) * (high - low)).astype(dtype)
+            np.save(path, image) if suffix == ".npy" else write_image(path, image)
+    data = {"source": "folders", "dir": str(tmp_path / "data"), "input_range": value_range, "target_range": value_range}
+    data |= {"input_channels": channels, "target_channels": channels}
+    run = p2p.train(tiny_config(data=data, training={"steps": 1}), run_dir=tmp_path / "run", console=quiet)
+    assert run.card.target_dtype == np.dtype(dtype).name
+    written = translate_files(p2p.load(run.path), [tmp_path / "data" / "input"], out=tmp_path / "out")
+    assert [path.name for path in written] == [f"{index}{written_as}" for index in range(3)]
+    out = read_image(written[0])
+    assert (out.shape, out.dtype) == ((40, 36, channels), dtype)
+    assert low <= out.min() < out.max() <= high
+    if dtype == np.uint16:
+        assert len(np.unique(out)) > 256  # not eight bits in sixteen
+
+
+def test_inputs_outside_the_range_are_refused(tmp_path, translator):
+    np.save(tmp_path / "a.npy", np.full((8, 8, 1), 3.0))
+    with pytest.raises(UserError, match="within `data.input_range`, 0 to 1 here. Received 3 to 3 in a"):
+        translate_files(translator, [tmp_path / "a.npy"], out=tmp_path / "out")
 
 
 def test_what_is_translated_otherwise_than_one_might_think_is_said(translator, tmp_path):

@@ -35,6 +35,8 @@ class ModelCard(BaseModel):
     """What batch normalisation uses."""
     noise: Literal["off", "on"]
     """Whether noise is fed to the generator unless a call says otherwise."""
+    target_dtype: Literal["uint8", "uint16", "float32"] = "uint8"
+    """Depth of the targets it was trained on, in which `translate` writes."""
     noise_size: int = 0
     """Values of noise an image takes; 0 where the model has no noise input."""
     fixed_size_px: int | None = None

@@ -157,8 +157,10 @@ def _train(
     batches = training_batches(sources["train"], data, batch_size=spec.batch_size, seed=config.seed, **size)
     reporter = Reporter(directory, batch_size=spec.batch_size, console=console, **size)
 
+    target_dtype = sources["train"].read(0)[1].dtype.name
+
     def write_card(step: int) -> None:
-        directory.write_card(model_card(config, model.generator, step, metrics, len(held_out)))
+        directory.write_card(model_card(config, model.generator, step, metrics, len(held_out), target_dtype))
 
     def save(step: int, _: loop.Losses) -> None:
         checkpoints.save(step, get_state(model))
@@ -195,8 +197,9 @@ def _train(
 
 
 def model_card(
-    config: Config, generator: keras.Model, step: int, metrics: dict[str, dict[str, float]], images: int
-) -> ModelCard:
+    config: Config, generator: keras.Model, step: int, metrics: dict[str, dict[str, float]], images: int,
+    target_dtype: str,
+) -> ModelCard:  # fmt: skip
     """The card of a generator as the run uses it."""
     return ModelCard(
         name=config.name,
@@ -205,6 +208,7 @@ def model_card(
         size_multiple_px=config.size_multiple_px,
         statistics=config.inference.statistics,
         noise=config.inference.noise,
+        target_dtype=target_dtype,
         noise_size=noise_size(generator),
         objective=config.objective_name,
         update_order=config.training.update_order,

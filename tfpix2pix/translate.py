@@ -11,7 +11,17 @@ import numpy as np
 
 from tfpix2pix.card import ModelCard
 from tfpix2pix.data import SOURCES, SPLITS
-from tfpix2pix.data.images import enlarged, from_signed, list_images, read_image, to_signed, write_png
+from tfpix2pix.data.images import (
+    check_range,
+    enlarged,
+    from_signed,
+    full_range,
+    list_images,
+    read_image,
+    suffix_for,
+    to_signed,
+    write_image,
+)
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.files import check_writable
 from tfpix2pix.inference import Translator
@@ -34,7 +44,8 @@ def translate_files(
     overwrite: bool = False,
     track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> list[Path]:
-    """Translates image files, the images of folders, or the inputs of a split of paired data, into PNG files in `out`.
+    """Translates image files, the images of folders, or the inputs of a split of paired data, into files in `out`:
+    PNG, or TIFF where the targets were floats or had more than four channels.
 
     Args:
         inputs: image files and folders of them.
@@ -48,16 +59,14 @@ def translate_files(
     Raises:
         UserError: nothing to translate, an unreadable image (the readable ones are translated), or a name taken.
     """
-    out, channels = Path(out), translator.card.config.data.target_channels
-    if channels > 4:
-        raise UserError(
-            f"A PNG file must have 1 to 4 channels. Received a model of {channels}. Translate arrays from Python."
-        )
+    out, card = Path(out), translator.card
+    data_config, dtype = card.config.data, np.dtype(card.target_dtype)
+    suffix = suffix_for(data_config.target_channels, dtype)
     items = list(_pairs_of(translator, data, split) if split else _files_of(inputs))
     if not items:
         raise UserError("There must be something to translate. Received no image. Name files, folders, or --split val.")
     endings = [f"-{number}" for number in range(1, samples + 1)] if samples else [""]
-    paths = [out / f"{name}{ending}.png" for name, _ in items for ending in endings]
+    paths = [out / f"{name}{ending}{suffix}" for name, _ in items for ending in endings]
     duplicates = [path for path, count in Counter(paths).items() if count > 1]
     if duplicates:
         raise UserError(
@@ -81,18 +90,19 @@ def translate_files(
             image = read()
             if enlarge > 1:
                 image = enlarged(image, enlarge)
-            notes.update(notes_on(image, translator.card))
+            check_range(image, data_config.input_range, "data.input_range", name)
+            notes.update(notes_on(image, card))
         except UserError as error:
             errors.append(error)
             continue
         if samples:
-            translations = translator.samples(to_signed(image), samples, seed=seed)
+            translations = translator.samples(to_signed(image, data_config.input_range), samples, seed=seed)
         else:
-            translations = [translator(to_signed(image), noise=noise, seed=seed, tile_px=tile_px)]
+            signed = to_signed(image, data_config.input_range)
+            translations = [translator(signed, noise=noise, seed=seed, tile_px=tile_px)]
         for ending, translation in zip(endings, translations, strict=True):
-            path = out / f"{name}{ending}.png"
-            # PNG through Pillow has 16 bits for one channel only.
-            write_png(path, from_signed(translation, image.dtype if translation.shape[-1] == 1 else np.uint8))
+            path = out / f"{name}{ending}{suffix}"
+            write_image(path, from_signed(translation, dtype, data_config.target_range))
             written.append(path)
     for note, count in notes.items():
         warnings.warn(f"{count} of {len(items)} images {note}", stacklevel=2)
@@ -111,7 +121,7 @@ def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
             f"differ from the model's fixed {size}x{size} px and are reflected or cut into tiles, each with statistics "
             f"of its own: colours may differ from the run's and the SavedModel's."
         )
-    if image.shape[-1] in (2, 4) and channels in (1, 3) and image[..., -1].min() < np.iinfo(image.dtype).max:
+    if image.shape[-1] in (2, 4) and channels in (1, 3) and image[..., -1].min() < full_range(image.dtype)[1]:
         notes.append("have transparent parts, which the model does not know of: their colours were translated.")
     return notes
 

@@ -10,16 +10,19 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from tests.conftest import write_image
+from tfpix2pix.data.formats import decode
 from tfpix2pix.data.images import (
-    decode,
+    check_range,
     from_signed,
+    full_range,
     list_images,
     match_channels,
     read_image,
     read_size,
+    suffix_for,
     to_signed,
     write_png,
-)  # fmt: skip
+)
 from tfpix2pix.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -107,10 +110,51 @@ def test_what_is_no_whole_image_is_named(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
-def test_floating_point_files_are_refused_rather_than_guessed_at(tmp_path):
-    Image.fromarray(RNG.random((8, 8)).astype(np.float32)).save(tmp_path / "float.tiff")
-    with pytest.raises(UserError, match="float.tiff, which cannot be read: it holds floating-point numbers"):
-        read_image(tmp_path / "float.tiff")
+@given(
+    hnp.arrays(np.float32, (3, 4, 2), elements=st.floats(-50, 200, width=32)),
+    st.sampled_from([(-50.0, 200.0), (-100.0, 300.0)]),
+)
+def test_floats_of_a_range_come_back(image, value_range):
+    signed = to_signed(image, value_range)
+    assert np.abs(signed).max() <= 1 + 1e-6
+    np.testing.assert_allclose(from_signed(signed, np.float32, value_range), image, atol=1e-3)
+
+
+def test_what_a_range_makes_of_values():
+    assert to_signed(np.array([[[0], [4095]]], np.uint16), (0, 4095)).ravel().tolist() == [-1, 1]
+    assert from_signed(np.array([-1.0, 0.0, 1.0, 7.0]), np.uint16, (0, 4095)).tolist() == [0, 2048, 4095, 4095]
+    assert full_range(np.float32) == (0, 1)
+    assert full_range(np.uint8) == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("image", "value_range", "refused"),
+    [
+        (np.full((2, 2, 1), 255, np.uint8), None, None),
+        (np.full((2, 2, 1), 5000, np.uint16), (0, 4095), "0 to 4095 here. Received 5000 to 5000 in a.tif"),
+        (
+            np.full((2, 2, 1), 1.5, np.float32),
+            None,
+            "0 to 1 here. Received 1.5 to 1.5 in a.tif. Set `data.input",
+        ),
+        (np.full((2, 2, 1), np.nan, np.float32), (0, 9), "Received nan to nan"),
+        (np.full((2, 2, 1), 1.5, np.float32), (0, 2), None),
+    ],
+)
+def test_values_outside_the_range_are_refused(image, value_range, refused):
+    if refused:
+        with pytest.raises(UserError, match=refused):
+            check_range(image, value_range, "data.input_range", "a.tif")
+    else:
+        check_range(image, value_range, "data.input_range", "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("channels", "dtype", "suffix"),
+    [(1, np.uint8, ".png"), (4, np.uint16, ".png"), (5, np.uint8, ".tif"), (1, np.float32, ".tif")],
+)
+def test_the_format_that_holds_an_image(channels, dtype, suffix):
+    assert suffix_for(channels, dtype) == suffix
 
 
 def test_decompression_bombs_are_refused(tmp_path, monkeypatch):

@@ -65,6 +65,10 @@ class DataConfig(Section):
     """Channels of the input image: 1 gray, 3 RGB, 4 RGBA."""
     target_channels: int = Field(3, ge=1)
     """Channels of the target and of the translation."""
+    input_range: tuple[float, float] | None = None
+    """What becomes -1 and 1 of the inputs' values; null: 0 and the largest of 8 or 16 bits, 0 and 1 of floats."""
+    target_range: tuple[float, float] | None = None
+    """The same of the targets; translations are written in it."""
     alpha: Literal["refuse", "drop"] = "refuse"
     """What to do with an alpha channel in the data that the channels above have no place for."""
     color_space: row_of(COLOR_SPACES) = "rgb"
@@ -81,6 +85,16 @@ class DataConfig(Section):
     def network_channels(self) -> tuple[int, int]:
         """Channels of the generator's input and output, which differ from the images' in another colour space."""
         return COLOR_SPACES[self.color_space].network_channels or (self.input_channels, self.target_channels)
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> DataConfig:
+        for key in ("input_range", "target_range"):
+            given = getattr(self, key)
+            if given and not given[0] < given[1]:
+                raise ValueError(
+                    f"`data.{key}` must be two numbers, the smaller first. Received {list(given)}. Turn them round"
+                )
+        return self
 
     @model_validator(mode="after")
     def _channels_suit_the_operator(self) -> DataConfig:

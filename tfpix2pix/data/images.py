@@ -1,18 +1,17 @@
-"""Image files and arrays: the only place where uint8 and uint16 exist. Inside, images are float32 in [-1, 1]."""
+"""Image files and arrays at the edges: uint8, uint16 or float of any range. Inside, images are float32 in [-1, 1]."""
 
 from __future__ import annotations
 
-import io
-import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from tfpix2pix.data.formats import decode, encode
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy"})
 EXIF_ORIENTATION = 0x0112  # 5 to 8 swap height and width
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
@@ -23,13 +22,13 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """The first frame of an image file: (H, W, C) uint8 or uint16, upright by its EXIF orientation.
+    """The first frame of an image file: (H, W, C) uint8, uint16 or float32, upright by its EXIF orientation.
 
     Raises:
         UserError: the file cannot be read, is no image, or ends too soon.
     """
     try:
-        return decode(path.read_bytes())
+        return decode(path.read_bytes(), path.suffix)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = (
             "is in no format that is read" if isinstance(error, UnidentifiedImageError) else f"cannot be read: {error}"
@@ -47,29 +46,6 @@ def read_size(path: Path) -> tuple[int, int]:
             return (width, height) if image.getexif().get(EXIF_ORIENTATION, 1) >= 5 else (height, width)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return read_image(path).shape[:2]  # says what is wrong
-
-
-def decode(data: bytes) -> np.ndarray:
-    """`read_image` of encoded bytes; raises what Pillow raises."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            image = Image.open(io.BytesIO(data))
-            image.load()
-        except Image.DecompressionBombWarning as warning:
-            raise ValueError(str(warning)) from warning
-    if image.mode == "F":
-        raise ValueError("it holds floating-point numbers, whose range is not known; save it with 8 or 16 bits")
-    if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    elif image.mode not in ("L", "RGB", "RGBA", "LA", "I", "I;16", "I;16B", "I;16L"):
-        image = image.convert("L" if image.mode == "1" else "RGB")
-    array = np.asarray(ImageOps.exif_transpose(image))
-    if array.dtype != np.uint8:
-        if array.min() < 0 or array.max() > np.iinfo(np.uint16).max:
-            raise ValueError("it holds numbers of more than 16 bits; save it with 8 or 16 bits")
-        array = array.astype(np.uint16)
-    return array if array.ndim == 3 else array[..., np.newaxis]
 
 
 def match_channels(image: np.ndarray, channels: int) -> np.ndarray:
@@ -99,34 +75,69 @@ def match_channels(image: np.ndarray, channels: int) -> np.ndarray:
     )
 
 
-def to_signed(image: np.ndarray) -> np.ndarray:
-    """uint8 or uint16 -> float32 in [-1, 1]."""
-    return image.astype(np.float32) * np.float32(2.0 / np.iinfo(image.dtype).max) - np.float32(1.0)
+def full_range(dtype: np.dtype | type, value_range: tuple[float, float] | None = None) -> tuple[float, float]:
+    """What becomes -1 and 1: `value_range`, or 0 and an integer type's largest value, or 0 and 1 of floats."""
+    return value_range or (0.0, float(np.iinfo(dtype).max) if np.dtype(dtype).kind == "u" else 1.0)
 
 
-def from_signed(image: np.ndarray, dtype: np.dtype | type = np.uint8) -> np.ndarray:
-    """float in [-1, 1] -> uint8 or uint16, clipped and rounded to nearest."""
-    levels = np.iinfo(dtype).max
-    return np.rint(np.clip((np.asarray(image, np.float32) + 1.0) * (levels / 2.0), 0, levels)).astype(dtype)
+def check_range(image: np.ndarray, value_range: tuple[float, float] | None, key: str, where: object) -> None:
+    """Raises UserError where values are not finite or outside what becomes [-1, 1]."""
+    if value_range is None and image.dtype.kind == "u":
+        return
+    (low, high), least, most = full_range(image.dtype, value_range), float(image.min()), float(image.max())
+    slack = 1e-4 * (high - low)
+    if not (low - slack <= least and most <= high + slack):  # also catches NaN
+        raise UserError(
+            f"Values of an image must lie within `{key}`, {low:g} to {high:g} here. Received {least:g} to {most:g} in "
+            f"{where}. Set `{key}` to the range of your data, as in `--set {key}=[0,4095]`."
+        )
+
+
+def to_signed(image: np.ndarray, value_range: tuple[float, float] | None = None) -> np.ndarray:
+    """uint8, uint16 or float in `full_range` -> float32 in [-1, 1]."""
+    low, high = full_range(image.dtype, value_range)
+    return (image.astype(np.float32) - np.float32(low)) * np.float32(2.0 / (high - low)) - np.float32(1.0)
+
+
+def from_signed(
+    image: np.ndarray, dtype: np.dtype | type = np.uint8, value_range: tuple[float, float] | None = None
+) -> np.ndarray:
+    """float in [-1, 1] -> `full_range` of uint8, uint16 (clipped and rounded to nearest) or float32."""
+    low, high = full_range(dtype, value_range)
+    values = (np.asarray(image, np.float32) + 1.0) * np.float32((high - low) / 2.0) + np.float32(low)
+    values = np.clip(values, low, high)
+    return (np.rint(values) if np.dtype(dtype).kind == "u" else values).astype(dtype)
 
 
 def enlarged(image: np.ndarray, times: int) -> np.ndarray:
-    """(H, W, C) uint8 or uint16 at `times` its height and width, bicubic."""
+    """(H, W, C) at `times` its height and width, bicubic."""
     return resized(image, (image.shape[1] * times, image.shape[0] * times))
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, C) uint8 or uint16 at (width, height), bicubic: what an input of super-resolution looks like."""
-    levels = np.iinfo(image.dtype).max
-    bands = [Image.fromarray(band.astype(np.float32)).resize(size, Image.Resampling.BICUBIC) for band in
-             np.moveaxis(image, -1, 0)]  # fmt: skip
-    return np.stack([np.rint(np.clip(band, 0, levels)).astype(image.dtype) for band in bands], axis=-1)
+    """(H, W, C) of any kind at (width, height), bicubic: what an input of super-resolution looks like."""
+    bands = [
+        np.asarray(Image.fromarray(band.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
+        for band in np.moveaxis(image, -1, 0)
+    ]
+    if image.dtype.kind == "u":
+        levels = np.iinfo(image.dtype).max
+        bands = [np.rint(np.clip(band, 0, levels)) for band in bands]
+    return np.stack(bands, axis=-1).astype(image.dtype)
+
+
+def suffix_for(channels: int, dtype: np.dtype | type) -> str:
+    """The format that holds an image whole: PNG for 8 and 16 bits and 1 to 4 channels, else TIFF."""
+    return ".png" if np.dtype(dtype).kind == "u" and channels <= 4 else ".tif"
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Writes (H, W, C) uint8, uint16 or float32 by the path's suffix, .png or .tif, whole or not at all."""
+    data = encode(image, path.suffix)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
-    """Writes (H, W, C) uint8 of 1, 3 or 4 channels, or uint16 of 1, as PNG, whole or not at all."""
-    squeezed = image[..., 0] if image.shape[-1] == 1 else image
-    buffer = io.BytesIO()
-    Image.fromarray(squeezed).save(buffer, format="PNG")
-    with whole_file(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+    """`write_image` of uint8 of 1, 3 or 4 channels as PNG."""
+    write_image(path, image)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from tfpix2pix.config import DataConfig
-from tfpix2pix.data.images import match_channels
+from tfpix2pix.data.images import check_range, match_channels
 from tfpix2pix.errors import UserError
 
-Pair = tuple[np.ndarray, np.ndarray]  # input and target, each (H, W, C) uint8 or uint16
+Pair = tuple[np.ndarray, np.ndarray]  # input and target, each (H, W, C) uint8, uint16 or float32
 
 MAX_ENLARGEMENT = 4
 AT_OWN_SCALE = ("crop", "resize_crop")  # of `data.fit`: the same square is cut from both
@@ -44,6 +44,9 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
         )
     for size, file in zip(sizes, paths, strict=True):
         check_size(*size, config, file)
+    ranges = {"data.input_range": config.input_range, "data.target_range": config.target_range}
+    for image, file, (key, value_range) in zip(pair, paths, ranges.items(), strict=True):
+        check_range(image, value_range, key, file)
     channels = (config.input_channels, config.target_channels)
     return tuple(
         with_channels(image, wanted, config, file) for image, wanted, file in zip(pair, channels, paths, strict=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfpix2pix.config import DataConfig
 from tfpix2pix.data import OPERATORS
-from tfpix2pix.data.images import read_image, read_size
+from tfpix2pix.data.images import check_range, from_signed, read_image, read_size, to_signed
 from tfpix2pix.data.pairs import Pair, Source, check_size, with_channels
 from tfpix2pix.data.splits import split_files
 from tfpix2pix.errors import UserError
@@ -60,8 +60,9 @@ def _photographs(files: list[Path], config: DataConfig, split: str, seed: int, h
     @lru_cache(maxsize=PHOTOGRAPHS_KEPT)  # neighbouring tiles are of one photograph
     def whole(path: Path) -> Pair:
         target = _part(with_channels(read_image(path), 3, config, path), split, held_out)
-        if target.dtype == np.uint16:  # operators work on 8 bits
-            target = (target // 257).astype(np.uint8)
+        if target.dtype != np.uint8:  # operators work on 8 bits
+            check_range(target, config.target_range, "data.target_range", path)
+            target = from_signed(to_signed(target, config.target_range))
         rng = np.random.default_rng([seed, zlib.crc32(f"{path.name}/{split}".encode())])
         return operator(target, config, rng), target  # after the cut: the input of one part shows nothing of the other
 

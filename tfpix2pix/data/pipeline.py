@@ -76,6 +76,8 @@ class Reader:
 
     def __init__(self, source: Source, config: DataConfig) -> None:
         self.source, self.config = source, config
+        photographs = config.source in ("photographs", "sample_photographs")  # made of 8 bits
+        self.ranges = (None, None) if photographs else (config.input_range, config.target_range)
         self.error: UserError | None = None
         self._cache: dict[int, Pair] = {}
         self._room_bytes = config.cache_mb * 2**20
@@ -97,7 +99,7 @@ class Reader:
                 self.error = error
                 raise
             self._keep(index, pair)
-        return to_signed(pair[0]), to_signed(pair[1])
+        return to_signed(pair[0], self.ranges[0]), to_signed(pair[1], self.ranges[1])
 
     def _keep(self, index: int, pair: Pair) -> None:
         size = pair[0].nbytes + pair[1].nbytes

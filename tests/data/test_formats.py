@@ -1,0 +1,91 @@
+"""Every format keeps depth and channels; what no image is made of is refused."""
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from tfpix2pix.data.formats import decode, encode
+from tfpix2pix.data.images import read_image, read_size, write_image
+from tfpix2pix.errors import UserError
+
+RNG = np.random.default_rng(0)
+
+
+def picture(channels, dtype):
+    if np.dtype(dtype).kind == "f":
+        return RNG.normal(0, 100, (9, 7, channels)).astype(dtype)
+    return RNG.integers(0, np.iinfo(dtype).max, (9, 7, channels), dtype, endpoint=True)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_png_round_trip(channels, dtype):
+    """16-bit colour, too, which Pillow would cut to 8 bits without a word."""
+    image = picture(channels, dtype)
+    back = decode(encode(image, ".png"), ".png")
+    assert back.dtype == dtype
+    np.testing.assert_array_equal(back, image)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [1, 3, 4, 5])
+def test_tiff_round_trip(tmp_path, channels, dtype):
+    image = picture(channels, dtype)
+    write_image(tmp_path / "a.tif", image)
+    back = read_image(tmp_path / "a.tif")
+    assert back.dtype == dtype
+    np.testing.assert_array_equal(back, image)
+    assert read_size(tmp_path / "a.tif") == (9, 7)
+
+
+def test_tiff_planes_one_after_the_other():
+    image, buffer = picture(5, np.uint16), io.BytesIO()
+    tifffile.imwrite(buffer, np.moveaxis(image, -1, 0), photometric="minisblack", planarconfig="separate")
+    np.testing.assert_array_equal(decode(buffer.getvalue(), ".tiff"), image)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.int32])
+def test_npy(tmp_path, dtype):
+    image = (RNG.random((6, 5, 7)) * 100).astype(dtype)
+    np.save(tmp_path / "a.npy", image)
+    back = read_image(tmp_path / "a.npy")
+    assert back.dtype == {"f": np.float32, "i": np.uint16, "u": dtype}[np.dtype(dtype).kind]
+    np.testing.assert_array_equal(back, image.astype(back.dtype))
+    np.save(tmp_path / "gray.npy", image[..., 0])
+    assert read_image(tmp_path / "gray.npy").shape == (6, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((2, 3, 4, 5)), r"an array of shape \(2, 3, 4, 5\), not \(H, W\)"),
+        (np.zeros((0, 4)), r"shape \(0, 4, 1\)"),
+        (np.full((2, 2), -1), "more than 16 bits"),
+        (np.full((2, 2), 70_000), "more than 16 bits"),
+        (np.array([["a"]]), "numbers of more than 16 bits|dtype"),
+        (np.array([[{}]], object), "Object arrays|pickle"),
+    ],
+)
+def test_arrays_that_are_no_images(tmp_path, array, message):
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    with pytest.raises(UserError, match=f"a.npy, which cannot be read: .*({message})"):
+        read_image(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".npy"])
+def test_deep_files_cut_short_are_refused(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    image = RNG.integers(0, 65536, (64, 64, 3), np.uint16)
+    np.save(path, image) if suffix == ".npy" else write_image(path, image)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match="must be readable and whole"):
+        read_image(path)
+
+
+def test_float_tiff_of_pillow():
+    image, buffer = picture(1, np.float32), io.BytesIO()
+    Image.fromarray(image[..., 0]).save(buffer, "TIFF")
+    np.testing.assert_array_equal(decode(buffer.getvalue(), ".tif"), image)

@@ -1,0 +1,113 @@
+"""Bytes of image files to arrays and back, each format by the library that keeps its depth and channels.
+
+Pillow reads most. It has no colour of 16 bits, no more than 4 channels and no arrays: such PNG files go through
+TensorFlow's codec, such TIFF files through tifffile, .npy through NumPy. Colour profiles (ICC) are not applied.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+TIFF = (".tif", ".tiff")
+BITS_PER_SAMPLE = 258  # the TIFF tag
+
+
+def decode(data: bytes, suffix: str = "") -> np.ndarray:
+    """(H, W, C) uint8, uint16 or float32 of an encoded image.
+
+    Raises:
+        OSError, ValueError, SyntaxError: what the libraries raise for a broken file, or numbers of another kind.
+    """
+    suffix = suffix.lower()
+    if suffix == ".npy":
+        return _as_image(np.load(io.BytesIO(data), allow_pickle=False))
+    if data[:8] == PNG_SIGNATURE and data[24:25] == b"\x10" and data[25:26] != b"\x00":  # 16 bits, not gray
+        return _deep_png(data)
+    if suffix in TIFF and _is_beyond_pillow(data):
+        return _by_tifffile(data)
+    return _by_pillow(data)
+
+
+def encode(image: np.ndarray, suffix: str) -> bytes:
+    """(H, W, C) as PNG (uint8 or uint16, up to 4 channels) or TIFF (any)."""
+    buffer = io.BytesIO()
+    plain = image[..., 0] if image.shape[-1] == 1 else image
+    if suffix in TIFF:
+        import tifffile
+
+        rgb = image.shape[-1] in (3, 4) and image.dtype.kind == "u"
+        tifffile.imwrite(buffer, plain, photometric="rgb" if rgb else "minisblack", planarconfig="contig")
+    elif image.dtype == np.uint16 and image.shape[-1] > 1:
+        import tensorflow as tf
+
+        return tf.io.encode_png(image).numpy()
+    else:
+        Image.fromarray(plain).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _by_pillow(data: bytes) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(io.BytesIO(data))
+            image.load()
+        except Image.DecompressionBombWarning as warning:
+            raise ValueError(str(warning)) from warning
+    if image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    elif image.mode not in ("L", "RGB", "RGBA", "LA", "I", "I;16", "I;16B", "I;16L", "F"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    array = np.asarray(ImageOps.exif_transpose(image))
+    return _as_image(array)
+
+
+def _deep_png(data: bytes) -> np.ndarray:
+    import tensorflow as tf
+
+    try:
+        return tf.io.decode_png(data, dtype=tf.uint16).numpy()
+    except tf.errors.OpError as error:
+        raise ValueError(error.message) from error
+
+
+def _is_beyond_pillow(data: bytes) -> bool:
+    """Whether a TIFF file has several channels of more than 8 bits, or a layout that Pillow does not know."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            bits = image.tag_v2.get(BITS_PER_SAMPLE, (8,))
+            return len(bits) > 1 and max(bits) > 8  # Pillow would cut them to 8 without a word
+    except UnidentifiedImageError:
+        return True
+
+
+def _by_tifffile(data: bytes) -> np.ndarray:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            series = file.series[0]
+            array, axes = series.asarray(), series.axes
+    except (tifffile.TiffFileError, IndexError, KeyError) as error:
+        raise ValueError(str(error)) from error
+    if array.ndim == 3 and axes[0] in "CSQI" and axes[-2:] == "YX":  # planes one after the other
+        array = np.moveaxis(array, 0, -1)
+    return _as_image(array)
+
+
+def _as_image(array: np.ndarray) -> np.ndarray:
+    """An array as an image, if it is one."""
+    if array.ndim == 2:
+        array = array[..., np.newaxis]
+    if array.ndim != 3 or 0 in array.shape:
+        raise ValueError(f"it holds an array of shape {array.shape}, not (H, W) or (H, W, C)")
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > np.iinfo(np.uint16).max:
+        raise ValueError(f"it holds {array.dtype} numbers of more than 16 bits; save it with 8 or 16 bits, or as float")
+    return array if array.dtype == np.uint8 else array.astype(np.uint16)

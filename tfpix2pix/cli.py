@@ -89,7 +89,8 @@ def train(
         raise UserError(f"A run directory must be given. Received none. Add --run DIR{look}.")
     resolved = run_config(config, run, data_dir=data, overrides=set_ or (), resume=resume, fresh=fresh)
     if resolved.data.dir or not dry_run:  # raises where there is nothing to train on, or its first pair does not fit
-        check_readable(SOURCES[resolved.data.source](resolved.data, "train", resolved.seed), at_most=1)
+        source = SOURCES[resolved.data.source](resolved.data, "train", resolved.seed)
+        check_readable(source, at_most=1 if resolved.data.on_error == "stop" else 0)
     _load_tensorflow()
     from tfpix2pix import experiment
 
@@ -109,7 +110,7 @@ def translate(
     inputs: Annotated[
         Optional[list[Path]], typer.Argument(metavar="INPUT...", help="Images and folders of them.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = ...,
+    out: Annotated[Path, typer.Option(help="Folder for the images: PNG, or TIFF of floats.")] = ...,
     data: Annotated[Optional[Path], typer.Option(help="Folder of paired data, with --split.")] = None,
     split: Annotated[
         Optional[str], typer.Option(help="Translate the inputs of this split's pairs: train, val, test.")
@@ -129,7 +130,7 @@ def translate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
     json_: Json = False,
 ) -> None:
-    """Translate images with a trained model, each into a PNG of its own size."""
+    """Translate images with a trained model, each into a file of its own size."""
     from tfpix2pix.data import SPLITS
     from tfpix2pix.recognize import recognize
 

@@ -12,8 +12,7 @@ from rich.text import Text
 
 from tfpix2pix.card import ModelCard
 from tfpix2pix.config import Config
-from tfpix2pix.data import SOURCES
-from tfpix2pix.data.check import check_readable
+from tfpix2pix.data.check import check_readable, open_sources
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.pipeline import evaluation_batches, training_batches
 from tfpix2pix.errors import UserError
@@ -61,11 +60,6 @@ def build_model(config: Config) -> Pix2Pix:
     objective = Objective(lambdas=terms.lambdas(), **{name: getattr(terms, name) for name in same})
     model.compile(FusedAdam(**adam), FusedAdam(**adam), objective, spec.update_order)
     return model
-
-
-def open_sources(config: Config) -> dict[str, Source]:
-    """The pairs to train on and those held out; raises UserError where there are none to train on."""
-    return {split: SOURCES[config.data.source](config.data, split, config.seed) for split in ("train", "val")}
 
 
 def train(
@@ -118,6 +112,9 @@ def train(
         f"read and found whole; {_device()}, float32; {directory.path}",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
+    skipped = [fault for source in sources.values() for fault in source.skipped]
+    if skipped:
+        console.print(f"{len(skipped)} pairs skipped. The first: {skipped[0]}", soft_wrap=True, highlight=False)
     if first_step > config.training.steps:
         raise UserError(
             f"`training.steps` must be at least the run's {first_step}. Received {config.training.steps}. Raise it."

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
-from tests.conftest import make_combined, write_image
+import tfpix2pix as p2p
+from tests.conftest import make_combined, tiny_config, write_image
 from tfpix2pix.config import DataConfig
 from tfpix2pix.data import SOURCES, SPLITS
-from tfpix2pix.data.check import check_readable
+from tfpix2pix.data.check import check_readable, open_sources
+from tfpix2pix.data.pipeline import training_batches
 from tfpix2pix.errors import UserError
 
 SMALL = {"image_size_px": 32}
@@ -273,3 +276,52 @@ def test_the_real_facades(facades):
     assert labels.shape == photo.shape == (256, 256, 3)
     saturation = [np.ptp(image.astype(int), axis=-1).mean() for image in (labels, photo)]
     assert saturation[0] > 3 * saturation[1]  # label colours are vivid, walls are not
+
+
+class TestOnError:
+    def config(self, folder, on_error):
+        return tiny_config(data={"dir": str(folder), "on_error": on_error, "held_out_fraction": 0.0})
+
+    def folder(self, tmp_path, bad=("1.png",)):
+        make_combined(tmp_path / "pairs", count=4)
+        for name in bad:
+            (tmp_path / "pairs" / name).write_text("no image")
+        return tmp_path / "pairs"
+
+    def test_an_unreadable_file_stops_or_is_left_out_and_named(self, tmp_path):
+        folder = self.folder(tmp_path)
+        whole = open_sources(self.config(folder, "stop"))["train"]
+        assert len(whole) == 4
+        with pytest.raises(UserError, match="1.png, which is in no format"):
+            check_readable(whole)
+        kept = open_sources(self.config(folder, "skip"))["train"]
+        assert list(kept.names) == ["0", "2", "3"]
+        assert len(kept.skipped) == 1 and "1.png" in kept.skipped[0]
+        assert check_readable(kept) == 3
+        np.testing.assert_array_equal(kept.read(1)[0], whole.read(2)[0])
+
+    def test_where_none_is_readable_the_run_stops(self, tmp_path):
+        folder = self.folder(tmp_path, bad=[f"{index}.png" for index in range(4)])
+        with pytest.raises(UserError, match="Received 4, none readable. The first: .*0.png"):
+            open_sources(self.config(folder, "skip"))
+
+    @pytest.mark.parametrize("on_error", ["stop", "skip"])
+    def test_a_file_that_vanishes_while_training(self, tmp_path, on_error):
+        folder = self.folder(tmp_path, bad=())
+        config = self.config(folder, on_error)
+        pairs = open_sources(config)["train"]
+        data = config.data.model_copy(update={"cache_mb": 0})
+        batches = training_batches(pairs, data, batch_size=1, seed=0, first_step=0, total_steps=12)
+        (folder / "2.png").unlink()
+        if on_error == "stop":
+            with pytest.raises(UserError, match="2.png"):
+                list(batches)
+        else:
+            assert len(list(batches)) == 12
+
+    def test_a_run_says_what_it_skipped(self, tmp_path, capsys):
+        config = self.config(self.folder(tmp_path), "skip")
+        p2p.train(config, run_dir=tmp_path / "run", console=Console(width=200))
+        out = capsys.readouterr().out
+        assert "3 training and 0 held-out pairs" in out
+        assert "1 pairs skipped. The first: Every image must be readable" in out

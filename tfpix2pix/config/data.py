@@ -73,6 +73,9 @@ class DataConfig(Section):
     """What to do with an alpha channel in the data that the channels above have no place for."""
     color_space: row_of(COLOR_SPACES) = "rgb"
     """What the networks see: the images as they are, or `lab`: lightness L in, colours a and b out."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """What an unreadable or unfit file does: `stop` the run with its name, or be left out and counted (`skip`: every
+    pair is read before the run starts)."""
     cache_mb: int = Field(512, ge=0)
     """Decoded images kept in memory, MB."""
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from tfpix2pix.config import Config
+from tfpix2pix.data import SOURCES
 from tfpix2pix.data.pairs import Source
+from tfpix2pix.errors import UserError
 
 MOST_READ = 1_000
 
@@ -25,3 +28,38 @@ def check_readable(source: Source, at_most: int = MOST_READ) -> int:
         finally:
             pool.shutdown(cancel_futures=True)
     return count
+
+
+def open_sources(config: Config) -> dict[str, Source]:
+    """The pairs to train on and those held out; without the unreadable ones, where the configuration skips them.
+
+    Raises:
+        UserError: there is none to train on.
+    """
+    data = config.data
+    sources = {split: SOURCES[data.source](data, split, config.seed) for split in ("train", "val")}
+    if data.on_error == "skip":
+        sources = {split: without_unreadable(source) for split, source in sources.items()}
+        if not len(sources["train"]):
+            raise UserError(
+                f"There must be a readable pair to train on. Received {len(sources['train'].skipped)}, none readable. "
+                f"The first: {sources['train'].skipped[0]}"
+            )
+    return sources
+
+
+def without_unreadable(source: Source) -> Source:
+    """`source` without the pairs that cannot be read, which stand in `skipped`. Reads all."""
+
+    def fault(index: int) -> str | None:
+        try:
+            source.read(index)
+        except UserError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor() as pool:
+        faults = list(pool.map(fault, range(len(source))))
+    kept = [index for index, found in enumerate(faults) if found is None]
+    names = [source.names[index] for index in kept]
+    return Source(names, lambda index: source.read(kept[index]), tuple(found for found in faults if found))

@@ -24,6 +24,7 @@ class Source:
 
     names: Sequence[str]
     read: Callable[[int], Pair]
+    skipped: Sequence[str] = ()  # what was wrong with the pairs left out
 
     def __len__(self) -> int:
         return len(self.names)

@@ -93,13 +93,20 @@ class Reader:
         index = int(index)
         pair = self._cache.get(index)
         if pair is None:
-            try:
-                pair = self.source.read(index)
-            except UserError as error:
-                self.error = error
-                raise
+            pair = self._readable(index)
             self._keep(index, pair)
         return to_signed(pair[0], self.ranges[0]), to_signed(pair[1], self.ranges[1])
+
+    def _readable(self, index: int) -> Pair:
+        """The pair, or the next that can be read where those that cannot be read are skipped."""
+        for other in range(index, index + len(self.source)):
+            try:
+                return self.source.read(other % len(self.source))
+            except UserError as error:  # a file that was whole when the run started
+                self.error = error
+                if self.config.on_error == "stop":
+                    break
+        raise self.error
 
     def _keep(self, index: int, pair: Pair) -> None:
         size = pair[0].nbytes + pair[1].nbytes

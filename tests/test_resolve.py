@@ -58,7 +58,7 @@ def test_overrides_are_yaml_values_at_dotted_keys():
         ("facades", ["name=../x"], "`name` must be letters, digits"),
         ("facades", ["training=3"], "`training` must be a mapping of keys"),
         ("facades", ["training.steps=0"], "`training.steps` must be greater than or equal to 1. Received 0"),
-        ("facades", ["data.input_side=top"], "`data.input_side` must be 'left' or 'right'. Received 'top'"),
+        ("facades", ["data.input_side=up"], "must be 'left', 'right', 'top' or 'bottom'. Received 'up'"),
         ("facades", ["name.x=1"], "name is a value"),
         ("facades", ["seed.x=1"], "`seed` must be a valid integer"),
         ("facades", ["discriminator.receptive_field_px=71"], "must be 1, 16, 34, 70, 142 or 286. Received 71"),

@@ -6,6 +6,7 @@ import pytest
 import tfpix2pix as p2p
 from tests.conftest import tiny_config
 from tests.conftest import write_image as write_picture
+from tfpix2pix.data import SOURCES
 from tfpix2pix.data.images import enlarged, full_range, read_image, write_image
 from tfpix2pix.errors import UserError
 from tfpix2pix.translate import notes_on, translate_files
@@ -161,3 +162,18 @@ def test_what_is_translated_otherwise_than_one_might_think_is_said(translator, t
     files = [picture(tmp_path / "a.png", channels=4), picture(tmp_path / "b.png")]
     with pytest.warns(UserWarning, match="1 of 2 images have transparent parts"):
         translate_files(translator, files, out=tmp_path / "out")
+
+
+def test_photographs_of_a_stated_range_are_written_in_eight_bits(tmp_path, quiet):
+    """Operators work on 8 bits, so the pairs, and with them the translations, have the range of 8 bits."""
+    for index in range(2):
+        (tmp_path / "photos" / "train").mkdir(parents=True, exist_ok=True)
+        write_image(
+            tmp_path / "photos" / "train" / f"{index}.tif", RNG.integers(0, 4096, (40, 40, 3)).astype(np.uint16)
+        )
+    data = {"source": "photographs", "operator": "blur", "dir": str(tmp_path / "photos"), "target_range": (0, 4095)}
+    run = p2p.train(tiny_config(data=data, training={"steps": 1}), run_dir=tmp_path / "run", console=quiet)
+    translator = p2p.load(run.path)
+    written = translate_files(translator, out=tmp_path / "out", split="train")
+    image = SOURCES["photographs"](run.card.config.data, "train", 0).read(0)[0]
+    np.testing.assert_array_equal(read_image(written[0]), translator(image))

@@ -176,10 +176,8 @@ def export(
     json_: Json = False,
 ) -> None:
     """Export a trained generator, and measure that the export does what the generator does."""
-    from tfpix2pix.export import EXPORTERS
     from tfpix2pix.recognize import check_export
 
-    _check_choice("--format", format_, tuple(EXPORTERS))
     _check_choice("--noise", noise, ("on", "off"))
     check_export(run, format_, noise=noise, size_px=size)
     _load_tensorflow()

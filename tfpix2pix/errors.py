@@ -28,7 +28,7 @@ def unknown_name(what: str, received: object, known: Iterable[object]) -> str:
     return f"{what} must be one of: {', '.join(names)}. Received {received!r}.{hint}"
 
 
-def row(table: Mapping[str, Any], what: str, name: str) -> Any:
+def row(table: Mapping[Any, Any], what: str, name: object) -> Any:
     """`table[name]`; raises ValueError that lists the names where there is none."""
     if name not in table:
         raise ValueError(unknown_name(what, name, table))

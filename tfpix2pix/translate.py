@@ -60,8 +60,8 @@ def translate_files(
         UserError: nothing to translate, an unreadable image (the readable ones are translated), or a name taken.
     """
     out, card = Path(out), translator.card
-    data_config, dtype = card.config.data, np.dtype(card.target_dtype)
-    suffix = suffix_for(data_config.target_channels, dtype)
+    dtype, (input_range, target_range) = np.dtype(card.target_dtype), card.config.data.ranges
+    suffix = suffix_for(card.config.data.target_channels, dtype)
     items = list(_pairs_of(translator, data, split) if split else _files_of(inputs))
     if not items:
         raise UserError("There must be something to translate. Received no image. Name files, folders, or --split val.")
@@ -90,19 +90,19 @@ def translate_files(
             image = read()
             if enlarge > 1:
                 image = enlarged(image, enlarge)
-            check_range(image, data_config.input_range, "data.input_range", name)
+            check_range(image, input_range, "data.input_range", name)
             notes.update(notes_on(image, card))
         except UserError as error:
             errors.append(error)
             continue
+        signed = to_signed(image, input_range)
         if samples:
-            translations = translator.samples(to_signed(image, data_config.input_range), samples, seed=seed)
+            translations = translator.samples(signed, samples, seed=seed)
         else:
-            signed = to_signed(image, data_config.input_range)
             translations = [translator(signed, noise=noise, seed=seed, tile_px=tile_px)]
         for ending, translation in zip(endings, translations, strict=True):
             path = out / f"{name}{ending}{suffix}"
-            write_image(path, from_signed(translation, dtype, data_config.target_range))
+            write_image(path, from_signed(translation, dtype, target_range))
             written.append(path)
     for note, count in notes.items():
         warnings.warn(f"{count} of {len(items)} images {note}", stacklevel=2)

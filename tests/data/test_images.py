@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from tests.conftest import write_image
+from tests.conftest import write_image as write_picture
 from tfpix2pix.data.formats import decode
 from tfpix2pix.data.images import (
     check_range,
@@ -21,7 +21,7 @@ from tfpix2pix.data.images import (
     read_size,
     suffix_for,
     to_signed,
-    write_png,
+    write_image,
 )
 from tfpix2pix.errors import UserError
 
@@ -103,7 +103,7 @@ def test_channels_without_a_plain_way_are_refused():
 
 @pytest.mark.parametrize("content", [b"", b"no image", None])
 def test_what_is_no_whole_image_is_named(tmp_path, content):
-    path = write_image(tmp_path / "picture.png", RNG.integers(0, 256, (64, 64, 3), np.uint8))
+    path = write_picture(tmp_path / "picture.png", RNG.integers(0, 256, (64, 64, 3), np.uint8))
     path.write_bytes(path.read_bytes()[:2000] if content is None else content)
     with pytest.raises(UserError, match=r"Every image must be readable and whole. Received .*picture.png") as caught:
         read_image(path)
@@ -158,7 +158,7 @@ def test_the_format_that_holds_an_image(channels, dtype, suffix):
 
 
 def test_decompression_bombs_are_refused(tmp_path, monkeypatch):
-    path = write_image(tmp_path / "bomb.png", np.zeros((64, 64, 3), np.uint8))
+    path = write_picture(tmp_path / "bomb.png", np.zeros((64, 64, 3), np.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(UserError, match="bomb"):
         read_image(path)
@@ -167,7 +167,7 @@ def test_decompression_bombs_are_refused(tmp_path, monkeypatch):
 def test_png_round_trip_and_listing(tmp_path):
     for channels in (1, 3, 4):
         image = RNG.integers(0, 256, (9, 7, channels), np.uint8)
-        write_png(tmp_path / f"{channels}.png", image)
+        write_image(tmp_path / f"{channels}.png", image)
         np.testing.assert_array_equal(read_image(tmp_path / f"{channels}.png"), image)
     (tmp_path / "notes.txt").touch()
     (tmp_path / "folder.png").mkdir()

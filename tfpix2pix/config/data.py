@@ -85,6 +85,16 @@ class DataConfig(Section):
         return round(self.image_size_px * self.jitter_ratio)
 
     @property
+    def makes_inputs(self) -> bool:
+        """Whether inputs are made from photographs, by an operator that works on 8 bits."""
+        return self.source in ("photographs", "sample_photographs")
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+        """What becomes -1 and 1 of the inputs and targets that a source gives."""
+        return (None, None) if self.makes_inputs else (self.input_range, self.target_range)
+
+    @property
     def network_channels(self) -> tuple[int, int]:
         """Channels of the generator's input and output, which differ from the images' in another colour space."""
         return COLOR_SPACES[self.color_space].network_channels or (self.input_channels, self.target_channels)
@@ -101,11 +111,7 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _channels_suit_the_operator(self) -> DataConfig:
-        if (
-            self.source in ("photographs", "sample_photographs")
-            and self.operator == "mask"
-            and self.input_channels != 4
-        ):
+        if self.makes_inputs and self.operator == "mask" and self.input_channels != 4:
             raise ValueError(
                 f"`data.input_channels` must be 4 for the operator mask, whose holes are transparent. Received "
                 f"{self.input_channels}. Set it to 4"

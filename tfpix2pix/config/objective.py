@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field, model_validator
 
 from tfpix2pix.config.section import Section, row_of
-from tfpix2pix.errors import unknown_name
+from tfpix2pix.errors import row
 from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, RECONSTRUCTION_LOSSES, SMOOTHED
 
 
@@ -69,9 +69,7 @@ def weights_of_named_objective(settings: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(given, dict) or "name" not in given:
         return settings
     name = given["name"]
-    if name not in OBJECTIVES:
-        raise ValueError(unknown_name("`objective`", name, OBJECTIVES))
-    weights, conditional = OBJECTIVES[name]
+    weights, conditional = row(OBJECTIVES, "`objective`", name)
     changes = {key: value for key, value in given.items() if key != "name"}
     settings = {**settings, "objective": {**weights, **changes}}
     discriminator = settings.get("discriminator") or {}

@@ -48,4 +48,4 @@ class InferenceConfig(Section):
     statistics: Literal["image", "moving"] = "image"
     """What `batch` norm uses after training: each image's own statistics (as the paper's test) or moving averages."""
     noise: Annotated[Literal["off", "on"], BeforeValidator(_switch)] = "off"
-    """Whether exports and `translate` drop units by a noise vector unless told otherwise."""
+    """Whether exports and `translate` feed noise to the generator unless told otherwise."""

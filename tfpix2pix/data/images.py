@@ -136,8 +136,3 @@ def write_image(path: Path, image: np.ndarray) -> None:
     data = encode(image, path.suffix)
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
-
-
-def write_png(path: Path, image: np.ndarray) -> None:
-    """`write_image` of uint8 of 1, 3 or 4 channels as PNG."""
-    write_image(path, image)

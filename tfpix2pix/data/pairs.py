@@ -45,8 +45,8 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
         )
     for size, file in zip(sizes, paths, strict=True):
         check_size(*size, config, file)
-    ranges = {"data.input_range": config.input_range, "data.target_range": config.target_range}
-    for image, file, (key, value_range) in zip(pair, paths, ranges.items(), strict=True):
+    keys = ("data.input_range", "data.target_range")
+    for image, value_range, key, file in zip(pair, config.ranges, keys, paths, strict=True):
         check_range(image, value_range, key, file)
     channels = (config.input_channels, config.target_channels)
     return tuple(
@@ -58,11 +58,10 @@ def with_channels(image: np.ndarray, channels: int, config: DataConfig, path: Pa
     """`match_channels` that does not drop an alpha channel unless the configuration says so."""
     if image.shape[-1] in (2, 4) and channels in (1, 3) and config.alpha == "refuse":
         kind = "gray with alpha" if image.shape[-1] == 2 else "RGBA"
-        pairs = config.source not in ("photographs", "sample_photographs")
         more = "`--set data.input_channels=4 --set data.target_channels=4` to translate transparency too, or "
         raise UserError(
             f"An image must have as many channels as the configuration, {channels} here. Received {kind} in {path}. "
-            f"Add {more if pairs else ''}`--set data.alpha=drop` to leave the transparency out."
+            f"Add {'' if config.makes_inputs else more}`--set data.alpha=drop` to leave the transparency out."
         )
     return match_channels(image, channels)
 

@@ -76,8 +76,6 @@ class Reader:
 
     def __init__(self, source: Source, config: DataConfig) -> None:
         self.source, self.config = source, config
-        photographs = config.source in ("photographs", "sample_photographs")  # made of 8 bits
-        self.ranges = (None, None) if photographs else (config.input_range, config.target_range)
         self.error: UserError | None = None
         self._cache: dict[int, Pair] = {}
         self._room_bytes = config.cache_mb * 2**20
@@ -95,7 +93,7 @@ class Reader:
         if pair is None:
             pair = self._readable(index)
             self._keep(index, pair)
-        return to_signed(pair[0], self.ranges[0]), to_signed(pair[1], self.ranges[1])
+        return tuple(to_signed(image, each) for image, each in zip(pair, self.config.ranges, strict=True))
 
     def _readable(self, index: int) -> Pair:
         """The pair, or the next that can be read where those that cannot be read are skipped."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from tfpix2pix.errors import unknown_name
+from tfpix2pix.errors import row
 from tfpix2pix.models.blocks import LEAKY_SLOPE, NORM_EPSILON, Blocks
 from tfpix2pix.models.patches import PATCHGANS
 
@@ -44,10 +44,8 @@ def build_patchgan(
     Raises:
         ValueError: `receptive_field_px` is not a key of `PATCHGANS`.
     """
-    if receptive_field_px not in PATCHGANS:
-        raise ValueError(unknown_name("`receptive_field_px`", receptive_field_px, PATCHGANS))
     blocks = Blocks(seed, norm, epsilon=norm_epsilon, bias=bias, spectral_norm=spectral_norm)
-    hidden = PATCHGANS[receptive_field_px]
+    hidden = row(PATCHGANS, "`receptive_field_px`", receptive_field_px)
     target = layers.Input((image_size_px, image_size_px, target_channels), name="target")
     inputs, x = target, target
     if conditional:

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfpix2pix import rng
-from tfpix2pix.errors import unknown_name
+from tfpix2pix.errors import row
 from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models.build import noise_size
 from tfpix2pix.models.noise import NO_NOISE
@@ -53,8 +53,7 @@ class Pix2Pix(keras.Model):
             objective: an `Objective`, or the name of one: `l1+cgan`.
             update_order: `alternating` or `simultaneous`, see the methods of these names.
         """
-        if update_order not in UPDATE_ORDERS:
-            raise ValueError(unknown_name("`update_order`", update_order, UPDATE_ORDERS))
+        row(UPDATE_ORDERS, "`update_order`", update_order)
         kwargs.setdefault("jit_compile", False)  # as in the loop: XLA's convolutions are slower on a CPU
         super().compile(**kwargs)
         objective = Objective.named(objective) if isinstance(objective, str) else objective

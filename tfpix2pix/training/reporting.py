@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tfpix2pix.data.images import write_png
+from tfpix2pix.data.images import write_image
 from tfpix2pix.training.loop import Losses
 
 REFRESH_S = 0.2
@@ -105,7 +105,7 @@ class Reporter:
         self.scalars(step, named)
 
     def sample(self, step: int, grid: np.ndarray) -> None:
-        write_png(self.samples / f"step-{step:06d}.png", grid)
+        write_image(self.samples / f"step-{step:06d}.png", grid)
         with self.writer.as_default(step=step):
             tf.summary.image("samples", grid[np.newaxis])
 

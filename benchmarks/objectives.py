@@ -54,7 +54,7 @@ def main() -> None:
             translator = p2p.load(run.path)
             pairs = list(evaluation_batches(open_sources(config)["val"], config.data))
             translate = lambda image: translator(image.numpy())  # noqa: B023, E731
-            figures.setdefault(objective, []).append(measure(translate, pairs, METRIC_NAMES))
+            figures.setdefault(objective, []).append(measure(translate, pairs, METRIC_NAMES, config.data))
             check_finite(run.directory.metrics_file, figures[objective][-1])
             print(
                 objective, seed, {name: round(value, 4) for name, value in figures[objective][-1].items()}, flush=True

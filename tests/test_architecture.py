@@ -26,6 +26,7 @@ ARROWS = {
     "rng": set(),
     "tiling": set(),
     "data": {"config", "rng", "tiling"},
+    "doctor": {"config", "data"},
     "models": {"config", "tiling"},
     "losses": set(),
     "training": {"rng", "losses", "models", "data.images"},
@@ -36,14 +37,16 @@ ARROWS = {
     "translate": {"card", "data", "inference"},
     "experiment": {
         "config", "resolve", "run_directory", "card", "data", "models", "losses", "training", "evaluation", "inference",
-        "summary",
+        "doctor",
     },
+    "dry_run": {"config", "data", "experiment", "resolve", "summary"},
     "recognize": {"run_directory", "export"},
     "artefacts": {
         "recognize", "config", "run_directory", "data", "models", "training.checkpoints", "inference", "export",
     },
     "cli": {
-        "presets", "resolve", "data", "recognize", "run_directory", "experiment", "artefacts", "translate", "export",
+        "presets", "config", "resolve", "data", "doctor", "recognize", "run_directory", "experiment", "dry_run",
+        "artefacts", "translate", "export",
     },
     "__main__": {"cli"},
     "presets": set(),
@@ -83,7 +86,18 @@ def test_modules_are_short(module):
     assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 250
 
 
-LIGHT = ["", ".cli", ".config", ".resolve", ".card", ".run_directory", ".recognize", ".data.sources"]
+LIGHT = [
+    "",
+    ".cli",
+    ".config",
+    ".resolve",
+    ".card",
+    ".run_directory",
+    ".recognize",
+    ".data.sources",
+    ".doctor.examination",
+    ".doctor.page",
+]
 
 
 @pytest.mark.parametrize("module", [*LIGHT, *(f".{name}" for name in sorted(TABLES))])
@@ -103,11 +117,11 @@ def test_tables_hold_callables_under_plain_names():
     from tfpix2pix import data, evaluation, export, losses, models
 
     tables = [
-        data.SOURCES, data.OPERATORS, models.DISCRIMINATORS, losses.GAN_LOSSES, losses.RECONSTRUCTION_LOSSES,
-        evaluation.METRICS,
+        data.SOURCES, models.DISCRIMINATORS, losses.GAN_LOSSES, losses.RECONSTRUCTION_LOSSES,
     ]  # fmt: skip
     for table in tables:
         assert type(table) is dict
         assert all(callable(row) and name == name.lower() for name, row in table.items())
+    assert all(callable(row.make) for table in (data.OPERATORS, evaluation.METRICS) for row in table.values())
     assert all(callable(row.build) for row in models.GENERATORS.values())
     assert all(callable(row.read) and callable(row.write) for row in export.EXPORTERS.values())

@@ -13,8 +13,9 @@ import tfpix2pix as p2p
 from tests.conftest import make_combined, tiny_config, write_image
 from tfpix2pix.data.images import read_image
 from tfpix2pix.data.pipeline import training_batches
+from tfpix2pix.dry_run import describe
 from tfpix2pix.errors import UserError
-from tfpix2pix.experiment import build_model, describe, open_sources
+from tfpix2pix.experiment import build_model, open_sources
 from tfpix2pix.models.build import build_discriminator, build_generator
 from tfpix2pix.presets import preset_names
 from tfpix2pix.training.checkpoints import Checkpoints, assign

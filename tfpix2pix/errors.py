@@ -8,9 +8,16 @@ from typing import Any
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend: one sentence with the rule, what was received and what to do next."""
+    """A mistake that the user can mend: one sentence with the rule, what was received and what to do next.
+
+    Of a file of the data, `kind` says what is wrong with it: `unreadable`, `size`, `channels`, `range`, `classes`.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class RunError(RuntimeError):

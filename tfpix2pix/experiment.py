@@ -7,14 +7,15 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
-from rich.console import Console, Group
-from rich.text import Text
+from rich.console import Console
 
 from tfpix2pix.card import ModelCard
 from tfpix2pix.config import Config
-from tfpix2pix.data.check import check_readable, open_sources
+from tfpix2pix.data.labels import pictures_of
+from tfpix2pix.data.opening import check_readable, open_sources
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.pipeline import evaluation_batches, training_batches
+from tfpix2pix.doctor import examine, quick_lines
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.held_out import measure
 from tfpix2pix.inference import InferenceView
@@ -22,7 +23,6 @@ from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models.build import build_discriminator, build_generator, noise_size
 from tfpix2pix.resolve import to_yaml
 from tfpix2pix.run_directory import RunDirectory, check_same, run_config
-from tfpix2pix.summary import layer_table
 from tfpix2pix.training import loop
 from tfpix2pix.training.checkpoints import Checkpoints, get_state, set_state
 from tfpix2pix.training.optimizers import FusedAdam, learning_rate
@@ -31,6 +31,7 @@ from tfpix2pix.training.reporting import Reporter, held_out_table
 from tfpix2pix.training.samples import sample_grid
 
 SAMPLE_ROWS = 6
+QUICKLY_EXAMINED = 100  # pairs that the doctor looks at before a run starts
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,12 @@ def train(
         f"read and found whole; {_device()}, float32; {directory.path}",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
+    if not resume:
+        for line in quick_lines(examine(config, at_most=QUICKLY_EXAMINED)):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
     skipped = [fault for source in sources.values() for fault in source.skipped]
     if skipped:
-        console.print(f"{len(skipped)} pairs skipped. The first: {skipped[0]}", soft_wrap=True, highlight=False)
+        console.print(f"{len(skipped)} pairs skipped. The first: {skipped[0].message}", soft_wrap=True, highlight=False)
     if first_step > config.training.steps:
         raise UserError(
             f"`training.steps` must be at least the run's {first_step}. Received {config.training.steps}. Raise it."
@@ -144,7 +148,7 @@ def _train(
     """Runs the loop with its hooks: report, sample, save, and measure the held-out pairs before and after."""
     spec, data = config.training, config.data
     checkpoints = Checkpoints(directory.checkpoints, spec.keep_last)
-    view = InferenceView(model.generator, data.color_space)
+    view = InferenceView(model.generator, data.encoding)
     translate = tf.function(view.translate, autograph=False)
     held_out = evaluation_batches(sources["val"], data, count=spec.validation_images)
     shown = list(
@@ -164,11 +168,11 @@ def _train(
         write_card(step)
 
     def sample(step: int, _: loop.Losses) -> None:
-        reporter.sample(step, sample_grid(translate, shown))
+        reporter.sample(step, sample_grid(translate, shown, pictures_of(data)))
 
     def validate(step: int, name: str) -> None:
         if len(held_out):
-            metrics[name] = measure(translate, held_out, spec.validation_metrics)
+            metrics[name] = measure(translate, held_out, spec.validation_metrics, data)
             reporter.validation(step, metrics[name])
 
     hooks = [
@@ -211,34 +215,6 @@ def model_card(
         update_order=config.training.update_order,
         metrics=metrics,
         metrics_images=images,
-    )
-
-
-def describe(config: Config, run_dir: str | Path | None = None) -> Group:
-    """What a training would be: the resolved configuration, the networks' layers and where it would write."""
-    try:
-        sources = open_sources(config)
-        pairs = f"{len(sources['train'])} training and {len(sources['val'])} held-out pairs."
-    except UserError:
-        if config.data.dir is not None:
-            raise
-        pairs = "No data given: add --data DIR to check it."
-    model = build_model(config)
-    spec, terms, patch = config.training, config.objective, config.discriminator.receptive_field_px
-    weights = {"lambda_gan": terms.lambda_gan, **{f"lambda_{name}": value for name, value in terms.lambdas().items()}}
-    rests = "" if terms.gan_loss != "none" else ", not trained (gan_loss: none)"
-    return Group(
-        Text(to_yaml(config)),
-        Text(f"Generator: {config.generator.kind}, size multiple {config.size_multiple_px} px"),
-        layer_table(model.generator, receptive_field=False),
-        Text(f"\nDiscriminator: receptive field {patch} px{rests}"),
-        layer_table(model.discriminator, receptive_field=True),
-        Text(
-            f"\nMFLOP: convolutions, one image, forward.\n"
-            f"Objective: {config.objective_name} ({', '.join(f'{key} {value:g}' for key, value in weights.items())}), "
-            f"{terms.gan_loss}, update order {spec.update_order}.\n{pairs}\n"
-            f"{f'Would write {run_dir}; nothing' if run_dir else 'Nothing'} was written."
-        ),
     )
 
 

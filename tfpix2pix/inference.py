@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from tfpix2pix import rng
 from tfpix2pix.card import ModelCard
-from tfpix2pix.data import COLOR_SPACES
 from tfpix2pix.data.images import from_signed, match_channels, to_signed
+from tfpix2pix.data.labels import to_classes
+from tfpix2pix.data.rows import Encoding
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.models.build import noise_size
 from tfpix2pix.models.noise import NO_NOISE
@@ -36,21 +37,20 @@ class InferenceView(tf.Module):
     """A trained generator as it is used: images in, images out, of any size and in their own colours.
 
     The one forward form that training's samples, Keras inference, SavedModel and TFLite share. Any size, because the
-    generator pads and crops by itself; own colours, because what the network sees (`data.color_space`) is made here.
+    generator pads and crops by itself; own colours, because what the network sees (`data.encoding`) is made here.
     """
 
-    def __init__(self, generator: keras.Model, color_space: str) -> None:
+    def __init__(self, generator: keras.Model, encoding: Encoding) -> None:
         super().__init__(name="inference_view")
-        self.generator, self.color_space = generator, color_space
+        self.generator, self.encoding = generator, encoding
         self.noise_size = noise_size(generator)
 
     def translate(self, images: tf.Tensor, noise: tf.Tensor | None = None) -> tf.Tensor:
         """float32 (N, H, W, C) in [-1, 1] -> (N, H, W, C'); `noise` None switches it off."""
-        space = COLOR_SPACES[self.color_space]
-        seen = space.encode_input(images)
+        seen = self.encoding.encode_input(images)
         if self.noise_size and noise is None:
             noise = tf.fill((tf.shape(images)[0], self.noise_size), NO_NOISE)
-        return space.decode(seen, self.generator([seen, noise] if self.noise_size else seen, training=False))
+        return self.encoding.decode(seen, self.generator([seen, noise] if self.noise_size else seen, training=False))
 
 
 class KerasEngine:
@@ -59,7 +59,7 @@ class KerasEngine:
     def __init__(self, generator: keras.Model, card: ModelCard) -> None:
         self.generator, self.card = generator, card
         image = tf.TensorSpec((None, None, None, card.config.data.input_channels), tf.float32)
-        view = InferenceView(generator, card.config.data.color_space)
+        view = InferenceView(generator, card.config.data.encoding)
         signature = [image]
         if card.noise_size:
             signature.append(tf.TensorSpec((None, card.noise_size), tf.float32))
@@ -77,7 +77,8 @@ class Translator:
     """Translates images by one trained generator, whatever it was loaded from.
 
     `translator(image)` takes (H, W, C), (N, H, W, C) or, for gray, (H, W): uint8, uint16, or float in [-1, 1];
-    it returns the same rank and dtype with the target's channels. A result does not depend on its batch neighbours.
+    it returns the same rank and dtype with the target's channels. Label maps are class indices, uint8 or uint16 in and
+    uint8 out. A result does not depend on its batch neighbours.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -109,7 +110,8 @@ class Translator:
             one = None if vectors is None else vectors[index : index + 1]
             if tile_px:
                 run = lambda tiles, one=one: self.engine(tiles, one)  # noqa: E731
-                results.append(translate_tiles(run, image, tile_px, min(DEFAULT_OVERLAP_PX, tile_px // 4)))
+                overlap_px, blend = min(DEFAULT_OVERLAP_PX, tile_px // 4), not self.card.config.data.target_classes
+                results.append(translate_tiles(run, image, tile_px, overlap_px, blend=blend))
             else:
                 results.append(self.engine(image[np.newaxis], one)[0])
         return restore(np.stack(results))
@@ -134,7 +136,8 @@ class Translator:
 
     def _batch(self, images: np.ndarray):
         """((N, H, W, C) float32 in [-1, 1], function that brings translations back to the caller's form)."""
-        wanted = self.card.config.data.input_channels
+        data = self.card.config.data
+        wanted = data.input_channels
         given, single = images.shape, images.ndim < 4
         if images.ndim == 2:
             images = images[..., np.newaxis]
@@ -146,7 +149,9 @@ class Translator:
                 f"Load it with channels last."
             )
         if images.dtype in (np.uint8, np.uint16):
-            dtype = images.dtype
+            dtype = np.uint8 if any(data.classes) else images.dtype  # class indices are 8 bits
+            if data.input_classes:
+                images = [to_classes(image, data.input_classes, data, "an array") for image in images]
             signed = np.stack([to_signed(match_channels(image, wanted)) for image in images])
             back = lambda out: from_signed(out, dtype)  # noqa: E731
         elif images.dtype.kind == "f":

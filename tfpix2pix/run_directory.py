@@ -78,7 +78,9 @@ class RunDirectory:
             temporary.write_text(text, encoding="utf-8")
 
 
-MAY_CHANGE = frozenset({"training.steps", "data.dir", "data.cache_mb"})  # a step's outcome does not depend on them
+MAY_CHANGE = frozenset(
+    {"training.steps", "data.dir", "data.cache_mb", "data.cache_files_mb"}
+)  # a step's outcome does not depend on them
 
 
 def run_config(

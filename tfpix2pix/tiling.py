@@ -19,9 +19,11 @@ def reflected_indices(length, total, arange=np.arange, minimum=np.minimum, maxim
 
 
 def translate_tiles(
-    run: Callable[[np.ndarray], np.ndarray], image: np.ndarray, size_px: int, overlap_px: int
+    run: Callable[[np.ndarray], np.ndarray], image: np.ndarray, size_px: int, overlap_px: int, *, blend: bool = True
 ) -> np.ndarray:
     """`run` over overlapping square tiles of an image (H, W, C), blended linearly where they overlap.
+
+    Without `blend` each pixel is that of the tile it lies deepest in: class indices have no mean.
 
     An image smaller than a tile is reflected to it. `run` takes and gives float32 (1, size_px, size_px, channels).
     """
@@ -40,11 +42,16 @@ def translate_tiles(
             if total is None:
                 total = np.zeros((*padded.shape[:2], tile.shape[-1]), np.float32)
                 weights = np.zeros((*padded.shape[:2], 1), np.float32)
-            total[place] += tile * weight
-            weights[place] += weight
+            if blend:
+                total[place] += tile * weight
+                weights[place] += weight
+            else:
+                deeper = weight > weights[place]
+                total[place] = np.where(deeper, tile, total[place])
+                weights[place] = np.maximum(weight, weights[place])
     above, before = (len(rows) - height) // 2, (len(columns) - width) // 2
     inside = np.s_[above : above + height, before : before + width]
-    return total[inside] / weights[inside]
+    return total[inside] / weights[inside] if blend else total[inside]
 
 
 def _starts(length: int, size_px: int, overlap_px: int) -> list[int]:

@@ -17,11 +17,11 @@ from tfpix2pix.data.images import (
     from_signed,
     full_range,
     list_images,
-    read_image,
     suffix_for,
     to_signed,
     write_image,
 )
+from tfpix2pix.data.labels import palette_of, read_side
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.files import check_writable
 from tfpix2pix.inference import Translator
@@ -45,7 +45,7 @@ def translate_files(
     track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> list[Path]:
     """Translates image files, the images of folders, or the inputs of a split of paired data, into files in `out`:
-    PNG, or TIFF where the targets were floats or had more than four channels.
+    PNG, or TIFF where the targets were floats or had more than four channels; label maps as palette PNG.
 
     Args:
         inputs: image files and folders of them.
@@ -61,8 +61,8 @@ def translate_files(
     """
     out, card = Path(out), translator.card
     dtype, (input_range, target_range) = np.dtype(card.target_dtype), card.config.data.ranges
-    suffix = suffix_for(card.config.data.target_channels, dtype)
-    items = list(_pairs_of(translator, data, split) if split else _files_of(inputs))
+    suffix, palette = suffix_for(card.config.data.target_channels, dtype), palette_of(card.config.data)
+    items = list(_pairs_of(translator, data, split) if split else _files_of(inputs, card))
     if not items:
         raise UserError("There must be something to translate. Received no image. Name files, folders, or --split val.")
     endings = [f"-{number}" for number in range(1, samples + 1)] if samples else [""]
@@ -90,7 +90,8 @@ def translate_files(
             image = read()
             if enlarge > 1:
                 image = enlarged(image, enlarge)
-            check_range(image, input_range, "data.input_range", name)
+            if not card.config.data.input_classes:
+                check_range(image, input_range, "data.input_range", name)
             notes.update(notes_on(image, card))
         except UserError as error:
             errors.append(error)
@@ -102,7 +103,7 @@ def translate_files(
             translations = [translator(signed, noise=noise, seed=seed, tile_px=tile_px)]
         for ending, translation in zip(endings, translations, strict=True):
             path = out / f"{name}{ending}{suffix}"
-            write_image(path, from_signed(translation, dtype, target_range))
+            write_image(path, from_signed(translation, dtype, target_range), palette)
             written.append(path)
     for note, count in notes.items():
         warnings.warn(f"{count} of {len(items)} images {note}", stacklevel=2)
@@ -131,7 +132,8 @@ def _all_files(inputs: Sequence[str | Path]) -> Iterator[Path]:
         yield from list_images(given) if given.is_dir() else [given]
 
 
-def _files_of(inputs: Sequence[str | Path]) -> Iterator[Item]:
+def _files_of(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[Item]:
+    data = card.config.data
     for given in map(Path, inputs):
         if not given.exists():
             raise UserError(f"An input must be an image file or a folder. Received {given}, which does not exist.")
@@ -139,7 +141,7 @@ def _files_of(inputs: Sequence[str | Path]) -> Iterator[Item]:
         if not files:
             raise UserError(f"A folder to translate must hold images. Received {given} without any. Check the path.")
         for file in files:
-            yield file.stem, lambda file=file: read_image(file)
+            yield file.stem, lambda file=file: read_side(file, data.input_classes, data)
 
 
 def _pairs_of(translator: Translator, data: str | Path | None, split: str) -> Iterator[Item]:

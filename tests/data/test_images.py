@@ -1,17 +1,25 @@
 """Files to arrays to [-1, 1] and back, without loss and without surprises."""
 
 import io
+import os
+import time
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from tests.conftest import write_image as write_picture
-from tfpix2pix.data.formats import decode
+from tfpix2pix.config import DataConfig
+from tfpix2pix.data import SOURCES
+from tfpix2pix.data.formats import decode, encode
 from tfpix2pix.data.images import (
+    SUFFIXES,
     check_range,
     from_signed,
     full_range,
@@ -172,3 +180,60 @@ def test_png_round_trip_and_listing(tmp_path):
     (tmp_path / "notes.txt").touch()
     (tmp_path / "folder.png").mkdir()
     assert [path.name for path in list_images(tmp_path)] == ["1.png", "3.png", "4.png"]
+
+
+def test_bombs_of_the_other_formats_are_refused(tmp_path):
+    """Headers that claim far more than the file holds: nothing of that size is ever allocated."""
+    deep = bytearray(encode(np.zeros((8, 8, 3), np.uint16), ".png"))
+    deep[16:24] = (60_000).to_bytes(4, "big") * 2
+    header = deep[12:29]
+    deep[29:33] = zlib.crc32(header).to_bytes(4, "big")
+    tiff = encode(np.zeros((8, 8, 5), np.float32), ".tif")
+    huge = io.BytesIO()
+    tifffile.imwrite(huge, np.zeros((40_000, 40_000), np.uint8), compression="deflate", photometric="minisblack")
+    npy = io.BytesIO()
+    np.lib.format.write_array_header_1_0(npy, {"descr": "<f4", "fortran_order": False, "shape": (10**7, 10**7)})
+    for name, data in {"a.png": bytes(deep), "b.tif": huge.getvalue(), "c.npy": npy.getvalue()}.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(UserError, match=f"{name}, which cannot be read"):
+            read_image(tmp_path / name)
+    (tmp_path / "whole.tif").write_bytes(tiff)
+    assert read_image(tmp_path / "whole.tif").shape == (8, 8, 5)
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_an_empty_file_of_any_format_is_named(tmp_path, suffix):
+    path = tmp_path / f"empty{suffix}"
+    path.touch()
+    with pytest.raises(UserError, match=f"Received .*empty{suffix}, which") as error:
+        read_image(path)
+    assert error.value.kind == "unreadable"
+
+
+def test_links_that_lead_nowhere_are_listed_so_that_reading_names_them(tmp_path):
+    write_picture(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "circle").symlink_to(tmp_path)
+    assert [path.name for path in list_images(tmp_path)] == ["a.png", "gone.png", "loop.png"]
+    for name in ("gone", "loop"):
+        with pytest.raises(UserError, match=f"{name}.png, which cannot be read"):
+            read_image(tmp_path / f"{name}.png")
+
+
+def test_a_folder_of_100_000_names_is_listed_in_seconds_and_little_memory(tmp_path):
+    """Five seconds leave room for a busy machine; a kilobyte a name at most."""
+    (tmp_path / "train").mkdir()
+    for index in range(100_000):
+        os.close(os.open(tmp_path / "train" / f"{index:06d}.png", os.O_CREAT))
+    config = DataConfig(dir=str(tmp_path))
+    start = time.perf_counter()
+    assert len(SOURCES["combined"](config, "train", 0)) == 100_000
+    assert time.perf_counter() - start < 5
+    tracemalloc.start()
+    source = SOURCES["combined"](config, "train", 0)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert source.names[-1] == "099999"
+    assert peak_bytes < 1000 * 100_000

@@ -20,7 +20,7 @@ def blocks(height=6, width=8, side=8):
 
 
 def apply(name, photograph, seed=0, config=CONFIG):
-    return OPERATORS[name](photograph, config, np.random.default_rng(seed))
+    return OPERATORS[name].make(photograph, config, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -109,6 +109,20 @@ def test_the_holes_of_a_photograph_depend_on_seed_and_name(tmp_path):
     np.testing.assert_array_equal(first.read(0)[0], again.read(0)[0])
     assert (first.read(0)[0] != first.read(1)[0]).any()
     assert (first.read(0)[0] != other.read(0)[0]).any()
+
+
+def test_holes_differ_from_epoch_to_epoch_in_training_alone(tmp_path):
+    for split in ("train", "val"):
+        write_image(tmp_path / split / "a.png", blocks())
+    options = {"dir": str(tmp_path), "source": "photographs", "operator": "mask", "input_channels": 4}
+    config = CONFIG.model_copy(update=options)
+    train, val = (SOURCES["photographs"](config, split, 0) for split in ("train", "val"))
+    assert (train.at_epoch(0, 1)[0] != train.at_epoch(0, 2)[0]).any()
+    np.testing.assert_array_equal(train.at_epoch(0, 1)[0], train.at_epoch(0, 1)[0])
+    np.testing.assert_array_equal(train.at_epoch(0, 0)[0], train.read(0)[0])
+    assert val.at_epoch is None
+    edges = config.model_copy(update={"operator": "edges", "input_channels": 1})
+    assert SOURCES["photographs"](edges, "train", 0).at_epoch is None
 
 
 @pytest.mark.parametrize("factor", [2, 4])

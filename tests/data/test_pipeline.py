@@ -89,6 +89,50 @@ def test_the_cache_changes_nothing_but_the_number_of_reads():
     assert equal(cached, without)
 
 
+def test_what_differs_by_epoch_is_read_anew_every_epoch():
+    """Random holes: functions of (example, epoch), never kept from the first epoch."""
+
+    def at_epoch(index, epoch):
+        return np.full((12, 12, 3), 10 * index + epoch, np.uint8), np.zeros((12, 12, 3), np.uint8)
+
+    source = Source(["a", "b"], lambda index: at_epoch(index, 0), at_epoch=at_epoch)
+    assert sorted(indices(batches(source=source, total=6, batch_size=1))) == [0, 1, 2, 10, 11, 12]
+    assert equal(batches(source=source, total=6)[3:], batches(source=source, first=3, total=6))
+    assert indices([(x.numpy(), y) for x, y in evaluation_batches(source, CONFIG)]) == [0, 10]
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_share_every_batch_without_overlap(workers):
+    parts = [
+        [
+            (x.numpy(), y.numpy())
+            for x, y in training_batches(
+                numbered(5), CONFIG, batch_size=4, seed=0, first_step=3, total_steps=9, worker=worker, workers=workers
+            )
+        ]
+        for worker in range(workers)
+    ]
+    whole = batches(first=3, total=9, batch_size=4)
+    joined = [tuple(np.concatenate(images) for images in zip(*step, strict=True)) for step in zip(*parts, strict=True)]
+    assert equal(joined, whole)
+
+
+@pytest.mark.parametrize(("worker", "workers"), [(0, 3), (2, 2), (-1, 2)])
+def test_workers_that_cannot_share_are_refused(worker, workers):
+    with pytest.raises(ValueError, match="share a batch evenly"):
+        training_batches(
+            numbered(5), CONFIG, batch_size=4, seed=0, first_step=0, total_steps=1, worker=worker, workers=workers
+        )
+
+
+def test_any_parallelism_gives_the_same_batches(monkeypatch):
+    results = []
+    for parallel in (1, 2, 16):
+        monkeypatch.setattr("tfpix2pix.data.pipeline.PARALLEL_READS", parallel)
+        results.append(batches(config=CONFIG.model_copy(update={"cache_mb": 0})))
+    assert equal(results[0], results[1]) and equal(results[0], results[2])
+
+
 def test_evaluation_goes_evenly_through_a_source():
     source = numbered(10)
     assert indices([(x.numpy(), y) for x, y in evaluation_batches(source, CONFIG, count=5)]) == [0, 2, 4, 6, 8]

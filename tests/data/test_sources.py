@@ -1,5 +1,8 @@
 """Pairs of every source: which file, which half, which split, and what is refused."""
 
+import unicodedata
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +12,7 @@ import tfpix2pix as p2p
 from tests.conftest import make_combined, tiny_config, write_image
 from tfpix2pix.config import DataConfig
 from tfpix2pix.data import SOURCES, SPLITS
-from tfpix2pix.data.check import check_readable, open_sources
+from tfpix2pix.data.opening import check_readable, open_sources
 from tfpix2pix.data.pipeline import training_batches
 from tfpix2pix.errors import UserError
 
@@ -132,6 +135,15 @@ class TestFolders:
         assert (image == 1).all() and (target == 101).all()
         assert target.shape == (80, 60, 3)
 
+    def test_names_pair_up_however_their_accents_are_written(self, tmp_path):
+        for form in ("NFC", "NFD"):
+            name = unicodedata.normalize(form, "Brücke é")
+            picture(tmp_path / ("input" if form == "NFC" else "target") / f"{name}.png")
+        assert len(source(source="folders", dir=str(tmp_path), held_out_fraction=0)) == 1
+        listed = tmp_path / "pairs.csv"
+        listed.write_text(unicodedata.normalize("NFD", "input,target\ninput/Brücke é.png,target/Brücke é.png\n"))
+        assert len(source(source="table", dir=str(listed), held_out_fraction=0)) == 1
+
     def test_other_names_and_a_seeded_split(self, tmp_path):
         for index in range(10):
             picture(tmp_path / "A" / f"{index}.png", index)
@@ -145,12 +157,19 @@ class TestFolders:
         for name in ("a", "b", "c", "d", "e"):
             picture(tmp_path / "input" / f"{name}.png")
         picture(tmp_path / "target" / "a.png")
-        with pytest.raises(UserError, match="Received 'b', 'c', 'd' and 1 more without one in .*target"):
+        with pytest.raises(UserError, match="Received 'b' without one in .*target.* 3 more do not pair up"):
             source(source="folders", dir=str(tmp_path))
         for name in ("b", "c", "d", "e", "f"):
             picture(tmp_path / "target" / f"{name}.png")
         with pytest.raises(UserError, match="Received 'f' without one in .*input"):
             source(source="folders", dir=str(tmp_path))
+        (tmp_path / "input" / "b.png").unlink()
+        kept = source(source="folders", dir=str(tmp_path), on_error="skip", held_out_fraction=0)
+        assert list(kept.names) == ["a", "c", "d", "e"]
+        assert {(fault.kind, Path(fault.where).name) for fault in kept.skipped} == {
+            ("partner", "b.png"),
+            ("partner", "f.png"),
+        }
 
     def test_two_files_of_one_name_are_refused(self, tmp_path):
         for name in ("a.png", "a.bmp"):
@@ -296,7 +315,7 @@ class TestOnError:
             check_readable(whole)
         kept = open_sources(self.config(folder, "skip"))["train"]
         assert list(kept.names) == ["0", "2", "3"]
-        assert len(kept.skipped) == 1 and "1.png" in kept.skipped[0]
+        assert len(kept.skipped) == 1 and "1.png" in kept.skipped[0].message
         assert check_readable(kept) == 3
         np.testing.assert_array_equal(kept.read(1)[0], whole.read(2)[0])
 

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from tfpix2pix.config.section import Section, row_of
 from tfpix2pix.data import COLOR_SPACES, OPERATORS, SOURCES
+from tfpix2pix.data.rows import Encoding
+from tfpix2pix.lazy import lazy
+
+ONE_HOT = lazy("tfpix2pix.data.one_hot", "one_hot")
+MOST_LIKELY = lazy("tfpix2pix.data.one_hot", "most_likely")
+MOST_CLASSES = 256  # a class index is one byte
+Level = Annotated[int, Field(ge=0, le=255)]
+
+
+def _rgb(given: Any) -> Any:
+    """`#ff8000` as (255, 128, 0)."""
+    if isinstance(given, str) and re.fullmatch("#[0-9a-fA-F]{6}", given):
+        return tuple(bytes.fromhex(given[1:]))
+    return given
 
 
 class DataConfig(Section):
     source: row_of(SOURCES) = "combined"
     """Where pairs come from: `combined` images (one half is the input), two `folders` of files of equal names, a
-    `table` of paths, `photographs` with an operator, or the `sample_photographs` that scikit-image ships."""
+    `table` of paths, `shards` of any of these, `photographs` with an operator, or the `sample_photographs` that
+    scikit-image ships."""
     dir: str | None = None
-    """Folder of the data, with train/, val/ and test/ inside or images directly; `table`: the .csv or .tsv file."""
+    """Folder of the data, with train/, val/ and test/ inside or images directly; `table`: the .csv or .tsv file;
+    `shards`: what `tfpix2pix data shard` wrote, also on gs://, s3:// or hdfs://."""
     input_side: Literal["left", "right", "top", "bottom"] = "left"
     """`combined`: the half that is the input; facades from labels to photo is `right`."""
     input_folder: str = "input"
@@ -33,7 +52,7 @@ class DataConfig(Section):
     edge_thickness_px: int = Field(1, ge=1, le=32)
     """Operator `edges`: thickness of the lines, px."""
     hole_fraction: float = Field(0.25, gt=0, lt=1)
-    """Operator `mask`: share of the picture that the holes take, about."""
+    """Operator `mask`: share of the picture that the holes take, about; other holes every epoch."""
     downsample_factor: int = Field(4, ge=2, le=16)
     """Operator `downsample`: how many times fewer pixels a side the input has before it is enlarged again."""
     blur_sigma_px: float = Field(2.0, gt=0, le=100)
@@ -71,6 +90,16 @@ class DataConfig(Section):
     """The same of the targets; translations are written in it."""
     alpha: Literal["refuse", "drop"] = "refuse"
     """What to do with an alpha channel in the data that the channels above have no place for."""
+    input_classes: int | None = Field(None, ge=2, le=MOST_CLASSES)
+    """Number of classes where inputs are label maps: class indices from 0 (gray or palette PNG, NPY), or pictures in
+    `class_colors`. The generator sees a channel a class."""
+    target_classes: int | None = Field(None, ge=2, le=MOST_CLASSES)
+    """The same of the targets; translations are label maps."""
+    class_colors: tuple[Annotated[tuple[Level, Level, Level], BeforeValidator(_rgb)], ...] | None = None
+    """Colour of every class, `[r, g, b]` or `'#rrggbb'`: label maps are shown in it, and pictures read by the nearest
+    colour; null: PASCAL VOC's table, and indices alone are read."""
+    ignore_class: int | None = Field(None, ge=0, le=255)
+    """Value in label maps that stands for no class (Cityscapes, VOC: 255): in no channel, and not scored."""
     color_space: row_of(COLOR_SPACES) = "rgb"
     """What the networks see: the images as they are, or `lab`: lightness L in, colours a and b out."""
     on_error: Literal["stop", "skip"] = "stop"
@@ -78,6 +107,8 @@ class DataConfig(Section):
     pair is read before the run starts)."""
     cache_mb: int = Field(512, ge=0)
     """Decoded images kept in memory, MB."""
+    cache_files_mb: int = Field(1024, ge=0)
+    """Files kept in memory as they are on disk, MB: for data that do not fit decoded, on a slow or remote disk."""
 
     @property
     def jitter_size_px(self) -> int:
@@ -95,9 +126,59 @@ class DataConfig(Section):
         return (None, None) if self.makes_inputs else (self.input_range, self.target_range)
 
     @property
+    def classes(self) -> tuple[int | None, int | None]:
+        """Number of classes of inputs and targets, where they are label maps."""
+        return self.input_classes, self.target_classes
+
+    @property
+    def encoding(self) -> Encoding:
+        """What the networks see of the images."""
+        encoding = COLOR_SPACES[self.color_space]
+        if self.input_classes:
+            encoding = replace(encoding, encode_input=partial(ONE_HOT, classes=self.input_classes))
+        if self.target_classes:
+            to_target = partial(ONE_HOT, classes=self.target_classes)
+            encoding = replace(encoding, encode_target=to_target, decode=MOST_LIKELY)
+        return encoding
+
+    @property
     def network_channels(self) -> tuple[int, int]:
-        """Channels of the generator's input and output, which differ from the images' in another colour space."""
-        return COLOR_SPACES[self.color_space].network_channels or (self.input_channels, self.target_channels)
+        """Channels of the generator's input and output, which differ from the images' in another encoding."""
+        own = (self.input_classes or self.input_channels, self.target_classes or self.target_channels)
+        return self.encoding.network_channels or own
+
+    @model_validator(mode="before")
+    @classmethod
+    def _label_maps_have_one_channel(cls, settings: Any) -> Any:
+        if isinstance(settings, dict):
+            gray = {f"{side}_channels": 1 for side in ("input", "target") if settings.get(f"{side}_classes")}
+            return {**gray, **settings}
+        return settings
+
+    @model_validator(mode="after")
+    def _label_maps_stand_alone(self) -> DataConfig:
+        for side, classes in zip(("input", "target"), self.classes, strict=True):
+            if classes is None:
+                continue
+            colors, jitter = self.class_colors or (), self.color_jitter if self.color_jitter_side == side else 0.0
+            rules = (  # what is, whether it may be, what it must be
+                (f"{side}_channels", getattr(self, f"{side}_channels") == 1, "1"),
+                (f"{side}_range", getattr(self, f"{side}_range") is None, "null"),
+                ("color_space", self.color_space == "rgb", "rgb"),
+                ("source", not self.makes_inputs, "one of given pairs"),
+                ("color_jitter", jitter == 0, f"0, or `data.color_jitter_side` the other side than {side}"),
+                ("class_colors", len(colors) in (0, classes), f"{classes} colours"),
+                ("ignore_class", self.ignore_class is None or self.ignore_class >= classes, f"{classes} or more"),
+            )
+            for key, kept, wanted in rules:
+                if not kept:
+                    given = getattr(self, key)
+                    received = f"{len(given)} of them" if key == "class_colors" else given
+                    raise ValueError(
+                        f"`data.{key}` must be {wanted} with `data.{side}_classes: {classes}`. Received {received}. "
+                        f"Change one of the two"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _ranges_rise(self) -> DataConfig:

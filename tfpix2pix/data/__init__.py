@@ -1,6 +1,6 @@
 """Pairs: where they come from, how a photograph becomes one, and which of them step t sees. Rows for newcomers here."""
 
-from tfpix2pix.data.color_space import ColorSpace
+from tfpix2pix.data.rows import Encoding, Operator
 from tfpix2pix.lazy import lazy
 
 # (DataConfig, split, seed) -> Source
@@ -8,23 +8,23 @@ SOURCES = {
     "combined": lazy("tfpix2pix.data.sources", "combined"),
     "folders": lazy("tfpix2pix.data.sources", "folders"),
     "table": lazy("tfpix2pix.data.sources", "table"),
+    "shards": lazy("tfpix2pix.data.shards", "shards"),
     "photographs": lazy("tfpix2pix.data.photographs", "photographs"),
     "sample_photographs": lazy("tfpix2pix.data.photographs", "sample_photographs"),
 }
 
-# (photograph (H, W, 3) uint8, DataConfig, numpy Generator) -> the input that shall be turned back into it
 OPERATORS = {
-    "edges": lazy("tfpix2pix.data.operators", "edges"),
-    "grayscale": lazy("tfpix2pix.data.operators", "grayscale"),
-    "mask": lazy("tfpix2pix.data.operators", "mask"),
-    "downsample": lazy("tfpix2pix.data.operators", "downsample"),
-    "blur": lazy("tfpix2pix.data.operators", "blur"),
-    "posterize": lazy("tfpix2pix.data.operators", "posterize"),
+    "edges": Operator(lazy("tfpix2pix.data.operators", "edges"), channels=1),
+    "grayscale": Operator(lazy("tfpix2pix.data.operators", "grayscale"), channels=1),
+    "mask": Operator(lazy("tfpix2pix.data.operators", "mask"), channels=4, random=True),
+    "downsample": Operator(lazy("tfpix2pix.data.operators", "downsample"), channels=3),
+    "blur": Operator(lazy("tfpix2pix.data.operators", "blur"), channels=3),
+    "posterize": Operator(lazy("tfpix2pix.data.operators", "posterize"), channels=3),
 }
 
 COLOR_SPACES = {
-    "rgb": ColorSpace(),
-    "lab": ColorSpace(
+    "rgb": Encoding(),
+    "lab": Encoding(
         image_channels=(1, 3),
         network_channels=(1, 2),
         encode_input=lazy("tfpix2pix.data.color_spaces", "gray_to_lightness"),

@@ -7,7 +7,9 @@ TensorFlow's codec, such TIFF files through tifffile, .npy through NumPy. Colour
 from __future__ import annotations
 
 import io
+import math
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -15,26 +17,27 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF = (".tif", ".tiff")
 BITS_PER_SAMPLE = 258  # the TIFF tag
+MOST_CHANNELS_OF_A_BOMB = 4  # times the pixels that Pillow allows
 
 
-def decode(data: bytes, suffix: str = "") -> np.ndarray:
-    """(H, W, C) uint8, uint16 or float32 of an encoded image.
+def decode(data: bytes, suffix: str = "", *, indices: bool = False) -> np.ndarray:
+    """(H, W, C) uint8, uint16 or float32 of an encoded image; `indices`: a palette image's indices, not its colours.
 
     Raises:
         OSError, ValueError, SyntaxError: what the libraries raise for a broken file, or numbers of another kind.
     """
     suffix = suffix.lower()
     if suffix == ".npy":
-        return _as_image(np.load(io.BytesIO(data), allow_pickle=False))
+        return _npy(data)
     if data[:8] == PNG_SIGNATURE and data[24:25] == b"\x10" and data[25:26] != b"\x00":  # 16 bits, not gray
         return _deep_png(data)
     if suffix in TIFF and _is_beyond_pillow(data):
         return _by_tifffile(data)
-    return _by_pillow(data)
+    return _by_pillow(data, indices)
 
 
-def encode(image: np.ndarray, suffix: str) -> bytes:
-    """(H, W, C) as PNG (uint8 or uint16, up to 4 channels) or TIFF (any)."""
+def encode(image: np.ndarray, suffix: str, palette: Sequence[int] | None = None) -> bytes:
+    """(H, W, C) as PNG (uint8 or uint16, up to 4 channels) or TIFF (any); a gray PNG may show a palette's colours."""
     buffer = io.BytesIO()
     plain = image[..., 0] if image.shape[-1] == 1 else image
     if suffix in TIFF:
@@ -47,11 +50,14 @@ def encode(image: np.ndarray, suffix: str) -> bytes:
 
         return tf.io.encode_png(image).numpy()
     else:
-        Image.fromarray(plain).save(buffer, format="PNG")
+        picture = Image.fromarray(plain)
+        if palette is not None:
+            picture.putpalette(palette)  # of "L" makes "P": the pixels stay
+        picture.save(buffer, format="PNG")
     return buffer.getvalue()
 
 
-def _by_pillow(data: bytes) -> np.ndarray:
+def _by_pillow(data: bytes, indices: bool) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
@@ -59,17 +65,34 @@ def _by_pillow(data: bytes) -> np.ndarray:
             image.load()
         except Image.DecompressionBombWarning as warning:
             raise ValueError(str(warning)) from warning
-    if image.mode == "P":
+    if image.mode == "P" and not indices:
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    elif image.mode not in ("L", "RGB", "RGBA", "LA", "I", "I;16", "I;16B", "I;16L", "F"):
+    elif image.mode not in ("P", "L", "RGB", "RGBA", "LA", "I", "I;16", "I;16B", "I;16L", "F"):
         image = image.convert("L" if image.mode == "1" else "RGB")
     array = np.asarray(ImageOps.exif_transpose(image))
     return _as_image(array)
 
 
+def _npy(data: bytes) -> np.ndarray:
+    try:
+        return _as_image(np.load(io.BytesIO(data), allow_pickle=False))
+    except EOFError as error:
+        raise ValueError("it ends too soon") from error
+    except MemoryError as error:
+        raise ValueError("its header claims more than memory holds") from error
+
+
+def _check_samples(count: int) -> None:
+    """Pillow's guard against decompression bombs, for the other libraries."""
+    most = (Image.MAX_IMAGE_PIXELS or math.inf) * MOST_CHANNELS_OF_A_BOMB
+    if count > most:
+        raise ValueError(f"it would unpack to {count} values, more than {most}: a decompression bomb")
+
+
 def _deep_png(data: bytes) -> np.ndarray:
     import tensorflow as tf
 
+    _check_samples(int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big"))
     try:
         return tf.io.decode_png(data, dtype=tf.uint16).numpy()
     except tf.errors.OpError as error:
@@ -92,6 +115,7 @@ def _by_tifffile(data: bytes) -> np.ndarray:
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             series = file.series[0]
+            _check_samples(series.size)
             array, axes = series.asarray(), series.axes
     except (tifffile.TiffFileError, IndexError, KeyError) as error:
         raise ValueError(str(error)) from error
@@ -109,5 +133,5 @@ def _as_image(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "f":
         return array.astype(np.float32)
     if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > np.iinfo(np.uint16).max:
-        raise ValueError(f"it holds {array.dtype} numbers of more than 16 bits; save it with 8 or 16 bits, or as float")
+        raise ValueError(f"it holds {array.dtype} values, not integers of 8 or 16 bits from 0, or floats")
     return array if array.dtype == np.uint8 else array.astype(np.uint16)

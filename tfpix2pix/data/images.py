@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from tfpix2pix.config import DataConfig
+from tfpix2pix.data.cache import Cache
 from tfpix2pix.data.formats import decode, encode
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
@@ -17,24 +21,39 @@ LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files directly in `folder`, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    """The image files directly in `folder`, by name; a link that leads nowhere too, so that reading it names it."""
+    with os.scandir(folder) as entries:  # tells files without asking for each
+        found = [(entry.name, entry.is_symlink() or entry.is_file()) for entry in entries]
+    paths = [folder / name for name, maybe in sorted(found) if maybe and Path(name).suffix.lower() in SUFFIXES]
+    links = {path for path in paths if path.is_symlink() and path.exists() and not path.is_file()}
+    return [path for path in paths if path not in links]
 
 
-def read_image(path: Path) -> np.ndarray:
+def bytes_reader(config: DataConfig) -> Callable[[Path], bytes]:
+    """Reads files, keeping them in memory up to `config.cache_files_mb`."""
+    kept = Cache(config.cache_files_mb)
+    return lambda path: kept.get(path, path.read_bytes, len)
+
+
+def read_image(
+    path: Path, *, indices: bool = False, read_bytes: Callable[[Path], bytes] = Path.read_bytes
+) -> np.ndarray:
     """The first frame of an image file: (H, W, C) uint8, uint16 or float32, upright by its EXIF orientation.
+
+    `indices`: of a palette image the indices, not the colours.
 
     Raises:
         UserError: the file cannot be read, is no image, or ends too soon.
     """
     try:
-        return decode(path.read_bytes(), path.suffix)
+        return decode(read_bytes(path), path.suffix, indices=indices)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = (
             "is in no format that is read" if isinstance(error, UnidentifiedImageError) else f"cannot be read: {error}"
         )
         raise UserError(
-            f"Every image must be readable and whole. Received {path}, which {reason}. Replace the file or remove it."
+            f"Every image must be readable and whole. Received {path}, which {reason}. Replace the file or remove it.",
+            "unreadable",
         ) from error
 
 
@@ -71,7 +90,8 @@ def match_channels(image: np.ndarray, channels: int) -> np.ndarray:
         return np.concatenate([match_channels(image, 3), np.full_like(image[..., :1], opaque)], axis=-1)
     raise UserError(
         f"An image must have the {channels} channels of the configuration, or 1 or 3 to convert from. "
-        f"Received {have}. Set `data.input_channels` and `data.target_channels` to fit the data."
+        f"Received {have}. Set `data.input_channels` and `data.target_channels` to fit the data.",
+        "channels",
     )
 
 
@@ -89,7 +109,8 @@ def check_range(image: np.ndarray, value_range: tuple[float, float] | None, key:
     if not (low - slack <= least and most <= high + slack):  # also catches NaN
         raise UserError(
             f"Values of an image must lie within `{key}`, {low:g} to {high:g} here. Received {least:g} to {most:g} in "
-            f"{where}. Set `{key}` to the range of your data, as in `--set {key}=[0,4095]`."
+            f"{where}. Set `{key}` to the range of your data, as in `--set {key}=[0,4095]`.",
+            "range",
         )
 
 
@@ -131,8 +152,13 @@ def suffix_for(channels: int, dtype: np.dtype | type) -> str:
     return ".png" if np.dtype(dtype).kind == "u" and channels <= 4 else ".tif"
 
 
-def write_image(path: Path, image: np.ndarray) -> None:
+def as_picture(image: np.ndarray) -> np.ndarray:
+    """What of an image a picture can show, (H, W, 3): gray and RGB as they are, else the first channel."""
+    return match_channels(image if image.shape[-1] in (1, 2, 3, 4) else image[..., :1], 3)
+
+
+def write_image(path: Path, image: np.ndarray, palette: Sequence[int] | None = None) -> None:
     """Writes (H, W, C) uint8, uint16 or float32 by the path's suffix, .png or .tif, whole or not at all."""
-    data = encode(image, path.suffix)
+    data = encode(image, path.suffix, palette)
     with whole_file(path) as temporary:
         temporary.write_bytes(data)

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfpix2pix.config import DataConfig
 from tfpix2pix.data.images import check_range, match_channels
+from tfpix2pix.data.labels import to_classes
 from tfpix2pix.errors import UserError
 
 Pair = tuple[np.ndarray, np.ndarray]  # input and target, each (H, W, C) uint8, uint16 or float32
@@ -19,12 +20,23 @@ AT_OWN_SCALE = ("crop", "resize_crop")  # of `data.fit`: the same square is cut 
 
 
 @dataclass(frozen=True)
+class Fault:
+    """Why a pair cannot be trained on: what kind of fault, of which file, in one sentence."""
+
+    kind: str  # `partner`, `repeated`, `missing`: known from names alone; by reading: as of UserError
+    where: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Source:
     """A finite sequence of named pairs, read by index."""
 
     names: Sequence[str]
     read: Callable[[int], Pair]
-    skipped: Sequence[str] = ()  # what was wrong with the pairs left out
+    files: Callable[[int], tuple[Path, ...]] = lambda index: ()  # on disk behind a pair: one, or input and target
+    skipped: Sequence[Fault] = ()  # of the pairs left out
+    at_epoch: Callable[[int, int], Pair] | None = None  # index, epoch: where pairs differ from epoch to epoch
 
     def __len__(self) -> int:
         return len(self.names)
@@ -41,17 +53,23 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
         (height, width), (target_height, target_width) = sizes
         raise UserError(
             f"With `data.fit: {config.fit}` input and target must be of one size. Received {width}x{height} px in "
-            f"{path} and {target_width}x{target_height} px in {paths[1]}. Mend the files, or set `data.fit: resize`."
+            f"{path} and {target_width}x{target_height} px in {paths[1]}. Mend the files, or set `data.fit: resize`.",
+            "size",
         )
     for size, file in zip(sizes, paths, strict=True):
         check_size(*size, config, file)
-    keys = ("data.input_range", "data.target_range")
-    for image, value_range, key, file in zip(pair, config.ranges, keys, paths, strict=True):
+    sides = zip(
+        pair, config.classes, config.ranges, (config.input_channels, config.target_channels), paths,
+        ("data.input_range", "data.target_range"), strict=True,
+    )  # fmt: skip
+    found = []
+    for image, classes, value_range, channels, file, key in sides:
+        if classes is not None:
+            found.append(to_classes(image, classes, config, file))
+            continue
         check_range(image, value_range, key, file)
-    channels = (config.input_channels, config.target_channels)
-    return tuple(
-        with_channels(image, wanted, config, file) for image, wanted, file in zip(pair, channels, paths, strict=True)
-    )
+        found.append(with_channels(image, channels, config, file))
+    return tuple(found)
 
 
 def with_channels(image: np.ndarray, channels: int, config: DataConfig, path: Path) -> np.ndarray:
@@ -61,7 +79,8 @@ def with_channels(image: np.ndarray, channels: int, config: DataConfig, path: Pa
         more = "`--set data.input_channels=4 --set data.target_channels=4` to translate transparency too, or "
         raise UserError(
             f"An image must have as many channels as the configuration, {channels} here. Received {kind} in {path}. "
-            f"Add {'' if config.makes_inputs else more}`--set data.alpha=drop` to leave the transparency out."
+            f"Add {'' if config.makes_inputs else more}`--set data.alpha=drop` to leave the transparency out.",
+            "channels",
         )
     return match_channels(image, channels)
 
@@ -80,5 +99,6 @@ def check_size(height: int, width: int, config: DataConfig, path: Path, held_out
         raise UserError(
             f"Input and target must each be at least {least} px high and wide {why}. "
             f"Received {width}x{height} px from {path}{part}. Use larger images{other}, or a smaller "
-            f"`data.image_size_px`."
+            f"`data.image_size_px`.",
+            "size",
         )

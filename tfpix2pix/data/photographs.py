@@ -10,9 +10,9 @@ import numpy as np
 
 from tfpix2pix.config import DataConfig
 from tfpix2pix.data import OPERATORS
-from tfpix2pix.data.images import check_range, from_signed, read_image, read_size, to_signed
+from tfpix2pix.data.images import bytes_reader, check_range, from_signed, read_image, read_size, to_signed
 from tfpix2pix.data.pairs import Pair, Source, check_size, with_channels
-from tfpix2pix.data.splits import split_files
+from tfpix2pix.data.splits import named, split_files
 from tfpix2pix.errors import UserError
 
 # Photographs that scikit-image ships in its wheel; their terms stand in docs/demo.md.
@@ -43,39 +43,43 @@ def sample_photographs(config: DataConfig, split: str, seed: int) -> Source:
             f"For photographs of your own add `--set data.source=photographs`, for pairs `--set data.source=combined`."
         )
     folder = Path(skimage.data.__file__).parent
-    files = [folder / name for name in SAMPLE_PHOTOGRAPHS]
+    files = named([folder / name for name in SAMPLE_PHOTOGRAPHS])
     return _photographs(files, config, split, seed, config.held_out_fraction)
 
 
-def _photographs(files: list[Path], config: DataConfig, split: str, seed: int, held_out: float) -> Source:
-    operator = OPERATORS[config.operator]
+def _photographs(files: dict[str, Path], config: DataConfig, split: str, seed: int, held_out: float) -> Source:
+    operator, random = OPERATORS[config.operator].make, OPERATORS[config.operator].random and split == "train"
+    read_bytes = bytes_reader(config)
     if held_out and split == "test":  # parts of photographs are `train` or `val`
-        files = []
+        files = {}
     # Training cuts its own random crops; held-out parts are measured tile by tile, so that all of them is seen.
     tiled = split != "train" and config.fit == "crop"
-    places = [(path, None) for path in files]
+    places = [(stem, path, None) for stem, path in files.items()]
     if tiled:
-        places = [(path, tile) for path in files for tile in _tiles(path, config, split, held_out)]
+        places = [(*place[:2], tile) for place in places for tile in _tiles(place[1], config, split, held_out)]
 
     @lru_cache(maxsize=PHOTOGRAPHS_KEPT)  # neighbouring tiles are of one photograph
-    def whole(path: Path) -> Pair:
-        target = _part(with_channels(read_image(path), 3, config, path), split, held_out)
+    def whole(path: Path, epoch: int) -> Pair:
+        target = _part(with_channels(read_image(path, read_bytes=read_bytes), 3, config, path), split, held_out)
         if target.dtype != np.uint8:  # operators work on 8 bits
             check_range(target, config.target_range, "data.target_range", path)
             target = from_signed(to_signed(target, config.target_range))
-        rng = np.random.default_rng([seed, zlib.crc32(f"{path.name}/{split}".encode())])
+        rng = np.random.default_rng([seed, zlib.crc32(f"{path.name}/{split}".encode()), epoch])
         return operator(target, config, rng), target  # after the cut: the input of one part shows nothing of the other
 
-    def read(index: int) -> Pair:
-        path, tile = places[index]
-        pair = whole(path)
+    def at_epoch(index: int, epoch: int) -> Pair:
+        _, path, tile = places[index]
+        pair = whole(path, epoch)
         if tile is not None:
             top, left = tile
             pair = tuple(image[top : top + config.image_size_px, left : left + config.image_size_px] for image in pair)
         check_size(*pair[0].shape[:2], config, path, held_out)
         return with_channels(pair[0], config.input_channels, config, path), pair[1]
 
-    return Source([path.stem if tile is None else f"{path.stem}-{tile[0]}-{tile[1]}" for path, tile in places], read)
+    names = [stem if tile is None else f"{stem}-{tile[0]}-{tile[1]}" for stem, _, tile in places]
+    return Source(
+        names, lambda index: at_epoch(index, 0), lambda index: places[index][1:2], at_epoch=at_epoch if random else None
+    )
 
 
 def _part(photograph: np.ndarray, split: str, held_out: float) -> np.ndarray:

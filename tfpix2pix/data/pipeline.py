@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -11,11 +11,13 @@ import tensorflow as tf
 from tfpix2pix import rng
 from tfpix2pix.config import DataConfig
 from tfpix2pix.data import transforms
+from tfpix2pix.data.cache import Cache
 from tfpix2pix.data.images import to_signed
 from tfpix2pix.data.pairs import Pair, Source
 from tfpix2pix.errors import UserError
 
 PREFETCHED_BATCHES = 4
+PARALLEL_READS = tf.data.AUTOTUNE
 
 
 class Batches:
@@ -41,18 +43,28 @@ class Batches:
 
 
 def training_batches(
-    source: Source, config: DataConfig, *, batch_size: int, seed: int, first_step: int, total_steps: int
-) -> Batches:
-    """The batches of steps `first_step` to `total_steps` - 1: every epoch its own order, crops and mirrors."""
-    reader = Reader(source, config)
+    source: Source, config: DataConfig, *, batch_size: int, seed: int, first_step: int, total_steps: int,
+    worker: int = 0, workers: int = 1,
+) -> Batches:  # fmt: skip
+    """The batches of steps `first_step` to `total_steps` - 1: every epoch its own order, crops and mirrors.
+
+    With several `workers` each reads its own part of every batch, of `batch_size` / `workers` pairs: together they are
+    the batch that one would read.
+
+    Raises:
+        ValueError: the workers cannot share a batch evenly.
+    """
+    if batch_size % workers or not 0 <= worker < workers:
+        raise ValueError(f"Workers must share a batch evenly. Received worker {worker} of {workers} for {batch_size}.")
+    reader, own = Reader(source, config), batch_size // workers
     order, augmentation = rng.stream(seed, "order"), rng.stream(seed, "augmentation")
 
     def example(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        epoch, index = rng.shuffled_index(order, position, len(source))
-        return transforms.for_training(reader(index), config, rng.at(augmentation, epoch, index))
+        step, place = position // own, position % own
+        epoch, index = rng.shuffled_index(order, step * batch_size + worker * own + place, len(source))
+        return transforms.for_training(reader(index, epoch), config, rng.at(augmentation, epoch, index))
 
-    positions = tf.data.Dataset.range(first_step * batch_size, total_steps * batch_size)
-    return _batches(positions, example, batch_size, reader)
+    return _batches(tf.data.Dataset.range(first_step * own, total_steps * own), example, own, reader)
 
 
 def evaluation_batches(source: Source, config: DataConfig, *, count: int | None = None) -> Batches:
@@ -67,7 +79,7 @@ def evaluation_batches(source: Source, config: DataConfig, *, count: int | None 
 
 
 def _batches(positions: tf.data.Dataset, example, batch_size: int, reader: Reader) -> Batches:
-    examples = positions.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    examples = positions.map(example, num_parallel_calls=PARALLEL_READS, deterministic=True)
     return Batches(examples.batch(batch_size, drop_remainder=True).prefetch(PREFETCHED_BATCHES), reader)
 
 
@@ -77,38 +89,30 @@ class Reader:
     def __init__(self, source: Source, config: DataConfig) -> None:
         self.source, self.config = source, config
         self.error: UserError | None = None
-        self._cache: dict[int, Pair] = {}
-        self._room_bytes = config.cache_mb * 2**20
-        self._lock = threading.Lock()
+        self._decoded = Cache(config.cache_mb)
 
-    def __call__(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, target = tf.numpy_function(self._read, [index], (tf.float32, tf.float32), stateful=False)
+    def __call__(self, index: tf.Tensor, epoch: tf.Tensor | int = 0) -> tuple[tf.Tensor, tf.Tensor]:
+        image, target = tf.numpy_function(self._read, [index, epoch], (tf.float32, tf.float32), stateful=False)
         image.set_shape((None, None, self.config.input_channels))
         target.set_shape((None, None, self.config.target_channels))
         return image, target
 
-    def _read(self, index: np.int64) -> Pair:
+    def _read(self, index: np.int64, epoch: np.int64) -> Pair:
         index = int(index)
-        pair = self._cache.get(index)
-        if pair is None:
-            pair = self._readable(index)
-            self._keep(index, pair)
+        if self.source.at_epoch is not None:
+            pair = self._readable(index, lambda other: self.source.at_epoch(other, int(epoch)))
+        else:
+            make = partial(self._readable, index, self.source.read)
+            pair = self._decoded.get(index, make, lambda pair: pair[0].nbytes + pair[1].nbytes)
         return tuple(to_signed(image, each) for image, each in zip(pair, self.config.ranges, strict=True))
 
-    def _readable(self, index: int) -> Pair:
+    def _readable(self, index: int, read: Callable[[int], Pair]) -> Pair:
         """The pair, or the next that can be read where those that cannot be read are skipped."""
         for other in range(index, index + len(self.source)):
             try:
-                return self.source.read(other % len(self.source))
+                return read(other % len(self.source))
             except UserError as error:  # a file that was whole when the run started
                 self.error = error
                 if self.config.on_error == "stop":
                     break
         raise self.error
-
-    def _keep(self, index: int, pair: Pair) -> None:
-        size = pair[0].nbytes + pair[1].nbytes
-        with self._lock:
-            if size <= self._room_bytes and index not in self._cache:
-                self._room_bytes -= size
-                self._cache[index] = pair

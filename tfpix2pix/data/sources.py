@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,33 +12,37 @@ import numpy as np
 
 from tfpix2pix.config import DataConfig
 from tfpix2pix.data import SPLITS
-from tfpix2pix.data.images import list_images, read_image
-from tfpix2pix.data.pairs import Source, checked
+from tfpix2pix.data.images import bytes_reader, list_images, read_image
+from tfpix2pix.data.pairs import Fault, Pair, Source, checked
 from tfpix2pix.data.splits import data_folder, data_path, seeded_split, split_files
 from tfpix2pix.errors import UserError
 
 AXES = {"left": 1, "right": 1, "top": 0, "bottom": 0}  # of a combined image, which halves it is cut into
 COLUMNS = ("input", "target")  # of a table; `split` may stand beside them
-SHOWN = 3  # names in a message
 
 
 def combined(config: DataConfig, split: str, seed: int) -> Source:
     """One image a pair, the input one half of it (`config.input_side`)."""
-    files = split_files(config, split, seed)
+    named = split_files(config, split, seed)
+    files, read_bytes = list(named.values()), bytes_reader(config)
+
+    def read(index: int) -> Pair:
+        return halves(read_image(files[index], read_bytes=read_bytes), config, files[index])
+
+    return Source(list(named), read, lambda index: (files[index],))
+
+
+def halves(image: np.ndarray, config: DataConfig, path: Path) -> Pair:
+    """The pair of a combined image."""
     axis = AXES[config.input_side]
-
-    def read(index: int):
-        path = files[index]
-        image = read_image(path)
-        if image.shape[axis] % 2:
-            raise UserError(
-                f"A combined image must be an even number of pixels {'wide' if axis else 'high'}, two halves of one "
-                f"size. Received {image.shape[axis]} px in {path}. Mend the file or remove it."
-            )
-        halves = np.split(image, 2, axis=axis)
-        return checked(halves if config.input_side in ("left", "top") else halves[::-1], config, path)
-
-    return Source([path.stem for path in files], read)
+    if image.shape[axis] % 2:
+        raise UserError(
+            f"A combined image must be an even number of pixels {'wide' if axis else 'high'}, two halves of one "
+            f"size. Received {image.shape[axis]} px in {path}. Mend the file or remove it.",
+            "size",
+        )
+    pair = np.split(image, 2, axis=axis)
+    return checked(pair if config.input_side in ("left", "top") else pair[::-1], config, path)
 
 
 def folders(config: DataConfig, split: str, seed: int) -> Source:
@@ -49,7 +54,7 @@ def folders(config: DataConfig, split: str, seed: int) -> Source:
     root, names = data_folder(config), (config.input_folder, config.target_folder)
     for layout in (lambda name, part: root / part / name, lambda name, part: root / name / part):
         if any(layout(name, part).is_dir() for name in names for part in SPLITS):
-            pairs = pair_up(*(layout(name, split) for name in names))
+            pairs, faults = pair_up(*(layout(name, split) for name in names))
             break
     else:
         if not all((root / name).is_dir() for name in names):
@@ -57,33 +62,32 @@ def folders(config: DataConfig, split: str, seed: int) -> Source:
                 f"A folder of pairs must hold the folders {names[0]}/ and {names[1]}/, or train/ with them inside. "
                 f"Received {root} without. Set `data.input_folder` and `data.target_folder` to their names."
             )
-        pairs = pair_up(*(root / name for name in names))
+        pairs, faults = pair_up(*(root / name for name in names))
         kept = seeded_split(list(pairs), split, seed, config.held_out_fraction)
         pairs = {name: pairs[name] for name in kept}
-    return _of_files(pairs, config, split, root)
+    return _of_files(pairs, config, split, root, faults)
 
 
-def pair_up(inputs: Path, targets: Path) -> dict[str, tuple[Path, Path]]:
-    """The pairs of two folders by stem; raises UserError where a file has no partner or several."""
-    by_stem = []
+def pair_up(inputs: Path, targets: Path) -> tuple[dict[str, tuple[Path, Path]], list[Fault]]:
+    """The pairs of two folders by stem, and the files that have no partner there or several."""
+    by_stem, faults = [], []
     for folder in (inputs, targets):
         files = list_images(folder) if folder.is_dir() else []
-        repeated = [stem for stem, count in Counter(file.stem for file in files).items() if count > 1]
-        if repeated:
-            raise UserError(
-                f"A folder must hold one file of each name. Received several of {repeated[0]!r} in {folder}. "
-                f"Remove all but one."
-            )
-        by_stem.append({file.stem: file for file in files})
+        stems = {file: unicodedata.normalize("NFC", file.stem) for file in files}  # macOS takes ä apart, others do not
+        counts = Counter(stems.values())
+        by_stem.append({stem: file for file, stem in stems.items()})
+        for stem in (stem for stem, count in counts.items() if count > 1):
+            rule = "A folder must hold one file of each name"
+            message = f"{rule}. Received several of {stem!r} in {folder}. Remove all but one."
+            faults.append(Fault("repeated", str(by_stem[-1][stem]), message))
+    repeated = {stem for stems in by_stem for stem, file in stems.items() if str(file) in {f.where for f in faults}}
     for have, lack, folder in ((*by_stem, targets), (*by_stem[::-1], inputs)):
-        alone = sorted(have.keys() - lack.keys())
-        if alone:
-            more = f" and {len(alone) - SHOWN} more" if len(alone) > SHOWN else ""
-            raise UserError(
-                f"Every file must have a partner of the same name in the other folder. Received "
-                f"{', '.join(map(repr, alone[:SHOWN]))}{more} without one in {folder}. Add the missing or remove these."
-            )
-    return {stem: (by_stem[0][stem], by_stem[1][stem]) for stem in sorted(by_stem[0])}
+        for stem in sorted(have.keys() - lack.keys()):
+            rule = "Every file must have a partner of the same name in the other folder"
+            message = f"{rule}. Received {stem!r} without one in {folder}. Add the missing file or remove this one."
+            faults.append(Fault("partner", str(have[stem]), message))
+    both = sorted((by_stem[0].keys() & by_stem[1].keys()) - repeated)
+    return {stem: (by_stem[0][stem], by_stem[1][stem]) for stem in both}, faults
 
 
 def table(config: DataConfig, split: str, seed: int) -> Source:
@@ -105,35 +109,60 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
             f"A table must have the columns input and target in its first line. Received "
             f"{', '.join(columns) or 'none'} in {path}. Add {' and '.join(missing)}."
         )
+    faults, present = [], []
     for line, row in enumerate(rows, 2):
         unknown = row.get("split") not in (*SPLITS, None) and "split" in columns
-        gone = next((row[name] for name in COLUMNS if not (path.parent / (row[name] or "")).is_file()), None)
+        found = {name: _file(path.parent, row[name] or "") for name in COLUMNS}
+        gone = next((row[name] for name in COLUMNS if found[name] is None), None)
         if unknown or gone is not None:
             what = f"the split {row['split']!r}" if unknown else f"{gone!r}, which is no file"
-            raise UserError(
+            message = (
                 f"Every line of a table must name two files and, if any, a split of {', '.join(SPLITS)}. "
                 f"Received {what} in line {line} of {path}. Mend the line."
             )
+            faults.append(Fault("missing", f"{path}:{line}", message))
+        else:
+            present.append({**row, "files": tuple(found.values())})
+    rows = present
+    files = [row["files"] for row in rows]
+    inputs = dict.fromkeys(row["input"] for row in rows)
+    whole = len({Path(name).stem for name in inputs}) < len(inputs)  # the same names in several folders
+    seen: Counter[str] = Counter()
+    names = []
+    for row in rows:
+        name = str(Path(row["input"]).with_suffix("")).replace("/", "-") if whole else Path(row["input"]).stem
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name}#{seen[name]}")  # an input with another target
     if "split" in columns:
-        rows = [row for row in rows if row["split"] == split]
+        kept = {name for name, row in zip(names, rows, strict=True) if row["split"] == split}
     else:
-        by_input = {row["input"]: row for row in rows}
-        rows = [by_input[name] for name in seeded_split(list(by_input), split, seed, config.held_out_fraction)]
-    files = [tuple(path.parent / row[name] for name in COLUMNS) for row in rows]
-    stems = [image.stem for image, _ in files]
-    if len(set(stems)) < len(stems):  # the same names in several folders
-        stems = [str(Path(row["input"]).with_suffix("")).replace("/", "-") for row in rows]
-    return _of_files(dict(zip(stems, files, strict=True)), config, split, path)
+        kept = set(seeded_split(names, split, seed, config.held_out_fraction))
+    pairs = {name: pair for name, pair in zip(names, files, strict=True) if name in kept}
+    return _of_files(pairs, config, split, path, faults)
 
 
-def _of_files(pairs: dict[str, tuple[Path, Path]], config: DataConfig, split: str, where: Path) -> Source:
-    """Pairs of one file each."""
+def _file(folder: Path, name: str) -> Path | None:
+    """The file of a name, however its accents are written."""
+    spellings = (folder / form for form in (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))))
+    return next((path for path in spellings if path.is_file()), None)
+
+
+def _of_files(
+    pairs: dict[str, tuple[Path, Path]], config: DataConfig, split: str, where: Path, faults: Sequence[Fault]
+) -> Source:
+    """Pairs of two files; `faults` stop the run, or are left out (`config.on_error`)."""
+    if faults and config.on_error == "stop":
+        others = f" {len(faults) - 1} more do not pair up: `tfpix2pix data check` lists them." if faults[1:] else ""
+        raise UserError(faults[0].message + others)
     if split == "train" and not pairs:
         raise UserError(f"There must be pairs to train on. Received none in {where}. Check `data.dir`.")
     files: Sequence[tuple[Path, Path]] = list(pairs.values())
 
-    def read(index: int):
-        image, target = files[index]
-        return checked((read_image(image), read_image(target)), config, image, target)
+    read_bytes = bytes_reader(config)
 
-    return Source(list(pairs), read)
+    def read(index: int) -> Pair:
+        both = zip(files[index], config.classes, strict=True)
+        pair = [read_image(file, indices=classes is not None, read_bytes=read_bytes) for file, classes in both]
+        return checked(pair, config, *files[index])
+
+    return Source(list(pairs), read, files.__getitem__, tuple(faults))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,19 +32,27 @@ def data_folder(config: DataConfig) -> Path:
 
 
 def seeded_split(names: Sequence[str], split: str, seed: int, held_out_fraction: float) -> list[str]:
-    """The names of a split where no folders divide them: a seeded share is `val`, the rest `train` and `test`.
+    """The names of a split where no folders divide them: a seeded share is `val`, the rest `train`; none is `test`.
 
-    The split of a name depends on the seed and the name alone, but for the rounding of the share.
+    The split of a name depends on the seed and the name alone, but for the rounding of the share. Pairs of one input
+    (`a`, `a#2`) stay together.
     """
     if split == "test":
-        return list(names)
-    by_hash = sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
-    held_out = set(by_hash[: round(len(names) * held_out_fraction)])
-    return [name for name in names if (name in held_out) == (split == "val")]
+        return []
+    keys = {name: name.partition("#")[0] for name in names}
+    by_hash = sorted(dict.fromkeys(keys.values()), key=lambda key: hashlib.sha256(f"{seed}/{key}".encode()).digest())
+    held_out = set(by_hash[: round(len(by_hash) * held_out_fraction)])
+    return [name for name in names if (keys[name] in held_out) == (split == "val")]
 
 
-def split_files(config: DataConfig, split: str, seed: int) -> list[Path]:
-    """The image files of a split.
+def named(files: Sequence[Path]) -> dict[str, Path]:
+    """Files by the names of their pairs: the stem, or the whole name where several have the same."""
+    counts = Counter(file.stem for file in files)
+    return {file.stem if counts[file.stem] == 1 else file.name: file for file in files}
+
+
+def split_files(config: DataConfig, split: str, seed: int) -> dict[str, Path]:
+    """The image files of a split, by name.
 
     With train/, val/ or test/ inside the folder, those; a missing one is empty. Otherwise the files directly inside,
     of which a seeded share is `val`.
@@ -55,10 +64,10 @@ def split_files(config: DataConfig, split: str, seed: int) -> list[Path]:
     divided = any((folder / name).is_dir() for name in SPLITS)
     if divided:
         folder = folder / split
-        files = list_images(folder) if folder.is_dir() else []
+        files = named(list_images(folder) if folder.is_dir() else [])
     else:
-        by_name = {file.name: file for file in list_images(folder)}
-        files = [by_name[name] for name in seeded_split(list(by_name), split, seed, config.held_out_fraction)]
+        files = named(list_images(folder))
+        files = {name: files[name] for name in seeded_split(list(files), split, seed, config.held_out_fraction)}
     if split == "train" and not files:
         kinds = ", ".join(sorted(SUFFIXES))
         raise UserError(f"The folder {folder} must hold images ({kinds}) to train on. Received none. Check `data.dir`.")

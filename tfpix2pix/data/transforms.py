@@ -12,16 +12,19 @@ import tensorflow as tf
 
 from tfpix2pix import rng
 from tfpix2pix.config import DataConfig
-from tfpix2pix.data import COLOR_SPACES
 from tfpix2pix.data.images import LUMA
 from tfpix2pix.tiling import reflected_indices
 
 Pair = tuple[tf.Tensor, tf.Tensor]
+PHOTOGRAPHS = (False, False)
 
 
-def resize(pair: Pair, size_px: int) -> Pair:
-    """Both to (size_px, size_px), antialiased bilinear; aspect ratio not kept."""
-    return tuple(tf.image.resize(image, (size_px, size_px), antialias=True) for image in pair)
+METHODS = {False: "bilinear", True: "nearest"}  # of photographs, and of label maps
+
+
+def resize(pair: Pair, size_px: int, nearest: tuple[bool, bool] = PHOTOGRAPHS) -> Pair:
+    """Both to (size_px, size_px); aspect ratio not kept. Photographs antialiased, label maps by `nearest` neighbour."""
+    return tuple(_resize(image, (size_px, size_px), each) for image, each in zip(pair, nearest, strict=True))
 
 
 def random_crop(pair: Pair, size_px: int, key: tf.Tensor) -> Pair:
@@ -66,14 +69,14 @@ def color_jitter(image: tf.Tensor, strength: float, key: tf.Tensor) -> tf.Tensor
     return tf.clip_by_value(image, -1.0, 1.0)
 
 
-def to_square(pair: Pair, fit: str, size_px: int) -> Pair:
-    """Both at `size_px` as a row of `FITS` does it, so that a square of that side can be cut from them."""
-    return FITS[fit](pair, size_px)
+def to_square(pair: Pair, config: DataConfig, size_px: int) -> Pair:
+    """Both at `size_px` as the row `config.fit` of `FITS` does it, so that a square of that side can be cut."""
+    return FITS[config.fit](pair, size_px, tuple(classes is not None for classes in config.classes))
 
 
 def for_training(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:
     """Fit to size, jitter and mirror (paper §6.2: resize to 286, crop to 256, mirror), in what the networks see."""
-    pair = random_crop(to_square(pair, config.fit, config.jitter_size_px), config.image_size_px, rng.at(key, 0))
+    pair = random_crop(to_square(pair, config, config.jitter_size_px), config.image_size_px, rng.at(key, 0))
     if config.mirror:
         pair = random_mirror(pair, rng.at(key, 1))
     if config.vertical_flip:
@@ -83,23 +86,26 @@ def for_training(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:
     if config.color_jitter:
         jitter = functools.partial(color_jitter, strength=config.color_jitter, key=rng.at(key, 4))
         pair = (jitter(pair[0]), pair[1]) if config.color_jitter_side == "input" else (pair[0], jitter(pair[1]))
-    space = COLOR_SPACES[config.color_space]
-    return space.encode_input(pair[0]), space.encode_target(pair[1])
+    return config.encoding.encode_input(pair[0]), config.encoding.encode_target(pair[1])
 
 
 def for_evaluation(pair: Pair, config: DataConfig) -> Pair:
     """Fit to size and nothing random; images, not what the networks see of them."""
-    return center_crop(to_square(pair, config.fit, config.image_size_px), config.image_size_px)
+    return center_crop(to_square(pair, config, config.image_size_px), config.image_size_px)
 
 
-def _shorter_side(pair: Pair, size_px: int) -> Pair:
-    return _scaled(pair, size_px, tf.minimum)
+def _resize(image: tf.Tensor, size: tuple[int, int] | tf.Tensor, nearest: bool) -> tf.Tensor:
+    return tf.image.resize(image, size, METHODS[nearest], antialias=not nearest)
 
 
-def _longer_side_and_reflect(pair: Pair, size_px: int) -> Pair:
+def _shorter_side(pair: Pair, size_px: int, nearest: tuple[bool, bool]) -> Pair:
+    return _scaled(pair, size_px, tf.minimum, nearest)
+
+
+def _longer_side_and_reflect(pair: Pair, size_px: int, nearest: tuple[bool, bool]) -> Pair:
     """Both with their longer side at `size_px`, reflected to a square."""
     reflected = []
-    for image in _scaled(pair, size_px, tf.maximum):
+    for image in _scaled(pair, size_px, tf.maximum, nearest):
         for axis in (0, 1):
             indices = reflected_indices(tf.shape(image)[axis], size_px, tf.range, tf.minimum, tf.maximum)
             image = tf.gather(image, indices, axis=axis)
@@ -107,21 +113,21 @@ def _longer_side_and_reflect(pair: Pair, size_px: int) -> Pair:
     return tuple(reflected)
 
 
-def _scaled(pair: Pair, size_px: int, of: Callable) -> Pair:
-    """Both resized, antialiased, so that the shorter (`tf.minimum`) or longer side is `size_px`."""
+def _scaled(pair: Pair, size_px: int, of: Callable, nearest: tuple[bool, bool]) -> Pair:
+    """Both resized so that the shorter (`tf.minimum`) or longer side is `size_px`."""
     scaled = []
-    for image in pair:
+    for image, each in zip(pair, nearest, strict=True):
         shape = tf.cast(tf.shape(image)[:2], tf.float32)
         factor = size_px / of(shape[0], shape[1])
-        scaled.append(tf.image.resize(image, tf.cast(tf.round(shape * factor), tf.int32), antialias=True))
+        scaled.append(_resize(image, tf.cast(tf.round(shape * factor), tf.int32), each))
     return tuple(scaled)
 
 
 # How a pair comes to a size (px) from which a square of at most that side is cut.
-FITS: dict[str, Callable[[Pair, int], Pair]] = {
+FITS: dict[str, Callable[[Pair, int, tuple[bool, bool]], Pair]] = {
     "resize": resize,
     "resize_crop": _shorter_side,
-    "crop": lambda pair, size_px: pair,
+    "crop": lambda pair, size_px, nearest: pair,
     "pad": _longer_side_and_reflect,
 }
 

@@ -27,7 +27,7 @@ def path_of(card: ModelCard, out: Path) -> Path:
 
 def write(generator: keras.Model, card: ModelCard, path: Path) -> None:
     """Writes the model into the empty folder `path`."""
-    module = InferenceView(generator, card.config.data.color_space)
+    module = InferenceView(generator, card.config.data.encoding)
     with tempfile.TemporaryDirectory() as folder:
         asset = Path(folder) / FILE_NAME
         asset.write_text(card.to_json(), encoding="utf-8")

@@ -39,7 +39,7 @@ def _convert(generator: keras.Model, card: ModelCard) -> bytes:
     specs = [tf.TensorSpec((1, side, side, channels), tf.float32, name="image")]
     if card.noise_size:
         specs.append(tf.TensorSpec((1, card.noise_size), tf.float32, name="noise"))
-    view = InferenceView(generator, card.config.data.color_space)
+    view = InferenceView(generator, card.config.data.encoding)
 
     def translate(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"image": view.translate(*tensors)}

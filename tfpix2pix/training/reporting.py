@@ -137,7 +137,8 @@ def _losses_text(means: Mapping[str, float]) -> str:
 
 def held_out_table(metrics: Mapping[str, Mapping[str, float]], measured: int, of: int) -> Table:
     """`untrained` beside `trained`, a row a metric."""
-    table = Table(title=f"Held out: {measured} of {of} pairs never trained on", title_justify="left")
+    title = f"Held out: {measured} of {of} pairs never trained on"
+    table = Table(title=title, title_justify="left", min_width=len(title))  # a title wraps at the table's width
     table.add_column("metric")
     for name in metrics:
         table.add_column(name, justify="right")

@@ -1,4 +1,4 @@
-"""What a row of `COLOR_SPACES` is made of."""
+"""What rows of the tables are made of."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 
+@dataclass(frozen=True)
+class Operator:
+    """A row of `OPERATORS`: what makes the input of a photograph."""
+
+    make: Callable[[Any, Any, Any], Any]  # (photograph (H, W, 3) uint8, DataConfig, numpy Generator) -> (H, W, C) uint8
+    channels: int  # of the input that it makes
+    random: bool = False  # whether it draws from the generator, and so differs from epoch to epoch
+
+
 def same(image: Any) -> Any:
     return image
 
 
 @dataclass(frozen=True)
-class ColorSpace:
-    """How images, float in [-1, 1], become what the networks see, and translations images again."""
+class Encoding:
+    """A row of `COLOR_SPACES`: how images, in [-1, 1], become what the networks see, and translations images again."""
 
     image_channels: tuple[int, int] | None = None  # of input and target; None: any
     network_channels: tuple[int, int] | None = None  # of the generator's input and output; None: the images'

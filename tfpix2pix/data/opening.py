@@ -1,12 +1,12 @@
-"""The quick look at the data before a run writes anything."""
+"""Sources opened, and their files tried, before a run writes anything."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
 from tfpix2pix.config import Config
-from tfpix2pix.data import SOURCES
-from tfpix2pix.data.pairs import Source
+from tfpix2pix.data import SOURCES, SPLITS
+from tfpix2pix.data.pairs import Fault, Source
 from tfpix2pix.errors import UserError
 
 MOST_READ = 1_000
@@ -30,6 +30,11 @@ def check_readable(source: Source, at_most: int = MOST_READ) -> int:
     return count
 
 
+def splits_of(config: Config) -> dict[str, Source]:
+    """The sources of all splits, empty ones too."""
+    return {split: SOURCES[config.data.source](config.data, split, config.seed) for split in SPLITS}
+
+
 def open_sources(config: Config) -> dict[str, Source]:
     """The pairs to train on and those held out; without the unreadable ones, where the configuration skips them.
 
@@ -43,7 +48,7 @@ def open_sources(config: Config) -> dict[str, Source]:
         if not len(sources["train"]):
             raise UserError(
                 f"There must be a readable pair to train on. Received {len(sources['train'].skipped)}, none readable. "
-                f"The first: {sources['train'].skipped[0]}"
+                f"The first: {sources['train'].skipped[0].message}"
             )
     return sources
 
@@ -51,15 +56,19 @@ def open_sources(config: Config) -> dict[str, Source]:
 def without_unreadable(source: Source) -> Source:
     """`source` without the pairs that cannot be read, which stand in `skipped`. Reads all."""
 
-    def fault(index: int) -> str | None:
+    def fault(index: int) -> Fault | None:
         try:
             source.read(index)
         except UserError as error:
-            return str(error)
+            return Fault(error.kind or "unfit", source.names[index], str(error))
         return None
 
     with ThreadPoolExecutor() as pool:
         faults = list(pool.map(fault, range(len(source))))
     kept = [index for index, found in enumerate(faults) if found is None]
     names = [source.names[index] for index in kept]
-    return Source(names, lambda index: source.read(kept[index]), tuple(found for found in faults if found))
+    skipped = (*source.skipped, *(found for found in faults if found))
+    varied = source.at_epoch and (lambda index, epoch: source.at_epoch(kept[index], epoch))
+    return Source(
+        names, lambda index: source.read(kept[index]), lambda index: source.files(kept[index]), skipped, varied
+    )

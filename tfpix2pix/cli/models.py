@@ -1,77 +1,39 @@
-"""The command line: parses, calls one function, says what came of it. TensorFlow waits until a command needs it."""
+"""`train`, `translate`, `export`, `presets`."""
 
 from __future__ import annotations
 
-import json
-import sys
-import warnings
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from tfpix2pix._version import __version__
-from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.cli.shared import (
+    Json,
+    Set,
+    answer,
+    check_choice,
+    load_tensorflow,
+    out_console,
+    progress_console,
+    track,
+)
+from tfpix2pix.errors import UserError
 from tfpix2pix.presets import preset_names, preset_text
 
-app = typer.Typer(
-    name="tfpix2pix",
-    help="pix2pix in TensorFlow: pairs go in, a translator comes out.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-out_console = Console(soft_wrap=True, highlight=False, markup=False)
-out_console.width = max(out_console.width, 120)  # tables whole: a narrow terminal wraps them, but cuts nothing
-progress_console = Console(stderr=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A run directory, a SavedModel folder or a .tflite file.")]
 Noise = Annotated[
     Optional[str], typer.Option(help="`on` or `off`: drop units by noise; default: as the model card says.")
 ]
 
 
-def main() -> None:
-    """The `tfpix2pix` script: a user's mistake is one sentence and exit code 2, a failure one sentence and 1."""
-    warnings.showwarning = lambda message, *_: print(f"Warning: {message}", file=sys.stderr)
-    try:
-        sys.exit(app(standalone_mode=False, prog_name="tfpix2pix"))
-    except typer.BadParameter.__base__ as error:  # Typer's own: a misspelled command or option, a number out of range
-        if error.__class__.__name__ == "NoArgsIsHelpError":
-            print(error.format_message())
-            sys.exit(2)
-        command = error.ctx.command_path if error.ctx else "tfpix2pix"
-        message = error.format_message().rstrip(".")
-        print(f"Error: {message}{'' if message[-1] in '?)' else '.'} See `{command} --help`.", file=sys.stderr)
-        sys.exit(2)
-    except (UserError, RunError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        sys.exit(130)
-
-
-@app.callback(invoke_without_command=True)
-def version_option(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
-    if version:
-        print(__version__)
-        raise typer.Exit
-
-
-@app.command(epilog="Example: tfpix2pix train facades --data data/facades --run runs/facades --set training.steps=2000")
 def train(
     config: Annotated[
         Optional[str], typer.Argument(metavar="PRESET|CONFIG.yaml", help="What to train; left out with --resume.")
     ] = None,
     run: Annotated[Optional[Path], typer.Option(help="Run directory to create: checkpoints, samples, metrics.")] = None,
-    data: Annotated[Optional[Path], typer.Option(help="Folder of the data, in place of data.dir.")] = None,
-    set_: Annotated[
-        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Change a key; may be repeated.")
-    ] = None,
+    data: Annotated[Optional[str], typer.Option(help="Folder of the data, in place of data.dir.")] = None,
+    set_: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace a run that is there.")] = False,
     dry_run: Annotated[
@@ -81,7 +43,7 @@ def train(
 ) -> None:
     """Train a generator on pairs."""
     from tfpix2pix.data import SOURCES
-    from tfpix2pix.data.check import check_readable
+    from tfpix2pix.data.opening import check_readable
     from tfpix2pix.run_directory import run_config  # TensorFlow waits until the configuration is known to be sound
 
     if run is None and not dry_run:
@@ -91,12 +53,14 @@ def train(
     if resolved.data.dir or not dry_run:  # raises where there is nothing to train on, or its first pair does not fit
         source = SOURCES[resolved.data.source](resolved.data, "train", resolved.seed)
         check_readable(source, at_most=1 if resolved.data.on_error == "stop" else 0)
-    _load_tensorflow()
+    load_tensorflow()
+    if dry_run:
+        from tfpix2pix.dry_run import describe
+
+        out_console.print(describe(resolved, run))
+        return
     from tfpix2pix import experiment
 
-    if dry_run:
-        out_console.print(experiment.describe(resolved, run))
-        return
     result = experiment.train(resolved, run_dir=run, resume=resume, fresh=fresh, console=progress_console)
     if result.interrupted:
         out_console.print(f"Stopped at step {result.card.step}, saved. Continue: tfpix2pix train --run {run} --resume")
@@ -104,14 +68,13 @@ def train(
     out_console.print(f"Run directory: {run}\nSample grids (input | output | target): {result.directory.samples}")
 
 
-@app.command(epilog="Example: tfpix2pix translate runs/facades labels.png --out translated")
 def translate(
     model: Model,
     inputs: Annotated[
         Optional[list[Path]], typer.Argument(metavar="INPUT...", help="Images and folders of them.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the images: PNG, or TIFF of floats.")] = ...,
-    data: Annotated[Optional[Path], typer.Option(help="Folder of paired data, with --split.")] = None,
+    data: Annotated[Optional[str], typer.Option(help="Folder of paired data, with --split.")] = None,
     split: Annotated[
         Optional[str], typer.Option(help="Translate the inputs of this split's pairs: train, val, test.")
     ] = None,
@@ -134,8 +97,8 @@ def translate(
     from tfpix2pix.data import SPLITS
     from tfpix2pix.recognize import recognize
 
-    _check_choice("--noise", noise, ("on", "off"))
-    _check_choice("--split", split, SPLITS)
+    check_choice("--noise", noise, ("on", "off"))
+    check_choice("--split", split, SPLITS)
     if bool(inputs) == bool(split) or (data and not split):
         received = "both" if inputs else "--data alone" if data else "neither"
         raise UserError(
@@ -148,23 +111,18 @@ def translate(
             f"Leave it out."
         )
     recognize(model)
-    _load_tensorflow()
-    from rich.progress import track
-
+    load_tensorflow()
     from tfpix2pix.artefacts import load
     from tfpix2pix.translate import translate_files
 
     written = translate_files(
         load(model), inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, samples=samples,
         tile_px=tile, enlarge=enlarge, overwrite=overwrite,
-        track=lambda items, total: track(
-            items, "translate", total, console=progress_console, disable=not progress_console.is_terminal
-        ),
+        track=track("translate"),
     )  # fmt: skip
-    _answer(json_, {"written": [str(path) for path in written]}, f"{len(written)} translated into {out}")
+    answer(json_, {"written": [str(path) for path in written]}, f"{len(written)} translated into {out}")
 
 
-@app.command(epilog="Example: tfpix2pix export runs/facades --format tflite --out exports")
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     format_: Annotated[str, typer.Option("--format", help="saved_model or tflite.")] = "saved_model",
@@ -178,16 +136,15 @@ def export(
     """Export a trained generator, and measure that the export does what the generator does."""
     from tfpix2pix.recognize import check_export
 
-    _check_choice("--noise", noise, ("on", "off"))
+    check_choice("--noise", noise, ("on", "off"))
     check_export(run, format_, noise=noise, size_px=size)
-    _load_tensorflow()
+    load_tensorflow()
     from tfpix2pix.artefacts import export_run
 
     report = export_run(run, format_, out, noise=noise, size_px=size)
-    _answer(json_, report.as_dict(), _parity_table(report))
+    answer(json_, report.as_dict(), _parity_table(report))
 
 
-@app.command(epilog="Example: tfpix2pix presets facades > mine.yaml")
 def presets(
     name: Annotated[Optional[str], typer.Argument(help="Print this preset's YAML; without it, the names.")] = None,
     keys: Annotated[bool, typer.Option("--keys", help="Print every key, its default and what it means.")] = False,
@@ -198,7 +155,7 @@ def presets(
         from tfpix2pix.resolve import describe_keys, explain_keys
 
         values = {key: {"default": default, "help": meaning} for key, default, meaning in describe_keys()}
-        _answer(json_, values, explain_keys())
+        answer(json_, values, explain_keys())
         return
     if name:
         print(preset_text(name), end="")
@@ -207,7 +164,7 @@ def presets(
     table = Table(box=None, show_header=False)
     for preset, line in first_lines.items():
         table.add_row(preset, line)
-    _answer(json_, first_lines, table)
+    answer(json_, first_lines, table)
 
 
 def _parity_table(report) -> Table:
@@ -224,23 +181,3 @@ def _parity_table(report) -> Table:
     }.items():
         table.add_row(name, str(value))
     return table
-
-
-def _answer(as_json: bool, values: dict, text: object) -> None:
-    if as_json:
-        print(json.dumps(values))
-    else:
-        out_console.print(text)
-
-
-def _check_choice(option: str, value: str | None, known: tuple[str, ...]) -> None:
-    from tfpix2pix.errors import unknown_name
-
-    if value is not None and value not in known:
-        raise UserError(unknown_name(option, value, known))
-
-
-def _load_tensorflow() -> None:
-    from tfpix2pix.quiet import load_tensorflow
-
-    load_tensorflow()

@@ -1,0 +1,178 @@
+"""Shards hold files as they are: what is read from them, and what a run makes of it, is the files' own, bit for bit."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import tfpix2pix as p2p
+from tests.conftest import make_combined, tiny_config, write_image
+from tfpix2pix.config import Config
+from tfpix2pix.data.opening import open_sources, splits_of
+from tfpix2pix.data.pipeline import training_batches
+from tfpix2pix.data.shards import MANIFEST, write_shards
+from tfpix2pix.errors import UserError
+
+
+def make_folders(folder):
+    """Photographs and label maps, palettes among them, of different extensions."""
+    rng = np.random.default_rng(0)
+    for index in range(7):
+        write_image(folder / "target" / f"ä {index}.png", rng.integers(0, 256, (40, 36, 3), np.uint8))
+        label_map = Image.fromarray(rng.integers(0, 3, (40, 36), np.uint8))
+        label_map.putpalette([9] * 768)
+        (folder / "input").mkdir(exist_ok=True)
+        label_map.save(folder / "input" / f"ä {index}.gif")
+
+
+def combined(folder):
+    for split, count in (("train", 5), ("val", 2), ("test", 1)):
+        make_combined(folder / split, count=count)
+    return {"dir": str(folder), "source": "combined", "input_side": "right"}
+
+
+def undivided(folder):
+    make_combined(folder, count=8)
+    return {"dir": str(folder), "source": "combined", "held_out_fraction": 0.25}
+
+
+def folders(folder):
+    make_folders(folder)
+    return {"dir": str(folder), "source": "folders", "input_classes": 3}
+
+
+def table(folder):
+    make_folders(folder)
+    lines = [f"input/ä {index // 2}.gif,target/ä {index}.png" for index in range(7)]  # inputs with two targets
+    (folder / "pairs.csv").write_text("\n".join(["input,target", *lines]), encoding="utf-8")
+    return {"dir": str(folder / "pairs.csv"), "source": "table", "input_classes": 3}
+
+
+KINDS = [combined, undivided, folders, table]
+
+
+def both(kind, tmp_path, shard_mb=0, **sections) -> tuple[Config, Config]:
+    """The configuration over files, and the same over shards of them; 0 MB: every pair in a shard of its own."""
+    (tmp_path / "files").mkdir()
+    data = kind(tmp_path / "files")
+    files = tiny_config(data=data, **sections)
+    write_shards(files, str(tmp_path / "shards"), shard_mb=shard_mb)
+    sharded = {**data, "dir": str(tmp_path / "shards"), "source": "shards"}
+    return files, tiny_config(data=sharded, **sections)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_split_holds_the_same_pairs(kind, seed, tmp_path):
+    files, sharded = both(kind, tmp_path, seed=seed)
+    for split, source in splits_of(files).items():
+        other = splits_of(sharded)[split]
+        assert list(other.names) == list(source.names)
+        for index in range(len(source)):
+            for image, same in zip(source.read(index), other.read(index), strict=True):
+                np.testing.assert_array_equal(image, same)
+                assert image.dtype == same.dtype
+    assert len(splits_of(files)["train"]) > len(splits_of(files)["val"]) > 0
+
+
+def test_undivided_data_are_divided_by_the_seed_that_reads_them(tmp_path):
+    files, sharded = both(undivided, tmp_path)
+    splits = set()
+    for seed in range(3):
+        of_files, of_shards = (splits_of(config.model_copy(update={"seed": seed})) for config in (files, sharded))
+        assert list(of_shards["val"].names) == list(of_files["val"].names)
+        splits.add(tuple(of_shards["val"].names))
+    assert len(splits) > 1
+
+
+@pytest.mark.parametrize("shard_mb", [0, 128])
+def test_a_run_over_shards_ends_in_the_same_weights(shard_mb, tmp_path, quiet):
+    weights = []
+    for config in both(folders, tmp_path, shard_mb):
+        run = p2p.train(config, run_dir=tmp_path / f"run-{config.data.source}", console=quiet)
+        weights.append([path.read_bytes() for path in sorted(run.directory.checkpoints.rglob("*.safetensors"))])
+    assert weights[0] and weights[0] == weights[1]
+
+
+def test_the_cache_of_files_changes_nothing(tmp_path):
+    _, sharded = both(combined, tmp_path, shard_mb=1)
+    results = []
+    for room_mb in (0, 1024):
+        data = sharded.data.model_copy(update={"cache_mb": 0, "cache_files_mb": room_mb})
+        source = open_sources(sharded.model_copy(update={"data": data}))["train"]
+        results.append(list(training_batches(source, data, batch_size=1, seed=0, first_step=0, total_steps=12)))
+    for batch, same in zip(*results, strict=True):
+        for image, other in zip(batch, same, strict=True):
+            np.testing.assert_array_equal(image, other)
+
+
+def test_any_tfrecord_reader_reads_them(tmp_path):
+    both(folders, tmp_path)
+    paths = sorted(str(path) for path in (tmp_path / "shards").glob("*.tfrecord"))
+    assert len(paths) == 7
+    record = next(iter(tf.data.TFRecordDataset(paths)))
+    names = ("name", "input", "input_suffix", "target", "target_suffix")
+    features = tf.io.parse_single_example(record, {name: tf.io.FixedLenFeature([], tf.string) for name in names})
+    name = features["name"].numpy().decode()
+    assert features["input"].numpy() == (tmp_path / "files" / "input" / f"{name}.gif").read_bytes()
+    assert features["target_suffix"].numpy() == b".png"
+
+
+class TestRefused:
+    def test_a_damaged_shard_is_named(self, tmp_path):
+        _, sharded = both(combined, tmp_path, shard_mb=1)
+        shard = tmp_path / "shards" / "train-00000.tfrecord"
+        data = bytearray(shard.read_bytes())
+        data[len(data) // 2] ^= 1
+        shard.write_bytes(data)
+        source = splits_of(sharded)["train"]
+        with pytest.raises(UserError, match=r"as it was written. Received .*train-00000.tfrecord, of which the pair '"):
+            [source.read(index) for index in range(len(source))]
+        shard.unlink()
+        with pytest.raises(UserError, match=r"must be readable. Received .*train-00000.tfrecord"):
+            splits_of(sharded)["train"].read(0)
+
+    @pytest.mark.parametrize("manifest", [None, "{", "[]", '{"format_version": 2}'])
+    def test_a_folder_without_a_manifest_is_none(self, tmp_path, manifest):
+        if manifest is not None:
+            (tmp_path / MANIFEST).write_text(manifest)
+        with pytest.raises(UserError, match="must be a folder of shards that `tfpix2pix data shard` wrote. Received"):
+            splits_of(tiny_config(data={"dir": str(tmp_path), "source": "shards"}))
+        with pytest.raises(UserError, match="Add `--data DIR`"):
+            splits_of(tiny_config(data={"source": "shards"}))
+
+    def test_a_folder_that_holds_something_is_never_written_into(self, tmp_path):
+        config = tiny_config(data=combined(tmp_path))
+        with pytest.raises(UserError, match="must go into a new folder. Received .*train"):
+            write_shards(config, str(tmp_path / "train"))
+
+    def test_inputs_made_on_the_fly_are_written_first(self, tmp_path):
+        with pytest.raises(UserError, match="`data.source: photographs`. Write pairs with `tfpix2pix data pairs`"):
+            write_shards(tiny_config(data={"source": "photographs", "dir": str(tmp_path)}), str(tmp_path / "out"))
+
+    def test_nothing_is_left_where_a_file_goes_missing(self, tmp_path):
+        config = tiny_config(data=combined(tmp_path / "files"))
+
+        def track(items, total):
+            for number, item in enumerate(items):
+                if number == 3:
+                    item[1].files(item[2])[0].unlink()
+                yield item
+
+        with pytest.raises(UserError, match="Every file must be readable"):
+            write_shards(config, str(tmp_path / "shards"), track=track)
+        assert {path.name for path in tmp_path.iterdir()} == {"files"}
+
+
+def test_the_manifest_says_where_each_pair_lies(tmp_path):
+    both(combined, tmp_path, shard_mb=1)
+    manifest = json.loads((tmp_path / "shards" / MANIFEST).read_text())
+    assert manifest["files_a_pair"] == 1
+    assert manifest["shards"] == ["train-00000.tfrecord", "val-00000.tfrecord", "test-00000.tfrecord"]
+    assert {split: len(part["names"]) for split, part in manifest["splits"].items()} == {
+        "train": 5,
+        "val": 2,
+        "test": 1,
+    }

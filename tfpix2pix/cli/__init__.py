@@ -1,0 +1,70 @@
+"""The command line: parses, calls one function, says what came of it. TensorFlow waits until a command needs it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from tfpix2pix._version import __version__
+from tfpix2pix.cli import data, models
+from tfpix2pix.errors import RunError, UserError
+
+HELP = {"help_option_names": ["-h", "--help"]}
+COMMANDS = {  # command: its example
+    models.train: "tfpix2pix train facades --data data/facades --run runs/facades --set training.steps=2000",
+    models.translate: "tfpix2pix translate runs/facades labels.png --out translated",
+    models.export: "tfpix2pix export runs/facades --format tflite --out exports",
+    models.presets: "tfpix2pix presets facades > mine.yaml",
+}
+DATA_COMMANDS = {
+    data.download: "tfpix2pix data download facades",
+    data.check: "tfpix2pix data check data/facades --html check.html",
+    data.pairs: "tfpix2pix data pairs photos --operator edges --out data/edges",
+    data.shard: "tfpix2pix data shard data/facades --out gs://bucket/facades",
+}
+
+app = typer.Typer(
+    name="tfpix2pix",
+    help="pix2pix in TensorFlow: pairs go in, a translator comes out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings=HELP,
+)
+data_app = typer.Typer(
+    help="Fetch, examine and write data.", no_args_is_help=True, pretty_exceptions_enable=False, context_settings=HELP
+)
+for group, commands in ((app, COMMANDS), (data_app, DATA_COMMANDS)):
+    for command, example in commands.items():
+        group.command(epilog=f"Example: {example}")(command)
+app.add_typer(data_app, name="data")
+
+
+def main() -> None:
+    """The `tfpix2pix` script: a user's mistake is one sentence and exit code 2, a failure one sentence and 1."""
+    warnings.showwarning = lambda message, *_: print(f"Warning: {message}", file=sys.stderr)
+    try:
+        sys.exit(app(standalone_mode=False, prog_name="tfpix2pix"))
+    except typer.BadParameter.__base__ as error:  # Typer's own: a misspelled command or option, a number out of range
+        if error.__class__.__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+            sys.exit(2)
+        command = error.ctx.command_path if error.ctx else "tfpix2pix"
+        message = error.format_message().rstrip(".")
+        print(f"Error: {message}{'' if message[-1] in '?)' else '.'} See `{command} --help`.", file=sys.stderr)
+        sys.exit(2)
+    except (UserError, RunError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def version_option(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit

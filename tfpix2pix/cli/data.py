@@ -1,0 +1,148 @@
+"""`data download`, `data check`, `data pairs`, `data shard`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from tfpix2pix.cli.shared import (
+    Json,
+    Set,
+    answer,
+    check_choice,
+    load_tensorflow,
+    out_console,
+    progress_console,
+    track,
+)
+
+if TYPE_CHECKING:
+    from tfpix2pix.config import Config
+
+ConfigOption = Annotated[
+    Optional[str],
+    typer.Option(
+        "--config", metavar="PRESET|CONFIG.yaml", help="What the data are for; left out: what the folder looks like."
+    ),
+]
+
+
+def download(
+    name: Annotated[Optional[str], typer.Argument(help="Which; without it, the names.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to put the data set's own folder into.")] = Path("data"),
+    mirror: Annotated[
+        Optional[str], typer.Option(metavar="URL", help="Of the archive, or of a folder with it: another server.")
+    ] = None,
+    sha256: Annotated[Optional[str], typer.Option(help="Refuse an archive of another hash.")] = None,
+    json_: Json = False,
+) -> None:
+    """Fetch one of the paper's data sets; a download that was cut goes on where it stopped."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    from tfpix2pix.data.download import ARCHIVES, download
+
+    if name is None:
+        sizes = {known: archive.size_mb for known, archive in ARCHIVES.items()}
+        text = "\n".join(f"{known:<16}{f'about {size} MB' if size else ''}" for known, size in sizes.items())
+        answer(json_, sizes, text)
+        return
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=progress_console, disable=not progress_console.is_terminal) as progress:
+        task = progress.add_task(name, total=None)
+        done = download(
+            name, out, mirror=mirror, sha256=sha256,
+            track=lambda received, total: progress.update(task, completed=received, total=total),
+        )  # fmt: skip
+    values = {"path": str(done.path), "url": done.url, "size_bytes": done.size_bytes, "sha256": done.sha256}
+    there = "was there already" if done.already_there else f"{done.size_bytes / 1e6:.1f} MB, SHA-256 {done.sha256}"
+    text = f"{done.path}: {there}\nTrain: tfpix2pix train {name} --data {done.path} --run runs/{name}"
+    answer(json_, {**values, "already_there": done.already_there}, text)
+
+
+def check(
+    folder: Annotated[
+        Optional[str], typer.Argument(metavar="DIR", help="The data: a folder, or a table's .csv or .tsv file.")
+    ] = None,
+    config: ConfigOption = None,
+    set_: Set = None,
+    html: Annotated[Optional[Path], typer.Option(help="Write a page with pictures of what was found.")] = None,
+    most: Annotated[
+        Optional[int], typer.Option("--most", help="Look at this many pairs, evenly spread; default: all.", min=1)
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Examine data: pairing, files, sizes, direction, shifts, duplicates. Exit code 3: something was found."""
+    from tfpix2pix.doctor import as_table, examine, write_html
+
+    resolved = _config(config, folder, set_ or ())
+    examination = examine(resolved, at_most=most, track=track("examine"))
+    if html is not None:
+        write_html(examination, resolved, html)
+    answer(json_, examination.as_dict(), as_table(examination))
+    if html is not None and not json_:
+        out_console.print(f"With pictures: {html}")
+    raise typer.Exit(examination.exit_code)
+
+
+def pairs(
+    photos: Annotated[str, typer.Argument(metavar="PHOTOS", help="Folder of photographs, divided or not.")],
+    operator: Annotated[
+        str, typer.Option(help="edges, grayscale, mask, downsample, blur or posterize: what makes the input.")
+    ],
+    out: Annotated[Path, typer.Option(help="New folder for <split>/input/ and <split>/target/.")],
+    set_: Set = None,
+    json_: Json = False,
+) -> None:
+    """Make pairs of photographs and write them: the input is what the operator leaves, the target the photograph."""
+    from tfpix2pix.data import OPERATORS
+    from tfpix2pix.data.writing import write_pairs
+    from tfpix2pix.resolve import make_config, with_overrides
+
+    check_choice("--operator", operator, OPERATORS)
+    made = {"source": "photographs", "operator": operator, "input_channels": OPERATORS[operator].channels}
+    config = make_config(with_overrides({"data": made}, set_ or (), data_dir=photos), "the command")
+    counts = write_pairs(config, out, track=track("write"))
+    channels = f"--set data.input_channels={OPERATORS[operator].channels}"
+    answer(
+        json_, {"path": str(out), "pairs": counts},
+        f"{out}: {_counted(counts)}\nTrain: tfpix2pix train facades --data {out} --run runs/{out.name} "
+        f"--set data.source=folders {channels}",
+    )  # fmt: skip
+
+
+def shard(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="The data: a folder, or a table's .csv or .tsv file.")],
+    out: Annotated[str, typer.Option(help="New folder for the shards; gs://, s3:// and hdfs:// too.")],
+    config: ConfigOption = None,
+    set_: Set = None,
+    shard_mb: Annotated[int, typer.Option(help="Size of a shard, MB, about.", min=1)] = 128,
+    json_: Json = False,
+) -> None:
+    """Pack pairs into TFRecord shards, for data that outgrow one machine; training from them gives the same run."""
+    resolved = _config(config, folder, set_ or ())
+    load_tensorflow()
+    from tfpix2pix.data.shards import write_shards
+
+    counts = write_shards(resolved, out, shard_mb=shard_mb, track=track("pack"))
+    answer(
+        json_, {"path": out, "pairs": counts},
+        f"{out}: {_counted(counts)}\nTrain from it with the same keys as from the files, but --data {out} "
+        f"--set data.source=shards",
+    )  # fmt: skip
+
+
+def _config(preset_or_file: str | None, folder: str | None, overrides: list[str]) -> Config:
+    """The configuration to look at data with: where it does not say how pairs lie in the folder, the folder does."""
+    from tfpix2pix.data.guess import guess_source
+    from tfpix2pix.resolve import make_config, read_settings, with_overrides
+
+    settings = read_settings(preset_or_file) if preset_or_file else {}
+    if folder is not None:
+        settings["data"] = {**guess_source(Path(folder)), **settings.get("data", {})}
+    return make_config(with_overrides(settings, overrides, data_dir=folder), preset_or_file or "the command")
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} pairs in {split}" for split, count in counts.items())

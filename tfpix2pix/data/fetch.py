@@ -1,0 +1,120 @@
+"""One file from the web, however often the connection is cut: by ranges, from where it stopped."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from tfpix2pix.errors import RunError, UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+CHUNK_BYTES = 1 << 16
+OTHER_PLACE = "name another place with --mirror URL"
+Track = Callable[[int, "int | None"], None]  # (bytes that have arrived, bytes in all if known)
+
+
+def read_json(path: Path, *keys: str) -> dict | None:
+    """The values of `keys`; None where the file is not there or lacks one."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return {key: values[key] for key in keys}
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+
+
+class Partial:
+    """An archive on its way into the file `path`, which no other process may hold; a note beside it says which one."""
+
+    def __init__(self, url: str, path: Path, track: Track, timeout_s: float) -> None:
+        self.url, self.path, self.track, self.timeout_s = url, path, track, timeout_s
+        self.note, self.file, self.total, self.whole = path.with_name(f"{path.name}.json"), path.open("ab"), None, False
+        try:
+            if fcntl is not None:
+                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
+        except OSError as error:
+            if isinstance(error, BlockingIOError):  # else the file system has no locks, and must do without
+                raise UserError(
+                    f"A data set must be downloaded by one process at a time. Received {path}, held by "
+                    f"another. Wait for that to end, or choose another --out."
+                ) from None
+        note = read_json(self.note, "url", "validator")
+        self.validator = note["validator"] if note and note["url"] == url else None  # the ETag or date of what is here
+        if not self.validator:  # nothing would tell whether the rest is of the same archive
+            self.file.truncate(self.file.seek(0))
+
+    def __enter__(self) -> Partial:
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        if not (self.validator and self.file.tell()) or (self.whole and kind in (None, UserError)):  # unpacked or unfit
+            self.note.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
+        self.file.close()
+
+    def fetch(self, attempts: int, pause_s: float) -> None:
+        """Asks until all has arrived; raises RunError after `attempts` in a row that brought nothing new."""
+        failures, most = 0, self.file.tell()
+        while lack := self.ask():
+            failures, most = 0 if self.file.tell() > most else failures + 1, max(most, self.file.tell())
+            if failures >= attempts:
+                kept = "They are kept: the same command goes on from there" if self.validator else "Try again"
+                raise RunError(
+                    f"An archive must arrive whole. Received {self.file.tell()} of {self.total or '?'} "
+                    f"bytes from {self.url}, then {lack}. {kept}, or {OTHER_PLACE}."
+                )
+            time.sleep(pause_s * 2 ** max(failures - 1, 0))
+        self.file.flush()
+        self.whole = True
+
+    def ask(self) -> str:
+        """One request; what the archive then lacks, or "". Raises UserError where asking again would be of no use."""
+        have, headers = self.file.tell(), {"Accept-Encoding": "identity"}
+        if have:
+            headers |= {"Range": f"bytes={have}-", "If-Range": self.validator}  # requests leaves out what is None
+        try:
+            with requests.get(self.url, headers=headers, stream=True, timeout=self.timeout_s) as response:
+                status, answer = response.status_code, response.headers
+                found = re.match(r"bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)", answer.get("Content-Range", ""))
+                start, total = (int(group) if group else None for group in found.groups()) if found else (None, None)
+                etag, length = answer.get("ETag", ""), answer.get("Content-Length", "")
+                validator = answer.get("Last-Modified") if etag[:2] in ("", "W/") else etag
+                if status >= 500:
+                    return f"HTTP status {status}"
+                if have and status == 416 and total == have:
+                    return ""
+                same = start == have and self.total in (None, total) and validator in (None, self.validator)
+                if have and (status == 416 or (status == 206 and not same)):
+                    self.file.truncate(self.file.seek(0))
+                    return "an answer that does not go on from there"
+                if status not in ((200, 206) if have else (200,)):
+                    raise requests.HTTPError(f"HTTP status {status}")
+                if status == 200:  # the whole, whatever was asked for
+                    self.file.truncate(self.file.seek(0))
+                    have, self.validator = 0, validator
+                    self.note.write_text(json.dumps({"url": self.url, "validator": self.validator}), encoding="utf-8")
+                self.total = total or (have + int(length) if length.isdecimal() else None)
+                if self.total and shutil.disk_usage(self.note.parent).free < 2 * self.total - have:
+                    raise OSError(f"no room for {2 * self.total - have:,} bytes, the archive and its files")
+                for block in response.raw.stream(CHUNK_BYTES, decode_content=False):
+                    self.file.write(block)
+                    self.track(self.file.tell(), self.total)
+                return "" if self.total in (None, self.file.tell()) else "a cut"
+        except (requests.ConnectionError, requests.Timeout, HTTPError) as error:  # the last while the body is read
+            while error.__context__:  # the system's own words lie innermost
+                error = error.__context__
+            return "silence" if isinstance(error, TimeoutError) else getattr(error, "strerror", "") or "a cut"
+        except requests.RequestException as error:
+            raise UserError(
+                f"An archive must be where its URL says. Received {error} from {self.url}. Links die: {OTHER_PLACE}."
+            ) from error

@@ -1,0 +1,92 @@
+"""Label maps at the edges: files of class indices, or drawn in colours, and pictures of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tfpix2pix.config import DataConfig
+from tfpix2pix.data.images import as_picture, from_signed, read_image
+from tfpix2pix.errors import UserError
+
+ROWS_AT_A_TIME = 64  # of a coloured label map, compared with every colour: bounds the memory
+
+
+def standard_colors(classes: int) -> np.ndarray:
+    """The PASCAL VOC colour table, uint8 (classes, 3): the bits of an index, spread over R, G and B from the top."""
+    index = np.arange(classes)
+    colors = np.zeros((classes, 3), np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            colors[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
+    return colors
+
+
+def class_colors(config: DataConfig, classes: int) -> np.ndarray:
+    """uint8 (classes, 3): the configured colours, or the standard ones."""
+    return np.array(config.class_colors, np.uint8) if config.class_colors else standard_colors(classes)
+
+
+def to_classes(image: np.ndarray, classes: int, config: DataConfig, where: object) -> np.ndarray:
+    """A label map as uint8 (H, W, 1) of class indices: from indices, or from a picture in `config.class_colors`.
+
+    Raises:
+        UserError: an index beyond the classes that is not `config.ignore_class`, or a picture without known colours.
+    """
+    if image.shape[-1] in (3, 4):
+        if config.class_colors is None:
+            raise UserError(
+                f"A label map must hold class indices, or `data.class_colors` say which colour is which class. "
+                f"Received colours in {where}. Set `data.class_colors` to a list of the {classes} classes' colours.",
+                "classes",
+            )
+        return nearest_color(image[..., :3], class_colors(config, classes))
+    found = np.unique(image)
+    wrong = [value for value in found.tolist() if value >= classes and value != config.ignore_class]
+    if image.shape[-1] != 1 or image.dtype.kind == "f" or wrong:
+        received = f"the value {wrong[0]}" if wrong else f"{image.shape[-1]} channels of {image.dtype}"
+        raise UserError(
+            f"A label map must hold the class indices 0 to {classes - 1}. Received {received} in {where}. Mend the "
+            f"file, or set the number of classes, or `data.ignore_class` to a value that stands for no class.",
+            "classes",
+        )
+    return image.astype(np.uint8)
+
+
+def nearest_color(picture: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    """(H, W, 3) -> uint8 (H, W, 1): the index of the nearest colour, by squared distance: JPEG blurs label colours."""
+    full = np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1.0
+    table = colors.astype(np.float32)
+    rows = []
+    for top in range(0, len(picture), ROWS_AT_A_TIME):
+        part = picture[top : top + ROWS_AT_A_TIME].astype(np.float32) * np.float32(255.0 / full)
+        rows.append(np.square(part[:, :, np.newaxis] - table).sum(axis=-1).argmin(axis=-1))
+    return np.concatenate(rows).astype(np.uint8)[..., np.newaxis]
+
+
+def read_side(path: Path, classes: int | None, config: DataConfig) -> np.ndarray:
+    """An input or target file; where it is a label map, its indices (a palette's, not its colours)."""
+    if classes is None:
+        return read_image(path)
+    return to_classes(read_image(path, indices=True), classes, config, path)
+
+
+def pictures_of(config: DataConfig) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
+    """For inputs and for targets: float (H, W, C) in [-1, 1] -> uint8 (H, W, 3) to look at; label maps in colours."""
+
+    def picture(classes: int | None) -> Callable[[np.ndarray], np.ndarray]:
+        if classes is None:
+            return lambda image: as_picture(from_signed(image))
+        table = np.zeros((256, 3), np.uint8)  # what is no class is black
+        colors = class_colors(config, classes)
+        table[: len(colors)] = colors
+        return lambda image: table[from_signed(image)[..., 0]]
+
+    return picture(config.input_classes), picture(config.target_classes)
+
+
+def palette_of(config: DataConfig) -> Sequence[int] | None:
+    """Of the pictures that translations are written as: R, G, B of class 0, of class 1, …; None for photographs."""
+    return class_colors(config, config.target_classes).ravel().tolist() if config.target_classes else None

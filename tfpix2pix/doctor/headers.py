@@ -1,0 +1,122 @@
+"""Size, channels and depth of image files as they are on disk, from their first bytes."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from tfpix2pix.data.formats import BITS_PER_SAMPLE, PNG_SIGNATURE, TIFF
+from tfpix2pix.data.images import EXIF_ORIENTATION
+from tfpix2pix.errors import UserError
+
+MODES = {  # of Pillow -> what a file of it is
+    "1": "black and white, 1 bit",
+    "L": "gray, 8 bits",
+    "P": "palette, 8 bits",
+    "LA": "gray with alpha, 8 bits",
+    "I;16": "gray, 16 bits",
+    "I;16B": "gray, 16 bits",
+    "I;16L": "gray, 16 bits",
+    "I": "gray, 32 bits",
+    "F": "gray, float",
+}
+CHANNELS = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
+ERRORS = (OSError, ValueError, SyntaxError, EOFError, KeyError)
+BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+class Header(NamedTuple):
+    """Of one file."""
+
+    size: str  # `512x256 px`, width first, upright
+    channels: str  # `RGB, 8 bits`
+    profile: str = ""  # name of its colour profile (ICC), unless that is sRGB
+
+
+def header(path: Path) -> Header | None:
+    """The header of an image file; None where there is none to be read, which reading the file then explains.
+
+    Raises:
+        UserError: a file of so many pixels that it is not opened (a decompression bomb).
+    """
+    suffix = path.suffix.lower()
+    try:
+        return _of_array(path) if suffix == ".npy" else _by_pillow(path)
+    except UserError:
+        raise
+    except BOMB as error:
+        raise _bomb(path, str(error)) from error
+    except ERRORS:
+        return _by_tifffile(path) if suffix in TIFF else None
+
+
+def _by_pillow(path: Path) -> Header:
+    with Image.open(path) as image:
+        width, height = image.size
+        # What Pillow does about it by itself, a warning, depends on filters that all threads share.
+        if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
+            raise _bomb(path, f"{width}x{height} px are more than {Image.MAX_IMAGE_PIXELS} pixels")
+        looked_for = image.format != "PNG" or "exif" in image.info  # Pillow would decode all of a PNG to look
+        if looked_for and image.getexif().get(EXIF_ORIENTATION, 1) >= 5:
+            width, height = height, width
+        bits = _bits(path, image)
+        channels = MODES.get(image.mode) or f"{image.mode}, {bits} bits"
+        return Header(f"{width}x{height} px", channels, _profile(image.info.get("icc_profile")))
+
+
+def _profile(icc: bytes | None) -> str:
+    """The name of a colour profile that is not sRGB."""
+    if not icc:
+        return ""
+    try:
+        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc))).strip()
+    except (ImageCms.PyCMSError, OSError):
+        name = "unreadable"
+    return "" if "srgb" in name.lower() else name
+
+
+def _bits(path: Path, image: Image.Image) -> int:
+    """Bits a channel of an image in colour, where Pillow would cut 16 to 8."""
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(BITS_PER_SAMPLE, (8,)))
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            start = file.read(25)
+        return start[24] if start[:8] == PNG_SIGNATURE else 8
+    return 8
+
+
+def _of_array(path: Path) -> Header:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return _of(array.shape, array.dtype)
+
+
+def _by_tifffile(path: Path) -> Header | None:
+    """TIFF files of several channels of more than 8 bits, or planes one after the other."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            planes = len(series.shape) == 3 and series.axes[0] in "CSQI" and series.axes[-2:] == "YX"
+            return _of((*series.shape[1:], series.shape[0]) if planes else series.shape, series.dtype)
+    except (*ERRORS, tifffile.TiffFileError, IndexError):
+        return None
+
+
+def _of(shape: tuple[int, ...], dtype: np.dtype) -> Header:
+    height, width, channels = (*shape, 1)[:3]
+    depth = "float" if dtype.kind == "f" else f"{dtype.itemsize * 8} bits"
+    return Header(f"{width}x{height} px", f"{CHANNELS.get(channels, f'{channels} channels')}, {depth}")
+
+
+def _bomb(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"Every image must be readable and whole. Received {path}, which is not opened: {reason}. Replace the file or "
+        f"remove it.",
+        "unreadable",
+    )

@@ -5,11 +5,13 @@ Each row changes the tiny configuration; together they name every row of every t
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfpix2pix as p2p
 from tests.conftest import tiny_config, write_image
 from tfpix2pix.config import Config
 from tfpix2pix.data import COLOR_SPACES
+from tfpix2pix.experiment import build_model
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.export.verify import CLASS_TOLERANCE, TOLERANCE
 from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES
@@ -117,3 +119,14 @@ def test_round_trip(name, pairs, tmp_path, quiet):
             assert np.mean(exported(x) != expected) <= 1e-3
         else:
             assert np.abs(exported(x).astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_sum_of_a_step_depends_on_timing(name):
+    """TensorFlow adds three tensors or more in an order that depends on which buffer is free first: there are none."""
+    config = config_of(name)
+    size, (inputs, targets) = config.data.image_size_px, config.data.network_channels
+    specs = tuple(tf.TensorSpec((config.training.batch_size, size, size, each)) for each in (inputs, targets))
+    step = tf.function(build_model(config).train_step, autograph=False).get_concrete_function(specs)
+    sums = [op for op in step.graph.get_operations() if op.type in ("AddN", "AccumulateNV2")]
+    assert not [op.name for op in sums if len(op.inputs) > 2]

@@ -13,7 +13,7 @@ from tfpix2pix.models.upsampling import SubpixelConv2D
 
 # What stands in the column `then`; layers of other types are called by their type, padding is left out.
 SHORT = {
-    "BatchNormalization": "batch norm", "GroupNormalization": "instance norm", "NoiseDropout": "dropout",
+    "BatchNormalization": "batch norm", "InstanceNormalization": "instance norm", "NoiseDropout": "dropout",
     "Concatenate": "skip", "Activation": "tanh", "ReLU": "ReLU", "LeakyReLU": "LeakyReLU", "Add": "add",
     "GaussianChannel": "Gaussian z", "UpSampling2D": "nearest ×2", "PadToMultiple": "pad", "CropBack": "crop",
 }  # fmt: skip

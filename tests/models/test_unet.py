@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpix2pix.models.blocks import LEAKY_SLOPE, BatchNormalization
+from tfpix2pix.models.blocks import LEAKY_SLOPE
 from tfpix2pix.models.noise import NoiseDropout
+from tfpix2pix.models.norms import BatchNormalization
 from tfpix2pix.models.unet import build_encoder_decoder, build_unet
 
 

@@ -48,6 +48,7 @@ class Objective:
         self, fake_logits: tf.Tensor | None, translation: tf.Tensor, target: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """`g/total` and its terms, unweighted: `g/gan` (where adversarial), `g/l1`, …; all float32 scalars."""
+        translation = tf.identity(translation)  # their gradients are summed here, in pairs, before D's is added
         terms = {name: loss(translation, target) for name, loss in RECONSTRUCTION_LOSSES.items()}
         # What is only measured stays out of the sum, so that it costs no gradient.
         total = tf.add_n([weight * terms[name] for name, weight in self.lambdas.items() if weight] or [0.0])

@@ -13,8 +13,13 @@ import tensorflow as tf
 
 def vanilla(logits: tf.Tensor, is_real: bool, for_generator: bool = False, smoothing: float = 0.0) -> tf.Tensor:
     """Binary cross-entropy on logits: -log D for real, -log(1 - D) for generated. Source: paper eq. 1, §3.3."""
-    labels = tf.fill(tf.shape(logits), tf.constant(_label(is_real, for_generator, smoothing), logits.dtype))
-    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits))
+    label = _label(is_real, for_generator, smoothing)
+    entropy = 0.0  # -log D is softplus(-logits): one operation, whose gradient is one too (models/norms.py says why)
+    if label:
+        entropy += label * tf.nn.softplus(-logits)
+    if label < 1:
+        entropy += (1.0 - label) * tf.nn.softplus(logits)
+    return tf.reduce_mean(entropy)
 
 
 def lsgan(logits: tf.Tensor, is_real: bool, for_generator: bool = False, smoothing: float = 0.0) -> tf.Tensor:

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import layers
 
 from tfpix2pix.errors import row
+from tfpix2pix.models.norms import NORM_EPSILON, BatchNormalization, InstanceNormalization
 
-NORM_EPSILON = 1e-5
-NORM_MOMENTUM = 0.9  # keeps 9/10 of the old moving average, as the authors' Torch code does
 LEAKY_SLOPE = 0.2
 INIT_STDDEV = 0.02  # kernels N(0, 0.02), norm scales N(1, 0.02); paper §3.3
 
@@ -29,40 +27,6 @@ def initializer(seed: int | None, name: str, mean: float = 0.0) -> Any:
     return keras.initializers.RandomNormal(mean, INIT_STDDEV, seed=_seed(seed, name))
 
 
-@keras.saving.register_keras_serializable("tfpix2pix")
-class BatchNormalization(layers.BatchNormalization):
-    """Batch normalisation whose inference uses each image's own statistics, or the moving averages.
-
-    Training normalises by the batch, as ever. At inference `statistics="image"` normalises each image by its own
-    mean and variance: at batch size 1 exactly what training did and what the paper's test did (§3.4), and a result
-    that does not depend on its batch neighbours. `statistics="moving"` uses the moving averages (Keras's habit).
-    """
-
-    def __init__(self, statistics: str = "image", epsilon: float = NORM_EPSILON, **kwargs: Any) -> None:
-        super().__init__(momentum=NORM_MOMENTUM, epsilon=epsilon, **kwargs)
-        self.statistics = statistics
-
-    def call(self, x: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
-        if training or self.statistics == "moving":
-            return super().call(x, training=training)
-        return normalize_per_image(x, self.gamma, self.beta, self.epsilon)
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["momentum"]  # fixed above
-        return {**config, "statistics": self.statistics}
-
-
-def normalize_per_image(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float = NORM_EPSILON) -> tf.Tensor:
-    """Instance normalisation of (N, H, W, C): each image and channel by its own mean and variance."""
-    x32 = tf.cast(x, tf.float32)
-    mean = tf.reduce_mean(x32, axis=(1, 2), keepdims=True)
-    centred = x32 - mean
-    variance = tf.reduce_mean(tf.square(centred), axis=(1, 2), keepdims=True)
-    scale = tf.math.rsqrt(variance + epsilon) * tf.cast(gamma, tf.float32)
-    return tf.cast(centred * scale + tf.cast(beta, tf.float32), x.dtype)
-
-
 def batch_norm(name: str, seed: int | None, epsilon: float, statistics: str) -> layers.Layer:
     gamma = initializer(seed, name, mean=1.0)
     return BatchNormalization(statistics, epsilon, gamma_initializer=gamma, name=name)
@@ -70,8 +34,7 @@ def batch_norm(name: str, seed: int | None, epsilon: float, statistics: str) -> 
 
 def instance_norm(name: str, seed: int | None, epsilon: float, statistics: str) -> layers.Layer:
     """Each image by its own statistics in training too; `statistics` has no say."""
-    gamma = initializer(seed, name, mean=1.0)
-    return layers.GroupNormalization(groups=-1, epsilon=epsilon, gamma_initializer=gamma, name=name)
+    return InstanceNormalization(epsilon, gamma_initializer=initializer(seed, name, mean=1.0), name=name)
 
 
 def no_norm(name: str, seed: int | None, epsilon: float, statistics: str) -> None:

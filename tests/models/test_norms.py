@@ -1,0 +1,83 @@
+"""Norms against Keras's own, forward and back, and what makes two runs the same to the last bit."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfpix2pix.models.norms import (
+    BATCH_AXES,
+    IMAGE_AXES,
+    BatchNormalization,
+    InstanceNormalization,
+    normalize_in_training,
+)
+
+
+def values_and_gradients(function, *inputs):
+    inputs = [tf.constant(each) for each in inputs]
+    weight = tf.constant(np.random.default_rng(9).normal(size=inputs[0].shape).astype(np.float32))
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        y = function(*inputs)
+        loss = tf.reduce_sum(tf.cast(y, tf.float32) * weight)
+    return [y.numpy(), *(gradient.numpy() for gradient in tape.gradient(loss, inputs))]
+
+
+def plainly(axes):
+    """The same by automatic differentiation."""
+
+    def normalize(x, gamma, beta):
+        mean, variance = tf.nn.moments(x, axes, keepdims=True)
+        return (x - mean) * tf.math.rsqrt(variance + 1e-5) * gamma + beta
+
+    return normalize
+
+
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(2, 5), st.integers(1, 5), st.integers(1, 4)), seed=st.integers(0, 99)
+)
+@settings(max_examples=25, deadline=None)
+@pytest.mark.parametrize("axes", [BATCH_AXES, IMAGE_AXES])
+def test_the_written_gradient_is_the_automatic_one(axes, shape, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(2, 3, shape).astype(np.float32)
+    gamma, beta = (rng.normal(size=shape[-1:]).astype(np.float32) for _ in range(2))
+    ours = values_and_gradients(lambda *args: normalize_in_training(*args, 1e-5, axes)[0], x, gamma, beta)
+    theirs = values_and_gradients(plainly(axes), x, gamma, beta)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-3 * max(1.0, np.abs(other).max()))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (BatchNormalization(), keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)),
+        (InstanceNormalization(), keras.layers.GroupNormalization(groups=-1, epsilon=1e-5)),
+    ],
+    ids=["batch", "instance"],
+)
+def test_training_is_keras_own(ours, theirs):
+    x = np.random.default_rng(0).normal(1, 2, (3, 6, 5, 4)).astype(np.float32)
+    for _ in range(2):
+        np.testing.assert_allclose(ours(x, training=True), theirs(x, training=True), atol=1e-5)
+    for one, other in zip(ours.weights, theirs.weights, strict=True):  # moving averages too
+        assert one.name == other.name
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [BatchNormalization, InstanceNormalization])
+def test_layers_are_rebuilt_from_their_configuration(make):
+    layer = make(epsilon=1e-3, name="norm")
+    again = make.from_config(layer.get_config())
+    assert (again.epsilon, again.name) == (1e-3, "norm")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_in_and_out_statistics_in_float32(dtype):
+    x = tf.cast(np.random.default_rng(0).normal(100, 1, (1, 16, 16, 2)), dtype)
+    y, mean, variance = normalize_in_training(x, tf.ones(2), tf.zeros(2), 1e-5, BATCH_AXES)
+    assert y.dtype == dtype and mean.dtype == variance.dtype == tf.float32
+    np.testing.assert_allclose(tf.reduce_mean(tf.cast(y, tf.float32)), 0, atol=0.01)

@@ -29,16 +29,16 @@ ARROWS = {
     "doctor": {"config", "data"},
     "models": {"config", "tiling"},
     "losses": set(),
-    "training": {"rng", "losses", "models", "data.images"},
+    "training": {"rng", "losses", "models", "evaluation", "data.images"},
     "evaluation": set(),
     "inference": {"card", "config", "rng", "models", "tiling", "data"},
     "summary": {"models"},
     "export": {"card", "inference", "models.noise"},
     "translate": {"card", "data", "inference"},
-    "experiment": {
-        "config", "resolve", "run_directory", "card", "data", "models", "losses", "training", "evaluation", "inference",
-        "doctor",
+    "session": {
+        "card", "config", "data", "evaluation", "inference", "models", "resolve", "run_directory", "training",
     },
+    "experiment": {"config", "data", "doctor", "losses", "models", "run_directory", "session", "training"},
     "dry_run": {"config", "data", "experiment", "resolve", "summary"},
     "recognize": {"run_directory", "export"},
     "artefacts": {

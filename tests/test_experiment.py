@@ -245,3 +245,76 @@ def test_real_facades_train(facades, tmp_path, quiet):
     l1 = [line["g/l1"] for line in lines(run) if "g/l1" in line]
     assert l1[-1] < l1[0]
     assert run.card.metrics["trained"]["l1"] < run.card.metrics["untrained"]["l1"]
+
+
+class TestValidation:
+    """Held-out figures while training: the best checkpoint, an early stop, and a resume that knows of both."""
+
+    def config(self, folder, **training):
+        spec = {"steps": 8, "validate_every_steps": 2, "checkpoint_every_steps": 4, "validation_images": 2, **training}
+        return tiny_config(data={"dir": str(folder)}, training=spec)
+
+    def scores(self, run, name="val/l1"):
+        lines = map(json.loads, (run.path / "metrics.jsonl").read_text().splitlines())
+        return {line["step"]: line[name] for line in lines if name in line}
+
+    @pytest.mark.parametrize(("best_by", "name", "choose"), [(None, "val/l1", min), ("ssim", "val/ssim", max)])
+    def test_the_best_checkpoint_is_kept_and_can_be_asked_for(
+        self, combined_dir, tmp_path, quiet, best_by, name, choose
+    ):
+        run = p2p.train(self.config(combined_dir, best_by=best_by), run_dir=tmp_path / "run", console=quiet)
+        scores = self.scores(run, name)
+        assert list(scores) == [0, 2, 4, 6, 8]
+        del scores[0]
+        best = choose(scores, key=scores.get)
+        assert [path.name for path in run.directory.checkpoints.glob("best-*")] == [f"best-{best:06d}"]
+        assert p2p.load(run.path, best=True).card.step == best
+        assert p2p.load(run.path).card.step == 8
+        assert run.card.metrics["best"]["step"] == best
+        assert p2p.export_run(run.path, "saved_model", tmp_path / "out", best=True)
+        with pytest.raises(UserError, match="asked of a run directory"):
+            p2p.load(tmp_path / "out" / "pix2pix" / "1", best=True)
+
+    def test_training_stops_early_and_stays_stopped(self, combined_dir, tmp_path, quiet, monkeypatch):
+        figures = iter([1.0, 0.5, 0.6, 0.7, 0.4, 0.3])
+        monkeypatch.setattr("tfpix2pix.session.measure", lambda *_: {"l1": next(figures)})
+        run = p2p.train(
+            self.config(combined_dir, steps=100, stop_after_worse=2), run_dir=tmp_path / "run", console=quiet
+        )
+        assert run.card.step == 6 and not run.interrupted
+        assert [path.name for path in run.directory.checkpoints.glob("best-*")] == ["best-000002"]
+        again = p2p.train(run_dir=run.path, resume=True, console=quiet)
+        assert again.card.step == 6
+
+    def test_a_resumed_run_measures_and_keeps_what_an_uninterrupted_one_does(self, combined_dir, tmp_path, quiet):
+        config = self.config(combined_dir)
+        whole = p2p.train(config, run_dir=tmp_path / "whole", console=quiet)
+        p2p.train(self.config(combined_dir, steps=4), run_dir=tmp_path / "part", console=quiet)
+        part = p2p.train(config, run_dir=tmp_path / "part", resume=True, console=quiet)
+        assert self.scores(part) == self.scores(whole)
+        assert tree(part.directory.checkpoints) == tree(whole.directory.checkpoints)
+
+    def test_kept_for_good_and_by_the_clock(self, combined_dir, tmp_path, quiet):
+        often = self.config(
+            combined_dir, keep_last=1, keep_every_steps=3, checkpoint_every_steps=100, checkpoint_every_minutes=1e-9
+        )
+        run = p2p.train(often, run_dir=tmp_path / "run", console=quiet)
+        kept = sorted(path.name for path in run.directory.checkpoints.glob("step-*"))
+        assert kept == ["step-000003", "step-000006", "step-000008"]
+
+    def test_without_held_out_pairs_there_is_no_best(self, combined_dir, tmp_path, quiet):
+        run = p2p.train(self.config(combined_dir, validation_images=0), run_dir=tmp_path / "run", console=quiet)
+        with pytest.raises(UserError, match="of a run with held-out pairs. Received none"):
+            p2p.load(run.path, best=True)
+
+    @pytest.mark.parametrize(
+        ("training", "message"),
+        [
+            ({"best_by": "sharpness"}, "must be one of: l1, psnr, ssim, segmentation"),
+            ({"best_by": "segmentation"}, "suits the targets, l1, psnr, ssim here. Received segmentation"),
+            ({"best_by": "ssim", "validation_metrics": ["l1"]}, "suits the targets, l1 here. Received ssim"),
+        ],
+    )
+    def test_what_cannot_be_the_best(self, training, message):
+        with pytest.raises(ValueError, match=message):
+            tiny_config(training=training)

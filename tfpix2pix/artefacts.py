@@ -22,21 +22,31 @@ from tfpix2pix.training.checkpoints import Checkpoints, assign
 PROBE_IMAGES = 3
 
 
-def load(path: str | Path) -> Translator:
+def load(path: str | Path, *, best: bool = False) -> Translator:
     """The translator of a run directory, a SavedModel folder or a .tflite file.
 
+    Args:
+        best: of a run, the checkpoint that did best on held-out pairs (`training.best_by`) in place of the newest.
+
     Raises:
-        UserError: `path` is none of these.
+        UserError: `path` is none of these, or `best` is asked of what has none.
     """
     path = Path(path).expanduser()
     kind = recognize(path)
-    return Translator(run_engine(RunDirectory(path)) if kind == RUN else EXPORTERS[kind].read(path))
+    if kind == RUN:
+        return Translator(run_engine(RunDirectory(path), best=best))
+    if best:
+        raise UserError(f"The best checkpoint is asked of a run directory. Received {path}. Leave it out.")
+    return Translator(EXPORTERS[kind].read(path))
 
 
-def run_engine(directory: RunDirectory, *, noise_input: bool = True, size_px: int | None = None) -> KerasEngine:
-    """The Keras view of a run's newest checkpoint: with a noise input or without, for any size or a fixed one."""
+def run_engine(
+    directory: RunDirectory, *, best: bool = False, noise_input: bool = True, size_px: int | None = None
+) -> KerasEngine:
+    """The Keras view of a run's newest or best checkpoint: with a noise input or without, any size or a fixed one."""
     config, card = directory.config(), directory.card()
-    step, state = Checkpoints(directory.checkpoints).load(["generator"])
+    checkpoints = Checkpoints(directory.checkpoints)
+    step, state = checkpoints.load_best(["generator"]) if best else checkpoints.load(["generator"])
     generator = build_generator(config, seed=None, noise_input=noise_input, input_size_px=size_px or "any")
     assign({v.path: v for v in generator.variables}, state["generator"], "generator")
     changes = {"step": step, "noise_size": noise_size(generator), "fixed_size_px": size_px}
@@ -44,13 +54,20 @@ def run_engine(directory: RunDirectory, *, noise_input: bool = True, size_px: in
 
 
 def export_run(
-    run_dir: str | Path, format: str, out: str | Path, *, noise: str | None = None, size_px: int | None = None
+    run_dir: str | Path,
+    format: str,
+    out: str | Path,
+    *,
+    noise: str | None = None,
+    size_px: int | None = None,
+    best: bool = False,
 ) -> ParityReport:
     """Writes a run's generator in one of `EXPORTERS`, and measures that it does what the Keras view does.
 
     Args:
         noise: `on` gives a static export a noise input; None: as the run says. A SavedModel has both signatures.
         size_px: height and width of a static export; None: the training size.
+        best: the best checkpoint in place of the newest.
 
     Raises:
         UserError: no such format, no run, or a size for a format that takes any.
@@ -62,7 +79,7 @@ def export_run(
     noise = noise or config.inference.noise
     if exporter.static:
         size_px = size_px or config.data.image_size_px
-    view = run_engine(directory, noise_input=not exporter.static or noise == "on", size_px=size_px)
+    view = run_engine(directory, best=best, noise_input=not exporter.static or noise == "on", size_px=size_px)
     path = exporter.path(view.card, Path(out))
     if path.exists():
         raise UserError(f"An export must not overwrite another. Received {path}, which exists. Change --out.")

@@ -1,53 +1,26 @@
-"""The composition root: a configuration, wired to data, networks, loop and run directory, becomes a run."""
+"""The composition root: a configuration, wired to data, networks and run directory, becomes a run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 from rich.console import Console
 
-from tfpix2pix.card import ModelCard
+from tfpix2pix import session
 from tfpix2pix.config import Config
-from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.opening import check_readable, open_sources
-from tfpix2pix.data.pairs import Source
-from tfpix2pix.data.pipeline import evaluation_batches, training_batches
 from tfpix2pix.doctor import examine, quick_lines
 from tfpix2pix.errors import UserError
-from tfpix2pix.evaluation.held_out import measure
-from tfpix2pix.inference import InferenceView
 from tfpix2pix.losses.objective import Objective
-from tfpix2pix.models.build import build_discriminator, build_generator, noise_size
-from tfpix2pix.resolve import to_yaml
+from tfpix2pix.models.build import build_discriminator, build_generator
 from tfpix2pix.run_directory import RunDirectory, check_same, run_config
-from tfpix2pix.training import loop
-from tfpix2pix.training.checkpoints import Checkpoints, get_state, set_state
+from tfpix2pix.session import Run
+from tfpix2pix.training.checkpoints import Checkpoints, set_state
 from tfpix2pix.training.optimizers import FusedAdam, learning_rate
 from tfpix2pix.training.pix2pix import Pix2Pix
-from tfpix2pix.training.reporting import Reporter, held_out_table
-from tfpix2pix.training.samples import sample_grid
 
-SAMPLE_ROWS = 6
 QUICKLY_EXAMINED = 100  # pairs that the doctor looks at before a run starts
-
-
-@dataclass(frozen=True)
-class Run:
-    """A training that ended: where it is and how far it came."""
-
-    directory: RunDirectory
-    card: ModelCard
-    interrupted: bool = False
-
-    def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}, step {self.card.step} of {self.card.config.training.steps})"
-
-    @property
-    def path(self) -> Path:
-        return self.directory.path
 
 
 def build_model(config: Config) -> Pix2Pix:
@@ -138,84 +111,7 @@ def train(
         directory.start(config, fresh=fresh)
     else:
         directory.write_config(config)  # `training.steps` may have grown
-    return _train(config, directory, sources, model, first_step, metrics, console)
-
-
-def _train(
-    config: Config, directory: RunDirectory, sources: dict[str, Source], model: Pix2Pix, first_step: int,
-    metrics: dict[str, dict[str, float]], console: Console,
-) -> Run:  # fmt: skip
-    """Runs the loop with its hooks: report, sample, save, and measure the held-out pairs before and after."""
-    spec, data = config.training, config.data
-    checkpoints = Checkpoints(directory.checkpoints, spec.keep_last)
-    view = InferenceView(model.generator, data.encoding)
-    translate = tf.function(view.translate, autograph=False)
-    held_out = evaluation_batches(sources["val"], data, count=spec.validation_images)
-    shown = list(
-        evaluation_batches(sources["val"] if len(sources["val"]) else sources["train"], data, count=SAMPLE_ROWS)
-    )
-    size = {"first_step": first_step, "total_steps": spec.steps}
-    batches = training_batches(sources["train"], data, batch_size=spec.batch_size, seed=config.seed, **size)
-    reporter = Reporter(directory, batch_size=spec.batch_size, console=console, **size)
-
-    target_dtype = sources["train"].read(0)[1].dtype.name
-
-    def write_card(step: int) -> None:
-        directory.write_card(model_card(config, model.generator, step, metrics, len(held_out), target_dtype))
-
-    def save(step: int, _: loop.Losses) -> None:
-        checkpoints.save(step, get_state(model))
-        write_card(step)
-
-    def sample(step: int, _: loop.Losses) -> None:
-        reporter.sample(step, sample_grid(translate, shown, pictures_of(data)))
-
-    def validate(step: int, name: str) -> None:
-        if len(held_out):
-            metrics[name] = measure(translate, held_out, spec.validation_metrics, data)
-            reporter.validation(step, metrics[name])
-
-    hooks = [
-        loop.Hook(1, reporter.collect),
-        loop.Hook(spec.log_every_steps, reporter.log),
-        loop.Hook(spec.sample_every_steps, sample),
-        loop.Hook(spec.checkpoint_every_steps, save),
-    ]
-    with loop.stop_on_signals() as should_stop, reporter:
-        if first_step == 0:
-            reporter.text("config", f"```yaml\n{to_yaml(config)}```")
-            sample(0, {})
-            validate(0, "untrained")
-            write_card(0)
-        step_function = tf.function(model.train_step, autograph=False)
-        step = loop.run(step_function, batches, hooks, should_stop=should_stop, first_step=first_step)
-        if step == spec.steps:
-            validate(step, "trained")
-            write_card(step)
-    if step == spec.steps and metrics:
-        console.print(held_out_table(metrics, len(held_out), len(sources["val"])))
-    return Run(directory, directory.card(), interrupted=step < spec.steps)
-
-
-def model_card(
-    config: Config, generator: keras.Model, step: int, metrics: dict[str, dict[str, float]], images: int,
-    target_dtype: str,
-) -> ModelCard:  # fmt: skip
-    """The card of a generator as the run uses it."""
-    return ModelCard(
-        name=config.name,
-        config=config,
-        step=step,
-        size_multiple_px=config.size_multiple_px,
-        statistics=config.inference.statistics,
-        noise=config.inference.noise,
-        target_dtype=target_dtype,
-        noise_size=noise_size(generator),
-        objective=config.objective_name,
-        update_order=config.training.update_order,
-        metrics=metrics,
-        metrics_images=images,
-    )
+    return session.run(config, directory, sources, model, first_step, metrics, console)
 
 
 def _device() -> str:

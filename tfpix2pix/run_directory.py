@@ -79,7 +79,17 @@ class RunDirectory:
 
 
 MAY_CHANGE = frozenset(
-    {"training.steps", "data.dir", "data.cache_mb", "data.cache_files_mb"}
+    {
+        "training.steps",
+        "training.keep_last",
+        "training.keep_every_steps",
+        "training.checkpoint_every_minutes",
+        "training.checkpoint_every_steps",
+        "training.stop_after_worse",
+        "data.dir",
+        "data.cache_mb",
+        "data.cache_files_mb",
+    }
 )  # a step's outcome does not depend on them
 
 

@@ -26,6 +26,10 @@ Noise = Annotated[
     Optional[str], typer.Option(help="`on` or `off`: drop units by noise; default: as the model card says.")
 ]
 
+Best = Annotated[
+    bool, typer.Option("--best", help="Of a run, the checkpoint that did best on held-out pairs; default: the newest.")
+]
+
 
 def train(
     config: Annotated[
@@ -90,6 +94,7 @@ def translate(
     enlarge: Annotated[
         int, typer.Option(help="Enlarge inputs this many times first: super-resolution.", min=1, max=16)
     ] = 1,
+    best: Best = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
     json_: Json = False,
 ) -> None:
@@ -116,7 +121,7 @@ def translate(
     from tfpix2pix.translate import translate_files
 
     written = translate_files(
-        load(model), inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, samples=samples,
+        load(model, best=best), inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, samples=samples,
         tile_px=tile, enlarge=enlarge, overwrite=overwrite,
         track=track("translate"),
     )  # fmt: skip
@@ -131,6 +136,7 @@ def export(
         Optional[int], typer.Option(help="tflite: height and width, px; default: training's.", min=1)
     ] = None,
     noise: Noise = None,
+    best: Best = False,
     json_: Json = False,
 ) -> None:
     """Export a trained generator, and measure that the export does what the generator does."""
@@ -141,7 +147,7 @@ def export(
     load_tensorflow()
     from tfpix2pix.artefacts import export_run
 
-    report = export_run(run, format_, out, noise=noise, size_px=size)
+    report = export_run(run, format_, out, noise=noise, size_px=size, best=best)
     answer(json_, report.as_dict(), _parity_table(report))
 
 

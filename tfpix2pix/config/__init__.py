@@ -16,6 +16,7 @@ from tfpix2pix.config.networks import DiscriminatorConfig, GeneratorConfig
 from tfpix2pix.config.objective import ObjectiveConfig, weights_of_named_objective
 from tfpix2pix.config.section import Section
 from tfpix2pix.config.training import InferenceConfig, TrainingConfig
+from tfpix2pix.evaluation import METRICS
 from tfpix2pix.losses import objective_name
 from tfpix2pix.models import GENERATORS
 from tfpix2pix.models.patches import PATCHGANS, logits_px
@@ -62,6 +63,13 @@ class Config(Section):
         """The terms that G is trained for, as the paper names them: `l1+cgan`."""
         return objective_name(self.objective.lambda_gan, self.objective.lambdas(), self.discriminator.conditional)
 
+    @property
+    def best_metric(self) -> str | None:
+        """The row of METRICS by which the best checkpoint is chosen; None where it is not measured."""
+        usual = "segmentation" if self.data.target_classes else "l1"
+        name = self.training.best_by or usual
+        return name if name in self.training.validation_metrics else None
+
     @model_validator(mode="before")
     @classmethod
     def _objective_by_name(cls, settings: Any) -> Any:
@@ -79,6 +87,21 @@ class Config(Section):
             raise ValueError(
                 f"`discriminator.receptive_field_px` must not exceed the padded image, of `data.image_size_px` = "
                 f"{size} here. Received {self.discriminator.receptive_field_px}. Use {fits}, or larger images"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_best_is_measured(self) -> Config:
+        name, label_maps = self.training.best_by, bool(self.data.target_classes)
+        suits = [
+            metric
+            for metric in self.training.validation_metrics
+            if METRICS[metric].score and METRICS[metric].of_label_maps == label_maps
+        ]
+        if name is not None and name not in suits:
+            raise ValueError(
+                f"`training.best_by` must be one of `training.validation_metrics` that suits the targets, "
+                f"{', '.join(suits) or 'none'} here. Received {name}. Change one of the two"
             )
         return self
 

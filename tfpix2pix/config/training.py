@@ -36,12 +36,23 @@ class TrainingConfig(Section):
     """Steps between sample grids."""
     checkpoint_every_steps: int = Field(1_000, ge=1)
     """Steps between checkpoints: at most these are lost when a machine dies."""
+    checkpoint_every_minutes: float | None = Field(None, gt=0)
+    """And a checkpoint whenever so many minutes have passed since the last: for machines that may go at any time."""
     keep_last: int = Field(2, ge=1)
-    """Checkpoints kept."""
+    """Newest checkpoints kept."""
+    keep_every_steps: int | None = Field(None, ge=1)
+    """Besides these, checkpoints of steps that are multiples of this are kept for good."""
+    validate_every_steps: int = Field(1_000, ge=1)
+    """Steps between measurements of held-out pairs; before the first step and after the last they are measured too."""
     validation_images: int = Field(50, ge=0)
-    """Held-out pairs measured before and after training; 0 for none."""
+    """Held-out pairs measured; 0 for none."""
     validation_metrics: tuple[row_of(METRICS), ...] = tuple(METRICS)
     """What is measured on them."""
+    best_by: row_of({name: row for name, row in METRICS.items() if row.score}) | None = None
+    """The metric of which the best checkpoint is kept, in checkpoints/best-…; null: `l1`, or `segmentation` of label
+    maps."""
+    stop_after_worse: int | None = Field(None, ge=1)
+    """Measurements in a row that are no better than the best, after which training stops early; null: never."""
 
 
 class InferenceConfig(Section):

@@ -24,20 +24,56 @@ State = dict[str, dict[str, np.ndarray]]  # part -> variable name -> value
 
 
 class Checkpoints:
-    """The checkpoints of one run, newest last; keeps the `keep_last` newest."""
+    """The checkpoints of one run: the `keep_last` newest, multiples of `keep_every_steps`, and the best."""
 
-    def __init__(self, directory: Path, keep_last: int = 2) -> None:
-        self.directory, self.keep_last = directory, keep_last
+    def __init__(self, directory: Path, keep_last: int = 2, keep_every_steps: int | None = None) -> None:
+        self.directory, self.keep_last, self.keep_every_steps = directory, keep_last, keep_every_steps
 
     def steps(self) -> list[int]:
         """Steps at which there is a checkpoint, ascending."""
-        return sorted(int(path.parent.name.removeprefix("step-")) for path in self.directory.glob(f"step-*/{MANIFEST}"))
+        return sorted(_step_of(path.parent) for path in self.directory.glob(f"step-*/{MANIFEST}"))
 
     def save(self, step: int, state: State) -> Path:
-        """Writes the state of `step`, then removes what `keep_last` leaves no room for."""
+        """Writes the state of `step`, then removes what need not be kept."""
         path = self._path(step)
-        if path.exists():  # a finished run that is resumed with nothing to do
-            return path
+        if not path.exists():  # as a finished run that is resumed with nothing to do
+            self._write(path, step, state)
+        for old in self.steps()[: -self.keep_last]:
+            if not self.keep_every_steps or old % self.keep_every_steps:
+                shutil.rmtree(self._path(old))
+        return path
+
+    def save_best(self, step: int, state: State) -> Path:
+        """Writes the state of `step` as the best so far, then removes the best before it."""
+        before, path = self._bests(), self.directory / f"best-{step:06d}"
+        if path not in before:
+            self._write(path, step, state)
+        for old in before:
+            if old != path:
+                shutil.rmtree(old)
+        return path
+
+    def load_best(self, parts: list[str] | None = None) -> tuple[int, State]:
+        """(step, state) of the best checkpoint.
+
+        Raises:
+            UserError: none is kept, or it is damaged.
+        """
+        for path in reversed(self._bests()):
+            try:
+                return _step_of(path), self._load(path, parts)
+            except (OSError, ValueError, KeyError, SafetensorError) as error:
+                raise UserError(
+                    f"The best checkpoint must be whole. Received {path}: {error}. Use the newest."
+                ) from error
+        raise UserError(
+            f"The best checkpoint is of a run with held-out pairs. Received none in {self.directory}. Use the newest."
+        )
+
+    def _bests(self) -> list[Path]:
+        return sorted((path.parent for path in self.directory.glob(f"best-*/{MANIFEST}")), key=_step_of)
+
+    def _write(self, path: Path, step: int, state: State) -> None:
         with whole_directory(path) as temporary:
             for part, arrays in state.items():
                 try:
@@ -46,9 +82,6 @@ class Checkpoints:
                     raise OSError(str(error)) from error
             hashes = {file.name: _sha256(file) for file in sorted(temporary.iterdir())}
             (temporary / MANIFEST).write_text(json.dumps({"step": step, "sha256": hashes}, indent=2))
-        for old in self.steps()[: -self.keep_last]:
-            shutil.rmtree(self._path(old))
-        return path
 
     def load(self, parts: list[str] | None = None) -> tuple[int, State]:
         """(step, state) of the newest whole checkpoint; `parts` alone where given. A damaged one is passed over.
@@ -79,6 +112,10 @@ class Checkpoints:
 
     def _path(self, step: int) -> Path:
         return self.directory / f"step-{step:06d}"
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.rpartition("-")[2])
 
 
 def state_variables(model) -> dict[str, dict[str, object]]:

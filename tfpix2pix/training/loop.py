@@ -12,7 +12,10 @@ Losses = Mapping[str, Any]  # scalar tensors by name
 
 
 class Hook(NamedTuple):
-    """`action(step, losses)` after every `every_steps`-th step and after the last one, with that step's losses."""
+    """`action(step, losses)` after every `every_steps`-th step and after the last one, with that step's losses.
+
+    Hooks of one step run in their order.
+    """
 
     every_steps: int
     action: Callable[[int, Losses], None]
@@ -24,9 +27,12 @@ def run(
     hooks: Sequence[Hook],
     *,
     first_step: int = 0,
+    last_step: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Runs `step_function` on each batch, steps counted from `first_step`; returns the number of the last step done.
+
+    `last_step` is the number that the last batch's step will have, where nothing stops it.
 
     A stop asked for during a step comes after that step and its due hooks.
     """
@@ -36,11 +42,11 @@ def run(
         losses = step_function(batch)
         step += 1
         for hook in hooks:
-            if step % hook.every_steps == 0:
+            if step % hook.every_steps == 0 or step == last_step:
                 hook.action(step, losses)
         if should_stop():
             break
-    if step > first_step:
+    if first_step < step != last_step:
         for hook in hooks:
             if step % hook.every_steps:
                 hook.action(step, losses)

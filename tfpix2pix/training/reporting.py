@@ -25,9 +25,10 @@ class MetricsLog:
     """metrics.jsonl: one JSON object a line. A resumed run drops the lines that its checkpoint does not know of."""
 
     def __init__(self, path: Path, first_step: int) -> None:
-        kept = [line for line in self._lines(path) if json.loads(line)["step"] <= first_step]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        self.path = path
+        lines = [(line, json.loads(line)) for line in self._lines(path)]
+        lines = [(line, values) for line, values in lines if values["step"] <= first_step]
+        path.write_text("".join(f"{line}\n" for line, _ in lines), encoding="utf-8")
+        self.path, self.before = path, [values for _, values in lines]
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         with self.path.open("a", encoding="utf-8") as file:

@@ -22,7 +22,7 @@ $(VENV)/.installed: pyproject.toml requirements.txt
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-demo: install  ## train edges->photo on real photographs, export, translate with both exports (about 4 minutes)
+demo: install  ## train edges->photo on real photographs, export, translate with both exports (about 5 minutes)
 	$(BIN)/tfpix2pix train demo --run $(RUN) --fresh
 	$(BIN)/tfpix2pix export $(RUN) --format saved_model --out $(EXPORTS)
 	$(BIN)/tfpix2pix export $(RUN) --format tflite --out $(EXPORTS)

@@ -83,22 +83,26 @@ def test_every_row_is_named():
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    """Combined images of any channels: RGBA where asked for."""
+    """Combined images by kind: RGB, RGBA, and drawn in the colours of three classes."""
+    rng = np.random.default_rng(0)
+    kinds = {
+        "rgb": lambda: rng.integers(0, 256, (40, 80, 3), np.uint8),
+        "rgba": lambda: rng.integers(0, 256, (40, 80, 4), np.uint8),
+        "classes": lambda: np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255)], np.uint8)[rng.integers(0, 3, (40, 80))],
+    }
     folders = {}
-    for channels in (3, 4):
-        folder = tmp_path_factory.mktemp("pairs")
-        rng = np.random.default_rng(0)
+    for kind, image in kinds.items():
+        folder = tmp_path_factory.mktemp(kind)
         for split in ("train", "val"):
             for index in range(2):
-                image = rng.integers(0, 256, (40, 80, channels), np.uint8)
-                write_image(folder / split / f"{index}.png", image)
-        folders[channels] = str(folder)
+                write_image(folder / split / f"{index}.png", image())
+        folders[kind] = str(folder)
     return folders
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_round_trip(name, pairs, tmp_path, quiet):
-    config = config_of(name, dir=pairs[4 if name == "rgba" else 3])
+    config = config_of(name, dir=pairs["classes" if "label-map" in name else "rgba" if name == "rgba" else "rgb"])
     run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
     assert all(np.isfinite(value) for values in run.card.metrics.values() for value in values.values())
     translator = p2p.load(run.path)

@@ -89,18 +89,13 @@ def train(
     if not resume:
         for line in quick_lines(examine(config, at_most=QUICKLY_EXAMINED)):
             console.print(line, soft_wrap=True, highlight=False, markup=False)
-    skipped = [fault for source in sources.values() for fault in source.skipped]
+    skipped = list(dict.fromkeys(fault.message for source in sources.values() for fault in source.skipped))
     if skipped:
-        console.print(f"{len(skipped)} pairs skipped. The first: {skipped[0].message}", soft_wrap=True, highlight=False)
+        console.print(f"{len(skipped)} pairs skipped. The first: {skipped[0]}", soft_wrap=True, highlight=False)
     if first_step > config.training.steps:
         raise UserError(
             f"`training.steps` must be at least the run's {first_step}. Received {config.training.steps}. Raise it."
         )
-    if not len(sources["val"]):
-        console.print(
-            "No pairs are held out, so nothing will say how well it does on images it has not seen: add a val/ folder "
-            "or raise data.held_out_fraction.", soft_wrap=True, highlight=False,
-        )  # fmt: skip
     if first_step == config.training.steps:
         console.print(
             f"{directory.path} is finished: step {first_step} of {config.training.steps}. To train on, raise "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -36,9 +37,10 @@ def _whole(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, None)
         raise RunError(
             f"{path} must be written whole. Received: {error.strerror or error}. "
-            f"Free space or choose another place, then try again."
+            f"{'Free space or choose' if full else 'Choose'} another place, then try again."
         ) from error
     finally:
         _remove(temporary)

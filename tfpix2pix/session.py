@@ -124,7 +124,8 @@ def run(
             )
     finished = step == spec.steps or enough()
     if finished and metrics:
-        console.print(held_out_table(metrics, len(held_out), len(sources["val"])))
+        shown_metrics = {name: values for name, values in metrics.items() if values.get("step") != step}
+        console.print(held_out_table(shown_metrics, len(held_out), len(sources["val"])))
     if enough():
         console.print(
             f"Stopped early at step {step}: no better {best.name} than {best.value:.4f} in {best.worse} measurements.",

@@ -10,18 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from tfpix2pix.card import ModelCard
-from tfpix2pix.data import SOURCES, SPLITS
+from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import (
     check_range,
     enlarged,
     from_signed,
     full_range,
     list_images,
+    match_channels,
     suffix_for,
     to_signed,
     write_image,
 )
 from tfpix2pix.data.labels import palette_of, read_side
+from tfpix2pix.data.opening import open_source
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.files import check_writable
 from tfpix2pix.inference import Translator
@@ -93,6 +95,7 @@ def translate_files(
             if not card.config.data.input_classes:
                 check_range(image, input_range, "data.input_range", name)
             notes.update(notes_on(image, card))
+            image = match_channels(image, card.config.data.input_channels, name)
         except UserError as error:
             errors.append(error)
             continue
@@ -149,7 +152,7 @@ def _pairs_of(translator: Translator, data: str | Path | None, split: str) -> It
         raise UserError(unknown_name("--split", split, SPLITS))
     config = translator.card.config
     where = config.data if data is None else config.data.model_copy(update={"dir": str(data)})
-    source = SOURCES[where.source](where, split, config.seed)
+    source = open_source(config.model_copy(update={"data": where}), split)
     if not len(source):
         raise UserError(
             f"The split must hold pairs. Received {split!r}, which is empty in {where.dir}. Use another split."

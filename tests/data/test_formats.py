@@ -89,3 +89,12 @@ def test_float_tiff_of_pillow():
     image, buffer = picture(1, np.float32), io.BytesIO()
     Image.fromarray(image[..., 0]).save(buffer, "TIFF")
     np.testing.assert_array_equal(decode(buffer.getvalue(), ".tif"), image)
+
+
+def test_gray_pages_of_a_tiff_are_channels_and_colour_pages_are_refused(tmp_path):
+    pages = np.random.default_rng(0).integers(0, 256, (7, 40, 30), np.uint8)
+    tifffile.imwrite(tmp_path / "gray.tif", pages)
+    np.testing.assert_array_equal(read_image(tmp_path / "gray.tif"), np.moveaxis(pages, 0, -1))
+    tifffile.imwrite(tmp_path / "colour.tif", np.stack([np.zeros((40, 30, 3), np.uint8)] * 2), photometric="rgb")
+    with pytest.raises(UserError, match=r"shape \(2, 40, 30, 3\), not"):
+        read_image(tmp_path / "colour.tif")

@@ -145,7 +145,7 @@ def test_what_a_range_makes_of_values():
             None,
             "0 to 1 here. Received 1.5 to 1.5 in a.tif. Set `data.input",
         ),
-        (np.full((2, 2, 1), np.nan, np.float32), (0, 9), "Received nan to nan"),
+        (np.full((2, 2, 1), np.nan, np.float32), (0, 9), "must be finite. Received NaN"),
         (np.full((2, 2, 1), 1.5, np.float32), (0, 2), None),
     ],
 )
@@ -208,6 +208,15 @@ def test_an_empty_file_of_any_format_is_named(tmp_path, suffix):
     with pytest.raises(UserError, match=f"Received .*empty{suffix}, which") as error:
         read_image(path)
     assert error.value.kind == "unreadable"
+
+
+def test_a_folder_that_may_not_be_read_is_one_sentence(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(UserError, match="A folder must be one that can be read. Received .*: Permission denied"):
+        list_images(tmp_path)
 
 
 def test_links_that_lead_nowhere_are_listed_so_that_reading_names_them(tmp_path):

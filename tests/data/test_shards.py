@@ -13,7 +13,7 @@ from tfpix2pix.config import Config
 from tfpix2pix.data.opening import open_sources, splits_of
 from tfpix2pix.data.pipeline import training_batches
 from tfpix2pix.data.shards import MANIFEST, write_shards
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import RunError, UserError
 
 
 def make_folders(folder):
@@ -152,6 +152,18 @@ class TestRefused:
         with pytest.raises(UserError, match="`data.source: photographs`. Write pairs with `tfpix2pix data pairs`"):
             write_shards(tiny_config(data={"source": "photographs", "dir": str(tmp_path)}), str(tmp_path / "out"))
 
+    def test_a_place_that_tensorflow_cannot_reach_is_one_sentence(self, tmp_path):
+        with pytest.raises(RunError, match="must be written whole. Received: .* for nosuch://x/y.*tensorflow-io"):
+            write_shards(tiny_config(data=combined(tmp_path)), "nosuch://x/y")
+
+    def test_what_cannot_be_read_is_not_packed(self, tmp_path):
+        data = combined(tmp_path / "files")
+        (tmp_path / "files" / "train" / "1.png").write_bytes(b"")
+        with pytest.raises(UserError, match="1.png, which cannot be read: it is empty"):
+            write_shards(tiny_config(data=data), str(tmp_path / "out"))
+        skipping = tiny_config(data={**data, "on_error": "skip"})
+        assert write_shards(skipping, str(tmp_path / "out"))["train"] == 4
+
     def test_nothing_is_left_where_a_file_goes_missing(self, tmp_path):
         config = tiny_config(data=combined(tmp_path / "files"))
 
@@ -161,7 +173,7 @@ class TestRefused:
                     item[1].files(item[2])[0].unlink()
                 yield item
 
-        with pytest.raises(UserError, match="Every file must be readable"):
+        with pytest.raises(UserError, match="Every image must be readable"):
             write_shards(config, str(tmp_path / "shards"), track=track)
         assert {path.name for path in tmp_path.iterdir()} == {"files"}
 

@@ -39,7 +39,7 @@ def test_alpha_is_refused_or_dropped_never_lost_silently(tmp_path, source_kind, 
     (tmp_path / "train").mkdir()
     Image.fromarray(pixels).save(tmp_path / "train" / "a.png")
     options = {"dir": str(tmp_path), "source": source_kind}
-    way_out = ".*input_channels=4.*alpha=drop" if source_kind == "combined" else "`--set data.alpha=drop`"
+    way_out = f".*input_channels={channels}.*alpha=drop" if source_kind == "combined" else "`--set data.alpha=drop`"
     with pytest.raises(UserError, match=f"Received (RGBA|gray with alpha) in .*a.png. Add {way_out}"):
         source(**options).read(0)
     assert source(**options, alpha="drop").read(0)[1].shape[-1] == 3
@@ -227,8 +227,11 @@ class TestTable:
         [
             ("a,b\n1,2", "columns input and target in its first line. Received a, b .* Add input and target"),
             ("", "Received none in"),
-            ("input,target\nx.png,y.png", "Received 'x.png', which is no file in line 2"),
+            ("input,target\nx.png,y.png", "Received 'x.png', which is no file, in line 2"),
             ("input,target,split\na.png,a.png,trian", "Received the split 'trian' in line 2"),
+            ("input,target\na.png", "Received 1 values for 2 columns in line 2"),
+            ("input,target,split\na.png,a.png", "Received 2 values for 3 columns in line 2"),
+            ("input,target\na.png,a.png,b.png", "Received 3 values for 2 columns in line 2"),
             ("input,target\n", "There must be pairs to train on. Received none"),
         ],
     )
@@ -236,6 +239,14 @@ class TestTable:
         picture(tmp_path / "a.png")
         with pytest.raises(UserError, match=message):
             source(source="table", dir=str(self.write(tmp_path, text)))
+
+    @pytest.mark.parametrize(
+        ("name", "header"), [("a.csv", "Input;Target"), ("b.csv", "input\ttarget"), ("c.tsv", "input\ttarget")]
+    )
+    def test_spreadsheets_write_other_separators_and_capitals(self, tmp_path, name, header):
+        picture(tmp_path / "x.png")
+        table = self.write(tmp_path, f"{header}\nx.png{header[5]}x.png\n", name)
+        assert len(source(source="table", dir=str(table), held_out_fraction=0)) == 1
 
     def test_a_folder_is_no_table(self, tmp_path):
         with pytest.raises(UserError, match="must be a .csv or .tsv file. Received .*, a folder"):

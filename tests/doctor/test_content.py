@@ -48,7 +48,7 @@ def test_masks_of_0_and_1_are_told_with_the_range_that_mends_them(tmp_path):
     data = {"source": "folders", "target_channels": 1}
     result = examined(tmp_path, **data)
     assert result.kinds == {"constant": 6}
-    assert "data.target_range=[0,1]" in result.findings[0].advice
+    assert "`data.target_range`" in result.findings[0].advice
     assert examined(tmp_path, **data, target_range=(0, 1)).kinds == {}
     assert examined(tmp_path, **data, target_classes=2).kinds == {}
 

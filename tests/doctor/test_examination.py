@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 import tfpix2pix.doctor as doctor
 from tests.conftest import make_combined, write_image
 from tests.doctor.made import combine, config_of, examined, make_set, moved, scene, told
-from tfpix2pix.doctor import CHECKS, NOTES, examination, examine
+from tfpix2pix.doctor import CHECKS, NOTES, examination, examine, write_html
 from tfpix2pix.doctor.examination import AHEAD, in_order, open_all, spread
 from tfpix2pix.doctor.findings import ADVICE
 from tfpix2pix.doctor.looks import Survey, looker
+from tfpix2pix.errors import UserError
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_as_json(spoilt):
     result = examined(spoilt)
     back = json.loads(json.dumps(result.as_dict()))
     assert back == result.as_dict()
-    assert set(back) == {"pairs", "examined", "findings", "notes", "kinds", "sizes", "channels", "exit_code"}
+    assert set(back) == {"read_as", "pairs", "examined", "findings", "notes", "kinds", "sizes", "channels", "exit_code"}
     assert all(set(each) == {"kind", "split", "names", "files", "message", "advice"} for each in back["findings"])
     assert back["exit_code"] == 3 and back["pairs"] == {"train": 17, "val": 5, "test": 0} and back["examined"] == 22
     assert list(back["kinds"]) == [kind for kind in ADVICE if kind in back["kinds"]]
@@ -180,3 +181,40 @@ def test_none_while_examining(tmp_path):
         "sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+class TestNotes:
+    """How the folder was read, and what is worth a word and no fault."""
+
+    def test_how_pairs_were_taken_to_lie_is_said(self, tmp_path):
+        result = examined(make_set(tmp_path), input_side="right")
+        assert result.read_as == "combined images, the right half the input"
+        assert result.as_dict()["read_as"] == result.read_as
+
+    def test_folders_that_no_run_sees_and_nothing_held_out(self, tmp_path):
+        make_set(tmp_path, train=8, val=4)
+        (tmp_path / "val").rename(tmp_path / "validation")
+        notes = " ".join(examined(tmp_path).notes)
+        assert "validation/ hold images that no run sees" in notes
+        assert "No pairs are held out" in notes
+
+    @pytest.mark.parametrize(
+        ("size", "advice"), [((128, 64), "data.input_side=top"), ((64, 64), "data.source=photographs"), ((64, 128), "")]
+    )
+    def test_images_that_do_not_look_like_two_halves(self, tmp_path, size, advice):
+        rng = np.random.default_rng(0)
+        for index in range(6):
+            write_image(tmp_path / f"{index}.png", rng.integers(0, 256, (*size, 3), np.uint8))
+        notes = " ".join(examined(tmp_path).notes)
+        assert advice in notes and bool(advice) == bool(notes)
+
+
+def test_a_page_replaces_nothing_but_a_page(tmp_path):
+    config = config_of(make_set(tmp_path / "pairs"))
+    result = examine(config)
+    for _ in range(2):
+        write_html(result, config, tmp_path / "check.html")
+    (tmp_path / "pairs.csv").write_text("input,target")
+    with pytest.raises(UserError, match="must not overwrite a file. Received .*pairs.csv"):
+        write_html(result, config, tmp_path / "pairs.csv")
+    assert (tmp_path / "pairs.csv").read_text() == "input,target"

@@ -75,7 +75,7 @@ class TestReading:
         ("spoil", "reason"),
         [
             (lambda path: path.write_text("no image"), "in no format"),
-            (lambda path: path.write_bytes(b""), "in no format"),
+            (lambda path: path.write_bytes(b""), "it is empty"),
             (lambda path: path.write_bytes(path.read_bytes()[:-1000]), "truncated"),
         ],
     )

@@ -55,7 +55,7 @@ def test_quick_lines(spoilt, tmp_path):
 
 def test_many_of_a_kind_are_one_line():
     found = [finding("unreadable", "train", [str(index)], "It is broken.") for index in range(40)]
-    result = Examination(tuple(found), (), {"train": 40}, 40, {}, {})
+    result = Examination(tuple(found), (), "folders", {"train": 40}, 40, {}, {})
     assert len(quick_lines(result)) == 2
     text = printed(as_table(result))
     assert "train/0, train/1, train/2, train/3, train/4 and 35 more" in text

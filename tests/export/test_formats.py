@@ -51,7 +51,7 @@ def test_the_card_travels_with_it(exports, smoke_run, name):
     card = p2p.load(exports[name].path).card
     assert card.config.generator == smoke_run.card.config.generator
     assert card.step == 4
-    assert card.metrics.keys() == {"untrained", "trained"}
+    assert card.metrics.keys() == {"untrained", "trained", "best"}
     assert card.statistics == "image"
 
 

@@ -12,6 +12,7 @@ from tfpix2pix._version import __version__
 from tfpix2pix.cli import data, models
 from tfpix2pix.errors import RunError, UserError
 
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
 HELP = {"help_option_names": ["-h", "--help"]}
 COMMANDS = {  # command: its example
     models.train: "tfpix2pix train facades --data data/facades --run runs/facades --set training.steps=2000",
@@ -46,7 +47,10 @@ def main() -> None:
     """The `tfpix2pix` script: a user's mistake is one sentence and exit code 2, a failure one sentence and 1."""
     warnings.showwarning = lambda message, *_: print(f"Warning: {message}", file=sys.stderr)
     try:
-        sys.exit(app(standalone_mode=False, prog_name="tfpix2pix"))
+        code = app(standalone_mode=False, prog_name="tfpix2pix")
+        if code == INTERRUPTED:  # Typer says nothing
+            raise KeyboardInterrupt
+        sys.exit(code)
     except typer.BadParameter.__base__ as error:  # Typer's own: a misspelled command or option, a number out of range
         if error.__class__.__name__ == "NoArgsIsHelpError":
             print(error.format_message())
@@ -60,7 +64,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 @app.callback(invoke_without_command=True)

@@ -17,6 +17,7 @@ from tfpix2pix.cli.shared import (
     progress_console,
     track,
 )
+from tfpix2pix.errors import UserError
 
 if TYPE_CHECKING:
     from tfpix2pix.config import Config
@@ -74,9 +75,15 @@ def check(
     json_: Json = False,
 ) -> None:
     """Examine data: pairing, files, sizes, direction, shifts, duplicates. Exit code 3: something was found."""
-    from tfpix2pix.doctor import as_table, examine, write_html
+    from tfpix2pix.doctor import as_table, check_page_place, examine, write_html
 
     resolved = _config(config, folder, set_ or ())
+    if resolved.data.dir is None and resolved.data.source != "sample_photographs":
+        raise UserError("DIR must be given, or a --config that names its data. Received none. Add the folder.")
+    if html is not None:
+        check_page_place(html)
+    if resolved.data.source == "shards":
+        load_tensorflow()
     examination = examine(resolved, at_most=most, track=track("examine"))
     if html is not None:
         write_html(examination, resolved, html)
@@ -103,6 +110,8 @@ def pairs(
     check_choice("--operator", operator, OPERATORS)
     made = {"source": "photographs", "operator": operator, "input_channels": OPERATORS[operator].channels}
     config = make_config(with_overrides({"data": made}, set_ or (), data_dir=photos), "the command")
+    if operator != "mask":  # the size of its holes alone goes by the training size; the others take any photograph
+        config = config.model_copy(update={"data": config.data.model_copy(update={"image_size_px": 2})})
     counts = write_pairs(config, out, track=track("write"))
     channels = f"--set data.input_channels={OPERATORS[operator].channels}"
     answer(
@@ -121,7 +130,11 @@ def shard(
     json_: Json = False,
 ) -> None:
     """Pack pairs into TFRecord shards, for data that outgrow one machine; training from them gives the same run."""
+    from tfpix2pix.data.opening import splits_of
+
     resolved = _config(config, folder, set_ or ())
+    if resolved.data.source != "shards":
+        splits_of(resolved)  # what is wrong with the folder shows before TensorFlow is loaded
     load_tensorflow()
     from tfpix2pix.data.shards import write_shards
 

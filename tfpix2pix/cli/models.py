@@ -55,6 +55,8 @@ def train(
         raise UserError(f"A run directory must be given. Received none. Add --run DIR{look}.")
     resolved = run_config(config, run, data_dir=data, overrides=set_ or (), resume=resume, fresh=fresh)
     if resolved.data.dir or not dry_run:  # raises where there is nothing to train on, or its first pair does not fit
+        if resolved.data.source == "shards":
+            load_tensorflow()  # without its notes
         source = SOURCES[resolved.data.source](resolved.data, "train", resolved.seed)
         check_readable(source, at_most=1 if resolved.data.on_error == "stop" else 0)
     load_tensorflow()
@@ -116,6 +118,9 @@ def translate(
             f"Leave it out."
         )
     recognize(model)
+    for path in inputs or ():
+        if not path.exists():
+            raise UserError(f"An input must be an image file or a folder. Received {path}, which does not exist.")
     load_tensorflow()
     from tfpix2pix.artefacts import load
     from tfpix2pix.translate import translate_files

@@ -167,7 +167,11 @@ class DataConfig(Section):
                 ("color_space", self.color_space == "rgb", "rgb"),
                 ("source", not self.makes_inputs, "one of given pairs"),
                 ("color_jitter", jitter == 0, f"0, or `data.color_jitter_side` the other side than {side}"),
-                ("class_colors", len(colors) in (0, classes), f"{classes} colours"),
+                (
+                    "class_colors",
+                    not colors or len(set(colors)) == len(colors) == classes,
+                    f"{classes} different colours",
+                ),
                 ("ignore_class", self.ignore_class is None or self.ignore_class >= classes, f"{classes} or more"),
             )
             for key, kept, wanted in rules:

@@ -100,9 +100,11 @@ def _deep_png(data: bytes) -> np.ndarray:
 
 
 def _is_beyond_pillow(data: bytes) -> bool:
-    """Whether a TIFF file has several channels of more than 8 bits, or a layout that Pillow does not know."""
+    """Whether a TIFF file has several channels of more than 8 bits, several pages, or what Pillow does not know."""
     try:
         with Image.open(io.BytesIO(data)) as image:
+            if getattr(image, "n_frames", 1) > 1:  # gray pages are channels
+                return True
             bits = image.tag_v2.get(BITS_PER_SAMPLE, (8,))
             return len(bits) > 1 and max(bits) > 8  # Pillow would cut them to 8 without a word
     except UnidentifiedImageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tfpix2pix.data import SPLITS
@@ -15,6 +16,8 @@ def guess_source(path: Path) -> dict[str, str]:
     """The keys of `data` that say how pairs lie in `path`: a table, shards, two folders; none for combined images."""
     if path.suffix.lower() in TABLES:
         return {"source": "table"}
+    if not os.access(path, os.R_OK | os.X_OK):
+        return {}  # opening it says why
     if (path / SHARDS).is_file():
         return {"source": "shards"}
     for names in FOLDER_NAMES:

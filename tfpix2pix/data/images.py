@@ -22,8 +22,11 @@ LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 def list_images(folder: Path) -> list[Path]:
     """The image files directly in `folder`, by name; a link that leads nowhere too, so that reading it names it."""
-    with os.scandir(folder) as entries:  # tells files without asking for each
-        found = [(entry.name, entry.is_symlink() or entry.is_file()) for entry in entries]
+    try:
+        with os.scandir(folder) as entries:  # tells files without asking for each
+            found = [(entry.name, entry.is_symlink() or entry.is_file()) for entry in entries]
+    except OSError as error:
+        raise UserError(f"A folder must be one that can be read. Received {folder}: {error.strerror}.") from error
     paths = [folder / name for name, maybe in sorted(found) if maybe and Path(name).suffix.lower() in SUFFIXES]
     links = {path for path in paths if path.is_symlink() and path.exists() and not path.is_file()}
     return [path for path in paths if path not in links]
@@ -46,7 +49,10 @@ def read_image(
         UserError: the file cannot be read, is no image, or ends too soon.
     """
     try:
-        return decode(read_bytes(path), path.suffix, indices=indices)
+        data = read_bytes(path)
+        if not data:
+            raise ValueError("it is empty")
+        return decode(data, path.suffix, indices=indices)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = (
             "is in no format that is read" if isinstance(error, UnidentifiedImageError) else f"cannot be read: {error}"
@@ -67,7 +73,7 @@ def read_size(path: Path) -> tuple[int, int]:
         return read_image(path).shape[:2]  # says what is wrong
 
 
-def match_channels(image: np.ndarray, channels: int) -> np.ndarray:
+def match_channels(image: np.ndarray, channels: int, where: object = "an array") -> np.ndarray:
     """(H, W, C) with `channels` channels and the same dtype: gray repeated, colour made gray, alpha dropped or opaque.
 
     Raises:
@@ -86,11 +92,11 @@ def match_channels(image: np.ndarray, channels: int) -> np.ndarray:
     if (have, channels) == (3, 1):
         luminance = image @ LUMA
         return (np.rint(luminance) if integers else luminance).astype(image.dtype)[..., np.newaxis]
-    if channels == 4:
+    if channels == 4 and have in (1, 3):
         return np.concatenate([match_channels(image, 3), np.full_like(image[..., :1], opaque)], axis=-1)
     raise UserError(
         f"An image must have the {channels} channels of the configuration, or 1 or 3 to convert from. "
-        f"Received {have}. Set `data.input_channels` and `data.target_channels` to fit the data.",
+        f"Received {image.shape[-1]} in {where}. Set `data.input_channels` and `data.target_channels` to fit the data.",
         "channels",
     )
 
@@ -106,7 +112,11 @@ def check_range(image: np.ndarray, value_range: tuple[float, float] | None, key:
         return
     (low, high), least, most = full_range(image.dtype, value_range), float(image.min()), float(image.max())
     slack = 1e-4 * (high - low)
-    if not (low - slack <= least and most <= high + slack):  # also catches NaN
+    if not np.isfinite(image).all():
+        raise UserError(
+            f"Values of an image must be finite. Received NaN or infinity in {where}. Mend the file.", "range"
+        )
+    if not (low - slack <= least and most <= high + slack):
         raise UserError(
             f"Values of an image must lie within `{key}`, {low:g} to {high:g} here. Received {least:g} to {most:g} in "
             f"{where}. Set `{key}` to the range of your data, as in `--set {key}=[0,4095]`.",

@@ -31,8 +31,13 @@ def check_readable(source: Source, at_most: int = MOST_READ) -> int:
 
 
 def splits_of(config: Config) -> dict[str, Source]:
-    """The sources of all splits, empty ones too."""
-    return {split: SOURCES[config.data.source](config.data, split, config.seed) for split in SPLITS}
+    """The sources of all splits, empty ones too; without the unreadable pairs, where the configuration skips them."""
+    return {split: open_source(config, split) for split in SPLITS}
+
+
+def open_source(config: Config, split: str) -> Source:
+    source = SOURCES[config.data.source](config.data, split, config.seed)
+    return without_unreadable(source) if config.data.on_error == "skip" else source
 
 
 def open_sources(config: Config) -> dict[str, Source]:
@@ -41,15 +46,12 @@ def open_sources(config: Config) -> dict[str, Source]:
     Raises:
         UserError: there is none to train on.
     """
-    data = config.data
-    sources = {split: SOURCES[data.source](data, split, config.seed) for split in ("train", "val")}
-    if data.on_error == "skip":
-        sources = {split: without_unreadable(source) for split, source in sources.items()}
-        if not len(sources["train"]):
-            raise UserError(
-                f"There must be a readable pair to train on. Received {len(sources['train'].skipped)}, none readable. "
-                f"The first: {sources['train'].skipped[0].message}"
-            )
+    sources = {split: open_source(config, split) for split in ("train", "val")}
+    if sources["train"].skipped and not len(sources["train"]):
+        raise UserError(
+            f"There must be a readable pair to train on. Received {len(sources['train'].skipped)}, none readable. "
+            f"The first: {sources['train'].skipped[0].message}"
+        )
     return sources
 
 

@@ -60,29 +60,33 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
         check_size(*size, config, file)
     sides = zip(
         pair, config.classes, config.ranges, (config.input_channels, config.target_channels), paths,
-        ("data.input_range", "data.target_range"), strict=True,
+        ("input", "target"), strict=True,
     )  # fmt: skip
     found = []
-    for image, classes, value_range, channels, file, key in sides:
+    for image, classes, value_range, channels, file, side in sides:
         if classes is not None:
             found.append(to_classes(image, classes, config, file))
             continue
-        check_range(image, value_range, key, file)
-        found.append(with_channels(image, channels, config, file))
+        check_range(image, value_range, f"data.{side}_range", file)
+        own = (side,) if target_path else ("input", "target")
+        found.append(with_channels(image, channels, config, file, own))
     return tuple(found)
 
 
-def with_channels(image: np.ndarray, channels: int, config: DataConfig, path: Path) -> np.ndarray:
+def with_channels(
+    image: np.ndarray, channels: int, config: DataConfig, path: Path, sides: Sequence[str] = ("input", "target")
+) -> np.ndarray:
     """`match_channels` that does not drop an alpha channel unless the configuration says so."""
     if image.shape[-1] in (2, 4) and channels in (1, 3) and config.alpha == "refuse":
         kind = "gray with alpha" if image.shape[-1] == 2 else "RGBA"
-        more = "`--set data.input_channels=4 --set data.target_channels=4` to translate transparency too, or "
+        settings = " ".join(f"--set data.{side}_channels={image.shape[-1]}" for side in sides)
+        more = f"`{settings}` to translate transparency too, or "
         raise UserError(
             f"An image must have as many channels as the configuration, {channels} here. Received {kind} in {path}. "
             f"Add {'' if config.makes_inputs else more}`--set data.alpha=drop` to leave the transparency out.",
             "channels",
         )
-    return match_channels(image, channels)
+    return match_channels(image, channels, path)
 
 
 def check_size(height: int, width: int, config: DataConfig, path: Path, held_out: float = 0.0) -> None:

@@ -97,6 +97,7 @@ def write_shards(
     with _empty_folder(out) as folder, closing(_Writer(folder, shard_mb)) as writer:
         items = ((split, source, index) for split, source in sources.items() for index in range(len(source)))
         for split, source, index in track(items, total):
+            source.read(index)  # what cannot be trained on shall not be packed
             writer.write(split, source.names[index], source.files(index))
         writer.finish()
     return {split: len(source) for split, source in sources.items()}
@@ -169,9 +170,9 @@ class _Writer:
 @contextmanager
 def _empty_folder(out: str) -> Iterator[str]:
     """A folder to fill: on a disk a temporary one that takes its name when whole, elsewhere `out` itself."""
-    if tf.io.gfile.exists(out) and not (tf.io.gfile.isdir(out) and not tf.io.gfile.listdir(out)):
-        raise UserError(f"Shards must go into a new folder. Received {out}, which holds something. Change --out.")
     try:
+        if tf.io.gfile.exists(out) and not (tf.io.gfile.isdir(out) and not tf.io.gfile.listdir(out)):
+            raise UserError(f"Shards must go into a new folder. Received {out}, which holds something. Change --out.")
         if "://" in out:
             tf.io.gfile.makedirs(out)
             yield out
@@ -180,7 +181,8 @@ def _empty_folder(out: str) -> Iterator[str]:
                 yield str(temporary)
     except tf.errors.OpError as error:
         raise RunError(
-            f"Shards must be written whole. Received: {error.message} in {out}. Free space or choose another place."
+            f"Shards must be written whole. Received: {error.message.splitlines()[0]} for {out}. Free space or choose "
+            f"another place; for gs://, s3:// and hdfs:// see that it can be reached and `tensorflow-io` is installed."
         ) from error
 
 

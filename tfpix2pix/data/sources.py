@@ -14,7 +14,7 @@ from tfpix2pix.config import DataConfig
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import bytes_reader, list_images, read_image
 from tfpix2pix.data.pairs import Fault, Pair, Source, checked
-from tfpix2pix.data.splits import data_folder, data_path, seeded_split, split_files
+from tfpix2pix.data.splits import data_folder, data_path, holds, seeded_split, split_files
 from tfpix2pix.errors import UserError
 
 AXES = {"left": 1, "right": 1, "top": 0, "bottom": 0}  # of a combined image, which halves it is cut into
@@ -99,10 +99,10 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
         )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-            rows, columns = [row for row in reader if any(row.values())], reader.fieldnames or []
+            lines = [line for line in csv.reader(file, delimiter=_delimiter(path)) if any(line)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"A table must be a readable CSV file in UTF-8. Received {path}: {error}. Mend it.") from error
+    columns = [name.strip().lower() for name in lines[0]] if lines else []
     missing = [name for name in COLUMNS if name not in columns]
     if missing:
         raise UserError(
@@ -110,17 +110,23 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
             f"{', '.join(columns) or 'none'} in {path}. Add {' and '.join(missing)}."
         )
     faults, present = [], []
-    for line, row in enumerate(rows, 2):
-        unknown = row.get("split") not in (*SPLITS, None) and "split" in columns
-        found = {name: _file(path.parent, row[name] or "") for name in COLUMNS}
-        gone = next((row[name] for name in COLUMNS if found[name] is None), None)
-        if unknown or gone is not None:
-            what = f"the split {row['split']!r}" if unknown else f"{gone!r}, which is no file"
+    for number, line in enumerate(lines[1:], 2):
+        row = dict(zip(columns, line, strict=False))
+        found = {name: _file(path.parent, row.get(name, "")) for name in COLUMNS}
+        gone = next((name for name in COLUMNS if found[name] is None), None)
+        wrong = None
+        if len(line) != len(columns):
+            wrong = f"{len(line)} values for {len(columns)} columns"
+        elif row.get("split", SPLITS[0]) not in SPLITS:
+            wrong = f"the split {row['split']!r}"
+        elif gone is not None:
+            wrong = f"{row[gone]!r}, which is no file,"
+        if wrong:
             message = (
                 f"Every line of a table must name two files and, if any, a split of {', '.join(SPLITS)}. "
-                f"Received {what} in line {line} of {path}. Mend the line."
+                f"Received {wrong} in line {number} of {path}. Mend the line."
             )
-            faults.append(Fault("missing", f"{path}:{line}", message))
+            faults.append(Fault("missing", f"{path}:{number}", message))
         else:
             present.append({**row, "files": tuple(found.values())})
     rows = present
@@ -141,6 +147,13 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
     return _of_files(pairs, config, split, path, faults)
 
 
+def _delimiter(path: Path) -> str:
+    """What stands between the columns of the first line: spreadsheets write commas, semicolons or tabs."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = file.readline()
+    return max("\t,;" if path.suffix.lower() == ".tsv" else ",;\t", key=first.count)
+
+
 def _file(folder: Path, name: str) -> Path | None:
     """The file of a name, however its accents are written."""
     spellings = (folder / form for form in (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))))
@@ -154,8 +167,8 @@ def _of_files(
     if faults and config.on_error == "stop":
         others = f" {len(faults) - 1} more do not pair up: `tfpix2pix data check` lists them." if faults[1:] else ""
         raise UserError(faults[0].message + others)
-    if split == "train" and not pairs:
-        raise UserError(f"There must be pairs to train on. Received none in {where}. Check `data.dir`.")
+    if split == "train" and not pairs and not faults:
+        raise UserError(f"There must be pairs to train on. Received none in {where}{holds(where)}. Check `data.dir`.")
     files: Sequence[tuple[Path, Path]] = list(pairs.values())
 
     read_bytes = bytes_reader(config)

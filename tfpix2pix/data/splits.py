@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tfpix2pix.config import DataConfig
 from tfpix2pix.data import SPLITS
+from tfpix2pix.data.guess import guess_source
 from tfpix2pix.data.images import SUFFIXES, list_images
 from tfpix2pix.errors import UserError
 
@@ -27,8 +28,29 @@ def data_folder(config: DataConfig) -> Path:
     """`data_path` where that is a folder."""
     folder = data_path(config)
     if not folder.is_dir():
-        raise UserError(f"`data.dir` must be an existing folder. Received {folder}, a file. Check the path.")
+        raise UserError(f"`data.dir` must be an existing folder. Received {folder}, a file{looks_like(folder)}.")
     return folder
+
+
+def looks_like(path: Path) -> str:
+    """A hint where `path` holds pairs of another source than asked for; else to check it."""
+    found = guess_source(path)
+    if not found:
+        return f"{holds(path)}. Check the path"
+    settings = " ".join(f"--set data.{key}={value}" for key, value in found.items())
+    return f", which looks like `data.source: {found['source']}`. Add `{settings}`"
+
+
+def holds(path: Path) -> str:
+    """What else is in a folder, for a message that misses something there."""
+    if not path.is_dir():
+        return ""
+    children = sorted(path.iterdir())
+    folders = [f"{child.name}/" for child in children if child.is_dir()]
+    kinds = Counter(child.suffix.lower() or child.name for child in children if child.is_file())
+    found = [f"the folders {', '.join(folders[:5])}"] if folders else []
+    found += [f"{count} {kind} files" for kind, count in kinds.most_common(3)]
+    return f", which holds {' and '.join(found)}" if found else ""
 
 
 def seeded_split(names: Sequence[str], split: str, seed: int, held_out_fraction: float) -> list[str]:
@@ -70,5 +92,7 @@ def split_files(config: DataConfig, split: str, seed: int) -> dict[str, Path]:
         files = {name: files[name] for name in seeded_split(list(files), split, seed, config.held_out_fraction)}
     if split == "train" and not files:
         kinds = ", ".join(sorted(SUFFIXES))
-        raise UserError(f"The folder {folder} must hold images ({kinds}) to train on. Received none. Check `data.dir`.")
+        raise UserError(
+            f"The folder {folder} must hold images ({kinds}) to train on. Received none{looks_like(folder)}."
+        )
     return files

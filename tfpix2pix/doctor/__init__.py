@@ -22,6 +22,8 @@ CHECKS = {
 NOTES = {
     "direction": lazy("tfpix2pix.doctor.direction", "direction"),
     "profiles": lazy("tfpix2pix.doctor.files", "profiles"),
+    "splits": lazy("tfpix2pix.doctor.notes", "splits"),
+    "shapes": lazy("tfpix2pix.doctor.notes", "shapes"),
 }
 
 __getattr__ = lazy_attributes(
@@ -32,6 +34,7 @@ __getattr__ = lazy_attributes(
         "Finding": "tfpix2pix.doctor.findings",
         "as_table": "tfpix2pix.doctor.report",
         "quick_lines": "tfpix2pix.doctor.report",
+        "check_page_place": "tfpix2pix.doctor.page",
         "write_html": "tfpix2pix.doctor.page",
     },
 )

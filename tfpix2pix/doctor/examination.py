@@ -17,6 +17,7 @@ from tfpix2pix.doctor import CHECKS, NOTES
 from tfpix2pix.doctor.files import histograms
 from tfpix2pix.doctor.findings import ADVICE, Examination, Finding
 from tfpix2pix.doctor.looks import Survey, looker
+from tfpix2pix.doctor.notes import read_as
 
 AHEAD = 64  # pairs that are read before the first of them is taken
 Item, Result = TypeVar("Item"), TypeVar("Result")
@@ -51,6 +52,7 @@ def examine(
     return Examination(
         findings=tuple(sorted(found, key=_place)),
         notes=tuple(note for check in NOTES.values() for note in check(survey)),
+        read_as=read_as(config.data),
         pairs={split: len(source) for split, source in survey.sources.items()},
         examined=len(places),
         sizes=counts["size"],

@@ -15,13 +15,15 @@ ADVICE = {
     "repeated": "Keep one file of each name in a folder.",
     "missing": "Mend the line of the table, or remove it.",
     "unreadable": "Replace the file by a whole copy, or remove it.",
-    "size": "Cut or scale it like the others, or remove it.",
-    "channels": "Save it like the others, or remove it.",
+    "size": "Cut or scale it like the others, or remove it; where all are so, set another `data.image_size_px` or "
+    "`data.fit`.",
+    "channels": "Save it like the others, or remove it; where all are so, set `data.input_channels` and "
+    "`data.target_channels`.",
     "range": "Set `data.input_range` and `data.target_range` to what the files hold.",
     "classes": "Mend the label map, or set the number of classes, `data.ignore_class` or `data.class_colors`.",
     "unfit": "Mend the pair or remove it.",
-    "constant": "Remove the pair: there is nothing to learn from it. Where values fill little of their range, set the "
-    "range: `--set data.target_range=[0,1]`.",
+    "constant": "Remove the pair: there is nothing to learn from it. Where values fill little of their range, set "
+    "`data.input_range` or `data.target_range`; where they are classes, `data.input_classes` or `data.target_classes`.",
     "identical": "Check that input and target are not one file; remove the pair.",
     "swapped": "Exchange its input and target.",
     "misaligned": "Cut it anew so that both sides show the same place at the same pixel, or remove it.",
@@ -54,6 +56,7 @@ class Examination:
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]  # advice that is no fault
+    read_as: str  # how pairs were taken to lie in the folder
     pairs: Mapping[str, int]  # split -> how many pairs it has
     examined: int  # how many of them were read
     sizes: Mapping[str, Mapping[str, int]]  # `image`, or `input` and `target` -> `512x256 px` -> number of files
@@ -80,13 +83,14 @@ class Examination:
         return f"{of}, {count} finding{'s' * (count > 1)}{f' of {kinds} kinds' if kinds > 1 else ''}"
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: `pairs`, `examined`, `findings`, `notes`, `kinds`, `sizes`, `channels`, `exit_code`.
+        """For JSON: `read_as`, `pairs`, `examined`, `findings`, `notes`, `kinds`, `sizes`, `channels`, `exit_code`.
 
         A finding has `kind`, `split`, `names`, `files`, `message` and `advice`.
         """
         keys = ("kind", "split", "names", "files", "message", "advice")
         found = [{key: getattr(each, key) for key in keys} for each in self.findings]
         return {
+            "read_as": self.read_as,
             "pairs": dict(self.pairs),
             "examined": self.examined,
             "findings": [{**each, "names": list(each["names"]), "files": list(each["files"])} for each in found],

@@ -54,9 +54,11 @@ def header(path: Path) -> Header | None:
         return _by_tifffile(path) if suffix in TIFF else None
 
 
-def _by_pillow(path: Path) -> Header:
+def _by_pillow(path: Path) -> Header | None:
     with Image.open(path) as image:
         width, height = image.size
+        if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
+            return _by_tifffile(path)
         # What Pillow does about it by itself, a warning, depends on filters that all threads share.
         if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
             raise _bomb(path, f"{width}x{height} px are more than {Image.MAX_IMAGE_PIXELS} pixels")

@@ -20,6 +20,7 @@ from tfpix2pix.doctor.wording import by_kind, where
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
 
+GENERATOR = '<meta name="generator" content="tfpix2pix data check">'
 THUMBNAIL_PX = 160  # of either side of a pair
 MOST_SHOWN = 24  # findings of a kind with pictures; the others stand below by name
 MOST_PAIRS = 4  # pictures of a finding: copies of one pair may be many
@@ -49,17 +50,20 @@ def write_html(examination: Examination, config: Config, path: Path) -> None:
     """Writes the page to `path`, whole or not at all. Pairs in findings are read again for their pictures.
 
     Raises:
+        UserError: something else lies there.
         RunError: it cannot be written.
     """
+    check_page_place(path)
     pictures = painter(config) if examination.findings else lambda found: []
     sections = [_kind(findings, pictures) for findings in by_kind(examination)]
     verdict = f'<p class="verdict{"" if examination.findings else " clean"}">{escape(examination.verdict)}</p>'
     counts = ", ".join(f"{split}: {count}" for split, count in examination.pairs.items())
     page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{GENERATOR}'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Data check: {escape(str(config.data.dir))}</title><style>{STYLE}</style></head><body>"
-        f'<h1>Data check</h1><p class="faint">{escape(str(config.data.dir))} · {escape(counts)}</p>{verdict}'
+        f'<h1>Data check</h1><p class="faint">{escape(str(config.data.dir))} · {escape(examination.read_as)} · '
+        f"{escape(counts)}</p>{verdict}"
         + "".join(f'<p class="note">{escape(note)}</p>' for note in examination.notes)
         + "".join(sections)
         + _histograms("Sizes of files", examination.sizes)
@@ -68,6 +72,16 @@ def write_html(examination: Examination, config: Config, path: Path) -> None:
     )
     with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def check_page_place(path: Path) -> None:
+    """Raises UserError where a page would replace anything but an earlier one."""
+    try:
+        ours = path.is_file() and GENERATOR in path.read_text(encoding="utf-8", errors="replace")[:1000]
+    except OSError:
+        ours = False
+    if (path.exists() or path.is_symlink()) and not ours:
+        raise UserError(f"A page must not overwrite a file. Received {path}, which exists. Change --html.")
 
 
 def painter(config: Config) -> Callable[[Finding], list[str]]:

@@ -24,6 +24,7 @@ def as_table(examination: Examination) -> RenderableType:
             first = Text(f"{first_names(findings)}\n{findings[0].message}")
             table.add_row(Text(findings[0].kind), str(len(findings)), first, Text(findings[0].advice))
         parts.append(table)
+    parts.append(Text(f"read as: {examination.read_as}"))
     parts += [Text(line) for line in figures(examination)]
     parts += [Text(f"Note: {note}") for note in examination.notes]
     return Group(*parts, Text(examination.verdict))

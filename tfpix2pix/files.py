@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -58,6 +59,15 @@ def make_directory(path: Path) -> None:
         raise UserError(
             f"The folder {path} must be one that can be written. Received: {error.strerror}. Choose another."
         ) from error
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file of any size, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def check_writable(path: Path) -> None:

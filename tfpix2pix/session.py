@@ -50,7 +50,7 @@ def run(
     config: Config, directory: RunDirectory, sources: dict[str, Source], model: Pix2Pix, first_step: int,
     metrics: dict[str, dict[str, float]], console: Console,
 ) -> Run:  # fmt: skip
-    """Runs the loop with its hooks: report, sample, save, and measure the held-out pairs before and after."""
+    """Runs the loop with its hooks: report, sample, save, and measure held-out pairs, before the first step too."""
     spec, data = config.training, config.data
     checkpoints = Checkpoints(directory.checkpoints, spec.keep_last, spec.keep_every_steps)
     view = InferenceView(model.generator, data.encoding)
@@ -86,9 +86,8 @@ def run(
         reporter.sample(step, sample_grid(translate, shown, pictures_of(data)))
 
     def validate(step: int, _: loop.Losses) -> None:
-        if not len(held_out) or (
-            step % spec.validate_every_steps and step != spec.steps
-        ):  # interrupted: no time for it
+        interrupted = step % spec.validate_every_steps and step != spec.steps  # then there may be no time for it
+        if interrupted or not len(held_out):
             return
         values = metrics["trained" if step else "untrained"] = measure(
             translate, held_out, spec.validation_metrics, data

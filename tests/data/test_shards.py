@@ -10,9 +10,10 @@ from PIL import Image
 import tfpix2pix as p2p
 from tests.conftest import make_combined, tiny_config, write_image
 from tfpix2pix.config import Config
+from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.opening import open_sources, splits_of
 from tfpix2pix.data.pipeline import training_batches
-from tfpix2pix.data.shards import MANIFEST, write_shards
+from tfpix2pix.data.shards import write_shards
 from tfpix2pix.errors import RunError, UserError
 
 
@@ -137,7 +138,7 @@ class TestRefused:
     @pytest.mark.parametrize("manifest", [None, "{", "[]", '{"format_version": 2}'])
     def test_a_folder_without_a_manifest_is_none(self, tmp_path, manifest):
         if manifest is not None:
-            (tmp_path / MANIFEST).write_text(manifest)
+            (tmp_path / SHARDS_MANIFEST).write_text(manifest)
         with pytest.raises(UserError, match="must be a folder of shards that `tfpix2pix data shard` wrote. Received"):
             splits_of(tiny_config(data={"dir": str(tmp_path), "source": "shards"}))
         with pytest.raises(UserError, match="Add `--data DIR`"):
@@ -180,7 +181,7 @@ class TestRefused:
 
 def test_the_manifest_says_where_each_pair_lies(tmp_path):
     both(combined, tmp_path, shard_mb=1)
-    manifest = json.loads((tmp_path / "shards" / MANIFEST).read_text())
+    manifest = json.loads((tmp_path / "shards" / SHARDS_MANIFEST).read_text())
     assert manifest["files_a_pair"] == 1
     assert manifest["shards"] == ["train-00000.tfrecord", "val-00000.tfrecord", "test-00000.tfrecord"]
     assert {split: len(part["names"]) for split, part in manifest["splits"].items()} == {

@@ -130,11 +130,12 @@ def shard(
     json_: Json = False,
 ) -> None:
     """Pack pairs into TFRecord shards, for data that outgrow one machine; training from them gives the same run."""
-    from tfpix2pix.data.opening import splits_of
+    from tfpix2pix.data import SOURCES
 
     resolved = _config(config, folder, set_ or ())
     if resolved.data.source != "shards":
-        splits_of(resolved)  # what is wrong with the folder shows before TensorFlow is loaded
+        # What is wrong with the folder shows before TensorFlow is loaded.
+        SOURCES[resolved.data.source](resolved.data, "train", resolved.seed)
     load_tensorflow()
     from tfpix2pix.data.shards import write_shards
 

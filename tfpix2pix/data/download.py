@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -10,10 +9,10 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tfpix2pix.data.fetch import CHUNK_BYTES, OTHER_PLACE, Partial, Track, read_json
+from tfpix2pix.data.fetch import OTHER_PLACE, Partial, Track, read_json
 from tfpix2pix.data.unpack import unpack
 from tfpix2pix.errors import RunError, UserError, unknown_name
-from tfpix2pix.files import check_writable, make_directory, whole_directory, whole_file
+from tfpix2pix.files import check_writable, make_directory, sha256_of, whole_directory, whole_file
 
 BASE_URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/"
 
@@ -71,7 +70,7 @@ def download(
         make_directory(out)
         with Partial(new.url, out / f".{name}.tar.gz.part", track, timeout_s) as part:
             part.fetch(attempts, pause_s)
-            new = replace(new, size_bytes=part.file.tell(), sha256=_sha256(part.path))
+            new = replace(new, size_bytes=part.file.tell(), sha256=sha256_of(part.path))
             _check_same(new, given, "correct --sha256")
             _check_same(new, recorded, f"remove {record} to accept this one")
             for stale in out.glob(f".{name}.*.tmp"):  # of a process that was killed
@@ -99,14 +98,6 @@ def archive_url(name: str, mirror: str | None) -> str:
     if not any(text.endswith((".tar.gz", ".tgz")) for text in (path, query)):
         path = f"{path.rstrip('/')}/{ARCHIVES[name].file_name}"
     return path + mark + query
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(CHUNK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _check_same(found: Downloaded, expected: Downloaded | None, way_out: str) -> None:

@@ -9,7 +9,7 @@ from tfpix2pix.data import SPLITS
 
 FOLDER_NAMES = (("input", "target"), ("A", "B"), ("a", "b"), ("inputs", "targets"))
 TABLES = (".csv", ".tsv")
-SHARDS = "shards.json"
+SHARDS_MANIFEST = "shards.json"
 
 
 def guess_source(path: Path) -> dict[str, str]:
@@ -18,7 +18,7 @@ def guess_source(path: Path) -> dict[str, str]:
         return {"source": "table"}
     if not os.access(path, os.R_OK | os.X_OK):
         return {}  # opening it says why
-    if (path / SHARDS).is_file():
+    if (path / SHARDS_MANIFEST).is_file():
         return {"source": "shards"}
     for names in FOLDER_NAMES:
         for layout in ("{name}", *(f"{split}/{{name}}" for split in SPLITS)):

@@ -16,16 +16,17 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfpix2pix.config import Config, DataConfig
+from tfpix2pix.data import SOURCES
 from tfpix2pix.data.cache import Cache
+from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.images import read_image
-from tfpix2pix.data.opening import splits_of
+from tfpix2pix.data.opening import open_source, splits_of
 from tfpix2pix.data.pairs import Pair, Source, checked
 from tfpix2pix.data.sources import halves
 from tfpix2pix.data.splits import data_path, seeded_split
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import whole_directory
 
-MANIFEST = "shards.json"
 FRAME_BYTES = (12, 4)  # of TFRecord: length and its checksum before the data, the data's checksum after
 ALL = "all"  # the split of data that nothing divides: the seed does, when they are read
 KEYS = {1: ("image",), 2: ("input", "target")}  # of a record, by files a pair
@@ -105,13 +106,14 @@ def write_shards(
 
 def _parts(config: Config) -> dict[str, Source]:
     """The splits that hold pairs; all pairs as one where nothing but the seed divides them."""
-    sources, halved = (
-        splits_of(config.model_copy(update={"data": config.data.model_copy(update={"held_out_fraction": share})}))
+    whole, halved = (
+        config.model_copy(update={"data": config.data.model_copy(update={"held_out_fraction": share})})
         for share in (0.0, 0.5)
     )
-    if len(halved["train"]) < len(sources["train"]):
-        return {ALL: sources["train"]}
-    return {split: source for split, source in sources.items() if len(source)}
+    listed = [len(SOURCES[each.data.source](each.data, "train", each.seed)) for each in (whole, halved)]
+    if listed[1] < listed[0]:
+        return {ALL: open_source(whole, "train")}
+    return {split: source for split, source in splits_of(whole).items() if len(source)}
 
 
 class _Writer:
@@ -158,7 +160,7 @@ class _Writer:
             "shards": self.shards,
             "splits": self.splits,
         }
-        with tf.io.gfile.GFile(_join(self.folder, MANIFEST), "w") as file:
+        with tf.io.gfile.GFile(_join(self.folder, SHARDS_MANIFEST), "w") as file:
             file.write(json.dumps(manifest))
 
     def close(self) -> None:
@@ -196,7 +198,7 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _manifest(folder: str) -> dict:
-    path = _join(folder, MANIFEST)
+    path = _join(folder, SHARDS_MANIFEST)
     try:
         with tf.io.gfile.GFile(path, "r") as file:
             manifest = json.loads(file.read())

@@ -114,13 +114,12 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
         row = dict(zip(columns, line, strict=False))
         found = {name: _file(path.parent, row.get(name, "")) for name in COLUMNS}
         gone = next((name for name in COLUMNS if found[name] is None), None)
-        wrong = None
         if len(line) != len(columns):
             wrong = f"{len(line)} values for {len(columns)} columns"
         elif row.get("split", SPLITS[0]) not in SPLITS:
             wrong = f"the split {row['split']!r}"
-        elif gone is not None:
-            wrong = f"{row[gone]!r}, which is no file,"
+        else:
+            wrong = gone and f"{row[gone]!r}, which is no file,"
         if wrong:
             message = (
                 f"Every line of a table must name two files and, if any, a split of {', '.join(SPLITS)}. "
@@ -129,22 +128,25 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
             faults.append(Fault("missing", f"{path}:{number}", message))
         else:
             present.append({**row, "files": tuple(found.values())})
-    rows = present
-    files = [row["files"] for row in rows]
-    inputs = dict.fromkeys(row["input"] for row in rows)
-    whole = len({Path(name).stem for name in inputs}) < len(inputs)  # the same names in several folders
+    rows = dict(zip(_names([row["input"] for row in present]), present, strict=True))
+    if "split" in columns:
+        kept = [name for name, row in rows.items() if row["split"] == split]
+    else:
+        kept = seeded_split(list(rows), split, seed, config.held_out_fraction)
+    return _of_files({name: rows[name]["files"] for name in kept}, config, split, path, faults)
+
+
+def _names(inputs: Sequence[str]) -> list[str]:
+    """A name for every line: the input's stem, its whole path where stems repeat, `#2` for its second target."""
+    different = set(inputs)
+    by_path = len({Path(path).stem for path in different}) < len(different)
     seen: Counter[str] = Counter()
     names = []
-    for row in rows:
-        name = str(Path(row["input"]).with_suffix("")).replace("/", "-") if whole else Path(row["input"]).stem
+    for path in inputs:
+        name = str(Path(path).with_suffix("")).replace("/", "-") if by_path else Path(path).stem
         seen[name] += 1
-        names.append(name if seen[name] == 1 else f"{name}#{seen[name]}")  # an input with another target
-    if "split" in columns:
-        kept = {name for name, row in zip(names, rows, strict=True) if row["split"] == split}
-    else:
-        kept = set(seeded_split(names, split, seed, config.held_out_fraction))
-    pairs = {name: pair for name, pair in zip(names, files, strict=True) if name in kept}
-    return _of_files(pairs, config, split, path, faults)
+        names.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return names
 
 
 def _delimiter(path: Path) -> str:

@@ -6,7 +6,6 @@ safetensors file of named arrays, so that a translator reads the generator alone
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import warnings
@@ -17,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.files import whole_directory
+from tfpix2pix.files import sha256_of, whole_directory
 
 MANIFEST = "checkpoint.json"
 State = dict[str, dict[str, np.ndarray]]  # part -> variable name -> value
@@ -80,7 +79,7 @@ class Checkpoints:
                     save_file(arrays, temporary / f"{part}.safetensors")
                 except SafetensorError as error:  # such as a full disk, which it does not raise as OSError
                     raise OSError(str(error)) from error
-            hashes = {file.name: _sha256(file) for file in sorted(temporary.iterdir())}
+            hashes = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
             (temporary / MANIFEST).write_text(json.dumps({"step": step, "sha256": hashes}, indent=2))
 
     def load(self, parts: list[str] | None = None) -> tuple[int, State]:
@@ -106,7 +105,7 @@ class Checkpoints:
         hashes = json.loads((path / MANIFEST).read_text())["sha256"]
         names = [f"{part}.safetensors" for part in parts] if parts else list(hashes)
         for name in names:
-            if _sha256(path / name) != hashes[name]:
+            if sha256_of(path / name) != hashes[name]:
                 raise ValueError(f"{name} is not what was written")
         return {name.removesuffix(".safetensors"): load_file(path / name) for name in names}
 
@@ -165,11 +164,3 @@ def _shape(named: dict[str, object], name: str) -> tuple[int, ...] | None:
 def _by_short_path(variables) -> dict[str, object]:
     """Optimisers' variables without the optimiser's own name, which counts instances in the process."""
     return {v.path.partition("/")[2]: v for v in variables}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()

@@ -23,8 +23,14 @@ TINY = {
     "data": {"image_size_px": 32, "jitter_ratio": 1.125},
     "generator": {"base_filters": 8},
     "discriminator": {"receptive_field_px": 16, "base_filters": 8},
-    "training": {"steps": 4, "log_every_steps": 2, "sample_every_steps": 2, "checkpoint_every_steps": 2},
-}
+    "training": {
+        "steps": 4,
+        "precision": "float32",
+        "log_every_steps": 2,
+        "sample_every_steps": 2,
+        "checkpoint_every_steps": 2,
+    },
+}  # fmt: skip
 
 
 def tiny_config(**changes) -> Config:

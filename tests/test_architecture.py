@@ -17,12 +17,20 @@ MODULES = {
 
 # A room may import the rooms in its list, and anything in LEAVES (docs/architecture.md draws the same map).
 LEAVES = {"errors", "lazy", "_version", "files", "quiet"}
-TABLES = {"data", "models", "losses", "evaluation", "export", "presets"}  # package roots: tables, no TensorFlow
+TABLES = {
+    "data",
+    "models",
+    "losses",
+    "evaluation",
+    "export",
+    "presets",
+    "training",
+}  # package roots: tables, no TensorFlow
 ARROWS = {
-    "config": {"data", "models", "losses", "evaluation"},
+    "config": {"data", "models", "losses", "evaluation", "training"},
     "resolve": {"config", "presets", "losses"},
     "card": {"config"},
-    "run_directory": {"card", "config", "resolve"},
+    "run_directory": {"card", "config", "resolve", "training.cluster"},
     "rng": set(),
     "tiling": set(),
     "data": {"config", "rng", "tiling"},
@@ -46,7 +54,7 @@ ARROWS = {
     },
     "cli": {
         "presets", "config", "resolve", "data", "doctor", "recognize", "run_directory", "experiment", "dry_run",
-        "artefacts", "translate", "export",
+        "artefacts", "translate", "export", "training.cluster",
     },
     "__main__": {"cli"},
     "presets": set(),

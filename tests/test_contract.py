@@ -43,7 +43,7 @@ CASES = {
     ],
     "no-discriminator": ["objective=l2", "objective.gan_loss=none", "generator.norm=instance"],
     "moving": [
-        "inference.statistics=moving", "training.batch_size=2", "training.learning_rate_constant_fraction=0.5",
+        "inference.statistics=moving", "training.batch_size=2", "training.learning_rate_schedule=linear_decay",
     ],
     "as-the-tutorial": [
         "generator.bottleneck_norm=true", "generator.skip_activation=before", "generator.leaky_slope=0.3",

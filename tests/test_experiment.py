@@ -39,7 +39,10 @@ def tree(path):
 
 def test_a_run_directory_explains_itself(smoke_run):
     names = {path.name for path in smoke_run.path.iterdir()}
-    assert names == {"config.yaml", "model_card.json", "metrics.jsonl", "checkpoints", "samples", "tensorboard"}
+    assert names == {
+        "config.yaml", "model_card.json", "metrics.jsonl", "checkpoints", "samples", "tensorboard",
+        "training_curves.png",
+    }  # fmt: skip
     assert p2p.resolve_config(str(smoke_run.path / "config.yaml")) == smoke_run.card.config
     card = json.loads((smoke_run.path / "model_card.json").read_text())
     assert card["step"] == 4
@@ -223,7 +226,7 @@ def test_trained_networks_run_on_larger_images(smoke_run):
 
 
 def test_a_falling_learning_rate_fixes_the_steps(tmp_path, combined_dir, quiet):
-    spec = {"training": {"steps": 2, "learning_rate_constant_fraction": 0.5}, "data": {"dir": str(combined_dir)}}
+    spec = {"training": {"steps": 2, "learning_rate_schedule": "linear_decay"}, "data": {"dir": str(combined_dir)}}
     p2p.train(tiny_config(**spec), run_dir=tmp_path / "run", console=quiet)
     with pytest.raises(UserError, match="training.steps 2 -> 4"):
         p2p.train(None, run_dir=tmp_path / "run", resume=True, overrides=("training.steps=4",), console=quiet)

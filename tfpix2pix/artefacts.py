@@ -9,7 +9,7 @@ import numpy as np
 from tfpix2pix.config import Config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.pipeline import evaluation_batches
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, row
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.export.verify import ParityReport, verify
 from tfpix2pix.files import whole_directory, whole_file
@@ -17,40 +17,58 @@ from tfpix2pix.inference import KerasEngine, Translator
 from tfpix2pix.models.build import build_generator, noise_size
 from tfpix2pix.recognize import RUN, check_export, recognize
 from tfpix2pix.run_directory import RunDirectory
-from tfpix2pix.training.checkpoints import Checkpoints, assign
+from tfpix2pix.training.checkpoints import AVERAGE, Checkpoints, assign
 
 PROBE_IMAGES = 3
 
 
-def load(path: str | Path, *, best: bool = False) -> Translator:
+def load(path: str | Path, *, best: bool = False, weights: str | None = None) -> Translator:
     """The translator of a run directory, a SavedModel folder or a .tflite file.
 
     Args:
         best: of a run, the checkpoint that did best on held-out pairs (`training.best_by`) in place of the newest.
+        weights: of a run with `training.ema_decay`, `average` (the default) or `trained`.
 
     Raises:
-        UserError: `path` is none of these, or `best` is asked of what has none.
+        UserError: `path` is none of these, or `best` or `weights` are asked of what has none.
     """
     path = Path(path).expanduser()
     kind = recognize(path)
     if kind == RUN:
-        return Translator(run_engine(RunDirectory(path), best=best))
-    if best:
-        raise UserError(f"The best checkpoint is asked of a run directory. Received {path}. Leave it out.")
+        return Translator(run_engine(RunDirectory(path), best=best, weights=weights))
+    if best or weights:
+        what = "The best checkpoint is" if best else "Weights are"
+        raise UserError(f"{what} asked of a run directory. Received {path}. Leave it out.")
     return Translator(EXPORTERS[kind].read(path))
 
 
 def run_engine(
-    directory: RunDirectory, *, best: bool = False, noise_input: bool = True, size_px: int | None = None
+    directory: RunDirectory,
+    *,
+    best: bool = False,
+    weights: str | None = None,
+    noise_input: bool = True,
+    size_px: int | None = None,
 ) -> KerasEngine:
     """The Keras view of a run's newest or best checkpoint: with a noise input or without, any size or a fixed one."""
     config, card = directory.config(), directory.card()
-    checkpoints = Checkpoints(directory.checkpoints)
-    step, state = checkpoints.load_best(["generator"]) if best else checkpoints.load(["generator"])
+    checkpoints, part = Checkpoints(directory.checkpoints), part_of(config, weights)
+    step, state = checkpoints.load_best([part]) if best else checkpoints.load([part])
     generator = build_generator(config, seed=None, noise_input=noise_input, input_size_px=size_px or "any")
-    assign({v.path: v for v in generator.variables}, state["generator"], "generator")
+    assign({v.path: v for v in generator.variables}, state[part], "generator")
     changes = {"step": step, "noise_size": noise_size(generator), "fixed_size_px": size_px}
     return KerasEngine(generator, card.model_copy(update=changes))
+
+
+def part_of(config: Config, weights: str | None) -> str:
+    """The part of a checkpoint that a translator reads."""
+    averaged = config.training.ema_decay is not None
+    parts = {"trained": "generator", **({"average": AVERAGE} if averaged else {})}
+    try:
+        return row(parts, "`weights`", weights or ("average" if averaged else "trained"))
+    except ValueError as error:
+        more = "" if averaged else " The run keeps no average (`training.ema_decay`)."
+        raise UserError(f"{error}{more}") from None
 
 
 def export_run(
@@ -61,6 +79,7 @@ def export_run(
     noise: str | None = None,
     size_px: int | None = None,
     best: bool = False,
+    weights: str | None = None,
 ) -> ParityReport:
     """Writes a run's generator in one of `EXPORTERS`, and measures that it does what the Keras view does.
 
@@ -68,6 +87,7 @@ def export_run(
         noise: `on` gives a static export a noise input; None: as the run says. A SavedModel has both signatures.
         size_px: height and width of a static export; None: the training size.
         best: the best checkpoint in place of the newest.
+        weights: as of `load`.
 
     Raises:
         UserError: no such format, no run, or a size for a format that takes any.
@@ -79,7 +99,9 @@ def export_run(
     noise = noise or config.inference.noise
     if exporter.static:
         size_px = size_px or config.data.image_size_px
-    view = run_engine(directory, best=best, noise_input=not exporter.static or noise == "on", size_px=size_px)
+    view = run_engine(
+        directory, best=best, weights=weights, noise_input=not exporter.static or noise == "on", size_px=size_px
+    )
     path = exporter.path(view.card, Path(out))
     if path.exists():
         raise UserError(f"An export must not overwrite another. Received {path}, which exists. Change --out.")

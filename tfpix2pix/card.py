@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -53,6 +53,21 @@ class ModelCard(BaseModel):
     """tfpix2pix that wrote the weights."""
     created: str = Field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     """When, UTC."""
+
+    @classmethod
+    def of(cls, config: Config, step: int, **more: Any) -> ModelCard:
+        """The card of a configuration's generator after `step` steps, as the run uses it."""
+        return cls(
+            name=config.name,
+            config=config,
+            step=step,
+            size_multiple_px=config.size_multiple_px,
+            statistics=config.inference.statistics,
+            noise=config.inference.noise,
+            objective=config.objective_name,
+            update_order=config.training.update_order,
+            **more,
+        )
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"

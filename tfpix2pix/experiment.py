@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import io
+from functools import partial
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 from rich.console import Console
 
-from tfpix2pix import session
 from tfpix2pix.config import Config
 from tfpix2pix.data.opening import check_readable, open_sources
 from tfpix2pix.doctor import examine, quick_lines
 from tfpix2pix.errors import UserError
 from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models.build import build_discriminator, build_generator
-from tfpix2pix.run_directory import RunDirectory, check_same, run_config
-from tfpix2pix.session import Run
-from tfpix2pix.training.checkpoints import Checkpoints, set_state
-from tfpix2pix.training.optimizers import FusedAdam, learning_rate
+from tfpix2pix.models.norms import BatchNormalization
+from tfpix2pix.run_directory import RunDirectory, run_config, to_resume
+from tfpix2pix.session import Run, Session, Start
+from tfpix2pix.training import CONSTANT_FRACTIONS
+from tfpix2pix.training.checkpoints import Checkpoints, get_state, set_state
+from tfpix2pix.training.cluster import this_worker
+from tfpix2pix.training.devices import Devices, make_devices, resolve_precision
+from tfpix2pix.training.optimizers import FusedAdam, LearningRate, LossScaling
 from tfpix2pix.training.pix2pix import Pix2Pix
 
 QUICKLY_EXAMINED = 100  # pairs that the doctor looks at before a run starts
@@ -25,14 +31,33 @@ QUICKLY_EXAMINED = 100  # pairs that the doctor looks at before a run starts
 
 def build_model(config: Config) -> Pix2Pix:
     """Both networks with their initial weights, the optimisers and the objective of a configuration."""
-    generator, discriminator = build_generator(config, seed=config.seed), build_discriminator(config, seed=config.seed)
-    model = Pix2Pix(generator, discriminator, seed=config.seed)
     spec, terms = config.training, config.objective
-    rate = learning_rate(spec.learning_rate, spec.learning_rate_constant_fraction, spec.steps)
-    adam = {"learning_rate": rate, "beta_1": spec.beta_1, "beta_2": spec.beta_2}
+    precision = resolve_precision(spec.precision)
+    generator = build_generator(config, seed=config.seed, precision=precision)
+    discriminator = build_discriminator(config, seed=config.seed, precision=precision)
+    average = build_generator(config, seed=None) if spec.ema_decay else None
+    for layer in (*generator.layers, *discriminator.layers):
+        if isinstance(layer, BatchNormalization):
+            layer.across_replicas = spec.synchronized_norm
+    model = Pix2Pix(generator, discriminator, average=average, seed=config.seed)
+
+    fraction = spec.learning_rate_constant_fraction
+    fraction = CONSTANT_FRACTIONS[spec.learning_rate_schedule] if fraction is None else fraction
+    constant_steps = round(fraction * spec.steps)
+
+    def optimizer() -> keras.optimizers.Optimizer:
+        rate = LearningRate(
+            spec.learning_rate, spec.learning_rate_schedule, constant_steps, spec.steps, model.learning_rate_factor
+        )
+        adam = FusedAdam(rate, spec.beta_1, spec.beta_2)
+        return LossScaling(adam) if precision == "float16" else adam
+
     same = ("gan_loss", "lambda_gan", "discriminator_factor", "label_smoothing")
     objective = Objective(lambdas=terms.lambdas(), **{name: getattr(terms, name) for name in same})
-    model.compile(FusedAdam(**adam), FusedAdam(**adam), objective, spec.update_order)
+    model.compile(
+        optimizer(), optimizer(), objective, spec.update_order, micro_batches=spec.micro_batches,
+        clip_gradient_norm=spec.clip_gradient_norm, ema_decay=spec.ema_decay or 0.0,
+    )  # fmt: skip
     return model
 
 
@@ -60,55 +85,72 @@ def train(
         UserError: the configuration, the data or the directory does not fit; nothing has been written then.
     """
     console = console or Console(stderr=True)
+    directory = RunDirectory(run_dir)
     if isinstance(config, Config):
         if overrides or data is not None:
             raise UserError("`data` and `overrides` go with a preset or a file. Received a Config. Set them in it.")
-        directory = RunDirectory(run_dir)
-        directory.check_free(resume=resume, fresh=fresh)
+        if this_worker(config.training.strategy).index == 0:
+            directory.check_free(resume=resume, fresh=fresh)
         if resume:
-            check_same(directory.config(), config)
+            config = to_resume(directory.config(), config)
     else:
         config = run_config(config, run_dir, data_dir=data, overrides=overrides, resume=resume, fresh=fresh)
-        directory = RunDirectory(run_dir)
+    devices = make_devices(config.training.strategy)  # first: machines join before anything is computed
+    return _train(_for_this_machine(config), directory, devices, console, resume=resume, fresh=fresh)
+
+
+def _train(
+    config: Config, directory: RunDirectory, devices: Devices, console: Console, *, resume: bool, fresh: bool
+) -> Run:
+    spec = config.training
+    devices.check_batch(spec.batch_size, spec.micro_batches)
+    if spec.deterministic_ops:
+        tf.config.experimental.enable_op_determinism()
+    if not devices.is_chief:
+        console = Console(file=io.StringIO())
     sources = open_sources(config)
     checked = sum(check_readable(source) for source in sources.values() if len(source))
 
-    model = build_model(config)
-    first_step, metrics = 0, {}
-    checkpoints = Checkpoints(directory.checkpoints, config.training.keep_last)
-    if resume and checkpoints.steps():
-        first_step, state = checkpoints.load()
+    with devices.scope():
+        model = build_model(config)
+    start, checkpoints = Start(), Checkpoints(directory.checkpoints)
+    if resume and checkpoints.any():
+        step, state = checkpoints.load()
         set_state(model, state)
-        card = directory.card()
-        metrics = dict(card.metrics) if card else {}
-    console.print(
+        start = Start(step, **checkpoints.notes(step))
+    devices.check_same(start.step, "checkpoint")
+    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    say(
         f"{config.name}: {len(sources['train'])} training and {len(sources['val'])} held-out pairs, {checked} of them "
-        f"read and found whole; {_device()}, float32; {directory.path}",
-        soft_wrap=True, highlight=False,
-    )  # fmt: skip
+        f"read and found whole; {devices.describe(spec.batch_size)}, {spec.precision}; {directory.path}"
+    )
     if not resume:
         for line in quick_lines(examine(config, at_most=QUICKLY_EXAMINED)):
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
+            say(line)
     skipped = list(dict.fromkeys(fault.message for source in sources.values() for fault in source.skipped))
     if skipped:
-        console.print(f"{len(skipped)} pairs skipped. The first: {skipped[0]}", soft_wrap=True, highlight=False)
-    if first_step > config.training.steps:
-        raise UserError(
-            f"`training.steps` must be at least the run's {first_step}. Received {config.training.steps}. Raise it."
+        say(f"{len(skipped)} pairs skipped. The first: {skipped[0]}")
+    if start.step > spec.steps:
+        raise UserError(f"`training.steps` must be at least the run's {start.step}. Received {spec.steps}. Raise it.")
+    if start.step == spec.steps:
+        say(
+            f"{directory.path} is finished: step {start.step} of {spec.steps}. To train on, raise training.steps with "
+            f"--set."
         )
-    if first_step == config.training.steps:
-        console.print(
-            f"{directory.path} is finished: step {first_step} of {config.training.steps}. To train on, raise "
-            f"training.steps with --set.", soft_wrap=True, highlight=False,
-        )  # fmt: skip
         return Run(directory, directory.card())
-    if not resume:
-        directory.start(config, fresh=fresh)
-    else:
-        directory.write_config(config)  # `training.steps` may have grown
-    return session.run(config, directory, sources, model, first_step, metrics, console)
+    under_way = Session(config, directory, sources, model, devices, console, lambda: get_state(build_model(config)))
+    if not devices.is_chief:
+        return under_way.run(start)
+    with directory.in_use():
+        if resume:
+            checkpoints.clear_after(start.step)
+            directory.write_config(config)  # `training.steps` may have grown
+        else:
+            directory.start(config, fresh=fresh)
+        return under_way.run(start)
 
 
-def _device() -> str:
-    gpus = tf.config.list_physical_devices("GPU")
-    return f"{len(gpus)} GPU" if gpus else "CPU"
+def _for_this_machine(config: Config) -> Config:
+    """With the precision that `auto` is here, so that a run resumed elsewhere goes on in the same."""
+    precision = {"precision": resolve_precision(config.training.precision)}
+    return config.model_copy(update={"training": config.training.model_copy(update=precision)})

@@ -36,7 +36,9 @@ def _whole(path: Path) -> Iterator[Path]:
     _remove(temporary)
     try:
         yield temporary
+        _to_disk(temporary)
         temporary.replace(path)
+        _to_disk(path.parent, deep=False)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, None)
         raise RunError(
@@ -49,6 +51,29 @@ def _whole(path: Path) -> Iterator[Path]:
 
 def _remove(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path, *, deep: bool = True) -> None:
+    """Waits until a file, or a folder with all in it, would survive a power failure: a name must not come before what
+    it names."""
+    for each in [*path.rglob("*"), path] if deep and path.is_dir() else [path]:
+        try:
+            descriptor = os.open(each, os.O_RDONLY)
+        except OSError:  # a folder, where the system does not let it be opened
+            continue
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # not every file system knows how
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the temporary siblings that killed processes left in `folder`."""
+    for path in folder.glob(".*.tmp"):
+        _remove(path)
 
 
 def make_directory(path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tfpix2pix.card import FILE_NAME, ModelCard
@@ -11,6 +14,12 @@ from tfpix2pix.config import Config
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import check_writable, make_directory, whole_file
 from tfpix2pix.resolve import make_config, read_settings, resolve_config, to_yaml, with_overrides
+from tfpix2pix.training.cluster import this_worker
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 class RunDirectory:
@@ -22,6 +31,7 @@ class RunDirectory:
         self.samples = self.path / "samples"
         self.tensorboard = self.path / "tensorboard"
         self.checkpoints = self.path / "checkpoints"
+        self.curves = self.path / "training_curves.png"
 
     def is_run(self) -> bool:
         return (self.path / "config.yaml").is_file()
@@ -60,10 +70,38 @@ class RunDirectory:
             )
         check_writable(self.path)
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Holds the run for one training; the system lets go of it when the process ends, however it ends.
+
+        Raises:
+            UserError: another process trains here.
+        """
+        make_directory(self.path)
+        if not fcntl:
+            yield
+            return
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise UserError(
+                f"A run must be trained by one process. Received {self.path}, where another is at work. "
+                f"Stop that one, or choose another --run."
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
     def start(self, config: Config, *, fresh: bool) -> None:
         """Creates the directory, replacing a run that is there where `fresh` says so, and writes `config.yaml`."""
         if fresh and self.is_run():
-            shutil.rmtree(self.path)
+            for path in self.path.iterdir():  # the folder itself is what `in_use` holds
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         make_directory(self.path)
         self.write_config(config)
 
@@ -78,6 +116,22 @@ class RunDirectory:
             temporary.write_text(text, encoding="utf-8")
 
 
+@dataclass(frozen=True)
+class Run:
+    """A training that ended: where it is and how far it came."""
+
+    directory: RunDirectory
+    card: ModelCard
+    interrupted: bool = False
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, step {self.card.step} of {self.card.config.training.steps})"
+
+    @property
+    def path(self) -> Path:
+        return self.directory.path
+
+
 MAY_CHANGE = frozenset(
     {
         "training.steps",
@@ -86,6 +140,11 @@ MAY_CHANGE = frozenset(
         "training.checkpoint_every_minutes",
         "training.checkpoint_every_steps",
         "training.stop_after_worse",
+        "training.steps_per_execution",
+        "training.strategy",
+        "training.profile_steps",
+        "training.health",
+        "training.on_non_finite",
         "data.dir",
         "data.cache_mb",
         "data.cache_files_mb",
@@ -117,7 +176,8 @@ def run_config(
         if preset_or_file is None:
             raise UserError("A preset or a .yaml file must be given. Received none. `tfpix2pix presets` lists them.")
         config = resolve_config(preset_or_file, overrides, data_dir=data_dir)
-        if run_dir is not None:
+        chief = this_worker(config.training.strategy).index == 0  # the others find the directory begun
+        if run_dir is not None and chief:
             directory.check_free(resume=False, fresh=fresh)
         return config
     directory.check_free(resume=True, fresh=False)
@@ -126,16 +186,21 @@ def run_config(
         settings = with_overrides(before.model_dump(mode="json"), overrides, data_dir=data_dir)
     else:
         settings = with_overrides(read_settings(preset_or_file), overrides, data_dir=data_dir or before.data.dir)
-    config = make_config(settings)
-    check_same(before, config)
-    return config
+    return to_resume(before, make_config(settings))
 
 
-def check_same(before: Config, now: Config) -> None:
-    """Raises UserError that lists what differs, where a run cannot be continued with `now`."""
-    old, new = (dict(_flat(config.model_dump(mode="json"))) for config in (before, now))
+def to_resume(before: Config, now: Config) -> Config:
+    """`now`, in the precision that a run began with where it does not say.
+
+    Raises:
+        UserError: a run of `before` cannot be continued with it; lists what differs.
+    """
+    if now.training.precision == "auto":
+        precision = {"precision": before.training.precision}
+        now = now.model_copy(update={"training": now.training.model_copy(update=precision)})
+    old, new = (dict(flat(config.model_dump(mode="json"))) for config in (before, now))
     # Where the learning rate falls towards the last step, that step decides what all steps do.
-    fixed = {"training.steps"} if now.training.learning_rate_constant_fraction < 1 else set()
+    fixed = {"training.steps"} if now.training.learning_rate_schedule != "constant" else set()
     changed = [key for key in new if new[key] != old.get(key) and key not in MAY_CHANGE - fixed]
     if changed:
         differences = ", ".join(f"{key} {old.get(key)!r} -> {new[key]!r}" for key in changed)
@@ -143,11 +208,13 @@ def check_same(before: Config, now: Config) -> None:
             f"A run must be resumed with its own configuration. Received other values: {differences}. "
             f"Leave them out, or start another run."
         )
+    return now
 
 
-def _flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+def flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """`(dotted.key, value)` of nested settings."""
     for key, value in settings.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

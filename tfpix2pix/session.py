@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
-import keras
+import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
@@ -15,140 +16,233 @@ from tfpix2pix.config import Config
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.pipeline import evaluation_batches, training_batches
+from tfpix2pix.errors import RunError
 from tfpix2pix.evaluation.held_out import measure
 from tfpix2pix.inference import InferenceView
 from tfpix2pix.models.build import noise_size
 from tfpix2pix.resolve import to_yaml
-from tfpix2pix.run_directory import RunDirectory
+from tfpix2pix.run_directory import Run, RunDirectory, flat
 from tfpix2pix.training import loop
-from tfpix2pix.training.checkpoints import Checkpoints, get_state
+from tfpix2pix.training.checkpoints import Checkpoints, State, get_state, set_state
+from tfpix2pix.training.devices import Devices
+from tfpix2pix.training.execution import Execution
+from tfpix2pix.training.finite import NotFinite, check_losses, check_weights
+from tfpix2pix.training.health import Finding, Monitor
 from tfpix2pix.training.pix2pix import Pix2Pix
+from tfpix2pix.training.probe import Probe
 from tfpix2pix.training.reporting import Reporter, held_out_table
 from tfpix2pix.training.samples import sample_grid
 from tfpix2pix.training.validation import Best
 
 SAMPLE_ROWS = 6
+MAX_ROLL_BACKS = 5
 
 
-@dataclass(frozen=True)
-class Run:
-    """A training that ended: where it is and how far it came."""
+@dataclass
+class Start:
+    """Where a session begins: a step, and what was noted beside its checkpoint."""
 
-    directory: RunDirectory
-    card: ModelCard
-    interrupted: bool = False
+    step: int = 0
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    best: dict[str, Any] = field(default_factory=dict)
+    begun: dict[str, Any] = field(default_factory=dict)
 
-    def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}, step {self.card.step} of {self.card.config.training.steps})"
-
-    @property
-    def path(self) -> Path:
-        return self.directory.path
+    def notes(self) -> dict[str, Any]:
+        return {"metrics": self.metrics, "best": self.best, "begun": self.begun}
 
 
-def run(
-    config: Config, directory: RunDirectory, sources: dict[str, Source], model: Pix2Pix, first_step: int,
-    metrics: dict[str, dict[str, float]], console: Console,
-) -> Run:  # fmt: skip
-    """Runs the loop with its hooks: report, sample, save, and measure held-out pairs, before the first step too."""
-    spec, data = config.training, config.data
-    checkpoints = Checkpoints(directory.checkpoints, spec.keep_last, spec.keep_every_steps)
-    view = InferenceView(model.generator, data.encoding)
-    translate = tf.function(view.translate, autograph=False)
-    held_out = evaluation_batches(sources["val"], data, count=spec.validation_images)
-    shown = list(
-        evaluation_batches(sources["val"] if len(sources["val"]) else sources["train"], data, count=SAMPLE_ROWS)
-    )
-    size = {"first_step": first_step, "total_steps": spec.steps}
-    batches = training_batches(sources["train"], data, batch_size=spec.batch_size, seed=config.seed, **size)
-    reporter = Reporter(directory, batch_size=spec.batch_size, console=console, **size)
+class Session:
+    """A training on one process; of several workers the chief alone reports, measures and saves.
 
-    target_dtype = sources["train"].read(0)[1].dtype.name
-    best = Best(config.best_metric) if config.best_metric and len(held_out) else None
-    if best:
-        best.see_all(reporter.metrics.before)
-    saved_s = time.monotonic()
+    Args:
+        initial: the state before the first step, made anew when it is needed.
+    """
 
-    def write_card(step: int) -> None:
-        directory.write_card(model_card(config, model.generator, step, metrics, len(held_out), target_dtype))
+    def __init__(
+        self, config: Config, directory: RunDirectory, sources: dict[str, Source], model: Pix2Pix, devices: Devices,
+        console: Console, initial: Callable[[], State],
+    ) -> None:  # fmt: skip
+        self.config, self.directory, self.sources, self.model = config, directory, sources, model
+        self.devices, self.console, self.initial = devices, console, initial
+        spec, data = config.training, config.data
+        self.spec = spec
+        self.checkpoints = Checkpoints(directory.checkpoints, spec.keep_last, spec.keep_every_steps)
+        view = InferenceView(model.translator, data.encoding)
+        self.translate = tf.function(view.translate, autograph=False)
+        self.held_out = evaluation_batches(sources["val"], data, count=spec.validation_images)
+        shown = sources["val"] if len(sources["val"]) else sources["train"]
+        self.shown = list(evaluation_batches(shown, data, count=SAMPLE_ROWS))
+        self.probe = Probe(self.translate, model.translator, data.encoding.encode_input, self.shown)
+        self.target_dtype = sources["train"].read(0)[1].dtype.name
+        self.saved_s = time.monotonic()
 
-    def save(step: int, _: loop.Losses) -> None:
-        nonlocal saved_s
-        checkpoints.save(step, get_state(model))
-        write_card(step)
-        saved_s = time.monotonic()
+    def run(self, start: Start) -> Run:
+        """Trains from `start` to the end, or until stopped; rolls back and goes on where the configuration says so."""
+        roll_backs = 0
+        with loop.stop_on_signals() as signalled:
+            while True:
+                try:
+                    return self._run(start, signalled)
+                except NotFinite as trouble:
+                    roll_backs += 1
+                    start = self._roll_back(trouble, roll_backs)
 
-    def save_in_time(step: int, losses: loop.Losses) -> None:
-        if spec.checkpoint_every_minutes and time.monotonic() - saved_s >= 60 * spec.checkpoint_every_minutes:
-            save(step, losses)
+    def _run(self, start: Start, signalled: Callable[[], bool]) -> Run:
+        spec, chief = self.spec, self.devices.is_chief
+        self._begin(start)
+        hooks = [
+            loop.Hook(None, self._collect),
+            loop.Hook(spec.log_every_steps, self._log),
+            loop.Hook(spec.sample_every_steps, self._sample),
+            loop.Hook(spec.validate_every_steps, self._validate),
+            # Last: what is resumed from it has been reported and measured.
+            loop.Hook(spec.checkpoint_every_steps, self._save, when_stopped=True),
+            loop.Hook(None, self._save_in_time),
+        ]
+        if not chief:  # the same cadences, so that all workers make the same calls of the same steps
+            checks = (lambda *_: None, lambda step, _: check_weights(self.model, step))
+            hooks = [hook._replace(action=checks[hook.when_stopped]) for hook in hooks[1:-1]]
+            hooks = [loop.Hook(None, check_losses), *hooks]
+        with self.reporter:
+            if start.step == 0 and chief:
+                sections = {"seed", "generator", "discriminator", "objective", "training"}
+                hyperparameters = dict(flat(self.config.model_dump(mode="json", include=sections)))
+                self.reporter.begin(f"```yaml\n{to_yaml(self.config)}```", hyperparameters)
+                self._sample(0, {})
+                self._validate(0, {})
+                self._write_card(0)
+            step = start.step
+            if not self.devices.agree(self._enough()):
+                stop = lambda: self.devices.agree(signalled() or self._enough())  # noqa: E731
+                step = loop.run(
+                    self._execution(start.step), hooks, first_step=start.step, last_step=spec.steps,
+                    steps_per_execution=spec.steps_per_execution, should_stop=stop,
+                )  # fmt: skip
+        return self._end(step)
 
-    def sample(step: int, _: loop.Losses) -> None:
-        reporter.sample(step, sample_grid(translate, shown, pictures_of(data)))
-
-    def validate(step: int, _: loop.Losses) -> None:
-        interrupted = step % spec.validate_every_steps and step != spec.steps  # then there may be no time for it
-        if interrupted or not len(held_out):
-            return
-        values = metrics["trained" if step else "untrained"] = measure(
-            translate, held_out, spec.validation_metrics, data
-        )
-        reporter.validation(step, values)
-        if best and step and best.see(values):
-            metrics["best"] = {**values, "step": step}
-            checkpoints.save_best(step, get_state(model))
-
-    def enough() -> bool:
-        return bool(best and spec.stop_after_worse and best.worse >= spec.stop_after_worse)
-
-    hooks = [
-        loop.Hook(1, reporter.collect),
-        loop.Hook(spec.log_every_steps, reporter.log),
-        loop.Hook(spec.sample_every_steps, sample),
-        loop.Hook(spec.validate_every_steps, validate),
-        loop.Hook(spec.checkpoint_every_steps, save),  # last: what is resumed from it has been reported and measured
-        loop.Hook(1, save_in_time),
-    ]
-    with loop.stop_on_signals() as should_stop, reporter:
-        if first_step == 0:
-            reporter.text("config", f"```yaml\n{to_yaml(config)}```")
-            sample(0, {})
-            validate(0, {})
-            write_card(0)
-        step_function = tf.function(model.train_step, autograph=False)
-        step = first_step
-        if not enough():
-            stop = lambda: should_stop() or enough()  # noqa: E731
-            step = loop.run(
-                step_function, batches, hooks, should_stop=stop, first_step=first_step, last_step=spec.steps
-            )
-    finished = step == spec.steps or enough()
-    if finished and metrics:
-        shown_metrics = {name: values for name, values in metrics.items() if values.get("step") != step}
-        console.print(held_out_table(shown_metrics, len(held_out), len(sources["val"])))
-    if enough():
-        console.print(
-            f"Stopped early at step {step}: no better {best.name} than {best.value:.4f} in {best.worse} measurements.",
-            soft_wrap=True, highlight=False,
+    def _begin(self, start: Start) -> None:
+        chief, size = self.devices.is_chief, {"first_step": start.step, "total_steps": self.spec.steps}
+        self.reporter = Reporter(
+            self.directory if chief else None, batch_size=self.spec.batch_size, console=self.console,
+            begun=start.begun, profile_steps=self.spec.profile_steps, **size,
         )  # fmt: skip
-    return Run(directory, directory.card(), interrupted=not finished)
+        self.metrics = dict(start.metrics)
+        self.best = (
+            Best(self.config.best_metric, start.best) if self.config.best_metric and len(self.held_out) else None
+        )
+        self.monitor = Monitor(self.reporter.metrics.lines)
 
+    def _execution(self, first_step: int) -> Execution:
+        spec, devices = self.spec, self.devices
+        batches = training_batches(
+            self.sources["train"], self.config.data, batch_size=spec.batch_size, seed=self.config.seed,
+            first_step=first_step, total_steps=spec.steps, worker=devices.worker, workers=devices.workers,
+        )  # fmt: skip
+        return Execution(
+            self.model.train_step, batches.dataset, devices.strategy, workers=devices.workers, jit_compile=spec.xla,
+            own_errors=batches.own_errors,
+        )  # fmt: skip
 
-def model_card(
-    config: Config, generator: keras.Model, step: int, metrics: dict[str, dict[str, float]], images: int,
-    target_dtype: str,
-) -> ModelCard:  # fmt: skip
-    """The card of a generator as the run uses it."""
-    return ModelCard(
-        name=config.name,
-        config=config,
-        step=step,
-        size_multiple_px=config.size_multiple_px,
-        statistics=config.inference.statistics,
-        noise=config.inference.noise,
-        target_dtype=target_dtype,
-        noise_size=noise_size(generator),
-        objective=config.objective_name,
-        update_order=config.training.update_order,
-        metrics=metrics,
-        metrics_images=images,
-    )
+    def _collect(self, step: int, losses: loop.Losses) -> None:
+        check_losses(step, losses)
+        self.reporter.collect(step, losses)
+
+    def _log(self, step: int, _: loop.Losses) -> None:
+        rate = float(np.asarray(self.model.generator_optimizer.learning_rate))
+        self._see(self.reporter.log(step, float(f"{rate:.6g}")))  # of a float32
+
+    def _sample(self, step: int, _: loop.Losses) -> None:
+        grid = sample_grid(self.translate, self.shown, pictures_of(self.config.data))
+        weights = {v.path: v for v in (*self.model.generator.weights, *self.model.discriminator.weights)}
+        self.reporter.sample(step, grid, weights)
+        self.reporter.restart_clock()
+
+    def _validate(self, step: int, _: loop.Losses) -> None:
+        figures = {}
+        if len(self.held_out):
+            figures = measure(self.translate, self.held_out, self.spec.validation_metrics, self.config.data)
+            self.metrics["trained" if step else "untrained"] = figures
+        named = {**{f"val/{name}": value for name, value in figures.items()}, **self._probed()}
+        if named:
+            self._see(self.reporter.measured(step, named))
+        if self.best and step and self.best.see(figures):
+            self.metrics["best"] = {**figures, "step": step}
+            self.checkpoints.save_best(step, get_state(self.model))
+        self.reporter.restart_clock()
+
+    def _probed(self) -> dict[str, float]:
+        return self.probe.measure() if self.spec.health else {}
+
+    def _see(self, line: dict[str, Any]) -> None:
+        for finding in self.monitor.see(line) if self.spec.health else ():
+            self.reporter.finding(line["step"], finding)
+
+    def _save(self, step: int, _: loop.Losses) -> None:
+        check_weights(self.model, step)
+        best = self.best.state() if self.best else {}
+        notes = Start(step, self.metrics, best, self.reporter.meter.begun()).notes()
+        self.checkpoints.save(step, get_state(self.model), notes)
+        self._write_card(step)
+        self.saved_s = time.monotonic()
+        self.reporter.restart_clock()
+
+    def _save_in_time(self, step: int, losses: loop.Losses) -> None:
+        minutes = self.spec.checkpoint_every_minutes
+        if not minutes or time.monotonic() - self.saved_s < 60 * minutes:
+            return
+        try:
+            self._save(step, losses)
+        except NotFinite:
+            if self.devices.workers == 1:
+                raise
+            # The clock is the chief's own: all workers meet what is wrong in the next losses.
+
+    def _enough(self) -> bool:
+        return bool(self.best and self.spec.stop_after_worse and self.best.worse >= self.spec.stop_after_worse)
+
+    def _roll_back(self, trouble: NotFinite, times: int) -> Start:
+        """To the last checkpoint, or the beginning; raises RunError where the run shall not go on from there."""
+        chief, steps = self.devices.is_chief, self.checkpoints.steps()
+        factor = float(np.asarray(self.model.learning_rate_factor)) / 2
+        step, state = self.checkpoints.load() if steps else (0, self.initial())
+        start = Start(step, **self.checkpoints.notes(step)) if steps else Start()
+        if self.spec.on_non_finite == "stop" or times > MAX_ROLL_BACKS:
+            if chief:
+                self.reporter.metrics.write(trouble.step, {"finding": "not_finite", "text": str(trouble)})
+            more = "" if times <= MAX_ROLL_BACKS else f" This was so after {MAX_ROLL_BACKS} halvings of the rate too."
+            raise RunError(
+                f"{trouble}{more} The run is back at step {step}. To go on at half the learning rate: --resume --set "
+                f"training.on_non_finite=halve_learning_rate; or lower training.learning_rate, set "
+                f"training.clip_gradient_norm=1, or training.precision=float32, and start again."
+            )
+        set_state(self.model, state)
+        self.model.learning_rate_factor.assign(factor)
+        self.devices.check_same(step, "checkpoint")
+        if chief:
+            text = f"{trouble} Back at step {step}, going on at {factor:g} times the learning rate."
+            log = Reporter(
+                self.directory, first_step=step, total_steps=self.spec.steps, batch_size=1, console=self.console
+            )
+            log.finding(step, Finding("not_finite", text))
+            log.board.close()
+        return start
+
+    def _end(self, step: int) -> Run:
+        enough = self._enough()
+        finished = step == self.spec.steps or enough
+        if finished and self.metrics:
+            shown = {name: values for name, values in self.metrics.items() if values.get("step") != step}
+            self.console.print(held_out_table(shown, len(self.held_out), len(self.sources["val"])))
+        if enough:
+            no_better = f"no better {self.best.name} than {self.best.value:.4f} in {self.best.worse} measurements"
+            self.console.print(f"Stopped early at step {step}: {no_better}.", soft_wrap=True, highlight=False)
+        return Run(self.directory, self._card(step), interrupted=not finished)
+
+    def _write_card(self, step: int) -> None:
+        self.directory.write_card(self._card(step))
+
+    def _card(self, step: int) -> ModelCard:
+        return ModelCard.of(
+            self.config, step, noise_size=noise_size(self.model.generator), target_dtype=self.target_dtype,
+            metrics=self.metrics, metrics_images=len(self.held_out),
+        )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The loop: which hook when, and where it stops. No TensorFlow needed."""
+"""The loop: which hook when, how many steps a call, and where it stops. No TensorFlow needed."""
 
 import os
 import signal
@@ -8,43 +8,71 @@ import pytest
 from tfpix2pix.training import loop
 
 
-def run(steps, *cadences, first_step=0, stop_at=None):
-    calls, done = [], []
+def run(steps, *cadences, first_step=0, stop_at=None, steps_per_execution=1, when_stopped=()):
+    """(last step, (cadence, step) of every hook's call, steps of every call)."""
+    calls, counts = [], []
 
-    def step_function(batch):
-        done.append(batch)
-        return {"loss": batch}
+    def advance(count):
+        counts.append(count)
+        return {"loss": list(range(count))}
 
-    hooks = [loop.Hook(c, lambda step, losses, c=c: calls.append((c, step, losses["loss"]))) for c in cadences]
+    hooks = [
+        loop.Hook(cadence, lambda step, losses, c=cadence: calls.append((c, step)), cadence in when_stopped)
+        for cadence in cadences
+    ]
     last = loop.run(
-        step_function, range(first_step + 1, first_step + steps + 1), hooks, first_step=first_step,
-        should_stop=lambda: stop_at is not None and len(done) + first_step >= stop_at,
+        advance, hooks, first_step=first_step, last_step=first_step + steps, steps_per_execution=steps_per_execution,
+        should_stop=lambda: stop_at is not None and sum(counts) + first_step >= stop_at,
     )  # fmt: skip
-    return last, calls, done
+    return last, calls, counts
 
 
 def test_hooks_run_at_their_cadence_and_at_the_end():
-    last, calls, _ = run(7, 1, 3)
+    last, calls, counts = run(7, 1, 3)
     assert last == 7
-    assert [step for cadence, step, _ in calls if cadence == 1] == [1, 2, 3, 4, 5, 6, 7]
-    assert [step for cadence, step, _ in calls if cadence == 3] == [3, 6, 7]
-    assert all(step == loss for _, step, loss in calls)
+    assert counts == [1] * 7
+    assert [step for cadence, step in calls if cadence == 1] == [1, 2, 3, 4, 5, 6, 7]
+    assert [step for cadence, step in calls if cadence == 3] == [3, 6, 7]
 
 
 def test_cadence_counts_from_zero_after_a_resume():
     last, calls, _ = run(4, 3, first_step=4)
     assert last == 8
-    assert [step for _, step, _ in calls] == [6, 8]
+    assert [step for _, step in calls] == [6, 8]
 
 
-def test_a_stop_comes_after_the_step_with_its_hooks():
-    last, calls, done = run(9, 1, 5, stop_at=3)
-    assert (last, done) == (3, [1, 2, 3])
-    assert (5, 3, 3) in calls
+def test_a_call_of_many_steps_ends_where_a_hook_is_due():
+    last, calls, counts = run(11, None, 4, 6, steps_per_execution=3)
+    assert (last, counts) == (11, [3, 1, 2, 2, 3])
+    assert [step for cadence, step in calls if cadence is None] == [3, 4, 6, 8, 11]
+    assert [step for cadence, step in calls if cadence == 4] == [4, 8, 11]
 
 
-def test_no_batches_no_hooks():
+def test_a_stop_comes_after_the_step_with_its_hooks_and_those_for_stops():
+    last, calls, counts = run(9, 1, 4, 5, stop_at=3, when_stopped=(5,))
+    assert (last, len(counts)) == (3, 3)
+    assert calls[-2:] == [(1, 3), (5, 3)]  # and not that of 4 steps: an interruption leaves no trace in the log
+
+
+def test_a_stop_at_a_due_step_runs_a_hook_once():
+    _, calls, _ = run(9, 3, stop_at=3, when_stopped=(3,))
+    assert calls == [(3, 3)]
+
+
+def test_a_stop_at_the_last_step_is_an_end():
+    assert run(3, 3, stop_at=3, when_stopped=(3,)) == (3, [(3, 3)], [1, 1, 1])
+
+
+def test_no_steps_no_hooks():
     assert run(0, 1, first_step=5) == (5, [], [])
+
+
+def test_whether_to_stop_is_asked_once_a_call():
+    """Workers agree on it together, so each must ask as often as the others."""
+    asked = []
+    loop.run(lambda count: {}, [loop.Hook(4, lambda *_: None)], last_step=8, steps_per_execution=3,
+             should_stop=lambda: asked.append(1) is not None)  # fmt: skip
+    assert len(asked) == 4
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpix2pix.training.optimizers import ConstantThenLinear, FusedAdam, learning_rate
+from tfpix2pix.training import CONSTANT_FRACTIONS, SCHEDULES
+from tfpix2pix.training.optimizers import FusedAdam, LearningRate, LossScaling
 
 
 def trajectory(optimizer_class, steps=20, **options):
@@ -46,23 +47,51 @@ def test_amsgrad_is_refused():
         FusedAdam(amsgrad=True)
 
 
-def test_constant_then_linear_to_zero():
-    rate = learning_rate(2e-4, 0.5, 200)
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [2e-4] * 7),
+        ("linear_decay", [2e-4, 2e-4, 2e-4, 1e-4, 2e-6, 0, 0]),
+        ("cosine", [2e-4, 2e-4, 2e-4, 1e-4, 1e-4 * (1 - np.cos(np.pi / 100)), 0, 0]),
+    ],
+)
+def test_a_learning_rate_stays_and_then_falls_to_zero(schedule, expected):
+    rate = LearningRate(2e-4, schedule, 100, 200)
     values = [float(rate(tf.constant(step, tf.int64))) for step in (0, 99, 100, 150, 199, 200, 300)]
-    np.testing.assert_allclose(values, [2e-4, 2e-4, 2e-4, 1e-4, 2e-6, 0, 0], rtol=1e-5, atol=1e-12)
-    assert ConstantThenLinear(**rate.get_config()).get_config() == rate.get_config()
+    np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-12)
+    assert LearningRate(**rate.get_config()).get_config() == rate.get_config()
 
 
-def test_a_whole_fraction_is_a_plain_number():
-    assert learning_rate(2e-4, 1.0, 200) == 2e-4
+def test_every_schedule_begins_at_the_full_rate():
+    assert set(CONSTANT_FRACTIONS) == set(SCHEDULES)
+    for schedule in SCHEDULES:
+        assert float(LearningRate(0.1, schedule, 0, 100)(0)) == pytest.approx(0.1)
+
+
+def test_a_factor_multiplies_the_rate_and_may_change():
+    factor = keras.Variable(1.0)
+    rate = LearningRate(0.1, factor=factor)
+    factor.assign(0.5)
+    assert float(rate(7)) == pytest.approx(0.05)
 
 
 def test_a_schedule_drives_the_fused_kernel():
     variable = keras.Variable(np.array([1.0], np.float32))
-    optimizer = FusedAdam(ConstantThenLinear(0.1, 1, 2))
+    optimizer = FusedAdam(LearningRate(0.1, "linear_decay", 1, 2))
     optimizer.build([variable])
     seen = []
     for _ in range(3):
         optimizer.apply([tf.constant([1.0])], [variable])
         seen.append(float(variable[0]))
     np.testing.assert_allclose(seen, [0.9, 0.8, 0.8], rtol=1e-3)  # full, full at step 1 of 2, nothing
+
+
+def test_a_step_whose_gradients_overflow_is_skipped_and_the_scale_halved():
+    variable = keras.Variable(np.array([1.0], np.float32))
+    optimizer = LossScaling(FusedAdam(0.1), initial_scale=8.0)
+    optimizer.build([variable])
+    assert float(optimizer.scale_loss(tf.constant(3.0))) == 24.0
+    optimizer.apply([tf.constant([np.inf])], [variable])
+    assert (float(variable[0]), float(optimizer.scale_loss(1.0))) == (1.0, 4.0)
+    optimizer.apply([tf.constant([4.0])], [variable])
+    assert float(variable[0]) == pytest.approx(0.9, rel=1e-4)

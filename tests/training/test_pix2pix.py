@@ -26,7 +26,17 @@ def test_every_weight_moves_and_every_loss_is_finite():
     model = build_model(tiny_config())
     before = weights(model)
     losses = model.train_step(data())
-    assert set(losses) == {"g/total", "g/gan", "g/l1", "g/l2", "d/total", "d/real", "d/fake"}
+    assert set(losses) == {
+        "g/total",
+        "g/gan",
+        "g/l1",
+        "g/l2",
+        "d/total",
+        "d/real",
+        "d/fake",
+        "d/real_accuracy",
+        "d/fake_accuracy",
+    }
     assert all(np.isfinite(float(value)) for value in losses.values())
     assert all((a != b).any() for a, b in zip(before, weights(model), strict=True))
     assert int(model.step) == 1
@@ -100,7 +110,7 @@ def test_without_a_gan_loss_the_discriminator_rests():
 
 
 def test_the_learning_rate_falls_at_the_end():
-    config = tiny_config(training={"steps": 4, "learning_rate": 0.01, "learning_rate_constant_fraction": 0.5})
+    config = tiny_config(training={"steps": 4, "learning_rate": 0.01, "learning_rate_schedule": "linear_decay"})
     model = build_model(config)
     rates = []
     for _ in range(4):

@@ -2,79 +2,113 @@
 
 import io
 import json
-import re
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from rich.console import Console
 
+from tests.training.test_tensorboard import read
 from tfpix2pix.run_directory import RunDirectory
-from tfpix2pix.training.reporting import MetricsLog, Reporter
+from tfpix2pix.training.health import Finding
+from tfpix2pix.training.reporting import Meter, MetricsLog, Reporter, held_out_table, losses_text
 from tfpix2pix.training.samples import sample_grid
 
 
-def reporter(tmp_path, terminal, **options):
+def reporter(tmp_path, **options):
     run = RunDirectory(tmp_path)
-    console = Console(file=io.StringIO(), force_terminal=terminal, width=80)
+    console = Console(file=io.StringIO(), width=80)
     settings = {"first_step": 0, "total_steps": 4, "batch_size": 2, **options}
     return Reporter(run, console=console, **settings), run, console
 
 
-def report_two_steps(tmp_path, terminal):
-    report, run, console = reporter(tmp_path, terminal)
+def lines_of(run):
+    return [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+
+
+def test_means_over_the_steps_between(tmp_path):
+    report, run, console = reporter(tmp_path)
     with report:
         for step, value in ((1, 1.0), (2, 3.0)):
-            losses = {"g/total": tf.constant(9.0), "g/l1": tf.constant(value), "d/real": tf.constant(0.5)}
-            report.shown_s = 0
-            report.collect(step, losses)
-        report.log(2, losses)
-    return run, console.file.getvalue()
-
-
-@pytest.mark.parametrize("terminal", [True, False])
-def test_means_over_the_steps_between(tmp_path, terminal):
-    run, _ = report_two_steps(tmp_path, terminal)
-    (line,) = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
-    assert (line["step"], line["g/l1"], line["g/total"]) == (2, 2.0, 9.0)
+            report.collect(step, {"g/total": np.array([9.0]), "g/l1": np.array([value]), "d/real": np.array([0.5])})
+        report.log(2, 2e-4)
+    (line,) = lines_of(run)
+    assert (line["step"], line["g/l1"], line["g/total"], line["learning_rate"]) == (2, 2.0, 9.0, 2e-4)
     assert line["images_per_s"] > 0
-
-
-def test_a_log_gets_plain_lines(tmp_path):
-    _, text = report_two_steps(tmp_path, terminal=False)
-    (line,) = text.splitlines()
-    assert line.startswith("step 2/4  ")
-    for part in ("s left", "images/s", "g/l1 2.000", "d/real 0.500"):
-        assert part in line
+    (text,) = console.file.getvalue().splitlines()
+    for part in ("step 2/4  ", "s left", "images/s", " GB", "g/l1 2.000", "d/real 0.500"):
+        assert part in text
     assert "\x1b" not in text
+    assert run.curves.is_file()
 
 
-def test_a_terminal_gets_a_bar_with_all_of_it_in_80_columns(tmp_path):
-    _, text = report_two_steps(tmp_path, terminal=True)
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
-    assert max(map(len, text.splitlines())) <= 2 * 80  # a line and its redrawn form
-    for part in ("━", "2/4", "images/s", "g/l1 2.000", "d/real 0.500"):
-        assert part in text, text
+def test_a_mean_does_not_depend_on_how_many_calls_or_runs_its_steps_were_done_in():
+    values = np.random.default_rng(0).uniform(0, 1e3, 7).astype(np.float32)
+    once, twice, resumed = Meter(), Meter(), Meter()
+    once.add({"x": values})
+    for part in (values[:3], values[3:]):
+        twice.add({"x": part})
+    resumed.add({"x": values[:5]})
+    resumed = Meter(json.loads(json.dumps(resumed.begun())))
+    resumed.add({"x": values[5:]})
+    assert once.means() == twice.means() == resumed.means()
+    assert once.means()["x"] == pytest.approx(float(np.mean(values, dtype=np.float64)), rel=1e-12)
+    assert Meter().means() == {}
+
+
+def test_losses_are_shown_without_totals_and_with_what_d_is_right_about():
+    text = losses_text({"g/total": 9.0, "g/l1": 0.25, "d/real_accuracy": 0.5, "d/fake_accuracy": 1.0})
+    assert text == "g/l1 0.250  D right 0.750"
 
 
 def test_a_resumed_log_drops_what_its_checkpoint_does_not_know(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"step": 4, "half')
-    MetricsLog(path, first_step=2).write(3, {"x": 1.0})
+    log = MetricsLog(path, first_step=2)
+    assert log.write(3, {"x": 1.0}) == {"step": 3, "x": 1.0}
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
+    assert [line["step"] for line in log.lines] == [1, 2, 3]
 
 
-def test_tensorboard_has_scalars_and_pictures(tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    report, run, _ = reporter(tmp_path, terminal=False)
+def test_tensorboard_has_scalars_pictures_histograms_and_the_configuration(tmp_path):
+    report, run, _ = reporter(tmp_path)
     with report:
-        report.validation(3, {"l1": 0.25})
-        report.sample(3, np.zeros((8, 8, 3), np.uint8))
-        report.text("config", "seed: 0")
-    events = EventAccumulator(str(run.tensorboard))
-    events.Reload()
-    assert set(events.Tags()["tensors"]) == {"val/l1", "samples", "config"}
+        report.begin("seed: 0", {"seed": 0})
+        report.measured(3, {"val/l1": 0.25})
+        report.sample(3, np.zeros((8, 8, 3), np.uint8), {"down1/kernel": np.ones((2, 2))})
+        report.finding(3, Finding("collapsed", "All the same."))
+    tags = set(read(run.tensorboard).Tags()["tensors"])
+    assert {"val/l1", "samples", "config", "weights/down1/kernel", "health/collapsed"} <= tags
+
+
+def test_a_finding_is_one_sentence_on_the_console_and_in_the_log(tmp_path):
+    report, run, console = reporter(tmp_path)
+    with report:
+        report.finding(3, Finding("collapsed", "All [the] same."))
+    assert "Health, step 3: All [the] same." in console.file.getvalue()
+    assert lines_of(run) == [{"step": 3, "finding": "collapsed", "text": "All [the] same."}]
+
+
+def test_workers_that_are_not_the_chief_write_nothing(tmp_path):
+    report = Reporter(None, first_step=0, total_steps=4, batch_size=2, console=Console(file=io.StringIO()))
+    with report:
+        report.collect(1, {"g/l1": np.ones(1)})
+        report.log(1, 2e-4)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_profiler_trace_is_left_where_tensorboard_looks(tmp_path):
+    report, run, _ = reporter(tmp_path, profile_steps=(2, 3))
+    with report:
+        for step in range(1, 5):
+            report.collect(step, {"g/l1": np.ones(1)})
+    assert list(run.tensorboard.rglob("*.xplane.pb"))
+
+
+def test_the_table_of_figures_has_a_row_a_metric():
+    console = Console(file=io.StringIO(), width=60)
+    console.print(held_out_table({"untrained": {"l1": 0.5}, "trained": {"l1": 0.25}}, 5, 10))
+    assert "5 of 10 pairs" in console.file.getvalue()
+    assert [part for part in console.file.getvalue().split() if part.startswith("0.")] == ["0.5000", "0.2500"]
 
 
 def test_grids_show_input_output_target_of_any_channels():

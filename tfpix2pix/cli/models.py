@@ -26,6 +26,10 @@ Noise = Annotated[
     Optional[str], typer.Option(help="`on` or `off`: drop units by noise; default: as the model card says.")
 ]
 
+Weights = Annotated[
+    Optional[str],
+    typer.Option(help="Of a run with training.ema_decay: `average`, the default, or `trained`, as the last step left."),
+]
 Best = Annotated[
     bool, typer.Option("--best", help="Of a run, the checkpoint that did best on held-out pairs; default: the newest.")
 ]
@@ -38,6 +42,10 @@ def train(
     run: Annotated[Optional[Path], typer.Option(help="Run directory to create: checkpoints, samples, metrics.")] = None,
     data: Annotated[Optional[str], typer.Option(help="Folder of the data, in place of data.dir.")] = None,
     set_: Set = None,
+    strategy: Annotated[
+        Optional[str],
+        typer.Option(help="auto, one, mirrored (all GPUs) or multiworker (TF_CONFIG): training.strategy."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace a run that is there.")] = False,
     dry_run: Annotated[
@@ -49,12 +57,16 @@ def train(
     from tfpix2pix.data import SOURCES
     from tfpix2pix.data.opening import check_readable
     from tfpix2pix.run_directory import run_config  # TensorFlow waits until the configuration is known to be sound
+    from tfpix2pix.training.cluster import this_worker
 
     if run is None and not dry_run:
         look = "" if resume else ", or --dry-run to look first"
         raise UserError(f"A run directory must be given. Received none. Add --run DIR{look}.")
-    resolved = run_config(config, run, data_dir=data, overrides=set_ or (), resume=resume, fresh=fresh)
-    if resolved.data.dir or not dry_run:  # raises where there is nothing to train on, or its first pair does not fit
+    overrides = [*(set_ or ()), *([f"training.strategy={strategy}"] if strategy else [])]
+    resolved = run_config(config, run, data_dir=data, overrides=overrides, resume=resume, fresh=fresh)
+    alone = this_worker(resolved.training.strategy).count == 1
+    if alone and (resolved.data.dir or not dry_run):
+        # Raises where there is nothing to train on, or its first pair does not fit.
         if resolved.data.source == "shards":
             load_tensorflow()  # without its notes
         source = SOURCES[resolved.data.source](resolved.data, "train", resolved.seed)
@@ -97,6 +109,7 @@ def translate(
         int, typer.Option(help="Enlarge inputs this many times first: super-resolution.", min=1, max=16)
     ] = 1,
     best: Best = False,
+    weights: Weights = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
     json_: Json = False,
 ) -> None:
@@ -126,7 +139,8 @@ def translate(
     from tfpix2pix.translate import translate_files
 
     written = translate_files(
-        load(model, best=best), inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, samples=samples,
+        load(model, best=best, weights=weights),
+        inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, samples=samples,
         tile_px=tile, enlarge=enlarge, overwrite=overwrite,
         track=track("translate"),
     )  # fmt: skip
@@ -142,6 +156,7 @@ def export(
     ] = None,
     noise: Noise = None,
     best: Best = False,
+    weights: Weights = None,
     json_: Json = False,
 ) -> None:
     """Export a trained generator, and measure that the export does what the generator does."""
@@ -152,7 +167,7 @@ def export(
     load_tensorflow()
     from tfpix2pix.artefacts import export_run
 
-    report = export_run(run, format_, out, noise=noise, size_px=size, best=best)
+    report = export_run(run, format_, out, noise=noise, size_px=size, best=best, weights=weights)
     answer(json_, report.as_dict(), _parity_table(report))
 
 

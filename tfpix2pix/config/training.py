@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from tfpix2pix.config.section import Section, row_of
 from tfpix2pix.evaluation import METRICS
+from tfpix2pix.models import PRECISIONS
+from tfpix2pix.training import SCHEDULES, STRATEGIES
 
 
 def _switch(given: object) -> object:
@@ -19,21 +21,52 @@ class TrainingConfig(Section):
     steps: int = Field(80_000, ge=1)
     """Training steps, each on one batch (facades: 400 images × 200 epochs)."""
     batch_size: int = Field(1, ge=1)
-    """Pairs a step."""
+    """Pairs a step, over all devices together."""
+    micro_batches: int = Field(1, ge=1)
+    """Parts in which a device goes through its share of a batch, summing their gradients: memory falls with their
+    number. `batch` norm then takes the statistics of a part."""
+    precision: row_of(PRECISIONS) = "auto"
+    """What networks compute in; weights are always float32. `auto`: bfloat16 where the machine has instructions for it
+    (AVX512-BF16, AMX; GPUs of compute capability 8.0 and up), else float32. `float16` scales its losses."""
     learning_rate: float = Field(2e-4, gt=0)
     """Of Adam, for both networks."""
-    learning_rate_constant_fraction: float = Field(1.0, ge=0, le=1)
-    """Share of the steps at the full learning rate; from there it falls linearly to 0 at the last step."""
+    learning_rate_schedule: row_of(SCHEDULES) = "constant"
+    """`constant`, or falling to 0 at the last step: `linear_decay`, `cosine`."""
+    learning_rate_constant_fraction: float | None = Field(None, ge=0, lt=1)
+    """Share of the steps at the full rate before it falls; null: half of `linear_decay`, none of `cosine`."""
+    clip_gradient_norm: float | None = Field(None, gt=0)
+    """Gradients of a network whose norm, over all its weights, is larger are scaled down to it; null: none are."""
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    """Keeps a moving average of the generator's weights (0.999, say), which is then what samples, held-out figures,
+    `translate` and exports use; null: none."""
     beta_1: float = Field(0.5, ge=0, lt=1)
     """Of Adam: decay of the mean gradient."""
     beta_2: float = Field(0.999, ge=0, lt=1)
     """Of Adam: decay of the mean squared gradient."""
     update_order: Literal["alternating", "simultaneous"] = "alternating"
     """`alternating`: D first, then G against the new D (the paper); `simultaneous`: both from one forward pass."""
+    strategy: row_of(STRATEGIES) = "auto"
+    """Devices to train on: `one`; `mirrored`, all GPUs of this machine; `multiworker`, the machines of TF_CONFIG;
+    `auto`: whichever of these is there."""
+    synchronized_norm: bool = False
+    """`batch` norm by the statistics of all devices' pairs together, in place of each device's own."""
+    steps_per_execution: int = Field(1, ge=1)
+    """Steps in one call of the compiled loop; changes no number. More are faster where a step takes milliseconds, and
+    Ctrl-C waits for them."""
+    xla: bool = False
+    """Compile the step by XLA: often faster on a GPU, slower on a CPU."""
+    deterministic_ops: bool = False
+    """Make TensorFlow choose GPU kernels that repeat bit for bit; slower. On a CPU steps repeat without."""
+    on_non_finite: Literal["stop", "halve_learning_rate"] = "stop"
+    """When a loss or weight is no finite number: stop, or go on from the last checkpoint at half the learning rate."""
+    health: bool = True
+    """Watch for what goes wrong with GANs (docs/health.md)."""
     log_every_steps: int = Field(20, ge=1)
     """Steps between lines of metrics.jsonl and TensorBoard's points; each is the mean over the steps between."""
     sample_every_steps: int = Field(1_000, ge=1)
-    """Steps between sample grids."""
+    """Steps between sample grids, and TensorBoard's histograms of the weights."""
+    profile_steps: tuple[int, int] | None = None
+    """First and last step of a profiler trace, for TensorBoard; null: none."""
     checkpoint_every_steps: int = Field(1_000, ge=1)
     """Steps between checkpoints: at most these are lost when a machine dies."""
     checkpoint_every_minutes: float | None = Field(None, gt=0)
@@ -53,6 +86,34 @@ class TrainingConfig(Section):
     maps."""
     stop_after_worse: int | None = Field(None, ge=1)
     """Measurements in a row that are no better than the best, after which training stops early; null: never."""
+
+    @model_validator(mode="after")
+    def _parts_are_even(self) -> TrainingConfig:
+        if self.batch_size % self.micro_batches:
+            raise ValueError(
+                f"`training.micro_batches` must divide `training.batch_size`. Received {self.micro_batches} for "
+                f"{self.batch_size}. Change one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_constant_rate_has_no_fraction(self) -> TrainingConfig:
+        if self.learning_rate_schedule == "constant" and self.learning_rate_constant_fraction is not None:
+            raise ValueError(
+                f"`training.learning_rate_constant_fraction` must be left out where the learning rate never falls. "
+                f"Received {self.learning_rate_constant_fraction:g} with `learning_rate_schedule: constant`. Use "
+                f"linear_decay or cosine, or null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _profiled_steps_are_a_range(self) -> TrainingConfig:
+        if self.profile_steps and not 0 < self.profile_steps[0] <= self.profile_steps[1]:
+            raise ValueError(
+                f"`training.profile_steps` must be a first and a last step. Received {list(self.profile_steps)}. "
+                f"Use [10, 15], say"
+            )
+        return self
 
 
 class InferenceConfig(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -34,8 +35,14 @@ class Batches:
         return len(self.dataset)
 
     def __iter__(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-        try:
+        with self.own_errors():
             yield from self.dataset
+
+    @contextmanager
+    def own_errors(self) -> Iterator[None]:
+        """Around whatever takes from `dataset`: the reader's error in place of tf.data's."""
+        try:
+            yield
         except tf.errors.OpError:
             if self.reader.error is not None:
                 raise self.reader.error from None

@@ -13,6 +13,7 @@ GAN_LOSSES = {
     "hinge": lazy("tfpix2pix.losses.terms", "hinge"),
     "none": lazy("tfpix2pix.losses.terms", "none"),
 }
+BOUNDARIES = {"vanilla": 0.0, "lsgan": 0.5, "hinge": 0.0, "none": 0.0}  # a logit above says "real"
 SMOOTHED = ("vanilla", "lsgan")  # those with labels to smooth
 
 # (translation, target) -> scalar; each has its weight `lambda_<name>` in the configuration

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfpix2pix.errors import row
-from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, RECONSTRUCTION_LOSSES
+from tfpix2pix.losses import BOUNDARIES, GAN_LOSSES, OBJECTIVES, RECONSTRUCTION_LOSSES
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,18 @@ class Objective:
         return {"g/total": total, **{f"g/{name}": term for name, term in terms.items()}}
 
     def discriminator(self, real_logits: tf.Tensor, fake_logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        """`d/total` = `discriminator_factor` · (`d/real` + `d/fake`); all float32 scalars."""
-        loss = GAN_LOSSES[self.gan_loss]
+        """`d/total` = `discriminator_factor` · (`d/real` + `d/fake`), and `d/real_accuracy` and `d/fake_accuracy`, the
+        shares of patches it is right about; all float32 scalars."""
+        loss, boundary = GAN_LOSSES[self.gan_loss], BOUNDARIES[self.gan_loss]
         real, fake = loss(real_logits, True, smoothing=self.label_smoothing), loss(fake_logits, False)
-        return {"d/total": self.discriminator_factor * (real + fake), "d/real": real, "d/fake": fake}
+        return {
+            "d/total": self.discriminator_factor * (real + fake),
+            "d/real": real,
+            "d/fake": fake,
+            "d/real_accuracy": _share(real_logits > boundary),
+            "d/fake_accuracy": _share(fake_logits < boundary),
+        }
+
+
+def _share(right: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.cast(right, tf.float32))

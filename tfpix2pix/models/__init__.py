@@ -33,3 +33,6 @@ GENERATORS = {
 DISCRIMINATORS = {
     "patchgan": lazy("tfpix2pix.models.patchgan", "build_patchgan"),
 }
+
+# What networks compute in -> Keras's name of it; `auto` asks the machine (`training/devices.py`).
+PRECISIONS = {"auto": None, "float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}

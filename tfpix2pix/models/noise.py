@@ -27,7 +27,7 @@ class _FromNoise(layers.Layer):
     """Reads `height * width * channels` values of the noise vector, from `offset`."""
 
     def __init__(self, offset: int, shape: Shape, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # in 16 bits, noise just below 1 would be `NO_NOISE`
         self.offset, self.shape = offset, tuple(shape)
 
     def values(self, noise: tf.Tensor) -> tf.Tensor:

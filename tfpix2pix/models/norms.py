@@ -31,10 +31,13 @@ class BatchNormalization(layers.BatchNormalization):
     def __init__(self, statistics: str = "image", epsilon: float = NORM_EPSILON, **kwargs: Any) -> None:
         super().__init__(momentum=NORM_MOMENTUM, epsilon=epsilon, **kwargs)
         self.statistics = statistics
+        self.across_replicas = False  # training's choice, and no part of the layer's configuration
 
     def call(self, x: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         if training:
-            y, mean, variance = normalize_in_training(x, self.gamma, self.beta, self.epsilon, BATCH_AXES)
+            y, mean, variance = normalize_in_training(
+                x, self.gamma, self.beta, self.epsilon, BATCH_AXES, across_replicas=self.across_replicas
+            )
             for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 average.assign(average * self.momentum + tf.reshape(value, [-1]) * (1.0 - self.momentum))
             return y
@@ -80,19 +83,24 @@ def normalize_per_image(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon
 
 
 def normalize_in_training(
-    x: tf.Tensor, gamma: Any, beta: Any, epsilon: float, axes: tuple[int, ...]
+    x: tf.Tensor, gamma: Any, beta: Any, epsilon: float, axes: tuple[int, ...], across_replicas: bool = False
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """(N, H, W, C) normalised over `axes`, scaled and shifted; with mean and variance, which have no gradient.
 
-    Statistics are float32 whatever the type of `x`.
+    Statistics are float32 whatever the type of `x`; of the pairs of all replicas where `across_replicas`.
     """
+
+    def mean_of(values: tf.Tensor) -> tf.Tensor:
+        mean = tf.reduce_mean(values, axis=axes, keepdims=True)
+        replica = tf.distribute.get_replica_context() if across_replicas else None
+        return mean if replica is None else replica.all_reduce(tf.distribute.ReduceOp.MEAN, mean)
 
     @tf.custom_gradient
     def normalize(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Any]:
         x32 = tf.cast(x, tf.float32)
-        mean = tf.reduce_mean(x32, axis=axes, keepdims=True)
+        mean = mean_of(x32)
         centred = x32 - mean
-        variance = tf.reduce_mean(tf.square(centred), axis=axes, keepdims=True)
+        variance = mean_of(tf.square(centred))
         inverse = tf.math.rsqrt(variance + epsilon)
         unit = centred * inverse
         y = tf.cast(unit * gamma + beta, x.dtype)
@@ -104,8 +112,5 @@ def normalize_in_training(
             return tf.cast(dx, x.dtype), tf.reduce_sum(along, BATCH_AXES), tf.reduce_sum(dy, BATCH_AXES)
 
         return (y, mean, variance), gradient
-
-    def mean_of(values: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_mean(values, axis=axes, keepdims=True)
 
     return normalize(x, tf.convert_to_tensor(gamma, tf.float32), tf.convert_to_tensor(beta, tf.float32))

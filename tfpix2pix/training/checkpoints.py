@@ -1,6 +1,6 @@
 """A training state on disk: `checkpoints/step-000300/`, whole or not there at all, verified when read.
 
-State is both networks, both optimisers and the step; everything random is a function of the step. Each part is one
+State is the networks, both optimisers and the step; everything random is a function of the step. Each part is one
 safetensors file of named arrays, so that a translator reads the generator alone.
 """
 
@@ -9,17 +9,24 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.files import sha256_of, whole_directory
+from tfpix2pix.files import remove_leftovers, sha256_of, whole_directory
 
 MANIFEST = "checkpoint.json"
+NOTES = "notes.json"  # of the run beside its variables: the best score so far, means begun
+SUFFIX = ".safetensors"
+DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError)  # what reading one may raise
 State = dict[str, dict[str, np.ndarray]]  # part -> variable name -> value
+AVERAGE = "average"  # the part of the moving average of the generator's weights
+Notes = dict[str, Any]  # JSON
 
 
 class Checkpoints:
@@ -32,11 +39,11 @@ class Checkpoints:
         """Steps at which there is a checkpoint, ascending."""
         return sorted(_step_of(path.parent) for path in self.directory.glob(f"step-*/{MANIFEST}"))
 
-    def save(self, step: int, state: State) -> Path:
+    def save(self, step: int, state: State, notes: Notes | None = None) -> Path:
         """Writes the state of `step`, then removes what need not be kept."""
         path = self._path(step)
         if not path.exists():  # as a finished run that is resumed with nothing to do
-            self._write(path, step, state)
+            self._write(path, step, state, notes)
         for old in self.steps()[: -self.keep_last]:
             if not self.keep_every_steps or old % self.keep_every_steps:
                 shutil.rmtree(self._path(old))
@@ -52,7 +59,7 @@ class Checkpoints:
                 shutil.rmtree(old)
         return path
 
-    def load_best(self, parts: list[str] | None = None) -> tuple[int, State]:
+    def load_best(self, parts: Sequence[str] | None = None) -> tuple[int, State]:
         """(step, state) of the best checkpoint.
 
         Raises:
@@ -61,7 +68,7 @@ class Checkpoints:
         for path in reversed(self._bests()):
             try:
                 return _step_of(path), self._load(path, parts)
-            except (OSError, ValueError, KeyError, SafetensorError) as error:
+            except DAMAGES as error:
                 raise UserError(
                     f"The best checkpoint must be whole. Received {path}: {error}. Use the newest."
                 ) from error
@@ -72,42 +79,59 @@ class Checkpoints:
     def _bests(self) -> list[Path]:
         return sorted((path.parent for path in self.directory.glob(f"best-*/{MANIFEST}")), key=_step_of)
 
-    def _write(self, path: Path, step: int, state: State) -> None:
+    def _write(self, path: Path, step: int, state: State, notes: Notes | None = None) -> None:
         with whole_directory(path) as temporary:
             for part, arrays in state.items():
                 try:
-                    save_file(arrays, temporary / f"{part}.safetensors")
+                    save_file(arrays, temporary / f"{part}{SUFFIX}")
                 except SafetensorError as error:  # such as a full disk, which it does not raise as OSError
                     raise OSError(str(error)) from error
+            (temporary / NOTES).write_text(json.dumps(notes or {}))
             hashes = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
             (temporary / MANIFEST).write_text(json.dumps({"step": step, "sha256": hashes}, indent=2))
 
-    def load(self, parts: list[str] | None = None) -> tuple[int, State]:
+    def load(self, parts: Sequence[str] | None = None) -> tuple[int, State]:
         """(step, state) of the newest whole checkpoint; `parts` alone where given. A damaged one is passed over.
 
         Raises:
             UserError: there is no checkpoint.
             RunError: there are some, and each is damaged.
         """
-        steps = self.steps()
-        for step in reversed(steps):
+        paths = sorted(self.directory.glob("step-*"), key=_step_of)
+        for path in reversed(paths):
             try:
-                return step, self._load(self._path(step), parts)
-            except (OSError, ValueError, KeyError, SafetensorError) as error:
-                warnings.warn(
-                    f"The checkpoint {self._path(step)} is damaged ({error}); trying the one before.", stacklevel=2
-                )
-        if steps:
+                return _step_of(path), self._load(path, parts)
+            except DAMAGES as error:
+                warnings.warn(f"The checkpoint {path} is damaged ({error}); trying the one before.", stacklevel=2)
+        if paths:
             raise RunError(f"Every checkpoint in {self.directory} is damaged. Train again with --fresh.")
         raise UserError(f"{self.directory} must hold a checkpoint. Received none. Train first, or give another run.")
 
-    def _load(self, path: Path, parts: list[str] | None) -> State:
+    def notes(self, step: int) -> Notes:
+        """What was noted beside the state of `step`, which `load` found whole."""
+        return json.loads((self._path(step) / NOTES).read_text())
+
+    def any(self) -> bool:
+        """Whether a checkpoint was ever written, whole or damaged since."""
+        return next(self.directory.glob("step-*"), None) is not None
+
+    def clear_after(self, step: int) -> None:
+        """Before a run goes on from `step`: removes what killed processes left, and renames what `load` passed over
+        for being damaged, so that it takes no whole checkpoint's place."""
+        remove_leftovers(self.directory)
+        for path in self.directory.glob("step-*"):
+            if _step_of(path) > step:
+                aside = path.with_name(f"damaged-{path.name}")
+                shutil.rmtree(aside, ignore_errors=True)
+                path.rename(aside)
+
+    def _load(self, path: Path, parts: Sequence[str] | None) -> State:
         hashes = json.loads((path / MANIFEST).read_text())["sha256"]
-        names = [f"{part}.safetensors" for part in parts] if parts else list(hashes)
+        names = [f"{part}{SUFFIX}" for part in parts] if parts else list(hashes)
         for name in names:
             if sha256_of(path / name) != hashes[name]:
                 raise ValueError(f"{name} is not what was written")
-        return {name.removesuffix(".safetensors"): load_file(path / name) for name in names}
+        return {name.removesuffix(SUFFIX): load_file(path / name) for name in names if name.endswith(SUFFIX)}
 
     def _path(self, step: int) -> Path:
         return self.directory / f"step-{step:06d}"
@@ -119,12 +143,17 @@ def _step_of(path: Path) -> int:
 
 def state_variables(model) -> dict[str, dict[str, object]]:
     """The variables that are a `Pix2Pix` model's training state, by part and name."""
+    networks = {"generator": model.generator, "discriminator": model.discriminator}
+    if model.average is not None:
+        networks[AVERAGE] = model.average
+    optimizers = {
+        "generator_optimizer": model.generator_optimizer,
+        "discriminator_optimizer": model.discriminator_optimizer,
+    }
     return {
-        "generator": {v.path: v for v in model.generator.variables},
-        "discriminator": {v.path: v for v in model.discriminator.variables},
-        "generator_optimizer": _by_short_path(model.generator_optimizer.variables),
-        "discriminator_optimizer": _by_short_path(model.discriminator_optimizer.variables),
-        "training": {"step": model.step},
+        **{part: {v.path: v for v in network.variables} for part, network in networks.items()},
+        **{part: _by_short_path(optimizer.variables) for part, optimizer in optimizers.items()},
+        "training": {v.name: v for v in model.own_variables},
     }
 
 

@@ -1,55 +1,56 @@
-"""The loop: batches through the step, hooks at their cadence, and a clean stop between two steps."""
+"""The loop: steps, hooks at their cadence, and a clean stop between two steps."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-Losses = Mapping[str, Any]  # scalar tensors by name
+Losses = Mapping[str, Any]  # of the steps of one call, in order: arrays (count,) by name
 
 
 class Hook(NamedTuple):
-    """`action(step, losses)` after every `every_steps`-th step and after the last one, with that step's losses.
+    """`action(step, losses)` after every `every_steps`-th step, and after the last one; None: after every call.
 
-    Hooks of one step run in their order.
+    `losses` are those of the latest call. Hooks of one step run in their order. `when_stopped`: also after a step that
+    was the last only because a stop was asked for.
     """
 
-    every_steps: int
+    every_steps: int | None
     action: Callable[[int, Losses], None]
+    when_stopped: bool = False
 
 
 def run(
-    step_function: Callable[[Any], Losses],
-    batches: Iterable[Any],
+    advance: Callable[[int], Losses],
     hooks: Sequence[Hook],
     *,
     first_step: int = 0,
-    last_step: int | None = None,
+    last_step: int,
+    steps_per_execution: int = 1,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Runs `step_function` on each batch, steps counted from `first_step`; returns the number of the last step done.
+    """Calls `advance(count)`, which does so many steps, until `last_step`; returns the number of the last step done.
 
-    `last_step` is the number that the last batch's step will have, where nothing stops it.
-
-    A stop asked for during a step comes after that step and its due hooks.
+    No call goes beyond a step after which a hook is due. A stop asked for during a call comes after it and its due
+    hooks. `should_stop` is asked once a call.
     """
     step = first_step
-    losses: Losses = {}
-    for batch in batches:
-        losses = step_function(batch)
-        step += 1
-        for hook in hooks:
-            if step % hook.every_steps == 0 or step == last_step:
-                hook.action(step, losses)
-        if should_stop():
+    cadences = [hook.every_steps for hook in hooks if hook.every_steps]
+    while step < last_step:
+        count = min(steps_per_execution, last_step - step, *(cadence - step % cadence for cadence in cadences))
+        losses = advance(count)
+        step += count
+        due = [hook for hook in hooks if step == last_step or not step % (hook.every_steps or 1)]
+        for hook in due:
+            hook.action(step, losses)
+        if should_stop() and step < last_step:
+            for hook in hooks:
+                if hook.when_stopped and hook not in due:
+                    hook.action(step, losses)
             break
-    if first_step < step != last_step:
-        for hook in hooks:
-            if step % hook.every_steps:
-                hook.action(step, losses)
     return step
 
 

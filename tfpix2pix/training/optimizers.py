@@ -1,11 +1,14 @@
-"""Adam in one kernel per variable."""
+"""Adam in one kernel per variable, learning rates that fall, and the scale of float16's losses."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from tfpix2pix.training import SCHEDULES
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")
@@ -42,21 +45,59 @@ class FusedAdam(keras.optimizers.Adam):
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")
-class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that stays for `constant_steps` and then falls linearly to 0 at `total_steps`."""
+class LossScaling(keras.optimizers.LossScaleOptimizer):
+    """Keras's dynamic loss scaling for float16, which skips a step whose gradients overflowed on any replica.
 
-    def __init__(self, learning_rate: float, constant_steps: int, total_steps: int) -> None:
-        self.learning_rate, self.constant_steps, self.total_steps = learning_rate, constant_steps, total_steps
+    Keras asks the first replica alone. Source: Micikevicius et al., ICLR 2018, §3.2.
+    """
+
+    def check_finite(self, grads: list[tf.Tensor]) -> tf.Tensor:
+        overflowed = tf.cast(tf.logical_not(super().check_finite(grads)), tf.float32)
+        replica = tf.distribute.get_replica_context()
+        if replica.num_replicas_in_sync > 1:
+            overflowed = replica.all_reduce(tf.distribute.ReduceOp.SUM, overflowed)
+        return tf.equal(overflowed, 0.0)
+
+
+def constant(progress: tf.Tensor) -> tf.Tensor:
+    """1 throughout."""
+    return tf.ones_like(progress)
+
+
+def linear_decay(progress: tf.Tensor) -> tf.Tensor:
+    """1 to 0 in a straight line, as in [torch]."""
+    return 1.0 - progress
+
+
+def cosine(progress: tf.Tensor) -> tf.Tensor:
+    """1 to 0 along half a cosine. Source: Loshchilov and Hutter, ICLR 2017, eq. 5 without restarts."""
+    return 0.5 * (1.0 + tf.cos(math.pi * progress))
+
+
+@keras.saving.register_keras_serializable("tfpix2pix")
+class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
+    """`learning_rate` for `constant_steps`, then as a row of `SCHEDULES` says until `total_steps`.
+
+    Args:
+        factor: a variable that multiplies it; 1 unless a run was rolled back (`training.on_non_finite`).
+    """
+
+    def __init__(
+        self,
+        learning_rate: float,
+        schedule: str = "constant",
+        constant_steps: int = 0,
+        total_steps: int = 1,
+        factor: keras.Variable | None = None,
+    ) -> None:
+        self.learning_rate, self.schedule, self.factor = learning_rate, schedule, factor
+        self.constant_steps, self.total_steps = constant_steps, total_steps
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        left = tf.cast(self.total_steps - tf.cast(step, tf.int64), tf.float32)
-        return self.learning_rate * tf.clip_by_value(left / (self.total_steps - self.constant_steps), 0.0, 1.0)
+        after = tf.cast(tf.cast(step, tf.int64) - self.constant_steps, tf.float32)
+        progress = tf.clip_by_value(after / max(self.total_steps - self.constant_steps, 1), 0.0, 1.0)
+        rate = self.learning_rate * SCHEDULES[self.schedule](progress)
+        return rate if self.factor is None else rate * tf.convert_to_tensor(self.factor)
 
     def get_config(self) -> dict[str, Any]:
-        return dict(vars(self))
-
-
-def learning_rate(rate: float, constant_fraction: float, total_steps: int) -> float | ConstantThenLinear:
-    """The rate, or its schedule where it shall fall."""
-    constant_steps = round(constant_fraction * total_steps)
-    return rate if constant_steps >= total_steps else ConstantThenLinear(rate, constant_steps, total_steps)
+        return {name: value for name, value in vars(self).items() if name != "factor"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -14,7 +12,10 @@ from tfpix2pix.errors import row
 from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models.build import noise_size
 from tfpix2pix.models.noise import NO_NOISE
+from tfpix2pix.training.gradients import follow, replicas, summed, tape_on, update
 from tfpix2pix.training.optimizers import FusedAdam
+
+Losses = dict[str, tf.Tensor]
 
 
 class Pix2Pix(keras.Model):
@@ -23,19 +24,34 @@ class Pix2Pix(keras.Model):
     Args:
         generator: a model of inputs `image` or `[image, noise]`, such as `build_unet(256)`.
         discriminator: a model of inputs `[input, target]` or `target`, such as `build_patchgan(70)`.
+        average: another generator of the same layers, which follows the first as the moving average of its weights
+            and translates in its place (`compile(ema_decay=…)`); None for none.
         seed: of the dropout noise; the noise of step t depends on (seed, t) alone.
 
     Call it for a translation: `model(images)` with images float32 (N, H, W, C) in [-1, 1] gives the same shape in
     [-1, 1], without dropout, each image normalised by its own statistics.
     """
 
-    def __init__(self, generator: keras.Model, discriminator: keras.Model, *, seed: int = 0) -> None:
+    def __init__(
+        self, generator: keras.Model, discriminator: keras.Model, *, average: keras.Model | None = None, seed: int = 0
+    ) -> None:
         super().__init__(name="pix2pix")
-        self.generator, self.discriminator = generator, discriminator
+        self.generator, self.discriminator, self.average = generator, discriminator, average
+        if average is not None:
+            average.trainable = False
+            average.set_weights(generator.get_weights())
         self.noise_key = rng.stream(seed, "noise")
         self.objective = Objective()
-        self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
+        first = {"shape": (), "trainable": False, "aggregation": "only_first_replica"}
+        self.step = self.add_weight(name="step", dtype="int64", initializer="zeros", **first)
+        # Multiplies the learning rate: 1, unless a run was rolled back for numbers that were not finite.
+        self.learning_rate_factor = self.add_weight(name="learning_rate_factor", initializer="ones", **first)
         self.built = True
+
+    @property
+    def own_variables(self) -> list[keras.Variable]:
+        """State that is of neither network nor optimiser."""
+        return [self.step, self.learning_rate_factor]
 
     def compile(
         self,
@@ -43,6 +59,10 @@ class Pix2Pix(keras.Model):
         discriminator_optimizer: keras.optimizers.Optimizer | None = None,
         objective: Objective | str | None = None,
         update_order: str = "alternating",
+        *,
+        micro_batches: int = 1,
+        clip_gradient_norm: float | None = None,
+        ema_decay: float = 0.999,
         **kwargs: Any,
     ) -> None:
         """Adam of learning rate 2e-4 and β 0.5, 0.999 (paper §3.3) for both, and cGAN + 100·L1, unless told otherwise.
@@ -52,87 +72,130 @@ class Pix2Pix(keras.Model):
         Args:
             objective: an `Objective`, or the name of one: `l1+cgan`.
             update_order: `alternating` or `simultaneous`, see the methods of these names.
+            micro_batches: parts in which a batch is gone through; their gradients are summed before an update.
+            clip_gradient_norm: the norm, over all weights of a network, to which larger gradients are scaled down.
+            ema_decay: of `average`, nearing this value as steps go by.
         """
         row(UPDATE_ORDERS, "`update_order`", update_order)
         kwargs.setdefault("jit_compile", False)  # as in the loop: XLA's convolutions are slower on a CPU
         super().compile(**kwargs)
         objective = Objective.named(objective) if isinstance(objective, str) else objective
         self.objective, self.update_order = objective or Objective(), update_order
+        self.micro_batches, self.clip_gradient_norm, self.ema_decay = micro_batches, clip_gradient_norm, ema_decay
         self.generator_optimizer = generator_optimizer or FusedAdam()
         self.discriminator_optimizer = discriminator_optimizer or FusedAdam()
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
+    @property
+    def translator(self) -> keras.Model:
+        """The generator that translations come from: the average where there is one."""
+        return self.average if self.average is not None else self.generator
+
     def call(self, image: tf.Tensor, noise: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """A translation; `noise` (N, noise_size) uniform in [0, 1) switches z on, None off."""
+        generator = self.generator if training else self.translator
         if not self.noise_size:
-            return self.generator(image, training=training)
+            return generator(image, training=training)
         if noise is None:
             noise = tf.fill((tf.shape(image)[0], self.noise_size), NO_NOISE)
-        return self.generator([image, noise], training=training)
+        return generator([image, noise], training=training)
 
     @tf.autograph.experimental.do_not_convert  # no Python control flow on tensors: tracing is faster as it is
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step on `(input, target)`, each float32 (N, H, W, C) in [-1, 1]; returns the losses by name."""
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> Losses:
+        """One step on `(input, target)`, each float32 (N, H, W, C) in [-1, 1]; returns the losses by name.
+
+        On several replicas, `data` is a replica's share of the batch and the losses are of that share.
+        """
         image, target = map(tf.convert_to_tensor, data)
-        update = UPDATE_ORDERS[self.update_order] if self.objective.adversarial else Pix2Pix.without_discriminator
-        losses = update(self, image, target)
+        noise = self.training_noise(image.shape[0] or tf.shape(image)[0])
+        order = UPDATE_ORDERS[self.update_order] if self.objective.adversarial else Pix2Pix.without_discriminator
+        losses = order(self, image, target, noise)
+        if self.average is not None:
+            follow(self.average, self.generator, self.ema_decay, self.step)
         self.step.assign_add(1)
         return losses
 
-    def alternating(self, image: tf.Tensor, target: tf.Tensor) -> dict[str, tf.Tensor]:
+    def alternating(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
         """D is updated first and G against the new D: the order of the paper (§3.3) and of the authors' code.
 
         The generator runs forward once: D sees its translations as data, the generator's tape differentiates them.
+        In parts it runs twice, because the new D is known only after the last part.
         """
-        with _tape(self.generator) as g_tape:
-            translation = self.translate_in_training(image)
+        if self.micro_batches > 1:
+            return self._alternating_in_parts(image, target, noise)
+        with tape_on(self.generator) as g_tape:
+            translation = self(image, noise, training=True)
             with g_tape.stop_recording():
-                with _tape(self.discriminator) as d_tape:
-                    real_logits = self.discriminate(image, target)
-                    fake_logits = self.discriminate(image, translation)
-                    d_losses = self.objective.discriminator(real_logits, fake_logits)
-                _update(self.discriminator, self.discriminator_optimizer, d_tape, d_losses["d/total"])
-            g_losses = self.objective.generator(self.discriminate(image, translation), translation, target)
-        _update(self.generator, self.generator_optimizer, g_tape, g_losses["g/total"])
+                d_gradients, d_losses = self._of_discriminator(image, target, translation)
+                self._update_discriminator(d_gradients)
+            g_losses, g_loss = self._judged(image, target, translation)
+        self._update_generator(g_tape.gradient(g_loss, _weights(self.generator)))
         return {**g_losses, **d_losses}
 
-    def simultaneous(self, image: tf.Tensor, target: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _alternating_in_parts(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
+        def of_discriminator(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
+            return self._of_discriminator(image, target, self(image, noise, training=True))
+
+        def of_generator(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
+            with tape_on(self.generator) as tape:
+                losses, loss = self._judged(image, target, self(image, noise, training=True))
+            return tape.gradient(loss, _weights(self.generator)), losses
+
+        d_gradients, d_losses = summed(of_discriminator, (image, target, noise), self.micro_batches)
+        self._update_discriminator(d_gradients)
+        g_gradients, g_losses = summed(of_generator, (image, target, noise), self.micro_batches)
+        self._update_generator(g_gradients)
+        return {**g_losses, **d_losses}
+
+    def simultaneous(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
         """Both gradients from one forward pass, then both updates: the order of the TensorFlow tutorial."""
-        with _tape(self.generator) as g_tape, _tape(self.discriminator) as d_tape:
-            translation = self.translate_in_training(image)
-            real_logits = self.discriminate(image, target)
-            fake_logits = self.discriminate(image, translation)
-            d_losses = self.objective.discriminator(real_logits, fake_logits)
-            g_losses = self.objective.generator(fake_logits, translation, target)
-        _update(self.generator, self.generator_optimizer, g_tape, g_losses["g/total"])
-        _update(self.discriminator, self.discriminator_optimizer, d_tape, d_losses["d/total"])
-        return {**g_losses, **d_losses}
+        g_count = len(self.generator.trainable_variables)
 
-    def without_discriminator(self, image: tf.Tensor, target: tf.Tensor) -> dict[str, tf.Tensor]:
+        def of_both(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
+            with tape_on(self.generator) as g_tape, tape_on(self.discriminator) as d_tape:
+                translation = self(image, noise, training=True)
+                real_logits = self.discriminate(image, target)
+                fake_logits = self.discriminate(image, translation)
+                d_losses = self.objective.discriminator(real_logits, fake_logits)
+                g_losses = self.objective.generator(fake_logits, translation, target)
+                g_loss = self._scaled(g_losses["g/total"], self.generator_optimizer)
+                d_loss = self._scaled(d_losses["d/total"], self.discriminator_optimizer)
+            g_gradients = g_tape.gradient(g_loss, _weights(self.generator))
+            d_gradients = d_tape.gradient(d_loss, _weights(self.discriminator))
+            return [*g_gradients, *d_gradients], {**g_losses, **d_losses}
+
+        gradients, losses = summed(of_both, (image, target, noise), self.micro_batches)
+        self._update_generator(gradients[:g_count])
+        self._update_discriminator(gradients[g_count:])
+        return losses
+
+    def without_discriminator(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
         """The reconstruction terms alone (`gan_loss: none`)."""
-        with _tape(self.generator) as g_tape:
-            translation = self.translate_in_training(image)
-            g_losses = self.objective.generator(None, translation, target)
-        _update(self.generator, self.generator_optimizer, g_tape, g_losses["g/total"])
-        return g_losses
+
+        def of_generator(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
+            with tape_on(self.generator) as tape:
+                losses = self.objective.generator(None, self(image, noise, training=True), target)
+                loss = self._scaled(losses["g/total"], self.generator_optimizer)
+            return tape.gradient(loss, _weights(self.generator)), losses
+
+        gradients, losses = summed(of_generator, (image, target, noise), self.micro_batches)
+        self._update_generator(gradients)
+        return losses
 
     @tf.autograph.experimental.do_not_convert
-    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> Losses:
         """The losses on `(input, target)` without noise, for `evaluate` and `fit(validation_data=…)`."""
         image, target = map(tf.convert_to_tensor, data)
         translation = self(image)
         logits = self.discriminate(image, translation, training=False)  # evaluation changes no state
         return self.objective.generator(logits, translation, target)
 
-    def translate_in_training(self, image: tf.Tensor) -> tf.Tensor:
-        """G(x, z) with the noise of the current step."""
-        return self(image, self.training_noise(tf.shape(image)[0]), training=True)
-
     def discriminate(self, image: tf.Tensor, candidate: tf.Tensor, training: bool = True) -> tf.Tensor:
-        """Logits for `candidate` (a target or a translation), beside `image` where D is conditional."""
+        """Logits, float32, for `candidate` (a target or a translation), beside `image` where D is conditional."""
         conditional = len(self.discriminator.inputs) == 2
-        return self.discriminator([image, candidate] if conditional else candidate, training=training)
+        logits = self.discriminator([image, candidate] if conditional else candidate, training=training)
+        return tf.cast(logits, tf.float32)
 
     @property
     def noise_size(self) -> int:
@@ -140,24 +203,44 @@ class Pix2Pix(keras.Model):
         return noise_size(self.generator)
 
     def training_noise(self, count: tf.Tensor | int) -> tf.Tensor:
-        """The noise of the current step: float32 (count, noise_size), uniform in [0, 1)."""
-        key = rng.at(self.noise_key, self.step.value)
-        return rng.uniform((count, self.noise_size), key)
+        """The noise of the current step: float32 (count, noise_size), uniform in [0, 1).
+
+        On several replicas, each one's rows of what a single one would draw for the whole batch.
+        """
+        key, replica = rng.at(self.noise_key, self.step.value), tf.distribute.get_replica_context()
+        noise = rng.uniform((count * replicas(), self.noise_size), key)
+        if replicas() == 1:
+            return noise
+        first = tf.cast(replica.replica_id_in_sync_group, tf.int32) * count
+        return noise[first : first + count]
+
+    def _of_discriminator(self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor) -> tuple[list, Losses]:
+        with tape_on(self.discriminator) as tape:
+            losses = self.objective.discriminator(
+                self.discriminate(image, target), self.discriminate(image, translation)
+            )
+            loss = self._scaled(losses["d/total"], self.discriminator_optimizer)
+        return tape.gradient(loss, _weights(self.discriminator)), losses
+
+    def _judged(self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor) -> tuple[Losses, tf.Tensor]:
+        """The generator's losses by the present D, and what to differentiate."""
+        losses = self.objective.generator(self.discriminate(image, translation), translation, target)
+        return losses, self._scaled(losses["g/total"], self.generator_optimizer)
+
+    def _scaled(self, loss: tf.Tensor, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
+        """`loss` such that gradients summed over parts and replicas are those of the mean over the whole batch."""
+        parts = replicas() * self.micro_batches
+        return optimizer.scale_loss(loss if parts == 1 else loss / parts)
+
+    def _update_generator(self, gradients: list[tf.Tensor]) -> None:
+        update(self.generator, self.generator_optimizer, gradients, self.clip_gradient_norm)
+
+    def _update_discriminator(self, gradients: list[tf.Tensor]) -> None:
+        update(self.discriminator, self.discriminator_optimizer, gradients, self.clip_gradient_norm)
 
 
 UPDATE_ORDERS = {"alternating": Pix2Pix.alternating, "simultaneous": Pix2Pix.simultaneous}
 
 
-@contextmanager
-def _tape(network: keras.Model) -> Iterator[tf.GradientTape]:
-    """A tape on the trainable variables of one network."""
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch([v.value for v in network.trainable_variables])
-        yield tape
-
-
-def _update(
-    network: keras.Model, optimizer: keras.optimizers.Optimizer, tape: tf.GradientTape, loss: tf.Tensor
-) -> None:
-    variables = network.trainable_variables
-    optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+def _weights(network: keras.Model) -> list[tf.Variable]:
+    return [v.value for v in network.trainable_variables]

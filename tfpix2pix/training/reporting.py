@@ -1,139 +1,190 @@
-"""What a run tells: metrics.jsonl, TensorBoard, sample pictures, and progress on a terminal or in a log."""
+"""What a run tells: metrics.jsonl, TensorBoard, sample pictures, curves, and progress on a terminal or in a log."""
 
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console
 from rich.table import Table
 
 from tfpix2pix.data.images import write_image
+from tfpix2pix.files import whole_file
+from tfpix2pix.training.curves import draw_curves
+from tfpix2pix.training.health import Finding
 from tfpix2pix.training.loop import Losses
-
-REFRESH_S = 0.2
+from tfpix2pix.training.progress import duration, gpu_memory_gb, peak_memory_gb, progress_view
+from tfpix2pix.training.tensorboard import TensorBoard
 
 
 class MetricsLog:
     """metrics.jsonl: one JSON object a line. A resumed run drops the lines that its checkpoint does not know of."""
 
-    def __init__(self, path: Path, first_step: int) -> None:
+    def __init__(self, path: Path | None, first_step: int) -> None:
+        self.path = path
         lines = [(line, json.loads(line)) for line in self._lines(path)]
         lines = [(line, values) for line, values in lines if values["step"] <= first_step]
-        path.write_text("".join(f"{line}\n" for line, _ in lines), encoding="utf-8")
-        self.path, self.before = path, [values for _, values in lines]
+        self.lines = [values for _, values in lines]
+        if path:
+            with whole_file(path) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line, _ in lines), encoding="utf-8")
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
+    def write(self, step: int, values: Mapping[str, Any]) -> dict[str, Any]:
+        line = {"step": step, **values}
+        self.lines.append(line)
+        if self.path:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        return line
 
     @staticmethod
-    def _lines(path: Path) -> list[str]:
-        if not path.exists():
+    def _lines(path: Path | None) -> list[str]:
+        if path is None or not path.exists():
             return []
         lines = path.read_text(encoding="utf-8").splitlines()
         return [line for line in lines if line.endswith("}")]  # a killed run may leave half a line
 
 
+class Meter:
+    """Means of losses over the steps since the last log.
+
+    Summed step by step in float64, so that it makes no difference in how many calls, or runs, the steps were done.
+    """
+
+    def __init__(self, begun: Mapping[str, Any] | None = None) -> None:
+        begun = begun or {}
+        self.count, self.sums = int(begun.get("count", 0)), dict(begun.get("sums", {}))
+
+    def add(self, losses: Losses) -> None:
+        for name, values in losses.items():
+            self.sums[name] = sum(np.asarray(values, np.float64).tolist(), self.sums.get(name, 0.0))
+        self.count += len(next(iter(losses.values())))
+
+    def means(self) -> dict[str, float]:
+        return {name: total / self.count for name, total in self.sums.items() if self.count}
+
+    def begun(self) -> dict[str, Any]:
+        """What a resumed run needs to go on: JSON."""
+        return {"count": self.count, "sums": self.sums}
+
+
 class Reporter:
     """Collects the losses of every step and reports their means; a context manager around the loop.
 
-    Its methods are hooks of the loop: `collect` every step, `log` at the logging cadence.
+    Its methods are hooks of the loop: `collect` every call, `log` at the logging cadence.
+
+    Args:
+        run: the run directory; None reports nothing, for workers that are not the chief.
+        begun: of the meter, where a run is resumed between two logs.
+        profile_steps: first and last step of a profiler trace.
     """
 
-    def __init__(self, run, *, first_step: int, total_steps: int, batch_size: int, console: Console) -> None:
-        self.metrics = MetricsLog(run.metrics_file, first_step)
-        self.samples = run.samples
-        self.writer = tf.summary.create_file_writer(str(run.tensorboard))
-        self.batch_size, self.console = batch_size, console
-        self.sums: dict[str, tf.Tensor] = {}
-        self.count = 0
-        self.total_steps, self.shown_s = total_steps, 0.0
-        self.bar = Progress(
-            TextColumn("step"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[rate]}"),
-        )  # fmt: skip
-        self.task = self.bar.add_task("", total=total_steps, completed=first_step, rate="")
-        self.live = Live(self.bar, console=console, auto_refresh=False) if _can_redraw(console) else None
-        self.started_s = self.logged_s = time.perf_counter()
+    def __init__(
+        self, run, *, first_step: int, total_steps: int, batch_size: int, console: Console,
+        begun: Mapping[str, Any] | None = None, profile_steps: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        self.run, self.batch_size, self.console, self.total_steps = run, batch_size, console, total_steps
+        self.metrics = MetricsLog(run and run.metrics_file, first_step)
+        self.board = TensorBoard(run and run.tensorboard, first_step)
+        self.trace = (self.board if profile_steps else TensorBoard(None)).profile(*(profile_steps or (0, 0)))
+        self.meter = Meter(begun)
+        self.view = progress_view(console, first_step, total_steps)
+        self.started_s = self.timed_from_s = time.perf_counter()
+        self.first_step, self.step, self.steps_timed = first_step, first_step, 0
 
     def __enter__(self) -> Reporter:
-        if self.live:
-            self.live.start()
+        self.view.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self.live:
-            self.live.stop()
-        self.writer.close()
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        self._show(self.step)
+        self.view.stop()
+        self.trace.close()
+        self.board.close()
+        if kind is None:
+            self.draw()
 
     def collect(self, step: int, losses: Losses) -> None:
-        """Adds the losses of a step; redraws the progress on a terminal, a few times a second."""
-        for name, value in losses.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.count += 1
-        now_s = time.perf_counter()
-        if self.live and (now_s - self.shown_s >= REFRESH_S or step == self.total_steps):
-            self.shown_s = now_s
-            rate = f"{self._images_per_s(now_s):.1f} images/s"
-            self.bar.update(self.task, completed=step, rate=rate)
-            self.live.update(Group(self.bar, _losses_text(self._means())), refresh=True)
+        """Adds the losses of a call of steps and shows them."""
+        self.meter.add(losses)
+        if self.step == self.first_step:
+            self.restart_clock()  # the first call compiled the step
+        else:
+            self.steps_timed += step - self.step
+        self.step = step
+        self.trace.at(step)
+        if self.view.due(step):
+            self._show(step)
 
-    def log(self, step: int, _: Losses) -> None:
+    def log(self, step: int, learning_rate: float) -> dict[str, Any]:
         """Means since the last call -> metrics.jsonl, TensorBoard and, without a terminal, a line."""
-        means, now_s = self._means(), time.perf_counter()
-        rate = self._images_per_s(now_s)
-        self.metrics.write(step, {**means, "images_per_s": round(rate, 3), "time_s": round(now_s - self.started_s, 3)})
-        self.scalars(step, {**means, "images_per_s": rate})
-        if not self.live:
-            left_s = (self.total_steps - step) * self.batch_size / rate
-            self.console.print(
-                f"step {step}/{self.total_steps}  {left_s:.0f} s left  {rate:.1f} images/s  {_losses_text(means)}",
-                soft_wrap=True, highlight=False,
-            )  # fmt: skip
-        self.sums, self.count, self.logged_s = {}, 0, now_s
+        means, rate = self.meter.means(), self._images_per_s()
+        self.view.logged(step, self._facts(step), losses_text(means))
+        values = {**means, "learning_rate": learning_rate}
+        self.board.scalars(step, {**values, "images_per_s": rate, "memory_gb": peak_memory_gb()})
+        time_s = round(time.perf_counter() - self.started_s, 3)
+        self.meter = Meter()
+        self.restart_clock()
+        return self.metrics.write(step, {**values, "images_per_s": round(rate, 3), "time_s": time_s})
 
-    def validation(self, step: int, values: Mapping[str, float]) -> None:
-        named = {f"val/{name}": value for name, value in values.items()}
-        self.metrics.write(step, named)
-        self.scalars(step, named)
+    def measured(self, step: int, values: Mapping[str, float]) -> dict[str, Any]:
+        """Figures of held-out pairs and of the generator's health, by their whole names."""
+        self.board.scalars(step, values)
+        return self.metrics.write(step, values)
 
-    def sample(self, step: int, grid: np.ndarray) -> None:
-        write_image(self.samples / f"step-{step:06d}.png", grid)
-        with self.writer.as_default(step=step):
-            tf.summary.image("samples", grid[np.newaxis])
+    def sample(self, step: int, grid: np.ndarray, weights: Mapping[str, Any]) -> None:
+        write_image(self.run.samples / f"step-{step:06d}.png", grid)
+        self.board.image(step, "samples", grid)
+        self.board.histograms(step, weights)
+        self.draw()
 
-    def text(self, name: str, text: str) -> None:
-        with self.writer.as_default(step=0):
-            tf.summary.text(name, text)
+    def finding(self, step: int, finding: Finding) -> None:
+        self.console.print(
+            f"Health, step {step}: {finding.text}", style="yellow", soft_wrap=True, highlight=False, markup=False
+        )
+        self.metrics.write(step, {"finding": finding.name, "text": finding.text})
+        self.board.text(step, f"health/{finding.name}", finding.text)
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        with self.writer.as_default(step=step):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
+    def begin(self, config: str, hyperparameters: Mapping[str, object]) -> None:
+        """What a run is, before its first step."""
+        self.board.text(0, "config", config)
+        self.board.hparams(hyperparameters)
 
-    def _images_per_s(self, now_s: float) -> float:
-        return self.count * self.batch_size / max(now_s - self.logged_s, 1e-9)
+    def draw(self) -> None:
+        if self.run:
+            draw_curves(self.metrics.lines, self.run.curves)
 
-    def _means(self) -> dict[str, float]:
-        return {name: float(total) / self.count for name, total in self.sums.items()}
+    def restart_clock(self) -> None:
+        """Called after what is no training: images/s are those of steps."""
+        self.timed_from_s, self.steps_timed = time.perf_counter(), 0
+
+    def _show(self, step: int) -> None:
+        self.view.update(step, self._facts(step), losses_text(self.meter.means()))
+
+    def _facts(self, step: int) -> dict[str, str]:
+        rate, gpu = self._images_per_s(), gpu_memory_gb()
+        left = (self.total_steps - step) * self.batch_size / rate if rate else math.inf
+        memory = f"{peak_memory_gb():.1f} GB" + (f", GPU {gpu:.1f} GB" if gpu is not None else "")
+        return {"left": duration(left), "rate": f"{rate:.1f} images/s", "memory": memory}
+
+    def _images_per_s(self) -> float:
+        steps, since_s = self.steps_timed, self.timed_from_s
+        if not steps:  # none timed yet, or none since something else was done
+            steps, since_s = self.step - self.first_step, self.started_s
+        return steps * self.batch_size / max(time.perf_counter() - since_s, 1e-9)
 
 
-def _can_redraw(console: Console) -> bool:
-    """Whether progress can be redrawn in place; a log, or a notebook without widgets, gets lines instead."""
-    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
-
-
-def _losses_text(means: Mapping[str, float]) -> str:
-    """The terms; totals stand in metrics.jsonl."""
-    return "  ".join(f"{name} {value:.3f}" for name, value in means.items() if not name.endswith("/total"))
+def losses_text(means: Mapping[str, float]) -> str:
+    """The terms and D's accuracy; totals stand in metrics.jsonl."""
+    shown = {name: value for name, value in means.items() if not name.endswith(("/total", "_accuracy"))}
+    if "d/real_accuracy" in means:
+        shown["D right"] = (means["d/real_accuracy"] + means["d/fake_accuracy"]) / 2
+    return "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
 
 
 def held_out_table(metrics: Mapping[str, Mapping[str, float]], measured: int, of: int) -> Table:

@@ -1,0 +1,69 @@
+"""Many steps in a call: the same numbers as one by one, and as `fit`."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import tiny_config
+from tests.training.test_pix2pix import data, weights
+from tfpix2pix.errors import UserError
+from tfpix2pix.experiment import build_model
+from tfpix2pix.training.execution import Execution
+
+ONE = tf.distribute.get_strategy()
+
+
+def dataset(pairs=6):
+    return tf.data.Dataset.from_tensor_slices(data(pairs)).batch(1, drop_remainder=True)
+
+
+def trained(counts, **options):
+    model = build_model(tiny_config())
+    execution = Execution(model.train_step, dataset(), ONE, **options)
+    calls = [execution(count) for count in counts]
+    return model, {name: np.concatenate([call[name] for call in calls]) for name in calls[0]}
+
+
+def test_how_many_steps_a_call_makes_no_difference():
+    one, losses = trained([1] * 6)
+    many, same_losses = trained([4, 2])
+    assert losses.keys() == same_losses.keys() >= {"g/l1", "d/real"}
+    for name in losses:
+        np.testing.assert_array_equal(losses[name], same_losses[name])
+        assert losses[name].shape == (6,)
+    for a, b in zip(weights(one), weights(many), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_fit_gives_the_numbers_of_the_loop():
+    looped, _ = trained([6])
+    fitted = build_model(tiny_config())
+    fitted.fit(dataset(), epochs=1, verbose=0)
+    for a, b in zip(weights(looped), weights(fitted), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_by_xla_the_numbers_are_nearly_the_same():
+    _, losses = trained([3])
+    _, compiled = trained([3], jit_compile=True)
+    for name in ("g/l1", "d/real", "d/fake"):
+        np.testing.assert_allclose(losses[name], compiled[name], rtol=0.02)
+
+
+def test_a_readers_error_comes_as_it_was_raised():
+    from contextlib import contextmanager
+
+    @contextmanager
+    def own_errors():
+        try:
+            yield
+        except tf.errors.OpError:
+            raise UserError("The file is broken.") from None
+
+    def broken(x, y):
+        with tf.control_dependencies([tf.debugging.assert_greater(tf.reduce_max(x), 9.0)]):
+            return tf.identity(x), y
+
+    model = build_model(tiny_config())
+    with pytest.raises(UserError, match="The file is broken"):
+        Execution(model.train_step, dataset().map(broken), ONE, own_errors=own_errors)(1)

@@ -1,0 +1,120 @@
+"""bfloat16 and float16: what computes in them, what never does, and what `auto` chooses."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfpix2pix as p2p
+from tests.conftest import tiny_config
+from tests.training.test_pix2pix import data
+from tfpix2pix.experiment import build_model
+from tfpix2pix.models import PRECISIONS
+from tfpix2pix.training import devices
+from tfpix2pix.training.checkpoints import get_state
+
+LOW = ("bfloat16", "float16")
+
+
+def model_in(precision, **changes):
+    return build_model(tiny_config(training={"precision": precision}, **changes))
+
+
+@pytest.mark.parametrize("precision", LOW)
+@pytest.mark.parametrize("kind", ["unet", "resnet"])
+def test_layers_compute_in_it_and_weights_and_losses_stay_float32(precision, kind):
+    model = model_in(precision, generator={"kind": kind})
+    convolutions = [layer for layer in model.generator.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert {layer.compute_dtype for layer in convolutions} == {precision}
+    assert {v.dtype for v in model.generator.variables} == {"float32"}
+    losses = model.train_step(data())
+    assert {value.dtype for value in losses.values()} == {tf.float32}
+    assert model(data()[0]).dtype == tf.float32
+    assert keras.config.dtype_policy().name == "float32"  # the process's own policy is as it was
+
+
+@pytest.mark.parametrize("precision", LOW)
+def test_the_noise_stays_float32(precision):
+    """In 16 bits a value just below 1 would be 1, which means no noise, and one just below the rate would be it."""
+    generator = model_in(precision).generator
+    image, noise = data()[0].numpy(), np.full((1, generator.inputs[1].shape[-1]), 1.0, np.float32)
+    off = generator([image, noise]).numpy()
+    assert (generator([image, np.nextafter(noise, 0, dtype=np.float32)]).numpy() != off).any()
+    assert (generator([image, np.full_like(noise, 0.49999)]).numpy() != generator([image, noise / 2]).numpy()).any()
+
+
+@pytest.mark.parametrize("precision", LOW)
+@pytest.mark.parametrize(
+    "changes", [{}, {"discriminator": {"spectral_norm": True}}, {"generator": {"noise": "gaussian"}}]
+)
+def test_it_learns_what_float32_learns(precision, changes):
+    """Twenty steps on one pair: losses of either precision within a twentieth of each other."""
+    pair, curves = data(), {}
+    for name in ("float32", precision):
+        model = model_in(name, **changes)
+        step = tf.function(model.train_step, autograph=False)
+        curves[name] = [float(step(pair)["g/l1"]) for _ in range(20)]
+    np.testing.assert_allclose(curves[precision], curves["float32"], rtol=0.05)
+    assert curves[precision][-1] < curves[precision][0]
+
+
+def test_float16_goes_on_after_an_overflow():
+    model = model_in("float16")
+    model.generator_optimizer.dynamic_scale.assign(2.0**40)  # far more than float16 can hold
+    before = get_state(model)["generator"]
+    step = tf.function(model.train_step, autograph=False)
+    step(data())
+    assert all(np.array_equal(before[v.path], v) for v in model.generator.trainable_variables)  # skipped
+    for _ in range(40):
+        step(data())
+    assert all(np.isfinite(v).all() for v in model.generator.variables)
+    assert any((before[v.path] != v.numpy()).any() for v in model.generator.trainable_variables)
+
+
+@pytest.mark.parametrize("precision", LOW)
+def test_a_run_resumes_bit_for_bit_and_exports_in_float32(combined_dir, tmp_path, quiet, precision):
+    from tfpix2pix.training.checkpoints import Checkpoints
+
+    def config(steps):
+        return tiny_config(data={"dir": str(combined_dir)}, training={"precision": precision, "steps": steps})
+
+    whole = p2p.train(config(4), run_dir=tmp_path / "whole", console=quiet)
+    p2p.train(config(2), run_dir=tmp_path / "parts", console=quiet)
+    parts = p2p.train(config(4), run_dir=tmp_path / "parts", resume=True, console=quiet)
+    first, second = (Checkpoints(run.directory.checkpoints).load()[1] for run in (whole, parts))
+    assert all(np.array_equal(first[part][name], second[part][name]) for part in first for name in first[part])
+    assert p2p.export_run(parts.path, "tflite", tmp_path / "exports").max_abs_error <= 1e-4
+
+
+@pytest.mark.parametrize(
+    ("flags", "capabilities", "expected"),
+    [
+        ({"avx2"}, [], "float32"),
+        ({"avx2", "avx512_bf16"}, [], "bfloat16"),
+        ({"amx_bf16"}, [], "bfloat16"),
+        ({"avx512_bf16"}, [(7, 5)], "float32"),  # a T4: what the CPU can does not matter
+        (set(), [(8, 0)], "bfloat16"),
+        (set(), [(9, 0), (7, 0)], "float32"),
+    ],
+)
+def test_auto_is_bfloat16_where_the_machine_has_instructions_for_it(monkeypatch, flags, capabilities, expected):
+    monkeypatch.setattr(devices, "_cpu_flags", lambda: flags)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: capabilities if kind == "GPU" else [])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": gpu})
+    assert devices.resolve_precision("auto") == expected
+    assert devices.resolve_precision("float16") == "float16"
+
+
+def test_a_run_says_and_keeps_the_precision_it_began_in(combined_dir, tmp_path, quiet, monkeypatch):
+    config = tiny_config(data={"dir": str(combined_dir)}, training={"precision": "auto", "steps": 2})
+    monkeypatch.setattr(devices, "_cpu_flags", lambda: {"amx_bf16"})
+    run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
+    assert run.card.config.training.precision == "bfloat16"
+    monkeypatch.setattr(devices, "_cpu_flags", set)  # another machine
+    longer = config.model_copy(update={"training": config.training.model_copy(update={"steps": 3})})
+    resumed = p2p.train(longer, run_dir=tmp_path / "run", resume=True, console=quiet)
+    assert resumed.card.config.training.precision == "bfloat16"
+
+
+def test_every_precision_has_a_policy():
+    assert all(keras.DTypePolicy(policy).variable_dtype == "float32" for policy in PRECISIONS.values() if policy)

@@ -1,0 +1,44 @@
+"""Which of several machines this process is, read from TF_CONFIG without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import NamedTuple
+
+from tfpix2pix.errors import UserError
+
+KINDS = ("chief", "worker")
+EXAMPLE = '{"cluster": {"worker": ["host1:9999", "host2:9999"]}, "task": {"type": "worker", "index": 0}}'
+
+
+class Worker(NamedTuple):
+    """The place of this process among all: 0 is the chief, which alone reports and saves."""
+
+    index: int
+    count: int
+
+
+def this_worker(strategy: str) -> Worker:
+    """This process's place under a row of `STRATEGIES`.
+
+    Raises:
+        UserError: `multiworker` is asked for, or TF_CONFIG is set under `auto`, and it does not say which one this is.
+    """
+    text = os.environ.get("TF_CONFIG", "")
+    if strategy not in ("auto", "multiworker") or (strategy == "auto" and not text):
+        return Worker(0, 1)
+    try:
+        config = json.loads(text)
+        cluster = {kind: list(config["cluster"][kind]) for kind in KINDS if kind in config["cluster"]}
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+        before = len(cluster.get("chief", ())) if kind == "worker" else 0
+        if not 0 <= index < len(cluster[kind]):
+            raise IndexError(f"{kind} {index} of {len(cluster[kind])}")
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        received = f"{text!r} ({error!r})" if text else "none"
+        raise UserError(
+            f"TF_CONFIG must name all workers and say which one this is. Received {received}. "
+            f"Set it to {EXAMPLE}, say (docs/distributed.md)."
+        ) from None
+    return Worker(before + index, sum(map(len, cluster.values())))

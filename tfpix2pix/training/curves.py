@@ -1,0 +1,189 @@
+"""A run's curves as one picture, from the lines of metrics.jsonl."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from tfpix2pix.files import whole_file
+
+DPI = 120
+WIDTH_PX, ROW_PX = 1200, 310
+MANY = 50  # points, from which on single ones are noise and their running mean is read
+MEAN_OVER = 1 / 40  # of a curve's points
+SHOWN = (0.2, 99.8)  # percentiles of the single points that a panel has room for: one spike hides no curve
+NEAR = 1 / 60  # of the panel's width: findings no further apart would be written over each other
+ROUND = [1, 2, 5, 10]  # steps between ticks
+PALE = "0.45"
+
+# Okabe & Ito's colours, which colour-blind readers tell apart as well.
+BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves of one unit: name in a line -> (label, colour)."""
+
+    title: str
+    curves: Mapping[str, tuple[str, str]]
+    level: tuple[float, str] | None = None  # a faint line, and what it means
+    between: tuple[float | None, float | None] = (None, None)  # the limits that are known beforehand
+
+
+PANELS = (
+    Panel(
+        "Reconstruction error, lower is better",
+        {
+            "g/l1": ("g/l1 training", BLUE),
+            "g/l2": ("g/l2 training", GREEN),
+            "val/l1": ("val/l1 held out", VERMILION),
+        },
+        between=(0.0, None),
+    ),
+    Panel(
+        "The contest of G and D, no side should win",
+        {"g/gan": ("g/gan", BLUE), "d/real": ("d/real", ORANGE), "d/fake": ("d/fake", GREEN)},
+        level=(math.log(2), "log 2: D cannot tell (cross-entropy)"),
+    ),
+    Panel(
+        "Accuracy of D, 1.0 throughout is too strong",
+        {"d/real_accuracy": ("of real pairs", ORANGE), "d/fake_accuracy": ("of translations", GREEN)},
+        level=(0.5, "0.5: D cannot tell"),
+        between=(-0.02, 1.02),
+    ),
+    Panel("Held-out PSNR in dB, higher is better", {"val/psnr_db": ("val/psnr_db", VERMILION)}),
+    Panel("Held-out SSIM, higher is better", {"val/ssim": ("val/ssim", VERMILION)}),
+    Panel("Learning rate", {"learning_rate": ("learning_rate", PURPLE)}, between=(0.0, None)),
+)
+
+
+@dataclass(frozen=True)
+class Series:
+    """The points of one name, NaN where a line has no number for it."""
+
+    steps: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, name: str, lines: Sequence[Mapping[str, Any]]) -> Series:
+        points = [(line["step"], line[name]) for line in lines if line.get(name) is not None]
+        steps, values = np.array(points, np.float64).reshape(-1, 2).T
+        return cls(steps, np.where(np.isfinite(values), values, np.nan))
+
+    @property
+    def has_numbers(self) -> bool:
+        return bool(np.isfinite(self.values).any())
+
+    def mean(self) -> np.ndarray:
+        """The running mean of the numbers; over fewer at the start, where a curve falls steeply."""
+        half = max(int(len(self.values) * MEAN_OVER / 2), 2)
+        index = np.arange(len(self.values))
+        half = np.clip(index, half // 5, half)
+        first, last = np.maximum(index - half, 0), np.minimum(index + half + 1, len(index))
+        known = np.isfinite(self.values)
+        sums, counts = (np.concatenate([[0], np.cumsum(each)]) for each in (np.where(known, self.values, 0), known))
+        count = counts[last] - counts[first]
+        return np.where(known, (sums[last] - sums[first]) / np.maximum(count, 1), np.nan)
+
+
+def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draws what `lines` hold to the PNG file `path`; writes nothing where there is nothing to draw."""
+    figure = curves_figure(lines)
+    if figure is None:
+        return
+    canvas = FigureCanvasAgg(figure)  # and no pyplot, whose state a notebook or a user's program shares
+    with whole_file(path) as temporary:
+        canvas.print_png(temporary)
+
+
+def curves_figure(lines: Sequence[Mapping[str, Any]]) -> Figure | None:
+    """Each panel that has a number to show, and the findings across all of them; None without any."""
+    found = [(panel, {name: Series.of(name, lines) for name in panel.curves}) for panel in PANELS]
+    found = [(panel, {name: each for name, each in curves.items() if each.has_numbers}) for panel, curves in found]
+    found = [(panel, curves) for panel, curves in found if curves]
+    if not found:
+        return None
+    findings = [(line["step"], str(line["finding"])) for line in lines if "finding" in line]
+    end = max(1, *(line["step"] for line in lines))
+    rows = (len(found) + 1) // 2
+    size = (WIDTH_PX / DPI, rows * ROW_PX / DPI)
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    grid = figure.add_gridspec(rows, 2)
+    odd = len(found) % 2  # then the first is as wide as two
+    for index, (panel, curves) in enumerate(found):
+        axes = figure.add_subplot(grid[0, :] if odd and not index else grid[divmod(index + odd, 2)])
+        _draw(axes, panel, curves)
+        axes.set_xlim(-0.01 * end, 1.01 * end)
+        _mark(axes, findings)
+    return figure
+
+
+def _draw(axes: Axes, panel: Panel, curves: Mapping[str, Series]) -> None:
+    limits = []
+    for name, series in curves.items():
+        label, color = panel.curves[name]
+        many = len(series.values) > MANY
+        strong = series.mean() if many else series.values
+        if many:
+            faint = 0.22 + 0.28 * MANY / len(series.values)  # few lines would be hard to see
+            axes.plot(series.steps, series.values, color=color, alpha=faint, linewidth=0.7, zorder=2)
+        marker = None if many else "o"
+        axes.plot(
+            series.steps, strong, color=color, label=label, linewidth=1.6, marker=marker, markersize=3.5, zorder=3
+        )
+        limits += [*np.nanpercentile(series.values, SHOWN), np.nanmin(strong), np.nanmax(strong)]
+    if panel.level:
+        value, meaning = panel.level
+        axes.axhline(value, color=PALE, linewidth=0.8, linestyle="--", label=meaning, zorder=1)
+        limits.append(value)
+    low, high = min(limits), max(limits)
+    margin = max(0.06 * (high - low), 0.02 * abs(high)) or 1.0
+    known_low, known_high = panel.between
+    axes.set_ylim(low - margin if known_low is None else known_low, high + margin if known_high is None else known_high)
+    if len(panel.curves) > 1:  # above the axes, where nothing is drawn
+        axes.legend(
+            fontsize=7, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, borderaxespad=0.1,
+            handlelength=1.6, columnspacing=1.4, borderpad=0.2,
+        )  # fmt: skip
+    axes.set_title(panel.title, fontsize=9, loc="left", fontweight="bold", pad=18 if len(panel.curves) > 1 else 6)
+    axes.set_xlabel("step", fontsize=8)
+    axes.tick_params(labelsize=7.5, color=PALE)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=ROUND))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=ROUND))
+    axes.grid(color="0.92", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(PALE)
+
+
+def _mark(axes: Axes, findings: Sequence[tuple[float, str]]) -> None:
+    """A line a finding. One that comes again is named the first time; a name too near to others is left out."""
+    steps = [step for step, _ in findings]
+    across = axes.get_xaxis_transform()
+    axes.vlines(steps, 0, 1, transform=across, color=PALE, linewidth=0.7, linestyle=":", zorder=1)
+    first, last = axes.get_xlim()
+    taken = {"top": -math.inf, "bottom": -math.inf}  # up to which step
+    named: set[str] = set()
+    for step, name in sorted(findings):
+        free = [side for side, until in taken.items() if step - until >= NEAR * (last - first)]
+        if name in named or not free:
+            continue
+        named.add(name)
+        taken[free[0]] = step
+        top, left = free[0] == "top", step > (first + last) / 2
+        axes.annotate(
+            name, (step, float(top)), (-2 if left else 2, -2 if top else 2), xycoords=across,
+            textcoords="offset points", zorder=2.5, rotation=90, ha="right" if left else "left", va=free[0],
+            fontsize=6.5, color="0.25", bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.6},
+        )  # fmt: skip

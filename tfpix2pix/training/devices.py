@@ -1,0 +1,137 @@
+"""What a run trains on: one device, all GPUs of a machine, or several machines that `TF_CONFIG` names."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow as tf
+
+from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.training import STRATEGIES
+from tfpix2pix.training.cluster import this_worker
+
+FAST_BFLOAT16 = ("avx512_bf16", "amx_bf16")  # flags of CPUs with instructions for it
+FAST_BFLOAT16_GPU = (8, 0)  # compute capability: Ampere
+
+
+@dataclass(frozen=True)
+class Devices:
+    """A distribution strategy and this process's place among its workers; the chief alone reports and saves."""
+
+    strategy: tf.distribute.Strategy
+    worker: int = 0
+    workers: int = 1
+
+    @property
+    def is_chief(self) -> bool:
+        return self.worker == 0
+
+    @property
+    def replicas(self) -> int:
+        """Devices over all workers."""
+        return self.strategy.num_replicas_in_sync
+
+    def scope(self) -> AbstractContextManager:
+        """Variables made inside live on every replica."""
+        return self.strategy.scope()
+
+    def check_batch(self, batch_size: int, micro_batches: int) -> None:
+        """Raises UserError where replicas and their parts cannot share a batch evenly."""
+        if batch_size % (self.replicas * micro_batches):
+            parts = f" in {micro_batches} parts" if micro_batches > 1 else ""
+            multiple = self.replicas * micro_batches
+            raise UserError(
+                f"`training.batch_size` is of all devices together and must be a multiple of {multiple} for "
+                f"{self.replicas} devices{parts}. Received {batch_size}. Use {multiple * -(-batch_size // multiple)}, "
+                f"or fewer devices."
+            )
+
+    def describe(self, batch_size: int) -> str:
+        """`2 workers of 1 GPU, a batch of 4 is 2 × 2` for the log."""
+        kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+        each = self.replicas // self.workers
+        own = f"{each} {kind}s" if each > 1 else kind
+        where = f"worker {self.worker + 1} of {self.workers}, {own} each" if self.workers > 1 else own
+        if self.replicas == 1:
+            return where
+        return f"{where}, a batch of {batch_size} is {self.replicas} × {batch_size // self.replicas}"
+
+    def agree(self, wish: bool) -> bool:
+        """Whether any worker wishes so. All workers must ask at the same point of their run."""
+        return wish if self.workers == 1 else self._sum(float(wish)) > 0
+
+    def check_same(self, number: int, what: str) -> None:
+        """Raises RunError where workers come with different numbers."""
+        if self.workers > 1 and self._sum(float(number)) != float(number) * self.replicas:
+            raise RunError(
+                f"All workers must start from the same {what}. Received {number} on worker {self.worker + 1} and "
+                f"another elsewhere. Give all of them one --run on a file system that they share."
+            )
+
+    def _sum(self, value: float) -> float:
+        def add(value: tf.Tensor) -> tf.Tensor:
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+        total = tf.function(lambda value: self.strategy.run(add, args=(value,)), autograph=False)(tf.constant(value))
+        return float(self.strategy.experimental_local_results(total)[0])
+
+
+def make_devices(name: str) -> Devices:
+    """The devices of a row of `STRATEGIES`; before anything else is computed, or several machines are refused."""
+    worker = this_worker(name)
+    strategy = STRATEGIES[name]()
+    joined = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    return Devices(strategy, *worker) if joined else Devices(strategy)
+
+
+def one() -> tf.distribute.Strategy:
+    """TensorFlow's own choice of one device."""
+    return tf.distribute.get_strategy()
+
+
+def mirrored() -> tf.distribute.Strategy:
+    """All GPUs of this machine; without any, all logical CPU devices."""
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def multiworker() -> tf.distribute.Strategy:
+    """The machines of TF_CONFIG, each with all its GPUs or its CPU."""
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        raise RunError(
+            f"Several machines must be joined before anything else is computed. Received: {error}. Call train in a "
+            f"fresh process."
+        ) from error
+
+
+def auto() -> tf.distribute.Strategy:
+    """Several machines where TF_CONFIG names several, all GPUs where there are several, else one device."""
+    if this_worker("auto").count > 1:
+        return multiworker()
+    return mirrored() if len(tf.config.list_physical_devices("GPU")) > 1 else one()
+
+
+def resolve_precision(name: str) -> str:
+    """What `auto` is on this machine: bfloat16 where it has instructions for it, else float32."""
+    if name != "auto":
+        return name
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        fast = all(each.get("compute_capability", (0, 0)) >= FAST_BFLOAT16_GPU for each in details)
+    else:
+        fast = any(flag in _cpu_flags() for flag in FAST_BFLOAT16)
+    return "bfloat16" if fast else "float32"
+
+
+def _cpu_flags() -> set[str]:
+    """Of the CPU, where Linux tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return set()
+    return {flag for line in lines if line.startswith("flags") for flag in line.partition(":")[2].split()}

@@ -1,0 +1,75 @@
+"""Many steps in one call of a compiled function, on one device or many, with every step's losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Losses = dict[str, np.ndarray]  # of shape (steps,)
+
+
+class Execution:
+    """`execution(count)` trains `count` steps on the next batches and returns the losses of each.
+
+    The same compiled graph whatever the count, so that `training.steps_per_execution` changes no number.
+
+    Args:
+        step: `(input, target) -> losses by name` of one replica's share of a batch: `Pix2Pix.train_step`.
+        batches: a tf.data.Dataset of `(input, target)`, this worker's share of every batch.
+        strategy: whose replicas share a batch.
+        workers: machines of the strategy, each with the same number of replicas.
+        jit_compile: compile the step by XLA.
+        own_errors: context manager that gives a reader's own error back in place of tf.data's.
+    """
+
+    def __init__(
+        self,
+        step: Any,
+        batches: Iterable,
+        strategy: tf.distribute.Strategy,
+        *,
+        workers: int = 1,
+        jit_compile: bool = False,
+        own_errors: Any = nullcontext,
+    ) -> None:
+        self.strategy, self.own_errors = strategy, own_errors
+        self.local_replicas = strategy.num_replicas_in_sync // workers
+        self.step = tf.function(step, autograph=False, jit_compile=True) if jit_compile else step
+        self.names: list[str] = []
+        self._batches, self._iterator = batches, None
+        self._run = tf.function(self._steps, autograph=False, reduce_retracing=True)
+
+    def __call__(self, count: int) -> Losses:
+        with self.own_errors():
+            if self._iterator is None:
+                self._iterator: Iterator = iter(self._batches)
+            values = self._run(self._iterator, tf.constant(count, tf.int32))
+        return dict(zip(self.names, values.numpy().T, strict=True))
+
+    def _steps(self, iterator: Any, count: tf.Tensor) -> tf.Tensor:
+        """Losses float32 (count, names)."""
+
+        def one(done: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            values = self.strategy.run(self._replica_step, args=next(iterator))
+            return done + 1, losses.write(done, self.strategy.experimental_local_results(values)[0])
+
+        losses = tf.TensorArray(tf.float32, size=count, element_shape=(None,))
+        return tf.while_loop(lambda done, _: done < count, one, (0, losses), parallel_iterations=1)[1].stack()
+
+    def _replica_step(self, image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """The losses of one step, over the whole batch, in the order of `names`."""
+        replica, local = tf.distribute.get_replica_context(), self.local_replicas
+        if local > 1:
+            share = image.shape[0] // local
+            first = tf.cast(replica.replica_id_in_sync_group, tf.int32) % local * share
+            image, target = (values[first : first + share] for values in (image, target))
+        losses = self.step((image, target))
+        self.names = list(losses)
+        values = tf.stack(list(losses.values()))
+        if replica.num_replicas_in_sync > 1:
+            values = replica.all_reduce(tf.distribute.ReduceOp.MEAN, values)
+        return values

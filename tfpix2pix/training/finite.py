@@ -1,0 +1,42 @@
+"""Numbers that are not finite: noticed before anything is saved or measured with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+
+class NotFinite(Exception):
+    """Losses or weights that are nan or infinite after `step`."""
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
+
+
+def check_losses(step: int, losses: Mapping[str, np.ndarray]) -> None:
+    """Raises NotFinite, naming the losses and the steps, where one of the latest call's, ending at `step`, is not."""
+    bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in losses.items()}
+    bad = {name: places for name, places in bad.items() if len(places)}
+    if not bad:
+        return
+    count = len(next(iter(losses.values())))
+    first = step - count + 1 + int(min(places[0] for places in bad.values()))
+    named = ", ".join(f"{name} {losses[name][places[0]]}" for name, places in bad.items())
+    span = f"step {first}" if first == step else f"steps {first} to {step}"
+    raise NotFinite(f"Losses must be finite numbers. Received {named} in {span}.", step)
+
+
+def check_weights(model, step: int) -> None:
+    """Raises NotFinite where a weight of a `Pix2Pix` model's networks is not a finite number."""
+    networks = {"generator": model.generator, "discriminator": model.discriminator}
+    for name, network in networks.items():
+        if not bool(_finite([v.value for v in network.variables])):
+            raise NotFinite(f"Weights must be finite numbers. Received others in the {name} after step {step}.", step)
+
+
+def _finite(values: list[tf.Variable]) -> tf.Tensor:
+    # The sum of a product with zero is zero unless something is not finite: no array of booleans is made.
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(tf.reduce_sum(value * 0.0))) for value in values])

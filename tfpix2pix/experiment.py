@@ -106,6 +106,8 @@ def _train(
     devices.check_batch(spec.batch_size, spec.micro_batches)
     if spec.deterministic_ops:
         tf.config.experimental.enable_op_determinism()
+        # It reorders sums by what else is in the graph, which differs with the number of devices.
+        tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
     if not devices.is_chief:
         console = Console(file=io.StringIO())
     sources = open_sources(config)
@@ -113,7 +115,7 @@ def _train(
 
     with devices.scope():
         model = build_model(config)
-    start, checkpoints = Start(), Checkpoints(directory.checkpoints)
+    start, checkpoints = Start(untouched=True), Checkpoints(directory.checkpoints)
     if resume and checkpoints.any():
         step, state = checkpoints.load()
         set_state(model, state)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tfpix2pix.errors import RunError, UserError
 
+LEFTOVER = ".*.tmp"  # a temporary sibling
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -70,9 +72,14 @@ def _to_disk(path: Path, *, deep: bool = True) -> None:
             os.close(descriptor)
 
 
+def holds_something(folder: Path) -> bool:
+    """Whether there is more in `folder` than what killed processes left."""
+    return any(not path.match(LEFTOVER) for path in folder.iterdir())
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes the temporary siblings that killed processes left in `folder`."""
-    for path in folder.glob(".*.tmp"):
+    for path in folder.glob(LEFTOVER):
         _remove(path)
 
 

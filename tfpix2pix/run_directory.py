@@ -12,7 +12,7 @@ from pathlib import Path
 from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.config import Config
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import check_writable, make_directory, whole_file
+from tfpix2pix.files import check_writable, holds_something, make_directory, remove_leftovers, whole_file
 from tfpix2pix.resolve import make_config, read_settings, resolve_config, to_yaml, with_overrides
 from tfpix2pix.training.cluster import this_worker
 
@@ -20,6 +20,8 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
+
+CONFIG = "config.yaml"
 
 
 class RunDirectory:
@@ -34,11 +36,11 @@ class RunDirectory:
         self.curves = self.path / "training_curves.png"
 
     def is_run(self) -> bool:
-        return (self.path / "config.yaml").is_file()
+        return (self.path / CONFIG).is_file()
 
     def config(self) -> Config:
         """The resolved configuration that the run was started with."""
-        path = str(self.path / "config.yaml")
+        path = str(self.path / CONFIG)
         return make_config(read_settings(path), path)
 
     def card(self) -> ModelCard | None:
@@ -63,7 +65,7 @@ class RunDirectory:
                 f"A run must not overwrite another. Received {self.path}, which holds {state}. "
                 f"Continue it with --resume, replace it with --fresh, or choose another --run."
             )
-        if self.path.exists() and not self.is_run() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and not self.is_run() and (not self.path.is_dir() or holds_something(self.path)):
             raise UserError(
                 f"A run directory must be new or empty. Received {self.path}, which holds something else. "
                 f"Choose another --run."
@@ -100,13 +102,15 @@ class RunDirectory:
     def start(self, config: Config, *, fresh: bool) -> None:
         """Creates the directory, replacing a run that is there where `fresh` says so, and writes `config.yaml`."""
         if fresh and self.is_run():
-            for path in self.path.iterdir():  # the folder itself is what `in_use` holds
+            # The folder itself stays: `in_use` holds it. What makes it a run goes last, so that it can be done again.
+            for path in sorted(self.path.iterdir(), key=lambda path: path.name == CONFIG):
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         make_directory(self.path)
+        remove_leftovers(self.path)
         self.write_config(config)
 
     def write_config(self, config: Config) -> None:
-        self._write("config.yaml", to_yaml(config))
+        self._write(CONFIG, to_yaml(config))
 
     def write_card(self, card: ModelCard) -> None:
         self._write(FILE_NAME, card.to_json())

@@ -43,12 +43,10 @@ class Start:
     """Where a session begins: a step, and what was noted beside its checkpoint."""
 
     step: int = 0
+    untouched: bool = False  # nothing was measured yet, not even the untrained generator
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     best: dict[str, Any] = field(default_factory=dict)
     begun: dict[str, Any] = field(default_factory=dict)
-
-    def notes(self) -> dict[str, Any]:
-        return {"metrics": self.metrics, "best": self.best, "begun": self.begun}
 
 
 class Session:
@@ -79,7 +77,7 @@ class Session:
     def run(self, start: Start) -> Run:
         """Trains from `start` to the end, or until stopped; rolls back and goes on where the configuration says so."""
         roll_backs = 0
-        with loop.stop_on_signals() as signalled:
+        with loop.stop_on_signals() as signalled, self.devices.in_reach():
             while True:
                 try:
                     return self._run(start, signalled)
@@ -104,7 +102,7 @@ class Session:
             hooks = [hook._replace(action=checks[hook.when_stopped]) for hook in hooks[1:-1]]
             hooks = [loop.Hook(None, check_losses), *hooks]
         with self.reporter:
-            if start.step == 0 and chief:
+            if start.untouched and chief:
                 sections = {"seed", "generator", "discriminator", "objective", "training"}
                 hyperparameters = dict(flat(self.config.model_dump(mode="json", include=sections)))
                 self.reporter.begin(f"```yaml\n{to_yaml(self.config)}```", hyperparameters)
@@ -124,13 +122,15 @@ class Session:
         chief, size = self.devices.is_chief, {"first_step": start.step, "total_steps": self.spec.steps}
         self.reporter = Reporter(
             self.directory if chief else None, batch_size=self.spec.batch_size, console=self.console,
-            begun=start.begun, profile_steps=self.spec.profile_steps, **size,
+            known_step=-1 if start.untouched else start.step, begun=start.begun,
+            profile_steps=self.spec.profile_steps, **size,
         )  # fmt: skip
         self.metrics = dict(start.metrics)
         self.best = (
             Best(self.config.best_metric, start.best) if self.config.best_metric and len(self.held_out) else None
         )
-        self.monitor = Monitor(self.reporter.metrics.lines)
+        contest = self.config.objective.lambda_gan > 0
+        self.monitor = Monitor(self.reporter.metrics.lines, contest=contest)
 
     def _execution(self, first_step: int) -> Execution:
         spec, devices = self.spec, self.devices
@@ -180,7 +180,7 @@ class Session:
     def _save(self, step: int, _: loop.Losses) -> None:
         check_weights(self.model, step)
         best = self.best.state() if self.best else {}
-        notes = Start(step, self.metrics, best, self.reporter.meter.begun()).notes()
+        notes = {"metrics": self.metrics, "best": best, "begun": self.reporter.meter.begun()}  # of a `Start`
         self.checkpoints.save(step, get_state(self.model), notes)
         self._write_card(step)
         self.saved_s = time.monotonic()
@@ -209,6 +209,7 @@ class Session:
         if self.spec.on_non_finite == "stop" or times > MAX_ROLL_BACKS:
             if chief:
                 self.reporter.metrics.write(trouble.step, {"finding": "not_finite", "text": str(trouble)})
+                self.reporter.draw()
             more = "" if times <= MAX_ROLL_BACKS else f" This was so after {MAX_ROLL_BACKS} halvings of the rate too."
             raise RunError(
                 f"{trouble}{more} The run is back at step {step}. To go on at half the learning rate: --resume --set "

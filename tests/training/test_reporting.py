@@ -63,7 +63,7 @@ def test_losses_are_shown_without_totals_and_with_what_d_is_right_about():
 def test_a_resumed_log_drops_what_its_checkpoint_does_not_know(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"step": 4, "half')
-    log = MetricsLog(path, first_step=2)
+    log = MetricsLog(path, known_step=2)
     assert log.write(3, {"x": 1.0}) == {"step": 3, "x": 1.0}
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
     assert [line["step"] for line in log.lines] == [1, 2, 3]

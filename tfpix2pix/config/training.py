@@ -56,7 +56,8 @@ class TrainingConfig(Section):
     xla: bool = False
     """Compile the step by XLA: often faster on a GPU, slower on a CPU."""
     deterministic_ops: bool = False
-    """Make TensorFlow choose GPU kernels that repeat bit for bit; slower. On a CPU steps repeat without."""
+    """Have every number repeat bit for bit on GPUs and on any number of devices too (docs/distributed.md); slower. On
+    one CPU runs repeat without."""
     on_non_finite: Literal["stop", "halve_learning_rate"] = "stop"
     """When a loss or weight is no finite number: stop, or go on from the last checkpoint at half the learning rate."""
     health: bool = True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import tensorflow as tf
@@ -71,11 +73,36 @@ class Devices:
             )
 
     def _sum(self, value: float) -> float:
-        def add(value: tf.Tensor) -> tf.Tensor:
-            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
-
-        total = tf.function(lambda value: self.strategy.run(add, args=(value,)), autograph=False)(tf.constant(value))
+        total = self._summed(tf.constant(value))
         return float(self.strategy.experimental_local_results(total)[0])
+
+    @cached_property
+    def _summed(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        def add(value: tf.Tensor) -> tf.Tensor:
+            here = tf.identity(value)  # on this replica's device
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, here)
+
+        return tf.function(lambda value: self.strategy.run(add, args=(value,)), autograph=False)
+
+    @contextmanager
+    def in_reach(self) -> Iterator[None]:
+        """Around what devices do together: one sentence where another worker is lost, or memory is too small."""
+        try:
+            yield
+        except tf.errors.ResourceExhaustedError as error:
+            raise RunError(
+                "The step must fit in the device's memory. Received more than that. Raise training.micro_batches, or "
+                "lower training.batch_size, data.image_size_px or generator.base_filters; training.precision=bfloat16 "
+                "needs about half."
+            ) from error
+        except tf.errors.OpError as error:
+            if self.workers == 1:
+                raise
+            raise RunError(
+                f"All workers must stay in reach of each other. Received {type(error).__name__} on worker "
+                f"{self.worker + 1} of {self.workers}. Start all of them again with --resume: they go on from "
+                f"the newest checkpoint."
+            ) from error
 
 
 def make_devices(name: str) -> Devices:

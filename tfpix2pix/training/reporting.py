@@ -23,12 +23,13 @@ from tfpix2pix.training.tensorboard import TensorBoard
 
 
 class MetricsLog:
-    """metrics.jsonl: one JSON object a line. A resumed run drops the lines that its checkpoint does not know of."""
+    """metrics.jsonl: one JSON object a line. A resumed run drops the lines that its checkpoint does not know of: those
+    after `known_step`."""
 
-    def __init__(self, path: Path | None, first_step: int) -> None:
+    def __init__(self, path: Path | None, known_step: int) -> None:
         self.path = path
         lines = [(line, json.loads(line)) for line in self._lines(path)]
-        lines = [(line, values) for line, values in lines if values["step"] <= first_step]
+        lines = [(line, values) for line, values in lines if values["step"] <= known_step]
         self.lines = [values for _, values in lines]
         if path:
             with whole_file(path) as temporary:
@@ -80,16 +81,18 @@ class Reporter:
 
     Args:
         run: the run directory; None reports nothing, for workers that are not the chief.
+        known_step: the last whose lines stay in metrics.jsonl; None: `first_step`, -1: none do.
         begun: of the meter, where a run is resumed between two logs.
         profile_steps: first and last step of a profiler trace.
     """
 
     def __init__(
         self, run, *, first_step: int, total_steps: int, batch_size: int, console: Console,
-        begun: Mapping[str, Any] | None = None, profile_steps: tuple[int, int] | None = None,
+        known_step: int | None = None, begun: Mapping[str, Any] | None = None,
+        profile_steps: tuple[int, int] | None = None,
     ) -> None:  # fmt: skip
         self.run, self.batch_size, self.console, self.total_steps = run, batch_size, console, total_steps
-        self.metrics = MetricsLog(run and run.metrics_file, first_step)
+        self.metrics = MetricsLog(run and run.metrics_file, first_step if known_step is None else known_step)
         self.board = TensorBoard(run and run.tensorboard, first_step)
         self.trace = (self.board if profile_steps else TensorBoard(None)).profile(*(profile_steps or (0, 0)))
         self.meter = Meter(begun)

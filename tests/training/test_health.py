@@ -1,0 +1,146 @@
+"""What is found in the lines of a run, when, and what never is."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tfpix2pix as p2p
+from tfpix2pix.training.health import DETECTORS, Finding, Monitor
+
+
+def found(lines, **options):
+    monitor = Monitor(**options)
+    return [(line["step"], finding.name) for line in lines for finding in monitor.see(line)]
+
+
+def losses(step, real=0.8, fake=0.8, l1=0.3):
+    return {"step": step, "g/l1": l1, "d/real_accuracy": real, "d/fake_accuracy": fake}
+
+
+def measured(step, l1=0.3, output=0.5, bottleneck=0.2):
+    return {
+        "step": step, "val/l1": l1, "health/output_variation": output, "health/bottleneck_variation": bottleneck,
+    }  # fmt: skip
+
+
+def logged(accuracies, every=20):
+    return [losses(every * (index + 1), *pair) for index, pair in enumerate(accuracies)]
+
+
+@pytest.mark.parametrize(
+    ("pair", "name"), [((1.0, 0.99), "d_always_right"), ((0.0, 1.0), "d_always_wrong"), ((0.7, 0.01), "d_always_wrong")]
+)
+def test_saturation_is_found_after_five_hundred_steps_of_it_and_once(pair, name):
+    lines = logged([(0.8, 0.8)] * 5 + [pair] * 60)
+    assert found(lines) == [(100 + 500, name)]
+    assert found(lines, contest=False) == []
+
+
+def test_a_line_between_begins_it_anew():
+    assert found(logged([(1.0, 1.0)] * 24 + [(0.98, 1.0)] + [(1.0, 1.0)] * 24)) == []
+    again = logged([(1.0, 1.0)] * 25 + [(0.9, 1.0)] + [(1.0, 1.0)] * 25)
+    assert [step for step, _ in found(again)] == [500, 1020]
+
+
+def test_it_is_steps_that_count_and_not_lines():
+    assert found(logged([(1.0, 1.0)] * 5, every=100)) == [(500, "d_always_right")]
+    assert found(logged([(1.0, 1.0)] * 400, every=1)) == []
+
+
+@pytest.mark.parametrize(("key", "name"), [("output", "collapsed"), ("bottleneck", "dead_bottleneck")])
+def test_collapse_is_found_at_the_second_measurement_of_it(key, name):
+    lines = [measured(0, **{key: 0.0}), *(measured(step, **{key: 0.0}) for step in (250, 500, 750))]
+    assert found(lines) == [(500, name)]
+    assert found([measured(step, **{key: 0.0}) for step in (10, 20, 30)]) == []  # too early to tell
+    assert found([measured(250, **{key: 0.0}), measured(500), measured(750, **{key: 0.0})]) == []
+
+
+def test_overfitting_is_a_held_out_error_that_stays_above_its_best_and_far_above_trainings():
+    def run(held_out, training):
+        pairs = enumerate(zip(held_out, training, strict=True), 1)
+        return [line for i, (v, t) in pairs for line in (losses(100 * i, l1=t), measured(100 * i, l1=v))]
+
+    falling = (0.3, 0.25, 0.2, 0.15, 0.1, 0.05)
+    assert found(run((0.35, 0.31, 0.32, 0.33, 0.34, 0.35), falling)) == [(500, "overfitting")]
+    assert found(run((0.35, 0.34, 0.33, 0.32, 0.31, 0.30), falling)) == []  # still getting better
+    assert found(run((0.35, 0.31, 0.32, 0.33, 0.34, 0.35), (0.3,) * 6)) == []  # as bad as training
+
+
+def test_a_resumed_run_goes_on_from_the_lines_it_reads_again():
+    lines = logged([(1.0, 1.0)] * 60)
+    whole = found(lines)
+    monitor = Monitor(lines[:20])
+    assert [(line["step"], f.name) for line in lines[20:] for f in monitor.see(line)] == whole
+
+
+def test_lines_of_other_kinds_are_passed_over():
+    odd = [{"step": 1}, {"step": 2, "finding": "collapsed", "text": "…"}, {"step": 3, "g/l1": float("nan")}]
+    assert found(odd) == []
+
+
+def test_each_finding_is_one_sentence_with_what_to_try():
+    for name, make in DETECTORS.items():
+        text = make().text
+        assert text.endswith(".") and text.count(". ") == 0, name
+        assert ": " in text, name
+    assert Finding("a", "b") == Finding("a", "b")
+
+
+SMALL = (
+    "data.image_size_px=32", "generator.base_filters=8", "discriminator.base_filters=8", "generator.levels=5",
+    "discriminator.receptive_field_px=16", "training.validate_every_steps=250", "training.validation_images=20",
+    "training.checkpoint_every_steps=1000", "training.steps=1000", "training.precision=float32",
+    "training.sample_every_steps=1000",
+)  # fmt: skip
+PROVOKED = {
+    "healthy": ((), None),
+    "d_always_wrong": (
+        (
+            "objective={name: l1+cgan, label_smoothing: 0.4}", "discriminator.base_filters=1",
+            "discriminator.receptive_field_px=1", "training.steps=700",
+        ), 650,
+    ),
+    "collapsed": (
+        (
+            "objective.gan_loss=lsgan", "generator.norm=none", "discriminator.norm=none", "training.learning_rate=0.3",
+            "training.steps=500",
+        ), 500,
+    ),
+    "dead_bottleneck": (("generator.bottleneck_norm=true", "training.steps=500"), 500),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROVOKED)
+def test_it_is_found_on_real_pairs_when_it_is_made_to_happen_and_not_otherwise(name, facades, tmp_path, quiet):
+    """Longer and larger: benchmarks/health.py."""
+    settings, within = PROVOKED[name]
+    run = p2p.train("facades", data=facades, run_dir=tmp_path / "run", overrides=(*SMALL, *settings), console=quiet)
+    lines = map(json.loads, run.directory.metrics_file.read_text().splitlines())
+    findings = {line["finding"]: line["step"] for line in lines if "finding" in line}
+    if within is None:
+        assert findings == {}
+    else:
+        assert name in findings, findings
+        assert findings[name] <= within
+
+
+def test_what_a_generator_does_with_different_inputs_is_measured():
+    import tensorflow as tf
+
+    from tests.conftest import tiny_config
+    from tfpix2pix.experiment import build_model
+    from tfpix2pix.training.probe import Probe, narrowest_output, variation
+
+    rng = np.random.default_rng(0)
+    pairs = [tuple(tf.constant(rng.uniform(-1, 1, (1, 32, 32, 3)), tf.float32) for _ in range(2)) for _ in range(4)]
+    for kind, name in (("unet", "up5_act"), ("resnet", "block9_add")):
+        generator = build_model(tiny_config(generator={"kind": kind})).generator
+        assert narrowest_output(generator) is generator.get_layer(name).output
+    as_target = {id(image): target for image, target in pairs}
+    probe = Probe(lambda image: as_target[id(image)].numpy(), generator, lambda image: image, pairs)
+    assert probe.measure()["health/output_variation"] == pytest.approx(1.0)
+    constant = Probe(lambda image: np.zeros((1, 32, 32, 3)), generator, lambda image: tf.zeros_like(image), pairs)
+    assert constant.measure() == {"health/output_variation": 0.0, "health/bottleneck_variation": pytest.approx(0.0)}
+    assert Probe(lambda image: image, generator, lambda image: image, pairs[:1]).measure() == {}
+    assert variation(np.stack([np.zeros((2, 2, 1)), np.ones((2, 2, 1))])) == 0.5

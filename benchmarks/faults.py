@@ -1,6 +1,6 @@
 """Training processes killed at random moments, then resumed: do they end as one that was never interrupted?
 
-    python benchmarks/faults.py [--kills 25] [--steps 1000] [--seed 0] [--out runs/faults] [--set key=value …]
+    python benchmarks/faults.py [--kills 25] [--steps 1500] [--seed 0] [--out runs/faults] [--set key=value …]
 
 Every process is killed by SIGKILL at a random moment, half of them while a checkpoint is being written, and continued
 by `--resume`. At the end all variables of both networks and optimisers, the held-out figures and metrics.jsonl must
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -41,13 +42,12 @@ def command(run_dir: Path, steps: int, settings: tuple[str, ...]) -> list[str]:
 def kill_at_random(run_dir: Path, steps: int, settings: tuple[str, ...], rng: random.Random) -> str:
     """Runs a process until a random moment: `checkpoint`, `training`, `start`, or `finished` where it was too late."""
     process = subprocess.Popen(command(run_dir, steps, settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    log = run_dir / "metrics.jsonl"
-    before = log.stat().st_mtime_ns if log.exists() else 0
-    in_checkpoint = rng.random() < 0.5
+    begun_at = newest_step(run_dir)
     if rng.random() < 0.9:  # else while it starts
-        while process.poll() is None and not (log.exists() and log.stat().st_mtime_ns > before):
+        while process.poll() is None and logged_step(run_dir) <= begun_at:
             time.sleep(0.01)
-    time.sleep(rng.uniform(0, 3))
+    time.sleep(rng.uniform(0, 1.5))
+    in_checkpoint = rng.random() < 0.5
     while in_checkpoint and process.poll() is None and not unfinished(run_dir):
         time.sleep(0.0005)
     process.kill()
@@ -55,7 +55,18 @@ def kill_at_random(run_dir: Path, steps: int, settings: tuple[str, ...], rng: ra
         return "finished"
     if unfinished(run_dir):
         return "checkpoint"
-    return "training" if log.exists() and log.stat().st_mtime_ns > before else "start"
+    return "training" if logged_step(run_dir) > begun_at else "start"
+
+
+def newest_step(run_dir: Path) -> int:
+    return max(Checkpoints(run_dir / "checkpoints").steps(), default=0)
+
+
+def logged_step(run_dir: Path) -> int:
+    """The step of the last line of metrics.jsonl."""
+    log = run_dir / "metrics.jsonl"
+    steps = re.findall(r'^{"step": (\d+)', log.read_text() if log.exists() else "", re.MULTILINE)
+    return int(steps[-1]) if steps else -1
 
 
 def unfinished(run_dir: Path) -> bool:
@@ -84,7 +95,7 @@ def untimed(line: str) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=25)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/faults"))
     parser.add_argument("--set", action="append", default=[])
@@ -96,8 +107,7 @@ def main() -> None:
     moments: list[str] = []
     while len(moments) < options.kills:
         moments.append(kill_at_random(killed, options.steps, settings, rng))
-        at = Checkpoints(killed / "checkpoints").steps()
-        print(f"kill {len(moments)}: {moments[-1]}, checkpoints {at}", flush=True)
+        print(f"kill {len(moments)}: {moments[-1]}, newest checkpoint {newest_step(killed)}", flush=True)
         if moments[-1] == "finished":
             print("The run finished before all kills: raise --steps.")
             break

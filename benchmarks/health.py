@@ -30,7 +30,7 @@ PROVOKED = {  # name of the finding: what provokes it
     "healthy": (),
     "healthy_bfloat16": ("training.precision=bfloat16",),
     "not_finite": (
-        "objective.gan_loss=lsgan", "generator.norm=none", "discriminator.norm=none", "training.learning_rate=1000",
+        "objective.gan_loss=lsgan", "generator.norm=none", "discriminator.norm=none", "training.learning_rate=3",
     ),
     "d_always_right": (
         "objective={name: l1+cgan, lambda_gan: 0.001}", "discriminator.base_filters=64", "training.steps=1800",

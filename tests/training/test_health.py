@@ -29,18 +29,25 @@ def logged(accuracies, every=20):
 
 
 @pytest.mark.parametrize(
-    ("pair", "name"), [((1.0, 0.99), "d_always_right"), ((0.0, 1.0), "d_always_wrong"), ((0.7, 0.01), "d_always_wrong")]
+    ("pair", "name"),
+    [((1.0, 0.99), "d_always_right"), ((0.0, 1.0), "d_always_wrong"), ((0.7, 0.005), "d_always_wrong")],
 )
 def test_saturation_is_found_after_five_hundred_steps_of_it_and_once(pair, name):
-    lines = logged([(0.8, 0.8)] * 5 + [pair] * 60)
+    lines = logged([(0.5, 0.5)] * 5 + [pair] * 60)
     assert found(lines) == [(100 + 500, name)]
     assert found(lines, contest=False) == []
 
 
-def test_a_line_between_begins_it_anew():
-    assert found(logged([(1.0, 1.0)] * 24 + [(0.98, 1.0)] + [(1.0, 1.0)] * 24)) == []
-    again = logged([(1.0, 1.0)] * 25 + [(0.9, 1.0)] + [(1.0, 1.0)] * 25)
-    assert [step for step, _ in found(again)] == [500, 1020]
+def test_it_is_the_mean_that_counts():
+    dips = [(1.0, 1.0)] * 20 + [(0.9, 1.0)] + [(1.0, 1.0)] * 20
+    assert found(logged(dips)) == [(500, "d_always_right")]
+    healthy = [(1.0, 0.8), (0.9, 1.0)] * 50
+    assert found(logged(healthy)) == []
+
+
+def test_it_is_found_again_after_it_was_over():
+    lines = logged([(1.0, 1.0)] * 30 + [(0.5, 0.5)] * 10 + [(1.0, 1.0)] * 30)
+    assert [step for step, _ in found(lines)] == [500, 800 + 500]
 
 
 def test_it_is_steps_that_count_and_not_lines():

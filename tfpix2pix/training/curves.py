@@ -62,6 +62,14 @@ PANELS = (
     ),
     Panel("Held-out PSNR in dB, higher is better", {"val/psnr_db": ("val/psnr_db", VERMILION)}),
     Panel("Held-out SSIM, higher is better", {"val/ssim": ("val/ssim", VERMILION)}),
+    Panel(
+        "Variation across inputs, 0 is collapse",
+        {
+            "health/output_variation": ("of translations, as of targets", VERMILION),
+            "health/bottleneck_variation": ("of the bottleneck, relative", BLUE),
+        },
+        between=(0.0, None),
+    ),
     Panel("Learning rate", {"learning_rate": ("learning_rate", PURPLE)}, between=(0.0, None)),
 )
 

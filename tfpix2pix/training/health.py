@@ -6,12 +6,13 @@ never stopped. docs/health.md shows the curves of each finding.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 Line = Mapping[str, float]
 
-SATURATED_STEPS = 500  # so long must D be right, or wrong, about all patches
+SATURATED_STEPS = 500  # over so many must D be right, or wrong, about nearly all patches
 ALWAYS, NEVER = 0.99, 0.01  # shares of patches
 LEAST_VARIATION = 0.05  # of translations across inputs, against their targets'
 LEAST_BOTTLENECK_VARIATION = 1e-3  # across inputs, against its own size
@@ -74,13 +75,25 @@ class Gap:
         return line["val/l1"] > self.best and line["val/l1"] > GAP * training
 
 
-def _both_accuracies(holds: Callable[[float, float], bool]) -> Callable[[Line], bool | None]:
-    def condition(line: Line) -> bool | None:
+class OfTheContest:
+    """Condition on the worse of D's two accuracies, its mean over the last `SATURATED_STEPS`."""
+
+    def __init__(self, holds: Callable[[float], bool]) -> None:
+        self.holds = holds
+        self.before = 0
+        self.latest: deque[tuple[int, int, float]] = deque()  # first step, last step, accuracy
+
+    def __call__(self, line: Line) -> bool | None:
         if "d/real_accuracy" not in line:
             return None
-        return holds(line["d/real_accuracy"], line["d/fake_accuracy"])
-
-    return condition
+        step = int(line["step"])
+        self.latest.append((self.before, step, min(line["d/real_accuracy"], line["d/fake_accuracy"])))
+        self.before = step
+        while len(self.latest) > 1 and self.latest[1][0] <= step - SATURATED_STEPS:
+            self.latest.popleft()
+        spans = [last - first for first, last, _ in self.latest]
+        mean = sum(span * value for span, (_, _, value) in zip(spans, self.latest, strict=True)) / max(sum(spans), 1)
+        return sum(spans) >= SATURATED_STEPS and self.holds(mean)
 
 
 def _below(name: str, least: float) -> Callable[[Line], bool | None]:
@@ -92,15 +105,13 @@ DETECTORS: dict[str, Callable[[], Sustained]] = {
         f"D has been right about {ALWAYS:.0%} of real and generated patches for {SATURATED_STEPS} steps, so it may "
         "have little left to teach G: look whether samples still get better, else set objective.label_smoothing=0.1, a "
         "smaller discriminator.receptive_field_px, or discriminator.spectral_norm=true.",
-        _both_accuracies(lambda real, fake: min(real, fake) >= ALWAYS),
-        steps=SATURATED_STEPS,
+        OfTheContest(lambda accuracy: accuracy >= ALWAYS),
     ),
     "d_always_wrong": lambda: Sustained(
         f"D has been wrong about {ALWAYS:.0%} of real or of generated patches for {SATURATED_STEPS} steps, so it "
         "teaches G nothing: lower training.learning_rate or objective.label_smoothing, or give D more "
         "discriminator.base_filters.",
-        _both_accuracies(lambda real, fake: min(real, fake) <= NEVER),
-        steps=SATURATED_STEPS,
+        OfTheContest(lambda accuracy: accuracy <= NEVER),
     ),
     "collapsed": lambda: Sustained(
         "G gives nearly the same image for every input (they vary {health/output_variation:.1%} as much as their "

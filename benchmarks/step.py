@@ -1,9 +1,11 @@
-"""The training step beside the tutorial's, float32, in turns in one process: median seconds and the median ratio.
+"""The training step beside the tutorial's, in turns in one process: median seconds and the median ratio.
 
-    python benchmarks/step.py [--size 256] [--batch 1] [--rounds 12] [--peers ../shared/peers] [--json out.json]
+    python benchmarks/step.py [--size 256] [--batch 1] [--rounds 12] [--precision float32] [--json out.json]
+        [--peers ../shared/peers]
 
 The peer is `tutorial_step.py` in the folder given by --peers: the widely copied tutorial recipe (one forward pass, two
-tapes, Keras Adam). Without it our step alone is measured, and it is said so.
+tapes, Keras Adam), always in float32; ours computes in --precision. Without it our step alone is measured, and it is
+said so.
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
 from tfpix2pix import Pix2Pix, build_patchgan, build_unet
+from tfpix2pix.models.build import computing_in
 
 
-def our_step(size: int):
-    model = Pix2Pix(build_unet(size), build_patchgan(70, image_size_px=size))
+def our_step(size: int, precision: str):
+    with computing_in(precision):
+        model = Pix2Pix(build_unet(size), build_patchgan(70, image_size_px=size))
     model.compile()
     step = tf.function(model.train_step, autograph=False)
     return lambda x, y: float(step((x, y))["g/total"])
@@ -50,11 +54,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--precision", choices=("float32", "bfloat16", "float16"), default="float32")
     parser.add_argument("--peers", type=Path, default=Path(__file__).parents[2] / "shared" / "peers")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
 
-    steps = {"tfpix2pix": our_step(options.size)}
+    steps = {"tfpix2pix": our_step(options.size, options.precision)}
     if (options.peers / "tutorial_step.py").is_file():
         steps["tutorial"] = tutorial_step(options.size, options.peers)
     else:
@@ -68,6 +73,7 @@ def main() -> None:
         "size_px": options.size,
         "batch": options.batch,
         "rounds": options.rounds,
+        "precision": options.precision,
         "median_s": {name: round(statistics.median(r[name] for r in rounds), 4) for name in steps},
         "fastest_s": {name: round(min(r[name] for r in rounds), 4) for name in steps},
     }

@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 RUN ?= runs/demo
 EXPORTS := $(RUN)/exports
 NAME := demo
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint bench clean
@@ -36,10 +37,10 @@ demo: install  ## train edges->photo on real photographs, export, translate with
 	@echo "  $(RUN)/model_card.json      what the model is and how well it does"
 	@echo "  $(BIN)/tensorboard --logdir $(RUN)/tensorboard"
 
-test: install  ## lint, then all tests
+test: install  ## lint, then all tests, two at a time (JOBS=…)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 lint: install  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -13,7 +13,7 @@ import pytest
 
 import tfpix2pix as p2p
 from tests.conftest import make_combined, run_cli, write_image
-from tests.test_experiment import state, tree
+from tests.test_experiment import tree
 from tfpix2pix.presets import preset_names
 
 COMMANDS = ("train", "translate", "export", "presets")
@@ -237,22 +237,3 @@ def test_a_signal_saves_and_the_run_resumes(tmp_path, number):
     assert 0 < step < 5000
     code, _, err = run_cli("train", "--run", "run", "--resume", "--set", f"training.steps={step + 2}", cwd=tmp_path)
     assert code == 0, err
-
-
-def test_a_killed_run_resumes_from_its_checkpoint(tmp_path, quiet):
-    command = [sys.executable, "-m", "tfpix2pix", "train", "smoke", "--run", "run", "--set", "training.steps=400"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("run/checkpoints/step-*/checkpoint.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
-    code, _, err = run_cli("train", "--run", "run", "--resume", cwd=tmp_path)
-    assert code == 0, err
-    whole = p2p.train("smoke", overrides=("training.steps=400",), run_dir=tmp_path / "whole", console=quiet)
-    from tfpix2pix.run_directory import RunDirectory
-
-    resumed = type(whole)(RunDirectory(tmp_path / "run"), whole.card)
-    (step, first), (_, second) = state(resumed), state(whole)
-    assert step == 400
-    assert all(np.array_equal(first[part][name], second[part][name]) for part in first for name in first[part])

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, RECONSTRUCTION_LOSSES, SMOOTHED, objective_name
+from tfpix2pix.losses import BOUNDARIES, GAN_LOSSES, OBJECTIVES, RECONSTRUCTION_LOSSES, SMOOTHED, objective_name
 from tfpix2pix.losses.objective import Objective
 
 logits_arrays = hnp.arrays(np.float32, (2, 3, 3, 1), elements=st.floats(-20, 20, width=32))
@@ -72,6 +72,8 @@ def test_combined_objective_equals_its_twin(gan_loss, smoothing, factor):
     expected = {
         "g/total": 0.7 * gan + 100 * l1 + 3 * l2, "g/gan": gan, "g/l1": l1, "g/l2": l2,
         "d/total": factor * (d_real + d_fake), "d/real": d_real, "d/fake": d_fake,
+        "d/real_accuracy": (real > BOUNDARIES[gan_loss]).mean(),
+        "d/fake_accuracy": (fake < BOUNDARIES[gan_loss]).mean(),
     }  # fmt: skip
     measured = {**g, **d}
     assert measured.keys() == expected.keys()

@@ -21,6 +21,8 @@ from tfpix2pix.training.loop import Losses
 from tfpix2pix.training.progress import duration, gpu_memory_gb, peak_memory_gb, progress_view
 from tfpix2pix.training.tensorboard import TensorBoard
 
+REDRAW_S = 60.0  # at least between two pictures of the curves
+
 
 class MetricsLog:
     """metrics.jsonl: one JSON object a line. A resumed run drops the lines that its checkpoint does not know of: those
@@ -98,6 +100,7 @@ class Reporter:
         self.meter = Meter(begun)
         self.view = progress_view(console, first_step, total_steps)
         self.started_s = self.timed_from_s = time.perf_counter()
+        self.drawn_s = time.monotonic()
         self.first_step, self.step, self.steps_timed = first_step, first_step, 0
 
     def __enter__(self) -> Reporter:
@@ -144,7 +147,8 @@ class Reporter:
         write_image(self.run.samples / f"step-{step:06d}.png", grid)
         self.board.image(step, "samples", grid)
         self.board.histograms(step, weights)
-        self.draw()
+        if time.monotonic() - self.drawn_s >= REDRAW_S:
+            self.draw()
 
     def finding(self, step: int, finding: Finding) -> None:
         self.console.print(
@@ -159,6 +163,7 @@ class Reporter:
         self.board.hparams(hyperparameters)
 
     def draw(self) -> None:
+        self.drawn_s = time.monotonic()
         if self.run:
             draw_curves(self.metrics.lines, self.run.curves)
 

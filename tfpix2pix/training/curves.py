@@ -169,6 +169,7 @@ def _draw(axes: Axes, panel: Panel, curves: Mapping[str, Series]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=ROUND))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=ROUND))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # a factor above the axis would hit the legend
     axes.grid(color="0.92", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

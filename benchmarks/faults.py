@@ -42,20 +42,23 @@ def command(run_dir: Path, steps: int, settings: tuple[str, ...]) -> list[str]:
 def kill_at_random(run_dir: Path, steps: int, settings: tuple[str, ...], rng: random.Random) -> str:
     """Runs a process until a random moment: `checkpoint`, `training`, `start`, or `finished` where it was too late."""
     process = subprocess.Popen(command(run_dir, steps, settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    begun_at = newest_step(run_dir)
+    begun_at, in_training = newest_step(run_dir), False
     if rng.random() < 0.9:  # else while it starts
-        while process.poll() is None and logged_step(run_dir) <= begun_at:
-            time.sleep(0.01)
+        for goes_on in (lambda step: step > begun_at, lambda step: step <= begun_at):
+            # What the one before wrote after its last checkpoint is dropped first, then the log grows.
+            while process.poll() is None and goes_on(logged_step(run_dir)):
+                time.sleep(0.01)
+        in_training = True
     time.sleep(rng.uniform(0, 1.5))
-    in_checkpoint = rng.random() < 0.5
-    while in_checkpoint and process.poll() is None and not unfinished(run_dir):
+    in_checkpoint = in_training and rng.random() < 0.5
+    while in_checkpoint and process.poll() is None and not unfinished(run_dir, process.pid):
         time.sleep(0.0005)
     process.kill()
     if process.wait() == 0:
         return "finished"
-    if unfinished(run_dir):
+    if unfinished(run_dir, process.pid):
         return "checkpoint"
-    return "training" if logged_step(run_dir) > begun_at else "start"
+    return "training" if in_training else "start"
 
 
 def newest_step(run_dir: Path) -> int:
@@ -69,8 +72,9 @@ def logged_step(run_dir: Path) -> int:
     return int(steps[-1]) if steps else -1
 
 
-def unfinished(run_dir: Path) -> bool:
-    return next((run_dir / "checkpoints").glob(".*.tmp"), None) is not None
+def unfinished(run_dir: Path, pid: int) -> bool:
+    """Whether this process has a checkpoint half written."""
+    return next((run_dir / "checkpoints").glob(f".*.{pid}.tmp"), None) is not None
 
 
 def finish(run_dir: Path, steps: int, settings: tuple[str, ...]) -> None:

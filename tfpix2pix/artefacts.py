@@ -52,6 +52,11 @@ def run_engine(
 ) -> KerasEngine:
     """The Keras view of a run's newest or best checkpoint: with a noise input or without, any size or a fixed one."""
     config, card = directory.config(), directory.card()
+    if card is None:
+        raise UserError(
+            f"A run must have its model_card.json. Received {directory.path} without. Put it back, or have it written "
+            f"anew by training on: --resume --set training.steps=…"
+        )
     checkpoints, part = Checkpoints(directory.checkpoints), part_of(config, weights)
     step, state = checkpoints.load_best([part]) if best else checkpoints.load([part])
     generator = build_generator(config, seed=None, noise_input=noise_input, input_size_px=size_px or "any")

@@ -40,3 +40,9 @@ def row(table: Mapping[Any, Any], what: str, name: object) -> Any:
     if name not in table:
         raise ValueError(unknown_name(what, name, table))
     return table[name]
+
+
+def within(holds: bool, what: str, range_: str, received: object) -> None:
+    """Raises ValueError that names the range of a number where it does not hold."""
+    if not holds:
+        raise ValueError(f"{what} must be {range_}. Received {received}. Choose another.")

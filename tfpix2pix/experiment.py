@@ -109,6 +109,7 @@ def _train(
         # It reorders sums by what else is in the graph, which differs with the number of devices.
         tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
     if not devices.is_chief:
+        console.print(f"{devices.describe(spec.batch_size)}: worker 0 reports.", highlight=False)
         console = Console(file=io.StringIO())
     sources = open_sources(config)
     checked = sum(check_readable(source) for source in sources.values() if len(source))
@@ -116,6 +117,12 @@ def _train(
     with devices.scope():
         model = build_model(config)
     start, checkpoints = Start(untouched=True), Checkpoints(directory.checkpoints)
+    card = directory.card() if resume else None
+    if card and card.step and not checkpoints.any():
+        raise UserError(
+            f"To resume, a run must have a checkpoint. Received {directory.path}, which was at step {card.step} and "
+            f"has none left. Start again with --fresh, or choose another --run."
+        )
     if resume and checkpoints.any():
         step, state = checkpoints.load()
         set_state(model, state)
@@ -135,10 +142,12 @@ def _train(
     if start.step > spec.steps:
         raise UserError(f"`training.steps` must be at least the run's {start.step}. Received {spec.steps}. Raise it.")
     if start.step == spec.steps:
-        say(
-            f"{directory.path} is finished: step {start.step} of {spec.steps}. To train on, raise training.steps with "
-            f"--set."
+        more = (
+            "To train on, raise training.steps with --set."
+            if spec.learning_rate_schedule == "constant"
+            else "Its learning rate has fallen to 0, so it cannot be trained on."
         )
+        say(f"{directory.path} is finished: step {start.step} of {spec.steps}. {more}")
         return Run(directory, directory.card())
     under_way = Session(config, directory, sources, model, devices, console, lambda: get_state(build_model(config)))
     if not devices.is_chief:

@@ -44,8 +44,9 @@ def check_export(run_dir: str | Path, format: str, *, noise: str | None = None, 
     directory = RunDirectory(run_dir)
     card = directory.card() if directory.is_run() else None
     if card is None:
+        without = ", which has no model_card.json" if directory.is_run() else ""
         raise UserError(
-            f"An export must be made from a run directory. Received {run_dir}. Give the --run of a training."
+            f"An export must be made from a run directory. Received {run_dir}{without}. Give the --run of a training."
         )
     if size_px and not EXPORTERS[format].static:
         raise UserError(

@@ -26,7 +26,7 @@ from tfpix2pix.training import loop
 from tfpix2pix.training.checkpoints import Checkpoints, State, get_state, set_state
 from tfpix2pix.training.devices import Devices
 from tfpix2pix.training.execution import Execution
-from tfpix2pix.training.finite import NotFinite, check_losses, check_weights
+from tfpix2pix.training.finite import NotFinite, advice, check_losses, check_weights
 from tfpix2pix.training.health import Finding, Monitor
 from tfpix2pix.training.pix2pix import Pix2Pix
 from tfpix2pix.training.probe import Probe
@@ -210,11 +210,8 @@ class Session:
             if chief:
                 self.reporter.metrics.write(trouble.step, {"finding": "not_finite", "text": str(trouble)})
                 self.reporter.draw()
-            more = "" if times <= MAX_ROLL_BACKS else f" This was so after {MAX_ROLL_BACKS} halvings of the rate too."
             raise RunError(
-                f"{trouble}{more} The run is back at step {step}. To go on at half the learning rate: --resume --set "
-                f"training.on_non_finite=halve_learning_rate; or lower training.learning_rate, set "
-                f"training.clip_gradient_norm=1, or training.precision=float32, and start again."
+                f"{trouble} The run is as at step {step}. {advice(self.spec.precision, times > MAX_ROLL_BACKS)}"
             )
         set_state(self.model, state)
         self.model.learning_rate_factor.assign(factor)

@@ -116,6 +116,23 @@ def test_how_many_steps_a_call_changes_nothing(combined_dir, tmp_path, quiet):
     assert differences(tmp_path / "1", tmp_path / "4") == []
 
 
+def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew_unasked(made, tmp_path, quiet):
+    shutil.copytree(made / "4", tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    with pytest.raises(p2p.UserError, match="at step 4 and has none left. Start again with --fresh"):
+        p2p.train(config_of(made / "pairs"), run_dir=tmp_path / "run", resume=True, console=quiet)
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == (made / "4" / "metrics.jsonl").read_text()
+
+
+def test_without_a_model_card_it_is_said_what_is_missing(made, tmp_path):
+    shutil.copytree(made / "4", tmp_path / "run")
+    (tmp_path / "run" / "model_card.json").unlink()
+    with pytest.raises(p2p.UserError, match="must have its model_card.json"):
+        p2p.load(tmp_path / "run")
+    with pytest.raises(p2p.UserError, match="which has no model_card.json"):
+        p2p.export_run(tmp_path / "run", "tflite", tmp_path / "out")
+
+
 def test_what_killed_processes_left_is_removed(combined_dir, tmp_path, quiet):
     run = p2p.train(config_of(combined_dir, steps=2), run_dir=tmp_path / "run", console=quiet)
     (run.directory.checkpoints / ".step-000004.123.tmp").mkdir()

@@ -69,7 +69,7 @@ def config_of(folder, **training):
 def test_a_run_stops_and_says_which_losses_and_where_it_is_back(combined_dir, tmp_path, quiet, poison):
     poison(step=5)
     with pytest.raises(
-        RunError, match=r"Received g/total nan.* in step 5\. The run is back at step 4\. To go on at half"
+        RunError, match=r"Received g/total nan.* in step 5\. The run is as at step 4\. To go on at half"
     ):
         p2p.train(config_of(combined_dir), run_dir=tmp_path / "run", console=quiet)
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [2, 4]
@@ -104,7 +104,7 @@ def test_a_run_goes_on_at_half_the_rate_where_it_may(combined_dir, tmp_path, qui
 
 def test_what_does_not_get_better_ends(combined_dir, tmp_path, quiet, poison):
     poison(step=5, times=100)
-    with pytest.raises(RunError, match="This was so after 5 halvings"):
+    with pytest.raises(RunError, match="so after halvings of the learning rate too: lower training"):
         p2p.train(config_of(combined_dir, on_non_finite="halve_learning_rate"), run_dir=tmp_path / "run", console=quiet)
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [2, 4]
 
@@ -122,6 +122,6 @@ def test_weights_that_are_not_finite_are_never_saved(combined_dir, tmp_path, qui
         return losses
 
     monkeypatch.setattr(execution.Execution, "__call__", call)
-    with pytest.raises(RunError, match=r"others in the discriminator after step 4\. The run is back at step 2"):
+    with pytest.raises(RunError, match=r"others in the discriminator after step 4\. The run is as at step 2"):
         p2p.train(config_of(combined_dir), run_dir=tmp_path / "run", console=quiet)
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [2]

@@ -93,3 +93,17 @@ def test_the_average_is_what_translates_and_is_not_trained():
     np.testing.assert_array_equal(model(x), model.average([x, tf.ones((1, model.noise_size))]))
     assert (model(x).numpy() != model.generator([x, tf.ones((1, model.noise_size))]).numpy()).any()
     assert not model.average.trainable_variables
+
+
+@pytest.mark.parametrize("wrong", [{"micro_batches": 0}, {"clip_gradient_norm": -1.0}, {"ema_decay": 2.0}])
+def test_numbers_outside_their_range_are_refused(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"`{name}` must be .* Received"):
+        build_model(tiny_config()).compile(**wrong)
+
+
+def test_parts_that_do_not_divide_a_batch_are_refused():
+    model = build_model(tiny_config())
+    model.compile(micro_batches=3)
+    with pytest.raises(ValueError, match="`micro_batches` must be a divisor of the batch of 4. Received 3"):
+        model.train_step(data(4))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -190,7 +191,8 @@ def test_the_place_among_workers_is_read_from_tf_config(monkeypatch, cluster, ta
     "text",
     ["", "{", "[]", '{"cluster": {"worker": ["a:1"]}}',
      '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
-     '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 7}}'],
+     '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 7}}',
+     '{"cluster": {"worker": ["a", "b"]}, "task": {"type": "worker", "index": 0}}'],
 )  # fmt: skip
 def test_a_tf_config_that_does_not_fit_is_one_sentence(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
@@ -205,3 +207,18 @@ def test_without_tf_config_one_machine_is_all_there_is(monkeypatch):
     assert (code, "TF_CONFIG must name all workers" in err) == (2, True)
     code, _, err = run_cli("train", "smoke", "--run", "nowhere", "--strategy", "cloud")
     assert (code, "must be one of: auto, one, mirrored, multiworker" in err) == (2, True)
+
+
+def test_ctrl_c_ends_the_wait_for_others_and_nothing_is_written(tmp_path):
+    ports = free_ports(2)
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tfpix2pix", "train", "smoke", "--run", str(tmp_path / "run")],
+        stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}})},
+    )  # fmt: skip
+    assert process.stderr.readline() == "Worker 0 of 2: waiting for the others of TF_CONFIG.\n"
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) != 0
+    assert not (tmp_path / "run").exists()

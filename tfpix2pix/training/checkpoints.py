@@ -70,7 +70,7 @@ class Checkpoints:
                 return _step_of(path), self._load(path, parts)
             except DAMAGES as error:
                 raise UserError(
-                    f"The best checkpoint must be whole. Received {path}: {error}. Use the newest."
+                    f"The best checkpoint must be whole. Received {path}: {error}. Leave --best out, for the newest."
                 ) from error
         raise UserError(
             f"The best checkpoint is of a run with held-out pairs. Received none in {self.directory}. Use the newest."
@@ -102,9 +102,14 @@ class Checkpoints:
             try:
                 return _step_of(path), self._load(path, parts)
             except DAMAGES as error:
-                warnings.warn(f"The checkpoint {path} is damaged ({error}); trying the one before.", stacklevel=2)
+                then = "trying the one before" if path != paths[0] else "there is none before it"
+                warnings.warn(f"The checkpoint {path} is damaged ({error}); {then}.", stacklevel=2)
         if paths:
-            raise RunError(f"Every checkpoint in {self.directory} is damaged. Train again with --fresh.")
+            best = " The best one may be whole: `translate --best` and `export --best` use it." if self._bests() else ""
+            raise RunError(
+                f"Every checkpoint in {self.directory} is damaged.{best} To train again, choose another --run, or "
+                f"replace this one with --fresh."
+            )
         raise UserError(f"{self.directory} must hold a checkpoint. Received none. Train first, or give another run.")
 
     def notes(self, step: int) -> Notes:

@@ -34,9 +34,13 @@ def this_worker(strategy: str) -> Worker:
         kind, index = config["task"]["type"], int(config["task"]["index"])
         before = len(cluster.get("chief", ())) if kind == "worker" else 0
         if not 0 <= index < len(cluster[kind]):
-            raise IndexError(f"{kind} {index} of {len(cluster[kind])}")
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        received = f"{text!r} ({error!r})" if text else "none"
+            raise ValueError(f"there is no {kind} {index} among {len(cluster[kind])}")
+        for address in (each for addresses in cluster.values() for each in addresses):
+            if not str(address).rpartition(":")[2].isdecimal() or ":" not in str(address):
+                raise ValueError(f"{address} names no port")
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        received = f"{text!r} ({what})" if text else "none"
         raise UserError(
             f"TF_CONFIG must name all workers and say which one this is. Received {received}. "
             f"Set it to {EXAMPLE}, say (docs/distributed.md)."

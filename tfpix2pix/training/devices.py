@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -55,7 +58,7 @@ class Devices:
         kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
         each = self.replicas // self.workers
         own = f"{each} {kind}s" if each > 1 else kind
-        where = f"worker {self.worker + 1} of {self.workers}, {own} each" if self.workers > 1 else own
+        where = f"worker {self.worker} of {self.workers}, {own} each" if self.workers > 1 else own
         if self.replicas == 1:
             return where
         return f"{where}, a batch of {batch_size} is {self.replicas} × {batch_size // self.replicas}"
@@ -68,7 +71,7 @@ class Devices:
         """Raises RunError where workers come with different numbers."""
         if self.workers > 1 and self._sum(float(number)) != float(number) * self.replicas:
             raise RunError(
-                f"All workers must start from the same {what}. Received {number} on worker {self.worker + 1} and "
+                f"All workers must start from the same {what}. Received {number} on worker {self.worker} and "
                 f"another elsewhere. Give all of them one --run on a file system that they share."
             )
 
@@ -99,9 +102,9 @@ class Devices:
             if self.workers == 1:
                 raise
             raise RunError(
-                f"All workers must stay in reach of each other. Received {type(error).__name__} on worker "
-                f"{self.worker + 1} of {self.workers}. Start all of them again with --resume: they go on from "
-                f"the newest checkpoint."
+                f"All workers must stay in reach of each other. Received {type(error).__name__}: worker "
+                f"{self.worker} of {self.workers} has lost another. Start all of them again with --resume: they go on "
+                f"from the newest checkpoint."
             ) from error
 
 
@@ -125,7 +128,12 @@ def mirrored() -> tf.distribute.Strategy:
 
 
 def multiworker() -> tf.distribute.Strategy:
-    """The machines of TF_CONFIG, each with all its GPUs or its CPU."""
+    """The machines of TF_CONFIG, each with all its GPUs or its CPU; waits until all have come."""
+    worker = this_worker("multiworker")
+    print(f"Worker {worker.index} of {worker.count}: waiting for the others of TF_CONFIG.", file=sys.stderr, flush=True)
+    main = threading.current_thread() is threading.main_thread()
+    # TensorFlow waits in native code, where Python's handler of Ctrl-C never runs. Nothing has begun yet.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL) if main else None
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
@@ -133,6 +141,9 @@ def multiworker() -> tf.distribute.Strategy:
             f"Several machines must be joined before anything else is computed. Received: {error}. Call train in a "
             f"fresh process."
         ) from error
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)
 
 
 def auto() -> tf.distribute.Strategy:

@@ -40,3 +40,12 @@ def check_weights(model, step: int) -> None:
 def _finite(values: list[tf.Variable]) -> tf.Tensor:
     # The sum of a product with zero is zero unless something is not finite: no array of booleans is made.
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(tf.reduce_sum(value * 0.0))) for value in values])
+
+
+def advice(precision: str, halved: bool) -> str:
+    """What to try; `halved` where a lower learning rate has been tried as often as makes sense."""
+    low = "" if precision == "float32" else ", set training.precision=float32"
+    more = f"lower training.learning_rate{low}, or set training.clip_gradient_norm=1, and start again."
+    if halved:
+        return f"It was so after halvings of the learning rate too: {more}"
+    return f"To go on at half the learning rate: --resume --set training.on_non_finite=halve_learning_rate. Or {more}"

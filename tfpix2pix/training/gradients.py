@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
+from tfpix2pix.errors import within
+
 SUM = tf.distribute.ReduceOp.SUM
 
 
@@ -16,11 +18,16 @@ def replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def weights_of(network: keras.Model) -> list[tf.Variable]:
+    """The trainable variables of one network, as a tape knows them."""
+    return [v.value for v in network.trainable_variables]
+
+
 @contextmanager
 def tape_on(network: keras.Model) -> Iterator[tf.GradientTape]:
     """A tape on the trainable variables of one network."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch([v.value for v in network.trainable_variables])
+        tape.watch(weights_of(network))
         yield tape
 
 
@@ -35,6 +42,8 @@ def summed(
     if parts == 1:
         return gradients_of(*batch)
     count = batch[0].shape[0] or tf.shape(batch[0])[0]
+    if isinstance(count, int):
+        within(count % parts == 0, "`micro_batches`", f"a divisor of the batch of {count}", parts)
     size = count // parts
     gradients: list[tf.Tensor] = []
     losses: dict[str, tf.Tensor] = {}

@@ -8,11 +8,11 @@ import keras
 import tensorflow as tf
 
 from tfpix2pix import rng
-from tfpix2pix.errors import row
+from tfpix2pix.errors import row, within
 from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models.build import noise_size
 from tfpix2pix.models.noise import NO_NOISE
-from tfpix2pix.training.gradients import follow, replicas, summed, tape_on, update
+from tfpix2pix.training.gradients import follow, replicas, summed, tape_on, update, weights_of
 from tfpix2pix.training.optimizers import FusedAdam
 
 Losses = dict[str, tf.Tensor]
@@ -71,12 +71,18 @@ class Pix2Pix(keras.Model):
 
         Args:
             objective: an `Objective`, or the name of one: `l1+cgan`.
-            update_order: `alternating` or `simultaneous`, see the methods of these names.
+            update_order: `alternating` or `simultaneous`: the methods.
             micro_batches: parts in which a batch is gone through; their gradients are summed before an update.
             clip_gradient_norm: the norm, over all weights of a network, to which larger gradients are scaled down.
             ema_decay: of `average`, nearing this value as steps go by.
+
+        Raises:
+            ValueError: an unknown name, or a number outside its range.
         """
         row(UPDATE_ORDERS, "`update_order`", update_order)
+        within(micro_batches >= 1, "`micro_batches`", "at least 1", micro_batches)
+        within(clip_gradient_norm is None or clip_gradient_norm > 0, "`clip_gradient_norm`", "> 0", clip_gradient_norm)
+        within(0 <= ema_decay < 1, "`ema_decay`", "in [0, 1)", ema_decay)
         kwargs.setdefault("jit_compile", False)  # as in the loop: XLA's convolutions are slower on a CPU
         super().compile(**kwargs)
         objective = Objective.named(objective) if isinstance(objective, str) else objective
@@ -90,7 +96,7 @@ class Pix2Pix(keras.Model):
     @property
     def translator(self) -> keras.Model:
         """The generator that translations come from: the average where there is one."""
-        return self.average if self.average is not None else self.generator
+        return self.generator if self.average is None else self.average
 
     def call(self, image: tf.Tensor, noise: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """A translation; `noise` (N, noise_size) uniform in [0, 1) switches z on, None off."""
@@ -130,7 +136,7 @@ class Pix2Pix(keras.Model):
                 d_gradients, d_losses = self._of_discriminator(image, target, translation)
                 self._update_discriminator(d_gradients)
             g_losses, g_loss = self._judged(image, target, translation)
-        self._update_generator(g_tape.gradient(g_loss, _weights(self.generator)))
+        self._update_generator(g_tape.gradient(g_loss, weights_of(self.generator)))
         return {**g_losses, **d_losses}
 
     def _alternating_in_parts(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
@@ -140,7 +146,7 @@ class Pix2Pix(keras.Model):
         def of_generator(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
             with tape_on(self.generator) as tape:
                 losses, loss = self._judged(image, target, self(image, noise, training=True))
-            return tape.gradient(loss, _weights(self.generator)), losses
+            return tape.gradient(loss, weights_of(self.generator)), losses
 
         d_gradients, d_losses = summed(of_discriminator, (image, target, noise), self.micro_batches)
         self._update_discriminator(d_gradients)
@@ -161,8 +167,8 @@ class Pix2Pix(keras.Model):
                 g_losses = self.objective.generator(fake_logits, translation, target)
                 g_loss = self._scaled(g_losses["g/total"], self.generator_optimizer)
                 d_loss = self._scaled(d_losses["d/total"], self.discriminator_optimizer)
-            g_gradients = g_tape.gradient(g_loss, _weights(self.generator))
-            d_gradients = d_tape.gradient(d_loss, _weights(self.discriminator))
+            g_gradients = g_tape.gradient(g_loss, weights_of(self.generator))
+            d_gradients = d_tape.gradient(d_loss, weights_of(self.discriminator))
             return [*g_gradients, *d_gradients], {**g_losses, **d_losses}
 
         gradients, losses = summed(of_both, (image, target, noise), self.micro_batches)
@@ -177,7 +183,7 @@ class Pix2Pix(keras.Model):
             with tape_on(self.generator) as tape:
                 losses = self.objective.generator(None, self(image, noise, training=True), target)
                 loss = self._scaled(losses["g/total"], self.generator_optimizer)
-            return tape.gradient(loss, _weights(self.generator)), losses
+            return tape.gradient(loss, weights_of(self.generator)), losses
 
         gradients, losses = summed(of_generator, (image, target, noise), self.micro_batches)
         self._update_generator(gradients)
@@ -220,7 +226,7 @@ class Pix2Pix(keras.Model):
                 self.discriminate(image, target), self.discriminate(image, translation)
             )
             loss = self._scaled(losses["d/total"], self.discriminator_optimizer)
-        return tape.gradient(loss, _weights(self.discriminator)), losses
+        return tape.gradient(loss, weights_of(self.discriminator)), losses
 
     def _judged(self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor) -> tuple[Losses, tf.Tensor]:
         """The generator's losses by the present D, and what to differentiate."""
@@ -240,7 +246,3 @@ class Pix2Pix(keras.Model):
 
 
 UPDATE_ORDERS = {"alternating": Pix2Pix.alternating, "simultaneous": Pix2Pix.simultaneous}
-
-
-def _weights(network: keras.Model) -> list[tf.Variable]:
-    return [v.value for v in network.trainable_variables]

@@ -108,7 +108,8 @@ class Reporter:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        self._show(self.step)
+        if self.meter.count:  # else what was shown last stays
+            self._show(self.step)
         self.view.stop()
         self.trace.close()
         self.board.close()
@@ -176,7 +177,8 @@ class Reporter:
 
     def _facts(self, step: int) -> dict[str, str]:
         rate, gpu = self._images_per_s(), gpu_memory_gb()
-        left = (self.total_steps - step) * self.batch_size / rate if rate else math.inf
+        # Unknown while all that was timed is the first call, which compiled the step.
+        left = (self.total_steps - step) * self.batch_size / rate if self.steps_timed else math.inf
         memory = f"{peak_memory_gb():.1f} GB" + (f", GPU {gpu:.1f} GB" if gpu is not None else "")
         return {"left": duration(left), "rate": f"{rate:.1f} images/s", "memory": memory}
 

@@ -85,14 +85,14 @@ def pairs(tmp_path_factory):
 def alone(pairs, tmp_path_factory):
     """One process that goes through its batches in two parts: what two replicas do side by side."""
     run_dir = tmp_path_factory.mktemp("alone") / "run"
-    code, _, err = run_cli(*arguments(run_dir, pairs, steps=20, micro_batches=2))
+    code, _, err = run_cli(*arguments(run_dir, pairs, steps=80, micro_batches=2))
     assert code == 0, err
     return run_dir
 
 
 def test_two_workers_are_one_process_bit_for_bit_and_survive_the_death_of_one(alone, pairs, tmp_path):
     run_dir = tmp_path / "run"
-    command = arguments(run_dir, pairs, steps=20, strategy="multiworker")
+    command = arguments(run_dir, pairs, steps=80, strategy="multiworker")
     workers = start_workers(command)
     while len(Checkpoints(run_dir / "checkpoints").steps()) < 1 and workers[0].poll() is None:
         time.sleep(0.02)
@@ -102,7 +102,7 @@ def test_two_workers_are_one_process_bit_for_bit_and_survive_the_death_of_one(al
     assert code == 1, said
     assert "must stay in reach of each other" in said and "Start all of them again with --resume" in said
     assert "Traceback" not in said
-    assert state_of(run_dir)[0] < 20
+    assert state_of(run_dir)[0] < 80
     for code, said in ends(start_workers(arguments(run_dir, pairs, resume=True))):
         assert code == 0, said
     check_equal(alone, run_dir)
@@ -143,7 +143,7 @@ def mirrored(command: list[str]) -> str:
 
 
 def test_two_devices_of_one_machine_are_one_device_bit_for_bit(alone, pairs, tmp_path):
-    said = mirrored([*arguments(tmp_path / "run", pairs, steps=20), "--strategy", "mirrored"])
+    said = mirrored([*arguments(tmp_path / "run", pairs, steps=80), "--strategy", "mirrored"])
     assert "2 CPUs, a batch of 2 is 2 × 1" in said
     check_equal(alone, tmp_path / "run")
 

@@ -46,7 +46,8 @@ class Start:
     untouched: bool = False  # nothing was measured yet, not even the untrained generator
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     best: dict[str, Any] = field(default_factory=dict)
-    begun: dict[str, Any] = field(default_factory=dict)
+    meter: dict[str, Any] = field(default_factory=dict)
+    finding: Finding | None = None  # why a run was taken back to this step
 
 
 class Session:
@@ -89,19 +90,22 @@ class Session:
         spec, chief = self.spec, self.devices.is_chief
         self._begin(start)
         hooks = [
+            loop.Hook(None, check_losses),
             loop.Hook(None, self._collect),
             loop.Hook(spec.log_every_steps, self._log),
             loop.Hook(spec.sample_every_steps, self._sample),
             loop.Hook(spec.validate_every_steps, self._validate),
+            loop.Hook(spec.checkpoint_every_steps, self._check_weights, when_stopped=True),
             # Last: what is resumed from it has been reported and measured.
             loop.Hook(spec.checkpoint_every_steps, self._save, when_stopped=True),
             loop.Hook(None, self._save_in_time),
         ]
-        if not chief:  # the same cadences, so that all workers make the same calls of the same steps
-            checks = (lambda *_: None, lambda step, _: check_weights(self.model, step))
-            hooks = [hook._replace(action=checks[hook.when_stopped]) for hook in hooks[1:-1]]
-            hooks = [loop.Hook(None, check_losses), *hooks]
+        if not chief:  # checks are everybody's; cadences stay, so that all workers make the same calls of steps
+            checks = (check_losses, self._check_weights)
+            hooks = [hook if hook.action in checks else hook._replace(action=lambda *_: None) for hook in hooks]
         with self.reporter:
+            if start.finding and chief:
+                self.reporter.finding(start.step, start.finding)
             if start.untouched and chief:
                 sections = {"seed", "generator", "discriminator", "objective", "training"}
                 hyperparameters = dict(flat(self.config.model_dump(mode="json", include=sections)))
@@ -122,15 +126,15 @@ class Session:
         chief, size = self.devices.is_chief, {"first_step": start.step, "total_steps": self.spec.steps}
         self.reporter = Reporter(
             self.directory if chief else None, batch_size=self.spec.batch_size, console=self.console,
-            known_step=-1 if start.untouched else start.step, begun=start.begun,
+            known_step=-1 if start.untouched else start.step, meter=start.meter,
             profile_steps=self.spec.profile_steps, **size,
         )  # fmt: skip
         self.metrics = dict(start.metrics)
         self.best = (
             Best(self.config.best_metric, start.best) if self.config.best_metric and len(self.held_out) else None
         )
-        contest = self.config.objective.lambda_gan > 0
-        self.monitor = Monitor(self.reporter.metrics.lines, contest=contest)
+        adversarial = self.config.objective.lambda_gan > 0
+        self.monitor = Monitor(self.reporter.metrics.lines, adversarial=adversarial)
 
     def _execution(self, first_step: int) -> Execution:
         spec, devices = self.spec, self.devices
@@ -144,7 +148,6 @@ class Session:
         )  # fmt: skip
 
     def _collect(self, step: int, losses: loop.Losses) -> None:
-        check_losses(step, losses)
         self.reporter.collect(step, losses)
 
     def _log(self, step: int, _: loop.Losses) -> None:
@@ -177,10 +180,12 @@ class Session:
         for finding in self.monitor.see(line) if self.spec.health else ():
             self.reporter.finding(line["step"], finding)
 
-    def _save(self, step: int, _: loop.Losses) -> None:
+    def _check_weights(self, step: int, _: loop.Losses) -> None:
         check_weights(self.model, step)
+
+    def _save(self, step: int, _: loop.Losses) -> None:
         best = self.best.state() if self.best else {}
-        notes = {"metrics": self.metrics, "best": best, "begun": self.reporter.meter.begun()}  # of a `Start`
+        notes = {"metrics": self.metrics, "best": best, "meter": self.reporter.meter.state()}  # of a `Start`
         self.checkpoints.save(step, get_state(self.model), notes)
         self._write_card(step)
         self.saved_s = time.monotonic()
@@ -191,11 +196,12 @@ class Session:
         if not minutes or time.monotonic() - self.saved_s < 60 * minutes:
             return
         try:
-            self._save(step, losses)
+            check_weights(self.model, step)
         except NotFinite:
             if self.devices.workers == 1:
                 raise
-            # The clock is the chief's own: all workers meet what is wrong in the next losses.
+            return  # the clock is the chief's own: all workers meet what is wrong in the next losses
+        self._save(step, losses)
 
     def _enough(self) -> bool:
         return bool(self.best and self.spec.stop_after_worse and self.best.worse >= self.spec.stop_after_worse)
@@ -216,13 +222,8 @@ class Session:
         set_state(self.model, state)
         self.model.learning_rate_factor.assign(factor)
         self.devices.check_same(step, "checkpoint")
-        if chief:
-            text = f"{trouble} Back at step {step}, going on at {factor:g} times the learning rate."
-            log = Reporter(
-                self.directory, first_step=step, total_steps=self.spec.steps, batch_size=1, console=self.console
-            )
-            log.finding(step, Finding("not_finite", text))
-            log.board.close()
+        text = f"{trouble} Back at step {step}, going on at {factor:g} times the learning rate."
+        start.finding = Finding("not_finite", text)
         return start
 
     def _end(self, step: int) -> Run:

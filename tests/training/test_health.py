@@ -35,7 +35,7 @@ def logged(accuracies, every=20):
 def test_saturation_is_found_after_five_hundred_steps_of_it_and_once(pair, name):
     lines = logged([(0.5, 0.5)] * 5 + [pair] * 60)
     assert found(lines) == [(100 + 500, name)]
-    assert found(lines, contest=False) == []
+    assert found(lines, adversarial=False) == []
 
 
 def test_it_is_the_mean_that_counts():

@@ -48,7 +48,7 @@ def test_a_mean_does_not_depend_on_how_many_calls_or_runs_its_steps_were_done_in
     for part in (values[:3], values[3:]):
         twice.add({"x": part})
     resumed.add({"x": values[:5]})
-    resumed = Meter(json.loads(json.dumps(resumed.begun())))
+    resumed = Meter(json.loads(json.dumps(resumed.state())))
     resumed.add({"x": values[5:]})
     assert once.means() == twice.means() == resumed.means()
     assert once.means()["x"] == pytest.approx(float(np.mean(values, dtype=np.float64)), rel=1e-12)

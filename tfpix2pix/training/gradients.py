@@ -76,7 +76,7 @@ def _clip_factor(gradients: list[tf.Tensor], limit: tf.Tensor | float) -> tf.Ten
     return tf.minimum(1.0, limit / tf.linalg.global_norm(gradients))
 
 
-def follow(average: keras.Model, network: keras.Model, decay: float, step: keras.Variable) -> None:
+def update_average(average: keras.Model, network: keras.Model, decay: float, step: keras.Variable) -> None:
     """`average`'s weights take a step towards `network`'s: an exponential moving average that starts short.
 
     Its decay is min(decay, (1 + t)/(10 + t)) at step t. What is no weight (moving statistics) is copied.

@@ -59,7 +59,7 @@ class Sustained:
         return self.since is not None and self.count >= self.lines and self.before - self.since >= self.steps
 
 
-class Gap:
+class OverfittingGap:
     """Condition of overfitting: held-out L1 is above its best, and far above training's."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Gap:
         return line["val/l1"] > self.best and line["val/l1"] > GAP * training
 
 
-class OfTheContest:
+class AccuracyOverSteps:
     """Condition on the worse of D's two accuracies, its mean over the last `SATURATED_STEPS`."""
 
     def __init__(self, holds: Callable[[float], bool]) -> None:
@@ -105,13 +105,13 @@ DETECTORS: dict[str, Callable[[], Sustained]] = {
         f"D has been right about {ALWAYS:.0%} of real and generated patches for {SATURATED_STEPS} steps, so it may "
         "have little left to teach G: look whether samples still get better, else set objective.label_smoothing=0.1, a "
         "smaller discriminator.receptive_field_px, or discriminator.spectral_norm=true.",
-        OfTheContest(lambda accuracy: accuracy >= ALWAYS),
+        AccuracyOverSteps(lambda accuracy: accuracy >= ALWAYS),
     ),
     "d_always_wrong": lambda: Sustained(
         f"D has been wrong about {ALWAYS:.0%} of real or of generated patches for {SATURATED_STEPS} steps, so it "
         "teaches G nothing: lower training.learning_rate or objective.label_smoothing, or give D more "
         "discriminator.base_filters.",
-        OfTheContest(lambda accuracy: accuracy <= NEVER),
+        AccuracyOverSteps(lambda accuracy: accuracy <= NEVER),
     ),
     "collapsed": lambda: Sustained(
         "G gives nearly the same image for every input (they vary {health/output_variation:.1%} as much as their "
@@ -133,13 +133,13 @@ DETECTORS: dict[str, Callable[[], Sustained]] = {
         "Held-out L1 ({val/l1:.3f}) no longer gets better and is far above training's, which is overfitting: use the "
         "best checkpoint (--best), add pairs or augmentation (data.jitter_ratio, data.mirror), or set "
         "training.stop_after_worse.",
-        Gap(),
+        OverfittingGap(),
         lines=OVERFITTING_MEASUREMENTS,
     ),
 }
 
 
-OF_THE_CONTEST = ("d_always_right", "d_always_wrong")  # where D teaches G
+ADVERSARIAL = ("d_always_right", "d_always_wrong")  # where G is trained against D
 
 
 class Monitor:
@@ -147,11 +147,11 @@ class Monitor:
 
     Args:
         before: lines that an earlier part of the run wrote.
-        contest: whether G is trained against D; where D is only measured, what it is right about tells nothing.
+        adversarial: whether G is trained against D; where D is only measured, what it is right about tells nothing.
     """
 
-    def __init__(self, before: Iterable[Line] = (), *, contest: bool = True) -> None:
-        names = [name for name in DETECTORS if contest or name not in OF_THE_CONTEST]
+    def __init__(self, before: Iterable[Line] = (), *, adversarial: bool = True) -> None:
+        names = [name for name in DETECTORS if adversarial or name not in ADVERSARIAL]
         self.detectors = {name: DETECTORS[name]() for name in names}
         for line in before:
             self.see(line)

@@ -12,7 +12,7 @@ from tfpix2pix.errors import row, within
 from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models.build import noise_size
 from tfpix2pix.models.noise import NO_NOISE
-from tfpix2pix.training.gradients import follow, replicas, summed, tape_on, update, weights_of
+from tfpix2pix.training.gradients import replicas, summed, tape_on, update, update_average, weights_of
 from tfpix2pix.training.optimizers import FusedAdam
 
 Losses = dict[str, tf.Tensor]
@@ -118,7 +118,7 @@ class Pix2Pix(keras.Model):
         order = UPDATE_ORDERS[self.update_order] if self.objective.adversarial else Pix2Pix.without_discriminator
         losses = order(self, image, target, noise)
         if self.average is not None:
-            follow(self.average, self.generator, self.ema_decay, self.step)
+            update_average(self.average, self.generator, self.ema_decay, self.step)
         self.step.assign_add(1)
         return losses
 
@@ -133,24 +133,19 @@ class Pix2Pix(keras.Model):
         with tape_on(self.generator) as g_tape:
             translation = self(image, noise, training=True)
             with g_tape.stop_recording():
-                d_gradients, d_losses = self._of_discriminator(image, target, translation)
+                d_gradients, d_losses = self._discriminator_gradients(image, target, translation)
                 self._update_discriminator(d_gradients)
-            g_losses, g_loss = self._judged(image, target, translation)
+            g_losses, g_loss = self._generator_losses(image, target, translation)
         self._update_generator(g_tape.gradient(g_loss, weights_of(self.generator)))
         return {**g_losses, **d_losses}
 
     def _alternating_in_parts(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
         def of_discriminator(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
-            return self._of_discriminator(image, target, self(image, noise, training=True))
-
-        def of_generator(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
-            with tape_on(self.generator) as tape:
-                losses, loss = self._judged(image, target, self(image, noise, training=True))
-            return tape.gradient(loss, weights_of(self.generator)), losses
+            return self._discriminator_gradients(image, target, self(image, noise, training=True))
 
         d_gradients, d_losses = summed(of_discriminator, (image, target, noise), self.micro_batches)
         self._update_discriminator(d_gradients)
-        g_gradients, g_losses = summed(of_generator, (image, target, noise), self.micro_batches)
+        g_gradients, g_losses = summed(self._generator_gradients, (image, target, noise), self.micro_batches)
         self._update_generator(g_gradients)
         return {**g_losses, **d_losses}
 
@@ -178,14 +173,7 @@ class Pix2Pix(keras.Model):
 
     def without_discriminator(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
         """The reconstruction terms alone (`gan_loss: none`)."""
-
-        def of_generator(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
-            with tape_on(self.generator) as tape:
-                losses = self.objective.generator(None, self(image, noise, training=True), target)
-                loss = self._scaled(losses["g/total"], self.generator_optimizer)
-            return tape.gradient(loss, weights_of(self.generator)), losses
-
-        gradients, losses = summed(of_generator, (image, target, noise), self.micro_batches)
+        gradients, losses = summed(self._generator_gradients, (image, target, noise), self.micro_batches)
         self._update_generator(gradients)
         return losses
 
@@ -220,7 +208,9 @@ class Pix2Pix(keras.Model):
         first = tf.cast(replica.replica_id_in_sync_group, tf.int32) * count
         return noise[first : first + count]
 
-    def _of_discriminator(self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor) -> tuple[list, Losses]:
+    def _discriminator_gradients(
+        self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor
+    ) -> tuple[list, Losses]:
         with tape_on(self.discriminator) as tape:
             losses = self.objective.discriminator(
                 self.discriminate(image, target), self.discriminate(image, translation)
@@ -228,9 +218,17 @@ class Pix2Pix(keras.Model):
             loss = self._scaled(losses["d/total"], self.discriminator_optimizer)
         return tape.gradient(loss, weights_of(self.discriminator)), losses
 
-    def _judged(self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor) -> tuple[Losses, tf.Tensor]:
-        """The generator's losses by the present D, and what to differentiate."""
-        losses = self.objective.generator(self.discriminate(image, translation), translation, target)
+    def _generator_gradients(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
+        with tape_on(self.generator) as tape:
+            losses, loss = self._generator_losses(image, target, self(image, noise, training=True))
+        return tape.gradient(loss, weights_of(self.generator)), losses
+
+    def _generator_losses(
+        self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor
+    ) -> tuple[Losses, tf.Tensor]:
+        """The generator's losses by the present D, where there is one, and what to differentiate."""
+        logits = self.discriminate(image, translation) if self.objective.adversarial else None
+        losses = self.objective.generator(logits, translation, target)
         return losses, self._scaled(losses["g/total"], self.generator_optimizer)
 
     def _scaled(self, loss: tf.Tensor, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfpix2pix.models.build import noise_size
 from tfpix2pix.models.noise import NO_NOISE
 
 
@@ -30,7 +31,7 @@ class Probe:
         self.translate, self.encode = translate, encode
         self.inputs = [image for image, _ in pairs]
         self.wanted = variation(np.concatenate([target for _, target in pairs])) if len(pairs) > 1 else 0.0
-        self.noise_size = generator.inputs[1].shape[-1] if len(generator.inputs) == 2 else 0
+        self.noise_size = noise_size(generator)
         narrowest = keras.Model(generator.inputs, narrowest_output(generator))
         self._narrowest = tf.function(narrowest, autograph=False)
 

@@ -59,9 +59,9 @@ class Meter:
     Summed step by step in float64, so that it makes no difference in how many calls, or runs, the steps were done.
     """
 
-    def __init__(self, begun: Mapping[str, Any] | None = None) -> None:
-        begun = begun or {}
-        self.count, self.sums = int(begun.get("count", 0)), dict(begun.get("sums", {}))
+    def __init__(self, known: Mapping[str, Any] | None = None) -> None:
+        known = known or {}
+        self.count, self.sums = int(known.get("count", 0)), dict(known.get("sums", {}))
 
     def add(self, losses: Losses) -> None:
         for name, values in losses.items():
@@ -71,7 +71,7 @@ class Meter:
     def means(self) -> dict[str, float]:
         return {name: total / self.count for name, total in self.sums.items() if self.count}
 
-    def begun(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """What a resumed run needs to go on: JSON."""
         return {"count": self.count, "sums": self.sums}
 
@@ -84,20 +84,20 @@ class Reporter:
     Args:
         run: the run directory; None reports nothing, for workers that are not the chief.
         known_step: the last whose lines stay in metrics.jsonl; None: `first_step`, -1: none do.
-        begun: of the meter, where a run is resumed between two logs.
+        meter: `Meter.state()` of a run that is resumed between two logs.
         profile_steps: first and last step of a profiler trace.
     """
 
     def __init__(
         self, run, *, first_step: int, total_steps: int, batch_size: int, console: Console,
-        known_step: int | None = None, begun: Mapping[str, Any] | None = None,
+        known_step: int | None = None, meter: Mapping[str, Any] | None = None,
         profile_steps: tuple[int, int] | None = None,
     ) -> None:  # fmt: skip
         self.run, self.batch_size, self.console, self.total_steps = run, batch_size, console, total_steps
         self.metrics = MetricsLog(run and run.metrics_file, first_step if known_step is None else known_step)
         self.board = TensorBoard(run and run.tensorboard, first_step)
-        self.trace = (self.board if profile_steps else TensorBoard(None)).profile(*(profile_steps or (0, 0)))
-        self.meter = Meter(begun)
+        self.trace = self.board.profile(*profile_steps) if profile_steps else None
+        self.meter = Meter(meter)
         self.view = progress_view(console, first_step, total_steps)
         self.started_s = self.timed_from_s = time.perf_counter()
         self.drawn_s = time.monotonic()
@@ -111,7 +111,8 @@ class Reporter:
         if self.meter.count:  # else what was shown last stays
             self._show(self.step)
         self.view.stop()
-        self.trace.close()
+        if self.trace:
+            self.trace.close()
         self.board.close()
         if kind is None:
             self.draw()
@@ -124,7 +125,8 @@ class Reporter:
         else:
             self.steps_timed += step - self.step
         self.step = step
-        self.trace.at(step)
+        if self.trace:
+            self.trace.at(step)
         if self.view.due(step):
             self._show(step)
 

@@ -110,6 +110,7 @@ def test_a_finished_run_says_so_and_may_grow(combined_dir, tmp_path, capsys):
     assert again.card.step == 4
     grown = p2p.train(run_dir=tmp_path / "run", resume=True, overrides=("training.steps=6",), console=console)
     assert grown.card.step == 6
+    assert "going on from step 4" in capsys.readouterr().out
     with pytest.raises(UserError, match="must be at least the run's 6. Received 5"):
         p2p.train(run_dir=tmp_path / "run", resume=True, overrides=("training.steps=5",), console=console)
 

@@ -132,6 +132,7 @@ def _train(
     say(
         f"{config.name}: {len(sources['train'])} training and {len(sources['val'])} held-out pairs, {checked} of them "
         f"read and found whole; {devices.describe(spec.batch_size)}, {spec.precision}; {directory.path}"
+        f"{f', going on from step {start.step}' if 0 < start.step < spec.steps else ''}"
     )
     if not resume:
         for line in quick_lines(examine(config, at_most=QUICKLY_EXAMINED)):

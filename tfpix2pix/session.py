@@ -91,7 +91,7 @@ class Session:
         self._begin(start)
         hooks = [
             loop.Hook(None, check_losses),
-            loop.Hook(None, self._collect),
+            loop.Hook(None, self.reporter.collect),
             loop.Hook(spec.log_every_steps, self._log),
             loop.Hook(spec.sample_every_steps, self._sample),
             loop.Hook(spec.validate_every_steps, self._validate),
@@ -146,9 +146,6 @@ class Session:
             self.model.train_step, batches.dataset, devices.strategy, workers=devices.workers, jit_compile=spec.xla,
             own_errors=batches.own_errors,
         )  # fmt: skip
-
-    def _collect(self, step: int, losses: loop.Losses) -> None:
-        self.reporter.collect(step, losses)
 
     def _log(self, step: int, _: loop.Losses) -> None:
         rate = float(np.asarray(self.model.generator_optimizer.learning_rate))

@@ -41,7 +41,7 @@ ARROWS = {
     "evaluation": set(),
     "inference": {"card", "config", "rng", "models", "tiling", "data"},
     "summary": {"models"},
-    "export": {"card", "inference", "models.noise"},
+    "export": {"card", "inference", "models.noise", "data.images", "data.labels"},
     "translate": {"card", "data", "inference"},
     "session": {
         "card", "config", "data", "evaluation", "inference", "models", "resolve", "run_directory", "training",
@@ -50,15 +50,18 @@ ARROWS = {
     "dry_run": {"config", "data", "experiment", "resolve", "summary"},
     "recognize": {"run_directory", "export"},
     "artefacts": {
-        "recognize", "config", "run_directory", "data", "models", "training.checkpoints", "inference", "export",
+        "recognize", "config", "run_directory", "models", "training.checkpoints", "inference", "export",
     },
+    "exporting": {"artefacts", "config", "data", "export", "models", "recognize", "run_directory"},
     "cli": {
         "presets", "config", "resolve", "data", "doctor", "recognize", "run_directory", "experiment", "dry_run",
-        "artefacts", "translate", "export", "training.cluster",
+        "artefacts", "exporting", "translate", "export", "training.cluster",
     },
     "__main__": {"cli"},
     "presets": set(),
-    "__init__": TABLES | {"artefacts", "card", "config", "experiment", "inference", "resolve", "training", "translate"},
+    "__init__": TABLES | {
+        "artefacts", "card", "config", "experiment", "exporting", "inference", "resolve", "training", "translate",
+    },
 }  # fmt: skip
 
 

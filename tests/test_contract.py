@@ -12,8 +12,7 @@ from tests.conftest import tiny_config, write_image
 from tfpix2pix.config import Config
 from tfpix2pix.data import COLOR_SPACES
 from tfpix2pix.experiment import build_model
-from tfpix2pix.export import EXPORTERS
-from tfpix2pix.export.verify import CLASS_TOLERANCE, TOLERANCE
+from tfpix2pix.export import EXPORTERS, FAITHFUL
 from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES
 from tfpix2pix.models import DISCRIMINATORS, GENERATORS
 from tfpix2pix.models.blocks import NORMS
@@ -115,7 +114,9 @@ def test_round_trip(name, pairs, tmp_path, quiet):
     np.testing.assert_array_equal(expected, p2p.load(run.path)(x))
     for format in EXPORTERS:
         report = p2p.export_run(run.path, format, tmp_path / "out")
-        assert report.max_abs_error <= (CLASS_TOLERANCE if config.data.target_classes else TOLERANCE)
+        assert report.max_abs_error <= (
+            FAITHFUL.other_classes if config.data.target_classes else FAITHFUL.max_abs_error
+        )
         exported = p2p.load(report.path)
         assert exported.card.config.generator == config.generator
         if config.data.target_classes:

@@ -19,7 +19,7 @@ _NAMES = {
     "build_resnet": "tfpix2pix.models.resnet",
     "build_unet": "tfpix2pix.models.unet",
     "diversity": "tfpix2pix.evaluation.metrics",
-    "export_run": "tfpix2pix.artefacts",
+    "export_run": "tfpix2pix.exporting",
     "load": "tfpix2pix.artefacts",
     "resolve_config": "tfpix2pix.resolve",
     "train": "tfpix2pix.experiment",
@@ -34,12 +34,13 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from tfpix2pix.artefacts import export_run, load
+    from tfpix2pix.artefacts import load
     from tfpix2pix.card import ModelCard
     from tfpix2pix.config import Config
     from tfpix2pix.errors import UserError
     from tfpix2pix.evaluation.metrics import diversity
     from tfpix2pix.experiment import train
+    from tfpix2pix.exporting import export_run
     from tfpix2pix.inference import Translator
     from tfpix2pix.losses.objective import Objective
     from tfpix2pix.models.patchgan import build_patchgan

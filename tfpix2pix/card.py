@@ -41,6 +41,10 @@ class ModelCard(BaseModel):
     """Values of noise an image takes; 0 where the model has no noise input."""
     fixed_size_px: int | None = None
     """Height and width of the input of a static export; null: any."""
+    image_dtype: Literal["float32", "uint8"] = "float32"
+    """Of the image tensors of a static export and of `serving_default`: in `value_range`, or pixels from 0 to 255."""
+    quantization: str = "none"
+    """Type of an export's weights: none is float32."""
     objective: str = "l1+cgan"
     """The terms that it was trained for, as the paper names them."""
     update_order: Literal["alternating", "simultaneous"] = "alternating"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfpix2pix.errors import UserError, unknown_name
-from tfpix2pix.export import EXPORTERS
+from tfpix2pix.export import EXPORTERS, IMAGE_DTYPES
 from tfpix2pix.run_directory import RunDirectory
 
 RUN = "run"
@@ -37,10 +37,22 @@ def _kind(path: Path) -> str | None:
     return next((name for name, exporter in EXPORTERS.items() if exporter.recognizes(path)), None)
 
 
-def check_export(run_dir: str | Path, format: str, *, noise: str | None = None, size_px: int | None = None) -> None:
+def check_export(
+    run_dir: str | Path,
+    format: str,
+    *,
+    noise: str | None = None,
+    size_px: int | None = None,
+    quantize: str = "none",
+    image_dtype: str = "float32",
+) -> None:
     """Raises UserError where a run cannot be exported so, before anything slow begins."""
     if format not in EXPORTERS:
         raise UserError(unknown_name("--format", format, EXPORTERS))
+    if quantize not in EXPORTERS[format].quantizations:
+        raise UserError(unknown_name(f"--quantize of {format}", quantize, EXPORTERS[format].quantizations))
+    if image_dtype not in IMAGE_DTYPES:
+        raise UserError(unknown_name("--io", image_dtype, IMAGE_DTYPES))
     directory = RunDirectory(run_dir)
     card = directory.card() if directory.is_run() else None
     if card is None:

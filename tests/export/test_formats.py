@@ -13,7 +13,7 @@ import tensorflow as tf
 import tfpix2pix as p2p
 from tfpix2pix.artefacts import run_engine
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.export import EXPORTERS
+from tfpix2pix.export import EXPORTERS, FAITHFUL
 from tfpix2pix.export.verify import verify
 
 RNG = np.random.default_rng(0)
@@ -30,7 +30,7 @@ def test_parity_is_measured_and_within_tolerance(exports, name):
     report = exports[name]
     assert report.max_abs_error <= 1e-4
     assert report.psnr_db > 80
-    assert report.images == 4  # three held-out inputs and one of noise
+    assert report.images == 6  # five held-out inputs and one of noise
     assert report.latency_s > 0
     assert report.size_mb > 0.1
 
@@ -172,7 +172,7 @@ def test_an_unfaithful_export_is_an_error(smoke_run, tmp_path, error):
     (tmp_path / "file").touch()
     images = [np.zeros((1, 32, 32, 1), np.float32)]
     with pytest.raises(RunError, match="must agree with the trained generator within 0.0001"):
-        verify(view, Wrong(), images, "tflite", tmp_path / "file", tmp_path / "file")
+        verify(view, Wrong(), images, FAITHFUL, "tflite", tmp_path / "file", tmp_path / "file")
 
 
 def test_the_full_size_network_survives_export(tmp_path, quiet, facades):

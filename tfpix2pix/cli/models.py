@@ -165,7 +165,7 @@ def export(
     check_choice("--noise", noise, ("on", "off"))
     check_export(run, format_, noise=noise, size_px=size)
     load_tensorflow()
-    from tfpix2pix.artefacts import export_run
+    from tfpix2pix.exporting import export_run
 
     report = export_run(run, format_, out, noise=noise, size_px=size, best=best, weights=weights)
     answer(json_, report.as_dict(), _parity_table(report))

@@ -98,6 +98,8 @@ class DataConfig(Section):
     class_colors: tuple[Annotated[tuple[Level, Level, Level], BeforeValidator(_rgb)], ...] | None = None
     """Colour of every class, `[r, g, b]` or `'#rrggbb'`: label maps are shown in it, and pictures read by the nearest
     colour; null: PASCAL VOC's table, and indices alone are read."""
+    class_names: tuple[str, ...] | None = None
+    """Label of every class, in the order of the indices: exports carry them."""
     ignore_class: int | None = Field(None, ge=0, le=255)
     """Value in label maps that stands for no class (Cityscapes, VOC: 255): in no channel, and not scored."""
     color_space: row_of(COLOR_SPACES) = "rgb"
@@ -160,7 +162,8 @@ class DataConfig(Section):
         for side, classes in zip(("input", "target"), self.classes, strict=True):
             if classes is None:
                 continue
-            colors, jitter = self.class_colors or (), self.color_jitter if self.color_jitter_side == side else 0.0
+            names, colors = self.class_names or (), self.class_colors or ()
+            jitter = self.color_jitter if self.color_jitter_side == side else 0.0
             rules = (  # what is, whether it may be, what it must be
                 (f"{side}_channels", getattr(self, f"{side}_channels") == 1, "1"),
                 (f"{side}_range", getattr(self, f"{side}_range") is None, "null"),
@@ -172,12 +175,13 @@ class DataConfig(Section):
                     not colors or len(set(colors)) == len(colors) == classes,
                     f"{classes} different colours",
                 ),
+                ("class_names", not names or len(names) == classes, f"{classes} labels"),
                 ("ignore_class", self.ignore_class is None or self.ignore_class >= classes, f"{classes} or more"),
             )
             for key, kept, wanted in rules:
                 if not kept:
                     given = getattr(self, key)
-                    received = f"{len(given)} of them" if key == "class_colors" else given
+                    received = f"{len(given)} of them" if key in ("class_colors", "class_names") else given
                     raise ValueError(
                         f"`data.{key}` must be {wanted} with `data.{side}_classes: {classes}`. Received {received}. "
                         f"Change one of the two"

@@ -1,7 +1,13 @@
 """Trained generators as files that need no tfpix2pix. A new format is a module with `write` and `read`, and a row."""
 
-from tfpix2pix.export.format import Format
+from tfpix2pix.export.format import Format, Tolerance
 from tfpix2pix.lazy import lazy
+
+IMAGE_DTYPES = ("float32", "uint8")  # of the image tensors: [-1, 1], or pixels from 0 to 255
+CALIBRATED = ("int8",)  # quantisations that must see real inputs
+FAITHFUL = Tolerance(other_classes=1e-3, max_abs_error=1e-4)
+IN_16_BITS = Tolerance(other_classes=1e-2, min_psnr_db=50.0)
+IN_8_BITS = Tolerance(other_classes=5e-2, min_psnr_db=35.0)
 
 EXPORTERS = {
     "saved_model": Format(
@@ -11,6 +17,7 @@ EXPORTERS = {
         recognizes=lambda path: (path / "saved_model.pb").is_file(),
         static=False,
         single_file=False,
+        quantizations={"none": FAITHFUL, "float16": IN_16_BITS, "bfloat16": IN_16_BITS},
     ),
     "tflite": Format(
         path=lazy("tfpix2pix.export.tflite", "path_of"),
@@ -19,5 +26,6 @@ EXPORTERS = {
         recognizes=lambda path: path.suffix == ".tflite" and path.is_file(),
         static=True,
         single_file=True,
+        quantizations={"none": FAITHFUL, "float16": IN_16_BITS, "dynamic": IN_8_BITS, "int8": IN_8_BITS},
     ),
 }

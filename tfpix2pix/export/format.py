@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far an export may lie from the Keras view of the same weights; a file that lies farther is refused."""
+
+    other_classes: float  # of label maps: share of pixels of another class, where two classes score alike
+    max_abs_error: float | None = None  # of images, on [-1, 1]
+    min_psnr_db: float | None = None  # of images, over the held-out inputs that it is measured on
+
+    def __str__(self) -> str:
+        if self.max_abs_error is not None:
+            return f"{self.max_abs_error:g} of it on [-1, 1]"
+        return f"{self.min_psnr_db:g} dB of it"
 
 
 @dataclass(frozen=True)
@@ -13,8 +27,9 @@ class Format:
     """How a format is written, read back as a `Translator`'s engine, and recognised on disk."""
 
     path: Callable[..., Path]  # (card, out) -> where an export goes
-    write: Callable[..., None]  # (generator, card, path)
+    write: Callable[..., None]  # (generator, card, path, calibration images)
     read: Callable[..., Any]  # (path) -> Engine
     recognizes: Callable[[Path], bool]
     static: bool  # whether height, width and noise are fixed at export
     single_file: bool
+    quantizations: Mapping[str, Tolerance]  # the types that weights can have, from the most faithful to the smallest

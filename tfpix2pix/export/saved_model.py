@@ -1,14 +1,15 @@
-"""SavedModel: `<out>/<name>/<version>/`, loadable by plain TensorFlow and TF Serving, any image size.
+"""SavedModel: `<out>/<name>/<version>/`, loadable by plain TensorFlow, its C++ runtime and TF Serving, any image size.
 
-Signatures, all with `image` in and out:
-- `serving_default`: float32 (N, H, W, C) in [-1, 1], noise off;
-- `translate_uint8`: uint8 (N, H, W, C), noise off;
-- `sample`, where the generator has noise: float32 as above and `noise` float32 (N, noise_size) uniform in [0, 1).
+`signatures.py` lists what it can be asked. Beside the graph it carries its model card and, for label maps, the classes
+with their colours (`assets/`), and warm-up requests for TF Serving (`assets.extra/`).
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -16,7 +17,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfpix2pix.card import FILE_NAME, ModelCard
+from tfpix2pix.data.labels import class_colors
 from tfpix2pix.errors import UserError
+from tfpix2pix.export.signatures import signatures
+from tfpix2pix.export.stored import DTYPES, Stored
+from tfpix2pix.export.warmup import write_warmup
 from tfpix2pix.inference import InferenceView
 
 
@@ -25,49 +30,42 @@ def path_of(card: ModelCard, out: Path) -> Path:
     return out / card.name / str(next_version(out / card.name))
 
 
-def write(generator: keras.Model, card: ModelCard, path: Path) -> None:
-    """Writes the model into the empty folder `path`."""
-    module = InferenceView(generator, card.config.data.encoding)
-    with tempfile.TemporaryDirectory() as folder:
-        asset = Path(folder) / FILE_NAME
-        asset.write_text(card.to_json(), encoding="utf-8")
-        module.model_card = tf.saved_model.Asset(str(asset))
-        tf.saved_model.save(module, str(path), signatures=_signatures(module, card))
-
-
 def next_version(parent: Path) -> int:
     """One more than the largest numbered folder in `parent`."""
     versions = [int(path.name) for path in parent.iterdir() if path.name.isdigit()] if parent.is_dir() else []
     return max(versions, default=0) + 1
 
 
-def _signatures(module: InferenceView, card: ModelCard) -> dict[str, tf.types.experimental.ConcreteFunction]:
-    channels = card.config.data.input_channels
-    image = tf.TensorSpec((None, None, None, channels), tf.float32, name="image")
-    image_uint8 = tf.TensorSpec((None, None, None, channels), tf.uint8, name="image")
-    noise = tf.TensorSpec((None, card.noise_size), tf.float32, name="noise")
+def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
+    """Writes the model into the empty folder `path`; nothing is calibrated here."""
+    module = InferenceView(Stored(generator, DTYPES[card.quantization]), card.config.data.encoding)
+    with tempfile.TemporaryDirectory() as folder:
+        contents = {FILE_NAME: card.to_json(), **_class_tables(card)}
+        for name, text in contents.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        module.assets = [tf.saved_model.Asset(str(Path(folder) / name)) for name in contents]
+        functions = signatures(module, card)
+        tf.saved_model.save(module, str(path), signatures=functions)
+    write_warmup(path, card, functions)
 
-    def translate(image):
-        return {"image": module.translate(image)}
 
-    def translate_uint8(image):
-        signed = tf.cast(image, tf.float32) * (2.0 / 255.0) - 1.0
-        return {"image": tf.saturate_cast(tf.round((module.translate(signed) + 1.0) * 127.5), tf.uint8)}
-
-    def sample(image, noise):
-        return {"image": module.translate(image, noise)}
-
-    table = {"serving_default": (translate, [image]), "translate_uint8": (translate_uint8, [image_uint8])}
-    if card.noise_size:
-        table["sample"] = (sample, [image, noise])
-    return {
-        name: tf.function(function, autograph=False).get_concrete_function(*specs)
-        for name, (function, specs) in table.items()
-    }
+def _class_tables(card: ModelCard) -> dict[str, str]:
+    """A CSV file for a side that is label maps: index, label and colour of every class."""
+    tables, data = {}, card.config.data
+    for side, classes in zip(("input", "target"), data.classes, strict=True):
+        if classes:
+            names = data.class_names or [f"class {index}" for index in range(classes)]
+            table = io.StringIO()
+            writer = csv.writer(table)
+            writer.writerow(("index", "label", "red", "green", "blue"))
+            for index, (name, color) in enumerate(zip(names, class_colors(data, classes).tolist(), strict=True)):
+                writer.writerow((index, name, *color))
+            tables[f"{side}_classes.csv"] = table.getvalue()
+    return tables
 
 
 class SavedModelEngine:
-    """Runs the `serving_default` and `sample` signatures of a SavedModel."""
+    """Runs the `translate_float` and `sample` signatures of a SavedModel."""
 
     def __init__(self, path: Path) -> None:
         asset = path / "assets" / FILE_NAME
@@ -83,7 +81,7 @@ class SavedModelEngine:
         signatures = self._loaded.signatures
         image = tf.constant(images)
         if noise is None:
-            return signatures["serving_default"](image=image)["image"].numpy()
+            return signatures["translate_float"](image=image)["image"].numpy()
         return signatures["sample"](image=image, noise=tf.constant(noise))["image"].numpy()
 
 

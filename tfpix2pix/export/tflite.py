@@ -1,13 +1,15 @@
 """TFLite: one file of built-in operations and static shape, the model card inside it.
 
-Input `image` float32 (1, S, S, C) in [-1, 1] and, for `noise: on`, `noise` float32 (1, noise_size) uniform in [0, 1).
-The card is a member `model_card.json` of a ZIP archive appended to the flatbuffer, TFLite's own way of packing
-associated files: interpreters do not see it, `unzip` does.
+Input `image` (1, S, S, C), float32 in [-1, 1] or uint8 pixels (`image_dtype` of the card), and, for `noise: on`,
+`noise` float32 (1, noise_size) uniform in [0, 1). The card is a member `model_card.json` of a ZIP archive appended to
+the flatbuffer, TFLite's own way of packing associated files: interpreters do not see it, `unzip` does.
 """
 
 from __future__ import annotations
 
+import os
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -15,46 +17,60 @@ import numpy as np
 import tensorflow as tf
 
 from tfpix2pix.card import FILE_NAME, ModelCard
+from tfpix2pix.data.images import from_signed, to_signed
 from tfpix2pix.errors import UserError
+from tfpix2pix.export.coverage import Coverage, coverage_of
+from tfpix2pix.export.phases import in_phases
+from tfpix2pix.export.quantization import QUANTIZERS, with_noise
+from tfpix2pix.export.signatures import from_uint8, to_uint8
+from tfpix2pix.export.stored import Stored
 from tfpix2pix.inference import InferenceView
 from tfpix2pix.models.noise import NO_NOISE
 from tfpix2pix.quiet import quiet_native_code
 
 
 def path_of(card: ModelCard, out: Path) -> Path:
-    """`<out>/<name>-<size>px.tflite`."""
-    return out / f"{card.name}-{card.fixed_size_px}px.tflite"
+    """`<out>/<name>-<size>px.tflite`, the name telling what is not the usual."""
+    parts = [
+        f"{card.name}-{card.fixed_size_px}px",
+        "noise" if card.noise_size else "",
+        card.image_dtype if card.image_dtype != "float32" else "",
+        card.quantization if card.quantization != "none" else "",
+    ]
+    return out / ("-".join(part for part in parts if part) + ".tflite")
 
 
-def write(generator: keras.Model, card: ModelCard, path: Path) -> None:
-    """Writes the file `path`."""
-    path.write_bytes(_convert(generator, card))
+def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
+    """Writes the file `path`; `calibration` are inputs float32 (1, S, S, C) in [-1, 1] as the model will see."""
+    path.write_bytes(_convert(generator, card, calibration))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(FILE_NAME, card.to_json())
 
 
-def _convert(generator: keras.Model, card: ModelCard) -> bytes:
+def _convert(generator: keras.Model, card: ModelCard, calibration: Sequence[np.ndarray]) -> bytes:
     """The flatbuffer of a generator of fixed size, with a signature that names its tensors."""
-    side, channels = card.fixed_size_px, card.config.data.input_channels
-    specs = [tf.TensorSpec((1, side, side, channels), tf.float32, name="image")]
+    side, channels, pixels = card.fixed_size_px, card.config.data.input_channels, card.image_dtype == "uint8"
+    specs = [tf.TensorSpec((1, side, side, channels), card.image_dtype, name="image")]
     if card.noise_size:
         specs.append(tf.TensorSpec((1, card.noise_size), tf.float32, name="noise"))
-    view = InferenceView(generator, card.config.data.encoding)
+    # `Stored`, whose variables the converter finds and makes constants. Of a Keras model it does not, and leaves
+    # READ_VARIABLE nodes, which fail on a device.
+    view = InferenceView(Stored(in_phases(generator)), card.config.data.encoding)
 
-    def translate(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"image": view.translate(*tensors)}
+    def translate(image: tf.Tensor, *noise: tf.Tensor) -> dict[str, tf.Tensor]:
+        translation = view.translate(from_uint8(image) if pixels else image, *noise)
+        return {"image": to_uint8(translation) if pixels else translation}
 
-    # The module holds the variables themselves: given the Keras model, the converter does not see that they are
-    # constants here and leaves READ_VARIABLE nodes, which fail on a device.
-    module = tf.Module()
-    module.frozen_variables = [variable.value for variable in generator.variables]
-    module.translate = tf.function(translate, autograph=False)
-    concrete = module.translate.get_concrete_function(*specs)
-    return tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert()
+    view.exported = tf.function(translate, autograph=False)
+    concrete = view.exported.get_concrete_function(*specs)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], view)
+    images = [from_signed(image) for image in calibration] if pixels else calibration
+    with quiet_native_code():
+        return bytes(QUANTIZERS[card.quantization](converter, with_noise(images, card.noise_size, NO_NOISE)))
 
 
 class TFLiteEngine:
-    """Runs a .tflite file by ai-edge-litert on the CPU (XNNPACK)."""
+    """Runs a .tflite file by ai-edge-litert on all cores of the CPU (XNNPACK)."""
 
     def __init__(self, path: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
@@ -69,16 +85,23 @@ class TFLiteEngine:
             ) from error
         self.card = ModelCard.from_json(card, path)
         with quiet_native_code():
-            self._interpreter = Interpreter(str(path))
+            self._interpreter = Interpreter(str(path), num_threads=os.cpu_count())
             self._interpreter.allocate_tensors()
         self._run = self._interpreter.get_signature_runner()
 
     def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
-        inputs = {"image": images}
+        pixels = self.card.image_dtype == "uint8"
+        inputs = {"image": from_signed(images) if pixels else images}
         if self.card.noise_size:
             off = np.full((1, self.card.noise_size), NO_NOISE, np.float32)
             inputs["noise"] = off if noise is None else noise
-        return self._run(**inputs)["image"]
+        translation = self._run(**inputs)["image"]
+        return to_signed(translation) if pixels else translation
+
+    @property
+    def coverage(self) -> Coverage:
+        """How much of it XNNPACK runs."""
+        return coverage_of(self._interpreter)
 
 
 def read(path: Path) -> TFLiteEngine:

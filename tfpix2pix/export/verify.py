@@ -10,68 +10,105 @@ from pathlib import Path
 
 import numpy as np
 
+from tfpix2pix.data.images import from_signed, to_signed
 from tfpix2pix.errors import RunError
+from tfpix2pix.export.coverage import Coverage
+from tfpix2pix.export.format import Tolerance
 from tfpix2pix.inference import Engine
 
-TOLERANCE = 1e-4  # of float32 exports, on [-1, 1]
-CLASS_TOLERANCE = 1e-3  # share of pixels of another class: where two classes score alike, the last digit decides
-REPETITIONS = 5
+REPETITIONS = 7
+LEVEL = 2.0 / 255.0 + 1e-4  # of pixels, on [-1, 1]: where a value lies between two, the last digit decides
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """How an export compares with the Keras view on the same images."""
+    """How an export compares with the Keras view of the trained generator on the same images."""
 
     format: str
     path: str
+    quantization: str
     images: int
     max_abs_error: float  # on [-1, 1]; of label maps, the share of pixels of another class
-    psnr_db: float  # against the Keras view; infinite where equal
+    psnr_db: float  # infinite where equal
     keras_latency_s: float  # median of an image of the first shape
     latency_s: float
-    size_mb: float
+    size_mb: float  # of 10⁶ bytes
+    nodes: int | None = None  # of a TFLite file: operations, and how many of them XNNPACK runs
+    delegated_nodes: int | None = None
 
     def as_dict(self) -> dict:
         return asdict(self)
 
 
 def verify(
-    reference: Engine, exported: Engine, images: Sequence[np.ndarray], format: str, written: Path, path: Path
+    reference: Engine,
+    exported: Engine,
+    images: Sequence[np.ndarray],
+    tolerance: Tolerance,
+    format: str,
+    written: Path,
+    path: Path,
 ) -> ParityReport:
     """Runs both on `images` (each float32 (1, H, W, C) in [-1, 1]), with noise too where both can, and compares.
 
     `written` is where the export lies now, `path` where it will be.
 
     Raises:
-        RunError: the largest difference exceeds `TOLERANCE`, or that of label maps `CLASS_TOLERANCE`.
+        RunError: they differ by more than the tolerance, or convolutions of a TFLite file run outside XNNPACK.
     """
-    label_maps = bool(exported.card.config.data.target_classes)
-    tolerance = CLASS_TOLERANCE if label_maps else TOLERANCE
+    card = exported.card
+    label_maps, pixels = bool(card.config.data.target_classes), card.fixed_size_px and card.image_dtype == "uint8"
+    if pixels:
+        images = [to_signed(from_signed(image)) for image in images]
     vectors: list[np.ndarray | None] = [None]
-    if exported.card.noise_size:
-        vectors.append(np.random.default_rng(0).random((1, exported.card.noise_size), np.float32))
+    if card.noise_size:
+        vectors.append(np.random.default_rng(0).random((1, card.noise_size), np.float32))
     differences = [reference(image, vector) - exported(image, vector) for image in images for vector in vectors]
     if label_maps:
         largest = max(float(np.mean(difference != 0)) for difference in differences)
     else:
         largest = max(float(np.abs(difference).max()) for difference in differences)
     mean_square = float(np.mean([np.mean(np.square(difference)) for difference in differences]))
+    coverage: Coverage | None = getattr(exported, "coverage", None)
     report = ParityReport(
         format=format,
         path=str(path),
+        quantization=card.quantization,
         images=len(images),
         max_abs_error=largest,
         psnr_db=float("inf") if mean_square == 0 else 10 * float(np.log10(4.0 / mean_square)),
         keras_latency_s=_latency(reference, images[0]),
         latency_s=_latency(exported, images[0]),
         size_mb=_size_mb(written),
+        nodes=coverage and coverage.nodes,
+        delegated_nodes=coverage and coverage.delegated,
     )
-    if not largest <= tolerance:  # also catches NaN
+    _check_difference(report, tolerance, label_maps=label_maps, pixels=bool(pixels))
+    if coverage and coverage.heavy_left:
         raise RunError(
-            f"An export must agree with the trained generator within {tolerance}. Received a difference of "
-            f"{largest:.3g} for {path}. It was not kept; please report this with the model card."
+            f"A TFLite file must run its convolutions in XNNPACK, or an image takes many times as long. Received "
+            f"{', '.join(coverage.heavy_left)} outside of it for {path}. It was not kept; choose another --quantize."
         )
     return report
+
+
+def _check_difference(report: ParityReport, tolerance: Tolerance, *, label_maps: bool, pixels: bool) -> None:
+    """Raises RunError beyond the tolerance; comparisons are such that NaN is beyond it, too."""
+    largest, psnr = report.max_abs_error, report.psnr_db
+    if label_maps:
+        allowed, kept = f"{tolerance.other_classes:g} of the pixels", largest <= tolerance.other_classes
+    elif tolerance.max_abs_error is not None:
+        most = max(tolerance.max_abs_error, LEVEL if pixels else 0.0)
+        allowed, kept = f"{most:.4g} on [-1, 1]", largest <= most
+    else:
+        allowed, kept = f"{tolerance.min_psnr_db:g} dB", psnr >= tolerance.min_psnr_db
+    if not kept:
+        changed = report.quantization != "none"
+        advice = "choose another --quantize" if changed else "please report this with the model card"
+        raise RunError(
+            f"An export must agree with the trained generator within {allowed}. Received a largest difference of "
+            f"{largest:.3g}, {psnr:.1f} dB, for {report.path}. It was not kept; {advice}."
+        )
 
 
 def _latency(engine: Engine, image: np.ndarray) -> float:

@@ -1,0 +1,121 @@
+"""PNG and JPEG files to images and back, inside a graph: what a server does with `image_bytes`.
+
+A file is treated as `tfpix2pix translate` treats it: 8 and 16 bits, `data.input_range`, channels matched, label maps
+of indices or of colours. Its header is read before it is decoded, so that one that claims more than
+`MAX_MEGAPIXELS` costs nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from tfpix2pix.card import ModelCard
+from tfpix2pix.data.images import full_range
+from tfpix2pix.data.labels import class_colors
+
+MAX_MEGAPIXELS = 16  # 4096×4096
+HEADER_BYTES = 26  # of a PNG: signature, length and name of the first chunk, width, height, bits, kind of colour
+PNG_SIGNATURE = np.frombuffer(b"\x89PNG\r\n\x1a\n", np.uint8)
+JPEG_SIGNATURE = np.frombuffer(b"\xff\xd8\xff", np.uint8)
+DECODABLE = (1, 3, 4)  # channels that both libraries give
+ENCODABLE = (1, 2, 3, 4)
+STEPS_8_IN_16 = 257.0  # 255 × 257 = 65535: how a PNG of 8 bits reads as 16
+
+
+def can_be_files(card: ModelCard) -> bool:
+    """Whether PNG holds what the model takes and gives."""
+    data = card.config.data
+    return (
+        data.input_channels in DECODABLE
+        and data.target_channels in ENCODABLE
+        and card.target_dtype in ("uint8", "uint16")
+    )
+
+
+def read_file(content: tf.Tensor, card: ModelCard) -> tf.Tensor:
+    """A scalar string -> float32 (H, W, C) in [-1, 1]; of label maps the class indices, as index / 127.5 - 1.
+
+    An error of the graph (InvalidArgument) where it is no PNG or JPEG file, is too large, or ends too soon.
+    """
+    data = card.config.data
+    header = tf.io.decode_raw(
+        tf.strings.substr(tf.strings.join([content, b"\0" * HEADER_BYTES]), 0, HEADER_BYTES), tf.uint8
+    )
+    is_png = tf.reduce_all(header[:8] == PNG_SIGNATURE)
+    is_jpeg = tf.reduce_all(header[:3] == JPEG_SIGNATURE)
+    known = tf.debugging.Assert(
+        is_png | is_jpeg, ["An image must be a PNG or JPEG file. Received another. Convert it."]
+    )
+    with tf.control_dependencies([known]):
+        height, width = _size(content, header, is_png)
+    fits = (height >= 1) & (width >= 1) & (height * width <= MAX_MEGAPIXELS * 2**20)
+    message = f"An image must have at most {MAX_MEGAPIXELS} megapixels. Received height and width:"
+    with tf.control_dependencies([tf.debugging.Assert(fits, [message, height, width, "Send it in parts."])]):
+        content = tf.identity(content)  # decoded only after that
+    deep = is_png & (header[24] == 16)
+    scale = tf.where(deep, 1.0, STEPS_8_IN_16)
+    if data.input_classes:
+        return _label_map(_decoded(content, is_png, 0) / scale, card)
+    values = _decoded(content, is_png, data.input_channels)
+    if data.ranges[0] is None:
+        return values * (2.0 / 65535.0) - 1.0
+    low, high = data.ranges[0]
+    return (values / scale - low) * (2.0 / (high - low)) - 1.0
+
+
+def write_file(image: tf.Tensor, card: ModelCard) -> tf.Tensor:
+    """float32 (H, W, C') in [-1, 1] -> the scalar string of a PNG file of the targets' depth."""
+    low, high = full_range(np.dtype(card.target_dtype), card.config.data.ranges[1])
+    values = tf.clip_by_value((image + 1.0) * ((high - low) / 2.0) + low, low, high)
+    return tf.io.encode_png(tf.saturate_cast(tf.round(values), tf.dtypes.as_dtype(card.target_dtype)))
+
+
+def _size(content: tf.Tensor, header: tf.Tensor, is_png: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """(height, width), int64, as the header claims."""
+    bytes_ = tf.cast(header, tf.int64)
+
+    def big_endian(start: int) -> tf.Tensor:
+        return tf.reduce_sum(bytes_[start : start + 4] * tf.constant([2**24, 2**16, 2**8, 1], tf.int64))
+
+    def of_jpeg() -> tuple[tf.Tensor, tf.Tensor]:
+        shape = tf.cast(tf.io.extract_jpeg_shape(content), tf.int64)
+        return shape[0], shape[1]
+
+    return tf.cond(is_png, lambda: (big_endian(20), big_endian(16)), of_jpeg)
+
+
+def _decoded(content: tf.Tensor, is_png: tf.Tensor, channels: int) -> tf.Tensor:
+    """float32 (H, W, channels), or the file's own for 0, from 0 to 65535 whatever its depth."""
+
+    def png() -> tf.Tensor:
+        return tf.cast(tf.io.decode_png(content, channels, tf.uint16), tf.float32)
+
+    def jpeg() -> tf.Tensor:
+        own = 3 if channels == 4 else channels
+        image = tf.cast(tf.io.decode_jpeg(content, own, dct_method="INTEGER_ACCURATE"), tf.float32) * STEPS_8_IN_16
+        if channels == 4:
+            image = tf.concat([image, tf.fill(tf.shape(image[..., :1]), 65535.0)], axis=-1)
+        return image
+
+    image = tf.cond(is_png, png, jpeg)
+    return tf.ensure_shape(image, (None, None, channels or None))
+
+
+def _label_map(picture: tf.Tensor, card: ModelCard) -> tf.Tensor:
+    """Values from 0 to 255, indices in one channel or a picture in the classes' colours -> index / 127.5 - 1."""
+    data = card.config.data
+    colors = tf.constant(class_colors(data, data.input_classes), tf.float32)  # (classes, 3)
+
+    def nearest() -> tf.Tensor:
+        # |p - c|² without the term |p|², which is the same for every class
+        scores = 2.0 * tf.tensordot(picture[..., :3], colors, [[2], [1]]) - tf.reduce_sum(tf.square(colors), axis=1)
+        return tf.cast(tf.argmax(scores, axis=-1), tf.float32)[..., tf.newaxis]
+
+    indices = tf.cond(tf.shape(picture)[2] >= 3, nearest, lambda: picture[..., :1])
+    allowed = indices < data.input_classes
+    if data.ignore_class is not None:
+        allowed |= indices == data.ignore_class
+    message = f"A label map must hold the class indices 0 to {data.input_classes - 1}. Received the largest value:"
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(allowed), [message, tf.reduce_max(indices)])]):
+        return tf.ensure_shape(tf.identity(indices), (None, None, 1)) / 127.5 - 1.0

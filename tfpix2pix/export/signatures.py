@@ -1,0 +1,90 @@
+"""The signatures of a SavedModel: what a program or a server can ask of it.
+
+| signature | takes | gives |
+|---|---|---|
+| `serving_default` | `translate_float`, or `translate_uint8` where exported so | |
+| `translate_float` | `image` float32 (N, H, W, C) in [-1, 1] | `image` float32 (N, H, W, C') |
+| `translate_uint8` | `image` uint8 (N, H, W, C) | `image` uint8 |
+| `translate_bytes` | `image_bytes` string (N,): PNG or JPEG files, each of its own size | `image_bytes`: PNG files |
+| `sample`, `sample_bytes` | the same and `noise` float32 (N, noise_size) uniform in [0, 1) | the same |
+| `model_card` | `query_bytes` string (N,), of no matter | `card_bytes`: the card's JSON |
+
+H and W are any, in every one: the generator pads and crops. Names end in `_bytes` where TF Serving's REST interface
+shall take and give base64. No request changes a variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfpix2pix.card import ModelCard
+from tfpix2pix.export.files_in_graph import can_be_files, read_file, write_file
+from tfpix2pix.inference import InferenceView
+
+Tensors = dict[str, tf.Tensor]
+
+
+def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.experimental.ConcreteFunction]:
+    """All that suit the model: `sample` ones with noise, `_bytes` ones where PNG holds what it takes and gives."""
+    channels = card.config.data.input_channels
+    image = tf.TensorSpec((None, None, None, channels), tf.float32, name="image")
+    image_uint8 = tf.TensorSpec((None, None, None, channels), tf.uint8, name="image")
+    files = tf.TensorSpec((None,), tf.string, name="image_bytes")
+    noise = tf.TensorSpec((None, card.noise_size), tf.float32, name="noise")
+
+    def translate_float(image: tf.Tensor) -> Tensors:
+        return {"image": view.translate(image)}
+
+    def translate_uint8(image: tf.Tensor) -> Tensors:
+        return {"image": to_uint8(view.translate(from_uint8(image)))}
+
+    def sample(image: tf.Tensor, noise: tf.Tensor) -> Tensors:
+        return {"image": view.translate(image, noise)}
+
+    def translate_bytes(image_bytes: tf.Tensor) -> Tensors:
+        return {"image_bytes": _each(lambda content: _file(view, card, content), image_bytes)}
+
+    def sample_bytes(image_bytes: tf.Tensor, noise: tf.Tensor) -> Tensors:
+        return {"image_bytes": _each(lambda pair: _file(view, card, *pair), (image_bytes, noise))}
+
+    def model_card(query_bytes: tf.Tensor) -> Tensors:
+        return {"card_bytes": tf.fill(tf.shape(query_bytes), card.to_json())}
+
+    table: dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]] = {
+        "translate_float": (translate_float, [image]),
+        "translate_uint8": (translate_uint8, [image_uint8]),
+        "model_card": (model_card, [tf.TensorSpec((None,), tf.string, name="query_bytes")]),
+    }
+    if card.noise_size:
+        table["sample"] = (sample, [image, noise])
+    if can_be_files(card):
+        table["translate_bytes"] = (translate_bytes, [files])
+        if card.noise_size:
+            table["sample_bytes"] = (sample_bytes, [files, noise])
+    table["serving_default"] = table["translate_uint8" if card.image_dtype == "uint8" else "translate_float"]
+    return {
+        name: tf.function(function, autograph=False).get_concrete_function(*specs)
+        for name, (function, specs) in table.items()
+    }
+
+
+def from_uint8(image: tf.Tensor) -> tf.Tensor:
+    """Pixels from 0 to 255 -> float32 in [-1, 1]."""
+    return tf.cast(image, tf.float32) * (2.0 / 255.0) - 1.0
+
+
+def to_uint8(image: tf.Tensor) -> tf.Tensor:
+    """float32 in [-1, 1] -> pixels from 0 to 255, rounded to nearest."""
+    return tf.cast(tf.clip_by_value(tf.round((image + 1.0) * 127.5), 0.0, 255.0), tf.uint8)
+
+
+def _each(function: Callable[..., tf.Tensor], elements: object) -> tf.Tensor:
+    """One after the other: each has the machine to itself, and a large batch needs no more memory than one image."""
+    return tf.map_fn(function, elements, fn_output_signature=tf.TensorSpec((), tf.string), parallel_iterations=1)
+
+
+def _file(view: InferenceView, card: ModelCard, content: tf.Tensor, noise: tf.Tensor | None = None) -> tf.Tensor:
+    image = read_file(content, card)[tf.newaxis]
+    return write_file(view.translate(image, None if noise is None else noise[tf.newaxis])[0], card)

@@ -1,0 +1,39 @@
+"""A generator whose weights an export owns, in the type that the export stores them in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+DTYPES = {"none": tf.float32, "float16": tf.float16, "bfloat16": tf.bfloat16}
+
+
+class Stored(tf.Module):
+    """Called like the generator, without its Keras variables: with copies of them, which are saved with the module.
+
+    Weights of 16 bits are widened where they are used: half the size on disk and in memory, float32 arithmetic.
+    """
+
+    def __init__(self, generator: keras.Model, dtype: tf.DType = tf.float32) -> None:
+        super().__init__(name="generator")
+        variables = [*generator.trainable_variables, *generator.non_trainable_variables]
+        trainable = len(generator.trainable_variables)
+        self.stored = stored = [
+            tf.Variable(tf.cast(v.value, dtype), trainable=False, name=v.path.replace("/", "_")) for v in variables
+        ]
+
+        def call(inputs: Any) -> tf.Tensor:
+            values = [tf.cast(variable, tf.float32) for variable in stored]
+            return generator.stateless_call(values[:trainable], values[trainable:], inputs, training=False)[0]
+
+        # Closures, so that the Keras model itself is no part of what is saved.
+        self._call, self._inputs = call, lambda: generator.inputs
+
+    @property
+    def inputs(self) -> list:
+        return self._inputs()
+
+    def __call__(self, inputs: Any, training: bool = False) -> tf.Tensor:
+        return self._call(inputs)

@@ -1,0 +1,99 @@
+"""A run's generator written in other forms, each measured against the generator itself before it takes its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tfpix2pix.artefacts import run_engine
+from tfpix2pix.config import Config
+from tfpix2pix.data import SOURCES
+from tfpix2pix.data.pipeline import evaluation_batches
+from tfpix2pix.errors import UserError
+from tfpix2pix.export import CALIBRATED, EXPORTERS
+from tfpix2pix.export.verify import ParityReport, verify
+from tfpix2pix.files import whole_directory, whole_file
+from tfpix2pix.recognize import check_export
+from tfpix2pix.run_directory import RunDirectory
+
+PROBE_IMAGES = 5
+CALIBRATION_IMAGES = 64
+
+
+def export_run(
+    run_dir: str | Path,
+    format: str,
+    out: str | Path,
+    *,
+    noise: str | None = None,
+    size_px: int | None = None,
+    quantize: str = "none",
+    image_dtype: str = "float32",
+    best: bool = False,
+    weights: str | None = None,
+    data: str | Path | None = None,
+) -> ParityReport:
+    """Writes a run's generator in one of `EXPORTERS`, and measures that it does what the Keras view does.
+
+    Args:
+        noise: `on` gives a static export a noise input; None: as the run says. A SavedModel has both signatures.
+        size_px: height and width of a static export; None: the training size.
+        quantize: type of the weights, one of the format's `quantizations`.
+        image_dtype: of the image tensors (of a SavedModel, `serving_default`'s): `float32` in [-1, 1] or `uint8`.
+        best: the best checkpoint in place of the newest.
+        weights: as of `artefacts.load`.
+        data: where the run's data lie now, if they have moved: they calibrate int8, and are what is measured on.
+
+    Raises:
+        UserError: no such format or quantisation, no run, a size for a format that takes any, or no data for int8.
+        RunError: the export differs from the Keras view by more than the tolerance; nothing is left of it.
+    """
+    check_export(run_dir, format, noise=noise, size_px=size_px, quantize=quantize, image_dtype=image_dtype)
+    directory = RunDirectory(run_dir)
+    exporter, config = EXPORTERS[format], directory.config()
+    if data is not None:
+        config = config.model_copy(update={"data": config.data.model_copy(update={"dir": str(data)})})
+    if exporter.static:
+        size_px = size_px or config.data.image_size_px
+    noise_input = not exporter.static or (noise or config.inference.noise) == "on"
+    view = run_engine(directory, best=best, weights=weights, noise_input=noise_input, size_px=size_px)
+    view.card = view.card.model_copy(update={"quantization": quantize, "image_dtype": image_dtype})
+    path = exporter.path(view.card, Path(out))
+    if path.exists():
+        raise UserError(f"An export must not overwrite another. Received {path}, which exists. Change --out.")
+    calibration = inputs_of(config, "train", size_px, CALIBRATION_IMAGES) if quantize in CALIBRATED else []
+    tolerance = exporter.quantizations[quantize]
+    images = _probe_images(config, size_px, noise_too=tolerance.max_abs_error is not None)
+    whole = whole_file if exporter.single_file else whole_directory
+    with whole(path) as temporary:  # takes its name when it has been found faithful
+        exporter.write(view.generator, view.card, temporary, calibration)
+        return verify(view, exporter.read(temporary), images, tolerance, format, temporary, path)
+
+
+def inputs_of(config: Config, split: str, size_px: int | None, count: int) -> list[np.ndarray]:
+    """Inputs of a split as the model will see them, at most `count`: each float32 (1, S, S, C) in [-1, 1].
+
+    Raises:
+        UserError: the run's data are not where its configuration says.
+    """
+    data = config.data.model_copy(update={"image_size_px": size_px or config.data.image_size_px})
+    try:
+        source = SOURCES[data.source](data, split, config.seed)
+        return [image.numpy() for image, _ in evaluation_batches(source, data, count=min(count, len(source)))]
+    except UserError as error:
+        raise UserError(f"{error} (Exports are measured and calibrated on it: say where it is by --data.)") from error
+
+
+def _probe_images(config: Config, size_px: int | None, *, noise_too: bool) -> list[np.ndarray]:
+    """What exports are measured on: real inputs where the run's held-out pairs are at hand, and noise.
+
+    Not noise where weights or activations are rounded: ranges were found on what the model is for.
+    """
+    size, channels = size_px or config.data.image_size_px, config.data.input_channels
+    noise = [np.random.default_rng(0).uniform(-1, 1, (1, size, size, channels)).astype(np.float32)]
+    try:
+        real = inputs_of(config, "val", size_px, PROBE_IMAGES)
+    except UserError:  # the data has moved since: the noise remains
+        real = []
+    return real + noise if noise_too or not real else real

@@ -24,6 +24,7 @@ TABLES = {
     "evaluation",
     "export",
     "presets",
+    "serving",
     "training",
 }  # package roots: tables, no TensorFlow
 ARROWS = {
@@ -42,7 +43,8 @@ ARROWS = {
     "inference": {"card", "config", "rng", "models", "tiling", "data"},
     "summary": {"models"},
     "export": {"card", "inference", "models.noise", "data.images", "data.labels"},
-    "translate": {"card", "data", "inference"},
+    "serving": {"card", "data", "rng"},
+    "translate": {"card", "data", "serving"},
     "session": {
         "card", "config", "data", "evaluation", "inference", "models", "resolve", "run_directory", "training",
     },
@@ -52,10 +54,11 @@ ARROWS = {
     "artefacts": {
         "recognize", "config", "run_directory", "models", "training.checkpoints", "inference", "export",
     },
+    "budget": {"config", "export", "exporting", "models", "run_directory"},
     "exporting": {"artefacts", "config", "data", "export", "models", "recognize", "run_directory"},
     "cli": {
         "presets", "config", "resolve", "data", "doctor", "recognize", "run_directory", "experiment", "dry_run",
-        "artefacts", "exporting", "translate", "export", "training.cluster",
+        "artefacts", "budget", "exporting", "serving", "translate", "export", "training.cluster",
     },
     "__main__": {"cli"},
     "presets": set(),
@@ -105,6 +108,9 @@ LIGHT = [
     ".card",
     ".run_directory",
     ".recognize",
+    ".serving.client",
+    ".serving.rest",
+    ".translate",
     ".data.sources",
     ".doctor.examination",
     ".doctor.page",

@@ -107,14 +107,21 @@ def bad_pairs(folder, kind):
         (["translate", "empty", "x", "--noise", "maybe", "--out", "o"], "--noise must be one of: on, off"),
         (
             ["translate", "empty", "x", "--samples", "3", "--noise", "off", "--out", "o"],
-            "--samples must go with noise and without --tile. Received --noise off. Leave it out",
+            "--samples must go with noise. Received --noise off. Leave it out",
         ),
-        (["translate", "empty", "x", "--samples", "3", "--tile", "32", "--out", "o"], "Received --tile. Leave it out"),
+        (["translate", "empty", "x", "--overlap", "8", "--out", "o"], "--overlap .* Received it without --tile"),
+        (["translate", "empty", "x", "--tile", "32", "--overlap", "17", "--out", "o"], "Received 17 px of --tile 32"),
+        (["translate", "m", "empty", "--server", "a:1", "--tile", "32", "--out", "o"], "--tile is of models at hand"),
+        (["translate", "m", "empty", "--server", "here", "--out", "o"], "HOST:PORT"),
+        (["translate", "empty", "x", "--grpc", "--out", "o"], "--grpc must go with --server"),
         (["translate", "empty", "x", "--enlarge", "17", "--out", "o"], "Invalid value for '--enlarge'.*16"),
         (["train", "smoke", "--run", "r", "--frash"], "No such option: --frash.* See `tfpix2pix train --help`"),
         (["trian"], "No such command 'trian'.* See `tfpix2pix --help`"),
         (["export", "empty"], "must be made from a run directory. Received empty"),
         (["export", "empty", "--format", "tfjs"], "--format must be one of: saved_model, tflite. Received 'tfjs'"),
+        (["export", "empty", "--quantize", "int4"], "must be made from a run directory|must be one of: none"),
+        (["export", "empty", "--quantize", "int8", "--target-mb", "8"], "--target-mb chooses the quantisation"),
+        (["export", "empty", "--io", "int8"], "--io must be one of: float32, uint8. Received 'int8'"),
         (["presets", "facade"], "Did you mean 'facades'"),
     ],
 )  # fmt: skip
@@ -207,7 +214,7 @@ def test_train_translate_export_from_the_command_line(tmp_path):
     for format in ("saved_model", "tflite"):
         code, out, err = run_cli("export", "run", "--format", format, "--out", "exports", "--json", cwd=tmp_path)
         assert code == 0, err
-        report = json.loads(out)
+        (report,) = json.loads(out)["exports"]
         assert report["max_abs_error"] <= 1e-4
         models[format] = report["path"]
     code, out, _ = run_cli("export", "run", "--out", "exports", cwd=tmp_path)

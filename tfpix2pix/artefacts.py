@@ -9,13 +9,13 @@ from tfpix2pix.errors import UserError, row
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.inference import KerasEngine, Translator
 from tfpix2pix.models.build import build_generator, noise_size
-from tfpix2pix.recognize import RUN, recognize
+from tfpix2pix.recognize import RUN, model_at, recognize
 from tfpix2pix.run_directory import RunDirectory
 from tfpix2pix.training.checkpoints import AVERAGE, Checkpoints, assign
 
 
 def load(path: str | Path, *, best: bool = False, weights: str | None = None) -> Translator:
-    """The translator of a run directory, a SavedModel folder or a .tflite file.
+    """The translator of a run directory, a SavedModel folder (or one of its versions) or a .tflite file.
 
     Args:
         best: of a run, the checkpoint that did best on held-out pairs (`training.best_by`) in place of the newest.
@@ -24,7 +24,7 @@ def load(path: str | Path, *, best: bool = False, weights: str | None = None) ->
     Raises:
         UserError: `path` is none of these, or `best` or `weights` are asked of what has none.
     """
-    path = Path(path).expanduser()
+    path = model_at(Path(path).expanduser())
     kind = recognize(path)
     if kind == RUN:
         return Translator(run_engine(RunDirectory(path), best=best, weights=weights))

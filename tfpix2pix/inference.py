@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import keras
@@ -18,7 +19,7 @@ from tfpix2pix.models.build import noise_size
 from tfpix2pix.models.noise import NO_NOISE
 from tfpix2pix.tiling import translate_tiles
 
-DEFAULT_OVERLAP_PX = 32
+OVERLAP = 8  # a tile overlaps its neighbours by this part of its side, unless a call says otherwise
 
 
 class Engine(Protocol):
@@ -88,7 +89,13 @@ class Translator:
         return f"Translator({self.card.name!r}, step {self.card.step}, by {type(self.engine).__name__})"
 
     def __call__(
-        self, images: np.ndarray, *, noise: str | None = None, seed: int = 0, tile_px: int | None = None
+        self,
+        images: np.ndarray,
+        *,
+        noise: str | None = None,
+        seed: int = 0,
+        tile_px: int | None = None,
+        overlap_px: int | None = None,
     ) -> np.ndarray:
         """Translates.
 
@@ -96,25 +103,65 @@ class Translator:
             noise: `on` drops units by a noise vector drawn from `seed`, `off` none; None: as the model card says.
             seed: of the noise; the i-th image of a call gets the i-th vector of the seed.
             tile_px: translate in overlapping tiles of this side, for images larger than memory allows.
+            overlap_px: by how much tiles overlap at least, blended linearly; None: an eighth of the side.
 
         Raises:
-            UserError: an array that is no image or does not fit the model, or noise from a model that has none.
+            UserError: an array that is no image or does not fit the model, noise from a model that has none, or tiles
+                that overlap by more than half.
         """
-        batch, restore = self._batch(np.asarray(images))
+        batch, encode, decode, single = self._form(np.asarray(images))
         if noise not in (None, "on", "off"):
             raise UserError(unknown_name("`noise`", noise, ("on", "off")))
         vectors = self.noise(len(batch), seed) if (noise or self.card.noise) == "on" else None
-        tile_px = self.card.fixed_size_px or tile_px
         results = []
         for index, image in enumerate(batch):  # one at a time: sizes of batches change nothing in the results
             one = None if vectors is None else vectors[index : index + 1]
-            if tile_px:
-                run = lambda tiles, one=one: self.engine(tiles, one)  # noqa: E731
-                overlap_px, blend = min(DEFAULT_OVERLAP_PX, tile_px // 4), not self.card.config.data.target_classes
-                results.append(translate_tiles(run, image, tile_px, overlap_px, blend=blend))
-            else:
-                results.append(self.engine(image[np.newaxis], one)[0])
-        return restore(np.stack(results))
+            results.append(self._one(image, one, encode, decode, tile_px, overlap_px))
+        return results[0] if single else np.stack(results)
+
+    def translate(
+        self,
+        image: np.ndarray,
+        noise: np.ndarray | None = None,
+        *,
+        tile_px: int | None = None,
+        overlap_px: int | None = None,
+    ) -> np.ndarray:
+        """What a file holds, (H, W, C) in its own range, to what the file of its translation holds.
+
+        Args:
+            noise: float32 (1, noise_size), as `noise` draws; None for off.
+        """
+        (input_range, target_range), dtype = self.card.config.data.ranges, np.dtype(self.card.target_dtype)
+        return self._one(
+            match_channels(image, self.card.config.data.input_channels), noise,
+            lambda part: to_signed(part, input_range), lambda part: from_signed(part, dtype, target_range),
+            tile_px, overlap_px,
+        )  # fmt: skip
+
+    def _one(
+        self,
+        image: np.ndarray,
+        noise: np.ndarray | None,
+        encode: Callable[[np.ndarray], np.ndarray],
+        decode: Callable[[np.ndarray], np.ndarray],
+        tile_px: int | None,
+        overlap_px: int | None,
+    ) -> np.ndarray:
+        """(H, W, C) to (H, W, C'): `encode` gives the engine's float32 in [-1, 1], `decode` takes it back."""
+        tile_px = self.card.fixed_size_px or tile_px
+        if not tile_px:
+            return decode(self.engine(encode(image)[np.newaxis], noise)[0])
+        if overlap_px is not None and not 0 <= overlap_px <= tile_px // 2:
+            raise UserError(
+                f"Tiles must overlap by half their side at most. Received {overlap_px} px of {tile_px}. Lower the "
+                f"overlap, or enlarge the tiles."
+            )
+        return translate_tiles(
+            lambda tile: self.engine(tile, noise), image, tile_px,
+            tile_px // OVERLAP if overlap_px is None else overlap_px,
+            blend=not self.card.config.data.target_classes, encode=encode, decode=decode,
+        )  # fmt: skip
 
     def samples(self, image: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:
         """`count` translations of one image (H, W, C) by different noise: (count, H, W, C'), functions of the seed."""
@@ -134,10 +181,9 @@ class Translator:
             )
         return rng.uniform((count, self.card.noise_size), rng.stream(seed, "translate")).numpy()
 
-    def _batch(self, images: np.ndarray):
-        """((N, H, W, C) float32 in [-1, 1], function that brings translations back to the caller's form)."""
+    def _form(self, images: np.ndarray):
+        """(images (N, H, W, C), to float32 in [-1, 1], back to the caller's type, whether it was a single one)."""
         data = self.card.config.data
-        wanted = data.input_channels
         given, single = images.shape, images.ndim < 4
         if images.ndim == 2:
             images = images[..., np.newaxis]
@@ -151,17 +197,15 @@ class Translator:
         if images.dtype in (np.uint8, np.uint16):
             dtype = np.uint8 if any(data.classes) else images.dtype  # class indices are 8 bits
             if data.input_classes:
-                images = [to_classes(image, data.input_classes, data, "an array") for image in images]
-            signed = np.stack([to_signed(match_channels(image, wanted)) for image in images])
-            back = lambda out: from_signed(out, dtype)  # noqa: E731
+                images = np.stack([to_classes(image, data.input_classes, data, "an array") for image in images])
+            encode, decode = to_signed, lambda out: from_signed(out, dtype)
         elif images.dtype.kind == "f":
             if not (np.isfinite(images).all() and np.abs(images).max() <= 1.0 + 1e-3):
                 raise UserError(
                     f"A float image must be finite and within [-1, 1]. Received values from {images.min():.4g} to "
                     f"{images.max():.4g}. Scale it, or pass uint8."
                 )
-            signed = np.stack([match_channels(image, wanted) for image in images]).astype(np.float32)
-            back = lambda out: out.astype(images.dtype)  # noqa: E731
+            encode, decode = lambda part: part.astype(np.float32), lambda out: out.astype(images.dtype)
         else:
             raise UserError(f"An image must be uint8, uint16 or float. Received {images.dtype}. Convert it.")
-        return signed, (lambda out: back(out[0] if single else out))
+        return [match_channels(image, data.input_channels) for image in images], encode, decode, single

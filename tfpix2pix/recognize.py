@@ -17,7 +17,7 @@ def recognize(path: Path) -> str:
     Raises:
         UserError: `path` is no model; names the models right inside it, where there are some.
     """
-    kind = _kind(path)
+    kind = _kind(model_at(path))
     if kind is not None:
         return kind
     inside = sorted(str(child) for child in path.iterdir() if _kind(child)) if path.is_dir() else []
@@ -29,6 +29,13 @@ def recognize(path: Path) -> str:
         f"A model must be a run directory, a SavedModel folder or a .tflite file. Received {path}, which "
         f"{'is none' if path.exists() else 'does not exist'}. {advice}"
     )
+
+
+def model_at(path: Path) -> Path:
+    """`path`; of a folder of a model's versions, as TF Serving takes it, the newest."""
+    versions = [child for child in path.iterdir() if child.name.isdigit()] if path.is_dir() else []
+    newest = max(versions, key=lambda child: int(child.name), default=path)
+    return newest if _kind(path) is None and _kind(newest) else path
 
 
 def _kind(path: Path) -> str | None:

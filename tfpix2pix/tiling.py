@@ -19,39 +19,49 @@ def reflected_indices(length, total, arange=np.arange, minimum=np.minimum, maxim
 
 
 def translate_tiles(
-    run: Callable[[np.ndarray], np.ndarray], image: np.ndarray, size_px: int, overlap_px: int, *, blend: bool = True
+    run: Callable[[np.ndarray], np.ndarray],
+    image: np.ndarray,
+    size_px: int,
+    overlap_px: int,
+    *,
+    blend: bool = True,
+    encode: Callable[[np.ndarray], np.ndarray] = lambda tile: tile,
+    decode: Callable[[np.ndarray], np.ndarray] = lambda band: band,
 ) -> np.ndarray:
-    """`run` over overlapping square tiles of an image (H, W, C), blended linearly where they overlap.
+    """`run` over overlapping square tiles of an image (H, W, C), feathered: blended linearly where they overlap.
 
-    Without `blend` each pixel is that of the tile it lies deepest in: class indices have no mean.
+    Without `blend` each pixel is that of the tile it lies deepest in: class indices have no mean. An image smaller
+    than a tile is reflected to it.
 
-    An image smaller than a tile is reflected to it. `run` takes and gives float32 (1, size_px, size_px, channels).
+    Beside the image and its translation there is never more than a band of tiles in memory, so both may be 8 bits a
+    value: `encode` makes of a tile what `run` takes, float32 (1, size_px, size_px, C) in and out; `decode` of rows
+    (h, W, C') that are done what the translation is to be.
     """
     height, width = image.shape[:2]
     rows = reflected_indices(height, max(height, size_px))
     columns = reflected_indices(width, max(width, size_px))
-    padded = image[rows][:, columns]
-    ramp = np.minimum(np.arange(1, size_px + 1), np.arange(size_px, 0, -1))
-    ramp = np.minimum(ramp / (overlap_px + 1), 1.0).astype(np.float32)
-    weight = (ramp[:, np.newaxis] * ramp)[..., np.newaxis]  # (size, size, 1)
-    total = weights = None
-    for top in _starts(len(rows), size_px, overlap_px):
-        for left in _starts(len(columns), size_px, overlap_px):
-            place = np.s_[top : top + size_px, left : left + size_px]
-            tile = run(padded[place][np.newaxis])[0]
-            if total is None:
-                total = np.zeros((*padded.shape[:2], tile.shape[-1]), np.float32)
-                weights = np.zeros((*padded.shape[:2], 1), np.float32)
-            if blend:
-                total[place] += tile * weight
-                weights[place] += weight
-            else:
-                deeper = weight > weights[place]
-                total[place] = np.where(deeper, tile, total[place])
-                weights[place] = np.maximum(weight, weights[place])
+    tops, lefts = _starts(len(rows), size_px, overlap_px), _starts(len(columns), size_px, overlap_px)
+    row_shares = _shares(tops, size_px, overlap_px, blend)
+    column_shares = _shares(lefts, size_px, overlap_px, blend)
     above, before = (len(rows) - height) // 2, (len(columns) - width) // 2
-    inside = np.s_[above : above + height, before : before + width]
-    return total[inside] / weights[inside] if blend else total[inside]
+    result = band = None
+    for top, row_share, next_top in zip(tops, row_shares, [*tops[1:], len(rows)], strict=True):
+        for left, column_share in zip(lefts, column_shares, strict=True):
+            tile = image[np.ix_(rows[top : top + size_px], columns[left : left + size_px])]
+            translation = run(encode(tile)[np.newaxis])[0]
+            if band is None:
+                band = np.zeros((size_px, len(columns), translation.shape[-1]), np.float32)
+            share = (row_share[:, np.newaxis] * column_share)[..., np.newaxis]
+            band[:, left : left + size_px] += translation * share
+        done = decode(band[max(above - top, 0) : min(next_top, above + height) - top, before : before + width])
+        if result is None:
+            result = np.empty((height, width, done.shape[-1]), done.dtype)
+        begin = max(top - above, 0)
+        result[begin : begin + len(done)] = done
+        step = next_top - top  # rows below are unfinished: the next tiles add to them
+        band[: size_px - step] = band[step:]
+        band[size_px - step :] = 0.0
+    return result
 
 
 def _starts(length: int, size_px: int, overlap_px: int) -> list[int]:
@@ -60,3 +70,17 @@ def _starts(length: int, size_px: int, overlap_px: int) -> list[int]:
         return [0]
     count = -(-(length - overlap_px) // (size_px - overlap_px))
     return [round(index * (length - size_px) / (count - 1)) for index in range(count)]
+
+
+def _shares(starts: list[int], size_px: int, overlap_px: int, blend: bool) -> list[np.ndarray]:
+    """For the tile of every start its share of each position along one axis; those of a position add up to 1."""
+    ramp = np.minimum(np.arange(1, size_px + 1), np.arange(size_px, 0, -1))
+    ramp = np.minimum(ramp / (overlap_px + 1), 1.0)
+    weights = np.zeros((len(starts), starts[-1] + size_px))
+    for weight, start in zip(weights, starts, strict=True):
+        weight[start : start + size_px] = ramp
+    if blend:
+        weights /= weights.sum(axis=0)
+    else:
+        weights = np.arange(len(starts))[:, np.newaxis] == weights.argmax(axis=0)
+    return [weight[start : start + size_px].astype(np.float32) for weight, start in zip(weights, starts, strict=True)]

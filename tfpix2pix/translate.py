@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -14,25 +15,36 @@ from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import (
     check_range,
     enlarged,
-    from_signed,
     full_range,
     list_images,
     match_channels,
     suffix_for,
-    to_signed,
     write_image,
 )
 from tfpix2pix.data.labels import palette_of, read_side
 from tfpix2pix.data.opening import open_source
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.files import check_writable
-from tfpix2pix.inference import Translator
+from tfpix2pix.serving.client import in_flight as run_in_flight
+
+
+class FileTranslator(Protocol):
+    """What translates what files hold: a `Translator`, or a `RemoteModel` of a server."""
+
+    card: ModelCard
+
+    def noise(self, count: int, seed: int) -> np.ndarray:
+        """float32 (count, noise_size)."""
+
+    def translate(self, image: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
+        """(H, W, C) as read from a file -> (H, W, C') as a file shall hold it."""
+
 
 Item = tuple[str, Callable[[], np.ndarray]]  # name of the output, reader of the input
 
 
 def translate_files(
-    translator: Translator,
+    translator: FileTranslator,
     inputs: Sequence[str | Path] = (),
     *,
     out: str | Path,
@@ -42,6 +54,8 @@ def translate_files(
     seed: int = 0,
     samples: int | None = None,
     tile_px: int | None = None,
+    overlap_px: int | None = None,
+    in_flight: int = 1,
     enlarge: int = 1,
     overwrite: bool = False,
     track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
@@ -54,6 +68,8 @@ def translate_files(
         data: folder of paired data as the model was trained on, in place of the one in its card; with `split`.
         split: `train`, `val` or `test`: translate the inputs of that split's pairs.
         samples: write this many variants of each image by different noise, `<name>-1.png` and so on; turns noise on.
+        tile_px: go over images in tiles of this side that overlap by `overlap_px`, as `Translator` does.
+        in_flight: work at so many images at a time: for a server, which has them to do while others are read.
         enlarge: enlarge every input this many times first (bicubic), as super-resolution was trained.
         overwrite: replace files of the same names in `out`.
         track: wraps the items to show progress.
@@ -62,9 +78,10 @@ def translate_files(
         UserError: nothing to translate, an unreadable image (the readable ones are translated), or a name taken.
     """
     out, card = Path(out), translator.card
-    dtype, (input_range, target_range) = np.dtype(card.target_dtype), card.config.data.ranges
-    suffix, palette = suffix_for(card.config.data.target_channels, dtype), palette_of(card.config.data)
-    items = list(_pairs_of(translator, data, split) if split else _files_of(inputs, card))
+    input_range = card.config.data.ranges[0]
+    suffix = suffix_for(card.config.data.target_channels, np.dtype(card.target_dtype))
+    palette = palette_of(card.config.data)
+    items = list(_pairs_of(card, data, split) if split else _files_of(inputs, card))
     if not items:
         raise UserError("There must be something to translate. Received no image. Name files, folders, or --split val.")
     endings = [f"-{number}" for number in range(1, samples + 1)] if samples else [""]
@@ -84,30 +101,32 @@ def translate_files(
             f"Add --overwrite or change --out."
         )
     check_writable(out)
-    errors = []
-    written: list[Path] = []
+    vectors = _noise_vectors(translator, noise, seed, samples)
+    options = {"tile_px": tile_px, "overlap_px": overlap_px} if tile_px else {}
     notes: Counter[str] = Counter()
-    for name, read in track(items, len(items)):
-        try:
-            image = read()
-            if enlarge > 1:
-                image = enlarged(image, enlarge)
-            if not card.config.data.input_classes:
-                check_range(image, input_range, "data.input_range", name)
-            notes.update(notes_on(image, card))
-            image = match_channels(image, card.config.data.input_channels, name)
-        except UserError as error:
-            errors.append(error)
-            continue
-        signed = to_signed(image, input_range)
-        if samples:
-            translations = translator.samples(signed, samples, seed=seed)
+
+    def work(item: Item) -> list[Path]:
+        name, read = item
+        image = read()
+        if enlarge > 1:
+            image = enlarged(image, enlarge)
+        if not card.config.data.input_classes:
+            check_range(image, input_range, "data.input_range", name)
+        notes.update(notes_on(image, card))
+        image = match_channels(image, card.config.data.input_channels, name)
+        made = []
+        for ending, vector in zip(endings, vectors, strict=True):
+            made.append(out / f"{name}{ending}{suffix}")
+            write_image(made[-1], translator.translate(image, vector, **options), palette)
+        return made
+
+    errors: list[UserError] = []
+    written: list[Path] = []
+    for done in track(_results(work, items, in_flight), len(items)):
+        if isinstance(done, UserError):
+            errors.append(done)
         else:
-            translations = [translator(signed, noise=noise, seed=seed, tile_px=tile_px)]
-        for ending, translation in zip(endings, translations, strict=True):
-            path = out / f"{name}{ending}{suffix}"
-            write_image(path, from_signed(translation, dtype, target_range), palette)
-            written.append(path)
+            written.extend(done)
     for note, count in notes.items():
         warnings.warn(f"{count} of {len(items)} images {note}", stacklevel=2)
     if errors:
@@ -115,6 +134,31 @@ def translate_files(
         done = f" The other {len(items) - len(errors)} of {len(items)} were translated into {out}." if written else ""
         raise UserError(f"{errors[0]}{more}{done}")
     return written
+
+
+def _noise_vectors(
+    translator: FileTranslator, noise: str | None, seed: int, samples: int | None
+) -> Sequence[np.ndarray | None]:
+    """The noise of every variant of an image, the same for all images: (1, noise_size), or None for off."""
+    if samples or (noise or translator.card.noise) == "on":
+        vectors = translator.noise(samples or 1, seed)
+        return [vectors[index : index + 1] for index in range(len(vectors))]
+    return [None]
+
+
+def _results(work: Callable[[Item], list[Path]], items: Sequence[Item], count: int) -> Iterator[list[Path] | UserError]:
+    """What `work` gives for every item in turn, or the mistake that it found; `count` at a time."""
+    if count > 1:
+        for done in run_in_flight(work, items, count):
+            if done.error is not None and not isinstance(done.error, UserError):
+                raise done.error
+            yield done.result if done.error is None else done.error
+        return
+    for item in items:
+        try:
+            yield work(item)
+        except UserError as error:
+            yield error
 
 
 def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
@@ -147,10 +191,10 @@ def _files_of(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[Item]:
             yield file.stem, lambda file=file: read_side(file, data.input_classes, data)
 
 
-def _pairs_of(translator: Translator, data: str | Path | None, split: str) -> Iterator[Item]:
+def _pairs_of(card: ModelCard, data: str | Path | None, split: str) -> Iterator[Item]:
     if split not in SPLITS:
         raise UserError(unknown_name("--split", split, SPLITS))
-    config = translator.card.config
+    config = card.config
     where = config.data if data is None else config.data.model_copy(update={"dir": str(data)})
     source = open_source(config.model_copy(update={"data": where}), split)
     if not len(source):

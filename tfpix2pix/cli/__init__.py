@@ -9,16 +9,18 @@ from typing import Annotated
 import typer
 
 from tfpix2pix._version import __version__
-from tfpix2pix.cli import data, models
+from tfpix2pix.cli import data, training
+from tfpix2pix.cli.export import export
+from tfpix2pix.cli.translate import translate
 from tfpix2pix.errors import RunError, UserError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 HELP = {"help_option_names": ["-h", "--help"]}
 COMMANDS = {  # command: its example
-    models.train: "tfpix2pix train facades --data data/facades --run runs/facades --set training.steps=2000",
-    models.translate: "tfpix2pix translate runs/facades labels.png --out translated",
-    models.export: "tfpix2pix export runs/facades --format tflite --out exports",
-    models.presets: "tfpix2pix presets facades > mine.yaml",
+    training.train: "tfpix2pix train facades --data data/facades --run runs/facades --set training.steps=2000",
+    translate: "tfpix2pix translate runs/facades labels.png --out translated",
+    export: "tfpix2pix export runs/facades --format tflite --out exports",
+    training.presets: "tfpix2pix presets facades > mine.yaml",
 }
 DATA_COMMANDS = {
     data.download: "tfpix2pix data download facades",

@@ -5,6 +5,7 @@ from tfpix2pix.lazy import lazy
 
 IMAGE_DTYPES = ("float32", "uint8")  # of the image tensors: [-1, 1], or pixels from 0 to 255
 CALIBRATED = ("int8",)  # quantisations that must see real inputs
+BITS = {"none": 32, "float16": 16, "bfloat16": 16, "dynamic": 8, "int8": 8}  # of a weight
 FAITHFUL = Tolerance(other_classes=1e-3, max_abs_error=1e-4)
 IN_16_BITS = Tolerance(other_classes=1e-2, min_psnr_db=50.0)
 IN_8_BITS = Tolerance(other_classes=5e-2, min_psnr_db=35.0)

@@ -1,0 +1,265 @@
+"""The client without a network: names, addresses, many at once, what it imports, answers that are none."""
+
+import base64
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import requests
+
+from tests.serving.conftest import picture
+from tfpix2pix.data.formats import encode
+from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.serving.client import RemoteModel, in_flight
+from tfpix2pix.serving.faults import Passing, shortened, until_it_passes
+from tfpix2pix.serving.model import ModelName, Server
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("facades", "/v1/models/facades"),
+        ("facades:3", "/v1/models/facades/versions/3"),
+        ("facades@canary", "/v1/models/facades/labels/canary"),
+        ("a b".replace(" ", "%"), "/v1/models/a%25b"),
+    ],
+)
+def test_names_of_models(text, path):
+    assert ModelName.parse(text).path == path
+    assert str(ModelName.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "a/b", "a:b", "a:1@b", "a@", ":1", "a b"])
+def test_what_is_no_name(text):
+    with pytest.raises(UserError, match="must be NAME, NAME:VERSION or NAME@LABEL. Received .* facades@canary"):
+        ModelName.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "shown", "tls"),
+    [
+        ("localhost:8501", "http://localhost:8501", "localhost:8501", False),
+        ("http://10.0.0.1", "http://10.0.0.1:80", "10.0.0.1:80", False),
+        ("https://serving.example", "https://serving.example:443", "serving.example:443", True),
+        ("https://me:secret@a.example/p2p/", "https://me:secret@a.example:443/p2p", "a.example:443", True),
+        ("[::1]:8501", "http://[::1]:8501", "[::1]:8501", False),
+    ],
+)
+def test_addresses(text, url, shown, tls):
+    server = Server.parse(text)
+    assert (server.url, str(server), server.tls) == (url, shown, tls)
+
+
+@pytest.mark.parametrize("text", ["", "localhost", "localhost:no", "localhost:70000", "ftp://a:1", "http://", "a:1?b"])
+def test_what_is_no_address(text):
+    with pytest.raises(UserError, match=r"must be HOST:PORT, http://… or https://… Received .* localhost:8501"):
+        Server.parse(text)
+
+
+def test_an_unknown_transport():
+    with pytest.raises(UserError, match="The transport must be one of: rest, grpc. Received 'grcp'. Did you mean"):
+        RemoteModel("localhost:1", "facades", "grcp")
+
+
+def test_grpc_goes_without_a_path_or_a_user():
+    with pytest.raises(UserError, match="alone. Received a user or a path with a.example:443"):
+        RemoteModel("https://a.example/path", "facades", "grpc")
+
+
+def test_a_missing_package_is_told_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
+    with pytest.raises(UserError, match=r"must have tensorflow-serving-api.*pip install 'tfpix2pix\[serving\]'"):
+        RemoteModel("localhost:1", "facades", "grpc")
+
+
+def test_rest_needs_no_tensorflow(server, tmp_path):
+    """A whole translation in a process where TensorFlow cannot be imported."""
+    (tmp_path / "input.png").write_bytes(encode(picture(40, 30, 1), ".png"))
+    code = f"""
+import sys; sys.modules["tensorflow"] = sys.modules["keras"] = None
+from pathlib import Path
+from tfpix2pix.data.labels import read_side
+from tfpix2pix.serving.client import RemoteModel
+remote = RemoteModel({server.address("rest")!r}, "facades")
+data = remote.card.config.data
+print(*remote.translate(read_side(Path("input.png"), data.input_classes, data)).shape)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == ("40 30 3", "")
+
+
+def test_many_in_flight_are_translated_at_once_in_order(server, connect):
+    remote, images = connect(), [picture(32 + index, 32, 1) for index in range(12)]
+    expected = [remote.translate(image) for image in images]
+    server.core.delay_s, server.core.most_under_way = 0.1, 0
+    start = time.perf_counter()
+    done = list(in_flight(remote.translate, images, 4))
+    assert time.perf_counter() - start < 12 * 0.1
+    assert 2 <= server.core.most_under_way <= 4
+    for (image, result, error), given, wanted in zip(done, images, expected, strict=True):
+        assert image is given
+        assert error is None
+        assert np.array_equal(result, wanted)
+
+
+def test_errors_in_flight_come_with_their_item():
+    def work(number):
+        time.sleep(0.01 * (5 - number))
+        return 1 // number
+
+    done = list(in_flight(work, range(4), 4))
+    assert [each.item for each in done] == [0, 1, 2, 3]
+    assert isinstance(done[0].error, ZeroDivisionError)
+    assert [each.result for each in done] == [None, 1, 0, 0]
+
+
+def test_items_in_flight_are_bounded():
+    taken, handed_out, most, lock = 0, 0, 0, threading.Lock()
+
+    def items():
+        nonlocal taken, most
+        for number in range(50):
+            with lock:
+                taken += 1
+                most = max(most, taken - handed_out)
+            yield number
+
+    for _ in in_flight(lambda number: number, items(), 3):
+        handed_out += 1
+    assert most <= 6
+
+
+def test_in_flight_can_be_left_early():
+    asked = []
+    for done in in_flight(lambda number: asked.append(number) or time.sleep(0.01), range(10_000), 2):
+        if done.item == 3:
+            break
+    time.sleep(0.1)
+    assert len(asked) <= 10
+
+
+def test_pauses_double_up_to_a_limit_and_heed_the_server(no_pauses):
+    def ask():
+        raise Passing("No.", wait_s=3.0 if len(no_pauses) == 0 else 0.0)
+
+    with pytest.raises(RunError, match=r"No\. It was asked 9 times\.") as error:
+        until_it_passes(ask, 8)
+    assert not isinstance(error.value, Passing)
+    assert no_pauses[0] == 3.0
+    assert max(no_pauses) <= 8.0
+    assert no_pauses[-1] >= 4.0
+
+
+def test_a_servers_message_is_shortened():
+    assert shortened("a b.\n\t [[{{node x}}]] [Op:y]") == "a b"
+    assert len(shortened("a" * 1000)) == 301
+
+
+class Answer:
+    """In place of `requests`' response."""
+
+    def __init__(self, content, status=200, headers=None):
+        self.status_code, self.reason, self.headers = status, "", headers or {}
+        self._content = content
+
+    def json(self):
+        if not isinstance(self._content, dict):
+            raise requests.exceptions.JSONDecodeError("no JSON", "", 0)
+        return self._content
+
+
+@pytest.fixture
+def answering(server, monkeypatch):
+    """A connected model whose next answers are given."""
+    remote, answers = RemoteModel(server.address("rest"), "facades", retries=0), []
+    monkeypatch.setattr(requests.Session, "request", lambda *arguments, **options: answers.pop(0))
+    return lambda *given: answers.extend(Answer(*each) for each in given) or remote
+
+
+def as_json(content):
+    return {"b64": base64.b64encode(content).decode()}
+
+
+def test_an_answer_named_or_not(answering):
+    image = encode(picture(32, 32, 3), ".png")
+    remote = answering(({"predictions": [as_json(image)]},), ({"predictions": [{"image_bytes": as_json(image)}]},))
+    first, second = (remote.translate(picture(32, 32, 1)) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "message"),
+    [
+        ([as_json(b"no image")], "a file that is no image"),
+        ([as_json(encode(picture(16, 16, 3), ".png"))], r"uint8 of shape \(16, 16, 3\) in place of uint8 of shape"),
+        ([as_json(encode(picture(32, 32, 1), ".png"))], r"of shape \(32, 32, 1\) in place"),
+        ([{"b64": "*"}], "no image_bytes"), ([1.0], "no image_bytes"), ([], "0 answers to one request"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_no_translation(answering, predictions, message):
+    with pytest.raises(RunError, match=f"must answer with a translation.*{message}.*`tfpix2pix export`"):
+        answering(({"predictions": predictions},)).translate(picture(32, 32, 1))
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "message"),
+    [
+        (("<html>", 413), UserError, "Received from .*: HTTP status 413"),
+        (("<html>", 401), UserError, "must let you in"),
+        (("<html>", 404), UserError, "must be a TF Serving"),
+        (("<html>", 301), UserError, "must be a TF Serving"),
+        (("<html>", 200), UserError, "must be a TF Serving"),
+        (("<html>", 502), RunError, "must have room"),
+        (("<html>", 500), RunError, "must do what it is asked"),
+        (({"error": "it took too long"}, 504), RunError, "must have room .*: it took too long"),
+    ],
+)
+def test_a_proxy_in_front_answers_in_its_own_way(answering, answer, kind, message):
+    with pytest.raises(kind, match=message):
+        answering(answer).translate(picture(32, 32, 1))
+
+
+def test_images_that_do_not_fit_are_not_sent(server):
+    remote = RemoteModel(server.address("rest"), "many")
+    with pytest.raises(UserError, match="must have the 6 channels .* Received 3 in photo.png"):
+        remote.translate(picture(32, 32, 3), where="photo.png")
+    deep = RemoteModel(server.address("rest"), "deep")
+    with pytest.raises(UserError, match="within `data.input_range`, 0 to 4095 here"):
+        deep.translate(picture(32, 32, 3, np.uint16))
+    assert server.core.requests == ["model_card", "model_card"]
+
+
+def test_a_model_without_noise_takes_none(server):
+    remote = RemoteModel(server.address("rest"), "facades")
+    remote.card = remote.card.model_copy(update={"noise_size": 0})
+    with pytest.raises(UserError, match="Noise must have an input to go to. .* a model without one"):
+        remote.noise(1, 0)
+    remote.signatures -= {"sample_bytes"}
+    with pytest.raises(UserError, match="without sample_bytes"):
+        remote.translate(picture(32, 32, 1), np.zeros(4))
+
+
+def test_the_test_server_takes_columns_and_rows_as_tf_serving_does(server):
+    """Bodies of tensorflow_serving/g3doc/api_rest.md, against the server that the others trust."""
+    url = f"http://{server.address('rest')}/v1/models"
+    ask = lambda body, path="/foreign:predict": requests.post(url + path, data=json.dumps(body), timeout=10)  # noqa: E731
+    assert ask({"instances": [1.0, 3.0]}).json() == {"predictions": [0.5, 1.5]}
+    assert ask({"instances": [{"x": 1.0}]}).json() == {"predictions": [0.5]}
+    assert ask({"inputs": [1.0, 3.0]}).json() == {"outputs": [0.5, 1.5]}
+    assert ask({"inputs": {"x": [2.0]}}, "/foreign/versions/1:predict").json() == {"outputs": [1.0]}
+    missing = ask({"signature_name": "no", "instances": [1.0]})
+    assert (missing.status_code, missing.json()["error"]) == (
+        400,
+        'Serving signature name: "no" not found in signature def',
+    )
+    assert ask({"instances": [1.0]}, "/none:predict").status_code == 404
+    state = requests.get(f"{url}/facades/labels/canary", timeout=10).json()
+    assert state == {
+        "model_version_status": [
+            {"version": "2", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+        ]
+    }

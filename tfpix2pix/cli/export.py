@@ -1,0 +1,99 @@
+"""`export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.table import Table
+
+from tfpix2pix.cli.models import Best, Noise, Weights
+from tfpix2pix.cli.shared import Json, answer, check_choice, load_tensorflow
+from tfpix2pix.errors import UserError
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    format_: Annotated[str, typer.Option("--format", help="saved_model or tflite.")] = "saved_model",
+    out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("export/models"),
+    quantize: Annotated[
+        Optional[str],
+        typer.Option(
+            help="Type of the weights: none (float32, the default), float16; saved_model: bfloat16; tflite: dynamic, "
+            "int8 (calibrated on the run's pairs)."
+        ),
+    ] = None,
+    size: Annotated[
+        Optional[list[int]],
+        typer.Option(help="tflite: height and width, px; default: training's. Repeated, a file each.", min=1),
+    ] = None,
+    io: Annotated[
+        str, typer.Option(help="Image tensors: float32 in [-1, 1], or uint8 pixels (saved_model: serving_default's).")
+    ] = "float32",
+    target_mb: Annotated[
+        Optional[float],
+        typer.Option(help="Take the most faithful quantisation whose file has at most this many MB.", min=0.01),
+    ] = None,
+    data: Annotated[
+        Optional[Path], typer.Option(help="Folder of the run's data, if it has moved: calibrates int8 and measures.")
+    ] = None,
+    noise: Noise = None,
+    best: Best = False,
+    weights: Weights = None,
+    json_: Json = False,
+) -> None:
+    """Export a trained generator, and measure that the export does what the generator does."""
+    from tfpix2pix.recognize import check_export
+
+    check_choice("--noise", noise, ("on", "off"))
+    if quantize and target_mb:
+        raise UserError(f"--target-mb chooses the quantisation. Received --quantize {quantize} too. Leave one out.")
+    sizes: list[int | None] = list(dict.fromkeys(size or [])) or [None]
+    for side in sizes:
+        check_export(run, format_, noise=noise, size_px=side, quantize=quantize or "none", image_dtype=io)
+    load_tensorflow()
+    from tfpix2pix.budget import as_rows, export_within
+    from tfpix2pix.exporting import export_run
+
+    options = {"noise": noise, "image_dtype": io, "best": best, "weights": weights, "data": data}
+    reports, choices = [], []
+    for side in sizes:
+        if target_mb:
+            report, choices = export_within(run, format_, out, target_mb, size_px=side, **options)
+        else:
+            report = export_run(run, format_, out, size_px=side, quantize=quantize or "none", **options)
+        reports.append(report)
+        if not json_:
+            answer(False, {}, _parity_table(report))
+    budget = {"budget": [choice.as_dict() for choice in choices]} if choices else {}
+    if json_:
+        answer(True, {"exports": [report.as_dict() for report in reports], **budget}, "")
+    elif choices:
+        answer(False, {}, _table(f"Within {target_mb:g} MB", as_rows(choices)))
+
+
+def _parity_table(report) -> Table:
+    table = Table(title="Parity with the Keras view", title_justify="left", show_header=False)
+    keras_ms, export_ms = report.keras_latency_s * 1e3, report.latency_s * 1e3
+    rows = {
+        "format": f"{report.format}, weights {'float32' if report.quantization == 'none' else report.quantization}",
+        "path": report.path,
+        "images compared": report.images,
+        "max abs error on [-1, 1]": f"{report.max_abs_error:.2e}",
+        "PSNR, dB": f"{report.psnr_db:.1f}",
+        "latency, ms an image": f"{export_ms:.1f} (the Keras view takes {keras_ms:.1f})",
+        "size, MB": f"{report.size_mb:.1f}",
+    }
+    if report.nodes is not None:
+        rows["operations in XNNPACK"] = f"{report.delegated_nodes} of {report.nodes}"
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    return table
+
+
+def _table(title: str, rows: list) -> Table:
+    table = Table(*rows[0], title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row.values())
+    return table

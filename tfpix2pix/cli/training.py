@@ -1,0 +1,93 @@
+"""`train`, `presets`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.table import Table
+
+from tfpix2pix.cli.shared import (
+    Json,
+    Set,
+    answer,
+    load_tensorflow,
+    out_console,
+    progress_console,
+)
+from tfpix2pix.errors import UserError
+from tfpix2pix.presets import preset_names, preset_text
+
+
+def train(
+    config: Annotated[
+        Optional[str], typer.Argument(metavar="PRESET|CONFIG.yaml", help="What to train; left out with --resume.")
+    ] = None,
+    run: Annotated[Optional[Path], typer.Option(help="Run directory to create: checkpoints, samples, metrics.")] = None,
+    data: Annotated[Optional[str], typer.Option(help="Folder of the data, in place of data.dir.")] = None,
+    set_: Set = None,
+    strategy: Annotated[
+        Optional[str],
+        typer.Option(help="auto, one, mirrored (all GPUs) or multiworker (TF_CONFIG): training.strategy."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace a run that is there.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print configuration, layers, parameters, FLOPs; write nothing, need no data."),
+    ] = False,
+) -> None:
+    """Train a generator on pairs."""
+    from tfpix2pix.data import SOURCES
+    from tfpix2pix.data.opening import check_readable
+    from tfpix2pix.run_directory import run_config  # TensorFlow waits until the configuration is known to be sound
+    from tfpix2pix.training.cluster import this_worker
+
+    if run is None and not dry_run:
+        look = "" if resume else ", or --dry-run to look first"
+        raise UserError(f"A run directory must be given. Received none. Add --run DIR{look}.")
+    overrides = [*(set_ or ()), *([f"training.strategy={strategy}"] if strategy else [])]
+    resolved = run_config(config, run, data_dir=data, overrides=overrides, resume=resume, fresh=fresh)
+    alone = this_worker(resolved.training.strategy).count == 1
+    if alone and (resolved.data.dir or not dry_run):
+        # Raises where there is nothing to train on, or its first pair does not fit.
+        if resolved.data.source == "shards":
+            load_tensorflow()  # without its notes
+        source = SOURCES[resolved.data.source](resolved.data, "train", resolved.seed)
+        check_readable(source, at_most=1 if resolved.data.on_error == "stop" else 0)
+    load_tensorflow()
+    if dry_run:
+        from tfpix2pix.dry_run import describe
+
+        out_console.print(describe(resolved, run))
+        return
+    from tfpix2pix import experiment
+
+    result = experiment.train(resolved, run_dir=run, resume=resume, fresh=fresh, console=progress_console)
+    if result.interrupted:
+        out_console.print(f"Stopped at step {result.card.step}, saved. Continue: tfpix2pix train --run {run} --resume")
+        return
+    out_console.print(f"Run directory: {run}\nSample grids (input | output | target): {result.directory.samples}")
+
+
+def presets(
+    name: Annotated[Optional[str], typer.Argument(help="Print this preset's YAML; without it, the names.")] = None,
+    keys: Annotated[bool, typer.Option("--keys", help="Print every key, its default and what it means.")] = False,
+    json_: Json = False,
+) -> None:
+    """List the presets, or print one to start a configuration of your own from."""
+    if keys:
+        from tfpix2pix.resolve import describe_keys, explain_keys
+
+        values = {key: {"default": default, "help": meaning} for key, default, meaning in describe_keys()}
+        answer(json_, values, explain_keys())
+        return
+    if name:
+        print(preset_text(name), end="")
+        return
+    first_lines = {preset: preset_text(preset).splitlines()[0].lstrip("# ") for preset in preset_names()}
+    table = Table(box=None, show_header=False)
+    for preset, line in first_lines.items():
+        table.add_row(preset, line)
+    answer(json_, first_lines, table)

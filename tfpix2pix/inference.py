@@ -123,6 +123,7 @@ class Translator:
         self,
         image: np.ndarray,
         noise: np.ndarray | None = None,
+        where: object = "an image",
         *,
         tile_px: int | None = None,
         overlap_px: int | None = None,
@@ -131,10 +132,11 @@ class Translator:
 
         Args:
             noise: float32 (1, noise_size), as `noise` draws; None for off.
+            where: its name, for messages.
         """
         (input_range, target_range), dtype = self.card.config.data.ranges, np.dtype(self.card.target_dtype)
         return self._one(
-            match_channels(image, self.card.config.data.input_channels), noise,
+            match_channels(image, self.card.config.data.input_channels, where), noise,
             lambda part: to_signed(part, input_range), lambda part: from_signed(part, dtype, target_range),
             tile_px, overlap_px,
         )  # fmt: skip

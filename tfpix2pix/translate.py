@@ -36,8 +36,8 @@ class FileTranslator(Protocol):
     def noise(self, count: int, seed: int) -> np.ndarray:
         """float32 (count, noise_size)."""
 
-    def translate(self, image: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
-        """(H, W, C) as read from a file -> (H, W, C') as a file shall hold it."""
+    def translate(self, image: np.ndarray, noise: np.ndarray | None = None, where: object = "an image") -> np.ndarray:
+        """(H, W, C) as read from a file -> (H, W, C') as a file shall hold it; `where` is its name, for messages."""
 
 
 Item = tuple[str, Callable[[], np.ndarray]]  # name of the output, reader of the input
@@ -113,11 +113,10 @@ def translate_files(
         if not card.config.data.input_classes:
             check_range(image, input_range, "data.input_range", name)
         notes.update(notes_on(image, card))
-        image = match_channels(image, card.config.data.input_channels, name)
         made = []
         for ending, vector in zip(endings, vectors, strict=True):
             made.append(out / f"{name}{ending}{suffix}")
-            write_image(made[-1], translator.translate(image, vector, **options), palette)
+            write_image(made[-1], translator.translate(image, vector, where=name, **options), palette)
         return made
 
     errors: list[UserError] = []

@@ -63,12 +63,12 @@ def verify(
     vectors: list[np.ndarray | None] = [None]
     if card.noise_size:
         vectors.append(np.random.default_rng(0).random((1, card.noise_size), np.float32))
-    differences = [reference(image, vector) - exported(image, vector) for image in images for vector in vectors]
+    pairs = [(reference(image, vector), exported(image, vector)) for image in images for vector in vectors]
     if label_maps:
-        largest = max(float(np.mean(difference != 0)) for difference in differences)
+        largest = max(float(np.mean(from_signed(one) != from_signed(other))) for one, other in pairs)
     else:
-        largest = max(float(np.abs(difference).max()) for difference in differences)
-    mean_square = float(np.mean([np.mean(np.square(difference)) for difference in differences]))
+        largest = max(float(np.abs(one - other).max()) for one, other in pairs)
+    mean_square = float(np.mean([np.mean(np.square(one - other)) for one, other in pairs]))
     coverage: Coverage | None = getattr(exported, "coverage", None)
     report = ParityReport(
         format=format,

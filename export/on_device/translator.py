@@ -1,0 +1,81 @@
+"""A .tflite file of `tfpix2pix export` as a function of images, and a camera's stream as images. See README.md."""
+
+import io
+import json
+import re
+import zipfile
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+
+class Translator:
+    """`translator(image)`: uint8 (H, W, C) of any size -> uint8 (H, W, C'); ValueError for what is no such image."""
+
+    def __init__(self, path, threads=4):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                card = json.loads(archive.read("model_card.json"))
+            self.data, self.size, self.noise_size = card["config"]["data"], card["fixed_size_px"], card["noise_size"]
+            self._run = Interpreter(str(path), num_threads=threads).get_signature_runner()
+        except Exception as error:  # a file can be wrong in many ways
+            raise ValueError(f"A model must be an exported .tflite file. Received {path}: {error}. Copy it.") from error
+        self._scale, self._shift = (1, 0) if card.get("image_dtype") == "uint8" else (127.5, 1)  # pixels, or [-1, 1]
+        self._usual_seed = 0 if self.noise_size and card["noise"] == "on" else -1
+
+    def __call__(self, image, noise_seed=None):
+        """`noise_seed` below 0: no noise; None: as the card says. What is larger than the model goes over tiles."""
+        size, channels, labels = self.size, self.data["input_channels"], self.data["target_classes"]
+        if getattr(image, "dtype", None) != np.uint8 or image.shape[2:] != (channels,) or not image.size:
+            got = f"{getattr(image, 'dtype', type(image))} {getattr(image, 'shape', '')}"
+            raise ValueError(f"An image must be uint8 (height, width, {channels}). Received {got}. Convert it.")
+        noise = self.noise(noise_seed)
+        pads = [(max(size - side, 0) // 2, (max(size - side, 0) + 1) // 2) for side in image.shape[:2]]
+        padded, overlap = np.pad(image, [*pads, (0, 0)], "reflect"), size // 8
+        ramp = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).clip(max=overlap + 1) / (overlap + 1)
+        weight = np.outer(ramp, ramp)[..., np.newaxis].astype(np.float32)
+        mean = np.zeros((*padded.shape[:2], self.data["target_channels"]), np.float32)
+        weights = np.zeros_like(mean[..., :1])
+        for top in starts(padded.shape[0], size, overlap):
+            for left in starts(padded.shape[1], size, overlap):
+                place = np.s_[top : top + size, left : left + size]
+                before, after = weights[place], weights[place] + weight
+                if labels:  # classes have no mean: the tile in which a pixel lies deepest
+                    after = np.maximum(before, weight)
+                share = weight > before if labels else weight / after
+                mean[place] += (self._square(padded[place], noise) - mean[place]) * share
+                weights[place] = after
+        mean = mean[pads[0][0] :, pads[1][0] :][: image.shape[0], : image.shape[1]]
+        return np.rint(mean).clip(0, 255).astype(np.uint8)
+
+    def noise(self, seed):
+        """The noise input of a seed, where the model has one."""
+        seed = self._usual_seed if seed is None else seed
+        if seed >= 0 and not self.noise_size:
+            raise ValueError("Noise must have an input. Received a seed for a model without. Export with --noise on.")
+        values = np.random.default_rng(seed).random if seed >= 0 else np.ones  # 1: nothing is dropped
+        return {"noise": values((1, self.noise_size), dtype=np.float32)} if self.noise_size else {}
+
+    def _square(self, image, noise):
+        """One run: uint8 of the model's size -> float32 from 0 to 255."""
+        given = image if self._scale == 1 else image * np.float32(1 / self._scale) - np.float32(1)
+        return (self._run(image=given[np.newaxis], **noise)["image"][0].astype(np.float32) + self._shift) * self._scale
+
+
+def starts(side, size, overlap):
+    """Where tiles start that cover a side evenly."""
+    count = -(-(side - overlap) // (size - overlap))
+    return [round(index * (side - size) / max(count - 1, 1)) for index in range(count)]
+
+
+def frames(stream):
+    """The JPEG files of a stream. One is whole at its last end marker: a thumbnail in its header has one too."""
+    data = b""
+    while chunk := stream.read1(1 << 16):
+        *whole, data = re.split(rb"(?<=\xff\xd9)\0*(?=\xff\xd8)", data + chunk)
+        ended = data.endswith(b"\xff\xd9") and data.count(b"\xff\xd8") <= data.count(b"\xff\xd9")
+        if ended or len(data) > 1 << 26:
+            whole, data = [*whole, data], b""
+        yield from map(io.BytesIO, whole)
+    if data:
+        yield io.BytesIO(data)

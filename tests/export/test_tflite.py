@@ -1,0 +1,189 @@
+"""TFLite files: quantised within their tolerance, in XNNPACK, in pixels or in floats, the transposed convolutions in
+phases."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+import tfpix2pix as p2p
+from tests.conftest import tiny_config
+from tests.export.made import generator_of, made_tflite
+from tfpix2pix.data.images import from_signed
+from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.export import EXPORTERS, FAITHFUL, Tolerance
+from tfpix2pix.export.coverage import Coverage, coverage_of
+from tfpix2pix.export.phases import Phases, in_phases
+from tfpix2pix.export.verify import verify
+from tfpix2pix.exporting import inputs_of
+from tfpix2pix.models import GENERATORS
+from tfpix2pix.run_directory import RunDirectory
+
+QUANTIZED = [name for name in EXPORTERS["tflite"].quantizations if name != "none"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, facades):
+    """A small network trained on the real facades for as long as quantisation needs to have something to lose."""
+    import os
+
+    from rich.console import Console
+
+    config = p2p.resolve_config(
+        "facades",
+        [
+            "data.image_size_px=64", "generator.base_filters=16", "discriminator.base_filters=16",
+            "discriminator.receptive_field_px=16", "training.steps=150", "training.precision=float32",
+            "training.validation_images=4",
+        ],
+        data_dir=str(facades),
+    )  # fmt: skip
+    return p2p.train(
+        config, run_dir=tmp_path_factory.mktemp("run") / "run", console=Console(file=open(os.devnull, "w"))
+    )
+
+
+@pytest.mark.parametrize("quantize", QUANTIZED)
+def test_quantised_files_of_a_trained_network(trained, tmp_path, quantize):
+    whole = p2p.export_run(trained.path, "tflite", tmp_path)
+    report = p2p.export_run(trained.path, "tflite", tmp_path, quantize=quantize)
+    assert report.psnr_db >= EXPORTERS["tflite"].quantizations[quantize].min_psnr_db
+    assert report.images == 5  # real ones alone
+    assert report.delegated_nodes == report.nodes
+    assert report.size_mb < {"float16": 0.55, "dynamic": 0.35, "int8": 0.35}[quantize] * whole.size_mb
+    assert report.path.endswith(f"facades-64px-{quantize}.tflite")
+    assert p2p.load(report.path).card.quantization == quantize
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize("quantize", QUANTIZED)
+def test_every_norm_quantised(tmp_path, norm, quantize):
+    exported, keras = made_tflite(tmp_path / "x.tflite", quantization=quantize, generator={"norm": norm})
+    image = np.random.default_rng(3).uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
+    error = np.mean(np.square(exported(image, None) - keras(image, None)))
+    assert 10 * np.log10(4 / error) > EXPORTERS["tflite"].quantizations[quantize].min_psnr_db
+    assert exported.coverage.delegated == exported.coverage.nodes
+
+
+@pytest.mark.parametrize("quantize", EXPORTERS["tflite"].quantizations)
+def test_pixels_in_and_out_with_noise(smoke_run, tmp_path, quantize):
+    report = p2p.export_run(smoke_run.path, "tflite", tmp_path, quantize=quantize, image_dtype="uint8", noise="on")
+    details = Interpreter(report.path).get_signature_runner().get_input_details()
+    assert details["image"]["dtype"] is np.uint8
+    assert details["noise"]["dtype"] is np.float32
+    x = np.random.default_rng(2).integers(0, 256, (32, 32, 1), np.uint8)
+    translator, keras = p2p.load(report.path), p2p.load(smoke_run.path)
+    for options in ({"noise": "off"}, {"noise": "on", "seed": 4}):
+        difference = np.abs(translator(x, **options).astype(int) - keras(x, **options))
+        assert difference.max() <= 1 if quantize in ("none", "float16") else difference.mean() <= 2
+    assert not np.array_equal(translator(x, noise="on", seed=4), translator(x, noise="off"))
+
+
+@pytest.mark.parametrize("quantize", EXPORTERS["tflite"].quantizations)
+def test_label_maps_stay_label_maps(tmp_path, quantize):
+    data = {"input_classes": 4, "target_classes": 3}
+    exported, keras = made_tflite(tmp_path / "x.tflite", quantization=quantize, data=data)
+    indices = np.random.default_rng(3).integers(0, 4, (1, 32, 32, 1))
+    image = (indices / 127.5 - 1).astype(np.float32)
+    given, expected = from_signed(exported(image, None)), from_signed(keras(image, None))
+    assert set(np.unique(given)) <= set(np.unique(expected))
+    assert np.mean(given != expected) <= EXPORTERS["tflite"].quantizations[quantize].other_classes
+
+
+@pytest.mark.parametrize("changes", [
+    *({"kind": kind} for kind in GENERATORS), {"upsampling": "resize"}, {"upsampling": "subpixel"},
+    {"bias": "all"}, {"norm": "none"},
+])  # fmt: skip
+def test_phases_are_the_same_function(changes):
+    config = tiny_config(generator=changes)
+    generator = generator_of(config, noise_input=False)
+    for variable in generator.variables:
+        if "bias" in variable.path:
+            variable.assign(np.random.default_rng(0).normal(size=variable.shape))
+    phased = in_phases(generator)
+    transposed = [layer for layer in phased.layers if isinstance(layer, tf.keras.layers.Conv2DTranspose)]
+    assert not transposed
+    if config.generator.upsampling == "transposed":
+        assert any(isinstance(layer, Phases) for layer in phased.layers)
+    image = np.random.default_rng(1).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_allclose(phased(image), generator(image), atol=1e-5)
+
+
+def test_coverage_counts_what_xnnpack_runs(tmp_path):
+    made_tflite(tmp_path / "x.tflite")
+    without = Interpreter(
+        str(tmp_path / "x.tflite"), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    without.allocate_tensors()
+    bare = coverage_of(without)
+    assert (bare.delegated, bare.heavy_left.count("CONV_2D")) == (0, 2 * 5)  # 5 levels
+    within = Interpreter(str(tmp_path / "x.tflite"))
+    within.allocate_tensors()
+    assert coverage_of(within) == Coverage(bare.nodes, bare.nodes, ())
+
+
+def test_coverage_leaves_out_what_xnnpack_does_not_take(tmp_path):
+    """A cumulative sum between two convolutions, which no version of XNNPACK has."""
+    kernel = tf.constant(np.random.default_rng(0).normal(size=(3, 3, 2, 2)).astype(np.float32))
+    module = tf.Module()
+    convolve = lambda x: tf.nn.conv2d(x, kernel, 1, "SAME")  # noqa: E731
+    module.f = tf.function(lambda image: {"image": convolve(tf.cumsum(convolve(image), axis=1))}, autograph=False)
+    concrete = module.f.get_concrete_function(tf.TensorSpec((1, 8, 8, 2), name="image"))
+    content = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert()
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    assert coverage_of(interpreter) == Coverage(3, 2, ())
+
+
+def test_what_is_off_the_fast_path_is_refused(tmp_path):
+    exported, keras = made_tflite(tmp_path / "x.tflite")
+
+    class Slow:
+        card, coverage = exported.card, Coverage(20, 17, ("CONV_2D", "TRANSPOSE_CONV"))
+
+        def __call__(self, images, noise):
+            return exported(images, noise)
+
+    with pytest.raises(RunError, match="convolutions in XNNPACK.* Received CONV_2D, TRANSPOSE_CONV outside of it"):
+        verify(
+            keras, Slow(), [np.zeros((1, 32, 32, 3), np.float32)], FAITHFUL, "tflite", tmp_path / "x.tflite", tmp_path
+        )
+
+
+def test_what_is_outside_its_tolerance_is_refused(tmp_path):
+    exported, keras = made_tflite(tmp_path / "x.tflite", quantization="int8")
+    image = np.random.default_rng(3).uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
+    strict = Tolerance(other_classes=0.0, min_psnr_db=90.0)
+    with pytest.raises(RunError, match=r"within 90 dB. Received a largest difference of .*choose another --quantize"):
+        verify(keras, exported, [image], strict, "tflite", tmp_path / "x.tflite", tmp_path)
+
+
+def test_int8_is_calibrated_on_the_runs_own_pairs(smoke_run, tmp_path):
+    config = RunDirectory(smoke_run.path).config()
+    inputs = inputs_of(config, "train", 48, 6)
+    assert [image.shape for image in inputs] == [(1, 48, 48, 1)] * 6
+    assert all(np.abs(image).max() <= 1 for image in inputs)
+
+
+def test_int8_without_the_data_says_so(combined_dir, tmp_path, quiet):
+    config = tiny_config(data={"dir": str(combined_dir)}, training={"steps": 1, "validation_images": 0})
+    run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
+    moved = combined_dir.rename(tmp_path / "moved")
+    with pytest.raises(UserError, match="say where it is by --data"):
+        p2p.export_run(run.path, "tflite", tmp_path / "out", quantize="int8")
+    assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+    assert p2p.export_run(run.path, "tflite", tmp_path / "out", quantize="dynamic").images == 1  # noise is left
+    report = p2p.export_run(run.path, "tflite", tmp_path / "out", quantize="int8", data=moved)
+    assert report.images == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"quantize": "bfloat16"}, "must be one of: none, float16, dynamic, int8. Received 'bfloat16'"),
+        ({"image_dtype": "int8"}, "--io must be one of: float32, uint8"),
+    ],
+)
+def test_unknown_names_are_refused(smoke_run, tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        p2p.export_run(smoke_run.path, "tflite", tmp_path, **options)

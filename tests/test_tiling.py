@@ -1,11 +1,14 @@
 """Padding by reflection and blending of tiles."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfpix2pix.data.images import from_signed, to_signed
 from tfpix2pix.tiling import reflected_indices, translate_tiles
 
 
@@ -44,3 +47,23 @@ def test_every_tile_has_the_size_and_seams_are_blended():
 def test_small_and_long_images(shape):
     image = np.random.default_rng(0).uniform(-1, 1, (*shape, 3)).astype(np.float32)
     np.testing.assert_allclose(translate_tiles(lambda tile: tile, image, 32, 8), image, atol=1e-6)
+
+
+def test_eight_bits_in_and_out_need_no_floats_of_the_whole_image():
+    image = np.random.default_rng(0).integers(0, 256, (3000, 2000, 3), np.uint8)
+    tracemalloc.start()
+    result = translate_tiles(lambda tile: tile, image, 512, 64, encode=to_signed, decode=from_signed)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(result, image)
+    band = 512 * 2000 * 3 * 4
+    assert peak < image.nbytes + 4 * band  # in floats the image alone would be 72 MB
+
+
+def test_of_classes_the_deepest_tile_decides():
+    values = iter(range(100))
+    result = translate_tiles(
+        lambda tile: np.full_like(tile, next(values)), np.zeros((32, 80, 1), np.float32), 32, 8, blend=False
+    )
+    assert set(np.unique(result)) == {0, 1, 2}
+    np.testing.assert_array_equal(np.flatnonzero(np.diff(result[0, :, 0])), [27, 51])  # in the middle of the overlaps

@@ -17,7 +17,6 @@ from tfpix2pix.data.images import (
     enlarged,
     full_range,
     list_images,
-    match_channels,
     suffix_for,
     write_image,
 )

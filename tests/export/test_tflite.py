@@ -1,9 +1,11 @@
 """TFLite files: quantised within their tolerance, in XNNPACK, in pixels or in floats, the transposed convolutions in
 phases."""
 
+import flatbuffers
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 import tfpix2pix as p2p
@@ -187,3 +189,42 @@ def test_int8_without_the_data_says_so(combined_dir, tmp_path, quiet):
 def test_unknown_names_are_refused(smoke_run, tmp_path, options, message):
     with pytest.raises(UserError, match=message):
         p2p.export_run(smoke_run.path, "tflite", tmp_path, **options)
+
+
+def field(table: flatbuffers.Table, slot: int):
+    """Position of a field's value in a table, by the slot that the published metadata schema gives it."""
+    offset = table.Offset(4 + 2 * slot)
+    assert offset, slot
+    return offset + table.Pos
+
+
+def texts(table: flatbuffers.Table, *slots: int) -> list[str]:
+    return [table.String(field(table, slot)).decode() for slot in slots]
+
+
+def members(table: flatbuffers.Table, slot: int) -> list[flatbuffers.Table]:
+    at = field(table, slot) - table.Pos
+    start = table.Vector(at)
+    return [flatbuffers.Table(table.Bytes, table.Indirect(start + 4 * i)) for i in range(table.VectorLen(at))]
+
+
+@pytest.mark.parametrize("image_dtype", ["float32", "uint8"])
+def test_tflites_own_metadata_say_what_it_is(tmp_path, image_dtype):
+    made_tflite(tmp_path / "x.tflite", noise_input=True, card={"image_dtype": image_dtype})
+    model = schema.Model.GetRootAs((tmp_path / "x.tflite").read_bytes(), 0)
+    entries = {model.Metadata(i).Name(): model.Metadata(i).Buffer() for i in range(model.MetadataLength())}
+    content = bytes(model.Buffers(entries[b"TFLITE_METADATA"]).DataAsNumpy())
+    assert content[4:8] == b"M001"
+    root = flatbuffers.Table(content, int.from_bytes(content[:4], "little"))
+    assert texts(root, 0, 2, 7) == ["pix2pix", p2p.__version__, "1.0.0"]  # name, version, least parser
+    (file,) = members(root, 6)
+    assert texts(file, 0) == ["model_card.json"]
+    (subgraph,) = members(root, 3)
+    assert [texts(tensor, 0) for tensor in members(subgraph, 2)] == [["image"], ["noise"]]
+    assert [texts(tensor, 0) for tensor in members(subgraph, 3)] == [["image"]]
+    (unit,) = members(members(subgraph, 2)[0], 4)
+    assert unit.Get(flatbuffers.number_types.Uint8Flags, field(unit, 0)) == 1  # normalisation
+    options = flatbuffers.Table(content, unit.Indirect(field(unit, 1)))
+    starts = [options.Vector(field(options, slot) - options.Pos) for slot in (0, 1)]  # mean, standard deviation
+    numbers = [np.frombuffer(content, np.float32, 1, start)[0] for start in starts]
+    assert numbers == ([0.0, 1.0] if image_dtype == "uint8" else [127.5, 127.5])

@@ -2,7 +2,8 @@
 
 Input `image` (1, S, S, C), float32 in [-1, 1] or uint8 pixels (`image_dtype` of the card), and, for `noise: on`,
 `noise` float32 (1, noise_size) uniform in [0, 1). The card is a member `model_card.json` of a ZIP archive appended to
-the flatbuffer, TFLite's own way of packing associated files: interpreters do not see it, `unzip` does.
+the flatbuffer, TFLite's own way of packing associated files: interpreters do not see it, `unzip` does, and the
+metadata inside names it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.data.images import from_signed, to_signed
 from tfpix2pix.errors import UserError
 from tfpix2pix.export.coverage import Coverage, coverage_of
+from tfpix2pix.export.metadata import with_metadata
 from tfpix2pix.export.phases import in_phases
 from tfpix2pix.export.quantization import QUANTIZERS, with_noise
 from tfpix2pix.export.signatures import from_uint8, to_uint8
@@ -42,7 +44,7 @@ def path_of(card: ModelCard, out: Path) -> Path:
 
 def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
     """Writes the file `path`; `calibration` are inputs float32 (1, S, S, C) in [-1, 1] as the model will see."""
-    path.write_bytes(_convert(generator, card, calibration))
+    path.write_bytes(with_metadata(_convert(generator, card, calibration), card))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(FILE_NAME, card.to_json())
 

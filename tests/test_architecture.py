@@ -43,7 +43,7 @@ ARROWS = {
     "inference": {"card", "config", "rng", "models", "tiling", "data"},
     "summary": {"models"},
     "export": {"card", "inference", "models.noise", "data.images", "data.labels"},
-    "serving": {"card", "data", "rng"},
+    "serving": {"card", "data", "rng", "tiling"},
     "translate": {"card", "data", "serving"},
     "session": {
         "card", "config", "data", "evaluation", "inference", "models", "resolve", "run_directory", "training",
@@ -55,7 +55,7 @@ ARROWS = {
         "recognize", "config", "run_directory", "models", "training.checkpoints", "inference", "export",
     },
     "budget": {"config", "export", "exporting", "models", "run_directory"},
-    "exporting": {"artefacts", "config", "data", "export", "models", "recognize", "run_directory"},
+    "exporting": {"artefacts", "card", "config", "data", "export", "models", "recognize", "run_directory"},
     "cli": {
         "presets", "config", "resolve", "data", "doctor", "recognize", "run_directory", "experiment", "dry_run",
         "artefacts", "budget", "exporting", "serving", "translate", "export", "training.cluster",

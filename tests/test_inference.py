@@ -92,6 +92,7 @@ def test_samples_are_of_one_image(translator):
 def test_tiles_cover_large_images(translator):
     x = image(100, 70, 1)
     assert translator(x, tile_px=32).shape == (100, 70, 3)
+    np.testing.assert_array_equal(translator(x, tile_px=128), translator(x))  # it is no larger than a tile
 
 
 @pytest.mark.parametrize(

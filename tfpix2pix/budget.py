@@ -17,7 +17,7 @@ from tfpix2pix.models.build import build_generator
 from tfpix2pix.run_directory import RunDirectory
 
 NARROWER = (48, 32, 24, 16, 12, 8, 4)  # base filters to suggest
-GRAPH_MB = 0.3  # what a file holds beside weights, about
+GRAPH_MB, SCALES = 0.05, 1.006  # what a file holds beside weights, about: the graph, and the scales of channels
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def export_within(
     config = RunDirectory(run_dir).config()
     parameters, choices = count_parameters(config), []
     for quantization in EXPORTERS[format].quantizations:
-        expected_mb = parameters * BITS[quantization] / 8e6
+        expected_mb = expected_size_mb(parameters, BITS[quantization])
         if expected_mb > target_mb:
             choices.append(Choice(quantization, expected_mb, meets=False))
             continue
@@ -74,21 +74,28 @@ def count_parameters(config: Config) -> int:
     return build_generator(config, seed=None).count_params()
 
 
+def expected_size_mb(parameters: int, bits: int) -> float:
+    """Of a file with so many weights of so many bits, about."""
+    return parameters * bits / 8e6 * SCALES + GRAPH_MB
+
+
 def _none_meets(config: Config, target_mb: float, choices: list[Choice]) -> str:
     smallest = min(choices, key=lambda choice: choice.size_mb)
     refused = next((choice.refused for choice in choices if choice.refused), None)
     if refused:
         return f"No quantisation within {target_mb:g} MB was faithful enough. {refused}"
-    sizes = ", ".join(f"{choice.quantization} {choice.size_mb:.1f}" for choice in choices)
+    sizes = ", ".join(
+        f"{choice.quantization} {row['size, MB']}" for choice, row in zip(choices, as_rows(choices), strict=True)
+    )
     fitting = narrower(config, target_mb, BITS[smallest.quantization])
     if fitting:
         filters, size_mb = fitting
         advice = (
-            f"Train a narrower network: `--set generator.base_filters={filters}` gives {size_mb:.1f} MB in "
+            f"Train a narrower network: `--set generator.base_filters={filters}` gives about {size_mb:.1f} MB in "
             f"{smallest.quantization}."
         )
     else:
-        advice = "No narrower network of this kind does either; raise --target-mb, or choose another generator."
+        advice = "Raise --target-mb, or train a generator of fewer levels or blocks."
     return f"An export must have at most {target_mb:g} MB (--target-mb). Received, in MB: {sizes}. {advice}"
 
 
@@ -98,7 +105,7 @@ def narrower(config: Config, target_mb: float, bits: int) -> tuple[int, float] |
         if filters >= config.generator.base_filters:
             continue
         changed = config.generator.model_copy(update={"base_filters": filters})
-        size_mb = count_parameters(config.model_copy(update={"generator": changed})) * bits / 8e6 + GRAPH_MB
+        size_mb = expected_size_mb(count_parameters(config.model_copy(update={"generator": changed})), bits)
         if size_mb <= target_mb:
             return filters, size_mb
     return None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 from tfpix2pix.artefacts import run_engine
+from tfpix2pix.card import ModelCard
 from tfpix2pix.config import Config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.pipeline import evaluation_batches
@@ -33,6 +35,8 @@ def export_run(
     best: bool = False,
     weights: str | None = None,
     data: str | Path | None = None,
+    name: str | None = None,
+    overwrite: bool = False,
 ) -> ParityReport:
     """Writes a run's generator in one of `EXPORTERS`, and measures that it does what the Keras view does.
 
@@ -44,24 +48,28 @@ def export_run(
         best: the best checkpoint in place of the newest.
         weights: as of `artefacts.load`.
         data: where the run's data lie now, if they have moved: they calibrate int8, and are what is measured on.
+        name: of the model, in place of the run's; it names the file or folder.
+        overwrite: replace a file of the same name. A SavedModel is the next version.
 
     Raises:
         UserError: no such format or quantisation, no run, a size for a format that takes any, or no data for int8.
         RunError: the export differs from the Keras view by more than the tolerance; nothing is left of it.
     """
-    check_export(run_dir, format, noise=noise, size_px=size_px, quantize=quantize, image_dtype=image_dtype)
+    check_export(
+        run_dir, format, noise=noise, size_px=size_px, quantize=quantize, image_dtype=image_dtype, name=name
+    )  # fmt: skip
     directory = RunDirectory(run_dir)
     exporter, config = EXPORTERS[format], directory.config()
     if data is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"dir": str(data)})})
-    if exporter.static:
-        size_px = size_px or config.data.image_size_px
-    noise_input = not exporter.static or (noise or config.inference.noise) == "on"
-    view = run_engine(directory, best=best, weights=weights, noise_input=noise_input, size_px=size_px)
-    view.card = view.card.model_copy(update={"quantization": quantize, "image_dtype": image_dtype})
-    path = exporter.path(view.card, Path(out))
-    if path.exists():
-        raise UserError(f"An export must not overwrite another. Received {path}, which exists. Change --out.")
+    card = planned_card(
+        directory, format, noise=noise, size_px=size_px, quantize=quantize, image_dtype=image_dtype, name=name
+    )  # fmt: skip
+    path, size_px = free_path(card, format, out, overwrite=overwrite), card.fixed_size_px
+    view = run_engine(directory, best=best, weights=weights, noise_input=bool(card.noise_size), size_px=size_px)
+    view.card = view.card.model_copy(
+        update={key: getattr(card, key) for key in ("quantization", "image_dtype", "name")}
+    )
     calibration = inputs_of(config, "train", size_px, CALIBRATION_IMAGES) if quantize in CALIBRATED else []
     tolerance = exporter.quantizations[quantize]
     images = _probe_images(config, size_px, noise_too=tolerance.max_abs_error is not None)
@@ -69,6 +77,45 @@ def export_run(
     with whole(path) as temporary:  # takes its name when it has been found faithful
         exporter.write(view.generator, view.card, temporary, calibration)
         return verify(view, exporter.read(temporary), images, tolerance, format, temporary, path)
+
+
+def planned_card(
+    directory: RunDirectory,
+    format: str,
+    *,
+    noise: str | None = None,
+    size_px: int | None = None,
+    quantize: str = "none",
+    image_dtype: str = "float32",
+    name: str | None = None,
+) -> ModelCard:
+    """The card that an export will carry, but for its step: what its name depends on."""
+    card, config, static = directory.card(), directory.config(), EXPORTERS[format].static
+    with_noise = not static or (noise or config.inference.noise) == "on"
+    return card.model_copy(
+        update={
+            "noise_size": card.noise_size if with_noise else 0,
+            "fixed_size_px": (size_px or config.data.image_size_px) if static else None,
+            "quantization": quantize,
+            "image_dtype": image_dtype,
+            "name": name or card.name,
+        }
+    )
+
+
+def free_path(card: ModelCard, format: str, out: str | Path, *, overwrite: bool = False) -> Path:
+    """Where an export goes.
+
+    Raises:
+        UserError: there is one already.
+    """
+    path = EXPORTERS[format].path(card, Path(out))
+    if path.exists() and not overwrite:
+        raise UserError(
+            f"An export must not overwrite another. Received {path}, which exists. Add --overwrite, or change --out or "
+            f"--name."
+        )
+    return path
 
 
 def inputs_of(config: Config, split: str, size_px: int | None, count: int) -> list[np.ndarray]:
@@ -82,7 +129,7 @@ def inputs_of(config: Config, split: str, size_px: int | None, count: int) -> li
         source = SOURCES[data.source](data, split, config.seed)
         return [image.numpy() for image, _ in evaluation_batches(source, data, count=min(count, len(source)))]
     except UserError as error:
-        raise UserError(f"{error} (Exports are measured and calibrated on it: say where it is by --data.)") from error
+        raise UserError(f"{error} If the run's data have moved, say where they are by --data.") from error
 
 
 def _probe_images(config: Config, size_px: int | None, *, noise_too: bool) -> list[np.ndarray]:
@@ -94,6 +141,7 @@ def _probe_images(config: Config, size_px: int | None, *, noise_too: bool) -> li
     noise = [np.random.default_rng(0).uniform(-1, 1, (1, size, size, channels)).astype(np.float32)]
     try:
         real = inputs_of(config, "val", size_px, PROBE_IMAGES)
-    except UserError:  # the data has moved since: the noise remains
+    except UserError as error:
+        warnings.warn(f"It is measured on noise alone, no image of the run's held-out pairs: {error}", stacklevel=3)
         real = []
     return real + noise if noise_too or not real else real

@@ -17,9 +17,7 @@ from tfpix2pix.data.rows import Encoding
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.models.build import noise_size
 from tfpix2pix.models.noise import NO_NOISE
-from tfpix2pix.tiling import translate_tiles
-
-OVERLAP = 8  # a tile overlaps its neighbours by this part of its side, unless a call says otherwise
+from tfpix2pix.tiling import OVERLAP, fitting_tile, translate_tiles
 
 
 class Engine(Protocol):
@@ -151,17 +149,21 @@ class Translator:
         overlap_px: int | None,
     ) -> np.ndarray:
         """(H, W, C) to (H, W, C'): `encode` gives the engine's float32 in [-1, 1], `decode` takes it back."""
-        tile_px = self.card.fixed_size_px or tile_px
-        if not tile_px:
-            return decode(self.engine(encode(image)[np.newaxis], noise)[0])
-        if overlap_px is not None and not 0 <= overlap_px <= tile_px // 2:
+        fixed = self.card.fixed_size_px
+        size = fixed or (fitting_tile(tile_px, *image.shape[:2]) if tile_px else image.shape[:2])
+        if not fixed and size == image.shape[:2]:
+            try:
+                return decode(self.engine(encode(image)[np.newaxis], noise)[0])
+            except tf.errors.ResourceExhaustedError as error:  # TensorFlow's own word for it
+                raise MemoryError(str(error)) from error
+        side = fixed or tile_px
+        if overlap_px is not None and not 0 <= overlap_px <= side // 2:
             raise UserError(
-                f"Tiles must overlap by half their side at most. Received {overlap_px} px of {tile_px}. Lower the "
+                f"Tiles must overlap by half their side at most. Received {overlap_px} px of {side}. Lower the "
                 f"overlap, or enlarge the tiles."
             )
         return translate_tiles(
-            lambda tile: self.engine(tile, noise), image, tile_px,
-            tile_px // OVERLAP if overlap_px is None else overlap_px,
+            lambda tile: self.engine(tile, noise), image, size, side // OVERLAP if overlap_px is None else overlap_px,
             blend=not self.card.config.data.target_classes, encode=encode, decode=decode,
         )  # fmt: skip
 

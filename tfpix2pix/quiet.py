@@ -38,6 +38,8 @@ def load_tensorflow() -> None:
     Native errors that matter come as exceptions; what is logged as an error besides is not one (a graph optimiser
     that leaves a fusion out, say).
     """
+    if "tensorflow" in sys.modules:
+        return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_native_code():
         import tensorflow as tf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tfpix2pix.errors import UserError, unknown_name
@@ -20,7 +21,7 @@ def recognize(path: Path) -> str:
     kind = _kind(model_at(path))
     if kind is not None:
         return kind
-    inside = sorted(str(child) for child in path.iterdir() if _kind(child)) if path.is_dir() else []
+    inside = sorted(str(child) for child in path.iterdir() if _kind(model_at(child))) if path.is_dir() else []
     if inside:
         advice = f"Did you mean {' or '.join(inside[:3])}?"
     else:
@@ -52,6 +53,7 @@ def check_export(
     size_px: int | None = None,
     quantize: str = "none",
     image_dtype: str = "float32",
+    name: str | None = None,
 ) -> None:
     """Raises UserError where a run cannot be exported so, before anything slow begins."""
     if format not in EXPORTERS:
@@ -66,6 +68,10 @@ def check_export(
         without = ", which has no model_card.json" if directory.is_run() else ""
         raise UserError(
             f"An export must be made from a run directory. Received {run_dir}{without}. Give the --run of a training."
+        )
+    if name is not None and not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise UserError(
+            f"--name must be letters, digits, '.', '_' and '-': it names a file. Received {name!r}. Change it."
         )
     if size_px and not EXPORTERS[format].static:
         raise UserError(

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+OVERLAP = 8  # a tile overlaps its neighbours by this part of its side, unless a call says otherwise
+
 
 def reflected_indices(length, total, arange=np.arange, minimum=np.minimum, maximum=np.maximum):
     """Indices of an axis of `length` reflected about its ends to `total`, centred; the edge itself is not repeated.
@@ -21,47 +23,53 @@ def reflected_indices(length, total, arange=np.arange, minimum=np.minimum, maxim
 def translate_tiles(
     run: Callable[[np.ndarray], np.ndarray],
     image: np.ndarray,
-    size_px: int,
+    size_px: int | tuple[int, int],
     overlap_px: int,
     *,
     blend: bool = True,
     encode: Callable[[np.ndarray], np.ndarray] = lambda tile: tile,
     decode: Callable[[np.ndarray], np.ndarray] = lambda band: band,
 ) -> np.ndarray:
-    """`run` over overlapping square tiles of an image (H, W, C), feathered: blended linearly where they overlap.
+    """`run` over overlapping tiles of an image (H, W, C), feathered: blended linearly where they overlap.
+
+    `size_px` is the side of tiles, or their height and width.
 
     Without `blend` each pixel is that of the tile it lies deepest in: class indices have no mean. An image smaller
     than a tile is reflected to it.
 
     Beside the image and its translation there is never more than a band of tiles in memory, so both may be 8 bits a
-    value: `encode` makes of a tile what `run` takes, float32 (1, size_px, size_px, C) in and out; `decode` of rows
+    value: `encode` makes of a tile what `run` takes, (1, size_px, size_px, C) in and out; `decode` of rows
     (h, W, C') that are done what the translation is to be.
     """
     height, width = image.shape[:2]
-    rows = reflected_indices(height, max(height, size_px))
-    columns = reflected_indices(width, max(width, size_px))
-    tops, lefts = _starts(len(rows), size_px, overlap_px), _starts(len(columns), size_px, overlap_px)
-    row_shares = _shares(tops, size_px, overlap_px, blend)
-    column_shares = _shares(lefts, size_px, overlap_px, blend)
+    tall, wide = (size_px, size_px) if isinstance(size_px, int) else size_px
+    rows = reflected_indices(height, max(height, tall))
+    columns = reflected_indices(width, max(width, wide))
+    tops, lefts = _starts(len(rows), tall, overlap_px), _starts(len(columns), wide, overlap_px)
+    row_shares, column_shares = _shares(tops, tall, overlap_px, blend), _shares(lefts, wide, overlap_px, blend)
     above, before = (len(rows) - height) // 2, (len(columns) - width) // 2
     result = band = None
     for top, row_share, next_top in zip(tops, row_shares, [*tops[1:], len(rows)], strict=True):
         for left, column_share in zip(lefts, column_shares, strict=True):
-            tile = image[np.ix_(rows[top : top + size_px], columns[left : left + size_px])]
+            tile = image[np.ix_(rows[top : top + tall], columns[left : left + wide])]
             translation = run(encode(tile)[np.newaxis])[0]
             if band is None:
-                band = np.zeros((size_px, len(columns), translation.shape[-1]), np.float32)
-            share = (row_share[:, np.newaxis] * column_share)[..., np.newaxis]
-            band[:, left : left + size_px] += translation * share
+                band = np.zeros((tall, len(columns), translation.shape[-1]), np.float32)
+            band[:, left : left + wide] += translation * (row_share[:, np.newaxis] * column_share)[..., np.newaxis]
         done = decode(band[max(above - top, 0) : min(next_top, above + height) - top, before : before + width])
         if result is None:
             result = np.empty((height, width, done.shape[-1]), done.dtype)
         begin = max(top - above, 0)
         result[begin : begin + len(done)] = done
         step = next_top - top  # rows below are unfinished: the next tiles add to them
-        band[: size_px - step] = band[step:]
-        band[size_px - step :] = 0.0
+        band[: tall - step] = band[step:]
+        band[tall - step :] = 0.0
     return result
+
+
+def fitting_tile(tile_px: int, height: int, width: int) -> tuple[int, int]:
+    """Height and width of tiles of an image, for what takes any size: a side that is shorter is not reflected."""
+    return min(tile_px, height), min(tile_px, width)
 
 
 def _starts(length: int, size_px: int, overlap_px: int) -> list[int]:

@@ -101,11 +101,19 @@ def translate_files(
         )
     check_writable(out)
     vectors = _noise_vectors(translator, noise, seed, samples)
-    options = {"tile_px": tile_px, "overlap_px": overlap_px} if tile_px else {}
+    options = {"tile_px": tile_px, "overlap_px": overlap_px}
     notes: Counter[str] = Counter()
 
     def work(item: Item) -> list[Path]:
-        name, read = item
+        try:
+            return translated(*item)
+        except MemoryError as error:
+            raise UserError(
+                f"An image and its translation must fit in memory. Received {item[0]}, which did not. Translate it in "
+                f"tiles: --tile 512."
+            ) from error
+
+    def translated(name: str, read: Callable[[], np.ndarray]) -> list[Path]:
         image = read()
         if enlarge > 1:
             image = enlarged(image, enlarge)

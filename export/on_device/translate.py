@@ -1,6 +1,7 @@
 """Translates image files and camera frames by a .tflite file of `tfpix2pix export`. See README.md."""
 
 import argparse
+import errno
 import sys
 import time
 import warnings
@@ -24,8 +25,10 @@ def read(source, channels, labels):
     return image if labels else image.convert(("L", "LA", "RGB", "RGBA")[channels - 1])
 
 
-def listed(inputs, out):
+def listed(inputs, out, overwrite):
     """(file or stream to read, file to write) of every image."""
+    if not overwrite and any(out.glob("[!.]*")):
+        raise ValueError(f"--out must be empty. Received {out}, which holds files. Change it, or add --overwrite.")
     if inputs == ["-"]:
         return ((frame, out / f"frame-{number:06}.png") for number, frame in enumerate(frames(sys.stdin.buffer), 1))
     files = []
@@ -45,6 +48,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True, help="folder for the PNG files")
     parser.add_argument("--noise", type=int, metavar="SEED", help="noise of a seed, -1: none (as the model card says)")
     parser.add_argument("--threads", type=int, default=4, help="threads of the CPU (4)")
+    parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds files")
     parser.add_argument("--resize", action="store_true", help="scale to the model's size and back: fast, no tiles")
     given = parser.parse_args()
     warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -55,7 +59,7 @@ def main():
         channels, *labels = (translator.data[key] for key in ("input_channels", "input_classes", "target_classes"))
         how = [Image.Resampling.NEAREST if classes else Image.Resampling.BICUBIC for classes in labels]
         given.out.mkdir(parents=True, exist_ok=True)
-        for source, target in listed(given.inputs, given.out):
+        for source, target in listed(given.inputs, given.out, given.overwrite):
             partial = target.with_name(f".{target.name}.tmp")
             try:
                 image = read(source, channels, labels[0])
@@ -68,6 +72,8 @@ def main():
                 partial.replace(target)
                 done += 1
             except Exception as error:  # broken files raise nearly anything
+                if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                    raise
                 code, name = 1, source if isinstance(source, Path) else target.stem
                 sentence = f"An image must be whole and fit the model. Received {name}: {error}. Mend or leave it out."
                 print(" ".join(sentence.split()), file=sys.stderr)
@@ -84,7 +90,7 @@ def main():
     if done:
         rate = done / (time.perf_counter() - began)
         print(f"{done} images: {1000 * np.median(times):.1f} ms each (median), {rate:.1f} images/s with files.")
-    return code
+    return code if done or code != 1 else 2
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def test_an_export_is_not_overwritten(exports, smoke_run, tmp_path):
 def test_files_without_a_card_are_refused(exports, tmp_path):
     content = open(exports["tflite"].path, "rb").read()
     (tmp_path / "bare.tflite").write_bytes(content[: content.rindex(b"PK\x03\x04")])
-    with pytest.raises(UserError, match="must carry model_card.json"):
+    with pytest.raises(UserError, match="must be whole and carry model_card.json"):
         p2p.load(tmp_path / "bare.tflite")
     shutil.copytree(exports["saved_model"].path, tmp_path / "bare")
     (tmp_path / "bare" / "assets" / "model_card.json").unlink()
@@ -181,3 +181,23 @@ def test_the_full_size_network_survives_export(tmp_path, quiet, facades):
     run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
     for name in EXPORTERS:
         assert p2p.export_run(run.path, name, tmp_path / "out").max_abs_error <= 1e-4
+
+
+def test_a_name_of_its_own_and_replacing(smoke_run, tmp_path):
+    first = p2p.export_run(smoke_run.path, "tflite", tmp_path, name="other")
+    assert first.path.endswith("other-32px.tflite")
+    with pytest.raises(UserError, match="Add --overwrite, or change --out or --name"):
+        p2p.export_run(smoke_run.path, "tflite", tmp_path, name="other")
+    p2p.export_run(smoke_run.path, "tflite", tmp_path, name="other", overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["other-32px.tflite"]
+    assert p2p.load(first.path).card.name == "other"
+    with pytest.raises(UserError, match="it names a file"):
+        p2p.export_run(smoke_run.path, "tflite", tmp_path, name="../other")
+
+
+def test_a_folder_of_versions_means_the_newest(exports, smoke_run, tmp_path):
+    for step in (9, 10):
+        shutil.copytree(exports["saved_model"].path, tmp_path / "smoke" / str(step))
+    card = tmp_path / "smoke" / "10" / "assets" / "model_card.json"
+    card.write_text(card.read_text().replace('"step": 4', '"step": 77'))
+    assert p2p.load(tmp_path / "smoke").card.step == 77

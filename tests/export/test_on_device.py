@@ -161,9 +161,13 @@ def test_a_stream_of_frames(model, tmp_path):
         (lambda model, folder: (folder / "absent.tflite", folder / "x.png"), "A model must be"),
         (lambda model, folder: (folder / "bare.tflite", folder / "x.png"), "A model must be"),
         (lambda model, folder: (model, folder / "x.png", "--noise", 1), "Noise must have an input"),
-        (lambda model, folder: (model, folder), "Each file must have its own name"),
-        (lambda model, folder: (model, folder / "x.png", folder / "in" / "X.jpg"), "Each file must have its own name"),
-        (lambda model, folder: (model, "-"), "There must be something to translate"),
+        (lambda model, folder: (model, folder / "x.png"), "--out must be empty"),
+        (lambda model, folder: (model, folder, "--overwrite"), "Each file must have its own name"),
+        (
+            lambda model, folder: (model, folder / "x.png", folder / "in" / "X.jpg", "--overwrite"),
+            "Each file must have its own name",
+        ),
+        (lambda model, folder: (model, "-", "--overwrite"), "There must be something to translate"),
     ],
 )
 def test_what_cannot_be_done_at_all_is_one_sentence(tmp_path, change, sentence):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import requests
 
+import tfpix2pix as p2p
 from tests.serving.conftest import picture
 from tfpix2pix.data.formats import encode
 from tfpix2pix.errors import RunError, UserError
@@ -263,3 +264,15 @@ def test_the_test_server_takes_columns_and_rows_as_tf_serving_does(server):
             {"version": "2", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
         ]
     }
+
+
+def test_a_large_image_goes_in_tiles(server, connect, models):
+    """As locally, but for what a file rounds."""
+    remote, local = connect("facades:1"), p2p.load(models / "facades" / "1")
+    image = picture(100, 70, 1)
+    result = remote.translate(image, tile_px=48, overlap_px=8)
+    assert np.abs(result.astype(int) - local.translate(image, tile_px=48, overlap_px=8)).max() <= 1
+    labels = connect("classes")
+    image = picture(100, 70, 1, most=3)
+    expected = p2p.load(models / "classes" / "1").translate(image, tile_px=48)
+    assert np.mean(labels.translate(image, tile_px=48) != expected) < 0.01

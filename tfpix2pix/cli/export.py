@@ -26,7 +26,7 @@ def export(
     ] = None,
     size: Annotated[
         Optional[list[int]],
-        typer.Option(help="tflite: height and width, px; default: training's. Repeated, a file each.", min=1),
+        typer.Option(help="tflite: height and width, px; default: training's. Repeated, a file each.", min=1, max=8192),
     ] = None,
     io: Annotated[
         str, typer.Option(help="Image tensors: float32 in [-1, 1], or uint8 pixels (saved_model: serving_default's).")
@@ -38,6 +38,10 @@ def export(
     data: Annotated[
         Optional[Path], typer.Option(help="Folder of the run's data, if it has moved: calibrates int8 and measures.")
     ] = None,
+    name: Annotated[
+        Optional[str], typer.Option(help="Of the model, in place of the run's `name`: it names the file or folder.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="tflite: replace a file of the same name.")] = False,
     noise: Noise = None,
     best: Best = False,
     weights: Weights = None,
@@ -51,12 +55,20 @@ def export(
         raise UserError(f"--target-mb chooses the quantisation. Received --quantize {quantize} too. Leave one out.")
     sizes: list[int | None] = list(dict.fromkeys(size or [])) or [None]
     for side in sizes:
-        check_export(run, format_, noise=noise, size_px=side, quantize=quantize or "none", image_dtype=io)
+        check_export(run, format_, noise=noise, size_px=side, quantize=quantize or "none", image_dtype=io, name=name)
     load_tensorflow()
     from tfpix2pix.budget import as_rows, export_within
-    from tfpix2pix.exporting import export_run
+    from tfpix2pix.exporting import export_run, free_path, planned_card
+    from tfpix2pix.run_directory import RunDirectory
 
-    options = {"noise": noise, "image_dtype": io, "best": best, "weights": weights, "data": data}
+    if not target_mb:
+        for side in sizes:  # before the first is made
+            how = {"noise": noise, "size_px": side, "quantize": quantize or "none", "image_dtype": io, "name": name}
+            free_path(planned_card(RunDirectory(run), format_, **how), format_, out, overwrite=overwrite)
+    options = {
+        "noise": noise, "image_dtype": io, "best": best, "weights": weights, "data": data, "name": name,
+        "overwrite": overwrite,
+    }  # fmt: skip
     reports, choices = [], []
     for side in sizes:
         if target_mb:

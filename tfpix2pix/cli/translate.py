@@ -76,11 +76,12 @@ def translate(
         )
     if samples and noise == "off":
         raise UserError("--samples must go with noise. Received --noise off. Leave it out.")
-    if overlap is not None and not (tile and overlap <= tile // 2):
-        received = f"{overlap} px of --tile {tile}" if tile else "it without --tile"
-        raise UserError(f"--overlap must be at most half of --tile. Received {received}. Change one of the two.")
+    if tile and overlap is not None and overlap > tile // 2:
+        raise UserError(
+            f"--overlap must be at most half of --tile. Received {overlap} px of --tile {tile}. Change one of the two."
+        )
     if server:
-        for option, given in {"--tile": tile, "--best": best, "--weights": weights}.items():
+        for option, given in {"--best": best, "--weights": weights}.items():
             if given:
                 raise UserError(f"{option} is of models at hand. Received it with --server. Leave one of the two out.")
     elif grpc:
@@ -94,6 +95,11 @@ def translate(
         translator = _remote(server, model, grpc=grpc, timeout_s=timeout_s)
     else:
         translator = _local(Path(model), best=best, weights=weights)
+    fixed = translator.card.fixed_size_px
+    if fixed and tile:
+        raise UserError(f"--tile is of models of any size. Received it for tiles of {fixed} px, always. Leave it out.")
+    if overlap is not None and not (tile or fixed):
+        raise UserError("--overlap must go with --tile. Received it alone. Add --tile.")
     from tfpix2pix.translate import translate_files
 
     written = translate_files(

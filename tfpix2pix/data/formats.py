@@ -10,9 +10,12 @@ import io
 import math
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from tfpix2pix.quiet import load_tensorflow
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF = (".tif", ".tiff")
@@ -46,9 +49,7 @@ def encode(image: np.ndarray, suffix: str, palette: Sequence[int] | None = None)
         rgb = image.shape[-1] in (3, 4) and image.dtype.kind == "u"
         tifffile.imwrite(buffer, plain, photometric="rgb" if rgb else "minisblack", planarconfig="contig")
     elif image.dtype == np.uint16 and image.shape[-1] > 1:
-        import tensorflow as tf
-
-        return tf.io.encode_png(image).numpy()
+        return _tensorflow().io.encode_png(image).numpy()
     else:
         picture = Image.fromarray(plain)
         if palette is not None:
@@ -89,9 +90,16 @@ def _check_samples(count: int) -> None:
         raise ValueError(f"it would unpack to {count} values, more than {most}: a decompression bomb")
 
 
-def _deep_png(data: bytes) -> np.ndarray:
-    import tensorflow as tf
+def _tensorflow() -> Any:
+    """TensorFlow, without its notes where it has not been loaded yet."""
+    load_tensorflow()
+    import tensorflow
 
+    return tensorflow
+
+
+def _deep_png(data: bytes) -> np.ndarray:
+    tf = _tensorflow()
     _check_samples(int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big"))
     try:
         return tf.io.decode_png(data, dtype=tf.uint16).numpy()

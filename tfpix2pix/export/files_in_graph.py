@@ -48,11 +48,10 @@ def read_file(content: tf.Tensor, card: ModelCard) -> tf.Tensor:
         is_png | is_jpeg, ["An image must be a PNG or JPEG file. Received another. Convert it."]
     )
     with tf.control_dependencies([known]):
-        height, width = _size(content, header, is_png)
+        height, width = _size(tf.identity(content), header, is_png)
     fits = (height >= 1) & (width >= 1) & (height * width <= MAX_MEGAPIXELS * 2**20)
-    message = f"An image must have at most {MAX_MEGAPIXELS} megapixels. Received height and width:"
-    with tf.control_dependencies([tf.debugging.Assert(fits, [message, height, width, "Send it in parts."])]):
-        content = tf.identity(content)  # decoded only after that
+    message = f"An image must have at least a pixel and at most {MAX_MEGAPIXELS} megapixels. Received height and width:"
+    content = only_if(fits, content, message, height, width, "Send it in parts.")  # decoded only after that
     deep = is_png & (header[24] == 16)
     scale = tf.where(deep, 1.0, STEPS_8_IN_16)
     if data.input_classes:
@@ -117,5 +116,15 @@ def _label_map(picture: tf.Tensor, card: ModelCard) -> tf.Tensor:
     if data.ignore_class is not None:
         allowed |= indices == data.ignore_class
     message = f"A label map must hold the class indices 0 to {data.input_classes - 1}. Received the largest value:"
-    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(allowed), [message, tf.reduce_max(indices)])]):
-        return tf.ensure_shape(tf.identity(indices), (None, None, 1)) / 127.5 - 1.0
+    indices = only_if(tf.reduce_all(allowed), indices, message, tf.reduce_max(indices))
+    return tf.ensure_shape(indices, (None, None, 1)) / 127.5 - 1.0
+
+
+def only_if(condition: tf.Tensor, value: tf.Tensor, *message: object) -> tf.Tensor:
+    """`value`; where the condition does not hold, the graph ends with the message before anything sees the value.
+
+    The bare operation: `tf.debugging.Assert` puts it in a branch of its own, for which what comes after does not wait
+    once the graph has been optimised.
+    """
+    with tf.control_dependencies([tf.raw_ops.Assert(condition=condition, data=list(message))]):
+        return tf.identity(value)

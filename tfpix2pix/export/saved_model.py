@@ -7,6 +7,7 @@ with their colours (`assets/`), and warm-up requests for TF Serving (`assets.ext
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import tempfile
 from collections.abc import Sequence
@@ -45,7 +46,13 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
             (Path(folder) / name).write_text(text, encoding="utf-8")
         module.assets = [tf.saved_model.Asset(str(Path(folder) / name)) for name in contents]
         functions = signatures(module, card)
-        tf.saved_model.save(module, str(path), signatures=functions)
+        try:
+            tf.saved_model.save(module, str(path), signatures=functions)
+        except tf.errors.OpError as error:  # the disk's trouble in TensorFlow's words
+            full = "No space left" in error.message or isinstance(error, tf.errors.ResourceExhaustedError)
+            raise OSError(
+                errno.ENOSPC if full else errno.EIO, "No space left on device" if full else error.message
+            ) from error
     write_warmup(path, card, functions)
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfpix2pix.card import ModelCard
-from tfpix2pix.export.files_in_graph import can_be_files, read_file, write_file
+from tfpix2pix.export.files_in_graph import can_be_files, only_if, read_file, write_file
 from tfpix2pix.inference import InferenceView
 
 Tensors = dict[str, tf.Tensor]
@@ -35,19 +35,20 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
     noise = tf.TensorSpec((None, card.noise_size), tf.float32, name="noise")
 
     def translate_float(image: tf.Tensor) -> Tensors:
-        return {"image": view.translate(image)}
+        return {"image": view.translate(checked(image, channels))}
 
     def translate_uint8(image: tf.Tensor) -> Tensors:
-        return {"image": to_uint8(view.translate(from_uint8(image)))}
+        return {"image": to_uint8(view.translate(from_uint8(checked(image, channels))))}
 
     def sample(image: tf.Tensor, noise: tf.Tensor) -> Tensors:
-        return {"image": view.translate(image, noise)}
+        return {"image": view.translate(checked(image, channels), checked_noise(noise, card.noise_size))}
 
     def translate_bytes(image_bytes: tf.Tensor) -> Tensors:
         return {"image_bytes": _each(lambda content: _file(view, card, content), image_bytes)}
 
     def sample_bytes(image_bytes: tf.Tensor, noise: tf.Tensor) -> Tensors:
-        return {"image_bytes": _each(lambda pair: _file(view, card, *pair), (image_bytes, noise))}
+        pairs = (image_bytes, checked_noise(noise, card.noise_size))
+        return {"image_bytes": _each(lambda pair: _file(view, card, *pair), pairs)}
 
     def model_card(query_bytes: tf.Tensor) -> Tensors:
         return {"card_bytes": tf.fill(tf.shape(query_bytes), card.to_json())}
@@ -68,6 +69,33 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
         name: tf.function(function, autograph=False).get_concrete_function(*specs)
         for name, (function, specs) in table.items()
     }
+
+
+def checked(image: tf.Tensor, channels: int) -> tf.Tensor:
+    """`image`, found by the graph to have its rank and channels.
+
+    Runtimes hold requests against a signature's types and not its shapes: a convolution of 3 channels takes 6 for two
+    groups of 3, and one that is given three dimensions ends the server's process.
+    """
+    image, shape = _unforeseen(image)
+    fits = (tf.size(shape) == 4) & tf.reduce_all(shape > 0) & (tf.reduce_sum(shape[-1:]) == channels)
+    message = f"An image must be of shape (N, H, W, {channels}), none of them 0. Received the shape:"
+    return tf.ensure_shape(only_if(fits, image, message, shape), (None, None, None, channels))
+
+
+def checked_noise(noise: tf.Tensor, size: int) -> tf.Tensor:
+    """`noise`, found by the graph to be vectors of its length."""
+    noise, shape = _unforeseen(noise)
+    fits = (tf.size(shape) == 2) & (tf.reduce_sum(shape[-1:]) == size)
+    message = f"Noise must be of shape (N, {size}). Received the shape:"
+    return tf.ensure_shape(only_if(fits, noise, message, shape), (None, size))
+
+
+def _unforeseen(tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """(`tensor`, its shape) such that the optimiser knows no more than a runtime does, and keeps the question: from the
+    signature's own shape it would answer it beforehand."""
+    tensor = tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=None)
+    return tensor, tf.shape(tensor)
 
 
 def from_uint8(image: tf.Tensor) -> tf.Tensor:

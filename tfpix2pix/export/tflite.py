@@ -82,7 +82,7 @@ class TFLiteEngine:
                 card = archive.read(FILE_NAME)
         except (zipfile.BadZipFile, KeyError) as error:
             raise UserError(
-                f"A .tflite file must carry {FILE_NAME}. Received {path} without. "
+                f"A .tflite file must be whole and carry {FILE_NAME}. Received {path}, which is cut short or without. "
                 f"Give one that `tfpix2pix export` wrote."
             ) from error
         self.card = ModelCard.from_json(card, path)

@@ -18,6 +18,7 @@ from tfpix2pix.quiet import load_tensorflow
 from tfpix2pix.serving import TRANSPORTS
 from tfpix2pix.serving.faults import no_answer, until_it_passes
 from tfpix2pix.serving.model import ModelName, Server, Target
+from tfpix2pix.tiling import OVERLAP, fitting_tile, translate_tiles
 
 CARD = "model_card"
 OF_FLOATS = ("translate_float", "serving_default")  # the second may be exported as another; the first is its own name
@@ -88,7 +89,15 @@ class RemoteModel:
 
         return rng.uniform((count, self.card.noise_size), rng.stream(seed, "translate")).numpy()
 
-    def translate(self, image: np.ndarray, noise: np.ndarray | None = None, where: object = "an image") -> np.ndarray:
+    def translate(
+        self,
+        image: np.ndarray,
+        noise: np.ndarray | None = None,
+        where: object = "an image",
+        *,
+        tile_px: int | None = None,
+        overlap_px: int | None = None,
+    ) -> np.ndarray:
         """Translates (H, W, C) as `read_side` gives it, into what local translation would write.
 
         Integers go as PNG, which the server treats as it treats files; floats, and what no PNG holds, as float32.
@@ -97,6 +106,8 @@ class RemoteModel:
             image: uint8, uint16 or float32 in `data.input_range`; of label maps the class indices.
             noise: (noise_size,) or (1, noise_size); None: off.
             where: its name, for messages.
+            tile_px: send an image in tiles of this side that overlap by `overlap_px`, an eighth unless given: for
+                images larger than the server takes.
 
         Raises:
             UserError: an image that does not fit the model, or that the server refuses.
@@ -107,7 +118,15 @@ class RemoteModel:
             check_range(image, data.ranges[0], "data.input_range", where)
         image = match_channels(image, data.input_channels, where)
         as_file = image.dtype.kind == "u" and "translate_bytes" in self.signatures
-        result = (self._by_file if as_file else self._by_floats)(image, noise)
+        ask = self._by_file if as_file else self._by_floats
+        if tile_px and max(image.shape[:2]) > tile_px:
+            result = translate_tiles(
+                lambda tile: ask(tile[0], noise)[np.newaxis], image, fitting_tile(tile_px, *image.shape[:2]),
+                tile_px // OVERLAP if overlap_px is None else overlap_px,
+                blend=not data.target_classes, decode=self._rounded,
+            )  # fmt: skip
+        else:
+            result = ask(image, noise)
         wanted = (*image.shape[:2], data.target_channels)
         if result.shape != wanted or result.dtype != self.card.target_dtype:
             raise no_answer(
@@ -115,6 +134,11 @@ class RemoteModel:
                 f"{result.dtype} of shape {result.shape} in place of {self.card.target_dtype} of shape {wanted}",
             )
         return result
+
+    def _rounded(self, band: np.ndarray) -> np.ndarray:
+        """Blended values as the targets' type; a mean of values lies between them, so none is out of range."""
+        dtype = np.dtype(self.card.target_dtype)
+        return (np.rint(band) if dtype.kind == "u" else band).astype(dtype)
 
     def _by_file(self, image: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         content = self._with_noise("translate_bytes", "sample_bytes", "image_bytes", [encode(image, ".png")], noise)

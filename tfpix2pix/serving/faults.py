@@ -14,6 +14,7 @@ from tfpix2pix.serving.model import Target
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
 LONGEST_MESSAGE = 300
 NODE = re.compile(r"\s*\[\[.*", re.DOTALL)  # where in the graph: of use to nobody who sends an image
+OURS = re.compile(r"(An image must|A label map must)[^\[]*")  # the graph's own sentence, among the runtime's words
 Result = TypeVar("Result")
 
 
@@ -45,7 +46,8 @@ def until_it_passes(ask: Callable[[], Result], retries: int) -> Result:
 
 def shortened(message: str) -> str:
     """The part of a server's message that a user can read, as part of a sentence."""
-    text = " ".join(NODE.sub("", message).split()).rstrip(".")
+    own = OURS.search(message)
+    text = " ".join((own.group() if own else NODE.sub("", message)).split()).rstrip(".")
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…"
 
 
@@ -95,7 +97,7 @@ def refused(target: Target, message: str) -> UserError:
         return not_there(target, message)
     return UserError(
         f"An image must be one that the served model takes. Received from {target.server}: {shortened(message)}. "
-        f"Mend the image, or ask another model than {target.model}."
+        f"Mend the image (--tile sends a large one in parts), or ask another model than {target.model}."
     )
 
 

@@ -154,7 +154,7 @@ class Translator:
         if not fixed and size == image.shape[:2]:
             try:
                 return decode(self.engine(encode(image)[np.newaxis], noise)[0])
-            except tf.errors.ResourceExhaustedError as error:  # TensorFlow's own word for it
+            except (tf.errors.ResourceExhaustedError, tf.errors.AbortedError) as error:  # oneDNN's word is the second
                 raise MemoryError(str(error)) from error
         side = fixed or tile_px
         if overlap_px is not None and not 0 <= overlap_px <= side // 2:

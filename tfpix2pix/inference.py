@@ -101,7 +101,7 @@ class Translator:
             noise: `on` drops units by a noise vector drawn from `seed`, `off` none; None: as the model card says.
             seed: of the noise; the i-th image of a call gets the i-th vector of the seed.
             tile_px: translate in overlapping tiles of this side, for images larger than memory allows.
-            overlap_px: by how much tiles overlap at least, blended linearly; None: an eighth of the side.
+            overlap_px: by how much tiles overlap at least, blended; None: an eighth of the side.
 
         Raises:
             UserError: an array that is no image or does not fit the model, noise from a model that has none, or tiles

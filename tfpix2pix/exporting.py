@@ -14,6 +14,7 @@ from tfpix2pix.data import SOURCES
 from tfpix2pix.data.pipeline import evaluation_batches
 from tfpix2pix.errors import UserError
 from tfpix2pix.export import CALIBRATED, EXPORTERS
+from tfpix2pix.export.format import Options
 from tfpix2pix.export.verify import ParityReport, verify
 from tfpix2pix.files import whole_directory, whole_file
 from tfpix2pix.recognize import check_export
@@ -55,16 +56,13 @@ def export_run(
         UserError: no such format or quantisation, no run, a size for a format that takes any, or no data for int8.
         RunError: the export differs from the Keras view by more than the tolerance; nothing is left of it.
     """
-    check_export(
-        run_dir, format, noise=noise, size_px=size_px, quantize=quantize, image_dtype=image_dtype, name=name
-    )  # fmt: skip
+    options = Options(noise, size_px, quantize, image_dtype, name)
+    check_export(run_dir, format, options)
     directory = RunDirectory(run_dir)
     exporter, config = EXPORTERS[format], directory.config()
     if data is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"dir": str(data)})})
-    card = planned_card(
-        directory, format, noise=noise, size_px=size_px, quantize=quantize, image_dtype=image_dtype, name=name
-    )  # fmt: skip
+    card = planned_card(directory, format, options)
     path, size_px = free_path(card, format, out, overwrite=overwrite), card.fixed_size_px
     view = run_engine(directory, best=best, weights=weights, noise_input=bool(card.noise_size), size_px=size_px)
     view.card = view.card.model_copy(
@@ -79,26 +77,17 @@ def export_run(
         return verify(view, exporter.read(temporary), images, tolerance, format, temporary, path)
 
 
-def planned_card(
-    directory: RunDirectory,
-    format: str,
-    *,
-    noise: str | None = None,
-    size_px: int | None = None,
-    quantize: str = "none",
-    image_dtype: str = "float32",
-    name: str | None = None,
-) -> ModelCard:
+def planned_card(directory: RunDirectory, format: str, options: Options) -> ModelCard:
     """The card that an export will carry, but for its step: what its name depends on."""
     card, config, static = directory.card(), directory.config(), EXPORTERS[format].static
-    with_noise = not static or (noise or config.inference.noise) == "on"
+    with_noise = not static or (options.noise or config.inference.noise) == "on"
     return card.model_copy(
         update={
             "noise_size": card.noise_size if with_noise else 0,
-            "fixed_size_px": (size_px or config.data.image_size_px) if static else None,
-            "quantization": quantize,
-            "image_dtype": image_dtype,
-            "name": name or card.name,
+            "fixed_size_px": (options.size_px or config.data.image_size_px) if static else None,
+            "quantization": options.quantize,
+            "image_dtype": options.image_dtype,
+            "name": options.name or card.name,
         }
     )
 

@@ -17,7 +17,7 @@ from tfpix2pix.data.rows import Encoding
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.models.build import noise_size
 from tfpix2pix.models.noise import NO_NOISE
-from tfpix2pix.tiling import OVERLAP, fitting_tile, translate_tiles
+from tfpix2pix.tiling import fitting_tile, translate_tiles
 
 
 class Engine(Protocol):
@@ -156,14 +156,8 @@ class Translator:
                 return decode(self.engine(encode(image)[np.newaxis], noise)[0])
             except (tf.errors.ResourceExhaustedError, tf.errors.AbortedError) as error:  # oneDNN's word is the second
                 raise MemoryError(str(error)) from error
-        side = fixed or tile_px
-        if overlap_px is not None and not 0 <= overlap_px <= side // 2:
-            raise UserError(
-                f"Tiles must overlap by half their side at most. Received {overlap_px} px of {side}. Lower the "
-                f"overlap, or enlarge the tiles."
-            )
         return translate_tiles(
-            lambda tile: self.engine(tile, noise), image, size, side // OVERLAP if overlap_px is None else overlap_px,
+            lambda tile: self.engine(tile, noise), image, size, overlap_px,
             blend=not self.card.config.data.target_classes, encode=encode, decode=decode,
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.export import EXPORTERS, IMAGE_DTYPES
+from tfpix2pix.export.format import Options
 from tfpix2pix.run_directory import RunDirectory
 
 RUN = "run"
@@ -45,23 +46,14 @@ def _kind(path: Path) -> str | None:
     return next((name for name, exporter in EXPORTERS.items() if exporter.recognizes(path)), None)
 
 
-def check_export(
-    run_dir: str | Path,
-    format: str,
-    *,
-    noise: str | None = None,
-    size_px: int | None = None,
-    quantize: str = "none",
-    image_dtype: str = "float32",
-    name: str | None = None,
-) -> None:
+def check_export(run_dir: str | Path, format: str, options: Options) -> None:
     """Raises UserError where a run cannot be exported so, before anything slow begins."""
     if format not in EXPORTERS:
         raise UserError(unknown_name("--format", format, EXPORTERS))
-    if quantize not in EXPORTERS[format].quantizations:
-        raise UserError(unknown_name(f"--quantize of {format}", quantize, EXPORTERS[format].quantizations))
-    if image_dtype not in IMAGE_DTYPES:
-        raise UserError(unknown_name("--io", image_dtype, IMAGE_DTYPES))
+    if options.quantize not in EXPORTERS[format].quantizations:
+        raise UserError(unknown_name(f"--quantize of {format}", options.quantize, EXPORTERS[format].quantizations))
+    if options.image_dtype not in IMAGE_DTYPES:
+        raise UserError(unknown_name("--io", options.image_dtype, IMAGE_DTYPES))
     directory = RunDirectory(run_dir)
     card = directory.card() if directory.is_run() else None
     if card is None:
@@ -69,15 +61,15 @@ def check_export(
         raise UserError(
             f"An export must be made from a run directory. Received {run_dir}{without}. Give the --run of a training."
         )
-    if name is not None and not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if options.name is not None and not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", options.name):
         raise UserError(
-            f"--name must be letters, digits, '.', '_' and '-': it names a file. Received {name!r}. Change it."
+            f"--name must be letters, digits, '.', '_' and '-': it names a file. Received {options.name!r}. Change it."
         )
-    if size_px and not EXPORTERS[format].static:
+    if options.size_px and not EXPORTERS[format].static:
         raise UserError(
             f"--size goes with a static format. Received it for {format}, which takes any size. Leave it out."
         )
-    if noise == "on" and not card.noise_size:
+    if options.noise == "on" and not card.noise_size:
         raise UserError(
             f"--noise on must have a generator with noise. Received {run_dir}, whose generator has none. Leave it out."
         )

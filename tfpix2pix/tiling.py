@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tfpix2pix.errors import UserError
+
 OVERLAP = 8  # a tile overlaps its neighbours by this part of its side, unless a call says otherwise
 
 
@@ -24,7 +26,7 @@ def translate_tiles(
     run: Callable[[np.ndarray], np.ndarray],
     image: np.ndarray,
     size_px: int | tuple[int, int],
-    overlap_px: int,
+    overlap_px: int | None = None,
     *,
     blend: bool = True,
     encode: Callable[[np.ndarray], np.ndarray] = lambda tile: tile,
@@ -32,7 +34,7 @@ def translate_tiles(
 ) -> np.ndarray:
     """`run` over overlapping tiles of an image (H, W, C), feathered: blended by a raised cosine where they overlap.
 
-    `size_px` is the side of tiles, or their height and width.
+    `size_px` is the side of tiles, or their height and width; `overlap_px` None: an eighth of the longer.
 
     Without `blend` each pixel is that of the tile it lies deepest in: class indices have no mean. An image smaller
     than a tile is reflected to it.
@@ -40,9 +42,18 @@ def translate_tiles(
     Beside the image and its translation there is never more than a band of tiles in memory, so both may be 8 bits a
     value: `encode` makes of a tile what `run` takes, (1, size_px, size_px, C) in and out; `decode` of rows
     (h, W, C') that are done what the translation is to be.
+
+    Raises:
+        UserError: tiles that overlap by more than half.
     """
     height, width = image.shape[:2]
     tall, wide = (size_px, size_px) if isinstance(size_px, int) else size_px
+    overlap_px = max(tall, wide) // OVERLAP if overlap_px is None else overlap_px
+    if not 0 <= overlap_px <= max(tall, wide) // 2:
+        raise UserError(
+            f"Tiles must overlap by half their side at most. Received {overlap_px} px of {max(tall, wide)}. Lower the "
+            f"overlap, or enlarge the tiles."
+        )
     rows = reflected_indices(height, max(height, tall))
     columns = reflected_indices(width, max(width, wide))
     tops, lefts = _starts(len(rows), tall, overlap_px), _starts(len(columns), wide, overlap_px)

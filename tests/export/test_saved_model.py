@@ -200,13 +200,15 @@ def test_an_image_does_not_depend_on_its_neighbours_nor_on_what_came_before(smal
     )
     alone = [ask(model, "translate_float", image=image[np.newaxis])[0] for image in images]
     np.testing.assert_array_equal(ask(model, "translate_float", image=images), alone)
-    before = [variable.numpy() for variable in model.variables] if hasattr(model, "variables") else []
+    variables = model.signatures["translate_float"].variables
+    before = [variable.numpy() for variable in variables]
+    assert before
     for index in range(1000):
         size = (1 + index % 40, 1 + index % 29)
         ask(model, "translate_float", image=RNG.uniform(-1, 1, (1 + index % 2, *size, 3)).astype(np.float32))
     for image, first in zip(images, alone, strict=True):
         np.testing.assert_array_equal(ask(model, "translate_float", image=image[np.newaxis])[0], first)
-    for old, variable in zip(before, getattr(model, "variables", []), strict=True):
+    for old, variable in zip(before, variables, strict=True):
         np.testing.assert_array_equal(old, variable)
 
 

@@ -48,33 +48,34 @@ def export(
     json_: Json = False,
 ) -> None:
     """Export a trained generator, and measure that the export does what the generator does."""
+    from tfpix2pix.export.format import Options
     from tfpix2pix.recognize import check_export
 
     check_choice("--noise", noise, ("on", "off"))
     if quantize and target_mb:
         raise UserError(f"--target-mb chooses the quantisation. Received --quantize {quantize} too. Leave one out.")
     sizes: list[int | None] = list(dict.fromkeys(size or [])) or [None]
-    for side in sizes:
-        check_export(run, format_, noise=noise, size_px=side, quantize=quantize or "none", image_dtype=io, name=name)
+    wanted = [Options(noise, side, quantize or "none", io, name) for side in sizes]
+    for options in wanted:
+        check_export(run, format_, options)
     load_tensorflow()
     from tfpix2pix.budget import as_rows, export_within
     from tfpix2pix.exporting import export_run, free_path, planned_card
     from tfpix2pix.run_directory import RunDirectory
 
     if not target_mb:
-        for side in sizes:  # before the first is made
-            how = {"noise": noise, "size_px": side, "quantize": quantize or "none", "image_dtype": io, "name": name}
-            free_path(planned_card(RunDirectory(run), format_, **how), format_, out, overwrite=overwrite)
-    options = {
+        for options in wanted:  # before the first is made
+            free_path(planned_card(RunDirectory(run), format_, options), format_, out, overwrite=overwrite)
+    shared = {
         "noise": noise, "image_dtype": io, "best": best, "weights": weights, "data": data, "name": name,
         "overwrite": overwrite,
     }  # fmt: skip
     reports, choices = [], []
     for side in sizes:
         if target_mb:
-            report, choices = export_within(run, format_, out, target_mb, size_px=side, **options)
+            report, choices = export_within(run, format_, out, target_mb, size_px=side, **shared)
         else:
-            report = export_run(run, format_, out, size_px=side, quantize=quantize or "none", **options)
+            report = export_run(run, format_, out, size_px=side, quantize=quantize or "none", **shared)
         reports.append(report)
         if not json_:
             answer(False, {}, _parity_table(report))

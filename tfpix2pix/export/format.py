@@ -16,11 +16,6 @@ class Tolerance:
     max_abs_error: float | None = None  # of images, on [-1, 1]
     min_psnr_db: float | None = None  # of images, over the held-out inputs that it is measured on
 
-    def __str__(self) -> str:
-        if self.max_abs_error is not None:
-            return f"{self.max_abs_error:g} of it on [-1, 1]"
-        return f"{self.min_psnr_db:g} dB of it"
-
 
 @dataclass(frozen=True)
 class Format:
@@ -33,3 +28,14 @@ class Format:
     static: bool  # whether height, width and noise are fixed at export
     single_file: bool
     quantizations: Mapping[str, Tolerance]  # the types that weights can have, from the most faithful to the smallest
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an export is asked to be; `exporting.export_run` says what each means."""
+
+    noise: str | None = None
+    size_px: int | None = None
+    quantize: str = "none"
+    image_dtype: str = "float32"
+    name: str | None = None

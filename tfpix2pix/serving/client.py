@@ -18,7 +18,7 @@ from tfpix2pix.quiet import load_tensorflow
 from tfpix2pix.serving import TRANSPORTS
 from tfpix2pix.serving.faults import no_answer, until_it_passes
 from tfpix2pix.serving.model import ModelName, Server, Target
-from tfpix2pix.tiling import OVERLAP, fitting_tile, translate_tiles
+from tfpix2pix.tiling import fitting_tile, translate_tiles
 
 CARD = "model_card"
 OF_FLOATS = ("translate_float", "serving_default")  # the second may be exported as another; the first is its own name
@@ -121,9 +121,9 @@ class RemoteModel:
         ask = self._by_file if as_file else self._by_floats
         if tile_px and max(image.shape[:2]) > tile_px:
             result = translate_tiles(
-                lambda tile: ask(tile[0], noise)[np.newaxis], image, fitting_tile(tile_px, *image.shape[:2]),
-                tile_px // OVERLAP if overlap_px is None else overlap_px,
-                blend=not data.target_classes, decode=self._rounded,
+                lambda tile: ask(tile[0], noise)[np.newaxis], image,
+                fitting_tile(tile_px, *image.shape[:2]), overlap_px, blend=not data.target_classes,
+                decode=self._rounded,
             )  # fmt: skip
         else:
             result = ask(image, noise)

@@ -39,7 +39,10 @@ ARROWS = {
     "models": {"config", "tiling"},
     "losses": set(),
     "training": {"rng", "losses", "models", "evaluation", "data.images"},
-    "evaluation": set(),
+    "evaluation": {"data.images"},
+    "report": {"evaluation", "training.curves", "doctor.page"},
+    "comparison": {"evaluation", "scored", "training.curves"},
+    "study": {"data.formats", "evaluation.bootstrap"},
     "inference": {"card", "config", "rng", "models", "tiling", "data"},
     "summary": {"models"},
     "export": {"card", "inference", "models.noise", "data.images", "data.labels"},
@@ -51,6 +54,13 @@ ARROWS = {
     "experiment": {"config", "data", "doctor", "losses", "models", "run_directory", "session", "training"},
     "dry_run": {"config", "data", "experiment", "resolve", "summary"},
     "recognize": {"run_directory", "export"},
+    "examples": {
+        "artefacts", "card", "config", "data", "evaluation", "inference", "recognize", "resolve", "run_directory",
+    },
+    "scored": {"evaluation"},
+    "perceptual": {"data.labels", "examples", "study"},
+    "comparing": {"comparison", "examples.request", "recognize", "run_directory", "scored"},
+    "evaluating": {"data.labels", "evaluation", "examples", "report", "scored"},
     "artefacts": {
         "recognize", "config", "run_directory", "models", "training.checkpoints", "inference", "export",
     },
@@ -58,12 +68,14 @@ ARROWS = {
     "exporting": {"artefacts", "card", "config", "data", "export", "models", "recognize", "run_directory"},
     "cli": {
         "presets", "config", "resolve", "data", "doctor", "recognize", "run_directory", "experiment", "dry_run",
-        "artefacts", "budget", "exporting", "serving", "translate", "export", "training.cluster",
+        "artefacts", "budget", "exporting", "serving", "translate", "export", "training.cluster", "comparing",
+        "evaluating", "examples", "perceptual", "scored", "study",
     },
     "__main__": {"cli"},
     "presets": set(),
     "__init__": TABLES | {
-        "artefacts", "card", "config", "experiment", "exporting", "inference", "resolve", "training", "translate",
+        "artefacts", "card", "config", "evaluating", "examples", "experiment", "exporting", "inference", "resolve",
+        "training", "translate",
     },
 }  # fmt: skip
 
@@ -114,6 +126,14 @@ LIGHT = [
     ".data.sources",
     ".doctor.examination",
     ".doctor.page",
+    ".comparing",
+    ".comparison.comparing",
+    ".comparison.figure",
+    ".examples.request",
+    ".report.evaluation",
+    ".scored",
+    ".study.page",
+    ".study.score",
 ]
 
 

@@ -91,7 +91,7 @@ TASKS = {
 
 
 def test_every_task_of_the_paper_has_a_preset():
-    assert set(preset_names()) == TASKS | {"demo", "smoke"}
+    assert set(preset_names()) == TASKS | {"demo", "smoke", "facades_segmenter"}
 
 
 @pytest.mark.parametrize(

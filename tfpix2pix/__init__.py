@@ -13,12 +13,14 @@ _NAMES = {
     "ModelCard": "tfpix2pix.card",
     "Objective": "tfpix2pix.losses.objective",
     "Pix2Pix": "tfpix2pix.training.pix2pix",
+    "Request": "tfpix2pix.examples.request",
     "Translator": "tfpix2pix.inference",
     "UserError": "tfpix2pix.errors",
     "build_patchgan": "tfpix2pix.models.patchgan",
     "build_resnet": "tfpix2pix.models.resnet",
     "build_unet": "tfpix2pix.models.unet",
-    "diversity": "tfpix2pix.evaluation.metrics",
+    "diversity": "tfpix2pix.evaluation.images",
+    "evaluate": "tfpix2pix.evaluating",
     "export_run": "tfpix2pix.exporting",
     "load": "tfpix2pix.artefacts",
     "resolve_config": "tfpix2pix.resolve",
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
     from tfpix2pix.card import ModelCard
     from tfpix2pix.config import Config
     from tfpix2pix.errors import UserError
-    from tfpix2pix.evaluation.metrics import diversity
+    from tfpix2pix.evaluating import evaluate
+    from tfpix2pix.evaluation.images import diversity
+    from tfpix2pix.examples.request import Request
     from tfpix2pix.experiment import train
     from tfpix2pix.exporting import export_run
     from tfpix2pix.inference import Translator

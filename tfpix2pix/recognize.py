@@ -33,6 +33,10 @@ def recognize(path: Path) -> str:
     )
 
 
+def is_model(path: Path) -> bool:
+    return _kind(model_at(path)) is not None
+
+
 def model_at(path: Path) -> Path:
     """`path`; of a folder of a model's versions, as TF Serving takes it, the newest."""
     versions = [child for child in path.iterdir() if child.name.isdigit()] if path.is_dir() else []

@@ -17,7 +17,8 @@ from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.pipeline import evaluation_batches, training_batches
 from tfpix2pix.errors import RunError
-from tfpix2pix.evaluation.held_out import measure
+from tfpix2pix.evaluation.example import Setting, examples_of
+from tfpix2pix.evaluation.scoring import measure
 from tfpix2pix.inference import InferenceView
 from tfpix2pix.models.build import noise_size
 from tfpix2pix.resolve import to_yaml
@@ -160,7 +161,8 @@ class Session:
     def _validate(self, step: int, _: loop.Losses) -> None:
         figures = {}
         if len(self.held_out):
-            figures = measure(self.translate, self.held_out, self.spec.validation_metrics, self.config.data)
+            setting = Setting(classes=self.config.data.target_classes)
+            figures = measure(examples_of(self.translate, self.held_out), self.spec.validation_metrics, setting)
             self.metrics["trained" if step else "untrained"] = figures
         named = {**{f"val/{name}": value for name, value in figures.items()}, **self._probed()}
         if named:

@@ -16,7 +16,8 @@ from tfpix2pix.data.labels import pictures_of, standard_colors, to_classes
 from tfpix2pix.data.one_hot import most_likely, one_hot
 from tfpix2pix.data.transforms import FITS, for_evaluation, for_training
 from tfpix2pix.errors import UserError
-from tfpix2pix.evaluation.segmentation import Segmentation
+from tfpix2pix.evaluation.example import Example, Setting
+from tfpix2pix.evaluation.scoring import measure
 
 RED_BLUE = ((255, 0, 0), (0, 0, 255), (0, 0, 0))
 
@@ -164,12 +165,10 @@ def test_pictures_show_classes_in_their_colours():
 
 
 def test_segmentation_equals_counting_by_hand():
-    config = labels_config(target_classes=3, ignore_class=255)
     target = np.array([[0, 0, 1, 1], [2, 2, 255, 255]], np.uint8)[..., np.newaxis]
     translation = np.array([[0, 1, 1, 1], [2, 0, 0, 1]], np.uint8)[..., np.newaxis]
-    metric = Segmentation(config)
-    metric.update(to_signed(translation), to_signed(target))
-    values = metric.result()
+    examples = [Example("", to_signed(translation), None, to_signed(target))]  # 255 is no class
+    values = measure(examples, ["segmentation"], Setting(classes=3))
     assert values["pixel_accuracy"] == pytest.approx(4 / 6)
     assert values["class_accuracy"] == pytest.approx((1 / 2 + 2 / 2 + 1 / 2) / 3)
     assert values["class_iou"] == pytest.approx((1 / 3 + 2 / 3 + 1 / 2) / 3)

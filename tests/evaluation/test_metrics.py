@@ -5,37 +5,47 @@ import pytest
 from skimage.color import rgb2lab
 from skimage.data import astronaut
 from skimage.filters import gaussian
-from skimage.metrics import peak_signal_noise_ratio
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from tfpix2pix.config import DataConfig
 from tfpix2pix.evaluation import METRICS
-from tfpix2pix.evaluation.held_out import measure
-from tfpix2pix.evaluation.metrics import diversity
+from tfpix2pix.evaluation.example import Example, Setting, examples_of
+from tfpix2pix.evaluation.images import Diversity, diversity
+from tfpix2pix.evaluation.scoring import measure
 
 RNG = np.random.default_rng(0)
 TARGET = astronaut()[:128, :128].astype(np.float64) / 127.5 - 1
 NOISY = np.clip(TARGET + RNG.normal(0, 0.2, TARGET.shape), -1, 1)
-IMAGES = DataConfig()
-ALL = tuple(name for name, row in METRICS.items() if not row.of_label_maps)
+IMAGES = Setting()
+USUAL = tuple(name for name, row in METRICS.items() if row.while_training and not row.of_label_maps)
 
 
-def result(translation, target, name):
-    metric = METRICS[name].make(IMAGES)
-    metric.update(translation, target)
-    return metric.result()
+def result(translation, target, *names):
+    return measure([Example("", translation, None, target)], names, IMAGES)
 
 
-def test_l1_and_psnr_equal_their_twins():
+def test_l1_l2_and_psnr_equal_their_twins():
     assert result(NOISY, TARGET, "l1")["l1"] == pytest.approx(np.abs(NOISY - TARGET).mean())
+    assert result(NOISY, TARGET, "l2")["l2"] == pytest.approx(((NOISY - TARGET) ** 2).mean())
     expected = peak_signal_noise_ratio(TARGET, NOISY, data_range=2)
     assert result(NOISY, TARGET, "psnr")["psnr_db"] == pytest.approx(expected)
 
 
+def test_psnr_of_equal_images_is_a_number():
+    assert result(TARGET, TARGET, "psnr")["psnr_db"] == pytest.approx(200)
+
+
+def test_ssim_equals_scikit_images_of_8_bits():
+    noisy, target = (np.rint((image + 1) * 127.5).astype(np.uint8) for image in (NOISY, TARGET))
+    twin = structural_similarity(
+        target, noisy, channel_axis=-1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
+    )
+    signed = (image.astype(np.float64) / 127.5 - 1 for image in (noisy, target))
+    assert result(*signed, "ssim")["ssim"] == pytest.approx(twin, abs=1e-9)
+
+
 def test_means_are_over_images():
-    metric = METRICS["l1"].make(IMAGES)
-    metric.update(TARGET, TARGET)
-    metric.update(TARGET + 0.5, TARGET)
-    assert metric.result()["l1"] == pytest.approx(0.25)
+    examples = [Example("a", TARGET, None, TARGET), Example("b", TARGET + 0.5, None, TARGET)]
+    assert measure(examples, ["l1"], IMAGES)["l1"] == pytest.approx(0.25)
 
 
 def test_lab_intersection_equals_its_twin():
@@ -54,15 +64,14 @@ def test_perfect_and_disjoint_colours():
     assert result(black, white, "lab_intersection")["lab_intersection_L"] == 0
 
 
+def test_lab_histograms_are_of_all_images_together():
+    black, white = np.full((8, 8, 3), -1.0), np.full((8, 8, 3), 1.0)
+    swapped = [Example("a", black, None, white), Example("b", white, None, black)]
+    assert measure(swapped, ["lab_intersection"], IMAGES)["lab_intersection_L"] == pytest.approx(1)
+
+
 def test_colour_of_gray_is_left_out():
     assert result(TARGET[..., :1], TARGET[..., :1], "lab_intersection") == {}
-
-
-@pytest.mark.parametrize("name", [name for name in ALL if name != "sharpness"])
-def test_noise_makes_every_metric_worse(name):
-    clean, noisy = result(TARGET, TARGET, name), result(NOISY, TARGET, name)
-    better = np.less if name == "l1" else np.greater
-    assert all(better(clean[key], noisy[key]) for key in clean)
 
 
 def test_sharpness_equals_its_twin():
@@ -71,6 +80,7 @@ def test_sharpness_equals_its_twin():
         return np.sqrt(down**2 + right**2).mean()
 
     assert result(NOISY, TARGET, "sharpness")["sharpness"] == pytest.approx(magnitude(NOISY) / magnitude(TARGET))
+    assert result(NOISY, TARGET, "gradient")["gradient_magnitude"] == pytest.approx(magnitude(NOISY))
 
 
 def test_sharpness_is_one_for_the_target_less_for_its_blur_more_for_noise():
@@ -83,16 +93,61 @@ def test_sharpness_is_one_for_the_target_less_for_its_blur_more_for_noise():
     assert result(flat, flat, "sharpness") == {}
 
 
+WORSE = {  # what makes a translation worse -> by which metrics one sees it
+    "blur": (lambda image: gaussian(image, 2, channel_axis=-1), {"l1", "l2", "psnr", "ssim", "ms_ssim", "sharpness"}),
+    "noise": (
+        lambda image: np.clip(image + np.random.default_rng(1).normal(0, 0.2, image.shape), -1, 1),
+        {"l1", "l2", "psnr", "ssim", "ms_ssim", "sharpness", "lab_intersection"},
+    ),
+    "colour shift": (
+        lambda image: np.clip(image + np.array([0.3, 0.0, -0.3]), -1, 1),
+        {"l1", "l2", "psnr", "ssim", "ms_ssim", "lab_intersection"},
+    ),
+    "shuffled pairing": (lambda image: image[::-1, ::-1], {"l1", "l2", "psnr", "ssim", "ms_ssim"}),
+}
+
+
+@pytest.mark.parametrize("change", WORSE)
+def test_every_metric_moves_the_right_way(change):
+    make_worse, by = WORSE[change]
+    for name in by:
+        good, bad = result(TARGET, TARGET, name), result(make_worse(TARGET), TARGET, name)
+        for figure in good:
+            if METRICS[name].better == "near 1":
+                assert abs(bad[figure] - 1) > abs(good[figure] - 1) + 0.1, (name, figure)
+            else:
+                order = (bad[figure], good[figure]) if METRICS[name].higher_is_better else (good[figure], bad[figure])
+                assert order[0] < order[1], (name, figure)
+
+
+def test_what_only_compares_sets_does_not_see_the_pairing():
+    examples = [Example(str(i), image, None, TARGET) for i, image in enumerate((NOISY, TARGET[::-1]))]
+    shuffled = [Example(str(i), image, None, TARGET) for i, image in enumerate((TARGET[::-1], NOISY))]
+    assert measure(examples, ["lab_intersection"], IMAGES) == pytest.approx(
+        measure(shuffled, ["lab_intersection"], IMAGES)
+    )
+
+
 def test_diversity_is_the_mean_pairwise_l1():
     samples = np.stack([np.full((4, 4, 3), value) for value in (0.0, 0.1, 0.4)])
     assert diversity(samples) == pytest.approx((0.1 + 0.4 + 0.3) / 3)
     assert diversity(samples[:1].repeat(3, axis=0)) == 0
     with pytest.raises(ValueError, match="at least 2 are needed. Received 1"):
         diversity(samples[:1])
+    assert Diversity.of(Example("", samples[0], variants=samples)) == pytest.approx((0.1 + 0.4 + 0.3) / 3)
 
 
-def test_measure_goes_over_batches():
-    pairs = [(TARGET[None, :64, :64], TARGET[None, :64, :64]), (TARGET[None], TARGET[None] - 0.1)]
-    values = measure(lambda image: image, pairs, ("l1", "psnr", "segmentation"), IMAGES)
+def test_measure_takes_what_suits_of_batches():
+    batches = [(TARGET[None, :64, :64], TARGET[None, :64, :64]), (TARGET[None], TARGET[None] - 0.1)]
+    values = measure(examples_of(lambda image: image, batches), ("l1", "psnr", "segmentation"), IMAGES)
     assert values["l1"] == pytest.approx(0.05)
     assert set(values) == {"l1", "psnr_db"}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_row_says_what_it_needs_and_how_it_is_measured(name):
+    row = METRICS[name]
+    assert set(row.needs) <= {"target", "labels", "variants", "features", "segmenter"}
+    assert row.better in ("higher", "lower", "near 1", "")
+    assert len(row.protocol) > 30
+    assert not (row.while_training and row.needs != ("target",))

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from tfpix2pix._version import __version__
-from tfpix2pix.cli import data, training
+from tfpix2pix.cli import data, study, training
+from tfpix2pix.cli.evaluation import compare, evaluate
 from tfpix2pix.cli.export import export
 from tfpix2pix.cli.translate import translate
 from tfpix2pix.errors import RunError, UserError
@@ -20,6 +21,8 @@ COMMANDS = {  # command: its example
     training.train: "tfpix2pix train facades --data data/facades --run runs/facades --set training.steps=2000",
     translate: "tfpix2pix translate runs/facades labels.png --out translated",
     export: "tfpix2pix export runs/facades --format tflite --out exports",
+    evaluate: "tfpix2pix evaluate runs/facades --split val",
+    compare: "tfpix2pix compare runs/l1 cgan=runs/cgan --out compared",
     training.presets: "tfpix2pix presets facades > mine.yaml",
 }
 DATA_COMMANDS = {
@@ -27,6 +30,10 @@ DATA_COMMANDS = {
     data.check: "tfpix2pix data check data/facades --html check.html",
     data.pairs: "tfpix2pix data pairs photos --operator edges --out data/edges",
     data.shard: "tfpix2pix data shard data/facades --out gs://bucket/facades",
+}
+STUDY_COMMANDS = {
+    study.make: "tfpix2pix study make runs/maps --split val --out study",
+    study.score: "tfpix2pix study score results/study-*.json",
 }
 
 app = typer.Typer(
@@ -39,10 +46,17 @@ app = typer.Typer(
 data_app = typer.Typer(
     help="Fetch, examine and write data.", no_args_is_help=True, pretty_exceptions_enable=False, context_settings=HELP
 )
-for group, commands in ((app, COMMANDS), (data_app, DATA_COMMANDS)):
+study_app = typer.Typer(
+    help="Let people tell real images from generated ones.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings=HELP,
+)
+for group, commands in ((app, COMMANDS), (data_app, DATA_COMMANDS), (study_app, STUDY_COMMANDS)):
     for command, example in commands.items():
         group.command(epilog=f"Example: {example}")(command)
 app.add_typer(data_app, name="data")
+app.add_typer(study_app, name="study")
 
 
 def main() -> None:

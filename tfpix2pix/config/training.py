@@ -11,6 +11,9 @@ from tfpix2pix.evaluation import METRICS
 from tfpix2pix.models import PRECISIONS
 from tfpix2pix.training import SCHEDULES, STRATEGIES
 
+USUAL = tuple(name for name, row in METRICS.items() if row.while_training)
+DIRECTLY = {name: row for name, row in METRICS.items() if row.needs == ("target",)}  # no segmenter, no features
+
 
 def _switch(given: object) -> object:
     """What YAML makes of an unquoted on and off, undone."""
@@ -80,9 +83,9 @@ class TrainingConfig(Section):
     """Steps between measurements of held-out pairs; before the first step and after the last they are measured too."""
     validation_images: int = Field(50, ge=0)
     """Held-out pairs measured; 0 for none."""
-    validation_metrics: tuple[row_of(METRICS), ...] = tuple(METRICS)
-    """What is measured on them."""
-    best_by: row_of({name: row for name, row in METRICS.items() if row.score}) | None = None
+    validation_metrics: tuple[row_of(DIRECTLY), ...] = USUAL
+    """What is measured on them; `tfpix2pix evaluate` knows more."""
+    best_by: row_of({name: row for name, row in DIRECTLY.items() if row.score}) | None = None
     """The metric of which the best checkpoint is kept, in checkpoints/best-…; null: `l1`, or `segmentation` of label
     maps."""
     stop_after_worse: int | None = Field(None, ge=1)

@@ -1,0 +1,70 @@
+"""The pictures of one image as they stand in a page: JPEG data URIs, and where output and target differ."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from PIL import Image
+
+from tfpix2pix.report.page import data_uri
+
+MOST_PX = 512  # of the longer side
+QUALITY = 88
+ERROR_COLORS = matplotlib.colormaps["magma"]
+ERROR_MOST = 1.0  # of a map's scale, which is the same for all images, on [-1, 1] as L1 is
+COLOR_STOPS = 9
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Of one image: uint8 (H, W, 3) each."""
+
+    name: str
+    output: np.ndarray
+    input: np.ndarray | None = None
+    target: np.ndarray | None = None
+    variants: tuple[np.ndarray, ...] = ()  # by different noise
+
+    def embedded(self) -> dict[str, Any]:
+        """JSON values: role -> data URI for `output` and, where they are there, `input`, `target` and `error`;
+        `variants`, a list of data URIs; `size`, width and height of the output, pixels."""
+        images: Mapping[str, np.ndarray | None] = {
+            "output": self.output,
+            "target": self.target,
+            "input": self.input,
+            "error": error_map(self.output, self.target),
+        }
+        return {
+            "size": [self.output.shape[1], self.output.shape[0]],
+            "variants": [jpeg_uri(each) for each in self.variants],
+            **{role: jpeg_uri(image) for role, image in images.items() if image is not None},
+        }
+
+
+def jpeg_uri(image: np.ndarray) -> str:
+    """uint8 (H, W, 3) -> a data URI, made smaller where its longer side exceeds 512 px. Colour is not subsampled: label
+    maps have edges between colours of one brightness."""
+    picture, buffer = Image.fromarray(image), io.BytesIO()
+    picture.thumbnail((MOST_PX, MOST_PX), Image.Resampling.LANCZOS)
+    picture.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    return data_uri(buffer.getvalue(), "image/jpeg")
+
+
+def error_map(output: np.ndarray, target: np.ndarray | None) -> np.ndarray | None:
+    """uint8 (H, W, 3): the mean absolute difference over channels in colours, black at 0 and brightest from 1 on
+    [-1, 1] upwards. None without a target of the output's size."""
+    if target is None or target.shape != output.shape:
+        return None
+    error = np.abs(output.astype(np.float32) - target).mean(axis=-1) / 127.5
+    return ERROR_COLORS(np.clip(error / ERROR_MOST, 0, 1), bytes=True)[..., :3]
+
+
+def color_bar() -> str:
+    """The colours of error maps from 0 to 1, as a CSS gradient."""
+    stops = ERROR_COLORS(np.linspace(0, 1, COLOR_STOPS), bytes=True)[:, :3]
+    return f"linear-gradient(90deg, {', '.join('#' + bytes(stop).hex() for stop in stops)})"

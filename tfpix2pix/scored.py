@@ -1,0 +1,59 @@
+"""What a scored folder holds, and when one may be written. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.evaluation import METRICS
+from tfpix2pix.files import check_writable, holds_something, whole_directory
+
+RECORD, ROWS, RESAMPLED, PAGE = "metrics.json", "per_image.csv", "bootstrap.npz", "report.html"
+FORMAT_VERSION = 1
+
+
+def is_evaluation(path: Path) -> bool:
+    return (path / RECORD).is_file()
+
+
+def check_names(metrics: Sequence[str] | None) -> None:
+    """Raises UserError where a metric is none."""
+    for name in metrics or ():
+        if name not in METRICS:
+            raise UserError(unknown_name("A metric", name, METRICS))
+
+
+def check_free(out: Path, *, overwrite: bool) -> None:
+    """Raises UserError where an evaluation may not be written."""
+    ours = is_evaluation(out)
+    if ours and not overwrite:
+        raise UserError(
+            f"An evaluation must not overwrite another. Received {out}, which holds one. Add --overwrite or change "
+            f"--out."
+        )
+    if out.exists() and not ours and (not out.is_dir() or holds_something(out)):
+        raise UserError(f"--out must be a new or empty folder. Received {out}, which holds something else. Change it.")
+    check_writable(out)
+
+
+@contextmanager
+def replacing(out: Path) -> Iterator[Path]:
+    """A folder that takes the place of `out` when it is whole."""
+    with whole_directory(out) as folder:
+        yield folder
+        if out.exists():
+            shutil.rmtree(out)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A CSV file: a column a figure, empty where an image has none."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)

@@ -31,6 +31,7 @@ from tfpix2pix.comparison import compare, draw_comparison, group, read_evaluatio
 from tfpix2pix.data.images import from_signed
 from tfpix2pix.examples.opening import open_examples
 from tfpix2pix.examples.request import Noise, Request
+from tfpix2pix.run_directory import RunDirectory, run_config
 
 PANEL_ROWS, CAPTION_PX = 5, 16
 SEGMENTER = "segmenter"
@@ -95,9 +96,13 @@ def train_all(variants: Iterable[Variant], options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace, name: str, preset: str, settings: dict[str, object]) -> None:
     path = options.out / name
-    settings = {**scale(options), **settings}
+    overrides = [f"{key}={value}" for key, value in {**scale(options), **settings}.items()]
     begun = ["--resume"] if (path / "config.yaml").is_file() else []
-    changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    if begun:  # raises where it was of another scale
+        config = run_config(preset, path, data_dir=options.data, overrides=overrides, resume=True)
+        if (card := RunDirectory(path).card()) and card.step == config.training.steps:
+            return
+    changes = [part for override in overrides for part in ("--set", override)]
     command(["train", preset, "--data", options.data, "--run", path, *begun, *changes], path.with_suffix(".log"))
     print(f"trained {name}", flush=True)
 

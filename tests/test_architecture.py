@@ -40,7 +40,7 @@ ARROWS = {
     "losses": set(),
     "training": {"rng", "losses", "models", "evaluation", "data.images"},
     "evaluation": {"data.images"},
-    "report": {"evaluation", "training.curves", "doctor.page"},
+    "report": {"training.curves"},
     "comparison": {"evaluation", "scored", "training.curves"},
     "study": {"data.formats", "evaluation.bootstrap"},
     "inference": {"card", "config", "rng", "models", "tiling", "data"},

@@ -67,7 +67,7 @@ def output_only(index: int) -> Pictures:
 
 def make(folder: Path, pictures=whole, record=RECORD, rows=ROWS, **options) -> Path:
     path = folder / "report.html"
-    write_report(path, record, rows, pictures, **{"shown": 4, "card": CARD, "lines": LINES, **options})
+    write_report(path, record, rows, pictures, **{"shown": 4, "card": CARD, **options})
     return path
 
 
@@ -231,7 +231,7 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> Path:
-    return make(tmp_path_factory.mktemp("report"), shown=COUNT)
+    return make(tmp_path_factory.mktemp("report"), shown=COUNT, lines=LINES)
 
 
 @pytest.fixture
@@ -249,6 +249,10 @@ def test_it_opens_without_errors_or_requests(tab):
     assert tab.title() == f"Evaluation of {RECORD['name']}"
     assert tab.locator(".thumbnails li").count() == COUNT
     assert tab.loaded() == []
+    assert tab.locator("main h2").all_inner_texts() == [
+        "Figures", "Training", "Best, median and worst by l1", "Gallery", "Model card",
+    ]  # fmt: skip
+    assert tab.locator("img.curves").evaluate("(each) => each.decode().then(() => each.naturalWidth)") == 1200
     for image in tab.locator(".card img").all():
         assert image.evaluate("(each) => each.decode().then(() => each.naturalWidth)") == 32
 
@@ -391,7 +395,7 @@ def test_a_dark_scheme_is_dark(chromium, report):
 def test_without_inputs_and_targets_there_is_nothing_to_compare_with(chromium, tmp_path):
     figures = {"gradient_magnitude": {"metric": "gradient", "value": 0.1, "low": None, "high": None, "better": ""}}
     rows = [{"name": name, "gradient_magnitude": 0.1} for name in NAMES]
-    path = make(tmp_path, output_only, {**RECORD, "figures": figures, "step": None}, rows, card=None, lines=())
+    path = make(tmp_path, output_only, {**RECORD, "figures": figures, "step": None}, rows, card=None)
     with Tab(chromium, path) as tab:
         assert tab.locator("main h2").all_inner_texts() == ["Figures", "Gallery"]
         tab.locator(".thumbnails button").first.click()

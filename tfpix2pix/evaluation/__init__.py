@@ -106,6 +106,7 @@ METRICS = {
         "mean absolute difference on [-1, 1] between translations of one image by different "
         "noise, over all pairs of them; mean over images",
         needs=("variants",),
+        better="",
     ),
     "swd": _of(
         "patches",

@@ -49,7 +49,7 @@ class Request:
         segmenter_range, features_range: what SavedModels of other origin take as black and white.
     """
 
-    model: Path
+    model: str | Path
     data: str | None = None
     split: str = "val"
     config: str | None = None
@@ -61,11 +61,16 @@ class Request:
     outputs: str | None = None
     targets: str | None = None
     inputs: str | None = None
-    segmenter: Path | None = None
+    segmenter: str | Path | None = None
     segmenter_range: tuple[float, float] | None = None
-    labels: Path | None = None
+    labels: str | Path | None = None
     features: str | None = None
     features_range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("model", "segmenter", "labels"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Path(getattr(self, name)).expanduser())
 
     @property
     def size_px(self) -> int | None:

@@ -93,7 +93,6 @@
     const button = make("button", { type: "button" }, row, caption);
     button.setAttribute("aria-label", `Open ${image.name} in large`);
     button.addEventListener("click", () => open(index));
-    for (const each of row.children) each.loading = "lazy";
     return make("li", {}, button);
   }
 

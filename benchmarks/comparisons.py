@@ -38,6 +38,10 @@ SEGMENTER = "segmenter"
 METRICS = (
     "l1", "psnr", "ssim", "ms_ssim", "sharpness", "lab_intersection", "swd", "semantic", "diversity",
 )  # fmt: skip
+SHOWN = (  # in tables and figure; the JSON has all
+    "l1", "psnr_db", "ssim", "ms_ssim", "sharpness", "lab_intersection_L", "lab_intersection_a", "lab_intersection_b",
+    "swd", "semantic_pixel_accuracy", "semantic_class_accuracy", "semantic_class_iou",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def parse(description: str, arguments: Sequence[str] | None = None) -> argparse.
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--base-filters", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=4e-4)
-    parser.add_argument("--segmenter-steps", type=int, default=4_000)
+    parser.add_argument("--segmenter-steps", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", type=int, default=4, help="translations an image by different noise: diversity")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
@@ -131,8 +135,11 @@ def command(arguments: Sequence[object], log: Path) -> None:
         raise SystemExit(f"tfpix2pix {' '.join(map(str, arguments))}\n{log.read_text()[-2000:]}")
 
 
-def compare_variants(name: str, variants: Sequence[Variant], options: argparse.Namespace) -> None:
-    """Trains, evaluates and compares; the first variant is the one that others are compared with.
+def compare_variants(
+    name: str, variants: Sequence[Variant], options: argparse.Namespace, also: Sequence[str] = ()
+) -> None:
+    """Trains, evaluates and compares; the first variant is the one that others are compared with. Tables and figure
+    show `SHOWN`, and the figures `also`.
 
     Writes into --out: `NAME.md` (tables), `NAME.json`, `NAME.png` (figure), `NAME-curves.png`, and two panels of
     pictures, `NAME-panel.png` with inputs and targets, and `NAME-outputs.png` without (the set's terms do not allow to
@@ -141,19 +148,22 @@ def compare_variants(name: str, variants: Sequence[Variant], options: argparse.N
     train_all(variants, options)
     if options.train_only:
         return
-    groups = []
-    for variant in variants:
-        folders = [evaluated(variant, seed, options) for seed in options.seeds]
-        groups.append(group([read_evaluation(folder) for folder in folders], variant.label))
+    with ThreadPoolExecutor(options.jobs) as pool:
+        folders = {
+            variant.label: [pool.submit(evaluated, variant, seed, options) for seed in options.seeds]
+            for variant in variants
+        }
+    groups = [group([read_evaluation(each.result()) for each in done], label) for label, done in folders.items()]
     comparison = compare(groups)
     out = options.out
     settings = {key: value for key, value in vars(options).items() if key not in ("data", "out")}
     (out / f"{name}.json").write_text(json.dumps({"settings": settings, **comparison.to_json()}, indent=2) + "\n")
-    (out / f"{name}.md").write_text(comparison.markdown())
-    draw_comparison(comparison, out / f"{name}.png")
+    shown = [figure for figure in (*SHOWN, *also) if figure in comparison.figures]
+    (out / f"{name}.md").write_text(comparison.markdown(shown))
+    draw_comparison(comparison, out / f"{name}.png", shown)
     draw_curves(variants, options, out / f"{name}-curves.png")
     draw_panels(variants, options, out / name)
-    print(comparison.markdown())
+    print(comparison.markdown(shown))
 
 
 def evaluated(variant: Variant, seed: int, options: argparse.Namespace) -> Path:

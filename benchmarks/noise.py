@@ -15,4 +15,4 @@ VARIANTS = (
 )
 
 if __name__ == "__main__":
-    compare_variants("noise", VARIANTS, parse(__doc__))
+    compare_variants("noise", VARIANTS, parse(__doc__), also=("diversity",))

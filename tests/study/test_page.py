@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.report.browser import started
 from tfpix2pix.errors import UserError
 from tfpix2pix.study import page
 from tfpix2pix.study.page import Pair, write_study
 from tfpix2pix.study.score import score
 
 TITLE = "Tom & <b>Jerry</b></title>"
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture(autouse=True)
@@ -157,13 +157,8 @@ def test_a_study_is_not_overwritten(tmp_path):
 
 @pytest.fixture(scope="module")
 def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="a page is tried in Chromium by Playwright")
-    if not CHROMIUM.exists():
-        pytest.skip(f"a page is tried in {CHROMIUM}, which is not there")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with started() as browser:
         yield browser
-        browser.close()
 
 
 # Notes when images appear and disappear, independently of the page's own clock.

@@ -38,7 +38,7 @@ RECORD = {
     "package_version": "0.1.0",
     "created": "2026-11-26T10:00:00+00:00",
     "data": {"dir": "data/facades", "split": "val", "images": COUNT, "of": 100},
-    "protocol": {"size_px": 32, "seed": 0, "replicates": 1000, "covered": 0.95, "segmenter": None},
+    "protocol": {"size_px": 32, "seed": 0, "replicates": 1000, "covered": 0.95, "segmenter": {"classes": 12}},
     "figures": {
         "l1": {"metric": "l1", "value": 0.31917, "low": 0.24, "high": 0.41, "better": "lower"},
         "sharpness": {"metric": "sharpness", "value": 0.9, "low": 0.8, "high": 1.0, "better": "near 1"},
@@ -119,6 +119,8 @@ def test_every_figure_is_in_it_with_its_interval_and_how_it_comes_about(tmp_path
     assert escape("mean <b>absolute</b> difference") in said
     assert "kid it needs a feature network" in said
     assert "One &amp; only note." in said
+    assert "replicates 1000" in said
+    assert "segmenter classes 12" in said
     for fact in ("training run", "2,000", "data/facades", "val", "12 of 100", "2026-11-26 10:00:00 UTC", "0.1.0"):
         assert fact in said
 
@@ -189,6 +191,13 @@ def test_an_unknown_figure_is_named_with_the_nearest_and_nothing_written(tmp_pat
     with pytest.raises(UserError, match="0 or more. Received -1"):
         make(tmp_path, shown=-1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_is_said_before_any_picture_is_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="The folder .*file must be one that can be written"):
+        make(tmp_path / "file", pytest.fail)
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_page_replaces_its_like_and_nothing_else(tmp_path):
@@ -348,6 +357,10 @@ def test_sorting_puts_the_worst_first(tab):
     tab.select_option("#sort", "l1")
     worst_first = [name for _, name in sorted(zip(L1, NAMES, strict=True), reverse=True)]
     assert tab.evaluate(SHOWN) == worst_first
+    assert tab.locator(".thumbnails .figure").first.inner_text() == "l1 0.6200"
+    tab.select_option("#sort", "sharpness")
+    assert tab.locator(".thumbnails .figure").first.inner_text() == "sharpness 1.600"
+    tab.select_option("#sort", "l1")
     tab.locator(".thumbnails button").first.click()
     tab.keyboard.press("ArrowRight")
     assert tab.inner_text("#large-name") == worst_first[1]
@@ -378,6 +391,10 @@ def test_the_first_tab_stop_skips_to_the_content(tab):
 def test_a_phone_needs_no_sideways_scrolling(chromium, report):
     with Tab(chromium, report, width_px=360) as tab:
         assert tab.evaluate("document.scrollingElement.scrollWidth") <= 360
+        table, room = (
+            tab.locator("#figures .scroll").evaluate(f"(each) => each.{of}Width") for of in ("scroll", "client")
+        )
+        assert table <= room
         tab.locator(".thumbnails button").first.click()
         assert tab.evaluate("document.querySelector('dialog').scrollWidth") <= 360
 
@@ -401,6 +418,7 @@ def test_without_inputs_and_targets_there_is_nothing_to_compare_with(chromium, t
         tab.locator(".thumbnails button").first.click()
         assert tab.locator("dialog img").count() == 2  # large, and among all
         assert tab.locator("dialog input").count() == 0
+        assert "no targets. Only figures without a reference" in tab.inner_text("#gallery .lead")
         tab.keyboard.press("Escape")
         assert tab.errors == []
 
@@ -410,6 +428,7 @@ def test_without_targets_outputs_are_compared_with_inputs(chromium, tmp_path):
     with Tab(chromium, path) as tab:
         assert tab.locator("#extremes .switch label").all_inner_texts() == ["input"]
         assert tab.locator(".card .tag.right").first.inner_text() == "input"
+        assert "There are no targets. Outputs are compared with their inputs" in tab.inner_text("#gallery")
         assert tab.errors == []
 
 

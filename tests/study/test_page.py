@@ -377,7 +377,7 @@ def test_a_reload_goes_on_where_it_was_and_marks_the_trial_that_it_repeats(chrom
 
 
 def test_keys_before_the_question_and_held_keys_answer_nothing(chromium, tmp_path):
-    with Rater(chromium, make(tmp_path, practice=0, trials=2)) as rater:
+    with Rater(chromium, make(tmp_path, practice=0, trials=2, shown_s=1.0)) as rater:
         rater.start()
         rater.page.keyboard.press("1")
         rater.page.wait_for_selector("#question.shown")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import whole_file
+from tfpix2pix.files import check_writable, whole_file
 from tfpix2pix.report.charts import digits, histogram
 from tfpix2pix.report.choosing import (
     by_name,
@@ -54,10 +54,12 @@ def write_report(
         shown: images in the gallery, evenly over the names, beside the best, median and worst.
 
     Raises:
-        UserError: no image has the figure `by`, `shown` is negative, or something else lies at `path`.
+        UserError: no image has the figure `by`, `shown` is negative, something else lies at `path`, or its folder
+            cannot be written; no picture has been made then.
         RunError: the page cannot be written.
     """
     check_page_place(path, WHAT)
+    check_writable(path.parent)
     if shown < 0:
         raise UserError(f"--shown must be 0 or more. Received {shown}. Choose another.")
     by = chosen_figure(record, rows, by)
@@ -74,7 +76,7 @@ def write_report(
         "figures": ("Figures", figures_table(record)),
         "training": ("Training", curves(lines)),
         "extremes": (_listed(groups, by), _extremes(rows, by, groups, places, modes)),
-        "gallery": ("Gallery", _gallery(record, rows, len(images), by)),
+        "gallery": ("Gallery", _gallery(record, rows, images, by)),
         "card": ("Model card", model_card(card) if card else ""),
     }
     parts = {anchor: part for anchor, part in parts.items() if part[1]}
@@ -157,7 +159,13 @@ def _switch(modes: Mapping[str, str], where: str) -> str:
     )
 
 
-def _gallery(record: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], count: int, by: str | None) -> str:
+def _gallery(
+    record: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, Any]],
+    by: str | None,
+) -> str:
+    count = len(images)
     options = "".join(
         f'<option value="{escape(name)}">{escape(name)}, {order_of(record, name).last_first}</option>'
         for name in image_figures(rows)
@@ -165,14 +173,23 @@ def _gallery(record: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], count
     which = f"{count:,} of {len(rows):,} images: spread evenly over the names{', and those above' if by else ''}."
     if count == len(rows):
         which = f"All {count:,} images." if count != 1 else "The only image."
+    if any(image["variants"] for image in images):
+        which += " The large view of an image also shows its translations by different noise."
     return (
-        f'<p class="lead">{which} <span id="in-a-row"></span></p>'
+        f'<p class="lead">{which} <span id="in-a-row"></span>{_no_targets(images)}</p>'
         '<noscript><p class="note">The pictures need JavaScript. The figures do not.</p></noscript>'
         '<form class="tools" role="search" aria-label="Gallery" hidden>'
         f'<label>Sort by <select id="sort"><option value="">name</option>{options}</select></label>'
         '<label>Name contains <input type="search" id="filter" autocomplete="off" spellcheck="false"></label>'
         '<output id="count" role="status"></output></form><ul class="thumbnails" id="thumbnails"></ul>'
     )
+
+
+def _no_targets(images: Sequence[Mapping[str, Any]]) -> str:
+    if not images or any("target" in image for image in images):
+        return ""
+    beside = "Outputs are compared with their inputs, and only" if any("input" in each for each in images) else "Only"
+    return f" There are no targets. {beside} figures without a reference were measured."
 
 
 def _large_view(modes: Mapping[str, str]) -> str:

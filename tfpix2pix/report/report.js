@@ -29,6 +29,8 @@
     return text.replaceAll("-", "−");
   };
 
+  const said = (image, figure) => (figure in image.figures ? `${figure} ${digits(image.figures[figure])}` : "");
+
   // A picture, or two with a boundary that a range moves.
 
   function picture(image, role, name = ROLES[role]) {
@@ -88,8 +90,7 @@
   function thumbnail(image, index) {
     const roles = ["input", "output", "target"].filter((role) => role in image);
     const row = make("span", { className: "row" }, ...roles.map((role) => picture(image, role)));
-    const figure = by && by in image.figures ? make("span", { className: "figure" }, `${by} ${digits(image.figures[by])}`) : "";
-    const caption = make("span", { className: "caption" }, make("span", {}, image.name), figure);
+    const caption = make("span", { className: "caption" }, make("span", {}, image.name), make("span", { className: "figure" }));
     const button = make("button", { type: "button" }, row, caption);
     button.setAttribute("aria-label", `Open ${image.name} in large`);
     button.addEventListener("click", () => open(index));
@@ -107,6 +108,7 @@
     const all = images.map((_, index) => index).sort((a, b) => byName(images[a].name, images[b].name));
     if (figure) all.sort(worstFirst);
     sequence = all.filter((index) => images[index].name.toLowerCase().includes(wanted));
+    for (const index of sequence) thumbnails[index].querySelector(".figure").textContent = said(images[index], figure || by);
     at("thumbnails").replaceChildren(...sequence.map((index) => thumbnails[index]));
     at("count").textContent = wanted ? `${sequence.length} of ${images.length}` : "";
   }

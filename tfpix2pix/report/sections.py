@@ -120,7 +120,8 @@ def _not_measured(reasons: Mapping[str, str]) -> str:
 
 
 def _settings(protocol: Mapping[str, Any]) -> str:
-    return f"<details><summary>Settings of this evaluation</summary>{definitions(protocol, 'list')}</details>"
+    entries = {name: _plain(value) for name, value in protocol.items()}
+    return f"<details><summary>Settings of this evaluation</summary>{definitions(entries, 'list')}</details>"
 
 
 def curves(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -152,4 +153,6 @@ def _time(created: str) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
     return " to ".join(map(str, value)) if isinstance(value, Iterable) and not isinstance(value, str) else value

@@ -1,0 +1,169 @@
+"""`compare` and `study make`, from what is given on the command line to what lies there afterwards."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from tests.conftest import make_combined, run_cli, write_image
+from tfpix2pix.comparing import Item, compare
+from tfpix2pix.errors import UserError
+from tfpix2pix.evaluating import evaluate
+from tfpix2pix.examples.request import Noise, Request
+from tfpix2pix.perceptual import make_study
+
+COUNT = 6
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Three programs' images beside their targets: `near`, `far` and `further` from them."""
+    folder, rng = tmp_path_factory.mktemp("compared"), np.random.default_rng(0)
+    for index in range(COUNT):
+        target = rng.integers(60, 196, (24, 24, 3)).astype(np.uint8)
+        write_image(folder / "targets" / f"{index}.png", target)
+        for name, spread in {"near": 5, "far": 30, "further": 60}.items():
+            noise = rng.integers(-spread, spread + 1, target.shape)
+            write_image(folder / name / f"{index}.png", np.clip(target + noise, 0, 255).astype(np.uint8))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluations(folders):
+    for name in ("near", "far", "further"):
+        asked = Request(folders / name, targets=str(folders / "targets"), noise=Noise())
+        evaluate(asked, out=folders / "scored" / name, metrics=["l1", "ssim"], replicates=200, shown=0)
+    return folders / "scored"
+
+
+def compared(given, out=None, **options):
+    def none(request, where):
+        raise AssertionError(f"evaluated {request.model}")
+
+    request = Request(given[0].partition("=")[2] or given[0])
+    return compare([str(each) for each in given], request, evaluate=none, as_asked=False, out=out, **options)
+
+
+def test_evaluations_side_by_side(evaluations, tmp_path):
+    found = compared([str(evaluations / name) for name in ("near", "far")], tmp_path / "out")
+    assert [each.name for each in found.evaluations] == ["near", "far"]
+    assert found.differences["far"]["l1"].verdict == "worse"
+    assert found.differences["far"]["l1"].wins == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "comparison.json", "comparison.md", "comparison.png",
+    ]  # fmt: skip
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text())["baseline"] == "near"
+
+
+def test_several_of_one_name_are_one_variant(evaluations):
+    given = [f"mine={evaluations / 'near'}", f"mine={evaluations / 'far'}", f"theirs={evaluations / 'further'}"]
+    found = compared(given, baseline="theirs")
+    values = [read(evaluations / name)["l1"] for name in ("near", "far")]
+    assert found.table["mine"]["l1"].value == pytest.approx(np.mean(values))
+    assert found.table["mine"]["l1"].members == pytest.approx(values)
+    assert found.evaluations[found.baseline].name == "theirs"
+
+
+def read(folder):
+    record = json.loads((folder / "metrics.json").read_text())
+    return {name: figure["value"] for name, figure in record["figures"].items()}
+
+
+def test_what_is_not_evaluated_yet_is_evaluated_into_the_folder(folders, tmp_path):
+    made = []
+
+    def score(request, where):
+        made.append(request.model.name)
+        request = Request(request.model, targets=str(folders / "targets"), noise=Noise())
+        evaluate(request, out=where, metrics=["l1"], replicates=50, shown=0)
+
+    given = [str(folders / "near"), f"b={folders / 'far'}"]
+    found = compare(given, Request(folders / "near"), evaluate=score, as_asked=False, out=tmp_path / "out")
+    assert made == ["near", "far"]
+    assert [each.name for each in found.evaluations] == ["near", "b"]
+    assert (tmp_path / "out" / "evaluations" / "2-b" / "report.html").is_file()
+    assert found.evaluations[1].path == tmp_path / "out" / "evaluations" / "2-b"
+
+
+def test_a_failed_evaluation_leaves_nothing(folders, tmp_path):
+    def fails(request, where):
+        raise UserError("no")
+
+    with pytest.raises(UserError, match="^no$"):
+        compare(
+            [str(folders / "near")], Request(folders / "near"), evaluate=fails, as_asked=False, out=tmp_path / "out"
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "message"),
+    [
+        (["scored/near", "nowhere"], {}, "nowhere, which does not exist"),
+        (["scored/near"], {"baseline": "nobody"}, "--baseline must be one of: near. Received 'nobody'"),
+        (["scored/near"], {"figures": ["l7"]}, "A figure must be one of"),
+        (["near"], {}, "and no --out. Add --out DIR"),
+    ],
+)
+def test_what_cannot_be_compared(folders, evaluations, given, options, message):
+    with pytest.raises(UserError, match=message):
+        compared([str(folders / each) for each in given], **options)
+
+
+def test_names_are_given_or_the_folders():
+    assert Item.parse("runs/a").name == "a"
+    assert Item.parse("x=runs/a") == Item("x", Item.parse("runs/a").path)
+
+
+def test_a_runs_own_evaluation_has_the_runs_name(folders, evaluations, tmp_path):
+    inside = tmp_path / "runs" / "facades" / "evaluation"
+    inside.mkdir(parents=True)
+    (inside / "val").symlink_to(evaluations / "near")
+    assert Item.parse(str(inside / "val")).name == "facades"
+
+
+def test_from_the_command_line(evaluations, tmp_path):
+    code, out, err = run_cli("compare", evaluations / "near", f"far={evaluations / 'far'}", "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "| l1 ↓ |" in out or "l1" in out
+    assert (tmp_path / "out" / "comparison.png").stat().st_size > 5_000
+    code, _, err = run_cli("compare", evaluations / "near", "--out", tmp_path / "out")
+    assert code == 2
+    assert re.fullmatch(r"Error: --out must be a new or empty folder\. Received .*\n", err)
+
+
+class TestStudy:
+    def asked(self, folders, **more):
+        return Request(folders / "near", targets=str(folders / "targets"), noise=Noise(), **more)
+
+    def test_a_page_of_what_is_evaluated(self, folders, tmp_path):
+        path = tmp_path / "study" / "index.html"
+        drawn = make_study(self.asked(folders), path, title="Which?", practice=1, trials=5, shown_s=0.5)
+        assert drawn == COUNT
+        assert path.read_text(encoding="utf-8").count("data:image/png") == 2 * COUNT
+
+    def test_too_few_pairs(self, folders, tmp_path):
+        with pytest.raises(UserError, match=r"Received 6 pairs\. Lower --trials or --practice"):
+            make_study(self.asked(folders), tmp_path / "index.html", title="", practice=10, trials=40, shown_s=1)
+
+    def test_without_real_images(self, folders, tmp_path):
+        with pytest.raises(UserError, match="A study must show real images"):
+            make_study(Request(folders / "near"), tmp_path / "i.html", title="", practice=0, trials=2, shown_s=1)
+
+    def test_from_the_command_line(self, tmp_path):
+        make_combined(tmp_path / "pairs" / "val", count=3)
+        for index in range(3):
+            write_image(tmp_path / "theirs" / f"{index}.png", np.full((40, 40, 3), 90, np.uint8))
+        options = ["--data", tmp_path / "pairs", "--practice", 1, "--trials", 2, "--out", tmp_path / "study"]
+        code, out, err = run_cli("study", "make", tmp_path / "theirs", *options, "--json")
+        assert code == 0, err
+        assert json.loads(out) == {
+            "page": str(tmp_path / "study" / "index.html"), "pairs": 3, "practice": 1, "trials": 2,
+        }  # fmt: skip
+        code, _, err = run_cli("study", "make", tmp_path / "theirs", *options)
+        assert code == 2
+        assert "raters may have answered it" in err
+        code, _, err = run_cli("study", "score", tmp_path / "nothing.json")
+        assert code == 2
+        assert err.count("Error:") == 1

@@ -252,6 +252,7 @@ BAD = {
     "a metric that is none": (["--metrics", "l1,fidd"], "A metric must be one of"),
     "a metric without what it needs": (["--metrics", "fid"], "cannot be measured here: it needs a feature network"),
     "a metric of the other kind": (["--metrics", "segmentation"], "is of label maps"),
+    "a figure that is none": (["--by", "beauty"], "Received 'beauty'"),
     "no such outputs": (["--outputs", "*_out"], "fits no image in"),
     "a pattern without a star": (["--outputs", "out"], "must have one \\*"),
     "a size that is none": (["--size", "big"], "--size must be a number of pixels"),

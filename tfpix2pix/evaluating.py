@@ -25,7 +25,7 @@ from tfpix2pix.examples.opening import open_examples
 from tfpix2pix.examples.pairs import Examples
 from tfpix2pix.examples.request import Request
 from tfpix2pix.examples.segmenters import Segmenter, open_segmenter
-from tfpix2pix.report.evaluation import Pictures, write_report
+from tfpix2pix.report.evaluation import Pictures, check_by, write_report
 from tfpix2pix.scored import (
     FORMAT_VERSION,
     PAGE,
@@ -105,6 +105,8 @@ def evaluate(
     for index in track(range(len(examples)), len(examples)):
         example = examples[index]
         rows.append({"name": example.name, **scorer.see(segmenter.labelled(example) if segmenter else example)})
+        if index == 0:  # now it is known which figures there are, and not too late
+            check_by([name for name in rows[0] if name != "name"], by)
     record = _record(request, examples, scorer, left_out, segmenter, replicates)
     for note in record["notes"]:
         warnings.warn(note, stacklevel=2)

@@ -229,6 +229,25 @@ def test_pictures_are_jpeg_of_full_colour_and_at_most_512_px():
     assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3  # no subsampling
 
 
+def test_variants_which_are_never_shown_in_large_are_smaller():
+    variants = Pictures("", picture(0), variants=(picture(0, 400, 200),)).embedded()["variants"]
+    (image,) = (Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) for uri in variants)
+    assert image.size == (80, 160)
+
+
+def test_pages_stay_small(tmp_path):
+    def pictures(index: int) -> Pictures:  # as much noise as a bad translation has
+        target, *others = (gaussian(np.random.default_rng(7 * index + each)) for each in range(7))
+        return Pictures(str(index), others[0], others[1], target, tuple(others[2:]))
+
+    def gaussian(rng) -> np.ndarray:
+        smooth = Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((256, 256))
+        return np.clip(smooth + rng.normal(0, 6, (256, 256, 3)), 0, 255).astype(np.uint8)
+
+    rows = [{"name": str(index), "l1": float(index)} for index in range(100)]
+    assert make(tmp_path, pictures, rows=rows, shown=24).stat().st_size < 8e6
+
+
 # The page, in a browser.
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from tfpix2pix.report.page import data_uri
 
 MOST_PX = 512  # of the longer side
+VARIANT_PX = 160  # the same of a variant: it is shown in a strip, never in large
 QUALITY = 88
 ERROR_COLORS = matplotlib.colormaps["magma"]
 ERROR_MOST = 1.0  # of a map's scale, which is the same for all images, on [-1, 1] as L1 is
@@ -41,16 +42,16 @@ class Pictures:
         }
         return {
             "size": [self.output.shape[1], self.output.shape[0]],
-            "variants": [jpeg_uri(each) for each in self.variants],
+            "variants": [jpeg_uri(each, VARIANT_PX) for each in self.variants],
             **{role: jpeg_uri(image) for role, image in images.items() if image is not None},
         }
 
 
-def jpeg_uri(image: np.ndarray) -> str:
-    """uint8 (H, W, 3) -> a data URI, made smaller where its longer side exceeds 512 px. Colour is not subsampled: label
-    maps have edges between colours of one brightness."""
+def jpeg_uri(image: np.ndarray, most_px: int = MOST_PX) -> str:
+    """uint8 (H, W, 3) -> a data URI, made smaller where its longer side exceeds `most_px`. Colour is not subsampled:
+    label maps have edges between colours of one brightness."""
     picture, buffer = Image.fromarray(image), io.BytesIO()
-    picture.thumbnail((MOST_PX, MOST_PX), Image.Resampling.LANCZOS)
+    picture.thumbnail((most_px, most_px), Image.Resampling.LANCZOS)
     picture.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
     return data_uri(buffer.getvalue(), "image/jpeg")
 

@@ -188,12 +188,14 @@ def draw_curves(variants: Sequence[Variant], options: argparse.Namespace, path: 
     figure = Figure(figsize=(10, 3.2), dpi=120, layout="constrained")
     panels = {"g/l1": "L1 of training batches", "d/real_accuracy": "D: share of real patches it is right about"}
     for axes, (key, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        for variant in variants:
+        for index, variant in enumerate(variants):
             runs = [logged(options.out / variant.run(seed), key) for seed in options.seeds]
             if all(runs):
                 steps, values = list(runs[0]), np.mean([list(run.values()) for run in runs], axis=0)
                 smooth = np.convolve(values, np.ones(5) / 5, "valid")
-                axes.plot(steps[2 : len(smooth) + 2], smooth, label=variant.label, linewidth=1.4)
+                axes.plot(
+                    steps[2 : len(smooth) + 2], smooth, f"C{index}", label=variant.label, linewidth=1.4
+                )  # fmt: skip
         axes.set_title(title, fontsize=9, loc="left", fontweight="bold")
         axes.set_xlabel("step", fontsize=8)
         axes.tick_params(labelsize=7.5)

@@ -27,15 +27,16 @@ class ForeignModel:
         value_range: what it takes as black and white; None: 0 and 255 of uint8, else -1 and 1.
 
     Raises:
-        UserError: there is no SavedModel, or it takes or gives something else.
+        UserError: there is no SavedModel, or it takes or gives something else; when called, that it has other channels
+            than the image or fails with its size.
     """
 
     def __init__(self, path: str | Path, value_range: tuple[float, float] | None = None) -> None:
-        self.path = path
+        self.path = path = Path(path).expanduser()
         try:
             self._loaded = tf.saved_model.load(str(path))  # kept: its variables live as long
         except (OSError, ValueError, tf.errors.OpError) as error:
-            reason = "does not exist" if not Path(path).exists() else "cannot be loaded as one"
+            reason = "does not exist" if not path.exists() else "cannot be loaded as one"
             raise UserError(f"A network must be a SavedModel folder. Received {path}, which {reason}.") from error
         signatures = dict(self._loaded.signatures)
         self._run = signatures.get("serving_default", next(iter(signatures.values()), None))
@@ -48,7 +49,7 @@ class ForeignModel:
         (self._input, spec), (self._output, _) = next(iter(takes.items())), next(iter(gives.items()))
         if spec.shape.rank != 4 or spec.dtype not in (tf.float32, tf.uint8):
             raise self._unfit(f"images (N, H, W, C), float32 or uint8. Received {spec.dtype.name} {spec.shape}")
-        self._dtype, (self._height, self._width, self._channels) = spec.dtype, spec.shape[1:]
+        self._dtype, (self._height, self._width, self.channels) = spec.dtype, spec.shape[1:]
         self._range = value_range or (BYTES if spec.dtype == tf.uint8 else SIGNED)
 
     def _unfit(self, what: str) -> UserError:
@@ -56,7 +57,11 @@ class ForeignModel:
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """(H, W, C) in [-1, 1] -> what it gives for it, without the axis of the batch."""
-        image = match_channels(image, self._channels or image.shape[-1], "an image for the network")
+        try:
+            image = match_channels(image, self.channels or image.shape[-1])
+        except UserError as error:
+            have = f"{self.channels} for images of {image.shape[-1]}"
+            raise self._unfit(f"1 or 3 channels, or those of the images. Received {have}") from error
         given = tf.convert_to_tensor(image[np.newaxis], tf.float32)
         if self._height and self._width:
             given = tf.image.resize(given, (self._height, self._width), antialias=True)
@@ -64,7 +69,13 @@ class ForeignModel:
         given = (given + 1.0) * ((high - low) / 2.0) + low
         if self._dtype == tf.uint8:
             given = tf.cast(tf.round(tf.clip_by_value(given, 0.0, 255.0)), tf.uint8)
-        return self._run(**{self._input: given})[self._output].numpy()[0]
+        try:
+            return self._run(**{self._input: given})[self._output].numpy()[0]
+        except tf.errors.InvalidArgumentError as error:
+            raise UserError(
+                f"A network to look through must take images of any size, or say which. Received {self.path}, which "
+                f"fails with {given.shape[1]}x{given.shape[2]} px. Export it with its height and width."
+            ) from error
 
 
 def load_features(name: str, value_range: tuple[float, float] | None = None) -> Network:
@@ -74,7 +85,8 @@ def load_features(name: str, value_range: tuple[float, float] | None = None) -> 
     299 px: not the weights of the first FID program, so its figures compare with each other alone.
 
     Raises:
-        UserError: the weights cannot be had, or there is no such SavedModel.
+        UserError: the weights cannot be had, or there is no such SavedModel; when called, that features are no vector or
+            not finite.
     """
     network = _inception() if name == INCEPTION else ForeignModel(name, value_range)
 
@@ -84,6 +96,11 @@ def load_features(name: str, value_range: tuple[float, float] | None = None) -> 
             raise UserError(
                 f"A feature network must give a vector or a map of vectors an image. Received an array of shape "
                 f"{given.shape} from {name}. Export a layer before it."
+            )
+        given = np.asarray(given, np.float64)
+        if not np.isfinite(given).all():
+            raise UserError(
+                f"Features must be finite. Received NaN or infinity from {name}. Check the range of values that it takes."
             )
         return given if given.ndim == 1 else given.mean(axis=(0, 1))
 
@@ -97,7 +114,7 @@ def _inception() -> Network:
         network = keras.applications.InceptionV3(include_top=False, pooling="avg", weights="imagenet")
     except Exception as error:  # of whatever library fetches them
         raise UserError(
-            f"`inception` must have its weights. Received an error when fetching them ({type(error).__name__}). "
+            f"`inception` must have its weights. Received an error when fetching them ({_shortly(error)}). "
             f"Connect to the internet, give a SavedModel by --features, or leave fid and kid out."
         ) from error
     run = tf.function(lambda image: network(image, training=False), autograph=False)
@@ -110,29 +127,34 @@ def _inception() -> Network:
     return features
 
 
+def _shortly(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")[:200] or type(error).__name__
+
+
 def load_segmenter(path: str | Path, value_range: tuple[float, float] | None = None) -> tuple[Network, int | None]:
     """A SavedModel -> (H, W, C) in [-1, 1] to class indices int (H, W); and the number of classes, where it says so.
 
-    It gives scores (N, h, w, classes), of which the largest counts, or indices (N, h, w). Smaller maps are enlarged by
-    the nearest pixel.
+    It gives scores (N, h, w, classes) of 2 classes or more, of which the largest counts, or integer indices (N, h, w).
+    Smaller maps are enlarged by the nearest pixel.
 
     Raises:
         UserError: there is no such SavedModel, or it gives something else.
     """
     network = ForeignModel(path, value_range)
-    trial = network(np.zeros((64, 64, 3), np.float32))
-    if trial.ndim not in (2, 3):
+    trial = network(np.zeros((64, 64, network.channels or 3), np.float32))
+    scores = trial.ndim == 3 and trial.shape[-1] > 1  # of one class the largest says nothing
+    if not scores and not (trial.ndim == 2 and trial.dtype.kind in "biu"):
         raise UserError(
-            f"A segmenter must give scores (N, h, w, classes) or indices (N, h, w). Received an array of shape "
-            f"{trial.shape} an image from {path}. Export it so."
+            f"A segmenter must give scores (N, h, w, classes) or indices (N, h, w): of 2 classes or more, or integers. "
+            f"Received {trial.dtype} {trial.shape} an image from {path}. Export it so."
         )
 
     def see(image: np.ndarray) -> np.ndarray:
         given = network(image)
-        given = given if given.ndim == 2 else given.argmax(axis=-1)
+        given = given.argmax(axis=-1) if scores else given
         rows, columns = (
             (np.arange(side) + 0.5) * have / side for side, have in zip(image.shape[:2], given.shape, strict=True)
         )
         return given[rows.astype(int)[:, np.newaxis], columns.astype(int)].astype(int)
 
-    return see, trial.shape[-1] if trial.ndim == 3 else None
+    return see, trial.shape[-1] if scores else None

@@ -87,7 +87,7 @@ class KID:
     0, and below it as often as above, where the sets are alike. Lower is better.
 
     Unbiased whatever the number of images. Those after the first 1,000 are a block of their own, and so on; blocks are
-    averaged. Source: Bińkowski et al., "Demystifying MMD GANs", 2018, eq. 4 and §3; Zaremba et al., "B-tests", 2013.
+    averaged by size, and a last one of a single image is left out. Source: Bińkowski et al., "Demystifying MMD GANs", 2018, eq. 4 and §3; Zaremba et al., "B-tests", 2013.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -116,6 +116,7 @@ class KID:
 
 def squared_discrepancy(a: np.ndarray, b: np.ndarray) -> float:
     """The unbiased estimate of MMD² between (N, D) and (N, D), by the kernel (x·y / D + 1)³."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)  # of large features a cube is beyond float32's digits
     count, size = a.shape
 
     def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:

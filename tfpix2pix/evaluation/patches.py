@@ -14,6 +14,7 @@ LEAST_PX = 16  # of a level of the pyramid
 AN_IMAGE = 128  # patches of each level
 MOST = 16_384  # patches kept of each level and side
 PROJECTIONS = 512
+LEAST_DEVIATION = 2 / 255  # one grey level of 8 bits: a constant channel, as opaque alpha, is not blown up
 SMOOTHING = np.array([1, 4, 6, 4, 1]) / 16
 
 
@@ -22,8 +23,10 @@ class SlicedWasserstein:
     of a Laplacian pyramid, 0 where equal; `swd` is the levels' mean. Lower is better.
 
     A level is named by its shorter side in the first image, px. Patches are normalised per channel by the targets' mean
-    and standard deviation, so that colours and contrast that differ count. At most 16,384 patches a level and side are
-    kept, a uniform sample of all. Source: Karras et al., "Progressive growing of GANs", 2018, §5; there each side is
+    and standard deviation (at least one grey level of 8 bits), so that colours and contrast that differ count. At most
+    16,384 patches a level and side are kept, a uniform sample of all. Where patches lie depends on the example's name,
+    so another pairing changes the figure by the sampling alone. Images that are larger or smaller than the first count
+    on the levels of as many halvings. Source: Karras et al., "Progressive growing of GANs", 2018, §5; there each side is
     normalised by its own statistics.
     """
 
@@ -35,7 +38,8 @@ class SlicedWasserstein:
     def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:
         shorter = min(example.target.shape[:2])
         if not self.levels:
-            self.levels = [shorter >> level for level in range(32) if level == 0 or shorter >> level >= LEAST_PX]
+            sizes = [-(-shorter >> level) for level in range(32)]  # a halving keeps the middle row of an odd number
+            self.levels = [size for level, size in enumerate(sizes) if level == 0 or size >= LEAST_PX]
             self.samples = [Sample(MOST, generator(self.seed, f"kept/{level}")) for level in range(len(self.levels))]
         pyramids = [laplacian(image, len(self.levels)) for image in (example.translation, example.target)]
         for level, (given, wanted) in enumerate(zip(*pyramids, strict=False)):
@@ -76,7 +80,9 @@ class Sample:
 def distance(given: np.ndarray, wanted: np.ndarray, *, seed: int = 0) -> float:
     """Between two sets of patches (N, PATCH_PX, PATCH_PX, C), normalised per channel by the second's statistics."""
     mean, deviation = wanted.mean(axis=(0, 1, 2), dtype=np.float64), wanted.std(axis=(0, 1, 2), dtype=np.float64)
-    sides = [((side - mean) / np.maximum(deviation, 1e-8)).reshape(len(side), -1) for side in (given, wanted)]
+    sides = [
+        ((side - mean) / np.maximum(deviation, LEAST_DEVIATION)).reshape(len(side), -1) for side in (given, wanted)
+    ]
     return sliced_wasserstein(*sides, generator(seed, "projections"))
 
 

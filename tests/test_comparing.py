@@ -65,6 +65,13 @@ def test_several_of_one_name_are_one_variant(evaluations):
     assert found.evaluations[found.baseline].name == "theirs"
 
 
+def test_other_targets_under_the_same_names_are_refused(folders, evaluations, tmp_path):
+    asked = Request(folders / "near", targets=str(folders / "further"), noise=Noise())
+    evaluate(asked, out=tmp_path / "other", metrics=["l1", "ssim"], replicates=200, shown=0)
+    with pytest.raises(UserError, match=r"of the same images\. Received targets of mean"):
+        compared([str(evaluations / "near"), f"other={tmp_path / 'other'}"])
+
+
 def read(folder):
     record = json.loads((folder / "metrics.json").read_text())
     return {name: figure["value"] for name, figure in record["figures"].items()}

@@ -217,7 +217,7 @@ class TestFolders:
         outputs = folder_of(tmp_path / "outputs", {"a": picture(16)})
         targets = folder_of(tmp_path / "targets", {"a": picture(32)})
         asked = {"targets": str(targets)}
-        with pytest.raises(UserError, match=r"Received 16x16 px in .*a\.png for a target of 32x32 px.*--size 16"):
+        with pytest.raises(UserError, match=r"Received 16x16 px in .*a\.png for a target of 32x32 px.*--size PX"):
             evaluate(request(outputs, **asked), out=tmp_path / "out", **FEW)
         assert not (tmp_path / "out").exists()
         example = open_examples(request(outputs, size="16", **asked))[0]
@@ -238,6 +238,37 @@ class TestFolders:
         ious = [((given == c) & (wanted == c)).sum() / ((given == c) | (wanted == c)).sum() for c in range(3)]
         assert figures["class_iou"] == pytest.approx(np.mean(ious))
         assert "l1" not in figures
+
+
+def test_what_lies_beside_named_outputs_is_found(three, tmp_path):
+    _, _, given, wanted = three
+    for name in given:
+        write_image(tmp_path / "theirs" / f"{name}-tensorflow.png", given[name])
+        write_image(tmp_path / "theirs" / f"{name}-targets.png", wanted[name])
+    assert open_examples(request(tmp_path / "theirs", outputs="*-tensorflow")).has == {"target"}
+    with pytest.raises(UserError, match=r"which images are outputs\. Received .*, which has \*-targets too"):
+        open_examples(request(tmp_path / "theirs"))
+
+
+def test_two_outputs_of_one_name(three):
+    outputs = three[0]
+    Image.fromarray(picture()).save(outputs / "a.jpg")
+    with pytest.raises(UserError, match=r"Received a\.jpg and a\.png"):
+        open_examples(request(outputs))
+    assert len(open_examples(request(outputs, outputs="*.png"))) == 3
+
+
+def test_outputs_of_other_channels_are_converted_and_said(three):
+    outputs, targets, given, _ = three
+    write_image(outputs / "a.png", given["a"].mean(-1, keepdims=True).astype(np.uint8))
+    with pytest.warns(UserWarning, match=r"1 channels for targets of 3 \('a' and perhaps others\)"):
+        assert open_examples(request(outputs, targets=str(targets)))[0].translation.shape == (16, 16, 3)
+
+
+def test_a_segmenter_that_sees_pictures_is_refused(three, tmp_path, smoke_run):
+    asked = request(three[0], targets=str(three[1]), segmenter=smoke_run.path)
+    with pytest.raises(UserError, match="A segmenter must give label maps"):
+        evaluate(asked, out=tmp_path / "out", **FEW)
 
 
 def test_patterns_are_stems_with_a_name_in_place_of_the_star(tmp_path):

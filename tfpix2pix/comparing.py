@@ -33,6 +33,8 @@ class Item:
     def parse(cls, text: str) -> Item:
         """`PATH` or `NAME=PATH`."""
         name, equals, path = text.partition("=")
+        if equals and not path:
+            raise UserError(f"Something to compare must be NAME=PATH or PATH. Received {text!r}. Add the path.")
         if equals and name and not Path(text).exists():
             return cls(name, Path(path))
         path = Path(text)

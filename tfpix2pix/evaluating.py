@@ -45,6 +45,7 @@ WITHOUT = {  # what a metric needs -> why it is not measured
     "segmenter": "it needs a photo→labels model: --segmenter",
     "labels": "it needs the true label maps: --segmenter",
 }
+FEW = 20  # images, of which intervals are taken with salt
 Track = Callable[[Iterable, int], Iterable]
 
 
@@ -99,15 +100,22 @@ def evaluate(
         segmenter_classes=segmenter and segmenter.classes, features=features, seed=request.noise.seed,
     )  # fmt: skip
     there = {*examples.has, *(("features",) if features else ()), *(("segmenter", "labels") if segmenter else ())}
+    if segmenter and metrics and "semantic" not in metrics:
+        raise UserError(
+            "--segmenter is for the metric semantic. Received --metrics without it. Add it, or leave one out."
+        )
     names, left_out = choose(metrics, there, label_maps=bool(setting.classes))
     scorer = Scorer(names, setting, Resampling(replicates, request.noise.seed))
-    rows = []
+    rows, levels = [], []
     for index in track(range(len(examples)), len(examples)):
         example = examples[index]
         rows.append({"name": example.name, **scorer.see(segmenter.labelled(example) if segmenter else example)})
+        if example.target is not None:
+            levels.append([np.mean(example.target), np.std(example.target)])
         if index == 0:  # now it is known which figures there are, and not too late
             check_by([name for name in rows[0] if name != "name"], by)
     record = _record(request, examples, scorer, left_out, segmenter, replicates)
+    record["data"]["target_levels"] = np.mean(levels, axis=0).tolist() if levels else None  # `compare` knows them by it
     for note in record["notes"]:
         warnings.warn(note, stacklevel=2)
     with replacing(out) as folder:
@@ -177,6 +185,8 @@ def _record(
     notes = list(examples.notes)
     if "target" not in examples.has:
         notes.append("There are no targets: only metrics without a reference were measured.")
+    if 1 < len(examples) < FEW:
+        notes.append(f"Intervals of {len(examples)} images are rough: a bootstrap wants {FEW} or more.")
     if len(examples) == 1:
         notes.append("One image has no interval: it says nothing of others.")
     return {

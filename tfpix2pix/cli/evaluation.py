@@ -36,6 +36,13 @@ SegmenterOption = Annotated[
 Features = Annotated[
     Optional[str], typer.Option(help="For FID and KID: inception, or a SavedModel that gives features.")
 ]
+Outputs = Annotated[
+    Optional[str], typer.Option(metavar="'*_fake_B'", help="How images of a folder are named; * is the pair's name.")
+]
+Targets = Annotated[
+    Optional[str], typer.Option(metavar="'*_real_B'|DIR", help="Their targets, beside them or in another folder.")
+]
+Inputs = Annotated[Optional[str], typer.Option(metavar="'*_real_A'|DIR", help="Their inputs, to be shown.")]
 Replicates = Annotated[int, typer.Option(help="Of the bootstrap, for the intervals; 0 for none.", min=0, max=100_000)]
 
 
@@ -70,14 +77,9 @@ def evaluate(
     features_range: Annotated[
         Optional[tuple[float, float]], typer.Option(help="What a SavedModel of --features takes as black and white.")
     ] = None,
-    outputs: Annotated[
-        Optional[str],
-        typer.Option(metavar="'*_fake_B'", help="How images of a folder are named, * for the pair's name."),
-    ] = None,
-    targets: Annotated[
-        Optional[str], typer.Option(metavar="'*_real_B'|DIR", help="Their targets, beside them or in another folder.")
-    ] = None,
-    inputs: Annotated[Optional[str], typer.Option(metavar="'*_real_A'|DIR", help="Their inputs, to be shown.")] = None,
+    outputs: Outputs = None,
+    targets: Targets = None,
+    inputs: Inputs = None,
     by: Annotated[
         Optional[str], typer.Option(metavar="FIGURE", help="What makes an image the best or worst in the report.")
     ] = None,
@@ -148,6 +150,9 @@ def compare(
     seed: Annotated[int, typer.Option(help="Of noise, resampling and patches.", min=0, max=2**31 - 1)] = 0,
     segmenter: SegmenterOption = None,
     features: Features = None,
+    outputs: Outputs = None,
+    targets: Targets = None,
+    inputs: Inputs = None,
     json_: Json = False,
 ) -> None:
     """Put models side by side: one table, one figure, paired differences with their intervals."""
@@ -164,9 +169,10 @@ def compare(
     request = Request(
         Item.parse(given[0]).path, data=data, split=split, config=config, overrides=set_ or (), size=size,
         noise=NoiseOf(None, variants, seed), segmenter=segmenter, features=features,
+        outputs=outputs, targets=targets, inputs=inputs,
     )  # fmt: skip
     _ = request.size_px
-    asked = any((data, names, config, set_, size, segmenter, features, variants != 4, seed))
+    asked = any((data, names, config, set_, size, segmenter, features, outputs, targets, variants != 4, seed))
 
     def evaluated(one: Request, where: Path) -> None:
         load_tensorflow()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from tfpix2pix.cli.evaluation import ConfigOption, Data, Size, Split
+from tfpix2pix.cli.evaluation import ConfigOption, Data, Outputs, Size, Split, Targets
 from tfpix2pix.cli.models import Best, Noise, Weights
 from tfpix2pix.cli.shared import Json, Set, answer, check_choice, load_tensorflow
 from tfpix2pix.study import PAGE, PRACTICE, SHOWN_S, TRIALS
@@ -28,13 +28,8 @@ def make(
     seed: Annotated[int, typer.Option(help="Of the noise, and of which pairs are shown.", min=0, max=2**31 - 1)] = 0,
     best: Best = False,
     weights: Weights = None,
-    outputs: Annotated[
-        Optional[str],
-        typer.Option(metavar="'*_fake_B'", help="How images of a folder are named; * is the pair's name."),
-    ] = None,
-    targets: Annotated[
-        Optional[str], typer.Option(metavar="'*_real_B'|DIR", help="Their targets, beside them or in another folder.")
-    ] = None,
+    outputs: Outputs = None,
+    targets: Targets = None,
     title: Annotated[str, typer.Option(help="What raters read; it should not say what made the images.")] = (
         "Which image was generated?"
     ),

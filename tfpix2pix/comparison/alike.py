@@ -9,10 +9,13 @@ from itertools import combinations
 from pathlib import PureWindowsPath
 from typing import Any
 
+import numpy as np
+
 from tfpix2pix.comparison.evaluations import Evaluated
 from tfpix2pix.errors import UserError
 
 NAMES_SHOWN = 3
+SAME_LEVELS = 1e-3  # of mean and deviation on [-1, 1]: other machines resize a little differently
 
 # Of the protocol, what must be equal -> what to do. What a model was given (noise, statistics, step) may differ: that
 # is what is compared.
@@ -69,6 +72,10 @@ def _check_images(first: Evaluated, other: Evaluated) -> None:
         received = [f"split {split}" for split in splits]
         raise _differ("of the same images", first, other, received, "Evaluate both on one --split.")
     if first.images == other.images:
+        levels = [each.record["data"].get("target_levels") for each in (first, other)]
+        if None not in levels and not np.allclose(*levels, atol=SAME_LEVELS):
+            received = [f"targets of mean {mean:.4f}" for mean, _ in levels]
+            raise _differ("of the same images", first, other, received, "Evaluate both beside the same targets.")
         return
     common = set(first.images) & set(other.images)
     alone = [sorted(set(each.images) - common)[:NAMES_SHOWN] for each in (first, other)]

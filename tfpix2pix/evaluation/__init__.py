@@ -54,7 +54,7 @@ METRICS = {
     "psnr": _of(
         "images",
         "PSNR",
-        "10 log10(4 / mean squared difference on [-1, 1]), dB; mean over images",
+        "10 log10(4 / mean squared difference on [-1, 1]), dB, at most 200; mean over images",
         score="psnr_db",
         while_training=True,
     ),
@@ -71,8 +71,8 @@ METRICS = {
         "multiscale",
         "MSSSIM",
         "multi-scale structural similarity (Wang et al. 2003) on [0, 1]: five scales, weights "
-        "0.0448, 0.2856, 0.3001, 0.2363, 0.1333, windows inside the image; below 176 px fewer scales; mean over "
-        "channels and images",
+        "0.0448, 0.2856, 0.3001, 0.2363, 0.1333, windows inside the image, below 0 counts as 0; "
+        "below 176 px fewer scales; mean over channels and images",
         score="ms_ssim",
         most=1.0,
     ),

@@ -85,8 +85,8 @@ def load_features(name: str, value_range: tuple[float, float] | None = None) -> 
     299 px: not the weights of the first FID program, so its figures compare with each other alone.
 
     Raises:
-        UserError: the weights cannot be had, or there is no such SavedModel; when called, that features are no vector or
-            not finite.
+        UserError: the weights cannot be had, or there is no such SavedModel; when called, that features are no
+            vector or not finite.
     """
     network = _inception() if name == INCEPTION else ForeignModel(name, value_range)
 
@@ -100,7 +100,8 @@ def load_features(name: str, value_range: tuple[float, float] | None = None) -> 
         given = np.asarray(given, np.float64)
         if not np.isfinite(given).all():
             raise UserError(
-                f"Features must be finite. Received NaN or infinity from {name}. Check the range of values that it takes."
+                f"Features must be finite. Received NaN or infinity from {name}. Check the range of values that it "
+                f"takes."
             )
         return given if given.ndim == 1 else given.mean(axis=(0, 1))
 

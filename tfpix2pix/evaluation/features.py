@@ -87,7 +87,8 @@ class KID:
     0, and below it as often as above, where the sets are alike. Lower is better.
 
     Unbiased whatever the number of images. Those after the first 1,000 are a block of their own, and so on; blocks are
-    averaged by size, and a last one of a single image is left out. Source: Bińkowski et al., "Demystifying MMD GANs", 2018, eq. 4 and §3; Zaremba et al., "B-tests", 2013.
+    averaged by size, and a last one of a single image is left out. Source: Bińkowski et al., "Demystifying MMD GANs",
+    2018, eq. 4 and §3; Zaremba et al., "B-tests", 2013.
     """
 
     def __init__(self, setting: Setting) -> None:

@@ -26,8 +26,8 @@ class SlicedWasserstein:
     and standard deviation (at least one grey level of 8 bits), so that colours and contrast that differ count. At most
     16,384 patches a level and side are kept, a uniform sample of all. Where patches lie depends on the example's name,
     so another pairing changes the figure by the sampling alone. Images that are larger or smaller than the first count
-    on the levels of as many halvings. Source: Karras et al., "Progressive growing of GANs", 2018, §5; there each side is
-    normalised by its own statistics.
+    on the levels of as many halvings. Source: Karras et al., "Progressive growing of GANs", 2018, §5; there each side
+    is normalised by its own statistics.
     """
 
     def __init__(self, setting: Setting) -> None:

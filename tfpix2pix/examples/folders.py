@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,11 +46,17 @@ def of_folder(folder: Path, layout: Layout, config: Config, *, split: str | None
         notes.append(f"{len(outputs) - len(names)} of {len(outputs)} outputs belong to no pair and were left out.")
     at = None if size_px is None else data.model_copy(update={"image_size_px": size_px})
 
+    noted: list[str] = []
+
     def make(index: int) -> Example:
         name = names[index]
         image, target = read(name)
         output = read_as(TARGET, outputs[name], data)
         if target is not None:
+            if output.shape[-1] != target.shape[-1] and not noted:
+                noted.append(name)
+                kinds = f"{output.shape[-1]} channels for targets of {target.shape[-1]}"
+                warnings.warn(f"Outputs have {kinds} ({name!r} and perhaps others): they were converted.", stacklevel=2)
             output = match_channels(output, target.shape[-1], outputs[name])
         if at is not None:
             image, target, output = fitted(image, at, INPUT), fitted(target, at, TARGET), fitted(output, at, TARGET)
@@ -57,7 +64,7 @@ def of_folder(folder: Path, layout: Layout, config: Config, *, split: str | None
             sizes = [f"{each.shape[1]}x{each.shape[0]}" for each in (output, target)]
             raise UserError(
                 f"An output must be as large as its target. Received {sizes[0]} px in {outputs[name]} for a target of "
-                f"{sizes[1]} px. Compare both at one size: --size {min(output.shape[:2])}."
+                f"{sizes[1]} px. Make them equally large, or compare all at one: --size PX."
             )
         return Example(name, output, image, target)
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from tfpix2pix.artefacts import load
 from tfpix2pix.config import Config
 from tfpix2pix.data.guess import guess_source
-from tfpix2pix.errors import UserError
 from tfpix2pix.examples.folders import of_folder
-from tfpix2pix.examples.layouts import Layout, layout_of, matching
+from tfpix2pix.examples.layouts import asked_layout
 from tfpix2pix.examples.models import of_model
 from tfpix2pix.examples.pairs import Examples
 from tfpix2pix.examples.request import IMAGES, OWN, Request, kind_of
@@ -41,15 +40,7 @@ def _model(request: Request, kind: str) -> Examples:
 
 
 def _images(request: Request) -> Examples:
-    if request.outputs:
-        layout = Layout(request.outputs)
-        if not matching(request.model, request.outputs):
-            raise UserError(
-                f"--outputs must be how outputs are named. Received {request.outputs!r}, which fits no image in "
-                f"{request.model}. Look at their names; * stands for the pair's."
-            )
-    else:
-        layout = layout_of(request.model)
+    layout = asked_layout(request.model, request.outputs)
     layout = replace(layout, target=request.targets or layout.target, input=request.inputs or layout.input)
     settings = read_settings(request.config) if request.config else {}
     if request.data is not None:
@@ -59,4 +50,5 @@ def _images(request: Request) -> Examples:
     )
     split = request.split if request.data is not None or config.data.dir is not None else None
     examples = of_folder(request.model, layout, config, split=split, size_px=request.size_px)
-    return replace(examples, about={"dir": config.data.dir, "split": split, **examples.about})
+    name = f"{request.model.name} {request.outputs}" if request.outputs else request.model.name
+    return replace(examples, about={"dir": config.data.dir, "split": split, **examples.about, "name": name})

@@ -17,7 +17,7 @@ class MSSSIM(MeanOverImages):
     """Multi-scale structural similarity, 1 where equal: contrast and structure at five scales, luminance at the last.
 
     On [0, 1], windows of `images.SSIM` wholly inside the image, halved by averages of 2×2 px. Contrast and structure
-    below 0 count as 0. Images below 176 px have as many scales as hold a window, their weights raised to the same sum;
+    below 0 count as 0. Images below 176 px have as many scales as hold a window, their weights raised to a sum of 1;
     below 11 px it is SSIM. Source: Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image quality
     assessment", 2003.
     """
@@ -30,7 +30,9 @@ class MSSSIM(MeanOverImages):
         scales = sum(min(pair[0].shape[:2]) >= SSIM_WINDOW_PX * 2**scale for scale in range(len(WEIGHTS)))
         if not scales:
             return SSIM.of(example)
-        weights = np.array(WEIGHTS[:scales]) * (sum(WEIGHTS) / sum(WEIGHTS[:scales]))  # the paper's sum is 1.0001
+        weights = np.array(WEIGHTS[:scales])
+        if scales < len(WEIGHTS):
+            weights /= weights.sum()  # of all five the paper's own are kept, whose sum is 1.0001
         value = 1.0
         for scale, weight in enumerate(weights):
             whole, structure = similarities(*pair)

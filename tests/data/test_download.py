@@ -34,6 +34,11 @@ FILES = {f"train/{index}.jpg": RANDOM.bytes(90_000) for index in range(3)} | {"v
 PART, NOTE, RECORD = ".facades.tar.gz.part", ".facades.tar.gz.part.json", "facades.download.json"
 
 
+def gz(data):
+    """Without the time in it: names of tests are made of it, and all processes must find the same ones."""
+    return gzip.compress(data, compresslevel=1, mtime=0)
+
+
 def tar_gz(files, top="facades/", add=(), mode=0o644):
     """A .tar.gz of a folder with `files`; `add` are members of other kinds: (name, type, the name they link to)."""
     out = io.BytesIO()
@@ -516,11 +521,6 @@ class TestRefusals:
         with pytest.raises(UserError, match="must be a whole .tar.gz .*It was removed: try again, or .*--mirror URL"):
             fetch(site, tmp_path)
         assert names(tmp_path) == []
-
-
-def gz(data):
-    """Without the time in it: names of tests are made of it, and all processes must find the same ones."""
-    return gzip.compress(data, compresslevel=1, mtime=0)
 
 
 def plain(archive):

@@ -16,7 +16,7 @@ MODULES = {
 }
 
 # A room may import the rooms in its list, and anything in LEAVES (docs/architecture.md draws the same map).
-LEAVES = {"errors", "lazy", "_version", "files", "quiet"}
+LEAVES = {"errors", "lazy", "_version", "files", "pages", "quiet"}
 TABLES = {
     "data",
     "models",
@@ -41,7 +41,7 @@ ARROWS = {
     "training": {"rng", "losses", "models", "evaluation", "data.images"},
     "evaluation": {"data.images"},
     "report": {"training.curves"},
-    "comparison": {"evaluation", "scored", "training.curves"},
+    "comparison": {"evaluation", "evaluation_directory", "training.curves"},
     "study": {"data.formats", "evaluation.bootstrap"},
     "inference": {"card", "config", "rng", "models", "tiling", "data"},
     "summary": {"models"},
@@ -57,10 +57,10 @@ ARROWS = {
     "examples": {
         "artefacts", "card", "config", "data", "evaluation", "inference", "recognize", "resolve", "run_directory",
     },
-    "scored": {"evaluation"},
+    "evaluation_directory": {"evaluation"},
     "perceptual": {"data.labels", "examples", "study"},
-    "comparing": {"comparison", "examples.request", "recognize", "run_directory", "scored"},
-    "evaluating": {"data.labels", "evaluation", "examples", "report", "scored"},
+    "comparing": {"comparison", "examples.request", "recognize", "run_directory", "evaluation_directory"},
+    "evaluating": {"data.labels", "evaluation", "examples", "report", "evaluation_directory"},
     "artefacts": {
         "recognize", "config", "run_directory", "models", "training.checkpoints", "inference", "export",
     },
@@ -69,7 +69,7 @@ ARROWS = {
     "cli": {
         "presets", "config", "resolve", "data", "doctor", "recognize", "run_directory", "experiment", "dry_run",
         "artefacts", "budget", "exporting", "serving", "translate", "export", "training.cluster", "comparing",
-        "evaluating", "examples", "perceptual", "scored", "study",
+        "evaluating", "examples", "perceptual", "evaluation_directory", "study",
     },
     "__main__": {"cli"},
     "presets": set(),
@@ -131,7 +131,7 @@ LIGHT = [
     ".comparison.figure",
     ".examples.request",
     ".report.evaluation",
-    ".scored",
+    ".evaluation_directory",
     ".study.page",
     ".study.score",
 ]

@@ -12,10 +12,10 @@ import tfpix2pix as p2p
 from tests.conftest import SHARED_DATA, make_combined, run_cli, tiny_config, write_image
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluating import evaluate
+from tfpix2pix.evaluation_directory import check_free
 from tfpix2pix.examples.layouts import LAYOUTS, matching
 from tfpix2pix.examples.opening import open_examples
 from tfpix2pix.examples.request import Noise, Request
-from tfpix2pix.scored import check_free
 
 RNG = np.random.default_rng(0)
 FEW = {"metrics": ["l1", "psnr", "ssim"], "replicates": 50, "shown": 2}

@@ -12,11 +12,11 @@ from pathlib import Path
 from tfpix2pix.comparison import Comparison, Evaluated, draw_comparison, group, read_evaluation
 from tfpix2pix.comparison import compare as compare_evaluations
 from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.evaluation_directory import RECORD, is_evaluation
 from tfpix2pix.examples.request import Request, kind_of
-from tfpix2pix.files import check_writable, holds_something, whole_directory
-from tfpix2pix.recognize import RUN, model_at
+from tfpix2pix.files import check_new_folder, whole_directory
+from tfpix2pix.recognize import RUN, is_model, model_at
 from tfpix2pix.run_directory import RunDirectory
-from tfpix2pix.scored import RECORD, is_evaluation
 
 TABLE, VALUES, FIGURE, EVALUATIONS = "comparison.md", "comparison.json", "comparison.png", "evaluations"
 Evaluate = Callable[[Request, Path], object]  # into a folder
@@ -69,10 +69,10 @@ def compare(
     """
     items = [Item.parse(text) for text in given]
     if out is not None:
-        check_new(out)
+        check_new_folder(out)
     for item in items:
         if not is_evaluation(item.path):
-            kind_of(replace(request, model=item.path))  # raises before anything slow begins
+            kind_of(asked_of(request, item.path))  # raises before anything slow begins
     names = list(dict.fromkeys(item.name for item in items))
     if baseline is not None and baseline not in names:
         raise UserError(unknown_name("--baseline", baseline, names))
@@ -95,10 +95,10 @@ def compare(
     return comparison
 
 
-def check_new(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or holds_something(out)):
-        raise UserError(f"--out must be a new or empty folder. Received {out}, which holds something. Change it.")
-    check_writable(out)
+def asked_of(request: Request, path: Path) -> Request:
+    """The request for another model; what says how a folder of images is read goes to folders alone."""
+    of_images = {} if not is_model(path) else dict.fromkeys(("config", "outputs", "targets", "inputs"))
+    return replace(request, model=path, **of_images)
 
 
 def _evaluation(
@@ -115,7 +115,7 @@ def _evaluation(
             f"and no --out. Add --out DIR."
         )
     where = folder / EVALUATIONS / f"{number + 1}-{re.sub(r'[^A-Za-z0-9._-]+', '-', item.name)}"
-    evaluate(replace(request, model=item.path), where)
+    evaluate(asked_of(request, item.path), where)
     return where
 
 

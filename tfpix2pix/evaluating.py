@@ -20,13 +20,8 @@ from tfpix2pix.evaluation.bootstrap import COVERED, REPLICATES, Resampling
 from tfpix2pix.evaluation.example import Setting
 from tfpix2pix.evaluation.extractors import load_features
 from tfpix2pix.evaluation.features import Remembered
-from tfpix2pix.evaluation.scoring import Scorer
-from tfpix2pix.examples.opening import open_examples
-from tfpix2pix.examples.pairs import Examples
-from tfpix2pix.examples.request import Request
-from tfpix2pix.examples.segmenters import Segmenter, open_segmenter
-from tfpix2pix.report.evaluation import Pictures, check_by, write_report
-from tfpix2pix.scored import (
+from tfpix2pix.evaluation.scoring import Figure, Scorer
+from tfpix2pix.evaluation_directory import (
     FORMAT_VERSION,
     PAGE,
     RECORD,
@@ -37,6 +32,11 @@ from tfpix2pix.scored import (
     replacing,
     write_rows,
 )
+from tfpix2pix.examples.opening import open_examples
+from tfpix2pix.examples.pairs import Examples
+from tfpix2pix.examples.request import OWN, Request
+from tfpix2pix.examples.segmenters import Segmenter, open_segmenter
+from tfpix2pix.report.evaluation import Pictures, check_by, write_report
 
 WITHOUT = {  # what a metric needs -> why it is not measured
     "target": "there are no targets",
@@ -114,14 +114,15 @@ def evaluate(
             levels.append([np.mean(example.target), np.std(example.target)])
         if index == 0:  # now it is known which figures there are, and not too late
             check_by([name for name in rows[0] if name != "name"], by)
-    record = _record(request, examples, scorer, left_out, segmenter, replicates)
+    resampled = scorer.replicates()
+    record = _record(request, examples, scorer.figures(resampled), left_out, segmenter, replicates)
     record["data"]["target_levels"] = np.mean(levels, axis=0).tolist() if levels else None  # `compare` knows them by it
     for note in record["notes"]:
         warnings.warn(note, stacklevel=2)
     with replacing(out) as folder:
         (folder / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         write_rows(folder / ROWS, rows)
-        arrays = {name: each for values in scorer.replicates().values() for name, each in values.items()}
+        arrays = {name: each for values in resampled.values() for name, each in values.items()}
         np.savez_compressed(folder / RESAMPLED, **arrays)
         write_report(
             folder / PAGE, record, rows, painter(examples), by=by, lines=request.metrics_lines(),
@@ -171,16 +172,16 @@ def _segmenter(request: Request, examples: Examples) -> Segmenter | None:
         return None
     size = examples.about["protocol"]["size_px"]
     return open_segmenter(
-        request.segmenter, data_dir=request.data, split=request.split, size_px=None if size == "own" else size,
+        request.segmenter, data_dir=request.data, split=request.split, size_px=None if size == OWN else size,
         label_maps=request.labels, data=examples.data, value_range=request.segmenter_range,
     )  # fmt: skip
 
 
 def _record(
-    request: Request, examples: Examples, scorer: Scorer, left_out: Mapping[str, str], segmenter: Segmenter | None,
-    replicates: int,
+    request: Request, examples: Examples, figures: Mapping[str, Figure], left_out: Mapping[str, str],
+    segmenter: Segmenter | None, replicates: int,
 ) -> dict[str, Any]:  # fmt: skip
-    about, figures = examples.about, scorer.figures()
+    about = examples.about
     usual = {"statistics": None, "noise": None, "seed": request.noise.seed, "variants": 0}
     notes = list(examples.notes)
     if "target" not in examples.has:
@@ -203,7 +204,7 @@ def _record(
             "segmenter": segmenter and segmenter.about, "features": request.features and str(request.features),
         },
         "figures": {name: {**asdict(each), "better": each.better} for name, each in figures.items()},
-        "protocols": {name: METRICS[name].protocol for name in scorer.accumulators},
+        "protocols": {name: METRICS[name].protocol for name in dict.fromkeys(each.metric for each in figures.values())},
         "not_measured": dict(left_out),
         "notes": notes,
     }  # fmt: skip

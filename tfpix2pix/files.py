@@ -77,6 +77,13 @@ def holds_something(folder: Path) -> bool:
     return any(not path.match(LEFTOVER) for path in folder.iterdir())
 
 
+def check_new_folder(path: Path) -> None:
+    """Raises UserError where a folder for results (`--out`) is there and not empty, or could not be written."""
+    if path.exists() and (not path.is_dir() or holds_something(path)):
+        raise UserError(f"--out must be a new or empty folder. Received {path}, which holds something else. Change it.")
+    check_writable(path)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes the temporary siblings that killed processes left in `folder`."""
     for path in folder.glob(LEFTOVER):

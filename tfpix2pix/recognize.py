@@ -13,8 +13,8 @@ from tfpix2pix.run_directory import RunDirectory
 RUN = "run"
 
 
-def recognize(path: Path) -> str:
-    """`run` or a row of `EXPORTERS`.
+def recognize(path: Path, also: str = "") -> str:
+    """`run` or a row of `EXPORTERS`; `also` is what else would have done, for the message.
 
     Raises:
         UserError: `path` is no model; names the models right inside it, where there are some.
@@ -28,7 +28,7 @@ def recognize(path: Path) -> str:
     else:
         advice = "Check the path, or train one with `tfpix2pix train`."
     raise UserError(
-        f"A model must be a run directory, a SavedModel folder or a .tflite file. Received {path}, which "
+        f"A model must be a run directory, a SavedModel folder or a .tflite file{also}. Received {path}, which "
         f"{'is none' if path.exists() else 'does not exist'}. {advice}"
     )
 

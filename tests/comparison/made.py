@@ -13,7 +13,7 @@ import numpy as np
 from tfpix2pix.comparison.evaluations import Evaluated
 from tfpix2pix.evaluation import METRICS
 from tfpix2pix.evaluation.bootstrap import Resampling, interval
-from tfpix2pix.scored import FORMAT_VERSION, RECORD, RESAMPLED, ROWS, write_rows
+from tfpix2pix.evaluation_directory import FORMAT_VERSION, RECORD, RESAMPLED, ROWS, write_rows
 
 METRIC_OF = {
     "psnr_db": "psnr",

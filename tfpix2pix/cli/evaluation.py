@@ -30,6 +30,7 @@ Size = Annotated[
 Variants = Annotated[
     int, typer.Option(help="Translations an image by different noise, for diversity; 0 for none.", min=0, max=64)
 ]
+Seed = Annotated[int, typer.Option(help="Of noise, resampling and patches.", min=0, max=2**31 - 1)]
 SegmenterOption = Annotated[
     Optional[Path], typer.Option(help="A photo→labels model, for the FCN score: a run, an export, or any SavedModel.")
 ]
@@ -65,7 +66,7 @@ def evaluate(
     size: Size = None,
     noise: Noise = None,
     variants: Variants = 4,
-    seed: Annotated[int, typer.Option(help="Of noise, resampling and patches.", min=0, max=2**31 - 1)] = 0,
+    seed: Seed = 0,
     segmenter: SegmenterOption = None,
     labels: Annotated[
         Optional[Path], typer.Option(help="With --segmenter: folder of the true label maps, named as the pairs.")
@@ -91,10 +92,10 @@ def evaluate(
     json_: Json = False,
 ) -> None:
     """Score translations beside their targets: figures with intervals, a row an image, and a page to look at."""
+    from tfpix2pix.evaluation_directory import check_free, check_names
     from tfpix2pix.examples.request import Noise as NoiseOf
     from tfpix2pix.examples.request import Request, kind_of
     from tfpix2pix.recognize import RUN, model_at
-    from tfpix2pix.scored import check_free, check_names
 
     check_choice("--noise", noise, ("on", "off"))
     names = _names(metrics)
@@ -147,7 +148,7 @@ def compare(
     set_: Set = None,
     size: Size = None,
     variants: Variants = 4,
-    seed: Annotated[int, typer.Option(help="Of noise, resampling and patches.", min=0, max=2**31 - 1)] = 0,
+    seed: Seed = 0,
     segmenter: SegmenterOption = None,
     features: Features = None,
     outputs: Outputs = None,
@@ -156,16 +157,17 @@ def compare(
     json_: Json = False,
 ) -> None:
     """Put models side by side: one table, one figure, paired differences with their intervals."""
-    from tfpix2pix.comparing import FIGURE, Item, check_new
+    from tfpix2pix.comparing import FIGURE, Item
     from tfpix2pix.comparing import compare as run
+    from tfpix2pix.evaluation_directory import check_names
     from tfpix2pix.examples.request import Noise as NoiseOf
     from tfpix2pix.examples.request import Request
-    from tfpix2pix.scored import check_names
+    from tfpix2pix.files import check_new_folder
 
     names = _names(metrics)
     check_names(names)
     if out is not None:
-        check_new(out)
+        check_new_folder(out)
     request = Request(
         Item.parse(given[0]).path, data=data, split=split, config=config, overrides=set_ or (), size=size,
         noise=NoiseOf(None, variants, seed), segmenter=segmenter, features=features,

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tfpix2pix.comparison.seeds import Spread
 from tfpix2pix.errors import UserError
-from tfpix2pix.scored import FORMAT_VERSION, RECORD, RESAMPLED, ROWS
+from tfpix2pix.evaluation_directory import FORMAT_VERSION, RECORD, RESAMPLED, ROWS
 
 READ_STRICTLY = ConfigDict(frozen=True, strict=True, protected_namespaces=())
 NAME = "name"  # the column of ROWS that is no figure

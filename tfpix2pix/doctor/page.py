@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Callable, Mapping
 from html import escape
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tfpix2pix import pages
 from tfpix2pix.config import Config
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.doctor.examination import open_all
@@ -19,8 +19,9 @@ from tfpix2pix.doctor.looks import viewer
 from tfpix2pix.doctor.wording import by_kind, where
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
+from tfpix2pix.pages import data_uri, generator
 
-GENERATOR = '<meta name="generator" content="tfpix2pix data check">'
+WHAT = "data check"
 THUMBNAIL_PX = 160  # of either side of a pair
 MOST_SHOWN = 24  # findings of a kind with pictures; the others stand below by name
 MOST_PAIRS = 4  # pictures of a finding: copies of one pair may be many
@@ -59,7 +60,7 @@ def write_html(examination: Examination, config: Config, path: Path) -> None:
     verdict = f'<p class="verdict{"" if examination.findings else " clean"}">{escape(examination.verdict)}</p>'
     counts = ", ".join(f"{split}: {count}" for split, count in examination.pairs.items())
     page = (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{GENERATOR}'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{generator(WHAT)}'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Data check: {escape(str(config.data.dir))}</title><style>{STYLE}</style></head><body>"
         f'<h1>Data check</h1><p class="faint">{escape(str(config.data.dir))} · {escape(examination.read_as)} · '
@@ -76,12 +77,7 @@ def write_html(examination: Examination, config: Config, path: Path) -> None:
 
 def check_page_place(path: Path) -> None:
     """Raises UserError where a page would replace anything but an earlier one."""
-    try:
-        ours = path.is_file() and GENERATOR in path.read_text(encoding="utf-8", errors="replace")[:1000]
-    except OSError:
-        ours = False
-    if (path.exists() or path.is_symlink()) and not ours:
-        raise UserError(f"A page must not overwrite a file. Received {path}, which exists. Change --html.")
+    pages.check_page_place(path, WHAT, "Change --html.")
 
 
 def painter(config: Config) -> Callable[[Finding], list[str]]:
@@ -99,7 +95,7 @@ def painter(config: Config) -> Callable[[Finding], list[str]]:
             gap = np.full((image.shape[0], 4, 3), 128, np.uint8)
             buffer = io.BytesIO()
             Image.fromarray(np.concatenate([image, gap, target], axis=1)).save(buffer, "JPEG", quality=85)
-            painted.append(f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}")
+            painted.append(data_uri(buffer.getvalue(), "image/jpeg"))
         return painted
 
     return pictures

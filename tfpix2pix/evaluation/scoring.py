@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,9 +51,10 @@ class Scorer:
         """metric -> figure -> (1 + replicates,): the figure, then its replicates; (1,) where it has none."""
         return {name: accumulator.result() for name, accumulator in self.accumulators.items()}
 
-    def figures(self) -> dict[str, Figure]:
+    def figures(self, replicates: Mapping[str, Mapping[str, np.ndarray]] | None = None) -> dict[str, Figure]:
+        """Figures with their intervals; `replicates`, where they are at hand: some take seconds to compute."""
         found = {}
-        for metric, values in self.replicates().items():
+        for metric, values in (replicates or self.replicates()).items():
             for name, each in values.items():
                 limits = interval(each) if self.count > 1 else None  # one image says nothing of others
                 most = METRICS[metric].most

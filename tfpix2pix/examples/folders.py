@@ -11,13 +11,11 @@ import numpy as np
 from tfpix2pix.config import Config, DataConfig
 from tfpix2pix.data.images import match_channels, to_signed
 from tfpix2pix.data.labels import read_side
-from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.example import Example
 from tfpix2pix.examples.layouts import Layout, beside, matching
-from tfpix2pix.examples.pairs import Examples, at_size, pair_reader, split_of
-
-INPUT, TARGET = 0, 1
+from tfpix2pix.examples.pairs import INPUT, TARGET, Examples, at_size, fitted, pair_reader, split_of
+from tfpix2pix.examples.request import OWN
 
 
 def of_folder(folder: Path, layout: Layout, config: Config, *, split: str | None, size_px: int | None) -> Examples:
@@ -68,7 +66,7 @@ def of_folder(folder: Path, layout: Layout, config: Config, *, split: str | None
             )
         return Example(name, output, image, target)
 
-    about = {"name": folder.name, "protocol": {"size_px": size_px or "own", "fit": data.fit if size_px else None}}
+    about = {"name": folder.name, "protocol": {"size_px": size_px or OWN, "fit": data.fit if size_px else None}}
     return Examples(names, make, data, has, len(every), about, tuple(notes))
 
 
@@ -100,8 +98,3 @@ def _files_beside(
 def read_as(side: int, path: Path, data: DataConfig) -> np.ndarray:
     """An image file, or the label map in it, as float32 in [-1, 1], read as inputs or as targets are."""
     return to_signed(read_side(path, data.classes[side], data), data.ranges[side])
-
-
-def fitted(image: np.ndarray | None, data: DataConfig, side: int) -> np.ndarray | None:
-    """An image at `data.image_size_px`, brought to it as inputs or targets are."""
-    return None if image is None else np.asarray(for_evaluation((image, image), data)[side])

@@ -19,20 +19,17 @@ from tfpix2pix.resolve import make_config, read_settings, with_overrides
 def open_examples(request: Request) -> Examples:
     """The examples of a request; raises UserError where there is nothing to evaluate or it cannot be read."""
     kind = kind_of(request)
-    examples = _images(request) if kind == IMAGES else _model(request, kind)
+    examples = _images(request) if kind == IMAGES else _model(request)
     return replace(examples, about={"kind": kind, **examples.about})
 
 
-def _model(request: Request, kind: str) -> Examples:
+def _model(request: Request) -> Examples:
     translator = load(request.model, best=request.best, weights=request.weights)
-    own = translator.card.config
-    settings = own.model_dump(mode="json")
+    settings = translator.card.config.model_dump(mode="json")
     for side in ("input", "target"):  # one channel, where they become label maps
         if any(change.startswith(f"data.{side}_classes=") for change in request.overrides):
             settings["data"].pop(f"{side}_channels")
     config = make_config(with_overrides(settings, request.overrides, data_dir=request.data), "the model card")
-    if not request.config and not request.overrides and request.data is None:
-        config = own
     examples = of_model(
         translator, config, request.split, size_px=request.size_px, own_size=request.size == OWN, noise=request.noise
     )

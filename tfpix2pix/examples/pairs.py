@@ -13,9 +13,11 @@ from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import to_signed
 from tfpix2pix.data.opening import open_source
 from tfpix2pix.data.pairs import Pair, Source
+from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.evaluation.example import Example
 
+INPUT, TARGET = 0, 1  # sides of a pair
 SMALLEST_PX = 2  # of a pair that is read as it is
 
 
@@ -77,3 +79,8 @@ def pair_reader(source: Source, data: DataConfig) -> Callable[[int], Pair]:
     return lambda index: tuple(
         to_signed(image, each) for image, each in zip(source.read(index), data.ranges, strict=True)
     )
+
+
+def fitted(image: np.ndarray | None, data: DataConfig, side: int) -> np.ndarray | None:
+    """An image at `data.image_size_px`, brought to it as inputs or targets are."""
+    return None if image is None else np.asarray(for_evaluation((image, image), data)[side])

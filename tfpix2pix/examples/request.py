@@ -103,16 +103,11 @@ def kind_of(request: Request) -> str:
                 f"{option} is of models. Received it for {request.model}, a folder of images. Leave it out."
             )
         return IMAGES
-    if not is_model(request.model):
-        try:
-            recognize(request.model)  # says what is there, and what is near
-        except UserError as error:
-            of_models = "A model must be a run directory, a SavedModel folder or a .tflite file"
-            raise UserError(str(error).replace(of_models, f"{of_models}, or a folder of images")) from None
-    for option in ("outputs", "targets", "inputs"):
+    kind = recognize(request.model, also=", or a folder of images")
+    for option in ("config", "outputs", "targets", "inputs"):
         if getattr(request, option):
             raise UserError(
                 f"--{option} goes with a folder of images. Received it for {request.model}, which is none. Leave it "
                 f"out."
             )
-    return recognize(request.model)
+    return kind

@@ -17,15 +17,12 @@ from tfpix2pix.card import FILE_NAME
 from tfpix2pix.config import DataConfig
 from tfpix2pix.data.images import list_images, match_channels, to_signed
 from tfpix2pix.data.labels import read_side
-from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.example import Example
 from tfpix2pix.evaluation.extractors import load_segmenter
 from tfpix2pix.evaluation.segmentation import indices
-from tfpix2pix.examples.pairs import split_of
+from tfpix2pix.examples.pairs import TARGET, fitted, split_of
 from tfpix2pix.recognize import is_model, model_at
-
-SIDES = {"input": 0, "target": 1}
 
 
 @dataclass(frozen=True)
@@ -148,5 +145,5 @@ def _fitted(label_map: np.ndarray, data: DataConfig, size_px: int | None) -> np.
     image = to_signed(label_map)
     if size_px is not None:
         nearest = data.model_copy(update={"image_size_px": size_px, "target_classes": data.target_classes or 2})
-        image = np.asarray(for_evaluation((image, image), nearest)[SIDES["target"]])
+        image = fitted(image, nearest, TARGET)
     return indices(image)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import check_writable, whole_file
+from tfpix2pix.pages import check_page_place, whole_page
 from tfpix2pix.report.charts import digits, histogram
 from tfpix2pix.report.choosing import (
     by_name,
@@ -20,7 +21,6 @@ from tfpix2pix.report.choosing import (
     order_of,
     spread,
 )
-from tfpix2pix.report.page import check_page_place, whole_page
 from tfpix2pix.report.pictures import ERROR_MOST, Pictures, color_bar
 from tfpix2pix.report.sections import curves, figures_table, head, model_card, navigation, section
 
@@ -93,7 +93,7 @@ def write_report(
         "modes": modes,
         "better": {name: record["figures"].get(name, {}).get("better") or "" for name in image_figures(rows)},
     }
-    page = whole_page(WHAT, f"Evaluation of {record['name']}", body, data, "report.css", "report.js")
+    page = whole_page(WHAT, f"Evaluation of {record['name']}", body, data, "report.css", "report.js", __package__)
     with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

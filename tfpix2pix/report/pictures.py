@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from tfpix2pix.report.page import data_uri
+from tfpix2pix.pages import data_uri
 
 MOST_PX = 512  # of the longer side
 VARIANT_PX = 160  # the same of a variant: it is shown in a strip, never in large

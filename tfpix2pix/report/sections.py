@@ -11,9 +11,9 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from tfpix2pix.pages import data_uri, definitions
 from tfpix2pix.report.charts import digits, interval_bar, relative_scale
 from tfpix2pix.report.choosing import ORDERS
-from tfpix2pix.report.page import data_uri, definitions
 from tfpix2pix.training.curves import curves_figure
 
 KINDS = {"run": "training run", "images": "folder of images"}

@@ -12,7 +12,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 from tfpix2pix.data.formats import encode
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
+from tfpix2pix.pages import LOADS_NOTHING, asset, data_uri, in_script
 from tfpix2pix.study import PRACTICE, SHOWN_S, TRIALS
 
 FIXATION_MS, BLANK_MS = 500, 250  # before the first image and between the two; the paper does not say
@@ -30,7 +30,6 @@ WHAT_COUNTS = {  # whether there is practice -> what raters are told of it
     "count, and you are not told.",
     False: "There are {trials} pairs. You are not told whether you were right.",
 }
-LOADS_NOTHING = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def write_study(
         "model": dict(model),
         "fixation_ms": FIXATION_MS,
         "blank_ms": BLANK_MS,
-        "images": [f"data:image/png;base64,{base64.b64encode(encode(image, '.png')).decode()}" for image in ordered],
+        "images": [data_uri(encode(image, ".png"), "image/png") for image in ordered],
     }
     with whole_file(path) as temporary:
         temporary.write_text(_page(title, practice, trials, shown_s, data), encoding="utf-8")
@@ -173,16 +172,12 @@ def _identity(seen: Mapping[str, Any], images: Sequence[np.ndarray]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _asset(name: str) -> str:
-    return (files(__package__) / name).read_text(encoding="utf-8")
-
-
 def _page(title: str, practice: int, trials: int, shown_s: float, data: Mapping[str, Any]) -> str:
-    return _asset("study.html").format(
+    return asset(__package__, "study.html").format(
         policy=LOADS_NOTHING,
-        style=_asset("study.css"),
-        script=_asset("study.js"),
-        data=json.dumps(data).replace("<", "\\u003c"),  # no text in it can end its script element
+        style=asset(__package__, "study.css"),
+        script=asset(__package__, "study.js"),
+        data=in_script(data),
         title=escape(title),
         seconds=f"{shown_s:g} second{'' if shown_s == 1 else 's'}",
         what_counts=WHAT_COUNTS[practice > 0].format(practice=practice, trials=trials),

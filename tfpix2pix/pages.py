@@ -21,7 +21,7 @@ def generator(what: str) -> str:
     return f'<meta name="generator" content="tfpix2pix {what}">'
 
 
-def whole_page(what: str, title: str, body: str, data: Any, style: str, script: str) -> str:
+def whole_page(what: str, title: str, body: str, data: Any, style: str, script: str, package: str) -> str:
     """An HTML document.
 
     Args:
@@ -29,26 +29,26 @@ def whole_page(what: str, title: str, body: str, data: Any, style: str, script: 
         title: text.
         body: HTML, what stands in the page's `<body>`.
         data: JSON values, which the script finds in the element `data`.
-        style, script: names of files beside this module.
+        style, script: names of files in `package`.
     """
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{generator(what)}'
         f'<meta http-equiv="Content-Security-Policy" content="{LOADS_NOTHING}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title>\n<style>\n{_asset(style)}</style></head>\n<body>\n{body}\n"
+        f"<title>{escape(title)}</title>\n<style>\n{asset(package, style)}</style></head>\n<body>\n{body}\n"
         f'<script type="application/json" id="data">{in_script(data)}</script>\n'
-        f"<script>\n{_asset(script)}</script>\n</body></html>\n"
+        f"<script>\n{asset(package, script)}</script>\n</body></html>\n"
     )
 
 
-def check_page_place(path: Path, what: str) -> None:
+def check_page_place(path: Path, what: str, advice: str = "Choose another path.") -> None:
     """Raises UserError where a page would replace anything but an earlier one of its kind."""
     try:
         ours = path.is_file() and generator(what) in path.read_text(encoding="utf-8", errors="replace")[:HEAD_LENGTH]
     except OSError:
         ours = False
     if (path.exists() or path.is_symlink()) and not ours:
-        raise UserError(f"A page must not overwrite a file. Received {path}, which exists. Choose another path.")
+        raise UserError(f"A page must not overwrite a file. Received {path}, which exists. {advice}")
 
 
 def data_uri(content: bytes, media_type: str) -> str:
@@ -70,5 +70,6 @@ def definitions(entries: Mapping[str, Any], kind: str = "facts") -> str:
     return f'<dl class="{kind}">{rows}</dl>'
 
 
-def _asset(name: str) -> str:
-    return (files(__package__) / name).read_text(encoding="utf-8")
+def asset(package: str, name: str) -> str:
+    """A file that a package carries."""
+    return (files(package) / name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a scored folder holds, and when one may be written. Imports no TensorFlow."""
+"""The folder of an evaluation: what is where in it, and when one may be written. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.evaluation import METRICS
-from tfpix2pix.files import check_writable, holds_something, whole_directory
+from tfpix2pix.files import check_new_folder, check_writable, whole_directory
 
 RECORD, ROWS, RESAMPLED, PAGE = "metrics.json", "per_image.csv", "bootstrap.npz", "report.html"
 FORMAT_VERSION = 1
@@ -36,8 +36,8 @@ def check_free(out: Path, *, overwrite: bool) -> None:
             f"An evaluation must not overwrite another. Received {out}, which holds one. Add --overwrite or change "
             f"--out."
         )
-    if out.exists() and not ours and (not out.is_dir() or holds_something(out)):
-        raise UserError(f"--out must be a new or empty folder. Received {out}, which holds something else. Change it.")
+    if not ours:
+        check_new_folder(out)
     check_writable(out)
 
 

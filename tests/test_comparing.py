@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_combined, run_cli, write_image
-from tfpix2pix.comparing import Item, compare
+from tfpix2pix.comparing import Item, asked_of, compare
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluating import evaluate
 from tfpix2pix.examples.request import Noise, Request
@@ -174,3 +174,10 @@ class TestStudy:
         code, _, err = run_cli("study", "score", tmp_path / "nothing.json")
         assert code == 2
         assert err.count("Error:") == 1
+
+
+def test_what_is_of_folders_of_images_is_not_asked_of_models(folders, smoke_run):
+    request = Request(folders / "near", targets=str(folders / "targets"), outputs="*", config="facades")
+    assert asked_of(request, folders / "far").targets == str(folders / "targets")
+    of_model = asked_of(request, smoke_run.path)
+    assert (of_model.targets, of_model.outputs, of_model.config) == (None, None, None)

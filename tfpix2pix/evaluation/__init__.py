@@ -72,7 +72,7 @@ METRICS = {
         "MSSSIM",
         "multi-scale structural similarity (Wang et al. 2003) on [0, 1]: five scales, weights "
         "0.0448, 0.2856, 0.3001, 0.2363, 0.1333, windows inside the image, below 0 counts as 0; "
-        "below 176 px fewer scales; mean over channels and images",
+        "below 176 px fewer scales, their weights raised to a sum of 1; mean over channels and images",
         score="ms_ssim",
         most=1.0,
     ),
@@ -113,7 +113,7 @@ METRICS = {
         "SlicedWasserstein",
         "sliced Wasserstein distance x 1000 between 7x7 px patches of all translations "
         "and of all targets, 128 an image and level, on a Laplacian pyramid (levels named by their px), normalised by "
-        "the targets' mean and deviation, 512 projections; swd is the levels' mean (after Karras et al. 2018)",
+        "the targets' mean and deviation (at least 2/255), 512 projections; swd is the levels' mean (after Karras et al. 2018)",
         score="swd",
         better="lower",
     ),
@@ -130,7 +130,7 @@ METRICS = {
         "features",
         "KID",
         "squared maximum mean discrepancy between the features of translations and of targets, "
-        "kernel (x.y / D + 1)^3, unbiased, in blocks of up to 1,000 images (Binkowski et al. 2018)",
+        "kernel (x.y / D + 1)^3, unbiased, in blocks of up to 1,000 images, averaged by size (Binkowski et al. 2018)",
         needs=("target", "features"),
         score="kid",
         better="lower",

@@ -113,7 +113,8 @@ METRICS = {
         "SlicedWasserstein",
         "sliced Wasserstein distance x 1000 between 7x7 px patches of all translations "
         "and of all targets, 128 an image and level, on a Laplacian pyramid (levels named by their px), normalised by "
-        "the targets' mean and deviation (at least 2/255), 512 projections; swd is the levels' mean (after Karras et al. 2018)",
+        "the targets' mean and deviation "
+        "(at least 2/255), 512 projections; swd is the levels' mean (after Karras et al. 2018)",
         score="swd",
         better="lower",
     ),

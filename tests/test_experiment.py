@@ -177,8 +177,14 @@ SMALL = (
 def test_every_preset_trains(name, tmp_path):
     """One step of each, small, on made-up data of its kind."""
     settings = [*SMALL, *(["generator.levels=4"] if name == "tutorial" else [])]  # its 1×1 bottleneck does not learn
-    source = p2p.resolve_config(name).data.source
-    if source == "combined":
+    data, rng = p2p.resolve_config(name).data, np.random.default_rng(0)
+    source = data.source
+    if data.class_colors:  # photograph left, label map right
+        labels = np.array(data.class_colors, np.uint8)[rng.integers(0, data.target_classes, (40, 40))]
+        for index in range(2):
+            photograph = rng.integers(0, 256, (40, 40, 3), np.uint8)
+            write_image(tmp_path / f"{index}.png", np.concatenate([photograph, labels], axis=1))
+    elif source == "combined":
         make_combined(tmp_path, count=2)
     elif source == "photographs":
         write_image(tmp_path / "photo.png", np.random.default_rng(0).integers(0, 256, (64, 200, 3), np.uint8))
@@ -186,10 +192,11 @@ def test_every_preset_trains(name, tmp_path):
     pairs = open_sources(config)["train"]
     batches = training_batches(pairs, config.data, batch_size=1, seed=0, first_step=0, total_steps=1)
     model = build_model(config)
-    before = [v.numpy() for v in model.trainable_variables]
+    trained = (model.generator if config.objective.gan_loss == "none" else model).trainable_variables
+    before = [v.numpy() for v in trained]
     losses = model.train_step(next(iter(batches)))
     assert all(np.isfinite(float(value)) for value in losses.values())
-    assert all((a != b).any() for a, b in zip(before, model.trainable_variables, strict=True))
+    assert all((a != b).any() for a, b in zip(before, trained, strict=True))
 
 
 def test_colours_come_back_as_rgb(tmp_path, quiet):
@@ -314,7 +321,7 @@ class TestValidation:
     @pytest.mark.parametrize(
         ("training", "message"),
         [
-            ({"best_by": "sharpness"}, "must be one of: l1, psnr, ssim, segmentation"),
+            ({"best_by": "sharpness"}, "must be one of: l1, l2, psnr, ssim, ms_ssim, swd, segmentation"),
             ({"best_by": "segmentation"}, "suits the targets, l1, psnr, ssim here. Received segmentation"),
             ({"best_by": "ssim", "validation_metrics": ["l1"]}, "suits the targets, l1 here. Received ssim"),
         ],

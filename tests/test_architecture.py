@@ -45,7 +45,7 @@ ARROWS = {
     "study": {"data.formats", "evaluation.bootstrap"},
     "inference": {"card", "config", "rng", "models", "tiling", "data"},
     "summary": {"models"},
-    "export": {"card", "inference", "models.noise", "data.images", "data.labels"},
+    "export": {"card", "inference", "models.noise", "models.products", "data.images", "data.labels"},
     "serving": {"card", "data", "rng", "tiling"},
     "translate": {"card", "data", "serving"},
     "session": {

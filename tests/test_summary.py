@@ -5,6 +5,7 @@ import math
 import pytest
 import tensorflow as tf
 
+from tests.models.test_products import with_plain_layers
 from tfpix2pix.models.patches import PATCHGANS
 from tfpix2pix.models.patchgan import build_patchgan
 from tfpix2pix.models.resnet import build_resnet
@@ -21,7 +22,8 @@ NETWORKS = {
 
 
 def profiled(model):
-    """Floating-point operations of the convolutions by tf.compat.v1.profiler."""
+    """Floating-point operations by tf.compat.v1.profiler of the same network, all of whose convolutions are such."""
+    model = with_plain_layers(model)
     specs = [tf.TensorSpec((1, *tensor.shape[1:]), tf.float32) for tensor in model.inputs]
     forward = tf.function(lambda *x: model(list(x) if len(x) > 1 else x[0], training=False))
     options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()

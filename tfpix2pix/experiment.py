@@ -16,7 +16,7 @@ from tfpix2pix.doctor import examine, quick_lines
 from tfpix2pix.errors import UserError
 from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models.build import build_discriminator, build_generator
-from tfpix2pix.models.norms import BatchNormalization
+from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
 from tfpix2pix.run_directory import RunDirectory, run_config, to_resume
 from tfpix2pix.session import Run, Session, Start
 from tfpix2pix.training import CONSTANT_FRACTIONS
@@ -39,7 +39,9 @@ def build_model(config: Config) -> Pix2Pix:
     for layer in (*generator.layers, *discriminator.layers):
         if isinstance(layer, BatchNormalization):
             layer.across_replicas = spec.synchronized_norm
-    model = Pix2Pix(generator, discriminator, average=average, seed=config.seed)
+        if isinstance(layer, (BatchNormalization, InstanceNormalization)):
+            layer.fused = not spec.deterministic_ops
+    model = Pix2Pix(generator, discriminator, average=average, seed=config.seed, recompute_levels=spec.recompute_levels)
 
     fraction = spec.learning_rate_constant_fraction
     fraction = CONSTANT_FRACTIONS[spec.learning_rate_schedule] if fraction is None else fraction

@@ -17,7 +17,10 @@ SHORT = {
     "Concatenate": "skip", "Activation": "tanh", "ReLU": "ReLU", "LeakyReLU": "LeakyReLU", "Add": "add",
     "GaussianChannel": "Gaussian z", "UpSampling2D": "nearest ×2", "PadToMultiple": "pad", "CropBack": "crop",
 }  # fmt: skip
-KINDS = {"Transposed3": "Conv2DTranspose", "SubpixelConv2D": "Conv2D, to subpixels,"}
+KINDS = {
+    "Transposed3": "Conv2DTranspose", "SubpixelConv2D": "Conv2D, to subpixels,",
+    "ProductConv2D": "Conv2D", "ProductConv2DTranspose": "Conv2DTranspose",
+}  # fmt: skip
 PADDING = ("ZeroPadding2D", "ReflectionPad")
 
 

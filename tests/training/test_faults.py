@@ -183,10 +183,11 @@ def test_a_full_disk_is_said_and_leaves_the_earlier_checkpoints_whole(combined_d
 
 
 def test_a_thread_or_two_make_no_difference(tmp_path):
-    """Another parallelism, the same run, to the last bit."""
+    """Another parallelism, the same run, to the last bit: of a small network, with `deterministic_ops`."""
     for threads in ("1", "2"):
         environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads,
                        "OMP_NUM_THREADS": threads}  # fmt: skip
         command = [sys.executable, "-m", "tfpix2pix", "train", "smoke", "--run", str(tmp_path / threads)]
+        command += ["--set", "training.deterministic_ops=true"]
         subprocess.run(command, check=True, env=environment, capture_output=True)
     assert differences(tmp_path / "1", tmp_path / "2") == []

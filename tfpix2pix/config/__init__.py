@@ -91,6 +91,18 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _levels_to_compute_again(self) -> Config:
+        again, spec = self.training.recompute_levels, self.generator
+        levels = self.size_multiple_px.bit_length() - 1 if spec.kind == "unet" else 0  # its multiple is 2^levels
+        if again and again >= levels:
+            has = f"has {levels} levels" if levels else f"`{spec.kind}` has no skip connections"
+            raise ValueError(
+                f"`training.recompute_levels` must be fewer than the levels of a U-Net. Received {again}, and the "
+                f"generator {has}. Use {f'0 to {levels - 1}' if levels else '0'}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _the_best_is_measured(self) -> Config:
         name, label_maps = self.training.best_by, bool(self.data.target_classes)
         suits = [

@@ -28,6 +28,9 @@ class TrainingConfig(Section):
     micro_batches: int = Field(1, ge=1)
     """Parts in which a device goes through its share of a batch, summing their gradients: memory falls with their
     number. `batch` norm then takes the statistics of a part."""
+    recompute_levels: int = Field(0, ge=0)
+    """Outer levels of a U-Net whose maps are computed again in the backward pass rather than kept: for images that are
+    large beside the memory (docs/performance.md); changes no number but the last digits."""
     precision: row_of(PRECISIONS) = "auto"
     """What networks compute in; weights are always float32. `auto`: bfloat16 where the machine has instructions for it
     (AVX512-BF16, AMX; GPUs of compute capability 8.0 and up), else float32. `float16` scales its losses."""

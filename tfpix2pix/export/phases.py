@@ -14,6 +14,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from tfpix2pix.models.products import PLAIN
+
 KERNEL = 4  # a 3×3 kernel is one of 4×4 whose last row and column are 0
 
 
@@ -33,11 +35,11 @@ class Phases(layers.Conv2D):
 
 
 def in_phases(generator: keras.Model) -> keras.Model:
-    """The same function, with weights of its own and no transposed convolution of stride 2."""
+    """The same function, with weights of its own and of ordinary convolutions alone."""
 
     def clone(layer: layers.Layer) -> layers.Layer:
         if not _replaced(layer):
-            return layer.__class__.from_config(layer.get_config())
+            return PLAIN.get(type(layer), type(layer)).from_config(layer.get_config())
         return Phases(layer.filters, use_bias=layer.use_bias, name=layer.name, dtype=layer.dtype_policy)
 
     cloned = keras.models.clone_model(generator, clone_function=clone)

@@ -11,6 +11,7 @@ from keras import layers
 
 from tfpix2pix.errors import row
 from tfpix2pix.models.norms import NORM_EPSILON, BatchNormalization, InstanceNormalization
+from tfpix2pix.models.products import ProductConv2D
 
 LEAKY_SLOPE = 0.2
 INIT_STDDEV = 0.02  # kernels N(0, 0.02), norm scales N(1, 0.02); paper §3.3
@@ -95,15 +96,20 @@ class Blocks:
         norm = self.make_norm(f"{name}_norm", self.seed, self.epsilon, self.statistics) if normalized else None
         return x if norm is None else norm(x)
 
-    def conv(self, x: Any, filters: int, name: str, *, stride: int, kernel: int = 4, **kwargs: Any) -> Any:
-        """k×k convolution with the Torch code's padding of 1 on every side (0 for k = 1), then the norm."""
+    def conv(
+        self, x: Any, filters: int, name: str, *, stride: int, kernel: int = 4, small: bool = False, **kwargs: Any
+    ) -> Any:
+        """k×k convolution with the Torch code's padding of 1 on every side (0 for k = 1), then the norm.
+
+        `small`: to a map of at most `products.LARGEST_SIDE_PX`; for kernels of 4×4 and stride 2.
+        """
         if kernel > 1 and (stride == 1 or kernel % 2):  # elsewhere `same` pads 1 before and 1 after, too
             x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
             padding = "valid"
         else:
             padding = "same"
         sizes = {"kernel_size": kernel, "strides": stride, "padding": padding}
-        return self.convolution(x, layers.Conv2D, filters, name, **sizes, **kwargs)
+        return self.convolution(x, ProductConv2D if small else layers.Conv2D, filters, name, **sizes, **kwargs)
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")

@@ -12,6 +12,7 @@ from tfpix2pix.errors import row
 from tfpix2pix.models.blocks import LEAKY_SLOPE, NORM_EPSILON, Blocks
 from tfpix2pix.models.noise import Noise
 from tfpix2pix.models.padding import crop_back, pad
+from tfpix2pix.models.products import LARGEST_SIDE_PX
 from tfpix2pix.models.sizes import padded_px, unet_levels
 from tfpix2pix.models.upsampling import UPSAMPLINGS
 
@@ -86,13 +87,16 @@ def build_unet(
     shapes = [(padded_side // 2**level, padded_side // 2**level, filters[level - 1]) for level in dropped]
     z = Noise(noise, dropout_rate, shapes, padded_side, given=noise_input)
 
+    def small(level: int) -> bool:
+        return padded_side // 2**level <= LARGEST_SIDE_PX
+
     x, encoded = z.beside(pad(image, multiple_px)), []
     for level in range(levels):  # (B, H/2, W/2, 64) … (B, H/2^levels, W/2^levels, 512)
         if level > 0 and not before:
             encoded.append(x)  # before the activation: the decoder's ReLU follows the concatenation
             x = layers.LeakyReLU(leaky_slope, name=f"down{level + 1}_act")(x)
         normalized = level > 0 and (level < levels - 1 or bottleneck_norm)
-        x = blocks.conv(x, filters[level], f"down{level + 1}", stride=2, normalized=normalized)
+        x = blocks.conv(x, filters[level], f"down{level + 1}", stride=2, normalized=normalized, small=small(level + 1))
         if before:
             x = layers.LeakyReLU(leaky_slope, name=f"down{level + 1}_act")(x)
             if level < levels - 1:
@@ -101,7 +105,7 @@ def build_unet(
     for level in decoder:  # (B, H/2^level, W/2^level, filters of that level)
         if not before:
             x = layers.ReLU(name=f"up{level + 1}_act")(x)
-        x = up(blocks, x, filters[level - 1], f"up{level + 1}")
+        x = up(blocks, x, filters[level - 1], f"up{level + 1}", small=small(level + 1))
         if level in dropped:
             x = z.drop(x, f"up{level + 1}_dropout")
         if before:
@@ -111,7 +115,7 @@ def build_unet(
 
     if not before:
         x = layers.ReLU(name="up1_act")(x)
-    x = up(blocks, x, output_channels, "up1", last=True)
+    x = up(blocks, x, output_channels, "up1", last=True, small=small(1))
     x = crop_back(x, image, multiple_px)
     x = layers.Activation("tanh", dtype="float32", name="translation")(x)  # (B, H, W, output_channels)
     return keras.Model(z.inputs(image), x, name="generator")

@@ -1,5 +1,7 @@
 """Ways to double the height and width of a map. A new one is a function and a row.
 
+Each is told the kernel of a transposed convolution and whether the map is `small` (`products.py`), and may not care.
+
 Where the strides of a transposed convolution divide unevenly into its kernel, or its weights differ between the
 phases of the output grid, its result carries a checkerboard (Odena et al., "Deconvolution and checkerboard
 artifacts", Distill 2016). `resize` cannot make one; `subpixel` starts without one.
@@ -15,27 +17,35 @@ import tensorflow as tf
 from keras import layers
 
 from tfpix2pix.models.blocks import Blocks, initializer
+from tfpix2pix.models.products import ProductConv2DTranspose
 
 RESIZE_KERNEL = 3
 
 
-def transposed(blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, **options: Any) -> Any:
+def transposed(
+    blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, small: bool = False, **options: Any
+) -> Any:
     """Transposed convolution of stride 2, 4×4 as in the paper or 3×3 as in the [torch] resnet."""
     sizes = {"kernel_size": kernel, "strides": 2}
     if kernel == 4:
-        return blocks.convolution(x, layers.Conv2DTranspose, filters, name, padding="same", **sizes, **options)
+        kind = ProductConv2DTranspose if small else layers.Conv2DTranspose
+        return blocks.convolution(x, kind, filters, name, padding="same", **sizes, **options)
     # 3×3: Torch's padding 1 with output padding 1 drops the first row and column of the full result.
     x = blocks.convolution(x, Transposed3, filters, name, **options)
     return x
 
 
-def resize(blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, **options: Any) -> Any:
+def resize(
+    blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, small: bool = False, **options: Any
+) -> Any:
     """Nearest neighbour, then a 3×3 convolution: every output pixel has had the same treatment."""
     x = layers.UpSampling2D(2, name=f"{name}_resize")(x)
     return blocks.convolution(x, layers.Conv2D, filters, name, kernel_size=RESIZE_KERNEL, padding="same", **options)
 
 
-def subpixel(blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, **options: Any) -> Any:
+def subpixel(
+    blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, small: bool = False, **options: Any
+) -> Any:
     """A 3×3 convolution to four times the channels, rearranged to twice the side (Shi et al., CVPR 2016).
 
     The four kernels of one output channel start equal (ICNR, Aitken et al. 2017): the first output is `resize`'s.

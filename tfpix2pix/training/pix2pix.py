@@ -12,6 +12,7 @@ from tfpix2pix.errors import row, within
 from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models.build import noise_size
 from tfpix2pix.models.noise import NO_NOISE
+from tfpix2pix.models.recompute import recomputing
 from tfpix2pix.training.gradients import replicas, summed, tape_on, update, update_average, weights_of
 from tfpix2pix.training.optimizers import FusedAdam
 
@@ -27,19 +28,22 @@ class Pix2Pix(keras.Model):
         average: another generator of the same layers, which follows the first as the moving average of its weights
             and translates in its place (`compile(ema_decay=…)`); None for none.
         seed: of the dropout noise; the noise of step t depends on (seed, t) alone.
+        recompute_levels: outer levels of a U-Net that training computes again in the backward pass, for less memory.
 
     Call it for a translation: `model(images)` with images float32 (N, H, W, C) in [-1, 1] gives the same shape in
     [-1, 1], without dropout, each image normalised by its own statistics.
     """
 
     def __init__(
-        self, generator: keras.Model, discriminator: keras.Model, *, average: keras.Model | None = None, seed: int = 0
-    ) -> None:
+        self, generator: keras.Model, discriminator: keras.Model, *, average: keras.Model | None = None, seed: int = 0,
+        recompute_levels: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__(name="pix2pix")
         self.generator, self.discriminator, self.average = generator, discriminator, average
         if average is not None:
             average.trainable = False
             average.set_weights(generator.get_weights())
+        self.trained = recomputing(generator, recompute_levels) if recompute_levels else generator
         self.noise_key = rng.stream(seed, "noise")
         self.objective = Objective()
         first = {"shape": (), "trainable": False, "aggregation": "only_first_replica"}
@@ -100,7 +104,7 @@ class Pix2Pix(keras.Model):
 
     def call(self, image: tf.Tensor, noise: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """A translation; `noise` (N, noise_size) uniform in [0, 1) switches z on, None off."""
-        generator = self.generator if training else self.translator
+        generator = self.trained if training else self.translator
         if not self.noise_size:
             return generator(image, training=training)
         if noise is None:

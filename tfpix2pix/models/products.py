@@ -1,0 +1,116 @@
+"""4×4 convolutions of stride 2 on small maps, each as one matrix product: half the time, the same sums of products.
+
+Where a map has few pixels and a kernel millions of weights, a convolution's time is that of moving the kernel. On a CPU
+TensorFlow's convolutions first lay it out anew, in every pass of every step; a product reads it as it lies, and what is
+laid out anew are the few pixels. `patches` and `fold` do that; each is the gradient of the other, so that all six
+passes (of a convolution and of a transposed one: forward, to the input, to the kernel) are products of these.
+docs/performance.md has what each layer takes in either form.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+KERNEL, STRIDE = 4, 2
+LARGEST_SIDE_PX = 16  # of the smaller of the two maps: there convolutions of one image catch up (docs/performance.md)
+
+
+@keras.saving.register_keras_serializable("tfpix2pix")
+class ProductConv2D(layers.Conv2D):
+    """`Conv2D` of kernel 4×4, stride 2 and `same` padding: the same function of the same weights."""
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return super().call(x) if on_gpu() else _with_bias(self, convolved(x, _kernel(self)))
+
+
+@keras.saving.register_keras_serializable("tfpix2pix")
+class ProductConv2DTranspose(layers.Conv2DTranspose):
+    """`Conv2DTranspose` of kernel 4×4, stride 2 and `same` padding: the same function of the same weights."""
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return super().call(x) if on_gpu() else _with_bias(self, convolved_transposed(x, _kernel(self)))
+
+
+PLAIN = {ProductConv2D: layers.Conv2D, ProductConv2DTranspose: layers.Conv2DTranspose}
+
+
+def on_gpu() -> bool:
+    """Whether a GPU computes: there convolutions are left to cuDNN."""
+    return bool(tf.config.list_logical_devices("GPU"))
+
+
+def convolved(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """(N, 2h, 2w, C) -> (N, h, w, C') by a kernel (4, 4, C, C')."""
+    rows = patches(x)
+    y = tf.matmul(_flat(rows), tf.reshape(kernel, (-1, kernel.shape[-1])))
+    return _like(rows, y)
+
+
+def convolved_transposed(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """(N, h, w, C) -> (N, 2h, 2w, C') by a kernel (4, 4, C', C)."""
+    y = tf.matmul(_flat(x), tf.reshape(kernel, (-1, kernel.shape[-1])), transpose_b=True)
+    return fold(_like(x, y))
+
+
+@tf.custom_gradient
+def patches(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
+    """(N, 2h, 2w, C) -> (N, h, w, 16C): what each place of the kernel sees, in the kernel's own order (row, column, C).
+
+    Row 2a + b of a window that starts at row 2i of the padded map is row b of the pair i + a: so windows are two pairs
+    of rows of two pairs of columns, and no pixel is gathered by itself.
+    """
+    height, width, channels = _sizes(x)
+    h, w = height // STRIDE, width // STRIDE
+    pairs = tf.reshape(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), (-1, h + 1, 2, w + 1, 2 * channels))
+    columns = tf.concat([pairs[:, :, :, :-1], pairs[:, :, :, 1:]], -1)
+    rows = tf.reshape(tf.transpose(columns, (0, 1, 3, 2, 4)), (-1, h + 1, w, 8 * channels))
+    return tf.concat([rows[:, :-1], rows[:, 1:]], -1), fold
+
+
+@tf.custom_gradient
+def fold(windows: tf.Tensor) -> tuple[tf.Tensor, Any]:
+    """(N, h, w, 16C) -> (N, 2h, 2w, C): every pixel the sum of what windows say of it; `patches` transposed."""
+    h, w, size = _sizes(windows)
+    channels = size // KERNEL**2
+    rows = _overlapped(windows, axis=1)
+    columns = tf.transpose(tf.reshape(rows, (-1, h + 1, w, 2, 4 * channels)), (0, 1, 3, 2, 4))
+    pairs = _overlapped(columns, axis=3)
+    padded = tf.reshape(pairs, (-1, STRIDE * h + 2, STRIDE * w + 2, channels))
+    return padded[:, 1:-1, 1:-1], patches
+
+
+def _overlapped(x: tf.Tensor, axis: int) -> tf.Tensor:
+    """The second half of the channels one place further along `axis` than the first, and added to it."""
+    first, second = tf.split(x, 2, -1)
+    return tf.pad(first, _one(x, axis, (0, 1))) + tf.pad(second, _one(x, axis, (1, 0)))
+
+
+def _one(x: tf.Tensor, axis: int, padding: tuple[int, int]) -> list[tuple[int, int]]:
+    return [padding if index == axis else (0, 0) for index in range(x.shape.rank)]
+
+
+def _sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
+    """Height, width and channels, known when the graph is made or when it runs."""
+    return [static or tf.shape(x)[axis] for axis, static in enumerate(x.shape) if axis]
+
+
+def _flat(x: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(x, (-1, x.shape[-1]))
+
+
+def _like(x: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """`rows` of a product, in the places of `x`."""
+    height, width, _ = _sizes(x)
+    return tf.reshape(rows, (-1, height, width, rows.shape[-1]))
+
+
+def _kernel(layer: layers.Layer) -> tf.Tensor:
+    return tf.cast(tf.convert_to_tensor(layer.kernel), layer.compute_dtype)
+
+
+def _with_bias(layer: layers.Layer, y: tf.Tensor) -> tf.Tensor:
+    return y + tf.cast(tf.convert_to_tensor(layer.bias), y.dtype) if layer.use_bias else y

@@ -47,7 +47,8 @@ ARROWS = {
     "summary": {"models"},
     "export": {"card", "inference", "models.noise", "models.products", "data.images", "data.labels"},
     "serving": {"card", "data", "rng", "tiling"},
-    "translate": {"card", "data", "serving"},
+    "batching": {"serving"},
+    "translate": {"batching", "card", "data", "serving"},
     "session": {
         "card", "config", "data", "evaluation", "inference", "models", "resolve", "run_directory", "training",
     },

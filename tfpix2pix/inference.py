@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import keras
@@ -139,6 +139,25 @@ class Translator:
             tile_px, overlap_px,
         )  # fmt: skip
 
+    def together(
+        self, images: Sequence[np.ndarray], noise: np.ndarray | None = None, where: Sequence[object] = ()
+    ) -> list[np.ndarray]:
+        """`translate` of images of one shape and type, in one batch where the engine takes any."""
+        where = where or ["an image"] * len(images)
+        if len(images) == 1 or self.card.fixed_size_px:
+            return [self.translate(image, noise, name) for image, name in zip(images, where, strict=True)]
+        (input_range, target_range), dtype = self.card.config.data.ranges, np.dtype(self.card.target_dtype)
+        channels = self.card.config.data.input_channels
+        batch = np.stack([match_channels(image, channels, name) for image, name in zip(images, where, strict=True)])
+        vectors = None if noise is None else np.repeat(noise, len(images), axis=0)
+        return [from_signed(one, dtype, target_range) for one in self._run(to_signed(batch, input_range), vectors)]
+
+    def _run(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        try:
+            return self.engine(images, noise)
+        except (tf.errors.ResourceExhaustedError, tf.errors.AbortedError) as error:  # oneDNN's word is the second
+            raise MemoryError(str(error)) from error
+
     def _one(
         self,
         image: np.ndarray,
@@ -152,10 +171,7 @@ class Translator:
         fixed = self.card.fixed_size_px
         size = fixed or (fitting_tile(tile_px, *image.shape[:2]) if tile_px else image.shape[:2])
         if not fixed and size == image.shape[:2]:
-            try:
-                return decode(self.engine(encode(image)[np.newaxis], noise)[0])
-            except (tf.errors.ResourceExhaustedError, tf.errors.AbortedError) as error:  # oneDNN's word is the second
-                raise MemoryError(str(error)) from error
+            return decode(self._run(encode(image)[np.newaxis], noise)[0])
         return translate_tiles(
             lambda tile: self.engine(tile, noise), image, size, overlap_px,
             blend=not self.card.config.data.target_classes, encode=encode, decode=decode,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
 
+from tfpix2pix.batching import batched
 from tfpix2pix.card import ModelCard
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import (
@@ -54,7 +57,7 @@ def translate_files(
     samples: int | None = None,
     tile_px: int | None = None,
     overlap_px: int | None = None,
-    in_flight: int = 1,
+    in_flight: int | None = None,
     enlarge: int = 1,
     overwrite: bool = False,
     track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
@@ -68,7 +71,8 @@ def translate_files(
         split: `train`, `val` or `test`: translate the inputs of that split's pairs.
         samples: write this many variants of each image by different noise, `<name>-1.png` and so on; turns noise on.
         tile_px: go over images in tiles of this side that overlap by `overlap_px`, as `Translator` does.
-        in_flight: work at so many images at a time: for a server, which has them to do while others are read.
+        in_flight: ask a server for so many images at a time; None: in batches of one size, or one at a time where the
+            translator takes no batch or goes over images in tiles.
         enlarge: enlarge every input this many times first (bicubic), as super-resolution was trained.
         overwrite: replace files of the same names in `out`.
         track: wraps the items to show progress.
@@ -103,32 +107,40 @@ def translate_files(
     vectors = _noise_vectors(translator, noise, seed, samples)
     options = {"tile_px": tile_px, "overlap_px": overlap_px}
     notes: Counter[str] = Counter()
+    noting = Lock()
 
-    def work(item: Item) -> list[Path]:
-        try:
-            return translated(*item)
-        except MemoryError as error:
-            raise UserError(
-                f"An image and its translation must fit in memory. Received {item[0]}, which did not. Translate it in "
-                f"tiles: --tile 512."
-            ) from error
-
-    def translated(name: str, read: Callable[[], np.ndarray]) -> list[Path]:
-        image = read()
+    def read(item: Item) -> np.ndarray:
+        name, image = item[0], item[1]()
         if enlarge > 1:
             image = enlarged(image, enlarge)
         if not card.config.data.input_classes:
             check_range(image, input_range, "data.input_range", name)
-        notes.update(notes_on(image, card))
-        made = []
-        for ending, vector in zip(endings, vectors, strict=True):
-            made.append(out / f"{name}{ending}{suffix}")
-            write_image(made[-1], translator.translate(image, vector, where=name, **options), palette)
+        with noting:
+            notes.update(notes_on(image, card))
+        return image
+
+    def together(items: list[Item], images: list[np.ndarray]) -> list[list[np.ndarray]]:
+        names = [name for name, _ in items]
+        with _fitting_in_memory(names):
+            variants = [translator.together(images, vector, names) for vector in vectors]
+        return [list(of_one) for of_one in zip(*variants, strict=True)]
+
+    def write(item: Item, variants: Iterable[np.ndarray]) -> list[Path]:
+        made = [out / f"{item[0]}{ending}{suffix}" for ending in endings]
+        for path, variant in zip(made, variants, strict=True):
+            write_image(path, variant, palette)
         return made
+
+    def one_by_one(item: Item) -> list[Path]:
+        image = read(item)
+        with _fitting_in_memory([item[0]]):
+            return write(item, (translator.translate(image, vector, where=item[0], **options) for vector in vectors))
 
     errors: list[UserError] = []
     written: list[Path] = []
-    for done in track(_results(work, items, in_flight), len(items)):
+    in_batches = in_flight is None and tile_px is None and hasattr(translator, "together")
+    results = batched(items, read, together, write) if in_batches else _results(one_by_one, items, in_flight or 1)
+    for done in track(results, len(items)):
         if isinstance(done, UserError):
             errors.append(done)
         else:
@@ -140,6 +152,17 @@ def translate_files(
         done = f" The other {len(items) - len(errors)} of {len(items)} were translated into {out}." if written else ""
         raise UserError(f"{errors[0]}{more}{done}")
     return written
+
+
+@contextmanager
+def _fitting_in_memory(names: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise UserError(
+            f"An image and its translation must fit in memory. Received {names[0]}, which did not. Translate it in "
+            f"tiles: --tile 512."
+        ) from error
 
 
 def _noise_vectors(

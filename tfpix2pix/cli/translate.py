@@ -104,7 +104,7 @@ def translate(
 
     written = translate_files(
         translator, inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, samples=samples,
-        tile_px=tile, overlap_px=overlap, in_flight=in_flight if server else 1, enlarge=enlarge, overwrite=overwrite,
+        tile_px=tile, overlap_px=overlap, in_flight=in_flight if server else None, enlarge=enlarge, overwrite=overwrite,
         track=track("translate"),
     )  # fmt: skip
     answer(json_, {"written": [str(path) for path in written]}, f"{len(written)} translated into {out}")

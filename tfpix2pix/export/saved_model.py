@@ -21,7 +21,7 @@ from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.data.labels import class_colors
 from tfpix2pix.errors import UserError
 from tfpix2pix.export.signatures import signatures
-from tfpix2pix.export.stored import DTYPES, Stored
+from tfpix2pix.export.stored import DTYPES, Stored, in_bfloat16
 from tfpix2pix.export.warmup import write_warmup
 from tfpix2pix.inference import InferenceView
 
@@ -39,6 +39,7 @@ def next_version(parent: Path) -> int:
 
 def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
     """Writes the model into the empty folder `path`; nothing is calibrated here."""
+    generator = in_bfloat16(generator) if card.quantization == "bfloat16" else generator
     module = InferenceView(Stored(generator, DTYPES[card.quantization]), card.config.data.encoding)
     with tempfile.TemporaryDirectory() as folder:
         contents = {FILE_NAME: card.to_json(), **_class_tables(card)}

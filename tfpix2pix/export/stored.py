@@ -6,14 +6,31 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import layers
 
+OUTPUT = "translation"  # the last layer of every generator: tanh
 DTYPES = {"none": tf.float32, "float16": tf.float16, "bfloat16": tf.bfloat16}
+
+
+def in_bfloat16(generator: keras.Model) -> keras.Model:
+    """The same generator with weights and convolutions in bfloat16; noise, statistics and its output stay float32."""
+
+    def clone(layer: layers.Layer) -> layers.Layer:
+        config = layer.get_config()
+        if not isinstance(layer, layers.InputLayer) and layer.name != OUTPUT:
+            config["dtype"] = "bfloat16"
+        return type(layer).from_config(config)
+
+    cloned = keras.models.clone_model(generator, clone_function=clone)
+    cloned.set_weights(generator.get_weights())
+    return cloned
 
 
 class Stored(tf.Module):
     """Called like the generator, without its Keras variables: with copies of them, which are saved with the module.
 
-    Weights of 16 bits are widened where they are used: half the size on disk and in memory, float32 arithmetic.
+    Weights of 16 bits are half the size on disk and in memory. float16 is widened where it is used, for float32
+    arithmetic; bfloat16 is what `in_bfloat16` computes in, so that nothing is converted at a request.
     """
 
     def __init__(self, generator: keras.Model, dtype: tf.DType = tf.float32) -> None:
@@ -23,9 +40,10 @@ class Stored(tf.Module):
         self.stored = stored = [
             tf.Variable(tf.cast(v.value, dtype), trainable=False, name=v.path.replace("/", "_")) for v in variables
         ]
+        computed = [v.dtype for v in variables]
 
         def call(inputs: Any) -> tf.Tensor:
-            values = [tf.cast(variable, tf.float32) for variable in stored]
+            values = [tf.cast(variable, dtype) for variable, dtype in zip(stored, computed, strict=True)]
             return generator.stateless_call(values[:trainable], values[trainable:], inputs, training=False)[0]
 
         # Closures, so that the Keras model itself is no part of what is saved.

@@ -8,10 +8,10 @@ NAME := demo
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test lint bench bench-peers clean
 
 help:  ## what each command does
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 install: $(VENV)/.installed  ## create .venv and install the package with its tools into it
 
@@ -46,8 +46,12 @@ lint: install  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install  ## the training step beside the tutorial's (PEERS=folder of tutorial_step.py)
-	$(BIN)/python benchmarks/step.py $(if $(PEERS),--peers $(PEERS))
+bench: install  ## the tables of docs/performance.md, project and peers in turns (PEERS=folder, ONLY=section; about 30 minutes)
+	$(BIN)/python benchmarks/performance $(if $(PEERS),--peers $(PEERS)) $(if $(DATA),--data $(DATA)) $(if $(ONLY),--only $(ONLY))
+
+bench-peers:  ## environments for the peers of `make bench`: PyTorch and OpenVINO, each in one of its own
+	$(PYTHON) -m venv .venv-torch && .venv-torch/bin/pip install --quiet torch==2.13.0 numpy
+	$(PYTHON) -m venv .venv-openvino && .venv-openvino/bin/pip install --quiet openvino numpy
 
 clean:  ## remove .venv and caches; runs and exports stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -3,8 +3,8 @@
     python benchmarks/performance/step.py [--size 256] [--batch 1] [--precision float32|bfloat16] [--base-filters 64]
         [--recompute-levels 0] [--steps 8]
 
-The same lines as the peers print: `step_s` and `forward_s`, medians of steps after two that warm up. `gflop` is what
-the products of a step come to, `adam_gb` what the optimisers must move (28 bytes a parameter): the roofline's inputs.
+`step_s` and `forward_s`, medians after two that warm up, as the peers print; besides, for the roofline, `gflop`, what
+the products of a step come to, and `parameters`, each of which Adam must read and write (28 bytes).
 """
 
 from __future__ import annotations
@@ -17,31 +17,23 @@ from collections.abc import Callable
 
 from tfpix2pix.quiet import load_tensorflow
 
-ADAM_BYTES = 28  # of a parameter: weight, two moments and the gradient read, the first three written
 
-
-def seconds(call: Callable[[], object], count: int) -> list[float]:
+def median_s(call: Callable[[], object], count: int) -> float:
     times = []
     for _ in range(count + 2):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    return times[2:]
+    return statistics.median(times[2:])
 
 
-def step_gflop(model, batch: int) -> float:
-    """G forward and back is three forward passes; D on real and generated forward and back, and back to its input."""
+def step_gflop(generator, discriminator, batch: int) -> float:
+    """The recipe's: G forward and back, three times its products; D the same on real and on generated pairs, and back
+    to its input once, for G. (D before G, as here, is one forward pass of D more, which this leaves out.)"""
     from tfpix2pix.summary import rows_of
 
-    generator, discriminator = (sum(row.flops for row in rows_of(m)) for m in (model.generator, model.discriminator))
-    return batch * (3 * generator + (2 * 3 + 1) * discriminator - _first(model.discriminator)) / 1e9
-
-
-def _first(discriminator) -> float:
-    """D's first layer has no gradient to its input when D is trained, on real and generated."""
-    from tfpix2pix.summary import rows_of
-
-    return 2 * rows_of(discriminator)[1].flops
+    of_g, of_d = (sum(row.flops for row in rows_of(network)) for network in (generator, discriminator))
+    return batch * (3 * of_g + 7 * of_d) / 1e9
 
 
 def main() -> None:
@@ -54,19 +46,34 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8)
     given = parser.parse_args()
 
-    tf = load_tensorflow()
+    load_tensorflow()
+    import tensorflow as tf
+
     from tfpix2pix.experiment import build_model
     from tfpix2pix.resolve import resolve_config
-    from tfpix2pix.training.optimizers import ADAM_BYTES as _  # noqa: F401
+    from tfpix2pix.summary import parameters
 
-    config = resolve_config("facades", [
+    model = build_model(resolve_config("facades", [
         f"data.image_size_px={given.size}", f"training.precision={given.precision}",
+        f"training.recompute_levels={given.recompute_levels}",
         f"generator.base_filters={given.base_filters}", f"discriminator.base_filters={given.base_filters}",
-    ])  # fmt: skip
-    model = build_model(config)
+    ]))  # fmt: skip
     step = tf.function(model.train_step, autograph=False)
-    forward = tf.function(model.generator.call, autograph=False)
-    del forward, step
+    shape = (given.batch, given.size, given.size, 3)
+    x, y = (tf.random.uniform(shape, -1, 1) for _ in range(2))
+    step_s = median_s(lambda: float(step((x, y))["g/total"]), given.steps)
+    forward = tf.function(lambda images: model(images), autograph=False)
+    print(
+        json.dumps(
+            {
+                "step_s": step_s,
+                "images_per_s": given.batch / step_s,
+                "forward_s": median_s(lambda: forward(x).numpy(), given.steps),
+                "gflop": step_gflop(model.generator, model.discriminator, given.batch),
+                "parameters": sum(parameters(network) for network in (model.generator, model.discriminator)),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import tensorflow as tf
 from tests.conftest import tiny_config
 from tests.training.test_pix2pix import data, weights
 from tfpix2pix.experiment import build_model
+from tfpix2pix.models import products
+from tfpix2pix.training import pix2pix
 from tfpix2pix.training.gradients import summed
 from tfpix2pix.training.optimizers import FusedAdam
 
@@ -107,3 +109,27 @@ def test_parts_that_do_not_divide_a_batch_are_refused():
     model.compile(micro_batches=3)
     with pytest.raises(ValueError, match="`micro_batches` must be a divisor of the batch of 4. Received 3"):
         model.train_step(data(4))
+
+
+@pytest.mark.parametrize("order", ["alternating", "simultaneous"])
+def test_the_fast_forms_have_the_gradients_of_the_plain_ones(order, monkeypatch):
+    """A step by products and fused norms, and one by TensorFlow's convolutions and written norms: the same weights."""
+    image = np.random.default_rng(0).uniform(-1, 1, (2, 1, 64, 64, 3)).astype(np.float32)
+
+    def gradients(fast):
+        found, training = [], {"update_order": order, "deterministic_ops": not fast}
+        with monkeypatch.context() as patch:
+            patch.setattr(pix2pix, "update", lambda network, optimizer, gradients, clip: found.extend(gradients))
+            if not fast:
+                patch.setattr(products, "on_gpu", lambda: True)
+            model = build_model(tiny_config(data={"image_size_px": 64}, training=training))
+            losses = model.train_step(tuple(tf.constant(each) for each in image))
+        return found, losses
+
+    fast, fast_losses = gradients(True)
+    plain, plain_losses = gradients(False)
+    assert len(fast) == len(plain) > 20
+    for one, other in zip(fast, plain, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-4 * max(float(tf.reduce_max(tf.abs(other))), 1e-3))
+    for name, value in plain_losses.items():
+        assert float(fast_losses[name]) == pytest.approx(float(value), rel=1e-4, abs=1e-5)

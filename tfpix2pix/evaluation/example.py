@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,12 +24,24 @@ class Example:
 
 
 def examples_of(translate: Callable, batches: Iterable[tuple]) -> Iterator[Example]:
-    """Of batches (input, target), each (N, H, W, C), the examples, named by their number."""
-    number = 0
-    for images, targets in batches:
-        for translation, image, target in zip(*map(np.asarray, (translate(images), images, targets)), strict=True):
-            yield Example(str(number), translation, image, target)
-            number += 1
+    """Of batches (input, target), each (N, H, W, C), the examples, named by their number.
+
+    The next batch is translated while one is looked at: networks and metrics take about as long.
+    """
+    waiting, number = iter(batches), 0
+
+    def following() -> list[np.ndarray] | None:
+        batch = next(waiting, None)
+        return batch and [np.asarray(each) for each in (translate(batch[0]), *batch)]
+
+    with ThreadPoolExecutor(1, thread_name_prefix="translate") as thread:
+        batch = thread.submit(following).result()
+        while batch:
+            coming = thread.submit(following)
+            for translation, image, target in zip(*batch, strict=True):
+                yield Example(str(number), translation, image, target)
+                number += 1
+            batch = coming.result()
 
 
 @dataclass(frozen=True)

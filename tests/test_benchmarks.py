@@ -1,0 +1,82 @@
+"""The performance page: every table is what `performance.json` says, and the benchmarks' own arithmetic."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from performance import tables, turns  # noqa: E402
+
+PAGE = ROOT / "docs" / "performance.md"
+FOUND = ROOT / "docs" / "performance" / "performance.json"
+
+
+@pytest.fixture(scope="module")
+def made():
+    return tables.markdown(json.loads(FOUND.read_text(encoding="utf-8")))
+
+
+def test_the_tables_of_the_page_are_those_that_were_measured(made):
+    page = PAGE.read_text(encoding="utf-8")
+    assert tables.filled(page, made) == page
+    assert made.keys() == tables.TABLES.keys()
+    for name in made:
+        assert f"<!-- {name} -->" in page, f"the page leaves {name} out"
+
+
+def test_the_plots_of_the_page_are_there():
+    for axis in ("size", "batch", "width", "files"):
+        assert (FOUND.parent / f"performance-{axis}.png").stat().st_size > 5_000
+        assert f"performance/performance-{axis}.png" in PAGE.read_text(encoding="utf-8")
+
+
+def test_ratios_are_of_rounds_and_not_of_medians():
+    slow, fast = ([{"step_s": value} for value in values] for values in ((2, 4, 9), (1, 4, 3)))
+    assert turns.ratio(slow, fast, "step_s") == {"median": 2, "min": 1, "max": 3}
+
+
+def test_the_roofline_is_products_and_then_adams_traffic():
+    row, ceilings = {"gflop": 100, "parameters": 10**9}, {"float32_gflops": 50, "copy_gb_s": 14}
+    assert tables.roofline_s(row, ceilings, "float32") == pytest.approx(2 + 2)
+
+
+def test_a_turn_is_the_last_line_and_the_peak_of_its_own_process():
+    script = "import json; x = bytearray(300_000_000); print('noise'); print(json.dumps({'step_s': 1.5}))"
+    figures = turns.turn([sys.executable, "-c", script])
+    assert figures["step_s"] == 1.5 and 300 < figures["peak_mb"] < 500
+    assert turns.turn([sys.executable, "-c", "print('{}')"])["peak_mb"] < 200
+
+
+def test_a_contestant_that_fails_says_why():
+    with pytest.raises(turns.Failed, match="no such thing"):
+        turns.turn([sys.executable, "-c", "raise SystemExit('no such thing')"])
+
+
+@pytest.mark.parametrize(
+    ("script", "keys"),
+    [("performance/step.py", {"step_s", "forward_s", "gflop", "parameters"}), ("gpu.py", set())],
+)
+def test_contestants_run(script, keys):
+    small = ["--size", "64", "--steps", "1"] + (["--base-filters", "8"] if keys else [])
+    command = [sys.executable, ROOT / "benchmarks" / script, *small]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    last = done.stdout.strip().splitlines()[-1]
+    if keys:
+        assert json.loads(last).keys() > keys - {"step_s"} and json.loads(last)["step_s"] > 0
+    else:
+        assert last == "not measured: TensorFlow sees no GPU here" or "device_s" in last
+
+
+def test_the_recipes_step_is_81_gflop():
+    from performance.step import step_gflop
+
+    from tfpix2pix import build_patchgan, build_unet
+
+    assert step_gflop(build_unet(256, seed=None), build_patchgan(image_size_px=256, seed=None), 1) == pytest.approx(
+        81, abs=0.5
+    )

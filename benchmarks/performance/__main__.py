@@ -87,15 +87,15 @@ class Bench:
         return found
 
     def loop(self) -> list:
-        return [turn([PYTHON, HERE / "loop.py", "--data", self.given.data]) for _ in range(2)]
+        return [turn([PYTHON, HERE / "loop.py", "--data", self.given.data]) for _ in range(1)]
 
     def startup(self) -> list:
-        return [turn([PYTHON, HERE / "startup.py", "--data", self.given.data]) for _ in range(3)]
+        return [turn([PYTHON, HERE / "startup.py", "--data", self.given.data]) for _ in range(2)]
 
     def memory(self) -> list:
         rows = []
         for size in (256, 512, 1024):
-            for levels in (0, 2, 3):
+            for levels in (0, 2):
                 flags = [
                     "--size",
                     size,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from performance.turns import HERE, turn
 
-STEPS = 4
+STEPS = 3
 AXES = {
     "size": ("--size", (128, 256, 512, 1024)),
     "batch": ("--batch", (1, 2, 4, 8, 16)),

@@ -1,6 +1,6 @@
 """The whole loop beside the bare step, in one process and in turns. One JSON line.
 
-    python benchmarks/performance/loop.py --data FOLDER [--steps 300] [--precision auto]
+    python benchmarks/performance/loop.py --data FOLDER [--steps 200] [--precision auto]
 
 Trains the facades preset as the command does: reading and jittering, the health watch, a line of metrics.jsonl and
 TensorBoard every 20 steps; and within so many steps one sample grid, one measurement of held-out pairs and one
@@ -26,7 +26,7 @@ CADENCE = 1_000  # steps, of samples, measurements and checkpoints
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     given = parser.parse_args()

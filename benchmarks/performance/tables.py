@@ -150,6 +150,6 @@ def markdown(found: dict) -> dict[str, str]:
 def filled(document: str, tables: dict[str, str]) -> str:
     """A document with each table between its marks, `<!-- name -->` and `<!-- /name -->`."""
     for name, text in tables.items():
-        marks = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
-        document = marks.sub(lambda found, text=text: f"{found[1]}{text}{found[2]}", document)
+        marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        document = marks.sub(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", document)
     return document

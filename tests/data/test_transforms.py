@@ -136,3 +136,10 @@ def test_colour_jitter_changes_one_side_alone(side):
 def test_colour_jitter_of_strength_zero_changes_nothing():
     image = tf.random.uniform((4, 4, 3), -1, 1, seed=0)
     np.testing.assert_allclose(transforms.color_jitter(image, 0.0, rng.stream(0, "x")), image, atol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 30), (64, 48), (20, 100)])
+def test_a_photograph_is_resized_as_by_the_antialiasing_kernel_whichever_way(height, width):
+    image = np.random.default_rng(0).uniform(-1, 1, (height, width, 3)).astype(np.float32)
+    out, _ = run_both(lambda x, y: transforms.resize((x, y), 48), image, image)
+    np.testing.assert_allclose(out, tf.image.resize(image, (48, 48), antialias=True), atol=1e-5)

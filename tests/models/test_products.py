@@ -1,5 +1,8 @@
 """Convolutions as products: TensorFlow's own convolutions, forward and back, whatever the size and type."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -121,3 +124,20 @@ def test_a_gpu_keeps_its_convolutions(kind, monkeypatch):
     ours, theirs = both(kind, 3, (1, 4, 4, 2))
     x = np.random.default_rng(1).normal(size=(1, 4, 4, 2)).astype(np.float32)
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-6)
+
+
+def test_a_graph_that_used_them_is_let_go():
+    """`tf.custom_gradient` registers its gradients for good, and with them every graph and weight they saw."""
+    kernel = tf.Variable(tf.ones((4, 4, 3, 5)))
+
+    @tf.function
+    def step(x):
+        with tf.GradientTape() as tape:
+            y = products.convolved_transposed(products.convolved(x, kernel), kernel)
+        return tape.gradient(y, kernel)
+
+    graph = step.get_concrete_function(tf.TensorSpec((1, 8, 8, 3))).graph
+    kept = weakref.ref(graph)
+    del step, graph
+    gc.collect()
+    assert kept() is None

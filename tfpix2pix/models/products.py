@@ -3,13 +3,13 @@
 Where a map has few pixels and a kernel millions of weights, a convolution's time is that of moving the kernel. On a CPU
 TensorFlow's convolutions first lay it out anew, in every pass of every step; a product reads it as it lies, and what is
 laid out anew are the few pixels. `patches` and `fold` do that; each is the gradient of the other, so that all six
-passes (of a convolution and of a transposed one: forward, to the input, to the kernel) are products of these.
+passes (of a convolution and of a transposed one: forward, to the input, to the kernel) are products of these. Automatic
+differentiation finds that by itself: slices and pads are each other's gradients. (`tf.custom_gradient` would keep every
+graph that it was ever part of.)
 docs/performance.md has what each layer takes in either form.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -56,8 +56,7 @@ def convolved_transposed(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return fold(_like(x, y))
 
 
-@tf.custom_gradient
-def patches(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
+def patches(x: tf.Tensor) -> tf.Tensor:
     """(N, 2h, 2w, C) -> (N, h, w, 16C): what each place of the kernel sees, in the kernel's own order (row, column, C).
 
     Row 2a + b of a window that starts at row 2i of the padded map is row b of the pair i + a: so windows are two pairs
@@ -68,11 +67,10 @@ def patches(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
     pairs = tf.reshape(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), (-1, h + 1, 2, w + 1, 2 * channels))
     columns = tf.concat([pairs[:, :, :, :-1], pairs[:, :, :, 1:]], -1)
     rows = tf.reshape(tf.transpose(columns, (0, 1, 3, 2, 4)), (-1, h + 1, w, 8 * channels))
-    return tf.concat([rows[:, :-1], rows[:, 1:]], -1), fold
+    return tf.concat([rows[:, :-1], rows[:, 1:]], -1)
 
 
-@tf.custom_gradient
-def fold(windows: tf.Tensor) -> tuple[tf.Tensor, Any]:
+def fold(windows: tf.Tensor) -> tf.Tensor:
     """(N, h, w, 16C) -> (N, 2h, 2w, C): every pixel the sum of what windows say of it; `patches` transposed."""
     h, w, size = _sizes(windows)
     channels = size // KERNEL**2
@@ -80,7 +78,7 @@ def fold(windows: tf.Tensor) -> tuple[tf.Tensor, Any]:
     columns = tf.transpose(tf.reshape(rows, (-1, h + 1, w, 2, 4 * channels)), (0, 1, 3, 2, 4))
     pairs = _overlapped(columns, axis=3)
     padded = tf.reshape(pairs, (-1, STRIDE * h + 2, STRIDE * w + 2, channels))
-    return padded[:, 1:-1, 1:-1], patches
+    return padded[:, 1:-1, 1:-1]
 
 
 def _overlapped(x: tf.Tensor, axis: int) -> tf.Tensor:

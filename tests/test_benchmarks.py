@@ -46,10 +46,18 @@ def test_the_roofline_is_products_and_then_adams_traffic():
 
 
 def test_a_turn_is_the_last_line_and_the_peak_of_its_own_process():
-    script = "import json; x = bytearray(300_000_000); print('noise'); print(json.dumps({'step_s': 1.5}))"
-    figures = turns.turn([sys.executable, "-c", script])
+    """Asked by a small process, as `make bench` is: the peak of a child counts from its parent's at the fork."""
+    large = "import json; x = bytearray(300_000_000); print('noise'); print(json.dumps({'step_s': 1.5}))"
+    script = (
+        "import json, sys; from performance.turns import turn\n"
+        f"print(json.dumps([turn([sys.executable, '-c', each]) for each in ({large!r}, 'print(\"{{}}\")')]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True
+    )
+    figures, nothing = json.loads(done.stdout)
     assert figures["step_s"] == 1.5 and 300 < figures["peak_mb"] < 500
-    assert turns.turn([sys.executable, "-c", "print('{}')"])["peak_mb"] < 200
+    assert nothing["peak_mb"] < 200
 
 
 def test_a_contestant_that_fails_says_why():

@@ -20,7 +20,10 @@ class Failed(RuntimeError):
 
 
 def turn(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Figures:
-    """Runs a command that prints one JSON line last; its figures, and `peak_mb`, its largest resident memory."""
+    """Runs a command that prints one JSON line last; its figures, and `peak_mb`, its largest resident memory.
+
+    To be called by a small process: the system counts a child's peak from its parent's size at the fork.
+    """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         process = subprocess.Popen(
             [str(part) for part in command], stdout=out, stderr=err, text=True,

@@ -110,9 +110,11 @@ def translate_files(
     noting = Lock()
 
     def read(item: Item) -> np.ndarray:
-        name, image = item[0], item[1]()
-        if enlarge > 1:
-            image = enlarged(image, enlarge)
+        name = item[0]
+        with _fitting_in_memory([name]):
+            image = item[1]()
+            if enlarge > 1:
+                image = enlarged(image, enlarge)
         if not card.config.data.input_classes:
             check_range(image, input_range, "data.input_range", name)
         with noting:

@@ -43,7 +43,7 @@ class Pix2Pix(keras.Model):
         if average is not None:
             average.trainable = False
             average.set_weights(generator.get_weights())
-        self.trained = recomputing(generator, recompute_levels) if recompute_levels else generator
+        self.training_generator = recomputing(generator, recompute_levels) if recompute_levels else generator
         self.noise_key = rng.stream(seed, "noise")
         self.objective = Objective()
         first = {"shape": (), "trainable": False, "aggregation": "only_first_replica"}
@@ -104,7 +104,7 @@ class Pix2Pix(keras.Model):
 
     def call(self, image: tf.Tensor, noise: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """A translation; `noise` (N, noise_size) uniform in [0, 1) switches z on, None off."""
-        generator = self.trained if training else self.translator
+        generator = self.training_generator if training else self.translator
         if not self.noise_size:
             return generator(image, training=training)
         if noise is None:

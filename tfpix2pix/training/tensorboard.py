@@ -18,7 +18,7 @@ from tensorboard.plugins.hparams import api as hparams_plugin
 BUCKETS = 30  # of a histogram, as many as `tf.summary.histogram` makes
 COUNTED = (
     2**18
-)  # values of a variable at most, evenly spread: a histogram of millions looks the same, and takes seconds
+)  # values of a variable at most, evenly spread: of millions a histogram looks the same, and takes seconds
 
 
 class TensorBoard:

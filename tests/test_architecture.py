@@ -50,7 +50,8 @@ ARROWS = {
     "batching": {"serving"},
     "translate": {"batching", "card", "data", "serving"},
     "session": {
-        "card", "config", "data", "evaluation", "inference", "models", "resolve", "run_directory", "training",
+        "batching", "card", "config", "data", "evaluation", "inference", "models", "resolve", "run_directory",
+        "training",
     },
     "experiment": {"config", "data", "doctor", "losses", "models", "run_directory", "session", "training"},
     "dry_run": {"config", "data", "experiment", "resolve", "summary"},

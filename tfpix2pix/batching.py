@@ -56,7 +56,9 @@ def batched(
             if done.error is not None and not isinstance(done.error, UserError):
                 raise done.error
             full = group and (
-                done.error is not None or _kind(done.result) != _kind(group[0][1]) or len(group) >= _most(group[0][1])
+                done.error is not None
+                or _kind(done.result) != _kind(group[0][1])
+                or len(group) >= batch_of(*group[0][1].shape[:2])
             )
             if full:
                 yield from finished(translate(group))
@@ -83,5 +85,6 @@ def _kind(image: np.ndarray) -> tuple:
     return image.shape, image.dtype
 
 
-def _most(image: np.ndarray) -> int:
-    return max(1, BATCH_PX // (image.shape[0] * image.shape[1]))
+def batch_of(height: int, width: int) -> int:
+    """How many images of a size go through a network at a time."""
+    return max(1, BATCH_PX // (height * width))

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
+from tfpix2pix.batching import batch_of
 from tfpix2pix.card import ModelCard
 from tfpix2pix.config import Config
 from tfpix2pix.data.labels import pictures_of
@@ -68,8 +69,10 @@ class Session:
         self.spec = spec
         self.checkpoints = Checkpoints(directory.checkpoints, spec.keep_last, spec.keep_every_steps)
         view = InferenceView(model.translator, data.encoding)
-        self.translate = tf.function(view.translate, autograph=False)
-        self.held_out = evaluation_batches(sources["val"], data, count=spec.validation_images)
+        self.translate = tf.function(view.translate, autograph=False, reduce_retracing=True)
+        self.held_out_count = min(spec.validation_images, len(sources["val"]))
+        together = batch_of(data.image_size_px, data.image_size_px)
+        self.held_out = evaluation_batches(sources["val"], data, count=spec.validation_images, batch_size=together)
         shown = sources["val"] if len(sources["val"]) else sources["train"]
         self.shown = list(evaluation_batches(shown, data, count=SAMPLE_ROWS))
         self.probe = Probe(self.translate, model.translator, data.encoding.encode_input, self.shown)
@@ -132,7 +135,7 @@ class Session:
         )  # fmt: skip
         self.metrics = dict(start.metrics)
         self.best = (
-            Best(self.config.best_metric, start.best) if self.config.best_metric and len(self.held_out) else None
+            Best(self.config.best_metric, start.best) if self.config.best_metric and self.held_out_count else None
         )
         adversarial = self.config.objective.lambda_gan > 0
         self.monitor = Monitor(self.reporter.metrics.lines, adversarial=adversarial)
@@ -160,7 +163,7 @@ class Session:
 
     def _validate(self, step: int, _: loop.Losses) -> None:
         figures = {}
-        if len(self.held_out):
+        if self.held_out_count:
             setting = Setting(classes=self.config.data.target_classes)
             figures = measure(examples_of(self.translate, self.held_out), self.spec.validation_metrics, setting)
             self.metrics["trained" if step else "untrained"] = figures
@@ -230,7 +233,7 @@ class Session:
         finished = step == self.spec.steps or enough
         if finished and self.metrics:
             shown = {name: values for name, values in self.metrics.items() if values.get("step") != step}
-            self.console.print(held_out_table(shown, len(self.held_out), len(self.sources["val"])))
+            self.console.print(held_out_table(shown, self.held_out_count, len(self.sources["val"])))
         if enough:
             no_better = f"no better {self.best.name} than {self.best.value:.4f} in {self.best.worse} measurements"
             self.console.print(f"Stopped early at step {step}: {no_better}.", soft_wrap=True, highlight=False)
@@ -242,5 +245,5 @@ class Session:
     def _card(self, step: int) -> ModelCard:
         return ModelCard.of(
             self.config, step, noise_size=noise_size(self.model.generator), target_dtype=self.target_dtype,
-            metrics=self.metrics, metrics_images=len(self.held_out),
+            metrics=self.metrics, metrics_images=self.held_out_count,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,7 +19,7 @@ from tfpix2pix.data.pairs import Pair, Source
 from tfpix2pix.errors import UserError
 
 PREFETCHED_BATCHES = 4
-PARALLEL_READS = tf.data.AUTOTUNE
+PARALLEL_READS = os.cpu_count() or 2
 
 
 class Batches:
@@ -74,20 +75,25 @@ def training_batches(
     return _batches(tf.data.Dataset.range(first_step * own, total_steps * own), example, own, reader)
 
 
-def evaluation_batches(source: Source, config: DataConfig, *, count: int | None = None) -> Batches:
-    """`count` pairs evenly spread over a source (all by default), in order, one a batch, without anything random."""
+def evaluation_batches(source: Source, config: DataConfig, *, count: int | None = None, batch_size: int = 1) -> Batches:
+    """`count` pairs evenly spread over a source (all by default), in order, without anything random; the last batch may
+    be smaller."""
     reader = Reader(source, config)
     count = len(source) if count is None else min(count, len(source))
 
     def example(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return transforms.for_evaluation(reader(position * len(source) // count), config)
 
-    return _batches(tf.data.Dataset.range(count), example, 1, reader)
+    return _batches(tf.data.Dataset.range(count), example, batch_size, reader, whole=False)
 
 
-def _batches(positions: tf.data.Dataset, example, batch_size: int, reader: Reader) -> Batches:
+def _batches(positions: tf.data.Dataset, example, batch_size: int, reader: Reader, *, whole: bool = True) -> Batches:
     examples = positions.map(example, num_parallel_calls=PARALLEL_READS, deterministic=True)
-    return Batches(examples.batch(batch_size, drop_remainder=True).prefetch(PREFETCHED_BATCHES), reader)
+    options = tf.data.Options()
+    # There is nothing to tune, and its thread, once asked to end, may sleep on for seconds, more the longer it ran.
+    options.autotune.enabled = False
+    batches = examples.batch(batch_size, drop_remainder=whole).prefetch(PREFETCHED_BATCHES)
+    return Batches(batches.with_options(options), reader)
 
 
 class Reader:

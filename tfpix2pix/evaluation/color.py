@@ -36,7 +36,7 @@ class LabIntersection:
 
 def lab_histograms(image: np.ndarray) -> np.ndarray:
     """(H, W, 3) in [-1, 1] -> (3, BINS): the pixels of each bin of L, a and b."""
-    lab = rgb2lab(np.clip(image.astype(np.float64) * 0.5 + 0.5, 0.0, 1.0))
+    lab = rgb2lab(np.clip(image.astype(np.float32) * 0.5 + 0.5, 0.0, 1.0))
     return np.stack(
         [np.histogram(lab[..., channel], bins=BINS, range=limits)[0] for channel, limits in enumerate(RANGES)]
     )

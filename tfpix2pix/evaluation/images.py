@@ -135,7 +135,8 @@ def gradient_magnitude(image: np.ndarray) -> float:
     """Mean over pixels and channels of the root of the squared forward differences, per pixel, of (H, W, C)."""
     image = np.asarray(image, np.float64)
     down, right = np.diff(image, axis=0)[:, :-1], np.diff(image, axis=1)[:-1]
-    return float(np.mean(np.hypot(down, right))) if down.size else 0.0
+    # `np.hypot`, which minds overflow, takes four times as long.
+    return float(np.mean(np.sqrt(down * down + right * right))) if down.size else 0.0
 
 
 class Diversity(MeanOverImages):

@@ -26,6 +26,7 @@ TABLES = {
     "presets",
     "serving",
     "training",
+    "interop",
 }  # package roots: tables, no TensorFlow
 ARROWS = {
     "config": {"data", "models", "losses", "evaluation", "training"},
@@ -66,17 +67,22 @@ ARROWS = {
     "artefacts": {
         "recognize", "config", "run_directory", "models", "training.checkpoints", "inference", "export",
     },
+    "interop": {"models.patches"},
+    "importing": {
+        "artefacts", "card", "config", "interop", "models", "resolve", "run_directory", "training.checkpoints",
+    },
     "budget": {"config", "export", "exporting", "models", "run_directory"},
     "exporting": {"artefacts", "card", "config", "data", "export", "models", "recognize", "run_directory"},
     "cli": {
         "presets", "config", "resolve", "data", "doctor", "recognize", "run_directory", "experiment", "dry_run",
         "artefacts", "budget", "exporting", "serving", "translate", "export", "training.cluster", "comparing",
-        "evaluating", "examples", "perceptual", "evaluation_directory", "study",
+        "evaluating", "examples", "perceptual", "evaluation_directory", "study", "importing", "interop",
     },
     "__main__": {"cli"},
     "presets": set(),
     "__init__": TABLES | {
-        "artefacts", "card", "config", "evaluating", "examples", "experiment", "exporting", "inference", "resolve",
+        "artefacts", "card", "config", "evaluating", "examples", "experiment", "exporting", "importing", "inference",
+        "resolve",
         "training", "translate",
     },
 }  # fmt: skip

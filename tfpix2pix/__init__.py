@@ -22,6 +22,7 @@ _NAMES = {
     "diversity": "tfpix2pix.evaluation.images",
     "evaluate": "tfpix2pix.evaluating",
     "export_run": "tfpix2pix.exporting",
+    "import_weights": "tfpix2pix.importing",
     "load": "tfpix2pix.artefacts",
     "resolve_config": "tfpix2pix.resolve",
     "train": "tfpix2pix.experiment",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from tfpix2pix.examples.request import Request
     from tfpix2pix.experiment import train
     from tfpix2pix.exporting import export_run
+    from tfpix2pix.importing import import_weights
     from tfpix2pix.inference import Translator
     from tfpix2pix.losses.objective import Objective
     from tfpix2pix.models.patchgan import build_patchgan

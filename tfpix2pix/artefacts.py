@@ -15,7 +15,7 @@ from tfpix2pix.training.checkpoints import AVERAGE, Checkpoints, assign
 
 
 def load(path: str | Path, *, best: bool = False, weights: str | None = None) -> Translator:
-    """The translator of a run directory, a SavedModel folder (or one of its versions) or a .tflite file.
+    """The translator of a run directory, a SavedModel folder (or one of its versions), a .tflite, .keras or .onnx file.
 
     Args:
         best: of a run, the checkpoint that did best on held-out pairs (`training.best_by`) in place of the newest.

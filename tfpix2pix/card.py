@@ -15,6 +15,23 @@ from tfpix2pix.errors import UserError
 FILE_NAME = "model_card.json"
 
 
+class Origin(BaseModel):
+    """Where imported weights are from."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    kind: str
+    """Implementation that wrote them: a row of `IMPORTERS`."""
+    file: str
+    """Name of the file or folder."""
+    sha256: str | None = None
+    """Of the file; null of a folder."""
+    max_abs_error: float | None = None
+    """Largest difference to the original's own forward pass on photographs, on [-1, 1]; null: not compared."""
+    runtime: str = ""
+    """What the original ran by, or why it was not compared."""
+
+
 class ModelCard(BaseModel):
     """Architecture, conventions, modes, provenance and figures of one trained generator."""
 
@@ -53,6 +70,8 @@ class ModelCard(BaseModel):
     """Held-out figures: `untrained` and `trained`, by metric."""
     metrics_images: int = 0
     """How many held-out pairs the figures are of."""
+    origin: Origin | None = None
+    """Of imported weights; null: trained here."""
     package_version: str = __version__
     """tfpix2pix that wrote the weights."""
     created: str = Field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))

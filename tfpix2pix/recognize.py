@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from tfpix2pix.errors import UserError, unknown_name
-from tfpix2pix.export import EXPORTERS, IMAGE_DTYPES
+from tfpix2pix.export import EXPORTERS
 from tfpix2pix.export.format import Options
 from tfpix2pix.run_directory import RunDirectory
 
@@ -28,8 +28,8 @@ def recognize(path: Path, also: str = "") -> str:
     else:
         advice = "Check the path, or train one with `tfpix2pix train`."
     raise UserError(
-        f"A model must be a run directory, a SavedModel folder or a .tflite file{also}. Received {path}, which "
-        f"{'is none' if path.exists() else 'does not exist'}. {advice}"
+        f"A model must be a run directory, a SavedModel folder, a .tflite, .keras or .onnx file{also}. Received "
+        f"{path}, which {'is none' if path.exists() else 'does not exist'}. {advice}"
     )
 
 
@@ -56,8 +56,8 @@ def check_export(run_dir: str | Path, format: str, options: Options) -> None:
         raise UserError(unknown_name("--format", format, EXPORTERS))
     if options.quantize not in EXPORTERS[format].quantizations:
         raise UserError(unknown_name(f"--quantize of {format}", options.quantize, EXPORTERS[format].quantizations))
-    if options.image_dtype not in IMAGE_DTYPES:
-        raise UserError(unknown_name("--io", options.image_dtype, IMAGE_DTYPES))
+    if options.image_dtype not in EXPORTERS[format].image_dtypes:
+        raise UserError(unknown_name(f"--io of {format}", options.image_dtype, EXPORTERS[format].image_dtypes))
     directory = RunDirectory(run_dir)
     card = directory.card() if directory.is_run() else None
     if card is None:

@@ -12,6 +12,7 @@ from tfpix2pix._version import __version__
 from tfpix2pix.cli import data, study, training
 from tfpix2pix.cli.evaluation import compare, evaluate
 from tfpix2pix.cli.export import export
+from tfpix2pix.cli.importing import import_
 from tfpix2pix.cli.translate import translate
 from tfpix2pix.errors import RunError, UserError
 
@@ -21,6 +22,7 @@ COMMANDS = {  # command: its example
     training.train: "tfpix2pix train facades --data data/facades --run runs/facades --set training.steps=2000",
     translate: "tfpix2pix translate runs/facades labels.png --out translated",
     export: "tfpix2pix export runs/facades --format tflite --out exports",
+    import_: "tfpix2pix import checkpoints/facades/latest_net_G.pth --out runs/facades",
     evaluate: "tfpix2pix evaluate runs/facades --split val",
     compare: "tfpix2pix compare runs/l1 cgan=runs/cgan --out compared",
     training.presets: "tfpix2pix presets facades > mine.yaml",
@@ -54,7 +56,7 @@ study_app = typer.Typer(
 )
 for group, commands in ((app, COMMANDS), (data_app, DATA_COMMANDS), (study_app, STUDY_COMMANDS)):
     for command, example in commands.items():
-        group.command(epilog=f"Example: {example}")(command)
+        group.command(command.__name__.rstrip("_"), epilog=f"Example: {example}")(command)
 app.add_typer(data_app, name="data")
 app.add_typer(study_app, name="study")
 

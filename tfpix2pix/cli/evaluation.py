@@ -52,7 +52,7 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="MODEL",
-            help="A run directory, a SavedModel, a .tflite file, or a folder of images from any program.",
+            help="A run directory, a SavedModel, a .tflite, .keras or .onnx file, or a folder of any program's images.",
         ),
     ],
     out: Annotated[

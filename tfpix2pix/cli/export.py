@@ -15,7 +15,7 @@ from tfpix2pix.errors import UserError
 
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
-    format_: Annotated[str, typer.Option("--format", help="saved_model or tflite.")] = "saved_model",
+    format_: Annotated[str, typer.Option("--format", help="saved_model, tflite, keras or onnx.")] = "saved_model",
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("export/models"),
     quantize: Annotated[
         Optional[str],
@@ -26,7 +26,11 @@ def export(
     ] = None,
     size: Annotated[
         Optional[list[int]],
-        typer.Option(help="tflite: height and width, px; default: training's. Repeated, a file each.", min=1, max=8192),
+        typer.Option(
+            help="tflite, keras, onnx: height and width, px; default: training's. Repeated, a file each.",
+            min=1,
+            max=8192,
+        ),
     ] = None,
     io: Annotated[
         str, typer.Option(help="Image tensors: float32 in [-1, 1], or uint8 pixels (saved_model: serving_default's).")
@@ -41,7 +45,7 @@ def export(
     name: Annotated[
         Optional[str], typer.Option(help="Of the model, in place of the run's `name`: it names the file or folder.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="tflite: replace a file of the same name.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file of the same name.")] = False,
     noise: Noise = None,
     best: Best = False,
     weights: Weights = None,

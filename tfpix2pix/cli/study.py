@@ -16,7 +16,9 @@ from tfpix2pix.study import PAGE, PRACTICE, SHOWN_S, TRIALS
 def make(
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="A run directory, SavedModel or .tflite file, or a folder of images."),
+        typer.Argument(
+            metavar="MODEL", help="A run directory, SavedModel, .tflite, .keras or .onnx file, or a folder of images."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="New folder for index.html, which holds everything.")],
     data: Data = None,

@@ -19,8 +19,8 @@ def translate(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A run directory, a SavedModel folder or a .tflite file; with --server the served model: NAME, "
-            "NAME:VERSION or NAME@LABEL.",
+            help="A run directory, a SavedModel folder, a .tflite, .keras or .onnx file; with --server the served "
+            "model: NAME, NAME:VERSION or NAME@LABEL.",
         ),
     ],
     inputs: Annotated[

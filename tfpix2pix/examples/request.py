@@ -36,7 +36,7 @@ class Request:
     """What shall be evaluated, on which pairs and how.
 
     Args:
-        model: a run directory, SavedModel or .tflite file, or a folder of images that another program made.
+        model: a run directory, SavedModel, .tflite, .keras or .onnx file, or a folder of another program's images.
         data: folder of the pairs, in place of the one in a model's card.
         config: a preset or .yaml file that says how pairs are read, for a folder of images; None: as the folder looks.
         overrides: changes of the configuration, `data.key=value`, as --set takes them.

@@ -1,9 +1,10 @@
 """Trained generators as files that need no tfpix2pix. A new format is a module with `write` and `read`, and a row."""
 
-from tfpix2pix.export.format import Format, Tolerance
+from tfpix2pix.export.format import IMAGE_DTYPES, Format, Tolerance
 from tfpix2pix.lazy import lazy
 
-IMAGE_DTYPES = ("float32", "uint8")  # of the image tensors: [-1, 1], or pixels from 0 to 255
+__all__ = ["BITS", "CALIBRATED", "EXPORTERS", "FAITHFUL", "IMAGE_DTYPES"]
+
 CALIBRATED = ("int8",)  # quantisations that must see real inputs
 BITS = {"none": 32, "float16": 16, "bfloat16": 16, "dynamic": 8, "int8": 8}  # of a weight
 FAITHFUL = Tolerance(other_classes=1e-3, max_abs_error=1e-4)
@@ -28,5 +29,25 @@ EXPORTERS = {
         static=True,
         single_file=True,
         quantizations={"none": FAITHFUL, "float16": IN_16_BITS, "dynamic": IN_8_BITS, "int8": IN_8_BITS},
+    ),
+    "keras": Format(
+        path=lazy("tfpix2pix.export.keras_file", "path_of"),
+        write=lazy("tfpix2pix.export.keras_file", "write"),
+        read=lazy("tfpix2pix.export.keras_file", "read"),
+        recognizes=lambda path: path.suffix == ".keras" and path.is_file(),
+        static=True,
+        single_file=True,
+        quantizations={"none": FAITHFUL},
+        image_dtypes=("float32",),
+    ),
+    "onnx": Format(
+        path=lazy("tfpix2pix.export.onnx", "path_of"),
+        write=lazy("tfpix2pix.export.onnx", "write"),
+        read=lazy("tfpix2pix.export.onnx", "read"),
+        recognizes=lambda path: path.suffix == ".onnx" and path.is_file(),
+        static=True,
+        single_file=True,
+        quantizations={"none": FAITHFUL},
+        image_dtypes=("float32",),
     ),
 }

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+IMAGE_DTYPES = ("float32", "uint8")  # of the image tensors: [-1, 1], or pixels from 0 to 255
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -28,6 +30,7 @@ class Format:
     static: bool  # whether height, width and noise are fixed at export
     single_file: bool
     quantizations: Mapping[str, Tolerance]  # the types that weights can have, from the most faithful to the smallest
+    image_dtypes: tuple[str, ...] = IMAGE_DTYPES
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,85 @@
+"""`import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.table import Table
+
+from tfpix2pix.cli.shared import Json, answer, check_choice, load_tensorflow
+from tfpix2pix.interop.recognize import kind_of
+
+
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="latest_net_G.pth, .safetensors, .h5, .keras, a SavedModel folder, model.json, or a TensorFlow "
+            "checkpoint (its folder, prefix or .index).",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Run directory to create.")] = ...,
+    from_: Annotated[
+        Optional[str],
+        typer.Option("--from", help="pytorch, addons, tutorial, tf1 or tfjs; default: as the file says."),
+    ] = None,
+    discriminator: Annotated[
+        Optional[Path], typer.Option(help="pytorch: the file of D, latest_net_D.pth; other kinds hold both networks.")
+    ] = None,
+    statistics: Annotated[
+        Optional[str],
+        typer.Option(
+            help="What batch norms use: `image`, each image's own, or `moving`, moving averages; default: the "
+            "original's test mode."
+        ),
+    ] = None,
+    dropout: Annotated[
+        Optional[bool],
+        typer.Option(help="pytorch: whether a U-Net was trained with dropout: weights do not tell; default: yes."),
+    ] = None,
+    size: Annotated[
+        Optional[int],
+        typer.Option(help="Height and width it was trained at, px; default: 2 to the U-Net's levels.", min=4, max=8192),
+    ] = None,
+    name: Annotated[Optional[str], typer.Option(help="Of the model; default: of the file.")] = None,
+    json_: Json = False,
+) -> None:
+    """Bring weights of PyTorch, tensorflow-addons, TensorFlow's tutorial, TF1 or TensorFlow.js into a run directory."""
+    check_choice("--statistics", statistics, ("image", "moving"))
+    kind = kind_of(file, from_)
+    load_tensorflow()
+    from tfpix2pix.importing import import_weights
+
+    report = import_weights(
+        file, out=out, kind=kind, discriminator=discriminator, statistics=statistics, dropout=dropout, size_px=size,
+        name=name,
+    )  # fmt: skip
+    answer(json_, report.as_dict(), _table(report))
+
+
+def _table(report) -> Table:
+    error, field_px = report.max_abs_error, report.receptive_field_px
+    own = "each image's own statistics" if report.statistics == "image" else "moving averages"
+    rows = {
+        "from": report.kind,
+        "generator": report.architecture,
+        "parameters": f"{report.parameters:,}",
+        "discriminator": f"PatchGAN of {field_px} px" if field_px else "none",
+        "batch norms use": own,
+        "noise": f"{report.noise}, as translate takes it unless told",
+        "compared with the original": (
+            f"not: {report.runtime}"
+            if error is None
+            else f"max abs error {error:.1e} on photographs ({report.runtime})"
+        ),
+        **({"passed over": "; ".join(report.notes)} if report.notes else {}),
+        "run directory": report.path,
+        "next": f"tfpix2pix export {report.path} --format saved_model",
+    }
+    table = Table(title="Imported", title_justify="left", show_header=False)
+    for title, value in rows.items():
+        table.add_row(title, value)
+    return table

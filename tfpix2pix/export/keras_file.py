@@ -1,0 +1,85 @@
+"""A `.keras` file that `keras.saving.load_model` reads without this package: fixed size, Keras's own layers.
+
+Input `image` float32 (N, S, S, C) in [-1, 1] and, for `noise: on`, `noise` float32 (N, noise_size) uniform in [0, 1).
+The model card is a member of the archive beside Keras's own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tfpix2pix.card import FILE_NAME, ModelCard
+from tfpix2pix.errors import UserError
+from tfpix2pix.export.plain import in_plain_keras
+from tfpix2pix.models.noise import NO_NOISE
+
+
+def path_of(card: ModelCard, out: Path) -> Path:
+    """`<out>/<name>-<size>px.keras`."""
+    return out / f"{card.name}-{card.fixed_size_px}px{'-noise' if card.noise_size else ''}.keras"
+
+
+def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
+    """Writes the file `path`.
+
+    Raises:
+        UserError: the generator has what Keras's own layers cannot do.
+    """
+    if card.config.data.color_space != "rgb":
+        raise UserError(
+            f"A .keras file holds the network alone, which sees images as they are. Received data.color_space "
+            f"{card.config.data.color_space}, whose translation is decoded outside it. Use --format saved_model."
+        )
+    whole = path.with_name(f"{path.name}.keras")  # Keras asks for the ending
+    try:
+        in_plain_keras(generator).save(whole)
+        with zipfile.ZipFile(whole, "a") as archive:
+            archive.writestr(FILE_NAME, card.to_json())
+        whole.replace(path)
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+class KerasFileEngine:
+    """Runs a .keras file by Keras."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                self.card = ModelCard.from_json(archive.read(FILE_NAME), path)
+            self._model = _load(path)
+        except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(
+                f"A .keras file must be whole and carry {FILE_NAME}. Received {path}, which is damaged or without. "
+                f"Give one that `tfpix2pix export` wrote, or bring another in by `tfpix2pix import`."
+            ) from error
+
+    def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        if not self.card.noise_size:
+            return np.asarray(self._model(images, training=False))
+        if noise is None:
+            noise = np.full((len(images), self.card.noise_size), NO_NOISE, np.float32)
+        return np.asarray(self._model([images, noise], training=False))
+
+
+def _load(path: Path) -> keras.Model:
+    if path.suffix == ".keras":
+        return keras.saving.load_model(path, compile=False)
+    with tempfile.TemporaryDirectory() as folder:  # one that has not its name yet: Keras asks for the ending
+        named = Path(folder, "model.keras")
+        shutil.copyfile(path, named)
+        return keras.saving.load_model(named, compile=False)
+
+
+def read(path: Path) -> KerasFileEngine:
+    """The engine of a .keras file."""
+    return KerasFileEngine(path)

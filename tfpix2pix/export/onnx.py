@@ -1,0 +1,92 @@
+"""ONNX: one file of fixed height and width and any batch, by tf2onnx; the model card in its metadata.
+
+Inputs and output as a TFLite file's, float32: `image` (N, S, S, C) in [-1, 1], `noise` (N, noise_size) where it is on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfpix2pix.card import FILE_NAME, ModelCard
+from tfpix2pix.errors import UserError
+from tfpix2pix.export.plain import with_plain_convolutions
+from tfpix2pix.export.stored import Stored
+from tfpix2pix.inference import InferenceView
+from tfpix2pix.models.noise import NO_NOISE
+from tfpix2pix.quiet import quiet_native_code
+
+OPSET = 17
+
+
+def path_of(card: ModelCard, out: Path) -> Path:
+    """`<out>/<name>-<size>px.onnx`."""
+    return out / f"{card.name}-{card.fixed_size_px}px{'-noise' if card.noise_size else ''}.onnx"
+
+
+def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
+    """Writes the file `path`.
+
+    Raises:
+        UserError: tf2onnx is not installed.
+    """
+    tf2onnx = _installed("tf2onnx")
+    plain = with_plain_convolutions(generator)
+    plain.set_weights(generator.get_weights())
+    view = InferenceView(Stored(plain), card.config.data.encoding)
+    side, channels = card.fixed_size_px, card.config.data.input_channels
+    specs = [tf.TensorSpec((None, side, side, channels), tf.float32, name="image")]
+    if card.noise_size:
+        specs.append(tf.TensorSpec((None, card.noise_size), tf.float32, name="noise"))
+
+    @tf.function(input_signature=specs, autograph=False)
+    def translate(image: tf.Tensor, *noise: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"translation": view.translate(image, *noise)}
+
+    with quiet_native_code():
+        model, _ = tf2onnx.convert.from_function(translate, input_signature=specs, opset=OPSET)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = FILE_NAME, card.to_json()
+    path.write_bytes(model.SerializeToString())
+
+
+class OnnxEngine:
+    """Runs an .onnx file by onnxruntime on the CPU."""
+
+    def __init__(self, path: Path) -> None:
+        runtime = _installed("onnxruntime")
+        try:
+            self._session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+            card = self._session.get_modelmeta().custom_metadata_map[FILE_NAME]
+        except Exception as error:  # onnxruntime has its own errors for each damage
+            raise UserError(
+                f"An .onnx file must be whole and carry {FILE_NAME} in its metadata. Received {path}, which is damaged "
+                f"or without. Give one that `tfpix2pix export` wrote."
+            ) from error
+        self.card = ModelCard.from_json(card, path)
+
+    def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        given = {"image": images}
+        if self.card.noise_size:
+            off = np.full((len(images), self.card.noise_size), NO_NOISE, np.float32)
+            given["noise"] = off if noise is None else noise
+        return self._session.run(None, given)[0]
+
+
+def read(path: Path) -> OnnxEngine:
+    """The engine of an .onnx file."""
+    return OnnxEngine(path)
+
+
+def _installed(name: str) -> Any:
+    try:
+        return __import__(name)
+    except ImportError as error:
+        raise UserError(
+            f"--format onnx needs {name}. Received none here. Install it by pip install 'tfpix2pix[onnx]'."
+        ) from error

@@ -1,0 +1,113 @@
+"""A generator as Keras's own layers and operations alone, layer by layer: what other programs read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from tfpix2pix.errors import UserError
+from tfpix2pix.models.noise import NO_NOISE, NoiseDropout
+from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
+from tfpix2pix.models.products import PLAIN
+from tfpix2pix.models.resnet import ReflectionPad
+from tfpix2pix.models.upsampling import SubpixelConv2D, Transposed3
+
+
+def with_plain_convolutions(network: keras.Model, make: Callable[[Any], Any] | None = None) -> keras.Model:
+    """The same function with weights of its own: convolutions are Keras's; `make(layer)` may give others, or None."""
+
+    def clone(layer: layers.Layer) -> layers.Layer:
+        made = make(layer) if make else None
+        return made or PLAIN.get(type(layer), type(layer)).from_config(layer.get_config())
+
+    return keras.models.clone_model(network, clone_function=clone)
+
+
+def in_plain_keras(generator: keras.Model) -> keras.Model:
+    """The same function, of a fixed size, without any class of this package.
+
+    Raises:
+        UserError: it has a layer that Keras has no counterpart of.
+    """
+
+    def make(layer: layers.Layer) -> layers.Layer | None:
+        counterpart = COUNTERPARTS.get(type(layer))
+        if counterpart is None and type(layer).__module__.startswith("tfpix2pix") and type(layer) not in PLAIN:
+            raise UserError(
+                f"A .keras file is of Keras's own layers, for sizes that the network takes as they are. Received a "
+                f"generator with {type(layer).__name__}, which Keras has not. Choose --size as a multiple of its "
+                f"size multiple, or --format saved_model."
+            )
+        return counterpart and counterpart(layer)
+
+    plain = with_plain_convolutions(generator, make)
+    for layer in generator.layers:
+        weights = layer.get_weights()
+        own = plain.get_layer(layer.name)
+        own.set_weights(weights[: len(own.get_weights())])  # of norms by the image's statistics: without the averages
+    return plain
+
+
+def _norm(layer: BatchNormalization) -> layers.Layer:
+    if layer.statistics == "moving":
+        return layers.BatchNormalization(epsilon=layer.epsilon, momentum=layer.momentum, name=layer.name)
+    return _norm_per_image(layer)
+
+
+def _norm_per_image(layer: layers.Layer) -> layers.Layer:
+    return layers.GroupNormalization(groups=-1, epsilon=layer.epsilon, name=layer.name)
+
+
+def _transposed(layer: Transposed3) -> keras.Model:
+    x = _input(layer)
+    y = layers.Conv2DTranspose(layer.filters, 3, 2, "valid", use_bias=layer.use_bias)(x)
+    return keras.Model(x, layers.Cropping2D(((1, 0), (1, 0)))(y), name=layer.name)
+
+
+def _subpixel(layer: SubpixelConv2D) -> keras.Model:
+    x = _input(layer)
+    height, width = x.shape[1:3]
+    y = layers.Conv2D(layer.filters, 3, 1, "same", use_bias=layer.use_bias)(x)
+    y = layers.Reshape((height, width, 2, 2, layer.filters // 4))(y)
+    y = layers.Reshape((2 * height, 2 * width, layer.filters // 4))(layers.Permute((1, 3, 2, 4, 5))(y))
+    return keras.Model(x, y, name=layer.name)
+
+
+def _reflected(layer: ReflectionPad) -> keras.Model:
+    x, border = _input(layer), (layer.border_px, layer.border_px)
+    return keras.Model(x, ops.pad(x, ((0, 0), border, border, (0, 0)), mode="reflect"), name=layer.name)
+
+
+def _dropped(layer: NoiseDropout) -> keras.Model:
+    x, noise = (layers.Input(each.shape[1:]) for each in layer.input)
+    height, width, channels = layer.shape
+    size, taken = noise.shape[1], height * width * channels
+    values = layers.Cropping1D((layer.offset, size - layer.offset - taken))(layers.Reshape((size, 1))(noise))
+    values = layers.Reshape(layer.shape)(values)
+    rows, columns = (-(-have // of) for have, of in zip(x.shape[1:3], (height, width), strict=True))
+    if (rows, columns) != (1, 1):
+        values = layers.Concatenate(axis=2)([values] * columns) if columns > 1 else values
+        values = layers.Concatenate(axis=1)([values] * rows) if rows > 1 else values
+        over = ((0, rows * height - x.shape[1]), (0, columns * width - x.shape[2]))
+        values = layers.Cropping2D(over)(values)
+    kept = ops.cast(ops.greater_equal(values, layer.rate), "float32") / (1.0 - layer.rate)
+    off = ops.cast(ops.greater_equal(values, NO_NOISE), "float32")
+    factors = off + (1.0 - off) * kept
+    return keras.Model([x, noise], layers.Multiply()([x, factors]), name=layer.name)
+
+
+def _input(layer: layers.Layer) -> Any:
+    return layers.Input(layer.input.shape[1:])
+
+
+COUNTERPARTS: dict[type, Callable[[Any], Any]] = {
+    BatchNormalization: _norm,
+    InstanceNormalization: _norm_per_image,
+    Transposed3: _transposed,
+    SubpixelConv2D: _subpixel,
+    ReflectionPad: _reflected,
+    NoiseDropout: _dropped,
+}

@@ -1,0 +1,230 @@
+"""Weights of other implementations become a run directory, compared with the original's own forward pass before it
+takes its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import skimage.data
+from PIL import Image
+
+from tfpix2pix.artefacts import run_engine
+from tfpix2pix.card import ModelCard, Origin
+from tfpix2pix.config import Config
+from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.files import sha256_of, whole_directory
+from tfpix2pix.interop import IMPORTERS
+from tfpix2pix.interop.discriminators import discriminator as as_discriminator
+from tfpix2pix.interop.found import Found, Unfit
+from tfpix2pix.interop.generators import generator as as_generator
+from tfpix2pix.interop.recognize import checkpoint_prefix, kind_of
+from tfpix2pix.models.build import build_discriminator, build_generator, noise_size
+from tfpix2pix.models.patches import PATCHGANS, logits_px
+from tfpix2pix.resolve import make_config
+from tfpix2pix.run_directory import RunDirectory
+from tfpix2pix.training.checkpoints import Checkpoints, State, assign
+
+TOLERANCE = 1e-4  # largest difference to the original's output, on [-1, 1]
+COMPARED = ("astronaut.png", "coffee.png")  # photographs that come with scikit-image
+RESNET_PX = {6: 128}  # training size by residual blocks, as its authors have it; others 256
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What was imported.
+
+    Attributes:
+        kind: row of `IMPORTERS`.
+        path: the run directory.
+        architecture: the generator, in words.
+        parameters: trainable ones of the generator.
+        receptive_field_px: of the discriminator; None: none was there.
+        statistics, noise: how the run translates.
+        max_abs_error: largest difference to the original's forward pass on photographs, on [-1, 1]; None: not compared.
+        runtime: what the original ran by, or why it was not compared.
+        notes: what was passed over.
+    """
+
+    kind: str
+    path: str
+    architecture: str
+    parameters: int
+    receptive_field_px: int | None
+    statistics: str
+    noise: str
+    max_abs_error: float | None
+    runtime: str
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "notes": list(self.notes)}
+
+
+def import_weights(
+    file: str | Path,
+    *,
+    out: str | Path,
+    kind: str | None = None,
+    discriminator: str | Path | None = None,
+    statistics: str | None = None,
+    dropout: bool | None = None,
+    size_px: int | None = None,
+    name: str | None = None,
+) -> ImportReport:
+    """Writes a run directory with the generator of `file`, and the discriminator where there is one.
+
+    Args:
+        file: a file of weights, a checkpoint (folder, prefix or .index), a SavedModel folder or a model.json.
+        out: the run directory to create.
+        kind: a row of `IMPORTERS`; None: as the file's name and first bytes say.
+        discriminator: a file that holds D, where its kind keeps it apart (`latest_net_D.pth`).
+        statistics: `image` or `moving`, what batch norms use; None: as the original's own test mode does.
+        dropout: whether a U-Net of PyTorch was trained with dropout, which weights do not tell; None: yes.
+        size_px: height and width that it was trained at; None: the smallest that a U-Net's levels allow.
+        name: of the model; None: of the file.
+
+    Raises:
+        UserError: no such file or kind, a damaged one, or one whose tensors are no pix2pix network's; names the first.
+        RunError: the translations differ from the original's. Nothing has been written then.
+    """
+    path, directory = Path(file).expanduser(), RunDirectory(out)
+    kind = kind_of(path, kind)
+    directory.check_free(resume=False, fresh=False)
+    try:
+        found = IMPORTERS[kind].read(path, statistics)
+        network, arrays = as_generator(found.generator)
+    except Unfit as error:
+        raise error.of(path) from error
+    critic = _discriminator(kind, path, discriminator, found, network["channels"])
+    config = _config(found, network, critic and critic[0], dropout, size_px, name or _name_of(path))
+    generator = build_generator(config, seed=None)
+    state: State = {"generator": _filled(generator, arrays, "generator")}
+    if critic:
+        state["discriminator"] = _filled(build_discriminator(config, seed=None), critic[1], "discriminator")
+    origin = Origin(kind=kind, file=path.name, sha256=sha256_of(path) if path.is_file() else None)
+    card = ModelCard.of(config, 0, noise_size=noise_size(generator), origin=origin)
+    if directory.path.is_dir():  # empty, as was checked
+        directory.path.rmdir()
+    with whole_directory(directory.path) as temporary:
+        written = RunDirectory(temporary)
+        written.write_config(config)
+        Checkpoints(written.checkpoints).save(0, state)
+        written.write_card(card)
+        error = _compare(written, found, path)
+        compared = origin.model_copy(update={"max_abs_error": error, "runtime": found.runtime})
+        written.write_card(card.model_copy(update={"origin": compared}))
+    return ImportReport(
+        kind, str(directory.path), _in_words(config), sum(int(np.prod(v.shape)) for v in generator.trainable_variables),
+        config.discriminator.receptive_field_px if critic else None, config.inference.statistics,
+        config.inference.noise, error, found.runtime, found.notes,
+    )  # fmt: skip
+
+
+def _discriminator(
+    kind: str, path: Path, file: str | Path | None, found: Found, channels: tuple[int, int]
+) -> tuple[dict, dict] | None:
+    """The settings and arrays of D, where there is one."""
+    reader, where = IMPORTERS[kind].read_discriminator, path
+    convolutions = found.discriminator
+    if file is not None:
+        where = Path(file).expanduser()
+        if reader is None:
+            raise UserError(
+                f"--discriminator goes with --from pytorch: checkpoints of other kinds hold both networks. Received it "
+                f"with {kind}. Leave it out."
+            )
+        if not where.is_file():
+            raise UserError(f"--discriminator must be a file. Received {where}, which does not exist. Check the path.")
+    try:
+        if file is not None:
+            convolutions = reader(where)
+        return as_discriminator(convolutions, channels) if convolutions else None
+    except Unfit as error:
+        raise error.of(where, "discriminator") from error
+
+
+def _config(
+    found: Found, network: dict, critic: dict | None, dropout: bool | None, size_px: int | None, name: str
+) -> Config:
+    settings = {section: dict(values) for section, values in found.traits.items()}
+    channels = network["channels"]
+    generator = {**settings.get("generator", {}), **{key: value for key, value in network.items() if key != "channels"}}
+    smallest = 2 ** generator["levels"] if "levels" in generator else RESNET_PX.get(generator["residual_blocks"], 256)
+    size_px = size_px or smallest
+    if dropout is False:
+        generator["noise"] = "none"
+        settings.setdefault("inference", {})["noise"] = "off"
+    data = {"input_channels": channels[0], "target_channels": channels[1], "image_size_px": size_px}
+    judge = {**settings.get("discriminator", {}), **(critic or _that_fits(size_px))}
+    return make_config({**settings, "name": name, "data": data, "generator": generator, "discriminator": judge})
+
+
+def _that_fits(size_px: int) -> dict[str, int]:
+    """The usual discriminator, or the largest that an image of this size has a logit of."""
+    usual = Config().discriminator.receptive_field_px
+    fitting = [px for px in PATCHGANS if px <= usual and logits_px(size_px, px) >= 1]
+    return {"receptive_field_px": max(fitting, default=usual)}
+
+
+def _filled(network: keras.Model, arrays: Mapping[str, np.ndarray], what: str) -> dict[str, np.ndarray]:
+    """The network's variables with `arrays` in them, by name."""
+    variables = {v.path: v for v in network.variables}
+    # Biases that are nowhere in the file, nor in the network.
+    given = {name: array for name, array in arrays.items() if name in variables or np.any(array)}
+    assign(variables, given, what)
+    return {name: np.asarray(variable) for name, variable in variables.items()}
+
+
+def _compare(directory: RunDirectory, found: Found, path: Path) -> float | None:
+    """The largest difference to the original on photographs; None where it cannot be run.
+
+    Raises:
+        RunError: it is beyond the tolerance.
+    """
+    if found.original is None:
+        return None
+    engine = run_engine(directory)
+    data, errors = engine.card.config.data, []
+    for image in photographs(data.image_size_px, data.input_channels):
+        difference = np.abs(engine(image, None) - found.original(image))
+        errors.append(float(difference.max()) if np.isfinite(difference).all() else float("inf"))
+    if max(errors) > TOLERANCE:
+        raise RunError(
+            f"Imported weights must translate as the original does, within {TOLERANCE:g} on [-1, 1]. Received "
+            f"{max(errors):.2g} for {path}: its layers stand in another order or pad otherwise than pix2pix's. It "
+            f"cannot be imported."
+        )
+    return max(errors)
+
+
+def photographs(size_px: int, channels: int) -> list[np.ndarray]:
+    """Real images to compare on: float32 (1, size, size, channels) in [-1, 1]."""
+    folder, images = Path(skimage.data.__file__).parent, []
+    for name in COMPARED:
+        pixels = np.asarray(Image.open(folder / name).convert("RGB").resize((size_px, size_px)), np.float32)
+        chosen = pixels[..., np.arange(channels) % 3]
+        images.append((chosen / 127.5 - 1.0)[np.newaxis])
+    return images
+
+
+def _name_of(path: Path) -> str:
+    """A name for the model from the file's: of `facades_label2photo/latest_net_G.pth` the folder's."""
+    stem = checkpoint_prefix(path).name if not path.is_file() else path.stem
+    usual = re.fullmatch(r"(latest|\d+)_net_G|model|saved_model|\d+", stem)
+    name = path.resolve().parent.name if usual else stem
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-_")
+    return name or "imported"
+
+
+def _in_words(config: Config) -> str:
+    spec = config.generator
+    depth = f"{spec.residual_blocks} residual blocks" if spec.kind == "resnet" else f"{spec.levels} levels"
+    kind = {"unet": "U-Net", "encoder_decoder": "encoder-decoder", "resnet": "residual network"}[spec.kind]
+    channels = f"{config.data.input_channels} to {config.data.target_channels} channels"
+    return f"{kind}, {depth}, {spec.base_filters} filters, {spec.norm} norm, {channels}"

@@ -1,0 +1,163 @@
+"""Keras models of any of its versions, read layer by layer: their convolutions in order, and what stands between them.
+
+tensorflow-addons is not needed: its layers are stood in for by classes of the same names and numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from tfpix2pix.interop.found import Convolution, Norm, Unfit
+
+IGNORED = (layers.InputLayer, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ZeroPadding2D, layers.Rescaling)
+
+
+class AddonsInstanceNormalization(layers.GroupNormalization):
+    """tensorflow-addons' layer: its epsilon is 1e-3 unless told."""
+
+    def __init__(self, groups: int = -1, **kwargs: Any) -> None:
+        super().__init__(groups=-1, **kwargs)
+
+
+class AddonsSpectralNormalization(layers.Wrapper):
+    """tensorflow-addons' wrapper as it is at inference: the kernel was divided when it was trained."""
+
+    def __init__(self, layer: Any, power_iterations: int = 1, **kwargs: Any) -> None:
+        super().__init__(layer, **kwargs)
+
+    def build(self, input_shape: tuple) -> None:
+        super().build(input_shape)
+        self.sn_u = self.add_weight(shape=(1, self.layer.kernel.shape[-1]), name="sn_u", trainable=False)
+
+    def call(self, x: Any) -> Any:
+        return self.layer(x)
+
+
+class Conv2DTranspose(layers.Conv2DTranspose):
+    """Keras 2 wrote `groups`, which was never more than 1."""
+
+    def __init__(self, *args: Any, groups: int = 1, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+
+
+STAND_INS = {
+    "Addons>InstanceNormalization": AddonsInstanceNormalization,
+    "Addons>GroupNormalization": layers.GroupNormalization,
+    "Addons>SpectralNormalization": AddonsSpectralNormalization,
+    "InstanceNormalization": AddonsInstanceNormalization,
+    "SpectralNormalization": AddonsSpectralNormalization,
+    "Conv2DTranspose": Conv2DTranspose,
+    "Model": keras.Model,
+    "Functional": keras.Model,
+}
+
+
+@dataclass
+class Graph:
+    """What `read_graph` found."""
+
+    convolutions: list[Convolution] = field(default_factory=list)
+    slopes: list[float] = field(default_factory=list)
+    rates: dict[int, float] = field(default_factory=dict)  # number of a convolution -> what is dropped after it
+    dropped_at_test: bool = False
+    own_statistics: bool = False  # batch norms that were called as in training
+    activated_before_skip: bool | None = None
+
+
+def read_graph(model: keras.Model) -> Graph:
+    """The layers of a functional or sequential model, nested ones in place.
+
+    Raises:
+        Unfit: naming a layer that no pix2pix generator has.
+    """
+    graph, activated = Graph(), False
+    for layer, training in flat(model):
+        name, number = layer.name, len(graph.convolutions) - 1
+        inner = layer.layer if isinstance(layer, (AddonsSpectralNormalization, layers.SpectralNormalization)) else layer
+        if type(inner) in (layers.Conv2D, layers.Conv2DTranspose, Conv2DTranspose):
+            graph.convolutions.append(_convolution(inner, name))
+            activated = False
+        elif isinstance(inner, (layers.BatchNormalization, layers.GroupNormalization)):
+            if number < 0 or graph.convolutions[number].norm:
+                raise Unfit(f"layer {name}", "is a norm", "a convolution before it")
+            graph.convolutions[number] = replace(graph.convolutions[number], norm=_norm(inner, name))
+            graph.own_statistics |= bool(training) and isinstance(inner, layers.BatchNormalization)
+        elif isinstance(inner, layers.Dropout):
+            if inner.rate:
+                graph.rates[number] = float(inner.rate)
+                graph.dropped_at_test |= bool(training)
+        elif isinstance(inner, layers.Concatenate):
+            if graph.activated_before_skip is None:
+                graph.activated_before_skip = activated
+        elif isinstance(inner, IGNORED):
+            if isinstance(inner, layers.LeakyReLU):
+                graph.slopes.append(float(inner.negative_slope))
+            activated |= isinstance(inner, (layers.LeakyReLU, layers.ReLU)) or _is_relu(inner)
+        else:
+            raise Unfit(f"layer {name}", f"is a {type(inner).__name__}", "a layer of a pix2pix generator")
+    return graph
+
+
+def flat(model: keras.Model) -> Iterator[tuple[Any, bool | None]]:
+    """(layer, the `training` it was called with or None) in the order of computation."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from flat(layer)
+        else:
+            nodes = getattr(layer, "_inbound_nodes", [])
+            yield layer, nodes[-1].arguments.kwargs.get("training") if nodes else None
+
+
+def traits_of(graph: Graph) -> dict[str, dict[str, Any]]:
+    """Settings by section, of a generator."""
+    levels = next((i for i, each in enumerate(graph.convolutions) if each.transposed), len(graph.convolutions))
+    dropped = sorted(number - levels + 1 for number in graph.rates if number >= levels)
+    settings: dict[str, Any] = {"noise": "none"}
+    if dropped and graph.convolutions[0].kernel.shape[0] == 4:
+        settings = {
+            "noise": "dropout", "dropout_rate": next(iter(graph.rates.values())), "dropout_layers": dropped,
+        }  # fmt: skip
+    if graph.slopes:
+        settings["leaky_slope"] = graph.slopes[0]
+    settings["skip_activation"] = "before" if graph.activated_before_skip else "after"
+    return {
+        "generator": settings,
+        "inference": {
+            "statistics": "image" if graph.own_statistics else "moving",
+            "noise": "on" if dropped and graph.dropped_at_test else "off",
+        },
+    }
+
+
+def _convolution(layer: Any, name: str) -> Convolution:
+    kernel = np.asarray(layer.kernel, np.float32)
+    side, transposed = kernel.shape[0], isinstance(layer, layers.Conv2DTranspose)
+    if kernel.shape[1] != side or layer.dilation_rate not in (1, (1, 1)) or getattr(layer, "groups", 1) != 1:
+        raise Unfit(f"layer {name}", "is dilated, grouped or not square", "an ordinary convolution")
+    if side == 4 and (tuple(layer.strides), layer.padding) != ((2, 2), "same"):
+        raise Unfit(f"layer {name}", f"has strides {tuple(layer.strides)} and {layer.padding} padding", "2 and same")
+    bias = np.asarray(layer.bias, np.float32) if layer.use_bias else None
+    return Convolution(f"{name}/kernel", kernel, bias, transposed=transposed)
+
+
+def _norm(layer: Any, name: str) -> Norm:
+    get = lambda key: None if getattr(layer, key, None) is None else np.asarray(getattr(layer, key), np.float32)  # noqa: E731
+    batch = isinstance(layer, layers.BatchNormalization)
+    channels = int(layer.gamma.shape[0]) if layer.gamma is not None else None
+    if not batch and layer.groups not in (-1, channels):
+        raise Unfit(f"layer {name}", f"has {layer.groups} groups", "one for each channel")
+    kind = "batch" if batch else "instance"
+    return Norm(
+        f"{name}/gamma", kind, get("gamma"), get("beta"), get("moving_mean"), get("moving_variance"),
+        float(layer.epsilon),
+    )  # fmt: skip
+
+
+def _is_relu(layer: Any) -> bool:
+    return isinstance(layer, layers.Activation) and layer.activation is keras.activations.relu

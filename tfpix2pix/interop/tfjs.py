@@ -1,0 +1,79 @@
+"""TensorFlow.js layers models: `model.json` (topology and manifest) beside shards of weights, float or quantised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfpix2pix.errors import UserError
+from tfpix2pix.interop.addons import fill, found, model_of, unreadable
+from tfpix2pix.interop.found import Found, Unfit
+from tfpix2pix.interop.keras_graph import flat
+from tfpix2pix.interop.recognize import model_json
+
+DTYPES = {"float32": np.float32, "float16": np.float16, "int32": np.int32, "uint8": np.uint8, "uint16": np.uint16,
+          "bool": np.uint8}  # fmt: skip
+
+
+def read(path: Path, statistics: str | None) -> Found:
+    """The generator of a model.json or its folder; batch norms called as in training become `statistics: image`."""
+    file = model_json(path)
+    try:
+        described = json.loads(file.read_bytes())
+        topology = described["modelTopology"]
+        topology = topology.get("model_config", topology)
+        manifest = described["weightsManifest"]
+        if not isinstance(topology, dict) or "class_name" not in topology:
+            raise ValueError("it is a graph model, which has no layers")
+        model = model_of(topology)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise unreadable(file, error) from error
+    arrays = dict(_arrays(manifest, file))
+    for layer, _ in flat(model):
+        if layer.weights:
+            fill(layer, lambda name, layer=layer: _of_layer(arrays, layer.name, name))
+    return found(model, lambda images: np.asarray(model(images, training=False)), statistics)
+
+
+def _of_layer(arrays: dict[str, np.ndarray], layer: str, name: str) -> tuple[str, np.ndarray | None]:
+    """`conv2d_1/kernel`, also where a model inside stands before it."""
+    whole = f"{layer}/{name}"
+    key = next((key for key in arrays if key == whole or key.endswith(f"/{whole}")), whole)
+    return key, arrays.get(key)
+
+
+def _arrays(manifest: list[dict[str, Any]], file: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Name -> array, of groups of shards whose bytes follow each other."""
+    for group in manifest:
+        data = b"".join(_shard(file.parent / name) for name in group["paths"])
+        offset = 0
+        for entry in group["weights"]:
+            quantized = entry.get("quantization")
+            kind = (quantized or entry)["dtype"]
+            if kind not in DTYPES:
+                raise Unfit(entry["name"], f"is of {kind}", ", ".join(DTYPES))
+            dtype, count = np.dtype(DTYPES[kind]).newbyteorder("<"), int(np.prod(entry["shape"]))
+            stop = offset + count * dtype.itemsize
+            if stop > len(data):
+                raise UserError(
+                    f"Shards of weights must be whole. Received {file}, whose {entry['name']} ends at byte {stop} of "
+                    f"{len(data)} in {', '.join(group['paths'])}. Fetch them again."
+                )
+            array = np.frombuffer(data[offset:stop], dtype).reshape(entry["shape"]).astype(np.float32)
+            if quantized and "scale" in quantized:
+                array = array * np.float32(quantized["scale"]) + np.float32(quantized["min"])
+            yield entry["name"].removesuffix(":0"), array
+            offset = stop
+
+
+def _shard(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"A model.json must lie beside its weight shards. Received none at {path}: {error.strerror}. Put it there."
+        ) from error

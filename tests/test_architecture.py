@@ -46,7 +46,7 @@ ARROWS = {
     "study": {"data.formats", "evaluation.bootstrap"},
     "inference": {"card", "config", "rng", "models", "tiling", "data"},
     "summary": {"models"},
-    "export": {"card", "inference", "models.noise", "models.products", "data.images", "data.labels"},
+    "export": {"card", "inference", "models", "data.images", "data.labels"},
     "serving": {"card", "data", "rng", "tiling"},
     "batching": {"serving"},
     "translate": {"batching", "card", "data", "serving"},

@@ -118,7 +118,7 @@ def bad_pairs(folder, kind):
         (["train", "smoke", "--run", "r", "--frash"], "No such option: --frash.* See `tfpix2pix train --help`"),
         (["trian"], "No such command 'trian'.* See `tfpix2pix --help`"),
         (["export", "empty"], "must be made from a run directory. Received empty"),
-        (["export", "empty", "--format", "tfjs"], "--format must be one of: saved_model, tflite. Received 'tfjs'"),
+        (["export", "empty", "--format", "tfjs"], "of: saved_model, tflite, keras, onnx. Received 'tfjs'"),
         (["export", "empty", "--quantize", "int4"], "must be made from a run directory|must be one of: none"),
         (["export", "empty", "--quantize", "int8", "--target-mb", "8"], "--target-mb chooses the quantisation"),
         (["export", "empty", "--io", "int8"], "--io must be one of: float32, uint8. Received 'int8'"),

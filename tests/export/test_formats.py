@@ -132,7 +132,7 @@ def test_another_static_size(smoke_run, tmp_path, size):
     ("arguments", "message"),
     [
         (("saved_model", {"size_px": 64}), "takes any size. Leave it out"),
-        (("onnx", {}), "must be one of: saved_model, tflite. Received 'onnx'"),
+        (("coreml", {}), "must be one of: saved_model, tflite, keras, onnx. Received 'coreml'"),
     ],
 )
 def test_unfit_requests_are_refused(smoke_run, tmp_path, arguments, message):

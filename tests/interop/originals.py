@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -30,15 +32,21 @@ def python_for_addons() -> str | None:
     return None
 
 
-def environment() -> tuple[Path | None, str]:
-    """(its python, ""), made where it is not there; (None, why not)."""
-    python, lock = ENVIRONMENT / "bin" / "python", ENVIRONMENT.with_suffix(".lock")
-    ready = ENVIRONMENT / "ready"
-    with lock.open("w") as file:
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Tests run in several processes."""
+    with path.with_name(f"{path.name}.lock").open("w") as file:
         if os.name == "posix":
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX)  # tests run in several processes
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def environment() -> tuple[Path | None, str]:
+    """(its python, ""), made where it is not there; (None, why not)."""
+    python, ready = ENVIRONMENT / "bin" / "python", ENVIRONMENT / "ready"
+    with one_at_a_time(ENVIRONMENT):
         if ready.is_file():
             return python, ""
         base = python_for_addons()
@@ -55,6 +63,21 @@ def environment() -> tuple[Path | None, str]:
             return None, f"tensorflow-addons could not be installed: {installed.stderr.strip().splitlines()[-1][:200]}"
         ready.write_text(time.ctime())
         return python, ""
+
+
+def made_once(folder: Path) -> Path:
+    """`folder` with what `make` writes.
+
+    Raises:
+        LookupError: as of `make`.
+    """
+    with one_at_a_time(folder):
+        if not (folder / "versions.json").is_file():
+            folder.mkdir(exist_ok=True)
+            versions = make(folder)
+            assert versions == {"tensorflow": "2.15.1", "addons": "0.23.0"}
+            (folder / "versions.json").write_text(json.dumps(versions))
+    return folder
 
 
 def make(folder: Path) -> dict[str, str]:

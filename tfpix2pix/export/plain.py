@@ -23,7 +23,14 @@ def with_plain_convolutions(network: keras.Model, make: Callable[[Any], Any] | N
         made = make(layer) if make else None
         return made or PLAIN.get(type(layer), type(layer)).from_config(layer.get_config())
 
-    return keras.models.clone_model(network, clone_function=clone)
+    return keras.models.clone_model(network, clone_function=clone, call_function=_call)
+
+
+def _call(layer: layers.Layer, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
+    """What calls in our networks have that those in their place have not: a mask of norms, two arguments of dropout."""
+    if isinstance(layer, keras.Model) and len(args) > 1:
+        args = (list(args),)
+    return layer(*args, **kwargs)
 
 
 def in_plain_keras(generator: keras.Model) -> keras.Model:

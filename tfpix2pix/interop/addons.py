@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.interop.checkpoints import load_arrays
 from tfpix2pix.interop.found import Found, Unfit, shaped
-from tfpix2pix.interop.keras_graph import STAND_INS, AddonsSpectralNormalization, read_graph, traits_of
+from tfpix2pix.interop.keras_graph import STAND_INS, flat, modern, read_graph, traits_of
 
 METADATA = "keras_metadata.pb"
-VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 def read(path: Path, statistics: str | None) -> Found:
@@ -34,6 +32,9 @@ def read(path: Path, statistics: str | None) -> Found:
 def found(model: Any, original: Callable, statistics: str | None, notes: tuple[str, ...] = ()) -> Found:
     """What a Keras model is, and its own forward pass for comparison."""
     graph = read_graph(model)
+    for layer, _ in flat(model):
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0  # of the original's forward pass, which is compared with noise off
     traits = traits_of(graph)
     as_called = traits["inference"]["statistics"]
     if statistics:
@@ -50,14 +51,33 @@ def found(model: Any, original: Callable, statistics: str | None, notes: tuple[s
 
 def _file(path: Path) -> tuple[Any, Callable, tuple[str, ...]]:
     try:
-        model = keras.models.load_model(path, custom_objects=STAND_INS, compile=False)
+        model = _keras_3(path) if path.suffix == ".keras" else _hdf5(path)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, zipfile.BadZipFile) as error:
         raise unreadable(path, error) from error
     notes = ()
     if path.suffix != ".keras":
         with h5py.File(path) as file:
             notes = ("the optimiser's state was left out",) if "optimizer_weights" in file else ()
-    return model, lambda images: np.asarray(model(images, training=False)), notes
+    return model, lambda images: run(model, images), notes
+
+
+def _keras_3(path: Path) -> Any:
+    return keras.models.load_model(path, custom_objects=STAND_INS, compile=False)
+
+
+def _hdf5(path: Path) -> Any:
+    with h5py.File(path) as file:
+        if "model_config" not in file.attrs:
+            raise ValueError("it holds weights without a model")
+        configuration = json.loads(file.attrs["model_config"])
+    model = model_of(configuration)
+    model.load_weights(path)
+    return model
+
+
+def run(model: Any, images: np.ndarray) -> np.ndarray:
+    """As layers are called in the model: `training=False` would take the place of what they were called with."""
+    return np.asarray(model([images]))
 
 
 def _saved_model(path: Path) -> tuple[Any, Callable, tuple[str, ...]]:
@@ -68,14 +88,14 @@ def _saved_model(path: Path) -> tuple[Any, Callable, tuple[str, ...]]:
             f"model as .h5 where it was made."
         )
     try:
-        model = model_of(_configuration(metadata.read_bytes()))
+        configuration, trained = _configuration(metadata.read_bytes())
+        model = model_of(configuration)
         loaded = tf.saved_model.load(str(path))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, tf.errors.OpError) as error:
         raise unreadable(path, error) from error
-    arrays = load_arrays(path / "variables" / "variables", VALUE.replace(".", "[.]") + "$")
-    for place, layer in places(model):
-        fill(layer, lambda name, place=place: (f"{place}/{name}{VALUE}", arrays.get(f"{place}/{name}{VALUE}")))
-    notes = ("the optimiser's state was left out",) if any("optimizer" in name.lower() for name in arrays) else ()
+    arrays = {variable.name.partition(":")[0]: variable.numpy() for variable in loaded.variables}
+    fill(model, arrays)
+    notes = ("the optimiser's state was left out",) if trained else ()
     signature = loaded.signatures["serving_default"]
     key = next(iter(signature.structured_input_signature[1]))
 
@@ -86,7 +106,8 @@ def _saved_model(path: Path) -> tuple[Any, Callable, tuple[str, ...]]:
     return model, original, notes
 
 
-def _configuration(data: bytes) -> dict:
+def _configuration(data: bytes) -> tuple[dict, bool]:
+    """The model's, and whether it was saved with an optimiser."""
     from tensorflow.python.keras.protobuf.saved_metadata_pb2 import SavedMetadata
 
     message = SavedMetadata()
@@ -95,38 +116,30 @@ def _configuration(data: bytes) -> dict:
     except Exception as error:  # protobuf's DecodeError, wherever its version keeps it
         raise ValueError(f"{METADATA} is damaged") from error
     root = json.loads(next(node.metadata for node in message.nodes if node.node_path == "root"))
-    return {"class_name": root["class_name"], "config": root["config"]}
+    return {"class_name": root["class_name"], "config": root["config"]}, "training_config" in root
 
 
 def model_of(configuration: dict) -> Any:
     """The model of a Keras configuration of any version; its weights are still to be put in."""
-    return keras.models.model_from_json(json.dumps(configuration), custom_objects=STAND_INS)
+    return keras.models.model_from_json(json.dumps(modern(configuration)), custom_objects=STAND_INS)
 
 
-def places(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(`layer_with_weights-3/layer_with_weights-0`, layer) of every layer with weights, as Keras 2 counted them."""
-    weighted = [layer for layer in model.layers if layer.weights]
-    for number, layer in enumerate(weighted):
-        place = f"{prefix}layer_with_weights-{number}"
-        if isinstance(layer, keras.Model):
-            yield from places(layer, f"{place}/")
-        else:
-            yield (f"{place}/layer", layer.layer) if isinstance(layer, AddonsSpectralNormalization) else (place, layer)
-
-
-def fill(layer: Any, find: Callable[[str], tuple[str, np.ndarray | None]]) -> None:
-    """Puts into a layer's variables what `find(variable's name)` gives, with the name it has there.
+def fill(model: Any, arrays: dict[str, np.ndarray]) -> None:
+    """Puts `arrays`, by names as `conv2d_1/kernel`, into a model's layers.
 
     Raises:
-        Unfit: a variable is missing or has another shape.
+        Unfit: one is missing or has another shape.
     """
-    for variable in layer.weights:
-        name, array = find(variable.name)
-        if array is None:
-            raise Unfit(name, "is missing", f"a tensor of shape {tuple(variable.shape)}")
-        if tuple(array.shape) != tuple(variable.shape):
-            raise Unfit(name, shaped(array), tuple(variable.shape))
-        variable.assign(array)
+    for layer, _ in flat(model):
+        for variable in layer.weights:
+            name, shape = f"{layer.name}/{variable.name}", tuple(variable.shape)
+            # Of a model inside, its name may stand before it.
+            key = next((key for key in arrays if key == name or key.endswith(f"/{name}")), name)
+            if key not in arrays:
+                raise Unfit(key, "is missing", f"a tensor of shape {shape}")
+            if tuple(arrays[key].shape) != shape:
+                raise Unfit(key, shaped(arrays[key]), shape)
+            variable.assign(arrays[key])
 
 
 def unreadable(path: Path, error: Exception) -> UserError:

@@ -31,7 +31,7 @@ def load_arrays(path: Path, wanted: str) -> dict[str, np.ndarray]:
         types = reader.get_variable_to_dtype_map()
         names = [name for name in sorted(types, key=natural) if re.search(wanted, name) and types[name].is_floating]
         return {name: reader.get_tensor(name) for name in names}
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         first = str(error).splitlines()[0][:160]
         raise UserError(
             f"A checkpoint must be whole, .index and .data files together. Received {prefix}, which cannot be read: "

@@ -39,23 +39,34 @@ class AddonsSpectralNormalization(layers.Wrapper):
         return self.layer(x)
 
 
-class Conv2DTranspose(layers.Conv2DTranspose):
-    """Keras 2 wrote `groups`, which was never more than 1."""
-
-    def __init__(self, *args: Any, groups: int = 1, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-
-
 STAND_INS = {
     "Addons>InstanceNormalization": AddonsInstanceNormalization,
     "Addons>GroupNormalization": layers.GroupNormalization,
     "Addons>SpectralNormalization": AddonsSpectralNormalization,
     "InstanceNormalization": AddonsInstanceNormalization,
     "SpectralNormalization": AddonsSpectralNormalization,
-    "Conv2DTranspose": Conv2DTranspose,
     "Model": keras.Model,
     "Functional": keras.Model,
 }
+
+
+def modern(configuration: Any) -> Any:
+    """A configuration as Keras 3 has it, of one that Keras 2 wrote."""
+    if isinstance(configuration, list):
+        return [modern(each) for each in configuration]
+    if not isinstance(configuration, dict):
+        return configuration
+    if configuration.get("class_name") == "__tuple__":
+        return [modern(each) for each in configuration["items"]]
+    changed = {key: modern(value) for key, value in configuration.items()}
+    config = changed.get("config")
+    if changed.get("class_name") == "BatchNormalization" and isinstance(config.get("axis"), list):
+        config["axis"] = config["axis"][0]
+    if changed.get("class_name") == "Conv2DTranspose":
+        config.pop("groups", None)  # always 1
+    if "SpectralNormalization" in str(changed.get("class_name")):
+        config["layer"].setdefault("module", "keras.layers")  # or it is looked for among classes of one's own
+    return changed
 
 
 @dataclass
@@ -80,7 +91,7 @@ def read_graph(model: keras.Model) -> Graph:
     for layer, training in flat(model):
         name, number = layer.name, len(graph.convolutions) - 1
         inner = layer.layer if isinstance(layer, (AddonsSpectralNormalization, layers.SpectralNormalization)) else layer
-        if type(inner) in (layers.Conv2D, layers.Conv2DTranspose, Conv2DTranspose):
+        if type(inner) in (layers.Conv2D, layers.Conv2DTranspose):
             graph.convolutions.append(_convolution(inner, name))
             activated = False
         elif isinstance(inner, (layers.BatchNormalization, layers.GroupNormalization)):
@@ -97,11 +108,16 @@ def read_graph(model: keras.Model) -> Graph:
                 graph.activated_before_skip = activated
         elif isinstance(inner, IGNORED):
             if isinstance(inner, layers.LeakyReLU):
-                graph.slopes.append(float(inner.negative_slope))
+                graph.slopes.append(in_digits(inner.negative_slope))
             activated |= isinstance(inner, (layers.LeakyReLU, layers.ReLU)) or _is_relu(inner)
         else:
             raise Unfit(f"layer {name}", f"is a {type(inner).__name__}", "a layer of a pix2pix generator")
     return graph
+
+
+def in_digits(value: float) -> float:
+    """A float32 that somebody wrote as 0.2 is 0.2 again."""
+    return float(f"{value:.6g}")
 
 
 def flat(model: keras.Model) -> Iterator[tuple[Any, bool | None]]:
@@ -155,7 +171,7 @@ def _norm(layer: Any, name: str) -> Norm:
     kind = "batch" if batch else "instance"
     return Norm(
         f"{name}/gamma", kind, get("gamma"), get("beta"), get("moving_mean"), get("moving_variance"),
-        float(layer.epsilon),
+        in_digits(layer.epsilon),
     )  # fmt: skip
 
 

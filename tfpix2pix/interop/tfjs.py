@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.interop.addons import fill, found, model_of, unreadable
+from tfpix2pix.interop.addons import fill, found, model_of, run, unreadable
 from tfpix2pix.interop.found import Found, Unfit
-from tfpix2pix.interop.keras_graph import flat
 from tfpix2pix.interop.recognize import model_json
 
 DTYPES = {"float32": np.float32, "float16": np.float16, "int32": np.int32, "uint8": np.uint8, "uint16": np.uint16,
@@ -32,18 +31,8 @@ def read(path: Path, statistics: str | None) -> Found:
         model = model_of(topology)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise unreadable(file, error) from error
-    arrays = dict(_arrays(manifest, file))
-    for layer, _ in flat(model):
-        if layer.weights:
-            fill(layer, lambda name, layer=layer: _of_layer(arrays, layer.name, name))
-    return found(model, lambda images: np.asarray(model(images, training=False)), statistics)
-
-
-def _of_layer(arrays: dict[str, np.ndarray], layer: str, name: str) -> tuple[str, np.ndarray | None]:
-    """`conv2d_1/kernel`, also where a model inside stands before it."""
-    whole = f"{layer}/{name}"
-    key = next((key for key in arrays if key == whole or key.endswith(f"/{whole}")), whole)
-    return key, arrays.get(key)
+    fill(model, dict(_arrays(manifest, file)))
+    return found(model, lambda images: run(model, images), statistics)
 
 
 def _arrays(manifest: list[dict[str, Any]], file: Path) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,0 +1,140 @@
+"""`.keras` and `.onnx`: every kind of generator in them, and what programs see that know nothing of this package."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.conftest import tiny_config
+from tests.export.made import generator_of
+from tfpix2pix.card import ModelCard
+from tfpix2pix.errors import UserError
+from tfpix2pix.export import EXPORTERS
+from tfpix2pix.inference import KerasEngine
+from tfpix2pix.models.build import noise_size
+
+RNG = np.random.default_rng(0)
+GENERATORS = {
+    "unet": {},
+    "instance norm": {"norm": "instance"},
+    "no norm": {"norm": "none"},
+    "the tutorial's": {"skip_activation": "before", "bottleneck_norm": True, "norm_epsilon": 1e-3},
+    "encoder-decoder": {"kind": "encoder_decoder"},
+    "resnet": {"kind": "resnet", "residual_blocks": 2},
+    "resize": {"upsampling": "resize"},
+    "subpixel": {"upsampling": "subpixel"},
+}
+
+
+def made(format, path, *, noise=False, size_px=32, inference=None, data=None, **generator):
+    """(engine of the file, the Keras engine that it must equal)."""
+    config = tiny_config(generator=generator, inference=inference or {}, data=data or {})
+    network = generator_of(config, noise_input=noise, input_size_px=size_px)
+    card = ModelCard.of(config, 0, noise_size=noise_size(network), fixed_size_px=size_px)
+    EXPORTERS[format].write(network, card, path)
+    return EXPORTERS[format].read(path), KerasEngine(network, card)
+
+
+@pytest.mark.parametrize("noise", [False, True])
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("format", ["keras", "onnx"])
+def test_every_generator(format, name, noise, tmp_path):
+    exported, keras = made(format, tmp_path / f"model.{format}", noise=noise, **GENERATORS[name])
+    images = RNG.uniform(-1, 1, (3, 32, 32, 3)).astype(np.float32)  # any batch
+    vectors = RNG.random((3, keras.card.noise_size), np.float32) if noise else None
+    assert np.abs(exported(images, vectors) - keras(images, vectors)).max() < 1e-4
+    if noise:
+        assert np.abs(exported(images, None) - keras(images, None)).max() < 1e-4
+        assert np.abs(exported(images, None) - exported(images, vectors)).max() > 0.01
+
+
+@pytest.mark.parametrize("format", ["keras", "onnx"])
+def test_moving_averages(format, tmp_path):
+    exported, keras = made(format, tmp_path / f"model.{format}", inference={"statistics": "moving"})
+    image = RNG.uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
+    assert np.abs(exported(image, None) - keras(image, None)).max() < 1e-4
+
+
+def test_onnx_takes_sizes_that_are_padded_inside_and_colours(tmp_path):
+    lab = {"color_space": "lab", "input_channels": 1}
+    for number, options in enumerate(
+        ({"size_px": 50}, {"data": lab}, {"noise": True, "kind": "resnet", "size_px": 80})
+    ):
+        exported, keras = made("onnx", tmp_path / f"{number}.onnx", **options)
+        data = keras.card.config.data
+        image = RNG.uniform(-1, 1, (1, *2 * [keras.card.fixed_size_px], data.input_channels)).astype(np.float32)
+        assert np.abs(exported(image, None) - keras(image, None)).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size_px": 50}, "a generator with PadToMultiple, which Keras has not"),
+        ({"noise": True, "generator": {"noise": "gaussian"}}, "a generator with GaussianChannel"),
+        ({"data": {"color_space": "lab", "input_channels": 1}}, "Received data.color_space lab"),
+    ],
+)
+def test_what_keras_has_not_is_said_and_nothing_left(options, message, tmp_path):
+    options = {**{key: value for key, value in options.items() if key != "generator"}, **options.get("generator", {})}
+    noise = options.pop("noise", False)
+    kind = {"noise": noise} if isinstance(noise, str) else {}
+    config = tiny_config(generator=kind, data=options.get("data", {}))
+    size_px = options.get("size_px", 32)
+    network = generator_of(config, noise_input=bool(noise), input_size_px=size_px)
+    card = ModelCard.of(config, 0, noise_size=noise_size(network), fixed_size_px=size_px)
+    with pytest.raises(UserError, match=message):
+        EXPORTERS["keras"].write(network, card, tmp_path / "model.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def in_another_process(code, *arguments):
+    subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.modules['tfpix2pix'] = None\n{code}", *map(str, arguments)],
+        check=True, timeout=200,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["unet", "resnet", "subpixel"])
+def test_plain_keras_loads_it(name, tmp_path):
+    """In a process where this package cannot be imported, in Keras's safe mode."""
+    exported, _ = made("keras", tmp_path / "model.keras", noise=True, **GENERATORS[name])
+    image, vector = RNG.uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32), RNG.random((1, exported.card.noise_size))
+    np.savez(tmp_path / "x.npz", image=image, noise=vector.astype(np.float32))
+    in_another_process(
+        "import keras, numpy as np\n"
+        "model, x = keras.saving.load_model(sys.argv[1]), np.load(sys.argv[2])\n"
+        "assert [each.name for each in model.inputs] == ['image', 'noise']\n"
+        "np.save(sys.argv[3], model.predict([x['image'], x['noise']], verbose=0))",
+        tmp_path / "model.keras", tmp_path / "x.npz", tmp_path / "y.npy",
+    )  # fmt: skip
+    assert np.abs(np.load(tmp_path / "y.npy") - exported(image, vector.astype(np.float32))).max() < 1e-5
+
+
+def test_onnxruntime_alone_runs_it(tmp_path):
+    exported, _ = made("onnx", tmp_path / "model.onnx")
+    image = RNG.uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    np.save(tmp_path / "x.npy", image)
+    in_another_process(
+        "sys.modules['tensorflow'] = None\nimport numpy as np, onnxruntime\n"
+        "session = onnxruntime.InferenceSession(sys.argv[1])\n"
+        "assert [each.shape[1:] for each in session.get_inputs()] == [[32, 32, 3]]\n"
+        "np.save(sys.argv[3], session.run(['translation'], {'image': np.load(sys.argv[2])})[0])",
+        tmp_path / "model.onnx", tmp_path / "x.npy", tmp_path / "y.npy",
+    )  # fmt: skip
+    assert np.abs(np.load(tmp_path / "y.npy") - exported(image, None)).max() < 1e-5
+
+
+@pytest.mark.parametrize("format", ["keras", "onnx"])
+def test_damaged_files_are_said_so(format, tmp_path):
+    path = tmp_path / f"model.{format}"
+    made(format, path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(UserError, match="must be whole and carry model_card.json"):
+        EXPORTERS[format].read(path)
+
+
+def test_without_tf2onnx_it_is_said_how_to_have_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(UserError, match=r"Install it by pip install 'tfpix2pix\[onnx\]'"):
+        made("onnx", tmp_path / "model.onnx")

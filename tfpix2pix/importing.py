@@ -86,7 +86,8 @@ def import_weights(
         discriminator: a file that holds D, where its kind keeps it apart (`latest_net_D.pth`).
         statistics: `image` or `moving`, what batch norms use; None: as the original's own test mode does.
         dropout: whether a U-Net of PyTorch was trained with dropout, which weights do not tell; None: yes.
-        size_px: height and width that it was trained at; None: the smallest that a U-Net's levels allow.
+        size_px: height and width that it was trained at; None: those of the file's model, or the smallest that a
+            U-Net's levels allow.
         name: of the model; None: of the file.
 
     Raises:
@@ -156,7 +157,7 @@ def _config(
     channels = network["channels"]
     generator = {**settings.get("generator", {}), **{key: value for key, value in network.items() if key != "channels"}}
     smallest = 2 ** generator["levels"] if "levels" in generator else RESNET_PX.get(generator["residual_blocks"], 256)
-    size_px = size_px or smallest
+    size_px = size_px or found.size_px or smallest
     if dropout is False:
         generator["noise"] = "none"
         settings.setdefault("inference", {})["noise"] = "off"
@@ -191,7 +192,7 @@ def _compare(directory: RunDirectory, found: Found, path: Path) -> float | None:
         return None
     engine = run_engine(directory)
     data, errors = engine.card.config.data, []
-    for image in photographs(data.image_size_px, data.input_channels):
+    for image in photographs(found.size_px or data.image_size_px, data.input_channels):
         difference = np.abs(engine(image, None) - found.original(image))
         errors.append(float(difference.max()) if np.isfinite(difference).all() else float("inf"))
     if max(errors) > TOLERANCE:

@@ -57,10 +57,17 @@ class RunDirectory:
             raise UserError(
                 f"To resume, --run must be a run directory. Received {self.path}. Leave --resume out to start one."
             )
+        card = self.card() if self.is_run() else None
+        if resume and card and card.origin:
+            raise UserError(
+                f"A run to resume must have been trained here: weights come without the state of their optimisers. "
+                f"Received {self.path}, imported from {card.origin.file}. Translate with it, or export it."
+            )
         if self.is_run() and not (resume or fresh):
-            card, steps = self.card(), self.config().training.steps
-            step = card.step if card else 0
+            steps, step = self.config().training.steps, card.step if card else 0
             state = f"a finished run of {steps} steps" if step >= steps else f"a run at step {step} of {steps}"
+            if card and card.origin:
+                state = f"weights imported from {card.origin.file}"
             raise UserError(
                 f"A run must not overwrite another. Received {self.path}, which holds {state}. "
                 f"Continue it with --resume, replace it with --fresh, or choose another --run."

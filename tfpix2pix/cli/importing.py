@@ -42,7 +42,11 @@ def import_(
     ] = None,
     size: Annotated[
         Optional[int],
-        typer.Option(help="Height and width it was trained at, px; default: 2 to the U-Net's levels.", min=4, max=8192),
+        typer.Option(
+            help="Height and width it was trained at, px; default: the file's, or 2 to a U-Net's levels.",
+            min=4,
+            max=8192,
+        ),
     ] = None,
     name: Annotated[Optional[str], typer.Option(help="Of the model; default: of the file.")] = None,
     json_: Json = False,

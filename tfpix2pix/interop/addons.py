@@ -40,12 +40,14 @@ def found(model: Any, original: Callable, statistics: str | None, notes: tuple[s
     if statistics:
         traits["inference"]["statistics"] = statistics
     batch = any(each.norm and each.norm.kind == "batch" for each in graph.convolutions)
-    if batch and statistics not in (None, as_called):
-        return Found(
-            graph.convolutions, traits=traits, notes=notes, runtime=f"the model's own graph has {as_called} statistics"
-        )
+    comparable = not batch or statistics in (None, as_called)
     return Found(
-        graph.convolutions, traits=traits, original=original, runtime=f"Keras {keras.__version__}", notes=notes
+        graph.convolutions,
+        traits=traits,
+        original=original if comparable else None,
+        runtime=f"Keras {keras.__version__}" if comparable else f"the model's own graph has {as_called} statistics",
+        size_px=model.inputs[0].shape[1],
+        notes=notes,
     )
 
 

@@ -46,6 +46,7 @@ class Found:
         original: the generator's own forward pass, float32 (N, H, W, C) in [-1, 1] to the same, noise off; None where
             what runs it is not installed.
         runtime: what `original` runs by, or what is missing for it.
+        size_px: height and width that `original` takes; None: any.
         notes: what was passed over.
     """
 
@@ -54,6 +55,7 @@ class Found:
     traits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     original: Callable[[np.ndarray], np.ndarray] | None = None
     runtime: str = ""
+    size_px: int | None = None
     notes: tuple[str, ...] = ()
 
 

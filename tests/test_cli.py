@@ -121,7 +121,7 @@ def bad_pairs(folder, kind):
         (["export", "empty", "--format", "tfjs"], "of: saved_model, tflite, keras, onnx. Received 'tfjs'"),
         (["export", "empty", "--quantize", "int4"], "must be made from a run directory|must be one of: none"),
         (["export", "empty", "--quantize", "int8", "--target-mb", "8"], "--target-mb chooses the quantisation"),
-        (["export", "empty", "--io", "int8"], "--io must be one of: float32, uint8. Received 'int8'"),
+        (["export", "empty", "--io", "int8"], "--io of saved_model must be one of: float32, uint8"),
         (["presets", "facade"], "Did you mean 'facades'"),
     ],
 )  # fmt: skip

@@ -179,7 +179,7 @@ def test_the_full_size_network_survives_export(tmp_path, quiet, facades):
     """One at the paper's size: 256 px, 64 filters, 54 M parameters, on a real label map."""
     config = p2p.resolve_config("facades", ["training.steps=1", "training.validation_images=0"], data_dir=str(facades))
     run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
-    for name in EXPORTERS:
+    for name in ("saved_model", "tflite"):  # the two that take another path than small ones do
         assert p2p.export_run(run.path, name, tmp_path / "out").max_abs_error <= 1e-4
 
 

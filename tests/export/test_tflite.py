@@ -184,7 +184,7 @@ def test_int8_without_the_data_says_so(combined_dir, tmp_path, quiet):
     ("options", "message"),
     [
         ({"quantize": "bfloat16"}, "must be one of: none, float16, dynamic, int8. Received 'bfloat16'"),
-        ({"image_dtype": "int8"}, "--io must be one of: float32, uint8"),
+        ({"image_dtype": "int8"}, "--io of tflite must be one of: float32, uint8"),
     ],
 )
 def test_unknown_names_are_refused(smoke_run, tmp_path, options, message):

@@ -61,6 +61,14 @@ def test_tensorflow_js_models(dtype, most, tmp_path):
     assert difference(p2p.load(tmp_path / "run"), model) < most
 
 
+def test_a_tensorflow_js_model_is_exported(tmp_path):
+    file, model = layers_model(tmp_path / "web")
+    import_weights(file, out=tmp_path / "run")
+    for kind in ("saved_model", "tflite"):
+        report = p2p.export_run(tmp_path / "run", kind, tmp_path / "exports")
+        assert difference(p2p.load(report.path), model) < TOLERANCE
+
+
 def test_quantised_weights_are_what_the_manifest_says(tmp_path):
     file, _ = layers_model(tmp_path / "web", "uint8")
     described = json.loads(file.read_text())

@@ -162,6 +162,14 @@ def test_one_trained_for_some_steps_equals_in_every_export(tmp_path):
         assert difference(p2p.load(report.path), network, 128) < TOLERANCE
 
 
+def test_a_residual_network_is_exported(tmp_path):
+    network = nets.in_test_mode(nets.randomized(nets.resnet(6, 8, dropout=True)))
+    import_weights(saved(network, tmp_path / "resnet.pth"), out=tmp_path / "run")
+    for kind in ("saved_model", "tflite", "keras", "onnx"):
+        report = p2p.export_run(tmp_path / "run", kind, tmp_path / "exports")
+        assert difference(p2p.load(report.path), network, 128) < TOLERANCE
+
+
 class Harm:
     def __init__(self, path):
         self.path = path

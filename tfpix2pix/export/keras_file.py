@@ -32,10 +32,12 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
     Raises:
         UserError: the generator has what Keras's own layers cannot do.
     """
-    if card.config.data.color_space != "rgb":
+    data = card.config.data
+    if data.color_space != "rgb" or any(data.classes):
+        what = "label maps" if any(data.classes) else f"data.color_space {data.color_space}"
         raise UserError(
-            f"A .keras file holds the network alone, which sees images as they are. Received data.color_space "
-            f"{card.config.data.color_space}, whose translation is decoded outside it. Use --format saved_model."
+            f"A .keras file holds the network alone, which must see images as they are. Received {what}, which is made "
+            f"into channels outside it. Use --format onnx or saved_model."
         )
     whole = path.with_name(f"{path.name}.keras")  # Keras asks for the ending
     try:

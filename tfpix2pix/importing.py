@@ -96,7 +96,7 @@ def import_weights(
     """
     path, directory = Path(file).expanduser(), RunDirectory(out)
     kind = kind_of(path, kind)
-    directory.check_free(resume=False, fresh=False)
+    directory.check_free(resume=False, fresh=False, instead="Choose another --out.")
     try:
         found = IMPORTERS[kind].read(path, statistics)
         network, arrays = as_generator(found.generator)

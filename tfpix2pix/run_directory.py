@@ -22,6 +22,7 @@ except ImportError:  # Windows
     fcntl = None
 
 CONFIG = "config.yaml"
+INSTEAD = "Continue it with --resume, replace it with --fresh, or choose another --run."
 
 
 class RunDirectory:
@@ -47,7 +48,7 @@ class RunDirectory:
         path = self.path / FILE_NAME
         return ModelCard.from_json(path.read_bytes(), path) if path.is_file() else None
 
-    def check_free(self, *, resume: bool, fresh: bool) -> None:
+    def check_free(self, *, resume: bool, fresh: bool, instead: str = INSTEAD) -> None:
         """Raises UserError, and changes nothing, where a training may not start here.
 
         An existing run is only continued (`resume`) or replaced (`fresh`) when asked; a folder that holds something
@@ -68,10 +69,7 @@ class RunDirectory:
             state = f"a finished run of {steps} steps" if step >= steps else f"a run at step {step} of {steps}"
             if card and card.origin:
                 state = f"weights imported from {card.origin.file}"
-            raise UserError(
-                f"A run must not overwrite another. Received {self.path}, which holds {state}. "
-                f"Continue it with --resume, replace it with --fresh, or choose another --run."
-            )
+            raise UserError(f"A run must not overwrite another. Received {self.path}, which holds {state}. {instead}")
         if self.path.exists() and not self.is_run() and (not self.path.is_dir() or holds_something(self.path)):
             raise UserError(
                 f"A run directory must be new or empty. Received {self.path}, which holds something else. "

@@ -60,7 +60,9 @@ def test_a_run_is_never_written_over(arguments, file, tmp_path):
     import_weights(file, out=tmp_path / "run")
     before = sorted(path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*"))
     done = command(file, "--out", tmp_path / "run", *arguments)
-    assert done.returncode == 2 and "which holds weights imported from my U-Net (2).keras" in done.stderr
+    assert (
+        done.returncode == 2 and "holds weights imported from my U-Net (2).keras. Choose another --out." in done.stderr
+    )
     assert sorted(path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")) == before
 
 

@@ -67,7 +67,7 @@ ARROWS = {
     "artefacts": {
         "recognize", "config", "run_directory", "models", "training.checkpoints", "inference", "export",
     },
-    "interop": {"models.patches"},
+    "interop": {"models.patches", "models.unet"},
     "importing": {
         "artefacts", "card", "config", "interop", "models", "resolve", "run_directory", "training.checkpoints",
     },

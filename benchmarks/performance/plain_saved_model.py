@@ -15,19 +15,16 @@ from tfpix2pix.quiet import load_tensorflow
 def main() -> None:
     run, out = map(Path, sys.argv[1:])
     load_tensorflow()
-    import keras
     import tensorflow as tf
 
     from tfpix2pix.artefacts import run_engine
+    from tfpix2pix.export.plain import with_plain_convolutions
     from tfpix2pix.export.stored import Stored
-    from tfpix2pix.models.products import PLAIN
     from tfpix2pix.run_directory import RunDirectory
 
     directory = RunDirectory(run)
     generator = run_engine(directory, noise_input=False, size_px=directory.config().data.image_size_px).generator
-    clone = keras.models.clone_model(
-        generator, clone_function=lambda layer: PLAIN.get(type(layer), type(layer)).from_config(layer.get_config())
-    )
+    clone = with_plain_convolutions(generator)
     clone.set_weights(generator.get_weights())
     module = Stored(clone)
     spec = tf.TensorSpec((1, *clone.inputs[0].shape[1:]), tf.float32, name="image")

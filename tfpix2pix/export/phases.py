@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from tfpix2pix.models.products import PLAIN
+from tfpix2pix.export.plain import with_plain_convolutions
 
 KERNEL = 4  # a 3×3 kernel is one of 4×4 whose last row and column are 0
 
@@ -37,12 +37,12 @@ class Phases(layers.Conv2D):
 def in_phases(generator: keras.Model) -> keras.Model:
     """The same function, with weights of its own and of ordinary convolutions alone."""
 
-    def clone(layer: layers.Layer) -> layers.Layer:
+    def make(layer: layers.Layer) -> layers.Layer | None:
         if not _replaced(layer):
-            return PLAIN.get(type(layer), type(layer)).from_config(layer.get_config())
+            return None
         return Phases(layer.filters, use_bias=layer.use_bias, name=layer.name, dtype=layer.dtype_policy)
 
-    cloned = keras.models.clone_model(generator, clone_function=clone)
+    cloned = with_plain_convolutions(generator, make)
     for layer in generator.layers:
         weights = layer.get_weights()
         cloned.get_layer(layer.name).set_weights(_converted(*weights) if _replaced(layer) else weights)

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfpix2pix.interop.found import Convolution, Norm, Unfit, shaped
+from tfpix2pix.models.unet import MAX_FILTERS_FACTOR
 
 Settings = dict[str, Any]
 Arrays = dict[str, np.ndarray]
-MAX_FILTERS_FACTOR = 8
 FEWEST_LEVELS = 2
 
 

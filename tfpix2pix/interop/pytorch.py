@@ -7,7 +7,7 @@ name says where it is. Names checked against its models/networks.py.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -183,17 +183,11 @@ def _convolution(tensors: Tensors, name: str, norm: str | None, transposed: bool
 
 def _norm(tensors: Tensors, name: str, *, with_bias: bool) -> Norm | None:
     """Batch norms have weights; instance norms none, and their convolutions a bias in place of them."""
-    own = dict(_own(tensors, name))
-    if "weight" in own:
+    if f"{name}.weight" in tensors:
         tensors.ignore(f"{name}.num_batches_tracked")
         arrays = {key: tensors.maybe(f"{name}.{key}") for key in ("weight", "bias", "running_mean", "running_var")}
         return Norm(f"{name}.weight", "batch", *arrays.values(), epsilon=EPSILON)
-    for leftover in INSTANCE_LEFTOVERS:
-        tensors.ignore(f"{name}.{leftover}")
-    return Norm(name, "instance", epsilon=EPSILON) if with_bias or own else None
-
-
-def _own(tensors: Tensors, name: str) -> Iterator[tuple[str, np.ndarray]]:
-    for full, array in tensors.arrays.items():
-        if full.startswith(f"{name}.") and "." not in full[len(name) + 1 :]:
-            yield full[len(name) + 1 :], array
+    leftovers = [f"{name}.{leftover}" for leftover in INSTANCE_LEFTOVERS if f"{name}.{leftover}" in tensors]
+    for leftover in leftovers:
+        tensors.ignore(leftover)
+    return Norm(name, "instance", epsilon=EPSILON) if with_bias or leftovers else None

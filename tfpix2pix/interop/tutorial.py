@@ -8,6 +8,8 @@ tell kernels from what belongs to them.
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,7 @@ def read(path: Path, statistics: str | None) -> Found:
     """Both networks; test mode as in the tutorial, which calls its generator with training=True."""
     generator = _layers(path, "generator")
     levels = len(generator) // 2
-    convolutions = [_as_transposed(layer, number >= levels) for number, layer in enumerate(generator)]
+    convolutions = [replace(layer, transposed=number >= levels) for number, layer in enumerate(generator)]
     if not convolutions:
         raise Unfit("generator", "is missing", "tf.train.Checkpoint(generator=…)")
     discriminator = _layers(path, "discriminator")
@@ -41,13 +43,9 @@ def read(path: Path, statistics: str | None) -> Found:
     return Found(convolutions, discriminator or None, traits, runtime="the checkpoint has no graph", notes=notes)
 
 
-def _as_transposed(layer: Convolution, transposed: bool) -> Convolution:
-    return Convolution(layer.name, layer.kernel, layer.bias, layer.norm, transposed)
-
-
 def _layers(path: Path, network: str) -> list[Convolution]:
     """The convolutions of a network in the order of their places, each with the norm that follows it."""
-    arrays = load_arrays(path, rf"^{network}/(?!.*OPTIMIZER_SLOT).*{VALUE.replace('.', '[.]')}$")
+    arrays = load_arrays(path, rf"^{network}/(?!.*OPTIMIZER_SLOT).*{re.escape(VALUE)}$")
     tensors = Tensors({name.removesuffix(VALUE): array for name, array in arrays.items()})
     owners = list(dict.fromkeys(name.rpartition("/")[0] for name in sorted(tensors.arrays, key=natural)))
     is_convolution = [any(f"{owner}/{leaf}" in tensors for leaf in KERNELS) for owner in owners]
@@ -65,7 +63,7 @@ def _layers(path: Path, network: str) -> list[Convolution]:
 
 def _by_optimizer(path: Path, network: str, averages: Tensors) -> list[Convolution]:
     """The same, of variables as an optimiser has them in order: a kernel, its bias or none, gamma and beta."""
-    arrays = load_arrays(path, rf"^{network}_optimizer/_trainable_variables/\d+{VALUE.replace('.', '[.]')}$")
+    arrays = load_arrays(path, rf"^{network}_optimizer/_trainable_variables/\d+{re.escape(VALUE)}$")
     means, variances = (
         iter([averages.take(name) for name in sorted(averages.arrays, key=natural) if name.endswith(leaf)])
         for leaf in ("moving_mean", "moving_variance")

@@ -16,9 +16,8 @@ from tensorboard.plugins.histogram.metadata import create_summary_metadata
 from tensorboard.plugins.hparams import api as hparams_plugin
 
 BUCKETS = 30  # of a histogram, as many as `tf.summary.histogram` makes
-COUNTED = (
-    2**18
-)  # values of a variable at most, evenly spread: of millions a histogram looks the same, and takes seconds
+# Values of a variable at most, evenly spread: of millions a histogram looks the same, and takes seconds.
+COUNTED = 2**18
 
 
 class TensorBoard:

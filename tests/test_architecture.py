@@ -49,6 +49,7 @@ ARROWS = {
     "export": {"card", "inference", "models", "data.images", "data.labels"},
     "serving": {"card", "data", "rng", "tiling"},
     "batching": {"serving"},
+    "demo": {"artefacts", "card", "config", "data", "examples.pairs", "translate"},
     "translate": {"batching", "card", "data", "serving"},
     "session": {
         "batching", "card", "config", "data", "evaluation", "inference", "models", "resolve", "run_directory",
@@ -76,7 +77,7 @@ ARROWS = {
     "cli": {
         "presets", "config", "resolve", "data", "doctor", "recognize", "run_directory", "experiment", "dry_run",
         "artefacts", "budget", "exporting", "serving", "translate", "export", "training.cluster", "comparing",
-        "evaluating", "examples", "perceptual", "evaluation_directory", "study", "importing", "interop",
+        "demo", "evaluating", "examples", "perceptual", "evaluation_directory", "study", "importing", "interop",
     },
     "__main__": {"cli"},
     "presets": set(),

@@ -130,7 +130,7 @@ def known_values(field: FieldInfo) -> tuple:
     """The values that a field is restricted to; empty where it is a number or a text."""
     for known in field.metadata:
         if isinstance(known, RowOf):
-            return tuple(known.table)
+            return known.names
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 

@@ -10,6 +10,7 @@ import typer
 
 from tfpix2pix._version import __version__
 from tfpix2pix.cli import data, study, training
+from tfpix2pix.cli.demo import demo
 from tfpix2pix.cli.evaluation import compare, evaluate
 from tfpix2pix.cli.export import export
 from tfpix2pix.cli.importing import import_
@@ -25,6 +26,7 @@ COMMANDS = {  # command: its example
     import_: "tfpix2pix import checkpoints/facades/latest_net_G.pth --out runs/facades",
     evaluate: "tfpix2pix evaluate runs/facades --split val",
     compare: "tfpix2pix compare runs/l1 cgan=runs/cgan --out compared",
+    demo: "tfpix2pix demo runs/facades export/models/facades-256px.tflite",
     training.presets: "tfpix2pix presets facades > mine.yaml",
 }
 DATA_COMMANDS = {

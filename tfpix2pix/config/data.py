@@ -27,6 +27,9 @@ def _rgb(given: Any) -> Any:
     return given
 
 
+Color = Annotated[tuple[Level, Level, Level], BeforeValidator(_rgb)]
+
+
 class DataConfig(Section):
     source: row_of(SOURCES) = "combined"
     """Where pairs come from: `combined` images (one half is the input), two `folders` of files of equal names, a
@@ -95,13 +98,16 @@ class DataConfig(Section):
     `class_colors`. The generator sees a channel a class."""
     target_classes: int | None = Field(None, ge=2, le=MOST_CLASSES)
     """The same of the targets; translations are label maps."""
-    class_colors: tuple[Annotated[tuple[Level, Level, Level], BeforeValidator(_rgb)], ...] | None = None
+    class_colors: tuple[Color, ...] | None = None
     """Colour of every class, `[r, g, b]` or `'#rrggbb'`: label maps are shown in it, and pictures read by the nearest
     colour; null: PASCAL VOC's table, and indices alone are read."""
     class_names: tuple[str, ...] | None = None
     """Label of every class, in the order of the indices: exports carry them."""
     ignore_class: int | None = Field(None, ge=0, le=255)
     """Value in label maps that stands for no class (Cityscapes, VOC: 255): in no channel, and not scored."""
+    input_palette: dict[str, Color] | None = Field(None, min_length=1, max_length=MOST_CLASSES)
+    """What pictures of labels or lines are painted in, name: colour, the first as the ground: `tfpix2pix demo` offers
+    it; training does not look at it. Label maps by class have `class_colors` and `class_names`."""
     color_space: row_of(COLOR_SPACES) = "rgb"
     """What the networks see: the images as they are, or `lab`: lightness L in, colours a and b out."""
     on_error: Literal["stop", "skip"] = "stop"

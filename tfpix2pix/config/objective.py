@@ -29,8 +29,8 @@ class ObjectiveConfig(Section):
     """The discriminator is told 1 minus this of real pairs (`vanilla` and `lsgan`): it stays less sure of itself."""
 
     def lambdas(self) -> dict[str, float]:
-        """Weights of the reconstruction terms by their name in the table."""
-        return {name: getattr(self, f"lambda_{name}") for name in RECONSTRUCTION_LOSSES}
+        """Weights of the reconstruction terms by their name in the table; 0 for one without a key here."""
+        return {name: getattr(self, f"lambda_{name}", 0.0) for name in RECONSTRUCTION_LOSSES}
 
     @model_validator(mode="after")
     def _has_what_it_trains_for(self) -> ObjectiveConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,20 +13,27 @@ from tfpix2pix.errors import unknown_name
 
 @dataclass(frozen=True, eq=False)
 class RowOf:
-    """Says of a field which table it names a row of."""
+    """Says of a field which table it names a row of, and which rows will do."""
 
     table: dict[str, Any]
+    fits: Callable[[Any], bool] = lambda row: True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Looked up when asked, so that rows which are added at run time count."""
+        return tuple(name for name, row in self.table.items() if self.fits(row))
 
 
-def row_of(table: dict[str, Any]) -> Any:
-    """The type of a field that names a row of `table`."""
+def row_of(table: dict[str, Any], fits: Callable[[Any], bool] = lambda row: True) -> Any:
+    """The type of a field that names a row of `table`, one that `fits`."""
+    known = RowOf(table, fits)
 
     def check(name: str) -> str:
-        if name not in table:
-            raise ValueError(unknown_name("", name, table).strip())
+        if name not in known.names:
+            raise ValueError(unknown_name("", name, known.names).strip())
         return name
 
-    return Annotated[str, AfterValidator(check), RowOf(table)]
+    return Annotated[str, AfterValidator(check), known]
 
 
 class Section(BaseModel):

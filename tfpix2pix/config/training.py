@@ -7,12 +7,20 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from tfpix2pix.config.section import Section, row_of
-from tfpix2pix.evaluation import METRICS
+from tfpix2pix.evaluation import METRICS, Metric
 from tfpix2pix.models import PRECISIONS
 from tfpix2pix.training import SCHEDULES, STRATEGIES
 
 USUAL = tuple(name for name, row in METRICS.items() if row.while_training)
-DIRECTLY = {name: row for name, row in METRICS.items() if row.needs == ("target",)}  # no segmenter, no features
+
+
+def _directly(row: Metric) -> bool:
+    """Needs no segmenter, no features."""
+    return row.needs == ("target",)
+
+
+def _with_score(row: Metric) -> bool:
+    return _directly(row) and row.score is not None
 
 
 def _switch(given: object) -> object:
@@ -86,9 +94,9 @@ class TrainingConfig(Section):
     """Steps between measurements of held-out pairs; before the first step and after the last they are measured too."""
     validation_images: int = Field(50, ge=0)
     """Held-out pairs measured; 0 for none."""
-    validation_metrics: tuple[row_of(DIRECTLY), ...] = USUAL
+    validation_metrics: tuple[row_of(METRICS, _directly), ...] = USUAL
     """What is measured on them; `tfpix2pix evaluate` knows more."""
-    best_by: row_of({name: row for name, row in DIRECTLY.items() if row.score}) | None = None
+    best_by: row_of(METRICS, _with_score) | None = None
     """The metric of which the best checkpoint is kept, in checkpoints/best-…; null: `l1`, or `segmentation` of label
     maps."""
     stop_after_worse: int | None = Field(None, ge=1)

@@ -42,11 +42,14 @@ class Request:
         overrides: changes of the configuration, `data.key=value`, as --set takes them.
         size: `own`, or px: at which size to compare; None: a model at the size that it was trained at, images at their
             own.
-        outputs, targets, inputs: of a folder of images: how files are named, `*` standing for the pair's name; targets
-            and inputs may also be folders.
-        segmenter: a photo→labels model; `labels`: folder of the true label maps, where its own pairs do not have them.
+        outputs: of a folder of images: how its files are named, `*` standing for the pair's name.
+        targets: how their targets are named, or the folder that they are in.
+        inputs: the same of their inputs.
+        segmenter: a photo→labels model.
+        segmenter_range: what one of other origin takes as black and white.
+        labels: folder of the true label maps, where the segmenter's own pairs do not have them.
         features: `inception`, or a SavedModel that gives features.
-        segmenter_range, features_range: what SavedModels of other origin take as black and white.
+        features_range: what one of other origin takes as black and white.
     """
 
     model: str | Path

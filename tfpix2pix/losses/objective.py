@@ -36,7 +36,7 @@ class Objective:
         Whether D sees the input is D's own (`build_patchgan(conditional=…)`).
         """
         weights, _ = row(OBJECTIVES, "The objective", name)
-        lambdas = {term: weights[f"lambda_{term}"] for term in RECONSTRUCTION_LOSSES}
+        lambdas = {term: weights.get(f"lambda_{term}", 0.0) for term in RECONSTRUCTION_LOSSES}
         return cls(**{"lambda_gan": weights["lambda_gan"], "lambdas": lambdas, **changes})
 
     @property

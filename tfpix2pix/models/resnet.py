@@ -40,11 +40,10 @@ def build_resnet(
     """c7s1-64, d128, d256, residual blocks R256, u128, u64, c7s1-3: 11,383,427 trainable parameters with 9 blocks.
 
     Dropout stands between the two convolutions of every residual block. Its mask covers at most
-    `MAX_DROPPED_PX` px of the map and repeats beyond.
+    `MAX_DROPPED_PX` px of the map and repeats beyond. Arguments that are not named here are as in `build_unet`.
 
     Args:
         residual_blocks: 9 for 256 px and 6 for 128 px in [torch].
-        others: as in `build_unet`.
 
     Returns:
         A model of inputs and output as `build_unet`'s.

@@ -1,0 +1,170 @@
+"""The models of the page: opened, held to take the same kind of input, and their translations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfpix2pix.card import ModelCard
+from tfpix2pix.config import Config
+from tfpix2pix.data import OPERATORS
+from tfpix2pix.data.images import as_picture, check_range, enlarged, from_signed, to_signed
+from tfpix2pix.data.labels import palette_of, pictures_of, read_side
+from tfpix2pix.data.opening import open_source
+from tfpix2pix.data.transforms import for_evaluation
+from tfpix2pix.errors import UserError
+from tfpix2pix.examples.pairs import pair_reader
+from tfpix2pix.translate import FileTranslator, notes_on
+
+MOST_MEGAPIXELS = 4.0  # of an image on the page: a person waits for it
+EXAMPLES = 8
+ENLARGES = "downsample"  # the operator whose inputs have been enlarged
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A model on the page."""
+
+    name: str
+    translator: FileTranslator
+
+    @property
+    def card(self) -> ModelCard:
+        return self.translator.card
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is said of it on the page."""
+        card, data = self.card, self.card.config.data
+        size = f"{card.fixed_size_px}x{card.fixed_size_px} px, others in tiles" if card.fixed_size_px else "any size"
+        return {
+            "model": self.name,
+            "made by": f"{card.config.name}, step {card.step:,}" if card.origin is None else f"from {card.origin.kind}",
+            "trained at": f"{data.image_size_px} px",
+            "takes": size,
+            "weights": {"none": "float32"}.get(card.quantization, card.quantization),
+            "noise": "yes" if card.noise_size else "none",
+        }
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What a model made of an image."""
+
+    image: np.ndarray  # (H, W, C') as its file holds it
+    picture: np.ndarray  # uint8 (H, W, 3) to look at
+    palette: Sequence[int] | None  # of its file, where it is a label map
+    seconds: float
+    notes: Sequence[str]
+
+
+def side_px(model: Shown) -> int:
+    """Height and width of a sheet to draw on."""
+    return model.card.fixed_size_px or model.card.config.data.image_size_px
+
+
+def warm(model: Shown) -> None:
+    """Translates once, so that nobody waits for what a model does at its first image."""
+    data, side = model.card.config.data, side_px(model)
+    blank = np.zeros((side, side, 1 if data.input_classes else data.input_channels), np.uint8)
+    model.translator.translate(blank)
+
+
+def check_alike(models: Sequence[Shown]) -> None:
+    """Raises UserError where models side by side take different kinds of input."""
+    first = models[0]
+    for other in models[1:]:
+        if _kind(other.card.config) != _kind(first.card.config):
+            raise UserError(
+                f"Models side by side must take the same kind of input. Received {first.name}, which takes "
+                f"{_words(first.card.config)}, and {other.name}, which takes {_words(other.card.config)}. Show them "
+                f"one after the other."
+            )
+
+
+def _kind(config: Config) -> tuple:
+    data = config.data
+    return data.input_classes, data.input_channels, data.input_range if not data.makes_inputs else None
+
+
+def _words(config: Config) -> str:
+    data = config.data
+    if data.input_classes:
+        return f"label maps of {data.input_classes} classes"
+    among = f" from {data.input_range[0]:g} to {data.input_range[1]:g}" if data.input_range else ""
+    return f"images of {data.input_channels} channel{'s' if data.input_channels > 1 else ''}{among}"
+
+
+def translate(model: Shown, image: np.ndarray, *, noise: int, where: str) -> Translation:
+    """An input as its file holds it, translated.
+
+    Args:
+        noise: 0 for none, otherwise the seed; of no matter to a model without.
+
+    Raises:
+        UserError: the image is too large for the page, does not fit the model, or holds values out of range.
+    """
+    card = model.card
+    data = card.config.data
+    if image.shape[0] * image.shape[1] > MOST_MEGAPIXELS * 1e6:
+        raise UserError(
+            f"An image on the page must have at most {MOST_MEGAPIXELS:g} megapixels. Received "
+            f"{image.shape[1]}x{image.shape[0]} px. Make it smaller, or use `tfpix2pix translate` with --tile 512."
+        )
+    if not data.input_classes:
+        check_range(image, data.ranges[0], "data.input_range", where)
+    notes = notes_on(image, card)
+    if noise and not card.noise_size:
+        notes.append("the model has no noise input: every image is the same")
+    vector = model.translator.noise(1, noise) if noise and card.noise_size else None
+    start = time.perf_counter()
+    result = model.translator.translate(image, vector, where)
+    seconds = time.perf_counter() - start
+    if data.target_classes:
+        picture = pictures_of(data)[1](to_signed(result))
+    else:
+        picture = as_picture(from_signed(to_signed(result, data.ranges[1])))
+    return Translation(result, picture, palette_of(data), seconds, notes)
+
+
+def read_input(path: Path, card: ModelCard, *, by_operator: bool, enlarge: int = 1) -> np.ndarray:
+    """A file as an input: as it is, or what the model's own operator makes of a photograph.
+
+    Raises:
+        UserError: it cannot be read, or does not fit the model.
+    """
+    data = card.config.data
+    image = read_side(path, data.input_classes, data)
+    if by_operator:
+        photograph = as_picture(from_signed(to_signed(image)))
+        image = OPERATORS[data.operator].make(photograph, data, np.random.default_rng(0))
+    return enlarged(image, enlarge) if enlarge > 1 else image
+
+
+def example_pictures(config: Config, folder: str | None = None) -> list[np.ndarray]:
+    """Some held-out inputs of a model's own data at the size that it was trained at, uint8 (H, W, 3) to look at; none
+    where the data are not at hand.
+
+    Where the model fills holes: the photographs, whole.
+
+    Raises:
+        UserError: `folder` is given and holds no such data.
+    """
+    data = config.data if folder is None else config.data.model_copy(update={"dir": folder})
+    whole = int(data.makes_inputs and OPERATORS[data.operator].random)
+    picture_of = pictures_of(data)[whole]
+    try:
+        source = open_source(config.model_copy(update={"data": data}), "val")
+        count = min(EXAMPLES, len(source))
+        read = pair_reader(source, data)
+        pairs = [for_evaluation(read(place * len(source) // count), data) for place in range(count)]
+    except UserError:
+        if folder is not None:
+            raise
+        return []
+    pictures = [picture_of(np.asarray(pair[whole])) for pair in pairs]
+    return [picture for picture in pictures if picture.min() != picture.max()]  # nothing to see in others

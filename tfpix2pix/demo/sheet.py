@@ -1,0 +1,59 @@
+"""The sheet to paint on: a component of the page that gives what was painted as a PNG in a data address."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+
+import gradio as gr
+import numpy as np
+
+from tfpix2pix.data.formats import decode, encode
+from tfpix2pix.demo.canvas import Canvas, hex_of
+from tfpix2pix.errors import UserError
+from tfpix2pix.pages import asset, data_uri
+
+PNG = "data:image/png;base64,"
+PACKAGE = "tfpix2pix.demo"
+_counts = itertools.count()  # the same picture again is a new sheet
+
+
+def sheet(canvas: Canvas, picture: np.ndarray) -> gr.HTML:
+    """The component, with `picture`, uint8 (H, W, 3), on it to begin with; its event is `input`."""
+    height, width = picture.shape[:2]
+    return gr.HTML(
+        **_on(picture),
+        html_template=asset(PACKAGE, "sheet.html"), css_template=asset(PACKAGE, "sheet.css"),
+        js_on_load=asset(PACKAGE, "sheet.js"), apply_default_css=False, elem_classes="sheet",
+        palette=[{"name": name, "color": hex_of(color)} for name, color in canvas.palette.items()],
+        pen=hex_of(canvas.pen), ground=hex_of(canvas.ground), brush_px=canvas.brush_px,
+        most_px=max(8, 4 * canvas.brush_px), width=width, height=height,
+    )  # fmt: skip
+
+
+def with_picture(picture: np.ndarray) -> gr.HTML:
+    """An update of the component: another picture on it."""
+    return gr.HTML(**_on(picture))
+
+
+def painted(value: str | None) -> np.ndarray:
+    """What is on the sheet: uint8 (H, W, 3).
+
+    Raises:
+        UserError: it is no picture.
+    """
+    try:
+        if not (value or "").startswith(PNG):
+            raise ValueError("it is no PNG")
+        image = decode(base64.b64decode(value[len(PNG) :], validate=True))
+        if image.dtype != np.uint8 or image.shape[-1] not in (3, 4):
+            raise ValueError(f"it has {image.shape[-1]} channels of {image.dtype}")
+    except (OSError, ValueError, SyntaxError, binascii.Error) as error:
+        raise UserError(f"A drawing must be a picture. Received none: {error}. Load the page again.") from error
+    return image[..., :3]
+
+
+def _on(picture: np.ndarray) -> dict:
+    address = data_uri(encode(picture, ".png"), "image/png")
+    return {"value": address, "sheet": [next(_counts), address]}

@@ -45,13 +45,14 @@ class Outputs:
         self._count = 0
         self.components: list[gr.components.Component] = []
         with gr.Row():
-            for model in models:
+            for place, model in enumerate(models):
                 with gr.Column(min_width=240):
                     picture = gr.Image(
                         label=model.name, format="png", interactive=False, height=TRANSLATION_PX,
-                        buttons=["fullscreen"], elem_classes=["translation", *(["small"] if side_px(model) < SMALL_PX else [])],
+                        buttons=["fullscreen"],
+                        elem_classes=["translation", *(["small"] if side_px(model) < SMALL_PX else [])],
                     )  # fmt: skip
-                    caption = gr.Markdown(elem_classes="caption")
+                    caption = gr.Markdown(elem_id=f"caption-{place}")
                     download = gr.DownloadButton("Download", size="sm", interactive=False)
                     self.components += [picture, caption, download]
 

@@ -76,7 +76,7 @@ ARROWS = {
     "exporting": {"artefacts", "card", "config", "data", "export", "models", "recognize", "run_directory"},
     "cli": {
         "presets", "config", "resolve", "data", "doctor", "recognize", "run_directory", "experiment", "dry_run",
-        "artefacts", "budget", "exporting", "serving", "translate", "export", "training.cluster", "comparing",
+        "artefacts", "budget", "exporting", "serving", "translate", "export", "training", "comparing",
         "demo", "evaluating", "examples", "perceptual", "evaluation_directory", "study", "importing", "interop",
     },
     "__main__": {"cli"},

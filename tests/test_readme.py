@@ -1,13 +1,36 @@
-"""What the README shows works as shown."""
+"""What the README shows works as shown: its Python, and its four uses, on real label maps with smaller networks."""
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tensorflow as tf
+
+import tfpix2pix as p2p
+from tests.conftest import write_image
+from tests.serving.server import ModelServer
+from tests.test_recipes import SMALLER, shared
+from tfpix2pix.cli import app
+from tfpix2pix.data.images import read_image
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = {
+    title: block.strip().splitlines()
+    for title, block in re.findall(
+        r"\*\*(In Colab|On the command line|In TF Serving|On a device with TFLite)\.\*\*.*?```\w+\n(.*?)```",
+        README, re.DOTALL,
+    )
+}  # fmt: skip
+
+
+def test_each_of_the_four_uses_is_under_ten_lines():
+    assert list(BLOCKS) == ["In Colab", "On the command line", "In TF Serving", "On a device with TFLite"]
+    assert all(0 < len(lines) < 10 for lines in BLOCKS.values())
 
 
 def test_python_runs_as_shown(tmp_path, monkeypatch):
@@ -24,7 +47,58 @@ def test_python_runs_as_shown(tmp_path, monkeypatch):
     assert int(names["model"].step) == 2
 
 
+def run(line: str, *more: str) -> None:
+    words = shlex.split(line, comments=True)
+    assert words[0] == "tfpix2pix"
+    assert not app([*words[1:], *more], standalone_mode=False)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder in which the lines of the command line were run, and a label map to translate."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "data").mkdir()
+    shared("facades")(folder / "data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for line in BLOCKS["On the command line"]:
+            run(line, *(SMALLER if " train " in line else ()))
+    pair = read_image(sorted((folder / "data" / "facades" / "val").iterdir())[0])
+    write_image(folder / "labels.png", pair[:, pair.shape[1] // 2 :])
+    return folder
+
+
+def test_on_the_command_line(trained):
+    assert len(list((trained / "translated").glob("*.png"))) == 2
+    assert (trained / "runs" / "facades" / "evaluation" / "val" / "report.html").is_file()
+
+
+def test_in_tf_serving(trained, monkeypatch):
+    """TF Serving's container is another server of the same protocol here."""
+    monkeypatch.chdir(trained)
+    export, compose, translate = BLOCKS["In TF Serving"]
+    run(export)
+    file = shlex.split(compose)[shlex.split(compose).index("--file") + 1]
+    assert (ROOT / file).is_file()
+    with ModelServer(trained / "export" / "models") as server:
+        assert "localhost:8501" in translate
+        run(translate.replace("localhost:8501", server.rest_address))
+    served = read_image(trained / "served" / "labels.png").astype(int)
+    local = p2p.load("runs/facades")(read_image(trained / "labels.png"))
+    assert np.abs(served - local).max() <= 1
+
+
+def test_on_a_device(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    export, translate = BLOCKS["On a device with TFLite"]
+    run(export)
+    words = shlex.split(translate.replace("256px", "32px"))  # the network is smaller
+    assert words[0] == "python"
+    subprocess.run([sys.executable, str(ROOT / words[1]), *words[2:]], check=True, capture_output=True)
+    assert read_image(trained / "translations" / "labels.png").shape == read_image(trained / "labels.png").shape
+
+
 def test_links_and_pictures_are_there():
-    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+    for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))):
         for target in re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8")):
-            assert target.startswith("https://") or (document.parent / target).exists(), f"{document.name}: {target}"
+            assert re.match("https?://", target) or (document.parent / target).exists(), f"{document.name}: {target}"

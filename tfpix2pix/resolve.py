@@ -103,6 +103,23 @@ def make_config(settings: Mapping[str, Any], origin: object = "the configuration
         raise UserError(one_sentence(error, origin)) from None
 
 
+def choices_of(key: str) -> tuple[str, ...]:
+    """The names that a key's value may be; none where it is a number or a text, or there is no such key."""
+    if key == "objective":
+        return tuple(OBJECTIVES)
+    section: type[BaseModel] = Config
+    *sections, name = key.split(".")
+    for each in sections:
+        field = section.model_fields.get(each)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return ()
+        section = field.annotation
+    field = section.model_fields.get(name)
+    if field is not None and field.annotation is bool:
+        return ("true", "false")
+    return tuple(map(str, known_values(field))) if field is not None else ()
+
+
 def describe_keys(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, object, str]]:
     """(key, default, help) of every value of the configuration, in order; the help ends with the values known."""
     for name, field in section.model_fields.items():

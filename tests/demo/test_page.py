@@ -260,3 +260,12 @@ def test_other_machines_are_let_in_with_a_warning(smoke_run, monkeypatch):
     with served((None, smoke_run.directory.path), host="0.0.0.0"):
         pass
     assert "everyone who reaches this machine as 0.0.0.0 can use the page" in said
+
+
+def test_the_python_of_the_document_makes_the_page(smoke_run):
+    text = (Path(__file__).parents[2] / "docs" / "page.md").read_text(encoding="utf-8")
+    code = text.partition("```python\n")[2].partition("```")[0]
+    assert code.endswith("page.launch()\n")
+    names = {}
+    exec(code.replace("runs/demo", str(smoke_run.directory.path)).replace("page.launch()\n", ""), names)
+    assert isinstance(names["page"], gradio.Blocks)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from tfpix2pix.cli import completion
 from tfpix2pix.cli.shared import (
     Json,
     Set,
@@ -25,13 +26,18 @@ if TYPE_CHECKING:
 ConfigOption = Annotated[
     Optional[str],
     typer.Option(
-        "--config", metavar="PRESET|CONFIG.yaml", help="What the data are for; left out: what the folder looks like."
+        "--config",
+        metavar="PRESET|CONFIG.yaml",
+        help="What the data are for; left out: what the folder looks like.",
+        autocompletion=completion.presets_and_files,
     ),
 ]
 
 
 def download(
-    name: Annotated[Optional[str], typer.Argument(help="Which; without it, the names.")] = None,
+    name: Annotated[
+        Optional[str], typer.Argument(help="Which; without it, the names.", autocompletion=completion.archives)
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder to put the data set's own folder into.")] = Path("data"),
     mirror: Annotated[
         Optional[str], typer.Option(metavar="URL", help="Of the archive, or of a folder with it: another server.")
@@ -96,7 +102,11 @@ def check(
 def pairs(
     photos: Annotated[str, typer.Argument(metavar="PHOTOS", help="Folder of photographs, divided or not.")],
     operator: Annotated[
-        str, typer.Option(help="edges, grayscale, mask, downsample, blur or posterize: what makes the input.")
+        str,
+        typer.Option(
+            help="edges, grayscale, mask, downsample, blur or posterize: what makes the input.",
+            autocompletion=completion.operators,
+        ),
     ],
     out: Annotated[Path, typer.Option(help="New folder for <split>/input/ and <split>/target/.")],
     set_: Set = None,

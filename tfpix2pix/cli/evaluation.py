@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from tfpix2pix.cli import completion
 from tfpix2pix.cli.models import Best, Noise, Weights
 from tfpix2pix.cli.shared import Json, Set, answer, check_choice, load_tensorflow, out_console, track
 from tfpix2pix.errors import UserError
@@ -14,7 +15,7 @@ from tfpix2pix.errors import UserError
 Data = Annotated[
     Optional[str], typer.Option(help="Folder of paired data, in place of the one the model was trained on.")
 ]
-Split = Annotated[str, typer.Option(help="train, val or test.")]
+Split = Annotated[str, typer.Option(help="train, val or test.", autocompletion=completion.splits)]
 ConfigOption = Annotated[
     Optional[str],
     typer.Option(metavar="PRESET|FILE", help="How pairs are read, for a folder of images; default: as DIR looks."),

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 from rich.table import Table
 
+from tfpix2pix.cli import completion
 from tfpix2pix.cli.models import Best, Noise, Weights
 from tfpix2pix.cli.shared import Json, answer, check_choice, load_tensorflow
 from tfpix2pix.errors import UserError
@@ -15,7 +16,10 @@ from tfpix2pix.errors import UserError
 
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
-    format_: Annotated[str, typer.Option("--format", help="saved_model, tflite, keras or onnx.")] = "saved_model",
+    format_: Annotated[
+        str,
+        typer.Option("--format", help="saved_model, tflite, keras or onnx.", autocompletion=completion.formats),
+    ] = "saved_model",
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("export/models"),
     quantize: Annotated[
         Optional[str],

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 from rich.table import Table
 
+from tfpix2pix.cli import completion
 from tfpix2pix.cli.shared import Json, answer, check_choice, load_tensorflow
 from tfpix2pix.interop.recognize import kind_of
 
@@ -24,7 +25,11 @@ def import_(
     out: Annotated[Path, typer.Option(help="Run directory to create.")] = ...,
     from_: Annotated[
         Optional[str],
-        typer.Option("--from", help="pytorch, addons, tutorial, tf1 or tfjs; default: as the file says."),
+        typer.Option(
+            "--from",
+            help="pytorch, addons, tutorial, tf1 or tfjs; default: as the file says.",
+            autocompletion=completion.kinds,
+        ),
     ] = None,
     discriminator: Annotated[
         Optional[Path], typer.Option(help="pytorch: the file of D, latest_net_D.pth; other kinds hold both networks.")

@@ -6,8 +6,13 @@ from typing import Annotated, Optional
 
 import typer
 
+from tfpix2pix.cli import completion
+
 Noise = Annotated[
-    Optional[str], typer.Option(help="`on` or `off`: drop units by noise; default: as the model card says.")
+    Optional[str],
+    typer.Option(
+        help="`on` or `off`: drop units by noise; default: as the model card says.", autocompletion=completion.switch
+    ),
 ]
 Weights = Annotated[
     Optional[str],

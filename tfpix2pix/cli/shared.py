@@ -9,6 +9,7 @@ from typing import Annotated, Optional
 import typer
 from rich.console import Console
 
+from tfpix2pix.cli import completion
 from tfpix2pix.errors import UserError, unknown_name
 
 out_console = Console(soft_wrap=True, highlight=False, markup=False)
@@ -16,7 +17,12 @@ out_console.width = max(out_console.width, 120)  # tables whole: a narrow termin
 progress_console = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
-Set = Annotated[Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Change a key; may be repeated.")]
+Set = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a key; may be repeated.", autocompletion=completion.settings
+    ),
+]
 
 
 def answer(as_json: bool, values: dict, text: object) -> None:

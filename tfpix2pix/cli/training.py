@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 from rich.table import Table
 
+from tfpix2pix.cli import completion
 from tfpix2pix.cli.shared import (
     Json,
     Set,
@@ -22,14 +23,22 @@ from tfpix2pix.presets import preset_names, preset_text
 
 def train(
     config: Annotated[
-        Optional[str], typer.Argument(metavar="PRESET|CONFIG.yaml", help="What to train; left out with --resume.")
+        Optional[str],
+        typer.Argument(
+            metavar="PRESET|CONFIG.yaml",
+            help="What to train; left out with --resume.",
+            autocompletion=completion.presets_and_files,
+        ),
     ] = None,
     run: Annotated[Optional[Path], typer.Option(help="Run directory to create: checkpoints, samples, metrics.")] = None,
     data: Annotated[Optional[str], typer.Option(help="Folder of the data, in place of data.dir.")] = None,
     set_: Set = None,
     strategy: Annotated[
         Optional[str],
-        typer.Option(help="auto, one, mirrored (all GPUs) or multiworker (TF_CONFIG): training.strategy."),
+        typer.Option(
+            help="auto, one, mirrored (all GPUs) or multiworker (TF_CONFIG): training.strategy.",
+            autocompletion=completion.strategies,
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace a run that is there.")] = False,
@@ -72,7 +81,10 @@ def train(
 
 
 def presets(
-    name: Annotated[Optional[str], typer.Argument(help="Print this preset's YAML; without it, the names.")] = None,
+    name: Annotated[
+        Optional[str],
+        typer.Argument(help="Print this preset's YAML; without it, the names.", autocompletion=completion.presets),
+    ] = None,
     keys: Annotated[bool, typer.Option("--keys", help="Print every key, its default and what it means.")] = False,
     json_: Json = False,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from tfpix2pix.cli import completion
 from tfpix2pix.cli.models import Best, Noise, Weights
 from tfpix2pix.cli.shared import Json, answer, check_choice, load_tensorflow, track
 from tfpix2pix.errors import UserError
@@ -29,7 +30,10 @@ def translate(
     out: Annotated[Path, typer.Option(help="Folder for the images: PNG, or TIFF of floats.")] = ...,
     data: Annotated[Optional[str], typer.Option(help="Folder of paired data, with --split.")] = None,
     split: Annotated[
-        Optional[str], typer.Option(help="Translate the inputs of this split's pairs: train, val, test.")
+        Optional[str],
+        typer.Option(
+            help="Translate the inputs of this split's pairs: train, val, test.", autocompletion=completion.splits
+        ),
     ] = None,
     noise: Noise = None,
     seed: Annotated[int, typer.Option(help="Of the noise.", min=0, max=2**31 - 1)] = 0,

@@ -1,0 +1,90 @@
+"""The pictures of docs/page.md: `tfpix2pix demo` in Chromium, with a cup drawn on the sheet, and what a bad file does.
+
+    python benchmarks/page_pictures.py runs/demo runs/demo/exports/demo-128px.tflite --out docs/images
+
+Needs Playwright and Chromium (the extra `dev`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from tfpix2pix.quiet import load_tensorflow
+
+
+def ellipse(x: float, y: float, wide: float, high: float) -> list[tuple[float, float]]:
+    angles = [step / 20 * math.tau for step in range(21)]
+    return [(x + wide * math.cos(angle), y + high * math.sin(angle)) for angle in angles]
+
+
+CUP = {  # strokes, in parts of the sheet
+    "rim": ellipse(0.45, 0.3, 0.28, 0.1),
+    "coffee": ellipse(0.45, 0.31, 0.2, 0.06),
+    "body": [(0.17, 0.32), (0.22, 0.6), (0.32, 0.75), (0.58, 0.75), (0.68, 0.6), (0.73, 0.32)],
+    "handle": [(0.72, 0.38), (0.86, 0.38), (0.88, 0.52), (0.8, 0.6), (0.68, 0.6)],
+}
+
+
+def draw(page: Page) -> None:
+    box = page.locator(".sheet canvas").bounding_box()
+    side = min(box["width"], box["height"])
+    left, top = box["x"] + (box["width"] - side) / 2, box["y"] + (box["height"] - side) / 2
+    for stroke in CUP.values():
+        places = [(left + x * side, top + y * side) for x, y in stroke]
+        page.mouse.move(*places[0])
+        page.mouse.down()
+        for place in places[1:]:
+            page.mouse.move(*place, steps=3)
+        page.mouse.up()
+
+
+def take(page: Page, path: Path) -> None:
+    page.wait_for_timeout(3000)
+    page.screenshot(path=path)
+    Image.open(path).quantize(128).save(path, optimize=True)
+    print(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    arguments = parser.parse_args()
+    load_tensorflow()
+    from tfpix2pix.demo.serve import serve
+
+    ready, until, addresses = threading.Event(), threading.Event(), []
+    names = ["run", "on a phone", "third", "fourth"]
+    named = list(zip(names, arguments.models, strict=False))
+    opened = lambda address: (addresses.append(address), ready.set())  # noqa: E731
+    threading.Thread(target=lambda: serve(named, ready=opened, until=until), daemon=True).start()
+    ready.wait()
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(addresses[0])
+        page.locator(".translation img").last.wait_for()
+        page.get_by_role("button", name="Blank sheet").click()
+        draw(page)
+        take(page, arguments.out / "page-drawing.png")
+        page.get_by_role("tab", name="File").click()
+        bad = Path(folder) / "scan.tif"
+        bad.write_bytes(b"cut short")
+        page.locator("input[type=file]").last.set_input_files(bad)
+        page.locator(".toast-body").wait_for()
+        take(page, arguments.out / "page-error.png")
+        chromium.close()
+    until.set()
+
+
+if __name__ == "__main__":
+    main()

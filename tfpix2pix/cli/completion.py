@@ -1,0 +1,54 @@
+"""What the shell completes beyond commands and options: names of tables, presets, keys of the configuration.
+
+Typer calls these with what has been typed so far (`tfpix2pix --install-completion` installs it); they load no
+TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tfpix2pix.data import OPERATORS, SPLITS
+from tfpix2pix.export import EXPORTERS
+from tfpix2pix.interop import IMPORTERS
+from tfpix2pix.presets import preset_names
+from tfpix2pix.training import STRATEGIES
+
+Complete = Callable[[str], list[str]]
+
+
+def one_of(names: Iterable[str]) -> Complete:
+    """Completes to names; looked up when asked."""
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
+
+
+splits, operators, formats, kinds = map(one_of, (SPLITS, OPERATORS, EXPORTERS, IMPORTERS))
+strategies, switch = map(one_of, (STRATEGIES, ("on", "off")))
+
+
+def archives(incomplete: str) -> list[str]:
+    from tfpix2pix.data.download import ARCHIVES
+
+    return one_of(ARCHIVES)(incomplete)
+
+
+def presets(incomplete: str) -> list[str]:
+    return one_of(preset_names())(incomplete)
+
+
+def presets_and_files(incomplete: str) -> list[str]:
+    """Presets, and the .yaml files of the folder being typed."""
+    folder = Path(incomplete.rpartition("/")[0] or ".")
+    files = sorted(path.as_posix() for path in folder.glob("*.yaml")) if folder.is_dir() else []
+    return presets(incomplete) + [path for path in files if path.startswith(incomplete)]
+
+
+def settings(incomplete: str) -> list[str]:
+    """`KEY=` and, once that is typed, `KEY=VALUE` where the values have names."""
+    from tfpix2pix.resolve import choices_of, describe_keys
+
+    key, equals, value = incomplete.partition("=")
+    if not equals:
+        return [f"{name}=" for name, _, _ in describe_keys() if name.startswith(key)]
+    return [f"{key}={choice}" for choice in choices_of(key) if choice.startswith(value)]

@@ -98,6 +98,17 @@ def test_tables_are_tables(site):
         assert not re.search(r"<p>[^<]*\n- ", text), f"{page.name}: a list without a blank line before it"
 
 
+def test_formulas_are_formulas(site):
+    found = 0
+    for page in pages_of(site):
+        text = page.read_text(encoding="utf-8")
+        found += text.count("<math ")
+        assert "<merror" not in text
+        prose = re.sub(r"<(pre|code|math)\b.*?</\1>", "", text, flags=re.DOTALL)
+        assert not re.search(r"\\(mathcal|frac|log|lambda|mathbb)\b", prose), page.name
+    assert found > 10 or not (DOCS / "notebooks").is_dir()
+
+
 def commands() -> dict:
     """Every command of the program by its whole name."""
 

@@ -2,7 +2,8 @@
 
 The pages are written to be read on GitHub, where a link goes by the place of a file in the repository. So here
 pages are made of files outside docs/ (`PAGES`), other files that pages link to are copied beside them, under
-source/, and links are rewritten to match. The command reference is what Typer says of the program.
+source/, and links are rewritten to match. Formulas become MathML. The command reference is what Typer says of the
+program.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -32,6 +34,7 @@ OPTIONAL = ("page.md", "contributing.md", "notebooks/")  # may be missing from t
 COPIES = "source"  # where files lie that are no pages
 CODE = re.compile(r"^( *)(```|~~~).*?^\1\2[^\n]*$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<=\]\()([^)\s#]+)")
+FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?=\S)([^$\n]+?)(?<=\S)\$(?![\w$])", re.DOTALL)
 COMMENT = re.compile(r"^<!--.*?-->\n", re.MULTILINE | re.DOTALL)
 COMMANDS = "<!-- commands -->\n"
 
@@ -61,9 +64,18 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         return posixpath.relpath(_uri(target), posixpath.dirname(uri)) if target else link
 
     markdown = _outside_code(markdown, lambda text: LINK.sub(lambda found: on_site(found[0]), text))
+    markdown = _outside_code(markdown, lambda text: FORMULA.sub(_mathml, text))
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, command_reference())
     return COMMENT.sub("\n", markdown)  # a table right below a comment would be no table
+
+
+def _mathml(formula: re.Match) -> str:
+    """LaTeX as MathML, which browsers show by themselves; GitHub reads the LaTeX."""
+    display, inline = formula.groups()
+    latex = (display or inline).replace(r"\arg", r"\mathrm{arg}")  # the converter knows no such operator
+    mathml = convert(latex, display="block" if display else "inline").replace("|", "&#x7c;")
+    return mathml if display else f"<span>{mathml}</span>"  # at the start of a line it would be a block
 
 
 def command_reference() -> str:

@@ -8,7 +8,7 @@ NAME := demo
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint wheel docs bench bench-peers clean
+.PHONY: help install demo test lint wheel docs notebooks bench bench-peers clean
 
 help:  ## what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -52,6 +52,9 @@ docs: install  ## the documents as a site, into site/; any warning is an error
 
 wheel: install  ## the wheel in empty environments: this Python's, PYTHONS="python3.10 python3.13", OLDEST=python3.11
 	WHEEL_PYTHONS="$(PYTHONS)" WHEEL_OLDEST="$(OLDEST)" $(BIN)/python -m pytest -v tests/test_wheel.py
+
+notebooks: install  ## run the notebooks at their own settings and write docs/notebooks/ (about 20 minutes)
+	$(BIN)/python benchmarks/render_notebooks.py
 
 bench: install  ## the tables of docs/performance.md, project and peers in turns (PEERS=folder, ONLY=section; about 30 minutes)
 	$(BIN)/python benchmarks/performance $(if $(PEERS),--peers $(PEERS)) $(if $(DATA),--data $(DATA)) $(if $(ONLY),--only $(ONLY))

@@ -95,7 +95,7 @@ def test_on_a_device(trained, monkeypatch):
     words = shlex.split(translate.replace("256px", "32px"))  # the network is smaller
     assert words[0] == "python"
     subprocess.run([sys.executable, str(ROOT / words[1]), *words[2:]], check=True, capture_output=True)
-    assert read_image(trained / "translations" / "labels.png").shape == read_image(trained / "labels.png").shape
+    assert read_image(trained / "out" / "labels.png").shape == read_image(trained / "labels.png").shape
 
 
 def test_links_and_pictures_are_there():

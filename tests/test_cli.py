@@ -244,3 +244,12 @@ def test_a_signal_saves_and_the_run_resumes(tmp_path, number):
     assert 0 < step < 5000
     code, _, err = run_cli("train", "--run", "run", "--resume", "--set", f"training.steps={step + 2}", cwd=tmp_path)
     assert code == 0, err
+
+
+def test_python_prints_what_the_command_line_prints(tmp_path):
+    """TensorFlow's notes look like errors; a user of the Python functions sees none either."""
+    code = "import tfpix2pix as p2p; p2p.train('smoke', run_dir='run'); p2p.export_run('run', 'saved_model', 'out')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0
+    for line in (done.stdout + done.stderr).splitlines():
+        assert not re.match(r"[EWI]\d{4} |\d{4}-\d\d-\d\d|INFO:|WARNING:", line), line

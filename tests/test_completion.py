@@ -32,6 +32,7 @@ def completed(line: str, cwd=None) -> list[str]:
         ("tfpix2pix train faca", ["facades", "facades_photo2labels", "facades_segmenter"]),
         ("tfpix2pix train facades --set objective.gan", ["objective.gan_loss="]),
         ("tfpix2pix export run --format t", ["tflite"]),
+        ("tfpix2pix export run --quantize d", ["dynamic"]),
         ("tfpix2pix data download edges", ["edges2shoes", "edges2handbags"]),
     ],
 )

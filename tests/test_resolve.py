@@ -142,3 +142,10 @@ def test_objectives_by_name_and_one_weight_changed():
 @pytest.mark.parametrize(("given", "noise"), [("on", "on"), ("off", "off"), ("'on'", "on")])
 def test_yamls_switches_are_understood(given, noise):
     assert resolve_config("smoke", [f"inference.noise={given}"]).inference.noise == noise
+
+
+def test_a_key_without_its_section_is_found():
+    with pytest.raises(UserError, match=r"A key of the configuration must be .* Did you mean training\.steps\?"):
+        resolve_config("smoke", ["steps=20"])
+    with pytest.raises(UserError, match=r"Did you mean generator\.base_filters or discriminator\.base_filters\?"):
+        resolve_config("smoke", ["training.base_filters=8"])

@@ -6,6 +6,7 @@ import pytest
 import tfpix2pix as p2p
 from tests.conftest import tiny_config
 from tests.conftest import write_image as write_picture
+from tfpix2pix.card import ModelCard
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.images import enlarged, full_range, read_image, write_image
 from tfpix2pix.errors import UserError
@@ -177,3 +178,16 @@ def test_photographs_of_a_stated_range_are_written_in_eight_bits(tmp_path, quiet
     written = translate_files(translator, out=tmp_path / "out", split="train")
     image = SOURCES["photographs"](run.card.config.data, "train", 0).read(0)[0]
     np.testing.assert_array_equal(read_image(written[0]), translator(image))
+
+
+def test_whole_pairs_given_as_inputs_are_remarked_on():
+    """The folder of the pairs themselves is what one would name first."""
+
+    def notes(image, **data):
+        return notes_on(image, ModelCard.of(tiny_config(data=data), 0))
+
+    pair, half = np.zeros((40, 80, 3), np.uint8), np.zeros((40, 40, 3), np.uint8)
+    assert any("--split val" in note for note in notes(pair))
+    assert any("--split val" in note for note in notes(pair.swapaxes(0, 1), input_side="top"))
+    assert not notes(half)
+    assert not notes(pair, source="folders")

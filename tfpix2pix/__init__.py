@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tfpix2pix._version import __version__
 from tfpix2pix.lazy import lazy_attributes
+from tfpix2pix.quiet import load_tensorflow
 
 _NAMES = {
     "Config": "tfpix2pix.config",
@@ -28,8 +29,15 @@ _NAMES = {
     "train": "tfpix2pix.experiment",
     "translate_files": "tfpix2pix.translate",
 }
+_WITHOUT_TENSORFLOW = ("Config", "ModelCard", "Request", "UserError", "resolve_config")
 __all__ = ["__version__", *sorted(_NAMES)]
-__getattr__ = lazy_attributes(__name__, _NAMES)
+_lazy = lazy_attributes(__name__, _NAMES)
+
+
+def __getattr__(name: str) -> object:
+    if name in _NAMES and name not in _WITHOUT_TENSORFLOW:
+        load_tensorflow()  # without its notes: they look like errors, and tell a user nothing
+    return _lazy(name)
 
 
 def __dir__() -> list[str]:

@@ -164,9 +164,11 @@ def one_sentence(error: ValidationError, origin: object) -> str:
     if first["type"] == "extra_forbidden":
         section = _section(location[:-1])
         prefix = ".".join(str(part) for part in location[:-1])
-        return unknown_name(
+        sentence = unknown_name(
             f"A key of {f'`{prefix}`' if prefix else 'the configuration'}", location[-1], section.model_fields
         )
+        elsewhere = [key for key, _, _ in describe_keys() if key.rpartition(".")[2] == location[-1]]
+        return f"{sentence} Did you mean {' or '.join(elsewhere)}?" if elsewhere else sentence
     message = first["msg"].removeprefix("Value error, ")
     if message.startswith("`"):  # a rule over several keys, complete in itself
         return message if message.endswith((".", "?")) else f"{message}."

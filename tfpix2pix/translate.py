@@ -192,9 +192,22 @@ def _results(work: Callable[[Item], list[Path]], items: Sequence[Item], count: i
             yield error
 
 
+def looks_like_a_pair(image: np.ndarray, card: ModelCard) -> bool:
+    """Whether an image has the shape of a whole pair of the model's data: square halves side by side."""
+    data, (height, width) = card.config.data, image.shape[:2]
+    if data.source != "combined":
+        return False
+    return width == 2 * height if data.input_side in ("left", "right") else height == 2 * width
+
+
 def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
     """What a user should know of how an image is translated, where it is not as one might think."""
     notes, size, channels = [], card.fixed_size_px, card.config.data.input_channels
+    if looks_like_a_pair(image, card):
+        notes.append(
+            "have the shape of a whole pair, input and target in one, and were translated whole: --split val (and "
+            "--data) translates the inputs of pairs."
+        )
     if size and image.shape[:2] != (size, size):
         notes.append(
             f"differ from the model's fixed {size}x{size} px and are reflected or cut into tiles, each with statistics "

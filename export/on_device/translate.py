@@ -52,7 +52,7 @@ def main():
     parser.add_argument("--resize", action="store_true", help="scale to the model's size and back: fast, no tiles")
     given = parser.parse_args()
     warnings.simplefilter("error", Image.DecompressionBombWarning)
-    times, done, code, began = [], 0, 0, time.perf_counter()
+    times, done, code, tiled, began = [], 0, 0, 0, time.perf_counter()
     try:
         translator = Translator(given.model, given.threads)
         translator.noise(given.noise)
@@ -63,6 +63,7 @@ def main():
             partial = target.with_name(f".{target.name}.tmp")
             try:
                 image = read(source, channels, labels[0])
+                tiled += not given.resize and image.size != (translator.size, translator.size)
                 start = time.perf_counter()
                 seen = image.resize([translator.size] * 2, how[0]) if given.resize else image
                 result = translator(np.atleast_3d(seen), given.noise)
@@ -89,7 +90,8 @@ def main():
         code = 130
     if done:
         rate = done / (time.perf_counter() - began)
-        print(f"{done} images: {1000 * np.median(times):.1f} ms each (median), {rate:.1f} images/s with files.")
+        note = f" Not of {translator.size} px, so reflected or in tiles: {tiled} (--resize scales)." if tiled else ""
+        print(f"Images: {done}, {1000 * np.median(times):.1f} ms each (median), {rate:.1f} images/s with files.{note}")
     return code if done or code != 1 else 2
 
 

@@ -129,7 +129,7 @@ def test_files_folders_and_what_is_broken(model, tmp_path):
     for name, content in broken.items():
         (whole / name).write_bytes(content)
     code, shown, errors = run(model, whole, tmp_path / "absent.png", "--out", out)
-    assert code == 1 and "8 images: " in shown and "images/s" in shown
+    assert code == 1 and "Images: 8, " in shown and "images/s" in shown
     assert [name for name in (*sorted(broken), "absent.png") for line in errors if f"{name}:" in line] == [
         *sorted(broken), "absent.png",
     ]  # fmt: skip

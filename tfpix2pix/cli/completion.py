@@ -27,6 +27,12 @@ splits, operators, formats, kinds = map(one_of, (SPLITS, OPERATORS, EXPORTERS, I
 strategies, switch = map(one_of, (STRATEGIES, ("on", "off")))
 
 
+def quantizations(incomplete: str) -> list[str]:
+    """Of any format."""
+    names = dict.fromkeys(name for exporter in EXPORTERS.values() for name in exporter.quantizations)
+    return one_of(names)(incomplete)
+
+
 def archives(incomplete: str) -> list[str]:
     from tfpix2pix.data.download import ARCHIVES
 

@@ -25,7 +25,8 @@ def export(
         Optional[str],
         typer.Option(
             help="Type of the weights: none (float32, the default), float16; saved_model: bfloat16; tflite: dynamic, "
-            "int8 (calibrated on the run's pairs)."
+            "int8 (calibrated on the run's pairs).",
+            autocompletion=completion.quantizations,
         ),
     ] = None,
     size: Annotated[
@@ -106,6 +107,9 @@ def _parity_table(report) -> Table:
         "latency, ms an image": f"{export_ms:.1f} (the Keras view takes {keras_ms:.1f})",
         "size, MB": f"{report.size_mb:.1f}",
     }
+    version = Path(report.path).name
+    if report.format == "saved_model" and version.isdigit() and int(version) > 1:
+        rows["TF Serving"] = f"serves version {version} once its models.config names it (export/serving/models.config)"
     if report.nodes is not None:
         rows["operations in XNNPACK"] = f"{report.delegated_nodes} of {report.nodes}"
     for name, value in rows.items():

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tfpix2pix.config import DataConfig
-from tfpix2pix.data.images import as_picture, from_signed, match_channels, to_signed
+from tfpix2pix.data.images import match_channels, to_signed
 from tfpix2pix.data.labels import class_colors, nearest_color, pictures_of
 
 Color = tuple[int, int, int]
@@ -56,9 +56,7 @@ class Canvas:
 
     def picture_of(self, image: np.ndarray) -> np.ndarray:
         """An input as its file holds it, (H, W, C) -> uint8 (H, W, 3) to look at and to paint over."""
-        if self.data.input_classes:
-            return pictures_of(self.data)[0](to_signed(image))
-        picture = as_picture(from_signed(to_signed(image, self.data.ranges[0])))
+        picture = pictures_of(self.data)[0](to_signed(image, self.data.ranges[0]))
         if self.holes and image.shape[-1] == 4:  # what is transparent has no colour
             return np.where(image[..., 3:] > 0, picture, np.uint8(HOLE))
         return picture

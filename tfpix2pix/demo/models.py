@@ -124,10 +124,7 @@ def translate(model: Shown, image: np.ndarray, *, noise: int, where: str) -> Tra
     start = time.perf_counter()
     result = model.translator.translate(image, vector, where)
     seconds = time.perf_counter() - start
-    if data.target_classes:
-        picture = pictures_of(data)[1](to_signed(result))
-    else:
-        picture = as_picture(from_signed(to_signed(result, data.ranges[1])))
+    picture = pictures_of(data)[1](to_signed(result, data.ranges[1]))
     return Translation(result, picture, palette_of(data), seconds, notes)
 
 

@@ -15,7 +15,7 @@ from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.evaluation_directory import RECORD, is_evaluation
 from tfpix2pix.examples.request import Request, kind_of
 from tfpix2pix.files import check_new_folder, whole_directory
-from tfpix2pix.recognize import RUN, is_model, model_at
+from tfpix2pix.recognize import RUN, is_model, model_at, named_path
 from tfpix2pix.run_directory import RunDirectory
 
 TABLE, VALUES, FIGURE, EVALUATIONS = "comparison.md", "comparison.json", "comparison.png", "evaluations"
@@ -32,12 +32,9 @@ class Item:
     @classmethod
     def parse(cls, text: str) -> Item:
         """`PATH` or `NAME=PATH`."""
-        name, equals, path = text.partition("=")
-        if equals and not path:
-            raise UserError(f"Something to compare must be NAME=PATH or PATH. Received {text!r}. Add the path.")
-        if equals and name and not Path(text).exists():
-            return cls(name, Path(path))
-        path = Path(text)
+        name, path = named_path(text, "Something to compare must be")
+        if name is not None:
+            return cls(name, path)
         own = path.parent.parent if is_evaluation(path) and path.parent.name == "evaluation" else path
         return cls(own.name or own.resolve().name, path)
 

@@ -33,6 +33,16 @@ def recognize(path: Path, also: str = "") -> str:
     )
 
 
+def named_path(text: str, rule: str) -> tuple[str | None, Path]:
+    """`PATH` or `NAME=PATH`; a path that exists is one, whatever is in it. `rule` begins the message."""
+    name, equals, path = text.partition("=")
+    if equals and not path:
+        raise UserError(f"{rule} NAME=PATH or PATH. Received {text!r}. Add the path.")
+    if equals and name and not Path(text).expanduser().exists():
+        return name, Path(path).expanduser()
+    return None, Path(text).expanduser()
+
+
 def is_model(path: Path) -> bool:
     return _kind(model_at(path)) is not None
 

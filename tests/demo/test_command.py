@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import run_cli
-from tfpix2pix.cli.demo import _named
 from tfpix2pix.demo.serve import serve
 from tfpix2pix.errors import UserError
+from tfpix2pix.recognize import named_path
 
 
 def test_it_serves_until_ctrl_c(smoke_run):
@@ -56,7 +56,7 @@ def test_without_gradio_it_says_how_to_get_it(monkeypatch, smoke_run):
 
 def test_names_and_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert _named("runs/a") == (None, Path("runs/a"))
-    assert _named("mine=runs/a") == ("mine", Path("runs/a"))
+    assert named_path("runs/a", "A model must be") == (None, Path("runs/a"))
+    assert named_path("mine=runs/a", "A model must be") == ("mine", Path("runs/a"))
     (tmp_path / "lr=1e-3").mkdir()
-    assert _named("lr=1e-3") == (None, Path("lr=1e-3"))
+    assert named_path("lr=1e-3", "A model must be") == (None, Path("lr=1e-3"))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from tfpix2pix.cli.models import Best, Weights
 from tfpix2pix.cli.shared import load_tensorflow, out_console
-from tfpix2pix.errors import UserError
 
 
 def demo(
@@ -37,9 +35,9 @@ def demo(
     weights: Weights = None,
 ) -> None:
     """Serve a page to draw on: paint or drop an input and see what the models make of it. Ctrl-C ends it."""
-    from tfpix2pix.recognize import recognize
+    from tfpix2pix.recognize import named_path, recognize
 
-    named = [_named(text) for text in models]
+    named = [named_path(text, "A model must be given as") for text in models]
     for _, path in named:
         recognize(path)
     load_tensorflow()
@@ -52,13 +50,3 @@ def demo(
         )  # fmt: skip
     except KeyboardInterrupt:
         out_console.print("Closed.")
-
-
-def _named(text: str) -> tuple[str | None, Path]:
-    """`PATH` or `NAME=PATH`; a path that exists is one, whatever is in it."""
-    name, equals, path = text.partition("=")
-    if not equals or Path(text).expanduser().exists():
-        return None, Path(text).expanduser()
-    if not name or not path:
-        raise UserError(f"A model must be given as NAME=PATH or PATH. Received {text!r}. Add what is missing.")
-    return name, Path(path).expanduser()

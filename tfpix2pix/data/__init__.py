@@ -14,10 +14,10 @@ SOURCES = {
 }
 
 OPERATORS = {
-    "edges": Operator(lazy("tfpix2pix.data.operators", "edges"), channels=1),
+    "edges": Operator(lazy("tfpix2pix.data.operators", "edges"), channels=1, leaves="lines"),
     "grayscale": Operator(lazy("tfpix2pix.data.operators", "grayscale"), channels=1),
-    "mask": Operator(lazy("tfpix2pix.data.operators", "mask"), channels=4, random=True),
-    "downsample": Operator(lazy("tfpix2pix.data.operators", "downsample"), channels=3),
+    "mask": Operator(lazy("tfpix2pix.data.operators", "mask"), channels=4, random=True, leaves="holes"),
+    "downsample": Operator(lazy("tfpix2pix.data.operators", "downsample"), channels=3, leaves="fewer"),
     "blur": Operator(lazy("tfpix2pix.data.operators", "blur"), channels=3),
     "posterize": Operator(lazy("tfpix2pix.data.operators", "posterize"), channels=3),
 }

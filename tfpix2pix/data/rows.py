@@ -14,6 +14,10 @@ class Operator:
     make: Callable[[Any, Any, Any], Any]  # (photograph (H, W, 3) uint8, DataConfig, numpy Generator) -> (H, W, C) uint8
     channels: int  # of the input that it makes
     random: bool = False  # whether it draws from the generator, and so differs from epoch to epoch
+    leaves: str = (
+        "picture"  # what of a photograph: a `picture`, black `lines` on white, transparent `holes`, or `fewer`
+    )
+    # pixels, enlarged again; `tfpix2pix demo` has inputs painted so
 
 
 def same(image: Any) -> Any:

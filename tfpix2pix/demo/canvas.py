@@ -13,13 +13,12 @@ import numpy as np
 from PIL import Image
 
 from tfpix2pix.config import DataConfig
+from tfpix2pix.data import OPERATORS
 from tfpix2pix.data.images import match_channels, to_signed
 from tfpix2pix.data.labels import class_colors, nearest_color, pictures_of
 
 Color = tuple[int, int, int]
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
-LINE_OPERATORS = ("edges",)  # whose inputs are black lines on white
-HOLE_OPERATORS = ("mask",)
 HOLE = (255, 0, 255)  # a colour that few photographs have
 FOUND_COLORS = 8  # taken from inputs, where nobody says what they are painted in
 
@@ -83,9 +82,10 @@ def canvas_for(data: DataConfig, pictures: Sequence[np.ndarray] = ()) -> Canvas:
     if data.input_palette:
         lines = len(data.input_palette) == 2
         return Canvas(data, data.input_palette, thin if lines else thick)
-    if data.makes_inputs and data.operator in LINE_OPERATORS:
+    leaves = OPERATORS[data.operator].leaves if data.makes_inputs else "picture"
+    if leaves == "lines":
         return Canvas(data, {"paper": WHITE, "line": BLACK}, thin)
-    if data.makes_inputs and data.operator in HOLE_OPERATORS:
+    if leaves == "holes":
         return Canvas(data, {"hole": HOLE}, thick, holes=True)
     return Canvas(data, found_colors(pictures), thick)
 

@@ -22,7 +22,6 @@ from tfpix2pix.translate import FileTranslator, notes_on
 
 MOST_MEGAPIXELS = 4.0  # of an image on the page: a person waits for it
 EXAMPLES = 8
-ENLARGES = "downsample"  # the operator whose inputs have been enlarged
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ def example_pictures(config: Config, folder: str | None = None) -> list[np.ndarr
         UserError: `folder` is given and holds no such data.
     """
     data = config.data if folder is None else config.data.model_copy(update={"dir": folder})
-    whole = int(data.makes_inputs and OPERATORS[data.operator].random)
+    whole = int(data.makes_inputs and OPERATORS[data.operator].leaves == "holes")
     picture_of = pictures_of(data)[whole]
     try:
         source = open_source(config.model_copy(update={"data": data}), "val")

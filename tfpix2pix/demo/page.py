@@ -17,9 +17,10 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before the import:
 import gradio as gr
 import numpy as np
 
+from tfpix2pix.data import OPERATORS
 from tfpix2pix.data.images import suffix_for, write_image
 from tfpix2pix.demo.canvas import Canvas
-from tfpix2pix.demo.models import ENLARGES, Shown, Translation, read_input, side_px, translate
+from tfpix2pix.demo.models import Shown, Translation, read_input, side_px, translate
 from tfpix2pix.demo.sheet import painted, sheet, with_picture
 from tfpix2pix.errors import UserError
 
@@ -171,8 +172,8 @@ def told(path: str = "", name: str = ""):
 def _ways_to_read(model: Shown) -> tuple[gr.Checkbox, gr.Slider]:
     """Whether the model's operator makes the input, and how many times it is enlarged: shown where it matters."""
     data = model.card.config.data
-    makes = data.makes_inputs and data.operator != ENLARGES
-    enlarges = data.makes_inputs and data.operator == ENLARGES
+    enlarges = data.makes_inputs and OPERATORS[data.operator].leaves == "fewer"
+    makes = data.makes_inputs and not enlarges
     by_operator = gr.Checkbox(makes, label=f"A photograph: make the input from it ({data.operator})", visible=makes)
     times = data.downsample_factor if enlarges else 1
     enlarge = gr.Slider(1, 16, value=times, step=1, label="Enlarge first, times", visible=enlarges)

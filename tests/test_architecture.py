@@ -16,7 +16,7 @@ MODULES = {
 }
 
 # A room may import the rooms in its list, and anything in LEAVES (docs/architecture.md draws the same map).
-LEAVES = {"errors", "lazy", "_version", "files", "pages", "quiet"}
+LEAVES = {"errors", "lazy", "_version", "files", "pages", "quiet", "settings_files"}
 TABLES = {
     "data",
     "models",
@@ -24,12 +24,13 @@ TABLES = {
     "evaluation",
     "export",
     "presets",
+    "recipes",
     "serving",
     "training",
     "interop",
 }  # package roots: tables, no TensorFlow
 ARROWS = {
-    "config": {"data", "models", "losses", "evaluation", "training"},
+    "config": {"data", "models", "losses", "evaluation", "recipes", "training"},
     "resolve": {"config", "presets", "losses"},
     "card": {"config"},
     "run_directory": {"card", "config", "resolve", "training.cluster"},
@@ -45,8 +46,9 @@ ARROWS = {
     "comparison": {"evaluation", "evaluation_directory", "training.curves"},
     "study": {"data.formats", "evaluation.bootstrap"},
     "inference": {"card", "config", "rng", "models", "tiling", "data"},
+    "parity": {"inference", "models.precision"},
     "summary": {"models"},
-    "export": {"card", "inference", "models", "data.images", "data.labels"},
+    "export": {"card", "inference", "models", "parity", "data.images", "data.labels"},
     "serving": {"card", "data", "rng", "tiling"},
     "batching": {"serving"},
     "demo": {"artefacts", "card", "config", "data", "examples.pairs", "translate"},
@@ -55,7 +57,9 @@ ARROWS = {
         "batching", "card", "config", "data", "evaluation", "inference", "models", "resolve", "run_directory",
         "training",
     },
-    "experiment": {"config", "data", "doctor", "losses", "models", "run_directory", "session", "training"},
+    "experiment": {
+        "config", "data", "doctor", "losses", "models", "resolve", "run_directory", "session", "training",
+    },
     "dry_run": {"config", "data", "experiment", "resolve", "summary"},
     "recognize": {"run_directory", "export"},
     "examples": {
@@ -68,19 +72,20 @@ ARROWS = {
     "artefacts": {
         "recognize", "config", "run_directory", "models", "training.checkpoints", "inference", "export",
     },
-    "interop": {"models.patches", "models.unet"},
+    "interop": {"models.patches", "models.precision", "models.unet"},
     "importing": {
-        "artefacts", "card", "config", "interop", "models", "resolve", "run_directory", "training.checkpoints",
+        "artefacts", "card", "config", "interop", "models", "parity", "resolve", "run_directory", "training.checkpoints",
     },
     "budget": {"config", "export", "exporting", "models", "run_directory"},
-    "exporting": {"artefacts", "card", "config", "data", "export", "models", "recognize", "run_directory"},
+    "exporting": {"artefacts", "card", "config", "data", "export", "models", "parity", "recognize", "run_directory"},
     "cli": {
-        "presets", "config", "resolve", "data", "doctor", "recognize", "run_directory", "experiment", "dry_run",
-        "artefacts", "budget", "exporting", "serving", "translate", "export", "training", "comparing",
+        "presets", "recipes", "config", "resolve", "data", "doctor", "recognize", "run_directory", "experiment",
+        "dry_run", "artefacts", "budget", "exporting", "serving", "translate", "export", "training", "comparing",
         "demo", "evaluating", "examples", "perceptual", "evaluation_directory", "study", "importing", "interop",
     },
     "__main__": {"cli"},
     "presets": set(),
+    "recipes": set(),
     "__init__": TABLES | {
         "artefacts", "card", "config", "evaluating", "examples", "experiment", "exporting", "importing", "inference",
         "resolve",

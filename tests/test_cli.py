@@ -15,6 +15,7 @@ import tfpix2pix as p2p
 from tests.conftest import make_combined, run_cli, write_image
 from tests.test_experiment import tree
 from tfpix2pix.presets import preset_names
+from tfpix2pix.recipes import RECIPES
 
 COMMANDS = ("train", "translate", "export", "presets")
 TINY_FLAGS = [
@@ -38,6 +39,26 @@ def test_version_and_presets():
     code, out, _ = run_cli("presets", "facades")
     assert code == 0
     assert out.startswith("# Architectural labels")
+    assert set(json.loads(run_cli("presets", "--recipes", "--json")[1])) == set(RECIPES)
+    assert run_cli("presets", "paper")[1] == run_cli("presets", "--recipes", "paper")[1] == RECIPES["paper"]
+    assert run_cli("presets", "torch")[1].startswith("# Facades as the widely used")
+    assert run_cli("presets", "--recipes", "torch")[1] == RECIPES["torch"]
+    out = run_cli("presets")[1]
+    assert all(title in out for title in RECIPES.titles().values())
+
+
+def test_a_dry_run_names_the_recipe():
+    code, out, _ = run_cli("train", "facades", "--recipe", "best", "--dry-run", *TINY_FLAGS)
+    assert code == 0
+    assert "Recipe: best." in out
+    assert "  applied: best" in out
+
+
+def test_an_unknown_recipe_is_one_sentence(tmp_path):
+    code, out, err = run_cli("train", "facades", "--recipe", "bset", "--run", tmp_path / "run")
+    assert (code, out) == (2, "")
+    assert "A recipe must be one of: best, paper, torch, tutorial. Received 'bset'. Did you mean 'best'?" in err
+    assert not (tmp_path / "run").exists()
 
 
 def test_every_key_is_explained():

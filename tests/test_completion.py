@@ -8,6 +8,7 @@ import pytest
 
 from tfpix2pix.cli import completion
 from tfpix2pix.presets import preset_names
+from tfpix2pix.recipes import RECIPES
 from tfpix2pix.resolve import choices_of
 
 
@@ -31,6 +32,7 @@ def completed(line: str, cwd=None) -> list[str]:
         ("tfpix2pix tra", ["train", "translate"]),
         ("tfpix2pix train faca", ["facades", "facades_photo2labels", "facades_segmenter"]),
         ("tfpix2pix train facades --set objective.gan", ["objective.gan_loss="]),
+        ("tfpix2pix train facades --recipe p", ["paper"]),
         ("tfpix2pix export run --format t", ["tflite"]),
         ("tfpix2pix export run --quantize d", ["dynamic"]),
         ("tfpix2pix data download edges", ["edges2shoes", "edges2handbags"]),
@@ -57,3 +59,5 @@ def test_configurations_of_ones_own_are_offered_beside_presets(tmp_path, monkeyp
     assert completion.presets_and_files("") == [*preset_names(), "mine.yaml"]
     assert completion.presets_and_files("inner/") == ["inner/other.yaml"]
     assert completion.presets_and_files("nowhere/") == []
+    assert completion.recipes_and_files("") == [*RECIPES, "mine.yaml"]
+    assert completion.presets_and_recipes("t") == ["torch", "tutorial"]

@@ -53,7 +53,7 @@ def test_overrides_are_yaml_values_at_dotted_keys():
         ("facade", [], r"A preset must be one of: .*facades.* Received 'facade'. Did you mean 'facades'\?"),
         ("nowhere.yaml", [], "must be a readable YAML file. Received nowhere.yaml"),
         ("facades", ["training.stepz=3"], r"A key of `training` must be one of: steps, .*Did you mean 'steps'\?"),
-        ("facades", ["trainingsteps=3"], "A key of the configuration must be one of: name, seed, data"),
+        ("facades", ["trainingsteps=3"], "A key of the configuration must be one of: name, recipe, seed, data"),
         ("facades", ["training.steps"], "must read KEY=VALUE. Received 'training.steps'. Write it as"),
         ("facades", ["training.steps=many"], "`training.steps` must be a whole number. Received 'many'"),
         ("facades", ["name=../x"], "`name` must be letters, digits"),

@@ -36,6 +36,7 @@ def describe(config: Config, run_dir: str | Path | None = None) -> Group:
         layer_table(model.discriminator, receptive_field=True),
         Text(
             f"\nMFLOP: convolutions, one image, forward.\n"
+            f"Recipe: {config.recipe or 'none named'}.\n"
             f"Objective: {config.objective_name} ({', '.join(f'{key} {value:g}' for key, value in weights.items())}), "
             f"{terms.gan_loss}, update order {spec.update_order}.\n{pairs}\n"
             f"{f'Would write {run_dir}; nothing' if run_dir else 'Nothing'} was written."

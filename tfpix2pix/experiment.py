@@ -17,6 +17,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models.build import build_discriminator, build_generator
 from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
+from tfpix2pix.resolve import recipe_override
 from tfpix2pix.run_directory import RunDirectory, run_config, to_resume
 from tfpix2pix.session import Run, Session, Start
 from tfpix2pix.training import CONSTANT_FRACTIONS
@@ -68,6 +69,7 @@ def train(
     *,
     run_dir: str | Path,
     data: str | Path | None = None,
+    recipe: str | None = None,
     overrides: tuple[str, ...] = (),
     resume: bool = False,
     fresh: bool = False,
@@ -78,6 +80,7 @@ def train(
     Args:
         config: a `Config`, the name of a preset, or a .yaml file; None to resume.
         data: folder of the data, in place of `data.dir`.
+        recipe: how to train: a recipe's name or a .yaml file, whose values replace the preset's own.
         overrides: `dotted.key=value` strings, as `--set` takes them.
         resume: continue an interrupted run from its newest checkpoint.
         fresh: replace a run that is there.
@@ -89,13 +92,16 @@ def train(
     console = console or Console(stderr=True)
     directory = RunDirectory(run_dir)
     if isinstance(config, Config):
-        if overrides or data is not None:
-            raise UserError("`data` and `overrides` go with a preset or a file. Received a Config. Set them in it.")
+        if overrides or data is not None or recipe is not None:
+            raise UserError(
+                "`data`, `recipe` and `overrides` go with a preset or a file. Received a Config. Set them in it."
+            )
         if this_worker(config.training.strategy).index == 0:
             directory.check_free(resume=resume, fresh=fresh)
         if resume:
             config = to_resume(directory.config(), config)
     else:
+        overrides = (*recipe_override(recipe), *overrides)
         config = run_config(config, run_dir, data_dir=data, overrides=overrides, resume=resume, fresh=fresh)
     devices = make_devices(config.training.strategy)  # first: machines join before anything is computed
     return _train(_for_this_machine(config), directory, devices, console, resume=resume, fresh=fresh)

@@ -7,7 +7,6 @@ import json
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
@@ -15,10 +14,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from tfpix2pix.config import Config
+from tfpix2pix.config.recipe import with_recipe_over
 from tfpix2pix.config.section import RowOf
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.losses import OBJECTIVES
-from tfpix2pix.presets import preset_text
+from tfpix2pix.presets import PRESETS
 
 # Where pydantic's own words speak of Python and not of the file.
 RULES = {
@@ -31,54 +31,45 @@ RULES = {
 }
 
 
-def resolve_config(preset_or_file: str, overrides: Iterable[str] = (), *, data_dir: str | None = None) -> Config:
-    """The configuration of a preset's name or a .yaml file, changed by `key=value` overrides.
+def resolve_config(
+    preset_or_file: str, overrides: Iterable[str] = (), *, recipe: str | None = None, data_dir: str | None = None
+) -> Config:
+    """The configuration of a preset's name or a .yaml file, changed by a recipe, then by `key=value` overrides.
+
+    Args:
+        recipe: a recipe's name or a .yaml file, as an override `recipe=…`.
 
     Raises:
-        UserError: no such preset or file, no YAML, or a key or value that the configuration does not know.
+        UserError: no such preset, recipe or file, no YAML, or a key or value that the configuration does not know.
     """
+    overrides = [*recipe_override(recipe), *overrides]
     return make_config(with_overrides(read_settings(preset_or_file), overrides, data_dir=data_dir), preset_or_file)
 
 
 def read_settings(preset_or_file: str) -> dict[str, Any]:
     """The plain mapping in a preset or a .yaml file."""
-    path = Path(preset_or_file)
-    if path.suffix in (".yaml", ".yml"):
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not text"
-            raise UserError(
-                f"A configuration must be a readable YAML file. Received {path}: {reason}. Check the path."
-            ) from error
-    else:
-        text = preset_text(preset_or_file)
-    try:
-        settings = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        where = f"line {place.line + 1}" if place else "it"
-        raise UserError(
-            f"A configuration must be YAML. Received {path}, in which {where} is not. Mend it there."
-        ) from error
-    if not isinstance(settings, dict):
-        raise UserError(
-            f"A configuration must be a mapping of keys to values. Received {path}, a {type(settings).__name__}."
-        )
-    return settings
+    return PRESETS.read(preset_or_file)
+
+
+def recipe_override(recipe: str | None) -> list[str]:
+    """The override that `--recipe` is short for."""
+    return [] if recipe is None else [f"recipe={json.dumps(recipe)}"]
 
 
 def with_overrides(
     settings: Mapping[str, Any], overrides: Iterable[str], *, data_dir: str | None = None
 ) -> dict[str, Any]:
-    """`settings` with each `dotted.key=value` (a YAML value) set; a section before the keys inside it."""
+    """`settings` with each `dotted.key=value` (a YAML value) set: the last `recipe` first, whose keys the others may
+    change, and a section before the keys inside it."""
     settings = copy.deepcopy(dict(settings))
     given = [*overrides, *([] if data_dir is None else [f"data.dir={yaml.safe_dump(str(data_dir))}"])]
-    for override in sorted(given, key=lambda text: text.partition("=")[0].count(".")):  # stable: else as given
-        key, equals, value = override.partition("=")
-        if not equals or not key:
-            raise UserError(f"An override must read KEY=VALUE. Received {override!r}. Write it as training.steps=200.")
-        *sections, name = key.strip().split(".")
+    values = [_key_and_value(override) for override in given]
+    recipes = [value for key, value in values if key == "recipe"]
+    if recipes:
+        settings = with_recipe_over(settings, recipes[-1], Config)
+    others = [pair for pair in values if pair[0] != "recipe"]
+    for key, value in sorted(others, key=lambda pair: pair[0].count(".")):  # stable: else as given
+        *sections, name = key.split(".")
         section = settings
         for part in sections:
             if part == "objective" and isinstance(section.get(part), str):
@@ -88,11 +79,18 @@ def with_overrides(
                 raise UserError(
                     f"An override must name a key of the configuration. Received {key!r}: {part} is a value."
                 )
-        try:
-            section[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UserError(f"The value of an override must be YAML. Received {override!r}. Quote it.") from error
+        section[name] = value
     return settings
+
+
+def _key_and_value(override: str) -> tuple[str, Any]:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"An override must read KEY=VALUE. Received {override!r}. Write it as training.steps=200.")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"The value of an override must be YAML. Received {override!r}. Quote it.") from error
 
 
 def make_config(settings: Mapping[str, Any], origin: object = "the configuration") -> Config:
@@ -160,6 +158,8 @@ def one_sentence(error: ValidationError, origin: object) -> str:
     """The first of pydantic's findings: the key, the rule, what was received, what to do."""
     first = error.errors()[0]
     location = first["loc"]
+    if isinstance(first.get("ctx", {}).get("error"), UserError):  # complete in itself
+        return str(first["ctx"]["error"])
     key = ".".join(str(part) for part in location)
     if first["type"] == "extra_forbidden":
         section = _section(location[:-1])

@@ -143,7 +143,9 @@ class Run:
 
 MAY_CHANGE = frozenset(
     {
+        "recipe.applied",  # a name; the values that it gave are compared
         "training.steps",
+        "training.minutes",
         "training.keep_last",
         "training.keep_every_steps",
         "training.checkpoint_every_minutes",

@@ -13,6 +13,7 @@ from tfpix2pix.data import OPERATORS, SPLITS
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.interop import IMPORTERS
 from tfpix2pix.presets import preset_names
+from tfpix2pix.recipes import RECIPES
 from tfpix2pix.training import STRATEGIES
 
 Complete = Callable[[str], list[str]]
@@ -43,11 +44,24 @@ def presets(incomplete: str) -> list[str]:
     return one_of(preset_names())(incomplete)
 
 
+def presets_and_recipes(incomplete: str) -> list[str]:
+    return one_of(dict.fromkeys([*preset_names(), *RECIPES]))(incomplete)
+
+
 def presets_and_files(incomplete: str) -> list[str]:
     """Presets, and the .yaml files of the folder being typed."""
+    return presets(incomplete) + _yaml_files(incomplete)
+
+
+def recipes_and_files(incomplete: str) -> list[str]:
+    """Recipes, and the .yaml files of the folder being typed."""
+    return one_of(RECIPES)(incomplete) + _yaml_files(incomplete)
+
+
+def _yaml_files(incomplete: str) -> list[str]:
     folder = Path(incomplete.rpartition("/")[0] or ".")
     files = sorted(path.as_posix() for path in folder.glob("*.yaml")) if folder.is_dir() else []
-    return presets(incomplete) + [path for path in files if path.startswith(incomplete)]
+    return [path for path in files if path.startswith(incomplete)]
 
 
 def settings(incomplete: str) -> list[str]:

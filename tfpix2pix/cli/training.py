@@ -18,7 +18,8 @@ from tfpix2pix.cli.shared import (
     progress_console,
 )
 from tfpix2pix.errors import UserError
-from tfpix2pix.presets import preset_names, preset_text
+from tfpix2pix.presets import PRESETS
+from tfpix2pix.recipes import RECIPES
 
 
 def train(
@@ -32,6 +33,14 @@ def train(
     ] = None,
     run: Annotated[Optional[Path], typer.Option(help="Run directory to create: checkpoints, samples, metrics.")] = None,
     data: Annotated[Optional[str], typer.Option(help="Folder of the data, in place of data.dir.")] = None,
+    recipe: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="RECIPE|RECIPE.yaml",
+            help="How to train, on any preset: paper, tutorial, torch, best or a file. `presets --recipes` lists them.",
+            autocompletion=completion.recipes_and_files,
+        ),
+    ] = None,
     set_: Set = None,
     strategy: Annotated[
         Optional[str],
@@ -50,13 +59,14 @@ def train(
     """Train a generator on pairs."""
     from tfpix2pix.data import SOURCES
     from tfpix2pix.data.opening import check_readable
+    from tfpix2pix.resolve import recipe_override
     from tfpix2pix.run_directory import run_config  # TensorFlow waits until the configuration is known to be sound
     from tfpix2pix.training.cluster import this_worker
 
     if run is None and not dry_run:
         look = "" if resume else ", or --dry-run to look first"
         raise UserError(f"A run directory must be given. Received none. Add --run DIR{look}.")
-    overrides = [*(set_ or ()), *([f"training.strategy={strategy}"] if strategy else [])]
+    overrides = [*(set_ or ()), *recipe_override(recipe), *([f"training.strategy={strategy}"] if strategy else [])]
     resolved = run_config(config, run, data_dir=data, overrides=overrides, resume=resume, fresh=fresh)
     alone = this_worker(resolved.training.strategy).count == 1
     if alone and (resolved.data.dir or not dry_run):
@@ -83,12 +93,18 @@ def train(
 def presets(
     name: Annotated[
         Optional[str],
-        typer.Argument(help="Print this preset's YAML; without it, the names.", autocompletion=completion.presets),
+        typer.Argument(
+            help="Print the YAML of this preset or recipe; without it, the names.",
+            autocompletion=completion.presets_and_recipes,
+        ),
     ] = None,
+    recipes: Annotated[
+        bool, typer.Option("--recipes", help="Recipes alone; with a name, the recipe of that name.")
+    ] = False,
     keys: Annotated[bool, typer.Option("--keys", help="Print every key, its default and what it means.")] = False,
     json_: Json = False,
 ) -> None:
-    """List the presets, or print one to start a configuration of your own from."""
+    """List the presets (what to train on) and recipes (how), or print one to start a file of your own from."""
     if keys:
         from tfpix2pix.resolve import describe_keys, explain_keys
 
@@ -96,10 +112,19 @@ def presets(
         answer(json_, values, explain_keys())
         return
     if name:
-        print(preset_text(name), end="")
+        files = RECIPES if recipes or (name in RECIPES and name not in PRESETS) else PRESETS
+        print(files.text(name), end="")
         return
-    first_lines = {preset: preset_text(preset).splitlines()[0].lstrip("# ") for preset in preset_names()}
+    if json_ or recipes:
+        titles = (RECIPES if recipes else PRESETS).titles()
+        answer(json_, titles, _table(titles))
+        return
+    out_console.print("Presets, what to train on: tfpix2pix train PRESET", _table(PRESETS.titles()), sep="\n")
+    out_console.print("\nRecipes, how to train: --recipe RECIPE, on any preset", _table(RECIPES.titles()), sep="\n")
+
+
+def _table(titles: dict[str, str]) -> Table:
     table = Table(box=None, show_header=False)
-    for preset, line in first_lines.items():
-        table.add_row(preset, line)
-    answer(json_, first_lines, table)
+    for name, title in titles.items():
+        table.add_row(name, title)
+    return table

@@ -7,19 +7,21 @@ are checked against their tables' keys.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from tfpix2pix.config.data import DataConfig
 from tfpix2pix.config.networks import DiscriminatorConfig, GeneratorConfig
 from tfpix2pix.config.objective import ObjectiveConfig, weights_of_named_objective
-from tfpix2pix.config.section import Section
+from tfpix2pix.config.recipe import APPLIED, with_recipe_beneath
+from tfpix2pix.config.section import RUN, TASK, RowOf, Section
 from tfpix2pix.config.training import InferenceConfig, TrainingConfig
 from tfpix2pix.evaluation import METRICS
 from tfpix2pix.losses import objective_name
 from tfpix2pix.models import GENERATORS
 from tfpix2pix.models.patches import PATCHGANS, logits_px
+from tfpix2pix.recipes import RECIPES
 
 __all__ = [
     "Config",
@@ -36,11 +38,15 @@ __all__ = [
 class Config(Section):
     """A run. Every field has a default; presets and `--set` change some."""
 
-    name: str = Field("pix2pix", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Annotated[str, TASK] = Field("pix2pix", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Name of the model: of its exports, and in the model card."""
-    seed: int = Field(0, ge=0, lt=2**31)
+    recipe: Annotated[str | None, TASK, RowOf(RECIPES)] = None
+    """How to train: a recipe's name, or a .yaml file. Its values lie beneath the keys of a file that names it, and over
+    them with `--recipe` or `--set recipe=`. A resolved configuration has them among its keys and notes the name as
+    `{applied: NAME}`."""
+    seed: Annotated[int, RUN] = Field(0, ge=0, lt=2**31)
     """Of everything random: weights, order, crops, noise."""
-    data: DataConfig = DataConfig()
+    data: Annotated[DataConfig, TASK] = DataConfig()
     """Pairs."""
     generator: GeneratorConfig = GeneratorConfig()
     """G."""
@@ -72,8 +78,19 @@ class Config(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _objective_by_name(cls, settings: Any) -> Any:
-        return weights_of_named_objective(settings) if isinstance(settings, dict) else settings
+    def _recipe_and_objective_by_name(cls, settings: Any) -> Any:
+        if not isinstance(settings, dict):
+            return settings
+        return weights_of_named_objective(with_recipe_beneath(settings, cls))
+
+    @field_validator("recipe", mode="before")
+    @classmethod
+    def _read_the_record(cls, recipe: Any) -> Any:
+        return recipe.get(APPLIED) if isinstance(recipe, dict) else recipe
+
+    @field_serializer("recipe")
+    def _write_a_record(self, recipe: str | None) -> dict[str, str] | None:
+        return None if recipe is None else {APPLIED: recipe}
 
     @model_validator(mode="after")
     def _networks_fit_the_image(self) -> Config:

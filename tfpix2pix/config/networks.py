@@ -6,18 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tfpix2pix.config.section import Section, row_of
+from tfpix2pix.config.section import SIZE, Section, row_of
 from tfpix2pix.models import DISCRIMINATORS, GENERATORS
 
 
 class GeneratorConfig(Section):
     kind: row_of(GENERATORS) = "unet"
     """Network that translates: `unet`, the ablation `encoder_decoder` without skip connections, or `resnet`."""
-    base_filters: int = Field(64, ge=1, le=512)
+    base_filters: Annotated[int, SIZE] = Field(64, ge=1, le=512)
     """Filters of the first layer; deeper ones have up to 8 times as many (`resnet`: 4)."""
-    levels: int | None = Field(None, ge=2, le=12)
+    levels: Annotated[int | None, SIZE] = Field(None, ge=2, le=12)
     """`unet`: halvings from the image to the bottleneck; null: as many as suit `data.image_size_px`, 8 at the most."""
-    residual_blocks: int = Field(9, ge=1, le=64)
+    residual_blocks: Annotated[int, SIZE] = Field(9, ge=1, le=64)
     """`resnet`: blocks of two convolutions between the halvings and the doublings."""
     norm: Literal["batch", "instance", "none"] = "batch"
     """Normalisation after each convolution but the last and, in `unet`, the first and the bottleneck's."""
@@ -31,9 +31,10 @@ class GeneratorConfig(Section):
     """`unet`: slope of the encoder's LeakyReLU below zero."""
     skip_activation: Literal["after", "before"] = "after"
     """`unet`: activations after a skip connection's concatenation, or before it."""
-    upsampling: Literal["transposed", "resize", "subpixel"] = "transposed"
-    """How the decoder doubles a map: `transposed` convolution as in the paper; `resize` (nearest, then convolution)
-    and `subpixel` (convolution, then depth to space) make no checkerboard."""
+    upsampling: Literal["transposed", "blurred", "resize", "bilinear", "subpixel"] = "transposed"
+    """How the decoder doubles a map: `transposed` convolution as in the paper, which can leave a checkerboard;
+    `blurred`, the same and then a fixed [1, 2, 1]/4 filter; `resize` (nearest) and `bilinear`, then a convolution;
+    `subpixel` (convolution, then depth to space)."""
     noise: Literal["dropout", "gaussian", "none"] = "dropout"
     """The noise z: units dropped in the decoder, a channel of N(0, 1) beside the input, or none."""
     dropout_rate: float = Field(0.5, ge=0, lt=1)
@@ -45,9 +46,9 @@ class GeneratorConfig(Section):
 class DiscriminatorConfig(Section):
     kind: row_of(DISCRIMINATORS) = "patchgan"
     """Network that judges."""
-    receptive_field_px: Literal[1, 16, 34, 70, 142, 286] = 70
+    receptive_field_px: Annotated[Literal[1, 16, 34, 70, 142, 286], SIZE] = 70
     """Side of the patch that one logit judges, px."""
-    base_filters: int = Field(64, ge=1, le=512)
+    base_filters: Annotated[int, SIZE] = Field(64, ge=1, le=512)
     """Filters of the first layer; deeper ones have up to 8 times as many."""
     norm: Literal["batch", "instance", "none"] = "batch"
     """Normalisation after each convolution but the first and the last."""

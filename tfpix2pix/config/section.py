@@ -36,5 +36,19 @@ def row_of(table: dict[str, Any], fits: Callable[[Any], bool] = lambda row: True
     return Annotated[str, AfterValidator(check), known]
 
 
+@dataclass(frozen=True)
+class NotOfRecipes:
+    """Says of a field, or of a section's field, that a recipe must not set it, and what decides it instead."""
+
+    decided_by: str
+
+
+TASK = NotOfRecipes("the task")
+SIZE = NotOfRecipes("the size of images and networks")
+LENGTH = NotOfRecipes("the length of the training")
+MACHINE = NotOfRecipes("the machine")
+RUN = NotOfRecipes("what a run reports and keeps")
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from tfpix2pix.settings_files import SettingsFiles
 
-from tfpix2pix.errors import UserError, unknown_name
+PRESETS = SettingsFiles(__name__, "A preset", "A configuration")
 
 
 def preset_names() -> list[str]:
     """Names of the presets that come with the package."""
-    return sorted(file.name.removesuffix(".yaml") for file in files(__name__).iterdir() if file.name.endswith(".yaml"))
+    return PRESETS.names()
 
 
 def preset_text(name: str) -> str:
     """The YAML of a preset, header included."""
-    if name not in preset_names():
-        raise UserError(
-            unknown_name("A preset", name, preset_names()) + " A configuration of your own is a .yaml file."
-        )
-    return (files(__name__) / f"{name}.yaml").read_text(encoding="utf-8")
+    return PRESETS.text(name)

@@ -1,0 +1,112 @@
+"""What a recipe may set, and how it lies under a file's own keys or over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from tfpix2pix.config.section import NotOfRecipes, Section
+from tfpix2pix.errors import UserError
+from tfpix2pix.recipes import RECIPES
+
+APPLIED = "applied"  # `recipe: {applied: best}` is a record: the values are in the other keys already
+Settings = dict[str, Any]
+
+
+def with_recipe_beneath(settings: Mapping[str, Any], config: type[Section]) -> Settings:
+    """`settings` with what they do not say taken from the recipe that they name; its name as a record.
+
+    Raises:
+        UserError: no such recipe, or one that sets what is not a recipe's to set.
+    """
+    name = settings.get("recipe")
+    if name is None or _is_record(name):
+        return dict(settings)
+    own = {key: value for key, value in settings.items() if key != "recipe"}
+    return {**merged(recipe_settings(str(name), config), own), "recipe": {APPLIED: str(name)}}
+
+
+def with_recipe_over(settings: Mapping[str, Any], name: object, config: type[Section]) -> Settings:
+    """`settings` with the values of a recipe in place of their own and of the recipe that they name; None: without it.
+
+    Raises:
+        UserError: no such recipe, or one that sets what is not a recipe's to set.
+    """
+    own = {key: value for key, value in settings.items() if key != "recipe"}
+    if name is None:
+        return own
+    return {**merged(own, recipe_settings(str(name), config)), "recipe": {APPLIED: str(name)}}
+
+
+def recipe_settings(name_or_file: str, config: type[Section], above: tuple[str, ...] = ()) -> Settings:
+    """The keys of a recipe over those of the recipe that it is based on, each one a recipe's to set."""
+    if name_or_file in above:
+        raise UserError(
+            f"A recipe must not be based on itself. Received {' on '.join([*above, name_or_file])}. Take the key "
+            f"`recipe` out of one of them."
+        )
+    own = RECIPES.read(name_or_file)
+    base = own.pop("recipe", None)
+    _check(own, config, name_or_file)
+    if base is None:
+        return own
+    return merged(recipe_settings(str(base), config, (*above, name_or_file)), own)
+
+
+def recipe_keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The dotted keys that a recipe may set."""
+    for name, field in section.model_fields.items():
+        key = f"{prefix}{name}"
+        if not _mark(field):
+            yield from recipe_keys(field.annotation, f"{key}.") if _is_section(field) else (key,)
+
+
+def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Settings:
+    """Key by key, `upper` before `lower`; an objective that `upper` names decides every weight."""
+    lower, upper = ({name: _plain(value, name) for name, value in settings.items()} for settings in (lower, upper))
+    if isinstance(upper.get("objective"), dict) and "name" in upper["objective"]:
+        decided = {"objective": lambda key: key in ("name", "weights") or key.startswith("lambda_")}
+        decided["discriminator"] = lambda key: key == "conditional"
+        for section, by_name in decided.items():
+            if isinstance(lower.get(section), dict):
+                lower[section] = {key: value for key, value in lower[section].items() if not by_name(key)}
+    result = dict(lower)
+    for name, value in upper.items():
+        both = isinstance(value, dict) and isinstance(result.get(name), dict)
+        result[name] = merged(result[name], value) if both else value
+    return result
+
+
+def _check(settings: Settings, section: type[BaseModel], origin: str, prefix: str = "") -> None:
+    """Raises UserError for the first key that a recipe may not set; unknown ones are for `Config` to find."""
+    for name, value in settings.items():
+        field = section.model_fields.get(name)
+        mark = field and _mark(field)
+        if mark:
+            raise UserError(
+                f"A recipe must not set `{prefix}{name}`: {mark.decided_by} decides it. Received {value!r} in the "
+                f"recipe {origin}. Take it out there; a preset, a configuration of your own or --set may hold it."
+            )
+        if field and isinstance(value, dict) and _is_section(field):
+            _check(value, field.annotation, origin, f"{prefix}{name}.")
+
+
+def _mark(field: Any) -> NotOfRecipes | None:
+    return next((each for each in field.metadata if isinstance(each, NotOfRecipes)), None)
+
+
+def _is_section(field: Any) -> bool:
+    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+
+
+def _is_record(name: object) -> bool:
+    return isinstance(name, Mapping) and set(name) == {APPLIED}
+
+
+def _plain(value: Any, name: str = "") -> Any:
+    """A section as a mapping; an objective's name as one too."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(exclude_unset=True)
+    return {"name": value} if name == "objective" and isinstance(value, str) else value

@@ -14,12 +14,17 @@ from pathlib import Path
 from tfpix2pix.errors import RunError, UserError
 
 LEFTOVER = ".*.tmp"  # a temporary sibling
+CACHE_VARIABLE = "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME"
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; renames it to `path` when the block ends well."""
-    with _whole(path) as temporary:
+def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; renames it to `path` when the block ends well.
+
+    `durable`: wait for the disk, so that the file survives a power failure. Thousands of files that can be made again
+    need not.
+    """
+    with _whole(path, durable=durable) as temporary:
         yield temporary
 
 
@@ -32,15 +37,17 @@ def whole_directory(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
+def _whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     make_directory(path.parent)
     _remove(temporary)
     try:
         yield temporary
-        _to_disk(temporary)
+        if durable:
+            _to_disk(temporary)
         temporary.replace(path)
-        _to_disk(path.parent, deep=False)
+        if durable:
+            _to_disk(path.parent, deep=False)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, None)
         raise RunError(
@@ -49,6 +56,20 @@ def _whole(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         _remove(temporary)
+
+
+def cache_directory() -> Path:
+    """The folder for what can be made again: `tfpix2pix` in $XDG_CACHE_HOME or ~/.cache, on Windows in %LOCALAPPDATA%.
+
+    Raises:
+        UserError: the variable is not set and there is no home.
+    """
+    try:
+        return Path(os.environ.get(CACHE_VARIABLE) or Path("~/.cache").expanduser()) / "tfpix2pix"
+    except RuntimeError as error:
+        raise UserError(
+            f"There must be a folder to keep files in. Received no home folder. Set {CACHE_VARIABLE} to a folder."
+        ) from error
 
 
 def _remove(path: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.conftest import write_image
 from tests.doctor.made import combine, examined, make_set, recompressed, scene, told
-from tfpix2pix.doctor.copies import MOST_BITS, Groups, difference, near, perceptual_hash, thumbnail
+from tfpix2pix.data.near_duplicates import MOST_BITS, Groups, difference, near, perceptual_hash, thumbnail
 
 
 def brute_force(hashes, groups):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from tfpix2pix.config.section import Section, row_of
-from tfpix2pix.data import COLOR_SPACES, OPERATORS, SOURCES
+from tfpix2pix.data import COLOR_SPACES, OPENMOJI_SETS, OPERATORS, SOURCES
 from tfpix2pix.data.rows import Encoding
 from tfpix2pix.lazy import lazy
 
@@ -33,8 +33,8 @@ Color = Annotated[tuple[Level, Level, Level], BeforeValidator(_rgb)]
 class DataConfig(Section):
     source: row_of(SOURCES) = "combined"
     """Where pairs come from: `combined` images (one half is the input), two `folders` of files of equal names, a
-    `table` of paths, `shards` of any of these, `photographs` with an operator, or the `sample_photographs` that
-    scikit-image ships."""
+    `table` of paths, `shards` of any of these, `photographs` with an operator, the `sample_photographs` that
+    scikit-image ships, or `openmoji`, line drawings to coloured drawings (extra `openmoji`)."""
     dir: str | None = None
     """Folder of the data, with train/, val/ and test/ inside or images directly; `table`: the .csv or .tsv file;
     `shards`: what `tfpix2pix data shard` wrote, also on gs://, s3:// or hdfs://."""
@@ -44,6 +44,9 @@ class DataConfig(Section):
     """`folders`: name of the inputs' folder (`A` in other programs)."""
     target_folder: str = "target"
     """`folders`: name of the targets' folder (`B` in other programs)."""
+    openmoji_set: row_of(OPENMOJI_SETS) = "drawings"
+    """`openmoji`: which drawings: `drawings` (all but flags and skin tones), or the `flags`, whose lines are one
+    rectangle and say nothing about the colours."""
     operator: row_of(OPERATORS) = "edges"
     """`photographs`: what makes the input from a photograph: `edges`, `grayscale`, `mask` (transparent holes),
     `downsample`, `blur` or `posterize`."""
@@ -64,7 +67,8 @@ class DataConfig(Section):
     """Operator `posterize`: levels left of each channel's 256."""
     held_out_fraction: float = Field(0.2, ge=0, lt=1)
     """Share that is never trained on where nothing divides the data: of the files, by the seed, or of every
-    photograph's width (`sample_photographs`); between 0 and 1."""
+    photograph's width (`sample_photographs`), or of the groups of near-twins (`openmoji`: two thirds `val`, a third
+    `test`); between 0 and 1."""
     image_size_px: int = Field(256, ge=2, le=8192)
     """Height and width of a training image, px; the generator pads it to its own multiple and crops back."""
     fit: Literal["resize", "resize_crop", "crop", "pad"] = "resize"

@@ -1,6 +1,6 @@
 """Pairs: where they come from, how a photograph becomes one, and which of them step t sees. Rows for newcomers here."""
 
-from tfpix2pix.data.rows import Encoding, Operator
+from tfpix2pix.data.rows import Encoding, OpenmojiSet, Operator
 from tfpix2pix.lazy import lazy
 
 # (DataConfig, split, seed) -> Source
@@ -11,6 +11,12 @@ SOURCES = {
     "shards": lazy("tfpix2pix.data.shards", "shards"),
     "photographs": lazy("tfpix2pix.data.photographs", "photographs"),
     "sample_photographs": lazy("tfpix2pix.data.photographs", "sample_photographs"),
+    "openmoji": lazy("tfpix2pix.data.openmoji", "openmoji"),
+}
+
+OPENMOJI_SETS = {  # an empty rectangle says nothing about a flag's colours
+    "drawings": OpenmojiSet(flags=False, grouped_by_lines=True),
+    "flags": OpenmojiSet(flags=True, grouped_by_lines=False),
 }
 
 OPERATORS = {

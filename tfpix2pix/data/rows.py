@@ -20,6 +20,14 @@ class Operator:
     # pixels, enlarged again; `tfpix2pix demo` has inputs painted so
 
 
+@dataclass(frozen=True)
+class OpenmojiSet:
+    """A row of `OPENMOJI_SETS`: which of OpenMoji's drawings."""
+
+    flags: bool  # the flags, or all others
+    grouped_by_lines: bool  # whether drawings with the same lines in other colours are near-twins
+
+
 def same(image: Any) -> Any:
     return image
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tfpix2pix.config import DataConfig
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.guess import guess_source
 from tfpix2pix.data.images import SUFFIXES, list_images
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, within
 
 
 def data_path(config: DataConfig) -> Path:
@@ -65,6 +65,25 @@ def seeded_split(names: Sequence[str], split: str, seed: int, held_out_fraction:
     by_hash = sorted(dict.fromkeys(keys.values()), key=lambda key: hashlib.sha256(f"{seed}/{key}".encode()).digest())
     held_out = set(by_hash[: round(len(by_hash) * held_out_fraction)])
     return [name for name in names if (keys[name] in held_out) == (split == "val")]
+
+
+def split_of_group(key: str, seed: int, fractions: Mapping[str, float]) -> str:
+    """The split of all members of the group `key`; `train`, but for the shares that `fractions` names.
+
+    It depends on the key, the seed and the fractions alone. So a group stays where it is when others come or go, and a
+    split has its share of the groups on average, not exactly.
+
+    Raises:
+        ValueError: the fractions are negative or leave nothing to train on.
+    """
+    within(min(fractions.values(), default=0.0) >= 0.0, "A split's fraction", "0 or more", dict(fractions))
+    within(sum(fractions.values()) < 1.0, "The fractions of held-out splits", "less than 1 together", dict(fractions))
+    place = int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:8], "big") / 2**64
+    for split, fraction in fractions.items():
+        if place < fraction:
+            return split
+        place -= fraction
+    return SPLITS[0]
 
 
 def named(files: Sequence[Path]) -> dict[str, Path]:

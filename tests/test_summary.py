@@ -15,6 +15,8 @@ from tfpix2pix.summary import layer_table, rows_of
 NETWORKS = {
     "unet": lambda: build_unet(64, base_filters=8),
     "subpixel": lambda: build_unet(64, base_filters=8, upsampling="subpixel", noise="gaussian"),
+    "blurred": lambda: build_unet(64, base_filters=8, upsampling="blurred"),
+    "bilinear": lambda: build_unet(64, base_filters=8, upsampling="bilinear"),
     "resize": lambda: build_resnet(64, base_filters=8, residual_blocks=2, upsampling="resize"),
     "patchgan": lambda: build_patchgan(34, image_size_px=64, base_filters=8),
     "spectral": lambda: build_patchgan(16, image_size_px=64, base_filters=8, spectral_norm=True),

@@ -15,7 +15,8 @@ from tfpix2pix.models.upsampling import SubpixelConv2D
 SHORT = {
     "BatchNormalization": "batch norm", "InstanceNormalization": "instance norm", "NoiseDropout": "dropout",
     "Concatenate": "skip", "Activation": "tanh", "ReLU": "ReLU", "LeakyReLU": "LeakyReLU", "Add": "add",
-    "GaussianChannel": "Gaussian z", "UpSampling2D": "nearest ×2", "PadToMultiple": "pad", "CropBack": "crop",
+    "GaussianChannel": "Gaussian z", "UpSampling2D": "nearest ×2", "Bilinear": "bilinear ×2", "Blur": "blur",
+    "PadToMultiple": "pad", "CropBack": "crop",
 }  # fmt: skip
 KINDS = {
     "Transposed3": "Conv2DTranspose", "SubpixelConv2D": "Conv2D, to subpixels,",

@@ -22,7 +22,9 @@ GENERATORS = {
     "the tutorial's": {"skip_activation": "before", "bottleneck_norm": True, "norm_epsilon": 1e-3},
     "encoder-decoder": {"kind": "encoder_decoder"},
     "resnet": {"kind": "resnet", "residual_blocks": 2},
+    "blurred": {"upsampling": "blurred"},
     "resize": {"upsampling": "resize"},
+    "bilinear": {"upsampling": "bilinear"},
     "subpixel": {"upsampling": "subpixel"},
 }
 
@@ -94,7 +96,7 @@ def in_another_process(code, *arguments):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["unet", "resnet", "subpixel"])
+@pytest.mark.parametrize("name", ["unet", "resnet", "subpixel", "blurred", "bilinear"])
 def test_plain_keras_loads_it(name, tmp_path):
     """In a process where this package cannot be imported, in Keras's safe mode."""
     exported, _ = made("keras", tmp_path / "model.keras", noise=True, **GENERATORS[name])

@@ -19,6 +19,7 @@ from tfpix2pix.export.phases import Phases, in_phases
 from tfpix2pix.export.verify import verify
 from tfpix2pix.exporting import inputs_of
 from tfpix2pix.models import GENERATORS
+from tfpix2pix.models.upsampling import UPSAMPLINGS
 from tfpix2pix.run_directory import RunDirectory
 
 QUANTIZED = [name for name in EXPORTERS["tflite"].quantizations if name != "none"]
@@ -93,7 +94,7 @@ def test_label_maps_stay_label_maps(tmp_path, quantize):
 
 
 @pytest.mark.parametrize("changes", [
-    *({"kind": kind} for kind in GENERATORS), {"upsampling": "resize"}, {"upsampling": "subpixel"},
+    *({"kind": kind} for kind in GENERATORS), *({"upsampling": name} for name in UPSAMPLINGS),
     {"bias": "all"}, {"norm": "none"},
 ])  # fmt: skip
 def test_phases_are_the_same_function(changes):
@@ -105,10 +106,16 @@ def test_phases_are_the_same_function(changes):
     phased = in_phases(generator)
     transposed = [layer for layer in phased.layers if isinstance(layer, tf.keras.layers.Conv2DTranspose)]
     assert not transposed
-    if config.generator.upsampling == "transposed":
+    if config.generator.upsampling in ("transposed", "blurred"):
         assert any(isinstance(layer, Phases) for layer in phased.layers)
     image = np.random.default_rng(1).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
     np.testing.assert_allclose(phased(image), generator(image), atol=1e-5)
+
+
+@pytest.mark.parametrize("upsampling", [name for name in UPSAMPLINGS if name != "resize"])  # XNNPACK has no nearest
+def test_upsampling_is_on_the_fast_path(tmp_path, upsampling):
+    exported, _ = made_tflite(tmp_path / "x.tflite", generator={"upsampling": upsampling})
+    assert exported.coverage.delegated == exported.coverage.nodes
 
 
 def test_coverage_counts_what_xnnpack_runs(tmp_path):

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from scipy.ndimage import convolve1d
+from skimage.transform import resize
 
 from tfpix2pix.models.blocks import Blocks
-from tfpix2pix.models.upsampling import UPSAMPLINGS
+from tfpix2pix.models.upsampling import UPSAMPLINGS, Bilinear, Blur
 
 
 def enlarger(kind, seed=0, channels=3, kernel=4):
@@ -28,16 +30,51 @@ def test_height_and_width_double(kind, kernel):
     assert enlarger(kind, kernel=kernel)(tf.zeros((2, 5, 7, 3))).shape == (2, 10, 14, 2)
 
 
-@pytest.mark.parametrize(("kind", "free"), [("transposed", False), ("resize", True), ("subpixel", True)])
-def test_a_constant_stays_constant_where_no_checkerboard_is_made(kind, free):
-    found = checkerboard(enlarger(kind)(tf.ones((1, 12, 12, 3)))[0].numpy())
-    assert (found < 1e-6) == free
+@pytest.mark.parametrize("kernel", [3, 4])
+@pytest.mark.parametrize("kind", UPSAMPLINGS)
+def test_a_constant_stays_constant_where_no_checkerboard_is_made(kind, kernel):
+    found = checkerboard(enlarger(kind, kernel=kernel)(tf.ones((1, 12, 12, 3)))[0].numpy())
+    assert (found < 1e-6) == (kind != "transposed")
 
 
-def test_resize_cannot_make_one_with_any_weights():
-    model = enlarger("resize")
+@pytest.mark.parametrize("kernel", [3, 4])
+@pytest.mark.parametrize("kind", ["blurred", "resize", "bilinear"])
+def test_these_cannot_make_one_with_any_weights(kind, kernel):
+    model = enlarger(kind, kernel=kernel)
     model.set_weights([np.random.default_rng(0).normal(size=w.shape) for w in model.get_weights()])
     assert checkerboard(model(tf.ones((1, 12, 12, 3)))[0].numpy()) < 1e-5
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("shape", [(2, 2, 2, 1), (1, 7, 4, 3)])
+def test_blur_is_scipys_filter(shape, training):
+    x = np.random.default_rng(0).normal(size=shape)
+    expected = x
+    for axis in (1, 2):
+        expected = convolve1d(expected, [0.25, 0.5, 0.25], axis, mode="mirror")
+    np.testing.assert_allclose(Blur()(tf.constant(x, tf.float32), training=training), expected, atol=1e-6)
+
+
+def test_blur_removes_a_checkerboard_up_to_the_edges():
+    rows, columns = np.indices((6, 8))
+    for pattern in ((-1.0) ** rows, (-1.0) ** columns, (-1.0) ** (rows + columns)):
+        x = np.broadcast_to(pattern, (1, 1, 6, 8)).reshape(1, 6, 8, 1)
+        np.testing.assert_array_equal(Blur()(tf.constant(x, tf.float32)), np.zeros((1, 6, 8, 1)))
+
+
+def test_blurred_has_the_weights_of_transposed():
+    """So a checkpoint of one can be read into the other."""
+    names = [[v.path for v in enlarger(kind).variables] for kind in ("transposed", "blurred")]
+    assert names[0] == names[1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_bilinear_is_scikit_images(dtype):
+    x = np.random.default_rng(0).integers(0, 9, (2, 5, 3, 2)).astype(np.float64)
+    expected = [resize(image, (10, 6), order=1, mode="edge", anti_aliasing=False) for image in x]
+    found = Bilinear(dtype=dtype)(x)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(tf.cast(found, tf.float32), expected, rtol=1e-6 if dtype == "float32" else 1e-2)
 
 
 def test_subpixel_starts_as_resize_does():

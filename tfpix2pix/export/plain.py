@@ -13,7 +13,7 @@ from tfpix2pix.models.noise import NO_NOISE, NoiseDropout
 from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
 from tfpix2pix.models.products import PLAIN
 from tfpix2pix.models.resnet import ReflectionPad
-from tfpix2pix.models.upsampling import SubpixelConv2D, Transposed3
+from tfpix2pix.models.upsampling import Bilinear, Blur, SubpixelConv2D, Transposed3
 
 
 def with_plain_convolutions(network: keras.Model, make: Callable[[Any], Any] | None = None) -> keras.Model:
@@ -83,6 +83,14 @@ def _subpixel(layer: SubpixelConv2D) -> keras.Model:
     return keras.Model(x, y, name=layer.name)
 
 
+def _blurred(layer: Blur) -> keras.Model:
+    x = _input(layer)
+    y = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    for _ in range(2):
+        y = layers.AveragePooling2D(2, strides=1)(y)
+    return keras.Model(x, y, name=layer.name)
+
+
 def _reflected(layer: ReflectionPad) -> keras.Model:
     x, border = _input(layer), (layer.border_px, layer.border_px)
     return keras.Model(x, ops.pad(x, ((0, 0), border, border, (0, 0)), mode="reflect"), name=layer.name)
@@ -115,6 +123,8 @@ COUNTERPARTS: dict[type, Callable[[Any], Any]] = {
     InstanceNormalization: _norm_per_image,
     Transposed3: _transposed,
     SubpixelConv2D: _subpixel,
+    Blur: _blurred,
+    Bilinear: lambda layer: layers.UpSampling2D(2, interpolation="bilinear", name=layer.name),
     ReflectionPad: _reflected,
     NoiseDropout: _dropped,
 }

@@ -85,14 +85,16 @@ class Blocks:
         self.spectral_norm = spectral_norm
 
     def convolution(
-        self, x: Any, kind: type, filters: int, name: str, *, normalized: bool = True, last: bool = False, **kwargs: Any
-    ) -> Any:
-        """A convolution of any kind, then the norm; `last` has no norm and always a bias."""
+        self, x: Any, kind: type, filters: int, name: str, *, normalized: bool = True, last: bool = False,
+        then: layers.Layer | None = None, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        """A convolution of any kind, `then` another layer, then the norm; `last` has no norm and always a bias."""
         normalized = normalized and self.norm != "none" and not last
         kwargs.setdefault("kernel_initializer", initializer(self.seed, name))
         use_bias = last or self.norm == "none" or self.has_bias(normalized)
         layer = kind(filters, use_bias=use_bias, name=name, **kwargs)
         x = (SeededSpectralNormalization(layer, self.seed) if self.spectral_norm else layer)(x)
+        x = x if then is None else then(x)
         norm = self.make_norm(f"{name}_norm", self.seed, self.epsilon, self.statistics) if normalized else None
         return x if norm is None else norm(x)
 

@@ -4,7 +4,8 @@ Each is told the kernel of a transposed convolution and whether the map is `smal
 
 Where the strides of a transposed convolution divide unevenly into its kernel, or its weights differ between the
 phases of the output grid, its result carries a checkerboard (Odena et al., "Deconvolution and checkerboard
-artifacts", Distill 2016). `resize` cannot make one; `subpixel` starts without one.
+artifacts", Distill 2016). `resize` and `bilinear` cannot make one, `blurred` takes it away, `subpixel` starts without
+one. Nearest neighbour leaves straight streaks of its own, because its pixels come in blocks of four equal ones.
 """
 
 from __future__ import annotations
@@ -35,11 +36,27 @@ def transposed(
     return x
 
 
+def blurred(blocks: Blocks, x: Any, filters: int, name: str, **options: Any) -> Any:
+    """`transposed`, then the fixed filter [1, 2, 1]/4 along both axes, before the norm (Karras et al., "A style-based
+    generator architecture …", CVPR 2019, §2.1): it is zero at the frequency of a checkerboard."""
+    return transposed(blocks, x, filters, name, then=Blur(name=f"{name}_blur"), **options)
+
+
 def resize(
     blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, small: bool = False, **options: Any
 ) -> Any:
     """Nearest neighbour, then a 3×3 convolution: every output pixel has had the same treatment."""
-    x = layers.UpSampling2D(2, name=f"{name}_resize")(x)
+    return _convolved(blocks, layers.UpSampling2D(2, name=f"{name}_resize")(x), filters, name, **options)
+
+
+def bilinear(
+    blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, small: bool = False, **options: Any
+) -> Any:
+    """Bilinear, then a 3×3 convolution: a smooth map stays smooth, where nearest neighbour makes steps of it."""
+    return _convolved(blocks, Bilinear(name=f"{name}_resize")(x), filters, name, **options)
+
+
+def _convolved(blocks: Blocks, x: Any, filters: int, name: str, **options: Any) -> Any:
     return blocks.convolution(x, layers.Conv2D, filters, name, kernel_size=RESIZE_KERNEL, padding="same", **options)
 
 
@@ -54,7 +71,49 @@ def subpixel(
     return blocks.convolution(x, SubpixelConv2D, filters, name, kernel_initializer=start, **options)
 
 
-UPSAMPLINGS: dict[str, Callable[..., Any]] = {"transposed": transposed, "resize": resize, "subpixel": subpixel}
+UPSAMPLINGS: dict[str, Callable[..., Any]] = {
+    "transposed": transposed,
+    "blurred": blurred,
+    "resize": resize,
+    "bilinear": bilinear,
+    "subpixel": subpixel,
+}
+
+
+@keras.saving.register_keras_serializable("tfpix2pix")
+class Blur(layers.Layer):
+    """(N, H, W, C) by the filter [1, 2, 1]/4 along both axes, mirrored at the edge pixel: constants stay constant, and
+    what changes its sign from pixel to pixel becomes zero, at the edges too.
+
+    As two means of 2×2 pixels: pooling is quick forward and back, and there are no weights to keep.
+    """
+
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        x = tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="REFLECT") if training else _mirrored(x)
+        for _ in range(2):
+            x = tf.nn.avg_pool2d(x, 2, 1, "VALID")
+        return x
+
+    def compute_output_shape(self, shape: tuple) -> tuple:
+        return shape
+
+
+def _mirrored(x: tf.Tensor) -> tf.Tensor:
+    """A pixel more on every side, by operations that XNNPACK has; their gradients would be sums of three."""
+    x = tf.concat([x[:, 1:2], x, x[:, -2:-1]], 1)
+    return tf.concat([x[:, :, 1:2], x, x[:, :, -2:-1]], 2)
+
+
+@keras.saving.register_keras_serializable("tfpix2pix")
+class Bilinear(layers.Layer):
+    """(N, H, W, C) -> (N, 2H, 2W, C), bilinear between the pixels' centres."""
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        sides = [2 * (side or tf.shape(x)[axis]) for axis, side in ((1, x.shape[1]), (2, x.shape[2]))]
+        return tf.cast(tf.image.resize(x, sides, "bilinear"), x.dtype)  # it gives float32 of any type
+
+    def compute_output_shape(self, shape: tuple) -> tuple:
+        return (shape[0], *(None if side is None else 2 * side for side in shape[1:3]), shape[3])
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")

@@ -52,6 +52,8 @@ class ModelCard(BaseModel):
     """What batch normalisation uses."""
     noise: Literal["off", "on"]
     """Whether noise is fed to the generator unless a call says otherwise."""
+    attribution: str = ""
+    """Who made the data that it was trained on, and by which licence; "" where nobody said it."""
     target_dtype: Literal["uint8", "uint16", "float32"] = "uint8"
     """Depth of the targets it was trained on, in which `translate` writes."""
     noise_size: int = 0
@@ -89,6 +91,7 @@ class ModelCard(BaseModel):
             noise=config.inference.noise,
             objective=config.objective_name,
             update_order=config.training.update_order,
+            attribution=config.data.terms,
             **more,
         )
 

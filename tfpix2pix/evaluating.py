@@ -198,7 +198,10 @@ def _record(
         "step": about.get("step"),
         "package_version": __version__,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "data": {"dir": about.get("dir"), "split": about.get("split"), "images": len(examples), "of": examples.of},
+        "data": {
+            "dir": about.get("dir"), "split": about.get("split"), "images": len(examples), "of": examples.of,
+            "attribution": examples.data.terms,
+        },
         "protocol": {
             **usual, **about["protocol"], "replicates": replicates, "covered": COVERED,
             "segmenter": segmenter and segmenter.about, "features": request.features and str(request.features),

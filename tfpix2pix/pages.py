@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
@@ -13,6 +14,7 @@ from typing import Any
 from tfpix2pix.errors import UserError
 
 LOADS_NOTHING = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+ADDRESS = re.compile(r"https?://[^\s<>\"&]+[^\s<>\"&.,;:)]")
 HEAD_LENGTH = 1_000  # characters, in which the generator of a page is named
 
 
@@ -68,6 +70,14 @@ def definitions(entries: Mapping[str, Any], kind: str = "facts") -> str:
         if value is not None
     )
     return f'<dl class="{kind}">{rows}</dl>'
+
+
+def attribution_line(attribution: str | None) -> str:
+    """Whose data a page shows, its addresses as links; "" where nobody said it."""
+    if not attribution:
+        return ""
+    linked = ADDRESS.sub(r'<a href="\g<0>" rel="license noopener">\g<0></a>', escape(attribution))
+    return f'<p class="attribution"><small>Data: {linked}</small></p>'
 
 
 def asset(package: str, name: str) -> str:

@@ -44,6 +44,6 @@ def make_study(
     about = {key: examples.about.get(key) for key in ("name", "kind", "step", "split")}
     write_study(
         path, Pairs(examples), title=title, practice=practice, trials=trials, shown_s=shown_s, seed=request.noise.seed,
-        same_input=same_input, model={**about, "protocol": examples.about["protocol"]},
+        same_input=same_input, attribution=examples.data.terms, model={**about, "protocol": examples.about["protocol"]},
     )  # fmt: skip
     return len(examples)

@@ -84,7 +84,7 @@ def check(
     from tfpix2pix.doctor import as_table, check_page_place, examine, write_html
 
     resolved = _config(config, folder, set_ or ())
-    if resolved.data.dir is None and resolved.data.source != "sample_photographs":
+    if not resolved.data.is_given:
         raise UserError("DIR must be given, or a --config that names its data. Received none. Add the folder.")
     if html is not None:
         check_page_place(html)

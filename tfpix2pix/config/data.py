@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from tfpix2pix.config.section import Section, row_of
-from tfpix2pix.data import COLOR_SPACES, OPENMOJI_SETS, OPERATORS, SOURCES
+from tfpix2pix.data import COLOR_SPACES, OPENMOJI_SETS, OPERATORS, SOURCES, source_row
 from tfpix2pix.data.rows import Encoding
 from tfpix2pix.lazy import lazy
 
@@ -38,6 +38,9 @@ class DataConfig(Section):
     dir: str | None = None
     """Folder of the data, with train/, val/ and test/ inside or images directly; `table`: the .csv or .tsv file;
     `shards`: what `tfpix2pix data shard` wrote, also on gs://, s3:// or hdfs://."""
+    attribution: str | None = None
+    """Who made the data and by which licence they may be used: the model card and every page made from them show it;
+    null: what the source says of itself."""
     input_side: Literal["left", "right", "top", "bottom"] = "left"
     """`combined`: the half that is the input; facades from labels to photo is `right`."""
     input_folder: str = "input"
@@ -130,7 +133,17 @@ class DataConfig(Section):
     @property
     def makes_inputs(self) -> bool:
         """Whether inputs are made from photographs, by an operator that works on 8 bits."""
-        return self.source in ("photographs", "sample_photographs")
+        return source_row(self.source).makes_inputs
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it is said where the pairs are: by a path, or by a source that brings them."""
+        return self.dir is not None or source_row(self.source).brings_data
+
+    @property
+    def terms(self) -> str:
+        """Who made the data and by which licence; "" where nobody said it."""
+        return self.attribution or source_row(self.source).attribution
 
     @property
     def ranges(self) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:

@@ -1,18 +1,48 @@
 """Pairs: where they come from, how a photograph becomes one, and which of them step t sees. Rows for newcomers here."""
 
-from tfpix2pix.data.rows import Encoding, OpenmojiSet, Operator
+from tfpix2pix.data.rows import Encoding, OpenmojiSet, Operator, SourceRow
 from tfpix2pix.lazy import lazy
 
-# (DataConfig, split, seed) -> Source
+# A row may also be a function alone: (DataConfig, split, seed) -> Source
 SOURCES = {
-    "combined": lazy("tfpix2pix.data.sources", "combined"),
-    "folders": lazy("tfpix2pix.data.sources", "folders"),
-    "table": lazy("tfpix2pix.data.sources", "table"),
-    "shards": lazy("tfpix2pix.data.shards", "shards"),
-    "photographs": lazy("tfpix2pix.data.photographs", "photographs"),
-    "sample_photographs": lazy("tfpix2pix.data.photographs", "sample_photographs"),
-    "openmoji": lazy("tfpix2pix.data.openmoji", "openmoji"),
+    "combined": SourceRow(
+        lazy("tfpix2pix.data.sources", "combined"), "combined images, the {0.input_side} half the input"
+    ),
+    "folders": SourceRow(
+        lazy("tfpix2pix.data.sources", "folders"),
+        "two folders, {0.input_folder}/ the inputs and {0.target_folder}/ the targets",
+    ),
+    "table": SourceRow(lazy("tfpix2pix.data.sources", "table"), "a table of inputs and targets"),
+    "shards": SourceRow(lazy("tfpix2pix.data.shards", "shards"), "TFRecord shards"),
+    "photographs": SourceRow(
+        lazy("tfpix2pix.data.photographs", "photographs"),
+        "photographs, their inputs made by the operator {0.operator}",
+        makes_inputs=True,
+    ),
+    "sample_photographs": SourceRow(
+        lazy("tfpix2pix.data.photographs", "sample_photographs"),
+        "scikit-image's photographs, their inputs made by the operator {0.operator}",
+        makes_inputs=True,
+        brings_data=True,
+        attribution="Photographs that scikit-image ships, in the public domain or under CC0: "
+        "https://scikit-image.org/docs/stable/api/skimage.data.html",
+    ),
+    "openmoji": SourceRow(
+        lazy("tfpix2pix.data.openmoji", "openmoji"),
+        "OpenMoji's line drawings and coloured drawings, the set {0.openmoji_set}",
+        brings_data=True,
+        drawn=True,
+        line_fraction=2 / 72,
+        attribution="OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0. https://openmoji.org",
+    ),
 }
+
+
+def source_row(name: str) -> SourceRow:
+    """The row of a source; of one that is a function alone, with nothing more to know."""
+    row = SOURCES[name]
+    return row if isinstance(row, SourceRow) else SourceRow(row, f"`data.source: {name}`")
+
 
 OPENMOJI_SETS = {  # an empty rectangle says nothing about a flag's colours
     "drawings": OpenmojiSet(flags=False, grouped_by_lines=True),

@@ -159,7 +159,7 @@ class Library:
                 for name in _tracked(missing, f"OpenMoji: draws {len(missing)} pairs of {size_px} px, once"):
                     pair = np.concatenate(self.draw(name, size_px), axis=1)
                     with whole_file(folder / f"{name}.png", durable=False) as temporary:
-                        Image.fromarray(pair).save(temporary, "png")
+                        Image.fromarray(pair).save(temporary, "png", compress_level=1)
         return [folder / f"{name}.png" for name in names]
 
     def draw(self, name: str, size_px: int) -> Pair:

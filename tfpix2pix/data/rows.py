@@ -8,6 +8,22 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class SourceRow:
+    """A row of `SOURCES`: where pairs come from, and what else there is to know of them."""
+
+    open: Callable[[Any, str, int], Any]  # (DataConfig, split, seed) -> Source
+    read_as: str  # how pairs lie, for people; {0} is the DataConfig
+    makes_inputs: bool = False  # whether inputs are made from photographs, by an operator that works on 8 bits
+    brings_data: bool = False  # whether the data come with a package, so that there is no `data.dir`
+    drawn: bool = False  # whether pairs are drawn at the size that is asked for, and so have none of their own
+    line_fraction: float = 0.0  # of line drawings, black on white: a line's width, as a share of the image's; 0: others
+    attribution: str = ""  # who made the data and by which licence they may be used; shown wherever they are
+
+    def __call__(self, config: Any, split: str, seed: int) -> Any:
+        return self.open(config, split, seed)
+
+
+@dataclass(frozen=True)
 class Operator:
     """A row of `OPERATORS`: what makes the input of a photograph."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tfpix2pix.config import DataConfig
-from tfpix2pix.data import OPERATORS
+from tfpix2pix.data import OPERATORS, source_row
 from tfpix2pix.data.images import match_channels, to_signed
 from tfpix2pix.data.labels import class_colors, nearest_color, pictures_of
 
@@ -71,8 +71,8 @@ class Canvas:
 
 
 def canvas_for(data: DataConfig, pictures: Sequence[np.ndarray] = ()) -> Canvas:
-    """The canvas of a model: by classes, by the palette that its preset names, by its operator, or in the colours that
-    pictures of its inputs, uint8 (H, W, 3), are made of."""
+    """The canvas of a model: by classes, by the palette that its preset names, by its source or operator, or in
+    the colours that pictures of its inputs, uint8 (H, W, 3), are made of."""
     thick = max(2, data.image_size_px // 16)
     thin = max(1, data.image_size_px // 128)
     if data.input_classes:
@@ -82,6 +82,8 @@ def canvas_for(data: DataConfig, pictures: Sequence[np.ndarray] = ()) -> Canvas:
     if data.input_palette:
         lines = len(data.input_palette) == 2
         return Canvas(data, data.input_palette, thin if lines else thick)
+    if line_fraction := source_row(data.source).line_fraction:
+        return Canvas(data, {"paper": WHITE, "line": BLACK}, max(1, round(line_fraction * data.image_size_px)))
     leaves = OPERATORS[data.operator].leaves if data.makes_inputs else "picture"
     if leaves == "lines":
         return Canvas(data, {"paper": WHITE, "line": BLACK}, thin)

@@ -23,6 +23,7 @@ from tfpix2pix.demo.canvas import Canvas
 from tfpix2pix.demo.models import Shown, Translation, read_input, side_px, translate
 from tfpix2pix.demo.sheet import painted, sheet, with_picture
 from tfpix2pix.errors import UserError
+from tfpix2pix.pages import attribution_line
 
 MOST_NOISE = 32  # seeds on the slider
 FILES_KEPT = 32  # to download; Gradio keeps its own copies for KEPT_S
@@ -117,6 +118,8 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
                 outputs = Outputs(models)
         with gr.Accordion("About", open=False):
             gr.Markdown(_facts(models))
+        for attribution in dict.fromkeys(model.card.attribution for model in models if model.card.attribution):
+            gr.HTML(attribution_line(attribution))
 
         def on_drawing(drawing: str, seed: int):
             with told():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfpix2pix.config import DataConfig
-from tfpix2pix.data import SPLITS
+from tfpix2pix.data import SPLITS, source_row
 from tfpix2pix.data.images import SUFFIXES
 from tfpix2pix.doctor.files import files_of
 from tfpix2pix.doctor.wording import listed
@@ -17,20 +17,10 @@ if TYPE_CHECKING:
 
 TALL = 1.6  # times as high as wide: two halves side by side are seldom of that shape, two above each other are
 
-# source -> how its pairs were read
-READ_AS = {
-    "combined": "combined images, the {0.input_side} half the input",
-    "folders": "two folders, {0.input_folder}/ the inputs and {0.target_folder}/ the targets",
-    "table": "a table of inputs and targets",
-    "shards": "TFRecord shards",
-    "photographs": "photographs, their inputs made by the operator {0.operator}",
-    "sample_photographs": "scikit-image's photographs, their inputs made by the operator {0.operator}",
-}
-
 
 def read_as(data: DataConfig) -> str:
     """How pairs were taken to lie in the folder."""
-    return READ_AS.get(data.source, f"`data.source: {data.source}`").format(data)
+    return source_row(data.source).read_as.format(data)
 
 
 def splits(survey: Survey) -> list[str]:

@@ -19,7 +19,7 @@ from tfpix2pix.doctor.looks import viewer
 from tfpix2pix.doctor.wording import by_kind, where
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
-from tfpix2pix.pages import data_uri, generator
+from tfpix2pix.pages import attribution_line, data_uri, generator
 
 WHAT = "data check"
 THUMBNAIL_PX = 160  # of either side of a pair
@@ -58,17 +58,19 @@ def write_html(examination: Examination, config: Config, path: Path) -> None:
     pictures = painter(config) if examination.findings else lambda found: []
     sections = [_kind(findings, pictures) for findings in by_kind(examination)]
     verdict = f'<p class="verdict{"" if examination.findings else " clean"}">{escape(examination.verdict)}</p>'
+    name = config.data.dir or config.data.source
     counts = ", ".join(f"{split}: {count}" for split, count in examination.pairs.items())
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{generator(WHAT)}'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Data check: {escape(str(config.data.dir))}</title><style>{STYLE}</style></head><body>"
-        f'<h1>Data check</h1><p class="faint">{escape(str(config.data.dir))} · {escape(examination.read_as)} · '
+        f"<title>Data check: {escape(name)}</title><style>{STYLE}</style></head><body>"
+        f'<h1>Data check</h1><p class="faint">{escape(name)} · {escape(examination.read_as)} · '
         f"{escape(counts)}</p>{verdict}"
         + "".join(f'<p class="note">{escape(note)}</p>' for note in examination.notes)
         + "".join(sections)
         + _histograms("Sizes of files", examination.sizes)
         + _histograms("Kinds of files", examination.channels)
+        + attribution_line(config.data.terms)
         + "</body></html>\n"
     )
     with whole_file(path) as temporary:

@@ -45,7 +45,7 @@ def _images(request: Request) -> Examples:
     config: Config = make_config(
         with_overrides(settings, request.overrides, data_dir=request.data), request.config or "the command"
     )
-    split = request.split if request.data is not None or config.data.dir is not None else None
+    split = request.split if request.data is not None or config.data.is_given else None
     examples = of_folder(request.model, layout, config, split=split, size_px=request.size_px)
     name = f"{request.model.name} {request.outputs}" if request.outputs else request.model.name
     return replace(examples, about={"dir": config.data.dir, "split": split, **examples.about, "name": name})

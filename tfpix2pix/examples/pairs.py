@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfpix2pix.config import Config, DataConfig
-from tfpix2pix.data import SPLITS
+from tfpix2pix.data import SPLITS, source_row
 from tfpix2pix.data.images import to_signed
 from tfpix2pix.data.opening import open_source
 from tfpix2pix.data.pairs import Pair, Source
@@ -69,7 +69,9 @@ def split_of(config: Config, split: str) -> Source:
 
 
 def at_size(config: Config, size_px: int | None) -> Config:
-    """The configuration with pairs of `size_px`; None: of whatever size they have."""
+    """The configuration with pairs of `size_px`; None: of whatever size they have, or are drawn at."""
+    if size_px is None and source_row(config.data.source).drawn:
+        return config
     size = SMALLEST_PX if size_px is None else size_px
     return config.model_copy(update={"data": config.data.model_copy(update={"image_size_px": size})})
 

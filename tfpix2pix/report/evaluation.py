@@ -9,7 +9,7 @@ from typing import Any
 
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import check_writable, whole_file
-from tfpix2pix.pages import check_page_place, whole_page
+from tfpix2pix.pages import attribution_line, check_page_place, whole_page
 from tfpix2pix.report.charts import digits, histogram
 from tfpix2pix.report.choosing import (
     by_name,
@@ -85,7 +85,7 @@ def write_report(
         + navigation({anchor: title for anchor, (title, _) in parts.items()})
         + '<main id="main" tabindex="-1">'
         + "".join(section(anchor, title, html) for anchor, (title, html) in parts.items())
-        + f"</main></div>{_large_view(modes)}"
+        + f"{attribution_line(record['data'].get('attribution'))}</main></div>{_large_view(modes)}"
     )
     data = {
         "images": images,

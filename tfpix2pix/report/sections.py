@@ -28,6 +28,7 @@ CARD_ENTRIES = {  # of the model card -> how it is called in the page
     "fixed_size_px": "Fixed size, px",
     "value_range": "Value range",
     "target_dtype": "Targets",
+    "attribution": "Training data",
     "quantization": "Quantisation",
     "package_version": "tfpix2pix",
     "created": "Created",

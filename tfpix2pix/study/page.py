@@ -20,7 +20,7 @@ import numpy as np
 from tfpix2pix.data.formats import encode
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
-from tfpix2pix.pages import LOADS_NOTHING, asset, data_uri, in_script
+from tfpix2pix.pages import LOADS_NOTHING, asset, attribution_line, data_uri, in_script
 from tfpix2pix.study import PRACTICE, SHOWN_S, TRIALS
 
 FIXATION_MS, BLANK_MS = 500, 250  # before the first image and between the two; the paper does not say
@@ -52,6 +52,7 @@ def write_study(
     seed: int = 0,
     model: Mapping[str, Any] = {},
     same_input: bool = True,
+    attribution: str = "",
 ) -> None:
     """Writes the page to `path`, whole or not at all. Source: Isola et al., 2017, §4.1 "AMT perceptual studies".
 
@@ -62,6 +63,7 @@ def write_study(
         shown_s: how long each image is shown, seconds.
         seed: which pairs are drawn, and which of them are practice.
         model: what generated the images, for the results; JSON values. Raters are not shown it.
+        attribution: whose images they are and by which licence they may be shown; raters read it under the page.
         same_input: False shows a generated image beside the real one of another pair, as the paper does of maps and
             aerial photographs, "in order to make the task more difficult and avoid floor-level results".
 
@@ -105,7 +107,7 @@ def write_study(
         "images": [data_uri(encode(image, ".png"), "image/png") for image in ordered],
     }
     with whole_file(path) as temporary:
-        temporary.write_text(_page(title, practice, trials, shown_s, data), encoding="utf-8")
+        temporary.write_text(_page(title, practice, trials, shown_s, data, attribution), encoding="utf-8")
 
 
 def check_study(
@@ -172,13 +174,16 @@ def _identity(seen: Mapping[str, Any], images: Sequence[np.ndarray]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _page(title: str, practice: int, trials: int, shown_s: float, data: Mapping[str, Any]) -> str:
+def _page(
+    title: str, practice: int, trials: int, shown_s: float, data: Mapping[str, Any], attribution: str
+) -> str:  # fmt: skip
     return asset(__package__, "study.html").format(
         policy=LOADS_NOTHING,
         style=asset(__package__, "study.css"),
         script=asset(__package__, "study.js"),
         data=in_script(data),
         title=escape(title),
+        attribution=attribution_line(attribution),
         seconds=f"{shown_s:g} second{'' if shown_s == 1 else 's'}",
         what_counts=WHAT_COUNTS[practice > 0].format(practice=practice, trials=trials),
     )

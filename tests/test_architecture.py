@@ -42,7 +42,7 @@ ARROWS = {
     "losses": set(),
     "training": {"rng", "losses", "models", "evaluation", "data.images"},
     "evaluation": {"data.images"},
-    "report": {"training.curves"},
+    "report": {"training.curves", "training.samples"},
     "comparison": {"evaluation", "evaluation_directory", "training.curves"},
     "study": {"data.formats", "evaluation.bootstrap"},
     "inference": {"card", "config", "rng", "models", "tiling", "data"},
@@ -55,10 +55,11 @@ ARROWS = {
     "translate": {"batching", "card", "data", "serving"},
     "session": {
         "batching", "card", "config", "data", "evaluation", "inference", "models", "resolve", "run_directory",
-        "training",
+        "steps", "training",
     },
+    "steps": {"config", "data", "training"},
     "experiment": {
-        "config", "data", "doctor", "losses", "models", "resolve", "run_directory", "session", "training",
+        "config", "data", "doctor", "losses", "models", "resolve", "run_directory", "session", "steps", "training",
     },
     "dry_run": {"config", "data", "experiment", "resolve", "summary"},
     "recognize": {"run_directory", "export"},

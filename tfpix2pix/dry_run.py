@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Group
 from rich.text import Text
 
-from tfpix2pix.config import Config
+from tfpix2pix.config import Config, TrainingConfig
 from tfpix2pix.data.opening import open_sources
 from tfpix2pix.errors import UserError
 from tfpix2pix.experiment import build_model
@@ -21,7 +21,7 @@ def describe(config: Config, run_dir: str | Path | None = None) -> Group:
         sources = open_sources(config)
         pairs = f"{len(sources['train'])} training and {len(sources['val'])} held-out pairs."
     except UserError:
-        if config.data.dir is not None:
+        if config.data.is_given:
             raise
         pairs = "No data given: add --data DIR to check it."
     model = build_model(config)
@@ -36,9 +36,18 @@ def describe(config: Config, run_dir: str | Path | None = None) -> Group:
         layer_table(model.discriminator, receptive_field=True),
         Text(
             f"\nMFLOP: convolutions, one image, forward.\n"
-            f"Recipe: {config.recipe or 'none named'}.\n"
+            f"Recipe: {config.recipe or 'none named'}.\nLength: {_length(spec)}.\n"
             f"Objective: {config.objective_name} ({', '.join(f'{key} {value:g}' for key, value in weights.items())}), "
             f"{terms.gan_loss}, update order {spec.update_order}.\n{pairs}\n"
             f"{f'Would write {run_dir}; nothing' if run_dir else 'Nothing'} was written."
         ),
+    )
+
+
+def _length(spec: TrainingConfig) -> str:
+    if spec.minutes is None or spec.seconds_per_step is not None:
+        return f"{spec.within_minutes().steps} steps"
+    return (
+        f"{spec.minutes:g} minutes, and {spec.steps} steps at the most; how long a step takes is measured when the run "
+        f"begins"
     )

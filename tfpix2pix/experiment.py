@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from rich.console import Console
 
-from tfpix2pix.config import Config
+from tfpix2pix.config import Config, TrainingConfig
 from tfpix2pix.data.opening import check_readable, open_sources
 from tfpix2pix.doctor import examine, quick_lines
 from tfpix2pix.errors import UserError
@@ -20,6 +20,7 @@ from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
 from tfpix2pix.resolve import recipe_override
 from tfpix2pix.run_directory import RunDirectory, run_config, to_resume
 from tfpix2pix.session import Run, Session, Start
+from tfpix2pix.steps import with_steps_of_minutes
 from tfpix2pix.training import CONSTANT_FRACTIONS
 from tfpix2pix.training.checkpoints import Checkpoints, get_state, set_state
 from tfpix2pix.training.cluster import this_worker
@@ -121,6 +122,10 @@ def _train(
         console = Console(file=io.StringIO())
     sources = open_sources(config)
     checked = sum(check_readable(source) for source in sources.values() if len(source))
+    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    if spec.minutes is not None and not resume:  # a run that is resumed knows its steps
+        config = with_steps_of_minutes(config, sources["train"], build_model, devices, say)
+        spec = config.training
 
     with devices.scope():
         model = build_model(config)
@@ -136,7 +141,6 @@ def _train(
         set_state(model, state)
         start = Start(step, **checkpoints.notes(step))
     devices.check_same(start.step, "checkpoint")
-    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     say(
         f"{config.name}: {len(sources['train'])} training and {len(sources['val'])} held-out pairs, {checked} of them "
         f"read and found whole; {devices.describe(spec.batch_size)}, {spec.precision}; {directory.path}"
@@ -149,10 +153,13 @@ def _train(
     if skipped:
         say(f"{len(skipped)} pairs skipped. The first: {skipped[0]}")
     if start.step > spec.steps:
-        raise UserError(f"`training.steps` must be at least the run's {start.step}. Received {spec.steps}. Raise it.")
+        raise UserError(
+            f"`training.steps` must be at least the run's {start.step}. Received {spec.steps}{_of_minutes(spec)}. "
+            f"Raise {_length_keys(spec)}."
+        )
     if start.step == spec.steps:
         more = (
-            "To train on, raise training.steps with --set."
+            f"To train on, raise {_length_keys(spec)} with --set."
             if spec.learning_rate_schedule == "constant"
             else "Its learning rate has fallen to 0, so it cannot be trained on."
         )
@@ -174,3 +181,11 @@ def _for_this_machine(config: Config) -> Config:
     """With the precision that `auto` is here, so that a run resumed elsewhere goes on in the same."""
     precision = {"precision": resolve_precision(config.training.precision)}
     return config.model_copy(update={"training": config.training.model_copy(update=precision)})
+
+
+def _length_keys(spec: TrainingConfig) -> str:
+    return "training.steps" if spec.minutes is None else "training.steps and training.minutes"
+
+
+def _of_minutes(spec: TrainingConfig) -> str:
+    return "" if spec.minutes is None else f", with {spec.minutes:g} minutes of {spec.seconds_per_step:.3g} s a step"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfpix2pix.card import FILE_NAME, ModelCard
-from tfpix2pix.config import Config
+from tfpix2pix.config import Config, TrainingConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import check_writable, holds_something, make_directory, remove_leftovers, whole_file
 from tfpix2pix.resolve import make_config, read_settings, resolve_config, to_yaml, with_overrides
@@ -201,7 +201,7 @@ def run_config(
 
 
 def to_resume(before: Config, now: Config) -> Config:
-    """`now`, in the precision that a run began with where it does not say.
+    """`now`, in the precision and with the pace of steps that a run began with where it does not say.
 
     Raises:
         UserError: a run of `before` cannot be continued with it; lists what differs.
@@ -209,6 +209,7 @@ def to_resume(before: Config, now: Config) -> Config:
     if now.training.precision == "auto":
         precision = {"precision": before.training.precision}
         now = now.model_copy(update={"training": now.training.model_copy(update=precision)})
+    now = now.model_copy(update={"training": _at_the_pace_of(before.training, now.training)})
     old, new = (dict(flat(config.model_dump(mode="json"))) for config in (before, now))
     # Where the learning rate falls towards the last step, that step decides what all steps do.
     fixed = {"training.steps"} if now.training.learning_rate_schedule != "constant" else set()
@@ -220,6 +221,18 @@ def to_resume(before: Config, now: Config) -> Config:
             f"Leave them out, or start another run."
         )
     return now
+
+
+def _at_the_pace_of(before: TrainingConfig, now: TrainingConfig) -> TrainingConfig:
+    """`now` with the steps that its minutes hold at the pace that was measured when the run began."""
+    if now.seconds_per_step is None:
+        now = now.model_copy(update={"seconds_per_step": before.seconds_per_step})
+    if now.minutes is not None and before.seconds_per_step is None:
+        raise UserError(
+            f"`training.minutes` must be given when a run begins, which measures its pace then. Received "
+            f"{now.minutes:g} for a run of {before.steps} steps. Leave it out, or start another run."
+        )
+    return now.within_minutes()
 
 
 def flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:

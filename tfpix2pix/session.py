@@ -16,7 +16,7 @@ from tfpix2pix.card import ModelCard
 from tfpix2pix.config import Config
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.pairs import Source
-from tfpix2pix.data.pipeline import evaluation_batches, training_batches
+from tfpix2pix.data.pipeline import evaluation_batches
 from tfpix2pix.errors import RunError
 from tfpix2pix.evaluation.example import Setting, examples_of
 from tfpix2pix.evaluation.scoring import measure
@@ -24,10 +24,10 @@ from tfpix2pix.inference import InferenceView
 from tfpix2pix.models.build import noise_size
 from tfpix2pix.resolve import to_yaml
 from tfpix2pix.run_directory import Run, RunDirectory, flat
+from tfpix2pix.steps import execution
 from tfpix2pix.training import loop
 from tfpix2pix.training.checkpoints import Checkpoints, State, get_state, set_state
 from tfpix2pix.training.devices import Devices
-from tfpix2pix.training.execution import Execution
 from tfpix2pix.training.finite import NotFinite, advice, check_losses, check_weights
 from tfpix2pix.training.health import Finding, Monitor
 from tfpix2pix.training.pix2pix import Pix2Pix
@@ -121,7 +121,8 @@ class Session:
             if not self.devices.agree(self._enough()):
                 stop = lambda: self.devices.agree(signalled() or self._enough())  # noqa: E731
                 step = loop.run(
-                    self._execution(start.step), hooks, first_step=start.step, last_step=spec.steps,
+                    execution(self.config, self.sources["train"], self.model, self.devices, first_step=start.step),
+                    hooks, first_step=start.step, last_step=spec.steps,
                     steps_per_execution=spec.steps_per_execution, should_stop=stop,
                 )  # fmt: skip
         return self._end(step)
@@ -139,17 +140,6 @@ class Session:
         )
         adversarial = self.config.objective.lambda_gan > 0
         self.monitor = Monitor(self.reporter.metrics.lines, adversarial=adversarial)
-
-    def _execution(self, first_step: int) -> Execution:
-        spec, devices = self.spec, self.devices
-        batches = training_batches(
-            self.sources["train"], self.config.data, batch_size=spec.batch_size, seed=self.config.seed,
-            first_step=first_step, total_steps=spec.steps, worker=devices.worker, workers=devices.workers,
-        )  # fmt: skip
-        return Execution(
-            self.model.train_step, batches.dataset, devices.strategy, workers=devices.workers, jit_compile=spec.xla,
-            own_errors=batches.own_errors,
-        )  # fmt: skip
 
     def _log(self, step: int, _: loop.Losses) -> None:
         rate = float(np.asarray(self.model.generator_optimizer.learning_rate))

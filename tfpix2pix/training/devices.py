@@ -67,6 +67,12 @@ class Devices:
         """Whether any worker wishes so. All workers must ask at the same point of their run."""
         return wish if self.workers == 1 else self._sum(float(wish)) > 0
 
+    def of_chief(self, number: float) -> float:
+        """The chief's number on every worker, to float32. All workers must ask at the same point of their run."""
+        if self.workers == 1:
+            return number
+        return self._sum(number if self.is_chief else 0.0) / (self.replicas // self.workers)
+
     def check_same(self, number: int, what: str) -> None:
         """Raises RunError where workers come with different numbers."""
         if self.workers > 1 and self._sum(float(number)) != float(number) * self.replicas:

@@ -37,7 +37,7 @@ def train(
         Optional[str],
         typer.Option(
             metavar="RECIPE|RECIPE.yaml",
-            help="How to train, on any preset: paper, tutorial, torch, best or a file. `presets --recipes` lists them.",
+            help=f"How to train, on any preset: {', '.join(RECIPES)}, or a file. `presets --recipes` lists them.",
             autocompletion=completion.recipes_and_files,
         ),
     ] = None,

@@ -5,11 +5,16 @@ sums three terms in an order that depends on which of their buffers is free firs
 would differ in the last digit. TensorFlow's fused operation normalises over a batch, in a third of the time; what it
 cannot do (each image of a batch by itself, the batch of all replicas) has its gradient written out (Ioffe and Szegedy
 2015, §3, simplified).
+
+Statistics of flat maps need care. A white background gives maps that are nearly constant: their standard deviation is
+small against their mean, and 1 / sqrt(variance + epsilon) enlarges every error of the two by up to 1 / sqrt(epsilon). A
+float32 sum over all pixels of a map at once is off by 1e-4 of its value, in TensorFlow as in XNNPACK and onnxruntime.
+`moments` has what is done about it. docs/performance.md#flat-maps has what each form is off by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -92,13 +97,46 @@ class InstanceNormalization(layers.GroupNormalization):
 
 
 def normalize_per_image(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float = NORM_EPSILON) -> tf.Tensor:
-    """Instance normalisation of (N, H, W, C): each image and channel by its own mean and variance."""
-    x32 = tf.cast(x, tf.float32)
-    mean = tf.reduce_mean(x32, axis=IMAGE_AXES, keepdims=True)
-    centred = x32 - mean
-    variance = tf.reduce_mean(tf.square(centred), axis=IMAGE_AXES, keepdims=True)
-    scale = tf.math.rsqrt(variance + epsilon) * tf.cast(gamma, tf.float32)
-    return tf.cast(centred * scale + tf.cast(beta, tf.float32), x.dtype)
+    """Normalises each image and channel of (N, H, W, C) by its own mean and variance, then scales and shifts.
+
+    Computes in float32, or in float64 where `x` is float64, and gives the type of `x`.
+    """
+    wide = _wide(x)
+    gamma, beta = (tf.cast(weights, wide.dtype) for weights in (gamma, beta))
+    centred, _, residue, variance = moments(wide, lambda values: mean_of(values, IMAGE_AXES))
+    scale = tf.math.rsqrt(variance + epsilon) * gamma
+    return tf.cast(centred * scale + (beta - residue * scale), x.dtype)
+
+
+def moments(x: tf.Tensor, mean: Callable[[tf.Tensor], tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Centres a map and computes its variance, accurately where it is nearly constant.
+
+    The corrected two-pass algorithm of Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance:
+    analysis and recommendations": `shift` is the mean but for its rounding, which `residue`, the mean of what is left,
+    makes up for.
+
+    Args:
+        x: float32 or float64 (N, H, W, C).
+        mean: of such a map, keeping its dimensions.
+
+    Returns:
+        (x - shift, shift, residue, variance): the mean is shift + residue, and x - mean is x - shift - residue.
+    """
+    shift = mean(x)
+    centred = x - shift
+    residue = mean(centred)
+    return centred, shift, residue, mean(tf.square(centred)) - tf.square(residue)
+
+
+def mean_of(values: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
+    """Takes the mean over `axes` one after the other, keeping them: sums of hundreds of terms, not of 65,536."""
+    for axis in sorted(axes, key=lambda axis: axis == 0):  # rows, columns, then the batch
+        values = tf.reduce_mean(values, axis=axis, keepdims=True)
+    return values
+
+
+def _wide(x: tf.Tensor) -> tf.Tensor:
+    return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
 
 
 def normalize_in_training(
@@ -129,27 +167,24 @@ def _fused(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) -> t
 def _written(
     x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, axes: tuple[int, ...], across_replicas: bool
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    def mean_of(values: tf.Tensor) -> tf.Tensor:
-        mean = tf.reduce_mean(values, axis=axes, keepdims=True)
+    def mean(values: tf.Tensor) -> tf.Tensor:
+        own = mean_of(values, axes)
         replica = tf.distribute.get_replica_context() if across_replicas else None
-        return mean if replica is None else replica.all_reduce(tf.distribute.ReduceOp.MEAN, mean)
+        return own if replica is None else replica.all_reduce(tf.distribute.ReduceOp.MEAN, own)
 
     @tf.custom_gradient
     def normalize(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Any]:
-        x32 = tf.cast(x, tf.float32)
-        mean = mean_of(x32)
-        centred = x32 - mean
-        variance = mean_of(tf.square(centred))
+        centred, shift, residue, variance = moments(tf.cast(x, tf.float32), mean)
         inverse = tf.math.rsqrt(variance + epsilon)
-        unit = centred * inverse
+        unit = (centred - residue) * inverse
         y = tf.cast(unit * gamma + beta, x.dtype)
 
         def gradient(dy: tf.Tensor, *_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             dy = tf.cast(dy, tf.float32)
             along = dy * unit
-            dx = gamma * inverse * (dy - mean_of(dy) - unit * mean_of(along))
+            dx = gamma * inverse * (dy - mean(dy) - unit * mean(along))
             return tf.cast(dx, x.dtype), tf.reduce_sum(along, BATCH_AXES), tf.reduce_sum(dy, BATCH_AXES)
 
-        return (y, mean, variance), gradient
+        return (y, shift + residue, variance), gradient
 
     return normalize(x, gamma, beta)

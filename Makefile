@@ -23,19 +23,23 @@ $(VENV)/.installed: pyproject.toml requirements.txt
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-demo: install  ## train edges->photo on real photographs, export, translate with both exports (about 5 minutes)
+demo: install  ## train line drawings->coloured drawings, export, translate with both exports, evaluate (about 5 minutes)
 	$(BIN)/tfpix2pix train demo --run $(RUN) --fresh
 	$(BIN)/tfpix2pix export $(RUN) --format saved_model --out $(EXPORTS)
 	$(BIN)/tfpix2pix export $(RUN) --format tflite --out $(EXPORTS)
 	$(BIN)/tfpix2pix translate $(EXPORTS)/$(NAME)/1 --split val --out $(RUN)/translated/saved_model
 	$(BIN)/tfpix2pix translate $(EXPORTS)/$(NAME)-128px.tflite --split val --out $(RUN)/translated/tflite
+	$(BIN)/tfpix2pix evaluate $(RUN) --metrics l1,psnr,ssim,sharpness --overwrite
 	@echo
 	@echo "Look at:"
-	@echo "  $(RUN)/samples/             grids of held-out crops: input | output | target, from untrained to trained"
-	@echo "  $(RUN)/translated/          held-out crops as the SavedModel and the TFLite file translate them"
+	@echo "  $(RUN)/evaluation/val/contact_sheet.png  held-out drawings: input | output | target"
+	@echo "  $(RUN)/evaluation/val/report.html        the same with figures, the best and the worst among them"
+	@echo "  $(RUN)/samples/             some of them from untrained to trained"
+	@echo "  $(RUN)/translated/          all of them as the SavedModel and the TFLite file translate them"
 	@echo "  $(EXPORTS)/  the SavedModel ($(NAME)/1) and the TFLite file ($(NAME)-128px.tflite)"
 	@echo "  $(RUN)/model_card.json      what the model is and how well it does"
 	@echo "  $(BIN)/tensorboard --logdir $(RUN)/tensorboard"
+	@echo "The drawings: OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0. https://openmoji.org"
 
 test: install  ## lint, then all tests, two at a time (JOBS=…)
 	$(BIN)/ruff check .

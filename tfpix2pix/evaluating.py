@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from tfpix2pix._version import __version__
 from tfpix2pix.data.labels import pictures_of
@@ -27,6 +28,7 @@ from tfpix2pix.evaluation_directory import (
     RECORD,
     RESAMPLED,
     ROWS,
+    SHEET,
     check_free,
     check_names,
     replacing,
@@ -36,7 +38,9 @@ from tfpix2pix.examples.opening import open_examples
 from tfpix2pix.examples.pairs import Examples
 from tfpix2pix.examples.request import OWN, Request
 from tfpix2pix.examples.segmenters import Segmenter, open_segmenter
+from tfpix2pix.report.choosing import spread
 from tfpix2pix.report.evaluation import Pictures, check_by, write_report
+from tfpix2pix.report.pictures import contact_sheet
 
 WITHOUT = {  # what a metric needs -> why it is not measured
     "target": "there are no targets",
@@ -76,12 +80,12 @@ def evaluate(
     track: Track = lambda items, total: items,
 ) -> Evaluation:
     """Scores a model's translations, or a folder of images, beside their targets, and writes `metrics.json`,
-    `per_image.csv`, `bootstrap.npz` (the replicates, for `compare`) and `report.html` into `out`.
+    `per_image.csv`, `bootstrap.npz` (the replicates, for `compare`), `report.html` and `contact_sheet.png` into `out`.
 
     Args:
         metrics: rows of `METRICS`; None: all that can be measured.
         by: the figure by which the report chooses best and worst.
-        shown: images in the report's gallery.
+        shown: images in the report's gallery and on the contact sheet; 0: no sheet.
         overwrite: replace an evaluation in `out`.
         track: wraps the images to show progress.
 
@@ -128,6 +132,9 @@ def evaluate(
             folder / PAGE, record, rows, painter(examples), by=by, lines=request.metrics_lines(),
             card=examples.about.get("card"), shown=shown,
         )  # fmt: skip
+        if shown and rows:
+            sheet = contact_sheet([painter(examples)(index) for index in spread(rows, shown)])
+            Image.fromarray(sheet).save(folder / SHEET)
     return Evaluation(out, record)
 
 

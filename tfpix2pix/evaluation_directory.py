@@ -14,6 +14,7 @@ from tfpix2pix.evaluation import METRICS
 from tfpix2pix.files import check_new_folder, check_writable, whole_directory
 
 RECORD, ROWS, RESAMPLED, PAGE = "metrics.json", "per_image.csv", "bootstrap.npz", "report.html"
+SHEET = "contact_sheet.png"
 FORMAT_VERSION = 1
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.conftest import write_image
 from tests.doctor.made import combine, examined, make_set, recompressed, scene, told
-from tfpix2pix.data.near_duplicates import MOST_BITS, Groups, difference, near, perceptual_hash, thumbnail
+from tfpix2pix.data.near_duplicates import MOST_BITS, Groups, difference, differences, near, perceptual_hash, thumbnail
 
 
 def brute_force(hashes, groups):
@@ -115,6 +115,19 @@ def test_a_flat_picture_has_no_bits():
     blank = np.full((40, 30, 3), 77, np.uint8)
     assert perceptual_hash((blank, blank)) == 0
     assert 0 < perceptual_hash(scene(0)) < 2**64
+
+
+def test_all_pairs_at_once_differ_as_two_by_two():
+    """By matrix products and by subtraction; of any number of sides and channels."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(0, 256, (count, 2, 8, 8, 3), np.uint8) for count in (7, 5))
+    a[3], b[1] = a[2], a[2] // 2 + 30  # the same, and the same in other light
+    a[4], b[4] = 77, 200  # flat
+    table = differences(a, b)
+    for i in range(7):
+        np.testing.assert_allclose(table[i], difference(np.repeat(a[i : i + 1], 5, axis=0), b), rtol=1e-3, atol=1e-3)
+    assert table[2, 1] < 0.05 < table[0, 1]
+    assert differences(a[:, :1, ..., :1], b[:, :1, ..., :1]).shape == (7, 5)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=12))

@@ -11,7 +11,7 @@ from tests.training.test_tensorboard import read
 from tfpix2pix.run_directory import RunDirectory
 from tfpix2pix.training.health import Finding
 from tfpix2pix.training.reporting import Meter, MetricsLog, Reporter, held_out_table, losses_text
-from tfpix2pix.training.samples import sample_grid
+from tfpix2pix.training.samples import picture_grid, sample_grid
 
 
 def reporter(tmp_path, **options):
@@ -118,3 +118,23 @@ def test_grids_show_input_output_target_of_any_channels():
     assert grid.shape == (16 + 2 * (16 + 4), 3 * 16 + 2 * 4, 3)
     np.testing.assert_array_equal(grid[16:32, :16], grid[16:32, 20:36])
     np.testing.assert_array_equal(grid[16:32, 40:56], 255 - grid[16:32, :16])
+
+
+@pytest.mark.parametrize(("count", "columns", "lines"), [(1, 1, 1), (5, 2, 3), (4, 3, 2), (3, 8, 1)])
+def test_rows_of_pictures_stand_side_by_side_in_columns(count, columns, lines):
+    rows = [[np.full((10, 12, 3), 20 * row + number, np.uint8) for number in range(2)] for row in range(count)]
+    grid = picture_grid(rows, ("input", "output"), columns=columns)
+    used = -(-count // lines)
+    assert grid.shape == (16 + lines * (10 + 4), used * (2 * 12 + 4 + 24) - 24, 3)
+    for place, pictures in enumerate(rows):
+        column, line = divmod(place, lines)
+        for number, shown in enumerate(pictures):
+            left, top = column * (2 * 12 + 4 + 24) + number * (12 + 4), 16 + line * 14
+            np.testing.assert_array_equal(grid[top : top + 10, left : left + 12], shown)
+
+
+def test_pictures_of_a_grid_take_one_size():
+    rows = [[np.full(size, 9, np.uint8)] for size in ((40, 40, 3), (20, 30, 3))]
+    grid = picture_grid(rows, ("output",), size=(10, 20))
+    assert grid.shape == (16 + 2 * (20 + 4), 10, 3)
+    assert (grid[16:36] == 9).all() and (grid[40:60] == 9).all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,12 @@ import numpy as np
 from PIL import Image
 
 from tfpix2pix.pages import data_uri
+from tfpix2pix.training.samples import CAPTIONS, picture_grid
 
 MOST_PX = 512  # of the longer side
 VARIANT_PX = 160  # the same of a variant: it is shown in a strip, never in large
 QUALITY = 88
+SHEET_PX, SHEET_ROWS = 128, 8  # of a contact sheet: the longer side of an image, and rows in a column
 ERROR_COLORS = matplotlib.colormaps["magma"]
 ERROR_MOST = 1.0  # of a map's scale, which is the same for all images, on [-1, 1] as L1 is
 COLOR_STOPS = 9
@@ -45,6 +47,19 @@ class Pictures:
             "variants": [jpeg_uri(each, VARIANT_PX) for each in self.variants],
             **{role: jpeg_uri(image) for role, image in images.items() if image is not None},
         }
+
+
+def contact_sheet(shown: Sequence[Pictures]) -> np.ndarray:
+    """uint8 (height, width, 3): input | output | target of every image, of what there is, in columns that fit a screen.
+
+    Images of more than SHEET_PX are made smaller.
+    """
+    captions = [role for role in CAPTIONS if all(getattr(each, role) is not None for each in shown)]
+    height, width = shown[0].output.shape[:2]
+    shrink = max(1.0, max(height, width) / SHEET_PX)
+    size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+    rows = [[getattr(each, role) for role in captions] for each in shown]
+    return picture_grid(rows, captions, size=size, columns=-(-len(rows) // SHEET_ROWS))
 
 
 def jpeg_uri(image: np.ndarray, most_px: int = MOST_PX) -> str:

@@ -1,0 +1,48 @@
+"""The split of a group: all members on one side, wherever other groups go."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfpix2pix.data import SPLITS
+from tfpix2pix.data.splits import split_of_group
+
+SHARES = {"val": 0.1, "test": 0.05}
+
+
+@given(st.text(), st.integers(0, 2**31 - 1))
+def test_it_is_a_function_of_key_and_seed_alone(key, seed):
+    assert split_of_group(key, seed, SHARES) == split_of_group(key, seed, dict(SHARES)) in SPLITS
+
+
+def test_groups_are_held_out_in_the_shares_asked_for():
+    counts = Counter(split_of_group(f"patient {index}", 0, SHARES) for index in range(20_000))
+    assert counts["val"] / 20_000 == pytest.approx(0.1, abs=0.01)
+    assert counts["test"] / 20_000 == pytest.approx(0.05, abs=0.01)
+
+
+def test_another_seed_holds_out_other_groups():
+    held_out = [{index for index in range(500) if split_of_group(f"{index}", seed, SHARES) == "val"} for seed in (0, 1)]
+    assert 0 < len(held_out[0] & held_out[1]) < len(held_out[0]) / 2
+
+
+def test_more_held_out_takes_from_training_alone():
+    """So that a larger share of `val` never moves a group from `val` back to `train`."""
+    for index in range(500):
+        before, after = (split_of_group(f"{index}", 0, {"val": share}) for share in (0.1, 0.3))
+        assert before == "train" or after == "val"
+
+
+@pytest.mark.parametrize(
+    ("fractions", "split"), [({}, "train"), ({"val": 0.0, "test": 0.0}, "train"), ({"test": 0.999999999}, "test")]
+)
+def test_ends_of_the_range(fractions, split):
+    assert {split_of_group(f"{index}", 0, fractions) for index in range(200)} == {split}
+
+
+@pytest.mark.parametrize("fractions", [{"val": -0.1}, {"val": 0.5, "test": 0.5}, {"val": 1.5}])
+def test_fractions_must_leave_something_to_train_on(fractions):
+    with pytest.raises(ValueError, match="fraction.*Received"):
+        split_of_group("a", 0, fractions)

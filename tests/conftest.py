@@ -1,11 +1,11 @@
-"""What many tests share: small configurations, made data sets, one trained smoke run, the real facades if at hand."""
+"""What many tests share: small configurations, made data sets, one trained smoke run, the published data if at hand."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from tfpix2pix.config import Config
 from tfpix2pix.experiment import Run
 from tfpix2pix.files import CACHE_VARIABLE
 
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA_VARIABLE = "TFPIX2PIX_TEST_DATA"  # names the folder of the data sets that may not be passed on
+PUBLISHED_DATA = Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[2] / "shared" / "data")
 
 TINY = {
     "data": {"image_size_px": 32, "jitter_ratio": 1.125},
@@ -78,11 +79,28 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="session")
-def facades() -> Path:
-    folder = SHARED_DATA / "facades"
-    if not folder.is_dir():
-        pytest.skip("the real facades are not at hand (../shared/data/facades)")
+def published_data() -> Callable[[str], Path]:
+    """The folder of a data set that figures in the documents are of. For tests of these figures, or of the data set
+    itself: everything else is tried on tests/real_pairs.py, which is on every machine."""
+
+    def folder(name: str) -> Path:
+        path = PUBLISHED_DATA / name
+        if not path.is_dir():
+            pytest.skip(f"this test is about {name} themselves, which may not be passed on and are not in {path}")
+        return path
+
     return folder
+
+
+@pytest.fixture(scope="session")
+def facades(published_data) -> Path:
+    return published_data("facades")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "published_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("published")
 
 
 @contextmanager

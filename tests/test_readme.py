@@ -1,4 +1,4 @@
-"""What the README shows works as shown: its Python, and its four uses, on real label maps with smaller networks."""
+"""What the README shows works as shown: its Python, and its four uses, on label maps of drawings, smaller networks."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ import tensorflow as tf
 import tfpix2pix as p2p
 from tests.conftest import write_image
 from tests.serving.server import ModelServer
-from tests.test_recipes import SMALLER, shared
+from tests.test_recipes import SMALLER, facades
 from tfpix2pix.cli import app
 from tfpix2pix.data.images import read_image
 
@@ -57,8 +57,7 @@ def run(line: str, *more: str) -> None:
 def trained(tmp_path_factory):
     """The folder in which the lines of the command line were run, and a label map to translate."""
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "data").mkdir()
-    shared("facades")(folder / "data")
+    facades(folder / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for line in BLOCKS["On the command line"]:

@@ -9,7 +9,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from tests.conftest import SHARED_DATA, write_image
+from tests import real_pairs
+from tests.conftest import write_image
 from tfpix2pix.cli import app
 from tfpix2pix.data.images import read_image
 
@@ -41,16 +42,14 @@ def picture(height: int = 80, width: int = 80, channels: int = 3) -> np.ndarray:
     return np.rint(smooth(height, width, channels) * 255).astype(np.uint8)
 
 
-def shared(name):
-    def make(folder):
-        if not (SHARED_DATA / name).is_dir():
-            pytest.skip(f"the real {name} are not at hand (../shared/data/{name})")
-        for split, count in (("train", 4), ("val", 2)):  # few of them: the recipe is what is tested
-            (folder / name / split).mkdir(parents=True)
-            for path in sorted((SHARED_DATA / name / split).iterdir())[:count]:
-                (folder / name / split / path.name).symlink_to(path)
+def facades(folder):
+    """Drawings as the photographs, and their label maps in the colours of facades."""
+    real_pairs.write(folder / "facades", real_pairs.label_maps(6, size_px=256), held_out=2)
 
-    return make
+
+def shoes(folder):
+    """Drawings as the photographs, and their lines as the edges."""
+    real_pairs.write(folder / "edges2shoes", real_pairs.drawings(6, size_px=256), held_out=2)
 
 
 def pairs(folder, name, write, inputs="input", targets="target"):
@@ -134,9 +133,9 @@ def photos(folder):
 
 
 DATA = {
-    "Labels to photographs: facades": shared("facades"),
-    "Photographs to label maps: facades by class": shared("facades"),
-    "Edges to shoes": shared("edges2shoes"),
+    "Labels to photographs: facades": facades,
+    "Photographs to label maps: facades by class": facades,
+    "Edges to shoes": shoes,
     "Two folders of different extensions": two_folders,
     "16-bit grayscale TIFF to TIFF": cells,
     "RGBA PNG": sprites,

@@ -9,6 +9,7 @@ from PIL import Image
 from rich.console import Console
 
 import tfpix2pix as p2p
+from tests import real_pairs
 from tests.conftest import make_combined, tiny_config, write_image
 from tfpix2pix.config import DataConfig
 from tfpix2pix.data import SOURCES, SPLITS
@@ -299,13 +300,15 @@ def test_a_crop_needs_room(tmp_path, monkeypatch):
         small.read(0)
 
 
-def test_the_real_facades(facades):
-    train = source(dir=str(facades), input_side="right")
-    assert len(train) == 400
-    labels, photo = train.read(0)
-    assert labels.shape == photo.shape == (256, 256, 3)
-    saturation = [np.ptp(image.astype(int), axis=-1).mean() for image in (labels, photo)]
-    assert saturation[0] > 3 * saturation[1]  # label colours are vivid, walls are not
+def test_real_pairs_as_the_archives_hold_them(tmp_path):
+    """JPEG files with the target on the left and the input on the right."""
+    folder = real_pairs.write(tmp_path, real_pairs.drawings(), held_out=11)
+    train, val = (source(split, dir=str(folder), input_side="right") for split in ("train", "val"))
+    assert (len(train), len(val)) == (24, 11)
+    for name, (lines, colors) in zip(train.names, (train.read(index) for index in range(3)), strict=False):
+        assert lines.shape == colors.shape == (real_pairs.SIZE_PX, real_pairs.SIZE_PX, 3)
+        for image, drawn in zip((colors, lines), real_pairs.drawings()[name], strict=True):
+            assert np.abs(image.astype(int) - drawn).mean() < 2  # levels that JPEG costs
 
 
 class TestOnError:

@@ -33,7 +33,7 @@ PROVOKED = {  # name of the finding: what provokes it
         "objective.gan_loss=lsgan", "generator.norm=none", "discriminator.norm=none", "training.learning_rate=3",
     ),
     "d_always_right": (
-        "objective={name: l1+cgan, lambda_gan: 0.001}", "discriminator.base_filters=64", "training.steps=1800",
+        "objective={name: l1+cgan, weights: {gan: 0.001}}", "discriminator.base_filters=64", "training.steps=1800",
     ),
     "d_always_wrong": (
         "objective={name: l1+cgan, label_smoothing: 0.4}", "discriminator.base_filters=1",

@@ -1,11 +1,13 @@
 """The configuration: every field explained, checked against the tables, and impossible combinations refused early."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import ValidationError
 
 from tests.conftest import tiny_config
 from tfpix2pix.config import Config, Section
-from tfpix2pix.losses import OBJECTIVES, RECONSTRUCTION_LOSSES
+from tfpix2pix.losses import OBJECTIVES, TERMS
 
 
 def sections(model: type[Section] = Config, prefix: str = ""):
@@ -34,14 +36,29 @@ def test_defaults_are_the_papers():
     assert config.generator.base_filters == 64
     assert config.generator.dropout_rate == 0.5
     assert config.discriminator.receptive_field_px == 70
-    assert config.objective.lambda_l1 == 100
+    assert config.objective.weights == {"gan": 1, "l1": 100}
     assert (config.training.learning_rate, config.training.beta_1, config.training.beta_2) == (2e-4, 0.5, 0.999)
     assert config.training.batch_size == 1
     assert config.inference.statistics == "image"
 
 
-def test_every_reconstruction_loss_has_its_weight():
-    assert set(Config().objective.lambdas()) == set(RECONSTRUCTION_LOSSES)
+@pytest.mark.parametrize("name", TERMS)
+def test_every_term_may_have_a_weight_and_leaves_the_others_theirs(name):
+    objective = Config.model_validate({"objective": {"weights": {name: 7}}}).objective
+    assert objective.weights == {**Config().objective.weights, name: 7}
+
+
+def test_a_term_that_a_program_adds_has_a_weight_too(monkeypatch):
+    monkeypatch.setitem(TERMS, "mine", replace(TERMS["l1"], about="Mine."))
+    assert Config.model_validate({"objective": {"weights": {"mine": 3}}}).objective.weights["mine"] == 3
+
+
+@pytest.mark.parametrize("objective", [
+    {"lambda_gan": 0.5, "lambda_l1": 10, "lambda_l2": 0}, {"weights": {"gan": 0.5}, "lambda_l1": 10},
+    {"name": "cgan", "lambda_gan": 0.5, "lambda_l1": 10},
+])  # fmt: skip
+def test_keys_of_older_files_are_read_as_weights(objective):
+    assert Config.model_validate({"objective": objective}).objective.weights == {"gan": 0.5, "l1": 10}
 
 
 @pytest.mark.parametrize(
@@ -55,9 +72,24 @@ def test_every_reconstruction_loss_has_its_weight():
         ({"data": {"image_size_px": 300}, "discriminator": {"receptive_field_px": 71}}, "1, 16, 34, 70, 142 or 286"),
         (
             {"objective": {"name": "gan", "gan_loss": "none"}},
-            "gan_loss` must not be none .* Received `lambda_gan` 1. Use vanilla, lsgan, hinge, or .*: l1, l2",
+            "must train a discriminator where `objective.weights.gan` is not 0. Received none .* hinge, or .*: l1, l2",
         ),
-        ({"objective": {"lambda_gan": 0, "lambda_l1": 0}}, "at least one term a weight. Received 0 for all"),
+        (
+            {"objective": {"gan_loss": "none", "weights": {"gan": 0, "feature_matching": 1}}},
+            "must train a discriminator where `objective.weights.feature_matching` is not 0",
+        ),
+        ({"objective": {"weights": {"l7": 1}}}, "must be one of: gan, l1, l2, feature_matching. Received 'l7'"),
+        ({"objective": {"weights": {"l1": -1}}}, "greater than or equal to 0"),
+        (
+            {"objective": {"weights": {"l1": 1}, "lambda_l1": 2}},
+            "one weight. Received 1 and 2. Leave lambda_l1",
+        ),
+        ({"discriminator": {"scales": 4}}, "less than or equal to 3"),
+        (
+            {"data": {"image_size_px": 32}, "discriminator": {"receptive_field_px": 34, "scales": 3}},
+            r"= 32 here, 8 px at scale 3 of 3. Received 34. Use 1, 16, fewer `discriminator.scales`, or larger images",
+        ),
+        ({"objective": {"weights": {"gan": 0, "l1": 0}}}, "at least one term a weight. Received 0 for all"),
         ({"objective": None}, r"must be a name \(l1, .*\) or a mapping of weights. Received None"),
         ({"objective": "L1+cGAN"}, r"Received 'L1\+cGAN'. Did you mean 'l1\+cgan'\?"),
         (
@@ -112,7 +144,7 @@ def test_an_objective_by_name_is_its_weights(name):
 def test_the_papers_objectives():
     weights = {name: Config.model_validate({"objective": name}) for name in OBJECTIVES}
     given = {
-        name: (c.objective.lambda_gan, c.objective.lambda_l1, c.objective.lambda_l2, c.discriminator.conditional)
+        name: (*(c.objective.weights.get(term, 0) for term in ("gan", "l1", "l2")), c.discriminator.conditional)
         for name, c in weights.items()
     }
     assert given == {
@@ -122,13 +154,13 @@ def test_the_papers_objectives():
 
 
 def test_a_named_objective_with_a_weight_of_its_own():
-    config = Config.model_validate({"objective": {"name": "l1+gan", "lambda_l1": 10, "gan_loss": "lsgan"}})
-    assert (config.objective.lambda_l1, config.objective.gan_loss) == (10, "lsgan")
+    config = Config.model_validate({"objective": {"name": "l1+gan", "weights": {"l1": 10}, "gan_loss": "lsgan"}})
+    assert (config.objective.weights, config.objective.gan_loss) == ({"gan": 1, "l1": 10}, "lsgan")
     assert config.objective_name == "l1+gan"
 
 
 def test_weights_without_a_name_are_called_by_their_terms():
-    assert Config.model_validate({"objective": {"lambda_l2": 1}}).objective_name == "l1+l2+cgan"
+    assert Config.model_validate({"objective": {"weights": {"l2": 1}}}).objective_name == "l1+l2+cgan"
 
 
 def test_channels_of_the_networks_follow_the_color_space():

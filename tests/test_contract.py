@@ -14,7 +14,7 @@ from tfpix2pix.data import COLOR_SPACES
 from tfpix2pix.errors import UserError
 from tfpix2pix.experiment import build_model
 from tfpix2pix.export import EXPORTERS, FAITHFUL
-from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES
+from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, TERMS
 from tfpix2pix.models import DISCRIMINATORS, GENERATORS
 from tfpix2pix.models.blocks import NORMS
 from tfpix2pix.models.upsampling import UPSAMPLINGS
@@ -45,6 +45,19 @@ CASES = {
     "blurred": ["generator.upsampling=blurred"],
     "blurred-resnet": ["generator.kind=resnet", "generator.residual_blocks=1", "generator.upsampling=blurred"],
     "bilinear": ["generator.upsampling=bilinear"],
+    "feature-matching": ["objective.weights={l1: 10, feature_matching: 10}"],
+    "three-terms-two-scales": [
+        "objective.weights={l1: 10, l2: 5, feature_matching: 10}", "discriminator.scales=2",
+        "discriminator.spectral_norm=true", "training.discriminator_learning_rate=0.0004",
+    ],
+    "scales-simultaneous": [
+        "objective.weights={feature_matching: 10}", "discriminator.scales=3", "training.update_order=simultaneous",
+        "discriminator.receptive_field_px=1",
+    ],
+    "scales-in-parts": [
+        "objective.weights={feature_matching: 10}", "discriminator.scales=2", "training.batch_size=2",
+        "training.micro_batches=2", "discriminator.conditional=false",
+    ],
     "gaussian": ["generator.noise=gaussian", "objective=cgan", "inference.noise=on"],
     "no-noise-odd-size": [
         "generator.noise=none", "data.image_size_px=37", "objective=gan", "generator.levels=3",
@@ -83,10 +96,11 @@ def test_every_row_is_named():
         (NORMS, {c.generator.norm for c in configs}),
         (UPSAMPLINGS, {c.generator.upsampling for c in configs}),
         (GAN_LOSSES, {c.objective.gan_loss for c in configs}),
-        (OBJECTIVES, {c.objective_name for c in configs}),
+        (TERMS, {name for c in configs for name, weight in c.objective.weights.items() if weight}),
         (COLOR_SPACES, {c.data.color_space for c in configs}),
     ):
         assert used == set(table)
+    assert {c.objective_name for c in configs} >= set(OBJECTIVES)
 
 
 @pytest.fixture(scope="module")

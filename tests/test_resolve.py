@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from tfpix2pix.config import Config
 from tfpix2pix.errors import UserError
+from tfpix2pix.losses import TERMS, WEIGHTS
 from tfpix2pix.presets import preset_names, preset_text
-from tfpix2pix.resolve import make_config, read_settings, resolve_config, to_yaml
+from tfpix2pix.resolve import describe_keys, make_config, read_settings, resolve_config, to_yaml
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -115,7 +116,7 @@ def test_presets_of_tasks_have_the_papers_recipe(name):
     config = resolve_config(name)
     assert config.data.image_size_px == 256
     assert config.objective_name == "l1+cgan"
-    assert config.objective.lambda_l1 == 100
+    assert config.objective.weights == {"gan": 1, "l1": 100}
     assert config.discriminator.receptive_field_px == 70
     assert (config.training.learning_rate, config.training.beta_1) == (2e-4, 0.5)
     if config.data.source == "combined":
@@ -132,12 +133,32 @@ def test_both_directions_differ_in_the_side_alone(name):
 
 
 def test_objectives_by_name_and_one_weight_changed():
-    config = resolve_config("facades", ["objective=l1+gan", "objective.lambda_l1=10"])
-    assert (config.objective_name, config.objective.lambda_l1) == ("l1+gan", 10)
-    assert resolve_config("facades", ["objective.lambda_l1=10"]).objective_name == "l1+cgan"
-    assert resolve_config("facades", ["objective.lambda_l1=10", "objective=l1+gan"]) == config  # in either order
+    config = resolve_config("facades", ["objective=l1+gan", "objective.weights.l1=10"])
+    assert (config.objective_name, config.objective.weights) == ("l1+gan", {"gan": 1, "l1": 10})
+    assert resolve_config("facades", ["objective.weights.l1=10"]).objective_name == "l1+cgan"
+    assert resolve_config("facades", ["objective.weights.l1=10", "objective=l1+gan"]) == config  # in either order
     with pytest.raises(UserError, match="`objective` must be one of: l1, .* Did you mean 'l1\\+gan'\\?$"):
         resolve_config("facades", ["objective=l1+gam"])
+
+
+def test_the_old_key_of_a_weight_is_the_weight_wherever_it_stands(tmp_path):
+    """A file's is changed by `--set` of either key, and the last given counts."""
+    old, new = "objective.lambda_l1=10", "objective.weights.l1=20"
+    for first, second in ((old, new), (new, old)):
+        expected = 10.0 if second == old else 20.0
+        assert resolve_config("facades", [first, second]).objective.weights["l1"] == expected
+    path = tmp_path / "old.yaml"
+    path.write_text("objective: {gan_loss: lsgan, lambda_gan: 1.0, lambda_l1: 30.0, lambda_l2: 0.0}\n")
+    assert resolve_config(str(path)).objective.weights == {"gan": 1, "l1": 30}
+    assert resolve_config(str(path), [new]).objective.weights == {"gan": 1, "l1": 20}
+    assert resolve_config(str(path), [new]).objective.gan_loss == "lsgan"
+
+
+def test_keys_of_weights_are_those_of_the_table():
+    described = {key: default for key, default, _ in describe_keys() if key.startswith("objective.weights")}
+    assert described == {f"objective.weights.{name}": WEIGHTS.get(name, 0) for name in TERMS}
+    for key in described:
+        assert resolve_config("facades", [f"{key}=3"]).objective.weights[key.rpartition(".")[2]] == 3
 
 
 @pytest.mark.parametrize(("given", "noise"), [("on", "on"), ("off", "off"), ("'on'", "on")])

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 from rich.console import Group
+from rich.table import Table
 from rich.text import Text
 
 from tfpix2pix.config import Config, TrainingConfig
 from tfpix2pix.data.opening import open_sources
 from tfpix2pix.errors import UserError
 from tfpix2pix.experiment import build_model
+from tfpix2pix.losses import GAN_LOSSES
+from tfpix2pix.models.patches import receptive_field_of_scale
+from tfpix2pix.models.pyramid import scales_of
 from tfpix2pix.resolve import to_yaml
 from tfpix2pix.summary import layer_table
 
@@ -26,22 +32,32 @@ def describe(config: Config, run_dir: str | Path | None = None) -> Group:
         pairs = "No data given: add --data DIR to check it."
     model = build_model(config)
     spec, terms, patch = config.training, config.objective, config.discriminator.receptive_field_px
-    weights = {"lambda_gan": terms.lambda_gan, **{f"lambda_{name}": value for name, value in terms.lambdas().items()}}
-    rests = "" if terms.gan_loss != "none" else ", not trained (gan_loss: none)"
+    weights = ", ".join(f"{name} {weight:g}" for name, weight in terms.weights.items() if weight)
+    rests = "" if GAN_LOSSES[terms.gan_loss].adversarial else f", not trained (gan_loss: {terms.gan_loss})"
     return Group(
         Text(to_yaml(config)),
         Text(f"Generator: {config.generator.kind}, size multiple {config.size_multiple_px} px"),
         layer_table(model.generator, receptive_field=False),
-        Text(f"\nDiscriminator: receptive field {patch} px{rests}"),
-        layer_table(model.discriminator, receptive_field=True),
+        *_discriminators(model.discriminator, patch, rests),
         Text(
             f"\nMFLOP: convolutions, one image, forward.\n"
             f"Recipe: {config.recipe or 'none named'}.\nLength: {_length(spec)}.\n"
-            f"Objective: {config.objective_name} ({', '.join(f'{key} {value:g}' for key, value in weights.items())}), "
+            f"Objective: {config.objective_name} ({weights}), "
             f"{terms.gan_loss}, update order {spec.update_order}.\n{pairs}\n"
             f"{f'Would write {run_dir}; nothing' if run_dir else 'Nothing'} was written."
         ),
     )
+
+
+def _discriminators(discriminator: keras.Model, patch_px: int, rests: str) -> Iterator[Text | Table]:
+    """A heading and a table for each scale."""
+    scales = scales_of(discriminator)
+    for number, scale in enumerate(scales, 1):
+        where = f", scale {number} of {len(scales)}" if len(scales) > 1 else ""
+        judges = f" of the image at 1/{2 ** (number - 1)} of its side, {patch_px} px of its own" if number > 1 else ""
+        sees_px = receptive_field_of_scale(patch_px, number)
+        yield Text(f"\nDiscriminator{where}: receptive field {sees_px} px{judges}{rests}")
+        yield layer_table(scale, receptive_field=True)
 
 
 def _length(spec: TrainingConfig) -> str:

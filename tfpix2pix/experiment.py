@@ -17,6 +17,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models.build import build_discriminator, build_generator
 from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
+from tfpix2pix.models.pyramid import scales_of
 from tfpix2pix.resolve import recipe_override
 from tfpix2pix.run_directory import RunDirectory, run_config, to_resume
 from tfpix2pix.session import Run, Session, Start
@@ -38,7 +39,7 @@ def build_model(config: Config) -> Pix2Pix:
     generator = build_generator(config, seed=config.seed, precision=precision)
     discriminator = build_discriminator(config, seed=config.seed, precision=precision)
     average = build_generator(config, seed=None) if spec.ema_decay else None
-    for layer in (*generator.layers, *discriminator.layers):
+    for layer in (layer for network in (generator, *scales_of(discriminator)) for layer in network.layers):
         if isinstance(layer, BatchNormalization):
             layer.across_replicas = spec.synchronized_norm
         if isinstance(layer, (BatchNormalization, InstanceNormalization)):
@@ -49,18 +50,18 @@ def build_model(config: Config) -> Pix2Pix:
     fraction = CONSTANT_FRACTIONS[spec.learning_rate_schedule] if fraction is None else fraction
     constant_steps = round(fraction * spec.steps)
 
-    def optimizer() -> keras.optimizers.Optimizer:
+    def optimizer(learning_rate: float) -> keras.optimizers.Optimizer:
         rate = LearningRate(
-            spec.learning_rate, spec.learning_rate_schedule, constant_steps, spec.steps, model.learning_rate_factor
+            learning_rate, spec.learning_rate_schedule, constant_steps, spec.steps, model.learning_rate_factor
         )
         adam = FusedAdam(rate, spec.beta_1, spec.beta_2)
         return LossScaling(adam) if precision == "float16" else adam
 
-    same = ("gan_loss", "lambda_gan", "discriminator_factor", "label_smoothing")
-    objective = Objective(lambdas=terms.lambdas(), **{name: getattr(terms, name) for name in same})
+    objective = Objective(terms.gan_loss, terms.weights, terms.discriminator_factor, terms.label_smoothing)
     model.compile(
-        optimizer(), optimizer(), objective, spec.update_order, micro_batches=spec.micro_batches,
-        clip_gradient_norm=spec.clip_gradient_norm, ema_decay=spec.ema_decay or 0.0,
+        optimizer(spec.learning_rate), optimizer(spec.discriminator_learning_rate or spec.learning_rate), objective,
+        spec.update_order, micro_batches=spec.micro_batches, clip_gradient_norm=spec.clip_gradient_norm,
+        ema_decay=spec.ema_decay or 0.0,
     )  # fmt: skip
     return model
 

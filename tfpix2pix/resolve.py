@@ -14,8 +14,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from tfpix2pix.config import Config
+from tfpix2pix.config.objective import objective_settings, weight_key
 from tfpix2pix.config.recipe import with_recipe_over
-from tfpix2pix.config.section import RowOf
+from tfpix2pix.config.section import RowOf, WeightsOf
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.losses import OBJECTIVES
 from tfpix2pix.presets import PRESETS
@@ -26,6 +27,7 @@ RULES = {
     "int_from_float": "must be a whole number",
     "float_parsing": "must be a number",
     "bool_parsing": "must be true or false",
+    "dict_type": "must be a mapping of keys to values",
     "model_type": "must be a mapping of keys to values",
     "string_pattern_mismatch": "must be letters, digits, '.', '_' and '-' alone, the first a letter or digit",
 }
@@ -72,8 +74,8 @@ def with_overrides(
         *sections, name = key.split(".")
         section = settings
         for part in sections:
-            if part == "objective" and isinstance(section.get(part), str):
-                section[part] = {"name": section[part]}  # `objective: l1+cgan`, of which one weight changes
+            if part == "objective":  # it may be a name, of which one weight changes
+                section[part] = objective_settings(section.get(part, {}))
             section = section.setdefault(part, {})
             if not isinstance(section, dict):
                 raise UserError(
@@ -88,9 +90,14 @@ def _key_and_value(override: str) -> tuple[str, Any]:
     if not equals or not key:
         raise UserError(f"An override must read KEY=VALUE. Received {override!r}. Write it as training.steps=200.")
     try:
-        return key.strip(), yaml.safe_load(value)
+        return _present(key.strip()), yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise UserError(f"The value of an override must be YAML. Received {override!r}. Quote it.") from error
+
+
+def _present(key: str) -> str:
+    section, dot, name = key.partition(".")
+    return f"{section}.{weight_key(name)}" if dot and section == "objective" else key
 
 
 def make_config(settings: Mapping[str, Any], origin: object = "the configuration") -> Config:
@@ -126,6 +133,12 @@ def describe_keys(section: type[BaseModel] = Config, prefix: str = "") -> Iterat
                 meaning = f"By name: sets the weights below and what D sees. One of: {', '.join(OBJECTIVES)}."
                 yield name, Config().objective_name, meaning
             yield from describe_keys(field.annotation, f"{prefix}{name}.")
+            continue
+        weights = next((mark for mark in field.metadata if isinstance(mark, WeightsOf)), None)
+        if weights:
+            usual = field.get_default(call_default_factory=True)
+            for row, term in weights.table.items():
+                yield f"{prefix}{name}.{row}", usual.get(row, 0.0), term.about
         else:
             values = known_values(field)
             known = f" One of: {', '.join(map(str, values))}." if values else ""
@@ -172,6 +185,8 @@ def one_sentence(error: ValidationError, origin: object) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if message.startswith("`"):  # a rule over several keys, complete in itself
         return message if message.endswith((".", "?")) else f"{message}."
+    if message.startswith("A key must be one of"):
+        return message.replace("A key", f"A key of `{key}`", 1)
     if message.startswith("must be one of"):
         return f"`{key}` {message}"
     rule = re.sub(r"^(Input|String|Value) should", "must", RULES.get(first["type"], message))

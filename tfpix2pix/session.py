@@ -31,7 +31,7 @@ from tfpix2pix.training.devices import Devices
 from tfpix2pix.training.finite import NotFinite, advice, check_losses, check_weights
 from tfpix2pix.training.health import Finding, Monitor
 from tfpix2pix.training.pix2pix import Pix2Pix
-from tfpix2pix.training.probe import Probe
+from tfpix2pix.training.probe import Probe, RealSigns
 from tfpix2pix.training.reporting import Reporter, held_out_table
 from tfpix2pix.training.samples import sample_grid
 from tfpix2pix.training.validation import Best
@@ -75,6 +75,10 @@ class Session:
         self.held_out = evaluation_batches(sources["val"], data, count=spec.validation_images, batch_size=together)
         shown = sources["val"] if len(sources["val"]) else sources["train"]
         self.shown = list(evaluation_batches(shown, data, count=SAMPLE_ROWS))
+        self.trained_on = evaluation_batches(
+            sources["train"], data, count=self.held_out_count, batch_size=together
+        )
+        self.real_signs = RealSigns(model.judge, model.objective.boundary, data.encoding)
         self.probe = Probe(self.translate, model.translator, data.encoding.encode_input, self.shown)
         self.target_dtype = sources["train"].read(0)[1].dtype.name
         self.saved_s = time.monotonic()
@@ -111,7 +115,7 @@ class Session:
             if start.finding and chief:
                 self.reporter.finding(start.step, start.finding)
             if start.untouched and chief:
-                sections = {"seed", "generator", "discriminator", "objective", "training"}
+                sections = {"recipe", "seed", "generator", "discriminator", "objective", "training"}
                 hyperparameters = dict(flat(self.config.model_dump(mode="json", include=sections)))
                 self.reporter.begin(f"```yaml\n{to_yaml(self.config)}```", hyperparameters)
                 self._sample(0, {})
@@ -138,12 +142,15 @@ class Session:
         self.best = (
             Best(self.config.best_metric, start.best) if self.config.best_metric and self.held_out_count else None
         )
-        adversarial = self.config.objective.lambda_gan > 0
+        adversarial = self.config.objective.weights["gan"] > 0
         self.monitor = Monitor(self.reporter.metrics.lines, adversarial=adversarial)
 
     def _log(self, step: int, _: loop.Losses) -> None:
-        rate = float(np.asarray(self.model.generator_optimizer.learning_rate))
-        self._see(self.reporter.log(step, float(f"{rate:.6g}")))  # of a float32
+        rates = {"learning_rate": self.model.generator_optimizer.learning_rate}
+        if self.spec.discriminator_learning_rate:
+            rates["discriminator_learning_rate"] = self.model.discriminator_optimizer.learning_rate
+        rates = {name: float(f"{float(np.asarray(rate)):.6g}") for name, rate in rates.items()}  # of a float32
+        self._see(self.reporter.log(step, rates))
 
     def _sample(self, step: int, _: loop.Losses) -> None:
         grid = sample_grid(self.translate, self.shown, pictures_of(self.config.data))
@@ -166,7 +173,11 @@ class Session:
         self.reporter.restart_clock()
 
     def _probed(self) -> dict[str, float]:
-        return self.probe.measure() if self.spec.health else {}
+        if not self.spec.health:
+            return {}
+        judged = self.held_out_count and self.model.objective.adversarial
+        signs = self.real_signs.measure(self.trained_on, self.held_out) if judged else {}
+        return {**self.probe.measure(), **signs}
 
     def _see(self, line: dict[str, Any]) -> None:
         for finding in self.monitor.see(line) if self.spec.health else ():

@@ -74,6 +74,19 @@ def test_overfitting_is_a_held_out_error_that_stays_above_its_best_and_far_above
     assert found(run((0.35, 0.31, 0.32, 0.33, 0.34, 0.35), (0.3,) * 6)) == []  # as bad as training
 
 
+def test_memory_is_a_d_that_is_surer_of_training_pairs_than_of_others_in_three_measurements():
+    def run(training, held_out):
+        pairs = enumerate(zip(training, held_out, strict=True))
+        return [{"step": 250 * i, "health/real_sign": t, "health/held_out_real_sign": h} for i, (t, h) in pairs]
+
+    memorised = run((0.9, 0.7, 0.8, 0.7, 0.9, 0.9), (0.0, 0.4, 0.5, 0.3, 0.2, 0.1))
+    assert found(memorised) == [(750, "d_memorises")]  # untrained it tells nothing
+    assert found(memorised, adversarial=False) == []
+    assert found(run((0.95,) * 6, (0.85,) * 6)) == []  # sure of all real pairs: strong, without memory
+    assert found(run((0.2,) * 6, (0.9,) * 6)) == []
+    assert found(run((0.9,) * 6, (0.2, 0.2, 0.2, 0.8, 0.2, 0.2))) == []  # not in a row
+
+
 def test_a_resumed_run_goes_on_from_the_lines_it_reads_again():
     lines = logged([(1.0, 1.0)] * 60)
     whole = found(lines)
@@ -130,6 +143,26 @@ def test_it_is_found_on_real_pairs_when_it_is_made_to_happen_and_not_otherwise(n
     else:
         assert name in findings, findings
         assert findings[name] <= within
+
+
+def test_the_sign_of_ds_logits_for_real_pairs_is_numpys_over_patches_and_scales():
+    from tfpix2pix.data import COLOR_SPACES
+    from tfpix2pix.models.pyramid import Judgement
+    from tfpix2pix.training.probe import RealSigns
+
+    rng = np.random.default_rng(0)
+    batches = [tuple(rng.normal(size=(count, 4, 4, 1)).astype(np.float32) for _ in range(2)) for count in (2, 1)]
+
+    def judge(image, target, training):
+        assert not training
+        return Judgement([target - image, target[:, :2, :1]], [])
+
+    signs = RealSigns(judge, 0.5, COLOR_SPACES["rgb"]).measure(batches[:1], batches)
+    both = [[np.sign(y - x - 0.5).mean((1, 2, 3)), np.sign(y[:, :2, :1] - 0.5).mean((1, 2, 3))] for x, y in batches]
+    expected = [np.mean(scales, 0) for scales in both]
+    assert signs["health/real_sign"] == pytest.approx(expected[0].mean())
+    assert signs["health/held_out_real_sign"] == pytest.approx(np.concatenate(expected).mean())
+    assert RealSigns(judge, 0.5, COLOR_SPACES["rgb"]).measure(batches, []) == {}
 
 
 def test_what_a_generator_does_with_different_inputs_is_measured():

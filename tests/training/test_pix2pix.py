@@ -1,5 +1,6 @@
 """The step: D first, then G against the new D; noise and losses as functions of (seed, step); `fit` gives the same."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +9,7 @@ from tests.conftest import tiny_config
 from tfpix2pix import rng
 from tfpix2pix.config import Config
 from tfpix2pix.experiment import build_model
+from tfpix2pix.models.pyramid import Halve, scales_of
 from tfpix2pix.training.checkpoints import get_state
 from tfpix2pix.training.optimizers import FusedAdam
 from tfpix2pix.training.pix2pix import UPDATE_ORDERS
@@ -94,6 +96,55 @@ def test_the_two_orders_differ_in_the_generators_step_alone():
     assert float(a["g/l1"]) == pytest.approx(float(b["g/l1"]))
 
 
+def test_feature_matching_compares_the_new_ds_features_of_both_images():
+    """The step written the long way: D(x, y) and D(x, G(x)) of two scales, after D's update."""
+    config = tiny_config(
+        objective={"weights": {"feature_matching": 10.0}},
+        discriminator={"receptive_field_px": 16, "base_filters": 8, "scales": 2},
+    )
+    model, plain = build_model(config), build_model(config)
+    image, target = data()
+    noise = rng.uniform((1, plain.noise_size), rng.at(rng.stream(0, "noise"), 0))
+    fake = plain.generator([image, noise], training=True)
+    losses = model.train_step((image, target))
+    plain.discriminator.set_weights(model.discriminator.get_weights())
+    real_maps, fake_maps = [], []
+    x, candidates = image, [target, fake]
+    for scale in scales_of(plain.discriminator):
+        network = keras.Model(scale.inputs, [scale.get_layer(f"layer{n}_act").output for n in (1, 2)])
+        for maps, candidate in zip((real_maps, fake_maps), candidates, strict=True):
+            maps.append([each.numpy() for each in network([x, candidate], training=True)])
+        x, candidates = Halve()(x), [Halve()(candidate) for candidate in candidates]
+    expected = np.mean([
+        4 / 2 * sum(np.abs(a - b).mean() for a, b in zip(*scale, strict=True))
+        for scale in zip(real_maps, fake_maps, strict=True)
+    ])  # fmt: skip
+    assert float(losses["g/feature_matching"]) == pytest.approx(expected, rel=1e-5)
+    assert float(losses["g/total"]) == pytest.approx(
+        float(losses["g/gan"]) + 100 * float(losses["g/l1"]) + 10 * expected, rel=1e-5
+    )
+
+
+def test_feature_matching_moves_ds_averages_no_further():
+    """The look at the target after D's update is no training of D."""
+    models = [build_model(tiny_config(objective={"weights": {"feature_matching": weight}})) for weight in (0.0, 10.0)]
+    for model in models:
+        model.train_step(data())
+    for a, b in zip(*(model.discriminator.variables for model in models), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_d_learns_at_a_rate_of_its_own():
+    training = {"learning_rate": 0.01, "discriminator_learning_rate": 0.04, "learning_rate_schedule": "linear_decay"}
+    model = build_model(tiny_config(training={**training, "steps": 4}))
+    rates = []
+    for _ in range(4):
+        optimizers = model.generator_optimizer, model.discriminator_optimizer
+        rates.append([float(optimizer.learning_rate) for optimizer in optimizers])
+        model.train_step(data())
+    np.testing.assert_allclose(rates, [[0.01, 0.04]] * 3 + [[0.005, 0.02]])
+
+
 def test_an_unknown_order_is_refused():
     model = build_model(tiny_config())
     with pytest.raises(ValueError, match="must be one of: alternating, simultaneous. Received 'sometimes'"):
@@ -162,7 +213,7 @@ def test_noise_depends_on_seed_and_step_alone():
 
 
 def test_l1_alone_learns_one_pair():
-    model = build_model(tiny_config(objective={"lambda_gan": 0.0}, training={"learning_rate": 1e-2}))
+    model = build_model(tiny_config(objective={"weights": {"gan": 0.0}}, training={"learning_rate": 1e-2}))
     step = tf.function(model.train_step, autograph=False)
     first = float(step(data())["g/l1"])
     for _ in range(60):
@@ -187,11 +238,16 @@ def test_a_call_translates_without_dropout_and_without_neighbours():
 
 @pytest.mark.parametrize("spectral_norm", [False, True])
 def test_evaluate_measures_the_generators_losses_and_changes_nothing(spectral_norm):
-    model = build_model(tiny_config(discriminator={"spectral_norm": spectral_norm}))
+    config = tiny_config(
+        discriminator={"spectral_norm": spectral_norm, "scales": 2},
+        objective={"weights": {"feature_matching": 10.0}},
+    )
+    model = build_model(config)
     x, y = data(2)
     before = [v.numpy() for v in model.variables]
     result = model.evaluate(tf.data.Dataset.from_tensors((x, y)), return_dict=True, verbose=0)
     assert result["g/l1"] > 0
+    assert result["g/feature_matching"] > 0
     assert all(np.array_equal(a, b) for a, b in zip(before, model.variables, strict=True))
 
 

@@ -30,7 +30,7 @@ def test_means_over_the_steps_between(tmp_path):
     with report:
         for step, value in ((1, 1.0), (2, 3.0)):
             report.collect(step, {"g/total": np.array([9.0]), "g/l1": np.array([value]), "d/real": np.array([0.5])})
-        report.log(2, 2e-4)
+        report.log(2, {"learning_rate": 2e-4})
     (line,) = lines_of(run)
     assert (line["step"], line["g/l1"], line["g/total"], line["learning_rate"]) == (2, 2.0, 9.0, 2e-4)
     assert line["images_per_s"] > 0
@@ -92,7 +92,7 @@ def test_workers_that_are_not_the_chief_write_nothing(tmp_path):
     report = Reporter(None, first_step=0, total_steps=4, batch_size=2, console=Console(file=io.StringIO()))
     with report:
         report.collect(1, {"g/l1": np.ones(1)})
-        report.log(1, 2e-4)
+        report.log(1, {"learning_rate": 2e-4})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -20,7 +20,7 @@ from tfpix2pix.config.training import InferenceConfig, TrainingConfig
 from tfpix2pix.evaluation import METRICS
 from tfpix2pix.losses import objective_name
 from tfpix2pix.models import GENERATORS
-from tfpix2pix.models.patches import PATCHGANS, logits_px
+from tfpix2pix.models.patches import PATCHGANS, halved_px, logits_px
 from tfpix2pix.recipes import RECIPES
 
 __all__ = [
@@ -67,7 +67,7 @@ class Config(Section):
     @property
     def objective_name(self) -> str:
         """The terms that G is trained for, as the paper names them: `l1+cgan`."""
-        return objective_name(self.objective.lambda_gan, self.objective.lambdas(), self.discriminator.conditional)
+        return objective_name(self.objective.weights, self.discriminator.conditional)
 
     @property
     def best_metric(self) -> str | None:
@@ -99,12 +99,18 @@ class Config(Section):
             _ = self.size_multiple_px
         except ValueError as error:  # says what would fit; here the keys have sections
             raise ValueError(with_sections(str(error))) from None
-        if logits_px(size, self.discriminator.receptive_field_px) < 1:
-            fits = ", ".join(str(patch) for patch in PATCHGANS if logits_px(size, patch) >= 1)
-            raise ValueError(
-                f"`discriminator.receptive_field_px` must not exceed the padded image, of `data.image_size_px` = "
-                f"{size} here. Received {self.discriminator.receptive_field_px}. Use {fits}, or larger images"
-            )
+        spec = self.discriminator
+        for scale in range(1, spec.scales + 1):
+            if logits_px(size, spec.receptive_field_px) < 1:
+                fits = ", ".join(str(patch) for patch in PATCHGANS if logits_px(size, patch) >= 1)
+                here = f" at scale {scale} of {spec.scales}" if scale > 1 else ""
+                fewer = ", fewer `discriminator.scales`" if scale > 1 else ""
+                raise ValueError(
+                    f"`discriminator.receptive_field_px` must not exceed the padded image, of `data.image_size_px` = "
+                    f"{self.data.image_size_px} here{f', {size} px{here}' if here else ''}. Received "
+                    f"{spec.receptive_field_px}. Use {fits}{fewer}, or larger images"
+                )
+            size = halved_px(size)
         return self
 
     @model_validator(mode="after")

@@ -47,7 +47,10 @@ class DiscriminatorConfig(Section):
     kind: row_of(DISCRIMINATORS) = "patchgan"
     """Network that judges."""
     receptive_field_px: Annotated[Literal[1, 16, 34, 70, 142, 286], SIZE] = 70
-    """Side of the patch that one logit judges, px."""
+    """Side of the patch that one logit judges, px; at each further scale about twice as large."""
+    scales: int = Field(1, ge=1, le=3)
+    """Networks that judge, each with weights of its own: the image itself, at half and at a quarter of its side. Losses
+    are means over them."""
     base_filters: Annotated[int, SIZE] = Field(64, ge=1, le=512)
     """Filters of the first layer; deeper ones have up to 8 times as many."""
     norm: Literal["batch", "instance", "none"] = "batch"

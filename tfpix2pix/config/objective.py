@@ -2,55 +2,95 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, Field, model_validator
 
-from tfpix2pix.config.section import Section, row_of
-from tfpix2pix.errors import row
-from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, RECONSTRUCTION_LOSSES, SMOOTHED
+from tfpix2pix.config.section import Section, row_of, weights_of
+from tfpix2pix.errors import UserError, row
+from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, TERMS, WEIGHTS
+
+OLD = "lambda_"  # what the keys of weights began with: `lambda_l1` is `weights.l1`
 
 
 class ObjectiveConfig(Section):
-    """Written as a name (`objective: l1+cgan`), as a name with changes (`{name: l1+cgan, lambda_l1: 10}`) or as
+    """Written as a name (`objective: l1+cgan`), as a name with changes (`{name: l1+cgan, weights: {l1: 10}}`) or as
     weights; the name becomes weights here and `discriminator.conditional`."""
 
     gan_loss: row_of(GAN_LOSSES) = "vanilla"
     """Form of the adversarial term; `none` trains no discriminator."""
-    lambda_gan: float = Field(1.0, ge=0)
-    """Weight of the adversarial term; at 0 the discriminator is trained and the term measured all the same."""
-    lambda_l1: float = Field(100.0, ge=0)
-    """Weight of the mean absolute difference (the paper's λ)."""
-    lambda_l2: float = Field(0.0, ge=0)
-    """Weight of the mean squared difference."""
+    weights: weights_of(TERMS) = Field(default_factory=lambda: dict(WEIGHTS))
+    """Weight of each term of the generator's objective; what is left out weighs what the named objective says."""
     discriminator_factor: float = Field(0.5, gt=0)
     """Times the discriminator's objective: a half slows it relative to the generator (the paper)."""
     label_smoothing: float = Field(0.0, ge=0, lt=0.5)
     """The discriminator is told 1 minus this of real pairs (`vanilla` and `lsgan`): it stays less sure of itself."""
 
-    def lambdas(self) -> dict[str, float]:
-        """Weights of the reconstruction terms by their name in the table; 0 for one without a key here."""
-        return {name: getattr(self, f"lambda_{name}", 0.0) for name in RECONSTRUCTION_LOSSES}
+    @model_validator(mode="before")
+    @classmethod
+    def _weights_beside_those_of_the_objective(cls, settings: Any) -> Any:
+        settings = objective_settings(settings)
+        if isinstance(settings, dict) and isinstance(settings.get("weights"), Mapping):
+            weights = {**WEIGHTS, **settings["weights"]}
+            kept = {name: weight for name, weight in weights.items() if name in WEIGHTS or weight != 0}
+            rank = list(TERMS).index
+            order = sorted(kept, key=lambda name: rank(name) if name in TERMS else -1)
+            settings = {**settings, "weights": {name: kept[name] for name in order}}
+        return settings
 
     @model_validator(mode="after")
     def _has_what_it_trains_for(self) -> ObjectiveConfig:
-        if self.gan_loss == "none" and self.lambda_gan:
+        adversarial = ", ".join(name for name, loss in GAN_LOSSES.items() if loss.adversarial)
+        for name, weight in self.weights.items():
+            if weight and TERMS[name].needs_discriminator and not GAN_LOSSES[self.gan_loss].adversarial:
+                raise ValueError(
+                    f"`objective.gan_loss` must train a discriminator where `objective.weights.{name}` is not 0. "
+                    f"Received {self.gan_loss} with {weight:g}. Use {adversarial}, or an objective without it: l1, l2"
+                )
+        if not any(self.weights.values()):
             raise ValueError(
-                f"`objective.gan_loss` must not be none where the adversarial term has a weight. Received "
-                f"`lambda_gan` {self.lambda_gan:g}. Use {', '.join(name for name in GAN_LOSSES if name != 'none')}, "
-                f"or an objective without it: l1, l2"
-            )
-        if not (self.lambda_gan or any(self.lambdas().values())):
-            raise ValueError(
-                "`objective` must give at least one term a weight. Received 0 for all. Use "
+                "`objective.weights` must give at least one term a weight. Received 0 for all. Use "
                 f"one of {', '.join(OBJECTIVES)}"
             )
-        if self.label_smoothing and self.gan_loss not in SMOOTHED:
+        if self.label_smoothing and not GAN_LOSSES[self.gan_loss].smoothed:
+            smoothed = " or ".join(name for name, loss in GAN_LOSSES.items() if loss.smoothed)
             raise ValueError(
                 f"`objective.label_smoothing` must be 0 for a loss without labels. Received {self.label_smoothing:g} "
-                f"with `gan_loss: {self.gan_loss}`. Set it to 0, or use {' or '.join(SMOOTHED)}"
+                f"with `gan_loss: {self.gan_loss}`. Set it to 0, or use {smoothed}"
             )
         return self
+
+
+def objective_settings(value: Any) -> Any:
+    """The section as a mapping: a name alone as `{name: …}`, and old keys (`lambda_l1`) as weights.
+
+    Raises:
+        UserError: a weight is there under both keys, and differs.
+    """
+    value = {"name": value} if isinstance(value, str) else value
+    if not isinstance(value, Mapping):
+        return value
+    old = {key: key.removeprefix(OLD) for key in value if weight_key(key) != key}
+    if not old:
+        return dict(value)
+    weights = value.get("weights", {})
+    if not isinstance(weights, Mapping):
+        return dict(value)
+    for key, name in old.items():
+        if weights.get(name, value[key]) != value[key]:
+            raise UserError(
+                f"`objective.weights.{name}` and `objective.{key}` must not differ: they are one weight. Received "
+                f"{weights[name]} and {value[key]}. Leave {key} out."
+            )
+    own = {key: each for key, each in value.items() if key not in old}
+    return {**own, "weights": {**weights, **{name: value[key] for key, name in old.items()}}}
+
+
+def weight_key(key: str) -> str:
+    """The present form of a key of this section: `lambda_l1` -> `weights.l1`, any other as it is."""
+    name = key.removeprefix(OLD)
+    return f"weights.{name}" if name != key and name in TERMS else key
 
 
 def weights_of_named_objective(settings: dict[str, Any]) -> dict[str, Any]:
@@ -59,8 +99,7 @@ def weights_of_named_objective(settings: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: no such objective, or `discriminator.conditional` contradicts it.
     """
-    given = settings.get("objective", {})
-    given = {"name": given} if isinstance(given, str) else given
+    given = objective_settings(settings.get("objective", {}))
     if not isinstance(given, (dict, BaseModel)):
         raise ValueError(
             f"`objective` must be a name ({', '.join(OBJECTIVES)}) or a mapping of weights. Received {given!r}. "
@@ -71,7 +110,9 @@ def weights_of_named_objective(settings: dict[str, Any]) -> dict[str, Any]:
     name = given["name"]
     weights, conditional = row(OBJECTIVES, "`objective`", name)
     changes = {key: value for key, value in given.items() if key != "name"}
-    settings = {**settings, "objective": {**weights, **changes}}
+    if isinstance(changes.get("weights", {}), Mapping):  # else it is for the field to say so
+        changes["weights"] = {**dict.fromkeys(WEIGHTS, 0.0), **weights, **changes.get("weights", {})}
+    settings = {**settings, "objective": changes}
     discriminator = settings.get("discriminator") or {}
     if isinstance(discriminator, BaseModel):
         discriminator = discriminator.model_dump(exclude_unset=True)

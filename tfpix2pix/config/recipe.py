@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from tfpix2pix.config.objective import objective_settings
 from tfpix2pix.config.section import NotOfRecipes, Section
 from tfpix2pix.errors import UserError
 from tfpix2pix.recipes import RECIPES
@@ -67,7 +68,7 @@ def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Settings:
     """Key by key, `upper` before `lower`; an objective that `upper` names decides every weight."""
     lower, upper = ({name: _plain(value, name) for name, value in settings.items()} for settings in (lower, upper))
     if isinstance(upper.get("objective"), dict) and "name" in upper["objective"]:
-        decided = {"objective": lambda key: key in ("name", "weights") or key.startswith("lambda_")}
+        decided = {"objective": lambda key: key in ("name", "weights")}
         decided["discriminator"] = lambda key: key == "conditional"
         for section, by_name in decided.items():
             if isinstance(lower.get(section), dict):
@@ -106,7 +107,7 @@ def _is_record(name: object) -> bool:
 
 
 def _plain(value: Any, name: str = "") -> Any:
-    """A section as a mapping; an objective's name as one too."""
+    """A section as a mapping; an objective's name as one too, and its old keys as weights."""
     if isinstance(value, BaseModel):
         return value.model_dump(exclude_unset=True)
-    return {"name": value} if name == "objective" and isinstance(value, str) else value
+    return objective_settings(value) if name == "objective" else value

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tfpix2pix.errors import unknown_name
 
@@ -34,6 +34,26 @@ def row_of(table: dict[str, Any], fits: Callable[[Any], bool] = lambda row: True
         return name
 
     return Annotated[str, AfterValidator(check), known]
+
+
+@dataclass(frozen=True, eq=False)
+class WeightsOf:
+    """Says of a field that it is a dictionary of weights, and which table its keys are rows of."""
+
+    table: dict[str, Any]
+
+
+def weights_of(table: dict[str, Any]) -> Any:
+    """The type of a field that gives rows of `table` a weight of 0 or more."""
+
+    def check(weights: dict[str, float]) -> dict[str, float]:
+        for name in weights:
+            if name not in table:
+                raise ValueError(unknown_name("A key", name, table))
+        return weights
+
+    weight = Annotated[float, Field(ge=0)]
+    return Annotated[dict[str, weight], AfterValidator(check), WeightsOf(table)]
 
 
 @dataclass(frozen=True)

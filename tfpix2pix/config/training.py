@@ -50,6 +50,9 @@ class TrainingConfig(Section):
     (AVX512-BF16, AMX; GPUs of compute capability 8.0 and up), else float32. `float16` scales its losses."""
     learning_rate: float = Field(2e-4, gt=0)
     """Of Adam, for both networks."""
+    discriminator_learning_rate: float | None = Field(None, gt=0)
+    """Of Adam for D, where it learns at a pace of its own (two time-scale updates); null: as `learning_rate`. It falls
+    by the same schedule."""
     learning_rate_schedule: row_of(SCHEDULES) = "constant"
     """`constant`, or falling to 0 at the last step: `linear_decay`, `cosine`."""
     learning_rate_constant_fraction: float | None = Field(None, ge=0, lt=1)

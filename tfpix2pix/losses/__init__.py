@@ -1,48 +1,101 @@
-"""Objectives. A new loss is a function in `terms.py` and a row here."""
+"""Objectives. A new loss is a function in `terms.py` and a row here, which holds everything about it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from tfpix2pix.lazy import lazy
 
-# (logits, is_real, for_generator, smoothing) -> scalar
-GAN_LOSSES = {
-    "vanilla": lazy("tfpix2pix.losses.terms", "vanilla"),
-    "lsgan": lazy("tfpix2pix.losses.terms", "lsgan"),
-    "hinge": lazy("tfpix2pix.losses.terms", "hinge"),
-    "none": lazy("tfpix2pix.losses.terms", "none"),
-}
-BOUNDARIES = {"vanilla": 0.0, "lsgan": 0.5, "hinge": 0.0, "none": 0.0}  # a logit above says "real"
-SMOOTHED = ("vanilla", "lsgan")  # those with labels to smooth
 
-# (translation, target) -> scalar; each has its weight `lambda_<name>` in the configuration
-RECONSTRUCTION_LOSSES = {
-    "l1": lazy("tfpix2pix.losses.terms", "l1"),
-    "l2": lazy("tfpix2pix.losses.terms", "l2"),
+@dataclass(frozen=True)
+class GanLoss:
+    """A form of the adversarial objective.
+
+    Attributes:
+        call: (logits, is_real, for_generator, smoothing) -> scalar, the mean over the logits.
+        boundary: a logit above it says "real".
+        smoothed: whether it has labels to smooth.
+        adversarial: whether there is a discriminator to train.
+    """
+
+    call: Callable[..., Any]
+    boundary: float = 0.0
+    smoothed: bool = False
+    adversarial: bool = True
+
+
+GAN_LOSSES = {
+    "vanilla": GanLoss(lazy("tfpix2pix.losses.terms", "vanilla"), smoothed=True),
+    "lsgan": GanLoss(lazy("tfpix2pix.losses.terms", "lsgan"), boundary=0.5, smoothed=True),
+    "hinge": GanLoss(lazy("tfpix2pix.losses.terms", "hinge")),
+    "none": GanLoss(lazy("tfpix2pix.losses.terms", "none"), adversarial=False),
+}
+
+IMAGES = ("translation", "target")  # float32 (N, H, W, C) in [-1, 1]
+JUDGEMENT = ("gan_loss", "fake_logits")  # a row of GAN_LOSSES; for each scale of D its logits for the translation
+FEATURES = ("real_features", "fake_features")  # for each scale of D the maps of its hidden layers
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of the generator's objective; its weight is `objective.weights.<name>`.
+
+    Attributes:
+        call: what it `needs` -> scalar.
+        about: what its weight weighs, for `presets --keys`.
+        needs: `IMAGES`, `JUDGEMENT` or `FEATURES`.
+    """
+
+    call: Callable[..., Any]
+    about: str
+    needs: tuple[str, ...] = IMAGES
+
+    @property
+    def needs_discriminator(self) -> bool:
+        return self.needs != IMAGES
+
+
+TERMS = {
+    "gan": Term(
+        lazy("tfpix2pix.losses.terms", "adversarial"),
+        "Weight of the adversarial term; at 0 the discriminator is trained and the term measured all the same.",
+        JUDGEMENT,
+    ),
+    "l1": Term(lazy("tfpix2pix.losses.terms", "l1"), "Weight of the mean absolute difference (the paper's λ)."),
+    "l2": Term(lazy("tfpix2pix.losses.terms", "l2"), "Weight of the mean squared difference."),
+    "feature_matching": Term(
+        lazy("tfpix2pix.losses.terms", "feature_matching"),
+        "Weight of the mean absolute difference between the discriminator's hidden maps for the target and for the "
+        "translation; 10 in pix2pixHD.",
+        FEATURES,
+    ),
 }
 
 LAMBDA = 100.0  # the paper's weight of the reconstruction term beside the adversarial one (§3.3)
+WEIGHTS = {"gan": 1.0, "l1": LAMBDA}  # unless something else is said
 
 
-def _weights(gan: float = 0.0, l1: float = 0.0, l2: float = 0.0) -> dict[str, float]:
-    return {"lambda_gan": gan, "lambda_l1": l1, "lambda_l2": l2}
+class NamedObjective(NamedTuple):
+    weights: dict[str, float]
+    conditional: bool | None  # whether D sees the input; None: either
 
 
-# The objectives that the paper compares (§4.2, Table 1) and L2: weights, and whether D sees the input (None: either).
-OBJECTIVES: dict[str, tuple[dict[str, float], bool | None]] = {
-    "l1": (_weights(l1=LAMBDA), None),
-    "gan": (_weights(gan=1.0), False),
-    "cgan": (_weights(gan=1.0), True),
-    "l1+gan": (_weights(gan=1.0, l1=LAMBDA), False),
-    "l1+cgan": (_weights(gan=1.0, l1=LAMBDA), True),
-    "l2": (_weights(l2=LAMBDA), None),
+# The objectives that the paper compares (§4.2, Table 1) and L2.
+OBJECTIVES = {
+    "l1": NamedObjective({"l1": LAMBDA}, None),
+    "gan": NamedObjective({"gan": 1.0}, False),
+    "cgan": NamedObjective({"gan": 1.0}, True),
+    "l1+gan": NamedObjective({"gan": 1.0, "l1": LAMBDA}, False),
+    "l1+cgan": NamedObjective({"gan": 1.0, "l1": LAMBDA}, True),
+    "l2": NamedObjective({"l2": LAMBDA}, None),
 }
 
 
-def objective_name(lambda_gan: float, lambdas: Mapping[str, float], conditional: bool) -> str:
+def objective_name(weights: Mapping[str, float], conditional: bool) -> str:
     """What weights amount to, in the names of `OBJECTIVES` where it is one of them."""
-    terms = [name for name, weight in lambdas.items() if weight]
-    if lambda_gan:
+    terms = [name for name in TERMS if weights.get(name) and name != "gan"]
+    if weights.get("gan"):
         terms.append("cgan" if conditional else "gan")
     return "+".join(terms)

@@ -1,33 +1,47 @@
-"""The combined objective: G* = arg min_G max_D L_cGAN(G, D) + λ L_L1(G) (paper eq. 4)."""
+"""The combined objective: G* = arg min_G max_D L_cGAN(G, D) + λ L_L1(G) (paper eq. 4), and further terms beside."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
 
 from tfpix2pix.errors import row
-from tfpix2pix.losses import BOUNDARIES, GAN_LOSSES, OBJECTIVES, RECONSTRUCTION_LOSSES
+from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, TERMS, WEIGHTS
+from tfpix2pix.losses.terms import mean_over_scales
+
+Logits = tf.Tensor | Sequence[tf.Tensor]  # float32, of one scale of D or of each
+Features = Sequence[Sequence[tf.Tensor]]  # for each scale of D the maps of its hidden layers
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Weights λ of the terms of the generator's loss, by name, and the form of the GAN term.
+    """Weights of the terms of the generator's loss, by name, and the form of the GAN term.
 
-    A term of weight zero is measured and returned all the same, and moves nothing.
+    A term that has no weight here weighs nothing; it is measured and returned all the same where that costs nothing
+    but its formula (`feature_matching` needs D's features, which are only made where it has a weight).
+
+    Raises:
+        ValueError: an unknown name, or a term that needs a discriminator where the GAN loss trains none.
     """
 
     gan_loss: str = "vanilla"  # a row of GAN_LOSSES
-    lambda_gan: float = 1.0
-    lambdas: dict[str, float] = field(default_factory=lambda: {"l1": 100.0})  # rows of RECONSTRUCTION_LOSSES
+    weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))  # rows of TERMS
     discriminator_factor: float = 0.5  # "we divide the objective by 2 while optimizing D" (paper §3.3)
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         row(GAN_LOSSES, "`gan_loss`", self.gan_loss)
-        for name in self.lambdas:
-            row(RECONSTRUCTION_LOSSES, "A key of `lambdas`", name)
+        for name, weight in self.weights.items():
+            term = row(TERMS, "A key of `weights`", name)
+            if weight and term.needs_discriminator and not self.adversarial:
+                raise ValueError(
+                    f"`gan_loss` must train a discriminator where `weights` has {name}. Received {self.gan_loss}, "
+                    f"which trains none. Use {', '.join(key for key, loss in GAN_LOSSES.items() if loss.adversarial)}, "
+                    f"or leave {name} out."
+                )
 
     @classmethod
     def named(cls, name: str, **changes: Any) -> Objective:
@@ -35,40 +49,67 @@ class Objective:
 
         Whether D sees the input is D's own (`build_patchgan(conditional=…)`).
         """
-        weights, _ = row(OBJECTIVES, "The objective", name)
-        lambdas = {term: weights.get(f"lambda_{term}", 0.0) for term in RECONSTRUCTION_LOSSES}
-        return cls(**{"lambda_gan": weights["lambda_gan"], "lambdas": lambdas, **changes})
+        return cls(**{"weights": dict(row(OBJECTIVES, "The objective", name).weights), **changes})
 
     @property
     def adversarial(self) -> bool:
         """Whether there is a discriminator to train."""
-        return self.gan_loss != "none"
+        return GAN_LOSSES[self.gan_loss].adversarial
+
+    @property
+    def boundary(self) -> float:
+        """A logit above it says "real"."""
+        return GAN_LOSSES[self.gan_loss].boundary
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether a term with a weight is about the maps of D's hidden layers."""
+        return any(weight and "real_features" in TERMS[name].needs for name, weight in self.weights.items())
 
     def generator(
-        self, fake_logits: tf.Tensor | None, translation: tf.Tensor, target: tf.Tensor
+        self,
+        fake_logits: Logits | None,
+        translation: tf.Tensor,
+        target: tf.Tensor,
+        features: tuple[Features, Features] | None = None,
     ) -> dict[str, tf.Tensor]:
-        """`g/total` and its terms, unweighted: `g/gan` (where adversarial), `g/l1`, …; all float32 scalars."""
-        translation = tf.identity(translation)  # their gradients are summed here, in pairs, before D's is added
-        terms = {name: loss(translation, target) for name, loss in RECONSTRUCTION_LOSSES.items()}
-        # What is only measured stays out of the sum, so that it costs no gradient.
-        total = tf.add_n([weight * terms[name] for name, weight in self.lambdas.items() if weight] or [0.0])
+        """`g/total` and its terms, unweighted: `g/gan` (where adversarial), `g/l1`, …; all float32 scalars.
+
+        Args:
+            fake_logits: D's for the translation; None without a discriminator.
+            translation: float32 (N, H, W, C) in [-1, 1], as `target`.
+            features: D's hidden maps for the target and for the translation; None where no term `needs_features`.
+        """
+        known: dict[str, Any] = {"translation": translation, "target": target}
         if self.adversarial:
-            terms = {"gan": GAN_LOSSES[self.gan_loss](fake_logits, True, for_generator=True), **terms}
-            if self.lambda_gan:
-                total += self.lambda_gan * terms["gan"]
+            known |= {"gan_loss": GAN_LOSSES[self.gan_loss], "fake_logits": tf.nest.flatten(fake_logits)}
+        if features is not None and self.needs_features:
+            known |= dict(zip(("real_features", "fake_features"), features, strict=True))
+        total, terms = tf.zeros(()), {}
+        for name, term in TERMS.items():
+            weight = self.weights.get(name, 0.0)
+            if weight and "translation" in term.needs:
+                # One more name for the translation, so that its gradients are summed in pairs (models/norms.py).
+                known["translation"] = tf.identity(known["translation"])
+            if weight or known.keys() >= set(term.needs):
+                terms[name] = term.call(*(known[need] for need in term.needs))
+            if weight:  # what is only measured stays out of the sum, so that it costs no gradient
+                total += weight * terms[name]
         return {"g/total": total, **{f"g/{name}": term for name, term in terms.items()}}
 
-    def discriminator(self, real_logits: tf.Tensor, fake_logits: tf.Tensor) -> dict[str, tf.Tensor]:
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> dict[str, tf.Tensor]:
         """`d/total` = `discriminator_factor` · (`d/real` + `d/fake`), and `d/real_accuracy` and `d/fake_accuracy`, the
-        shares of patches it is right about; all float32 scalars."""
-        loss, boundary = GAN_LOSSES[self.gan_loss], BOUNDARIES[self.gan_loss]
-        real, fake = loss(real_logits, True, smoothing=self.label_smoothing), loss(fake_logits, False)
+        shares of patches it is right about; all float32 scalars, each the mean over D's scales."""
+        loss = GAN_LOSSES[self.gan_loss]
+        reals, fakes = tf.nest.flatten(real_logits), tf.nest.flatten(fake_logits)
+        real = mean_over_scales([loss.call(logits, True, smoothing=self.label_smoothing) for logits in reals])
+        fake = mean_over_scales([loss.call(logits, False) for logits in fakes])
         return {
             "d/total": self.discriminator_factor * (real + fake),
             "d/real": real,
             "d/fake": fake,
-            "d/real_accuracy": _share(real_logits > boundary),
-            "d/fake_accuracy": _share(fake_logits < boundary),
+            "d/real_accuracy": mean_over_scales([_share(logits > loss.boundary) for logits in reals]),
+            "d/fake_accuracy": mean_over_scales([_share(logits < loss.boundary) for logits in fakes]),
         }
 
 

@@ -4,11 +4,22 @@ GAN losses share one call shape: `logits` of any shape, `is_real` what the discr
 `for_generator` whose step it is: the generator calls with `is_real=True` on its own translations, the
 non-saturating form (paper §3.3). `smoothing` moves the discriminator's label of real pairs from 1 to 1 - smoothing
 (one-sided label smoothing, Salimans et al., NeurIPS 2016, §3.4).
+
+Terms of the generator take what their row in `TERMS` needs. Where D judges at several scales, a term is the mean over
+the scales, so that a weight means the same for any number of them; pix2pixHD adds up its GAN losses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial, reduce
+from operator import add
+
 import tensorflow as tf
+
+from tfpix2pix.losses import GanLoss
+
+FEATURE_LAYERS = 4  # of pix2pixHD's discriminator, over which it adds up
 
 
 def vanilla(logits: tf.Tensor, is_real: bool, for_generator: bool = False, smoothing: float = 0.0) -> tf.Tensor:
@@ -50,3 +61,32 @@ def l1(translation: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 def l2(translation: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Mean squared difference: the blurrier alternative to L1 (paper §3.1)."""
     return tf.reduce_mean(tf.square(target - translation))
+
+
+def adversarial(gan_loss: GanLoss, fake_logits: Sequence[tf.Tensor]) -> tf.Tensor:
+    """How far D is from taking the translation for real, by the form of the objective; the mean over D's scales."""
+    return mean_over_scales([gan_loss.call(logits, True, for_generator=True) for logits in fake_logits])
+
+
+def feature_matching(
+    real_features: Sequence[Sequence[tf.Tensor]], fake_features: Sequence[Sequence[tf.Tensor]]
+) -> tf.Tensor:
+    """Mean absolute difference of D's hidden maps for (x, y) and (x, G(x)), of which the first are data.
+
+    The mean over scales of 4/T Σᵢ mean |Dᵢ(x, y) - Dᵢ(x, G(x))| over T hidden layers: with the four of a 70 px PatchGAN
+    their sum, so that a weight means what it does in pix2pixHD. Source: Wang et al., CVPR 2018, eq. 4; the factors are
+    of the authors' code.
+    """
+
+    float32 = partial(tf.cast, dtype=tf.float32)
+
+    def of_scale(real: Sequence[tf.Tensor], fake: Sequence[tf.Tensor]) -> tf.Tensor:
+        terms = [l1(float32(y), tf.stop_gradient(float32(x))) for x, y in zip(real, fake, strict=True)]
+        return FEATURE_LAYERS / len(terms) * reduce(add, terms)
+
+    return mean_over_scales([of_scale(*maps) for maps in zip(real_features, fake_features, strict=True)])
+
+
+def mean_over_scales(values: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Added up two by two (models/norms.py says why); of a single one itself."""
+    return reduce(add, values) / len(values) if len(values) > 1 else values[0]

@@ -17,7 +17,8 @@ LEAKY_SLOPE = 0.2
 INIT_STDDEV = 0.02  # kernels N(0, 0.02), norm scales N(1, 0.02); paper §3.3
 
 
-def _seed(seed: int, name: str) -> int:
+def seed_of(seed: int, name: str) -> int:
+    """The seed of one name's random numbers, from the seed of all."""
     return zlib.crc32(f"{seed}/{name}".encode())
 
 
@@ -25,7 +26,7 @@ def initializer(seed: int | None, name: str, mean: float = 0.0) -> Any:
     """N(mean, 0.02) that depends on (seed, layer name) alone; zeros for `seed=None`, when weights are loaded anyway."""
     if seed is None:
         return "zeros"
-    return keras.initializers.RandomNormal(mean, INIT_STDDEV, seed=_seed(seed, name))
+    return keras.initializers.RandomNormal(mean, INIT_STDDEV, seed=seed_of(seed, name))
 
 
 def batch_norm(name: str, seed: int | None, epsilon: float, statistics: str) -> layers.Layer:
@@ -124,5 +125,5 @@ class SeededSpectralNormalization(layers.SpectralNormalization):
 
     def build(self, input_shape: tuple) -> None:
         super().build(input_shape)
-        start = keras.initializers.RandomNormal(stddev=1.0, seed=_seed(self.seed or 0, self.name))
+        start = keras.initializers.RandomNormal(stddev=1.0, seed=seed_of(self.seed or 0, self.name))
         self.vector_u.assign(start(self.vector_u.shape))

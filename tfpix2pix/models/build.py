@@ -9,6 +9,7 @@ import keras
 
 from tfpix2pix.config import Config
 from tfpix2pix.models import DISCRIMINATORS, GENERATORS, PRECISIONS
+from tfpix2pix.models.pyramid import build_pyramid
 
 DISCRIMINATOR_OPTIONS = (
     "base_filters", "norm", "norm_epsilon", "bias", "leaky_slope", "spectral_norm", "conditional",
@@ -52,15 +53,20 @@ def build_discriminator(
     """The configured discriminator; the arguments as for `build_generator`."""
     spec = config.discriminator
     input_channels, target_channels = config.data.network_channels
-    with computing_in(precision):
+
+    def build(image_size_px: int | None, seed: int | None) -> keras.Model:
         return DISCRIMINATORS[spec.kind](
             spec.receptive_field_px,
-            image_size_px=None if input_size_px == "any" else input_size_px or config.data.image_size_px,
+            image_size_px=image_size_px,
             input_channels=input_channels,
             target_channels=target_channels,
             seed=seed,
             **{name: getattr(spec, name) for name in DISCRIMINATOR_OPTIONS},
         )
+
+    size_px = None if input_size_px == "any" else input_size_px or config.data.image_size_px
+    with computing_in(precision):
+        return build_pyramid(build, spec.scales, image_size_px=size_px, seed=seed)
 
 
 @contextmanager

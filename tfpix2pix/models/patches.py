@@ -36,6 +36,17 @@ def receptive_field(layers_: Sequence[tuple[int, int]]) -> int:
     return size
 
 
+def receptive_field_of_scale(receptive_field_px: int, scale: int) -> int:
+    """Side, px of the whole image, of what a logit of a scale sees; 1 is the finest. Each further one looks through
+    means of 3×3 pixels at every second one."""
+    return receptive_field([(3, 2)] * (scale - 1) + [(receptive_field_px, 1)])
+
+
+def halved_px(size_px: int) -> int:
+    """Side of an image at half the scale."""
+    return -(-size_px // 2)
+
+
 def logits_px(image_size_px: int, receptive_field_px: int) -> int:
     """Height and width of the map of logits; 0 or less where the padded image is smaller than a patch.
 
@@ -46,5 +57,5 @@ def logits_px(image_size_px: int, receptive_field_px: int) -> int:
     size = image_size_px
     for _, kernel, stride in (*hidden, Convolution(1, hidden[-1].kernel, 1)):
         if kernel > 1:
-            size = -(-size // 2) if stride == 2 else size - 1
+            size = halved_px(size) if stride == 2 else size - 1
     return size

@@ -60,6 +60,14 @@ PANELS = (
         level=(0.5, "0.5: D cannot tell"),
         between=(-0.02, 1.02),
     ),
+    Panel(
+        "How surely D calls pairs real that are, apart is memory",
+        {
+            "health/real_sign": ("training's", ORANGE),
+            "health/held_out_real_sign": ("held-out ones", VERMILION),
+        },
+        between=(-1.04, 1.04),
+    ),
     Panel("Held-out PSNR in dB, higher is better", {"val/psnr_db": ("val/psnr_db", VERMILION)}),
     Panel("Held-out SSIM, higher is better", {"val/ssim": ("val/ssim", VERMILION)}),
     Panel(
@@ -70,7 +78,11 @@ PANELS = (
         },
         between=(0.0, None),
     ),
-    Panel("Learning rate", {"learning_rate": ("learning_rate", PURPLE)}, between=(0.0, None)),
+    Panel(
+        "Learning rate",
+        {"learning_rate": ("learning_rate", PURPLE), "discriminator_learning_rate": ("of D", BLUE)},
+        between=(0.0, None),
+    ),
 )
 
 

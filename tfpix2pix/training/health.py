@@ -19,6 +19,8 @@ LEAST_BOTTLENECK_VARIATION = 1e-3  # across inputs, against its own size
 GAP = 1.5  # held-out L1 against training's
 COLLAPSED_MEASUREMENTS, COLLAPSED_STEPS = 2, 500
 OVERFITTING_MEASUREMENTS = 3
+MEMORY = 0.2  # how far the mean sign of D's logits for held-out real pairs stays below that for training's
+MEMORY_MEASUREMENTS = 3
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,12 @@ class AccuracyOverSteps:
         return sum(spans) >= SATURATED_STEPS and self.holds(mean)
 
 
+def _memorised(line: Line) -> bool | None:
+    """D calls the real pairs that it was trained on real, and others less so."""
+    training, held_out = line.get("health/real_sign"), line.get("health/held_out_real_sign")
+    return None if training is None or held_out is None or not line["step"] else training - held_out > MEMORY
+
+
 def _below(name: str, least: float) -> Callable[[Line], bool | None]:
     return lambda line: line[name] < least if name in line and line["step"] > 0 else None
 
@@ -113,9 +121,17 @@ DETECTORS: dict[str, Callable[[], Sustained]] = {
         "discriminator.base_filters.",
         AccuracyOverSteps(lambda accuracy: accuracy <= NEVER),
     ),
+    "d_memorises": lambda: Sustained(
+        "D calls real pairs real where it was trained on them (r_t = E[sign D] {health/real_sign:.2f}) and much less "
+        "so where it was not ({health/held_out_real_sign:.2f}), which is memory and comes before overfitting: add "
+        "pairs or augmentation (data.jitter_ratio, data.mirror), use fewer discriminator.base_filters or "
+        "discriminator.spectral_norm=true, or a smaller training.discriminator_learning_rate.",
+        _memorised,
+        lines=MEMORY_MEASUREMENTS,
+    ),
     "collapsed": lambda: Sustained(
         "G gives nearly the same image for every input (they vary {health/output_variation:.1%} as much as their "
-        "targets do), which is collapse: raise objective.lambda_l1, lower training.learning_rate, and check with "
+        "targets do), which is collapse: raise objective.weights.l1, lower training.learning_rate, and check with "
         "`tfpix2pix data check` that inputs and targets belong together.",
         _below("health/output_variation", LEAST_VARIATION),
         steps=COLLAPSED_STEPS,
@@ -139,7 +155,7 @@ DETECTORS: dict[str, Callable[[], Sustained]] = {
 }
 
 
-ADVERSARIAL = ("d_always_right", "d_always_wrong")  # where G is trained against D
+ADVERSARIAL = ("d_always_right", "d_always_wrong", "d_memorises")  # where G is trained against D
 
 
 class Monitor:

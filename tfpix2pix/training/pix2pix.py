@@ -12,6 +12,8 @@ from tfpix2pix.errors import row, within
 from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models.build import noise_size
 from tfpix2pix.models.noise import NO_NOISE
+from tfpix2pix.models.norms import without_moving
+from tfpix2pix.models.pyramid import judging
 from tfpix2pix.models.recompute import recomputing
 from tfpix2pix.training.gradients import replicas, summed, tape_on, update, update_average, weights_of
 from tfpix2pix.training.optimizers import FusedAdam
@@ -45,7 +47,7 @@ class Pix2Pix(keras.Model):
             average.set_weights(generator.get_weights())
         self.training_generator = recomputing(generator, recompute_levels) if recompute_levels else generator
         self.noise_key = rng.stream(seed, "noise")
-        self.objective = Objective()
+        self.objective, self.judge = Objective(), judging(discriminator)
         first = {"shape": (), "trainable": False, "aggregation": "only_first_replica"}
         self.step = self.add_weight(name="step", dtype="int64", initializer="zeros", **first)
         # Multiplies the learning rate: 1, unless a run was rolled back for numbers that were not finite.
@@ -89,9 +91,10 @@ class Pix2Pix(keras.Model):
         within(0 <= ema_decay < 1, "`ema_decay`", "in [0, 1)", ema_decay)
         kwargs.setdefault("jit_compile", False)  # as in the loop: XLA's convolutions are slower on a CPU
         super().compile(**kwargs)
-        objective = Objective.named(objective) if isinstance(objective, str) else objective
-        self.objective, self.update_order = objective or Objective(), update_order
-        self.micro_batches, self.clip_gradient_norm, self.ema_decay = micro_batches, clip_gradient_norm, ema_decay
+        self.objective = Objective.named(objective) if isinstance(objective, str) else objective or Objective()
+        self.judge = judging(self.discriminator, features=self.objective.needs_features)
+        self.update_order, self.micro_batches = update_order, micro_batches
+        self.clip_gradient_norm, self.ema_decay = clip_gradient_norm, ema_decay
         self.generator_optimizer = generator_optimizer or FusedAdam()
         self.discriminator_optimizer = discriminator_optimizer or FusedAdam()
         self.generator_optimizer.build(self.generator.trainable_variables)
@@ -105,11 +108,9 @@ class Pix2Pix(keras.Model):
     def call(self, image: tf.Tensor, noise: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """A translation; `noise` (N, noise_size) uniform in [0, 1) switches z on, None off."""
         generator = self.training_generator if training else self.translator
-        if not self.noise_size:
-            return generator(image, training=training)
-        if noise is None:
+        if self.noise_size and noise is None:
             noise = tf.fill((tf.shape(image)[0], self.noise_size), NO_NOISE)
-        return generator([image, noise], training=training)
+        return generator([image, noise] if self.noise_size else image, training=training)
 
     @tf.autograph.experimental.do_not_convert  # no Python control flow on tensors: tracing is faster as it is
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> Losses:
@@ -129,6 +130,7 @@ class Pix2Pix(keras.Model):
     def alternating(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
         """D is updated first and G against the new D: the order of the paper (§3.3) and of the authors' code.
 
+        Where D's features are compared, the new D looks at the target once more, forward alone.
         The generator runs forward once: D sees its translations as data, the generator's tape differentiates them.
         In parts it runs twice, because the new D is known only after the last part.
         """
@@ -160,10 +162,9 @@ class Pix2Pix(keras.Model):
         def of_both(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
             with tape_on(self.generator) as g_tape, tape_on(self.discriminator) as d_tape:
                 translation = self(image, noise, training=True)
-                real_logits = self.discriminate(image, target)
-                fake_logits = self.discriminate(image, translation)
-                d_losses = self.objective.discriminator(real_logits, fake_logits)
-                g_losses = self.objective.generator(fake_logits, translation, target)
+                real, fake = self.judge(image, target), self.judge(image, translation)
+                d_losses = self.objective.discriminator(real.logits, fake.logits)
+                g_losses = self.objective.generator(fake.logits, translation, target, (real.features, fake.features))
                 g_loss = self._scaled(g_losses["g/total"], self.generator_optimizer)
                 d_loss = self._scaled(d_losses["d/total"], self.discriminator_optimizer)
             g_gradients = g_tape.gradient(g_loss, weights_of(self.generator))
@@ -185,15 +186,7 @@ class Pix2Pix(keras.Model):
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> Losses:
         """The losses on `(input, target)` without noise, for `evaluate` and `fit(validation_data=…)`."""
         image, target = map(tf.convert_to_tensor, data)
-        translation = self(image)
-        logits = self.discriminate(image, translation, training=False)  # evaluation changes no state
-        return self.objective.generator(logits, translation, target)
-
-    def discriminate(self, image: tf.Tensor, candidate: tf.Tensor, training: bool = True) -> tf.Tensor:
-        """Logits, float32, for `candidate` (a target or a translation), beside `image` where D is conditional."""
-        conditional = len(self.discriminator.inputs) == 2
-        logits = self.discriminator([image, candidate] if conditional else candidate, training=training)
-        return tf.cast(logits, tf.float32)
+        return self._of_generator(image, target, self(image), training=False)  # evaluation changes no state
 
     @property
     def noise_size(self) -> int:
@@ -216,9 +209,8 @@ class Pix2Pix(keras.Model):
         self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor
     ) -> tuple[list, Losses]:
         with tape_on(self.discriminator) as tape:
-            losses = self.objective.discriminator(
-                self.discriminate(image, target), self.discriminate(image, translation)
-            )
+            real, fake = self.judge(image, target), self.judge(image, translation)
+            losses = self.objective.discriminator(real.logits, fake.logits)
             loss = self._scaled(losses["d/total"], self.discriminator_optimizer)
         return tape.gradient(loss, weights_of(self.discriminator)), losses
 
@@ -231,9 +223,17 @@ class Pix2Pix(keras.Model):
         self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor
     ) -> tuple[Losses, tf.Tensor]:
         """The generator's losses by the present D, where there is one, and what to differentiate."""
-        logits = self.discriminate(image, translation) if self.objective.adversarial else None
-        losses = self.objective.generator(logits, translation, target)
+        losses = self._of_generator(image, target, translation)
         return losses, self._scaled(losses["g/total"], self.generator_optimizer)
+
+    def _of_generator(self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor, **mode: bool) -> Losses:
+        if not self.objective.adversarial:
+            return self.objective.generator(None, translation, target)
+        fake, features = self.judge(image, translation, **mode), None
+        if self.objective.needs_features:
+            with without_moving():
+                features = (self.judge(image, target, **mode).features, fake.features)
+        return self.objective.generator(fake.logits, translation, target, features)
 
     def _scaled(self, loss: tf.Tensor, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
         """`loss` such that gradients summed over parts and replicas are those of the mean over the whole batch."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -53,6 +54,40 @@ class Probe:
         seen = self.encode(image)
         noise = [tf.fill((1, self.noise_size), NO_NOISE)] if self.noise_size else []
         return np.asarray(self._narrowest([seen, *noise] if noise else seen, training=False), np.float32)
+
+
+class RealSigns:
+    """How surely D takes real pairs for real: those that it is trained on, and others.
+
+    Args:
+        judge: (image, target, training) -> `Judgement`, of a `Pix2Pix` model.
+        boundary: a logit above it says "real".
+        encoding: images -> what the networks see, by `encode_input` and `encode_target`.
+    """
+
+    def __init__(self, judge: Callable, boundary: float, encoding: Any) -> None:
+        def signs(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+            logits = judge(encoding.encode_input(image), encoding.encode_target(target), training=False).logits
+            signs = [tf.sign(tf.reshape(each - boundary, (tf.shape(each)[0], -1))) for each in logits]
+            return sum(tf.reduce_mean(each, 1) for each in signs) / len(signs)
+
+        self.signs = tf.function(signs, autograph=False, reduce_retracing=True)
+
+    def measure(self, training: Iterable[tuple], held_out: Iterable[tuple]) -> dict[str, float]:
+        """`health/real_sign` and `health/held_out_real_sign`: the mean sign of D's logits, from -1, all called
+        generated, to 1, all called real; the mean over its scales. Nothing where there are no held-out pairs.
+
+        Each of batches (inputs, targets), float32 (N, H, W, C) in [-1, 1]. Source: r_t of Karras et al., "Training
+        generative adversarial networks with limited data", NeurIPS 2020, §3.1, and its comparison of the same with
+        held-out images, r_v.
+        """
+        names = {"health/real_sign": training, "health/held_out_real_sign": held_out}
+        signs = {name: [self.signs(*pair).numpy() for pair in pairs] for name, pairs in names.items()}
+        return (
+            {name: float(np.mean(np.concatenate(values))) for name, values in signs.items()}
+            if all(signs.values())
+            else {}
+        )
 
 
 def narrowest_output(generator: keras.Model) -> keras.KerasTensor:

@@ -130,11 +130,11 @@ class Reporter:
         if self.view.due(step):
             self._show(step)
 
-    def log(self, step: int, learning_rate: float) -> dict[str, Any]:
-        """Means since the last call -> metrics.jsonl, TensorBoard and, without a terminal, a line."""
+    def log(self, step: int, rates: Mapping[str, float]) -> dict[str, Any]:
+        """Means since the last call, and rates of learning -> metrics.jsonl, TensorBoard, without a terminal a line."""
         means, rate = self.meter.means(), self._images_per_s()
         self.view.logged(step, self._facts(step), losses_text(means))
-        values = {**means, "learning_rate": learning_rate}
+        values = {**means, **rates}
         self.board.scalars(step, {**values, "images_per_s": rate, "memory_gb": peak_memory_gb()})
         time_s = round(time.perf_counter() - self.started_s, 3)
         self.meter = Meter()

@@ -18,6 +18,7 @@ from tfpix2pix.data.opening import check_readable
 from tfpix2pix.data.openmoji import Library, near_twins
 from tfpix2pix.doctor import examine
 from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.examples.pairs import at_size
 from tfpix2pix.files import CACHE_VARIABLE
 
 PX = 72  # of a drawing's own grid: what is drawn on it has exact pixels
@@ -288,6 +289,14 @@ class TestRealPackage:
             options = {"image_size_px": 128, "held_out_fraction": 0.15}
             shares = {split: len(source(split, **options)) / len(groups) for split in SPLITS}
         assert shares == pytest.approx({"train": 0.85, "val": 0.1, "test": 0.05}, abs=0.02)
+
+
+def test_at_their_own_size_drawings_are_as_large_as_in_training():
+    """Files have a size of their own, at which `evaluate --size own` leaves them; what is drawn has none."""
+    config = Config.model_validate({"data": {"source": "openmoji", "image_size_px": 48}})
+    assert at_size(config, None).data.image_size_px == 48
+    assert at_size(config, 96).data.image_size_px == 96
+    assert at_size(Config(), None).data.image_size_px == 2  # px: the least, so that no file is too small
 
 
 def test_sets_are_known_by_name():

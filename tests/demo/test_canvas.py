@@ -54,6 +54,13 @@ def test_lines_are_black_on_white_and_thin():
     assert image[1, 2, 0] == 0 and image.sum() == 255 * 23
 
 
+@pytest.mark.parametrize(("size_px", "brush_px"), [(32, 1), (128, 4), (256, 7)])
+def test_drawings_are_drawn_in_lines_as_thick_as_the_sources_own(size_px, brush_px):
+    made = canvas(source="openmoji", input_channels=1, image_size_px=size_px)
+    assert made.palette == {"paper": WHITE, "line": BLACK}
+    assert made.brush_px == brush_px
+
+
 def test_label_maps_by_class_are_painted_in_the_colours_of_their_classes():
     made = canvas(input_classes=3, class_names=["sky", "wall", "door"])
     assert list(made.palette) == ["sky", "wall", "door"]

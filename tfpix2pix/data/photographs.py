@@ -15,7 +15,7 @@ from tfpix2pix.data.pairs import Pair, Source, check_size, with_channels
 from tfpix2pix.data.splits import named, split_files
 from tfpix2pix.errors import UserError
 
-# Photographs that scikit-image ships in its wheel; their terms stand in docs/demo.md.
+# Photographs that scikit-image ships in its wheel; their terms stand in docs/data.md.
 SAMPLE_PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "rocket.jpg")
 PHOTOGRAPHS_KEPT = 8
 

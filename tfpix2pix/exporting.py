@@ -1,4 +1,4 @@
-"""A run's generator written in other forms, each measured against the generator itself before it takes its name."""
+"""A run's generator written in other forms, each measured against the generator in float64 before it takes its name."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tfpix2pix.export import CALIBRATED, EXPORTERS
 from tfpix2pix.export.format import Options
 from tfpix2pix.export.verify import ParityReport, verify
 from tfpix2pix.files import whole_directory, whole_file
+from tfpix2pix.parity import drawings
 from tfpix2pix.recognize import check_export
 from tfpix2pix.run_directory import RunDirectory
 
@@ -39,7 +40,7 @@ def export_run(
     name: str | None = None,
     overwrite: bool = False,
 ) -> ParityReport:
-    """Writes a run's generator in one of `EXPORTERS`, and measures that it does what the Keras view does.
+    """Writes a run's generator in one of `EXPORTERS`, and measures that it does what the generator does in float64.
 
     Args:
         noise: `on` gives a static export a noise input; None: as the run says. A SavedModel has both signatures.
@@ -54,7 +55,8 @@ def export_run(
 
     Raises:
         UserError: no such format or quantisation, no run, a size for a format that takes any, or no data for int8.
-        RunError: the export differs from the Keras view by more than the tolerance; nothing is left of it.
+        RunError: the export is further from the generator in float64 than the tolerance, and than twice what the
+            float32 Keras view is; nothing is left of it.
     """
     options = Options(noise, size_px, quantize, image_dtype, name)
     check_export(run_dir, format, options)
@@ -70,7 +72,7 @@ def export_run(
     )
     calibration = inputs_of(config, "train", size_px, CALIBRATION_IMAGES) if quantize in CALIBRATED else []
     tolerance = exporter.quantizations[quantize]
-    images = _probe_images(config, size_px, noise_too=tolerance.max_abs_error is not None)
+    images = _probe_images(config, size_px, made_too=tolerance.max_abs_error is not None)
     whole = whole_file if exporter.single_file else whole_directory
     with whole(path) as temporary:  # takes its name when it has been found faithful
         exporter.write(view.generator, view.card, temporary, calibration)
@@ -121,16 +123,20 @@ def inputs_of(config: Config, split: str, size_px: int | None, count: int) -> li
         raise UserError(f"{error} If the run's data have moved, say where they are by --data.") from error
 
 
-def _probe_images(config: Config, size_px: int | None, *, noise_too: bool) -> list[np.ndarray]:
-    """What exports are measured on: real inputs where the run's held-out pairs are at hand, and noise.
+def _probe_images(config: Config, size_px: int | None, *, made_too: bool) -> list[np.ndarray]:
+    """What exports are measured on: real inputs where the run's held-out pairs are at hand, drawings and noise.
 
-    Not noise where weights or activations are rounded: ranges were found on what the model is for.
+    Not drawings and noise where weights or activations are rounded: ranges were found on what the model is for.
     """
-    size, channels = size_px or config.data.image_size_px, config.data.input_channels
-    noise = [np.random.default_rng(0).uniform(-1, 1, (1, size, size, channels)).astype(np.float32)]
+    data = config.data
+    size, channels = size_px or data.image_size_px, data.input_channels
+    noise = np.random.default_rng(0).uniform(-1, 1, (1, size, size, channels)).astype(np.float32)
+    made = [*drawings(size, channels, data.input_classes), noise]
     try:
         real = inputs_of(config, "val", size_px, PROBE_IMAGES)
     except UserError as error:
-        warnings.warn(f"It is measured on noise alone, no image of the run's held-out pairs: {error}", stacklevel=3)
+        warnings.warn(
+            f"It is measured on drawings and noise, on no image of the run's held-out pairs: {error}", stacklevel=3
+        )
         real = []
-    return real + noise if noise_too or not real else real
+    return real + made if made_too or not real else real

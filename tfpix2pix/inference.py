@@ -48,28 +48,29 @@ class InferenceView(tf.Module):
         """float32 (N, H, W, C) in [-1, 1] -> (N, H, W, C'); `noise` None switches it off."""
         seen = self.encoding.encode_input(images)
         if self.noise_size and noise is None:
-            noise = tf.fill((tf.shape(images)[0], self.noise_size), NO_NOISE)
+            noise = tf.fill((tf.shape(images)[0], self.noise_size), tf.cast(NO_NOISE, images.dtype))
         return self.encoding.decode(seen, self.generator([seen, noise] if self.noise_size else seen, training=False))
 
 
 class KerasEngine:
-    """Runs a Keras generator; one trace for every size."""
+    """Runs a Keras generator, in the type of its input; one trace for every size."""
 
     def __init__(self, generator: keras.Model, card: ModelCard) -> None:
         self.generator, self.card = generator, card
-        image = tf.TensorSpec((None, None, None, card.config.data.input_channels), tf.float32)
+        self.dtype = tf.as_dtype(generator.inputs[0].dtype)
         view = InferenceView(generator, card.config.data.encoding)
-        signature = [image]
+        signature = [tf.TensorSpec((None, None, None, card.config.data.input_channels), self.dtype)]
         if card.noise_size:
-            signature.append(tf.TensorSpec((None, card.noise_size), tf.float32))
+            signature.append(tf.TensorSpec((None, card.noise_size), self.dtype))
         self._run = tf.function(view.translate, input_signature=signature, autograph=False)
 
     def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        images = tf.cast(images, self.dtype)
         if not self.card.noise_size:
             return self._run(images).numpy()
         if noise is None:
             noise = np.full((len(images), self.card.noise_size), NO_NOISE, np.float32)
-        return self._run(images, noise).numpy()
+        return self._run(images, tf.cast(noise, self.dtype)).numpy()
 
 
 class Translator:

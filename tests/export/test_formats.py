@@ -11,10 +11,12 @@ import pytest
 import tensorflow as tf
 
 import tfpix2pix as p2p
+from tests import real_pairs
 from tfpix2pix.artefacts import run_engine
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.export import EXPORTERS, FAITHFUL
 from tfpix2pix.export.verify import verify
+from tfpix2pix.inference import KerasEngine
 
 RNG = np.random.default_rng(0)
 
@@ -30,7 +32,9 @@ def test_parity_is_measured_and_within_tolerance(exports, name):
     report = exports[name]
     assert report.max_abs_error <= 1e-4
     assert report.psnr_db > 80
-    assert report.images == 6  # five held-out inputs and one of noise
+    assert report.images == 9  # five held-out inputs, three drawings and one of noise
+    assert report.max_error_levels == pytest.approx(report.max_abs_error * 127.5)
+    assert report.keras_max_abs_error < 1e-5
     assert report.latency_s > 0
     assert report.size_mb > 0.1
 
@@ -159,25 +163,73 @@ def test_files_without_a_card_are_refused(exports, tmp_path):
         p2p.load(tmp_path / "bare")
 
 
+class Off:
+    """An engine that is the Keras view but for `error`."""
+
+    def __init__(self, view, error):
+        self.view, self.error, self.card = view, error, view.card
+
+    def __call__(self, images, noise):
+        return self.view(images, noise) + np.float32(self.error)
+
+
+def verified(view, exported, path, images=None, tolerance=FAITHFUL):
+    path.touch()
+    return verify(view, exported, images or [np.zeros((1, 32, 32, 1), np.float32)], tolerance, "tflite", path, path)
+
+
 @pytest.mark.parametrize("error", [1e-3, np.nan])
 def test_an_unfaithful_export_is_an_error(smoke_run, tmp_path, error):
     view = run_engine(smoke_run.directory)
-
-    class Wrong:
-        card = view.card
-
-        def __call__(self, images, noise):
-            return view(images, noise) + np.float32(error)
-
-    (tmp_path / "file").touch()
-    images = [np.zeros((1, 32, 32, 1), np.float32)]
-    with pytest.raises(RunError, match="must agree with the trained generator within 0.0001"):
-        verify(view, Wrong(), images, FAITHFUL, "tflite", tmp_path / "file", tmp_path / "file")
+    with pytest.raises(RunError, match="must agree with the trained generator in float64 within 0.0001"):
+        verified(view, Off(view, error), tmp_path / "file")
 
 
-def test_the_full_size_network_survives_export(tmp_path, quiet, facades):
-    """One at the paper's size: 256 px, 64 filters, 54 M parameters, on a real label map."""
-    config = p2p.resolve_config("facades", ["training.steps=1", "training.validation_images=0"], data_dir=str(facades))
+def test_the_error_says_levels_and_decibels_and_what_keras_is_off(smoke_run, tmp_path):
+    view = run_engine(smoke_run.directory)
+    with pytest.raises(
+        RunError, match=r"Received a largest difference of 0.001 \(0.13 levels of 255, 66.0 dB\)"
+    ) as error:
+        verified(view, Off(view, 1e-3), tmp_path / "file")
+    assert "or within 2 times what Keras is off in float32" in str(error.value)
+    assert ", where Keras is off by " in str(error.value)
+
+
+class Rough(KerasEngine):
+    """A Keras view that float32 serves badly: off by `error` on images that are brighter than dark."""
+
+    error = 1e-3
+
+    def __call__(self, images, noise):
+        return super().__call__(images, noise) + np.float32(self.error if np.mean(images) > 0 else 0.0)
+
+
+@pytest.mark.parametrize(("times", "kept"), [(-1.9, True), (2.1, False)])
+def test_an_export_may_be_twice_as_far_off_as_keras_in_float32(smoke_run, tmp_path, times, kept):
+    view = run_engine(smoke_run.directory)
+    rough, exported = Rough(view.generator, view.card), Off(view, times * Rough.error)
+    bright = [np.full((1, 32, 32, 1), 0.5, np.float32)]
+    if kept:
+        report = verified(rough, exported, tmp_path / "file", bright)
+        assert report.max_abs_error == pytest.approx(1.9e-3, abs=1e-5)
+        assert report.keras_max_abs_error == pytest.approx(1e-3, abs=1e-5)
+        return
+    with pytest.raises(RunError, match="must agree"):
+        verified(rough, exported, tmp_path / "file", bright)
+
+
+def test_what_keras_is_off_on_one_image_excuses_nothing_on_another(smoke_run, tmp_path):
+    view = run_engine(smoke_run.directory)
+    rough, exported = Rough(view.generator, view.card), Off(view, 1.5e-3)
+    both = [np.full((1, 32, 32, 1), value, np.float32) for value in (0.5, -0.5)]
+    with pytest.raises(RunError, match="must agree"):
+        verified(rough, exported, tmp_path / "file", both)
+
+
+def test_the_full_size_network_survives_export(tmp_path, quiet):
+    """One at the paper's size: 256 px, 64 filters, 54 M parameters, on label maps of drawings."""
+    folder = real_pairs.write(tmp_path / "pairs", real_pairs.label_maps(6, size_px=256), held_out=5)
+    config = p2p.resolve_config("facades", ["training.steps=1", "training.validation_images=0"], data_dir=str(folder))
     run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
     for name in ("saved_model", "tflite"):  # the two that take another path than small ones do
         assert p2p.export_run(run.path, name, tmp_path / "out").max_abs_error <= 1e-4

@@ -26,8 +26,8 @@ QUANTIZED = [name for name in EXPORTERS["tflite"].quantizations if name != "none
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, facades):
-    """A small network trained on the real facades for as long as quantisation needs to have something to lose."""
+def trained(tmp_path_factory, drawn_facades):
+    """A small network trained on label maps of drawings for as long as quantisation needs to have something to lose."""
     import os
 
     from rich.console import Console
@@ -39,7 +39,7 @@ def trained(tmp_path_factory, facades):
             "discriminator.receptive_field_px=16", "training.steps=150", "training.precision=float32",
             "training.validation_images=4",
         ],
-        data_dir=str(facades),
+        data_dir=str(drawn_facades),
     )  # fmt: skip
     return p2p.train(
         config, run_dir=tmp_path_factory.mktemp("run") / "run", console=Console(file=open(os.devnull, "w"))
@@ -181,8 +181,8 @@ def test_int8_without_the_data_says_so(combined_dir, tmp_path, quiet):
     with pytest.raises(UserError, match="say where they are by --data"):
         p2p.export_run(run.path, "tflite", tmp_path / "out", quantize="int8")
     assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
-    with pytest.warns(UserWarning, match="measured on noise alone"):
-        assert p2p.export_run(run.path, "tflite", tmp_path / "out", quantize="dynamic").images == 1
+    with pytest.warns(UserWarning, match="measured on drawings and noise, on no image"):
+        assert p2p.export_run(run.path, "tflite", tmp_path / "out", quantize="dynamic").images == 4
     report = p2p.export_run(run.path, "tflite", tmp_path / "out", quantize="int8", data=moved)
     assert report.images == 2
 

@@ -1,5 +1,6 @@
 """What `import` does whatever the kind: it guesses, refuses, names and writes all or nothing."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -13,12 +14,13 @@ import tensorflow as tf
 import tfpix2pix as p2p
 from tests.interop.keras_networks import plain_unet, randomize
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.importing import import_weights, photographs
+from tfpix2pix.importing import import_weights
 from tfpix2pix.interop import IMPORTERS
 from tfpix2pix.interop.discriminators import discriminator
 from tfpix2pix.interop.found import Convolution, Found, Norm, Tensors, Unfit
 from tfpix2pix.interop.generators import bias_row, generator
 from tfpix2pix.interop.recognize import checkpoint_prefix, kind_of
+from tfpix2pix.parity import photographs
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +40,12 @@ def test_the_command_answers_for_people_and_programs(file, tmp_path):
     done = command(file, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert "U-Net, 5 levels, 8 filters, batch norm, 3 to 3 channels" in done.stdout
-    assert re.search(r"max abs error \d", done.stdout)
+    assert re.search(r"max abs error \d", done.stdout) and "levels of 255" in done.stdout
     done = command(file, "--out", tmp_path / "again", "--json", "--name", "cats")
     answer = json.loads(done.stdout)
     assert answer["kind"] == "addons" and answer["max_abs_error"] < 1e-4
+    assert answer["max_error_levels"] == pytest.approx(127.5 * answer["max_abs_error"])
+    assert answer["psnr_db"] > 100 and 0 < answer["original_max_abs_error"] < 1e-4
     assert p2p.load(tmp_path / "again").card.name == "cats"
 
 
@@ -111,9 +115,29 @@ def test_a_translation_that_differs_is_an_error_and_nothing_is_left(file, tmp_pa
         return Found(found.generator, traits=found.traits, original=lambda images: found.original(images) + 0.01)
 
     monkeypatch.setitem(IMPORTERS, "addons", type(IMPORTERS["addons"])("", IMPORTERS["addons"].recognizes, other))
-    with pytest.raises(RunError, match=r"within 0\.0001 on \[-1, 1\]\. Received 0\.01"):
+    words = r"within 0\.0001 on \[-1, 1\]\. Received a largest difference of 0\.01 \(1\.3 levels of 255, 46\.0 dB\)"
+    with pytest.raises(RunError, match=words) as error:
         import_weights(file, out=tmp_path / "run")
+    assert "both computed in float64, so this is no rounding" in str(error.value)
+    assert "order" not in str(error.value)  # nobody has looked
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("error", "kept"), [(0.0, True), (0.01, False)])
+def test_the_files_own_graph_is_compared_too(error, kept, file, tmp_path, monkeypatch):
+    read = IMPORTERS["addons"].read
+
+    def with_graph(path, statistics):
+        found = read(path, statistics)
+        return dataclasses.replace(found, graph=lambda images: found.original(images) + np.float32(error))
+
+    kind = dataclasses.replace(IMPORTERS["addons"], read=with_graph)
+    monkeypatch.setitem(IMPORTERS, "addons", kind)
+    if kept:
+        assert import_weights(file, out=tmp_path / "run").max_abs_error < 1e-4
+        return
+    with pytest.raises(RunError, match=r"Received a largest difference of 0\.01 .*, where float32 explains \d"):
+        import_weights(file, out=tmp_path / "run")
 
 
 def test_another_training_size(file, tmp_path):

@@ -9,8 +9,9 @@ from safetensors.numpy import save_file
 
 import tfpix2pix as p2p
 from tfpix2pix.errors import UserError
-from tfpix2pix.importing import TOLERANCE, import_weights, photographs
+from tfpix2pix.importing import TOLERANCE, import_weights
 from tfpix2pix.models.build import build_discriminator
+from tfpix2pix.parity import photographs
 from tfpix2pix.run_directory import RunDirectory
 from tfpix2pix.training.checkpoints import Checkpoints, assign
 

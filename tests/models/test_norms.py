@@ -13,6 +13,7 @@ from tfpix2pix.models.norms import (
     BatchNormalization,
     InstanceNormalization,
     normalize_in_training,
+    normalize_per_image,
 )
 
 
@@ -81,3 +82,60 @@ def test_half_precision_in_and_out_statistics_in_float32(dtype):
     y, mean, variance = normalize_in_training(x, tf.ones(2), tf.zeros(2), 1e-5, BATCH_AXES)
     assert y.dtype == dtype and mean.dtype == variance.dtype == tf.float32
     np.testing.assert_allclose(tf.reduce_mean(tf.cast(y, tf.float32)), 0, atol=0.01)
+
+
+def in_float64(x, axes):
+    x = x.astype(np.float64)
+    centred = x - x.mean(axes, keepdims=True)
+    return centred / np.sqrt(np.square(centred).mean(axes, keepdims=True) + 1e-5)
+
+
+def one_pass(x, axes):
+    """Sums over a whole map at once, which is what is not done."""
+    mean = tf.reduce_mean(x, axes, keepdims=True)
+    return (x - mean) * tf.math.rsqrt(tf.reduce_mean(tf.square(x - mean), axes, keepdims=True) + 1e-5)
+
+
+def flat_map(kind, size_px, seed, mean=1.0):
+    """(1, S, S, 4) with a mean that is large against its standard deviation, as on a white background."""
+    rng = np.random.default_rng(seed)
+    x = np.full((1, size_px, size_px, 4), mean) * rng.uniform(0.5, 2, 4)
+    if kind == "grain":
+        x += rng.normal(0, 1e-3, x.shape)
+    elif kind == "line":
+        x[:, size_px // 3] += 1e-3
+    elif kind == "border":
+        x[:, :, 0] *= 0.99
+    return x.astype(np.float32)
+
+
+NORMALIZED = {
+    "at inference": lambda x: normalize_per_image(x, tf.ones(4), tf.zeros(4)),
+    "in training, as written": lambda x: normalize_in_training(
+        x, tf.ones(4), tf.zeros(4), 1e-5, IMAGE_AXES, fused=False
+    )[0],
+}
+
+
+@given(size_px=st.sampled_from([1, 7, 64, 256]), seed=st.integers(0, 99), mean=st.sampled_from([-3.0, 0.01, 1.0, 30.0]))
+@settings(max_examples=10, deadline=None)
+@pytest.mark.parametrize("kind", ["constant", "grain", "line", "border"])
+@pytest.mark.parametrize("name", NORMALIZED)
+def test_statistics_of_flat_maps_are_those_of_float64(name, kind, size_px, seed, mean):
+    x = flat_map(kind, size_px, seed, mean)
+    expected = in_float64(x, IMAGE_AXES)
+    np.testing.assert_allclose(NORMALIZED[name](x), expected, atol=5e-6 * max(1.0, np.abs(expected).max()))
+
+
+def test_sums_over_a_whole_map_would_not_do():
+    """Mean 1, standard deviation 1e-3, 256×256: what the tests above would find."""
+    x = flat_map("grain", 256, 0)
+    assert np.abs(one_pass(x, IMAGE_AXES) - in_float64(x, IMAGE_AXES)).max() > 1e-4
+
+
+def test_moments_of_flat_maps_reach_the_moving_averages():
+    x = flat_map("grain", 256, 1)
+    _, mean, variance = normalize_in_training(x, tf.ones(4), tf.zeros(4), 1e-5, BATCH_AXES, fused=False)
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(mean[0, 0, 0], exact.mean(BATCH_AXES), rtol=1e-7)
+    np.testing.assert_allclose(variance[0, 0, 0], exact.var(BATCH_AXES), rtol=1e-5)

@@ -64,8 +64,13 @@ def _norm(layer: BatchNormalization) -> layers.Layer:
     return _norm_per_image(layer)
 
 
-def _norm_per_image(layer: layers.Layer) -> layers.Layer:
-    return layers.GroupNormalization(groups=-1, epsilon=layer.epsilon, name=layer.name)
+def _norm_per_image(layer: layers.Layer) -> keras.Model:
+    """Centres a map before Keras's layer takes its statistics: of a nearly constant one they are inaccurate otherwise
+    (`models/norms.py`)."""
+    x = _input(layer)
+    shift = ops.mean(ops.mean(x, axis=1, keepdims=True), axis=2, keepdims=True)
+    y = layers.GroupNormalization(groups=-1, epsilon=layer.epsilon)(x - shift)
+    return keras.Model(x, y, name=layer.name)
 
 
 def _transposed(layer: Transposed3) -> keras.Model:

@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import layers
+
+from tfpix2pix.models.precision import in_precision
 
 OUTPUT = "translation"  # the last layer of every generator: tanh
 DTYPES = {"none": tf.float32, "float16": tf.float16, "bfloat16": tf.bfloat16}
@@ -14,16 +15,7 @@ DTYPES = {"none": tf.float32, "float16": tf.float16, "bfloat16": tf.bfloat16}
 
 def in_bfloat16(generator: keras.Model) -> keras.Model:
     """The same generator with weights and convolutions in bfloat16; noise, statistics and its output stay float32."""
-
-    def clone(layer: layers.Layer) -> layers.Layer:
-        config = layer.get_config()
-        if not isinstance(layer, layers.InputLayer) and layer.name != OUTPUT:
-            config["dtype"] = "bfloat16"
-        return type(layer).from_config(config)
-
-    cloned = keras.models.clone_model(generator, clone_function=clone)
-    cloned.set_weights(generator.get_weights())
-    return cloned
+    return in_precision(generator, "bfloat16", as_they_are=(OUTPUT,))
 
 
 class Stored(tf.Module):

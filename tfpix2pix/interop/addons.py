@@ -19,39 +19,58 @@ import tensorflow as tf
 from tfpix2pix.errors import UserError
 from tfpix2pix.interop.found import Found, Unfit, shaped
 from tfpix2pix.interop.keras_graph import STAND_INS, flat, modern, read_graph, traits_of
+from tfpix2pix.models.precision import in_precision
 
 METADATA = "keras_metadata.pb"
 
 
 def read(path: Path, statistics: str | None) -> Found:
     """The generator of a file; test mode as its model is called, unless `statistics` says otherwise."""
-    model, original, notes = _saved_model(path) if path.is_dir() else _file(path)
-    return found(model, original, statistics, notes)
+    if path.is_dir():
+        model, graph, notes = _saved_model(path)
+        return found(model, statistics, notes, graph)
+    model, notes = _file(path)
+    return found(model, statistics, notes)
 
 
-def found(model: Any, original: Callable, statistics: str | None, notes: tuple[str, ...] = ()) -> Found:
-    """What a Keras model is, and its own forward pass for comparison."""
-    graph = read_graph(model)
+def found(model: Any, statistics: str | None, notes: tuple[str, ...] = (), graph: Callable | None = None) -> Found:
+    """What a Keras model is, and its own forward pass for comparison; `graph` as of `Found`."""
+    layers = read_graph(model)
     for layer, _ in flat(model):
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0  # of the original's forward pass, which is compared with noise off
-    traits = traits_of(graph)
+    traits = traits_of(layers)
     as_called = traits["inference"]["statistics"]
     if statistics:
         traits["inference"]["statistics"] = statistics
-    batch = any(each.norm and each.norm.kind == "batch" for each in graph.convolutions)
+    batch = any(each.norm and each.norm.kind == "batch" for each in layers.convolutions)
     comparable = not batch or statistics in (None, as_called)
     return Found(
-        graph.convolutions,
+        layers.convolutions,
         traits=traits,
-        original=original if comparable else None,
+        original=Original(model) if comparable else None,
+        graph=graph if comparable else None,
         runtime=f"Keras {keras.__version__}" if comparable else f"the model's own graph has {as_called} statistics",
         size_px=model.inputs[0].shape[1],
         notes=notes,
     )
 
 
-def _file(path: Path) -> tuple[Any, Callable, tuple[str, ...]]:
+class Original:
+    """A Keras model as its layers are called in it: `training=False` would take the place of what they were called
+    with. In float32, or in float64 where images are."""
+
+    def __init__(self, model: Any) -> None:
+        self._models = {"float32": model}
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        dtype = images.dtype.name
+        if dtype not in self._models:
+            self._models[dtype] = in_precision(self._models["float32"], dtype)
+        return np.asarray(self._models[dtype]([images]))
+
+
+def _file(path: Path) -> tuple[Any, tuple[str, ...]]:
     try:
         model = _keras_3(path) if path.suffix == ".keras" else _hdf5(path)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, zipfile.BadZipFile) as error:
@@ -60,7 +79,7 @@ def _file(path: Path) -> tuple[Any, Callable, tuple[str, ...]]:
     if path.suffix != ".keras":
         with h5py.File(path) as file:
             notes = ("the optimiser's state was left out",) if "optimizer_weights" in file else ()
-    return model, lambda images: run(model, images), notes
+    return model, notes
 
 
 def _keras_3(path: Path) -> Any:
@@ -75,11 +94,6 @@ def _hdf5(path: Path) -> Any:
     model = model_of(configuration)
     model.load_weights(path)
     return model
-
-
-def run(model: Any, images: np.ndarray) -> np.ndarray:
-    """As layers are called in the model: `training=False` would take the place of what they were called with."""
-    return np.asarray(model([images]))
 
 
 def _saved_model(path: Path) -> tuple[Any, Callable, tuple[str, ...]]:
@@ -101,11 +115,11 @@ def _saved_model(path: Path) -> tuple[Any, Callable, tuple[str, ...]]:
     signature = loaded.signatures["serving_default"]
     key = next(iter(signature.structured_input_signature[1]))
 
-    def original(images: np.ndarray) -> np.ndarray:
+    def graph(images: np.ndarray) -> np.ndarray:
         return next(iter(signature(**{key: tf.constant(images)}).values())).numpy()
 
-    original.keep = loaded  # its variables live as long as it does
-    return model, original, notes
+    graph.keep = loaded  # its variables live as long as it does
+    return model, graph, notes
 
 
 def _configuration(data: bytes) -> tuple[dict, bool]:

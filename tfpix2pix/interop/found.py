@@ -43,8 +43,9 @@ class Found:
 
     Attributes:
         traits: settings of the configuration that the file tells, or its implementation fixes, by section.
-        original: the generator's own forward pass, float32 (N, H, W, C) in [-1, 1] to the same, noise off; None where
-            what runs it is not installed.
+        original: the generator's own forward pass, noise off: (N, H, W, C) in [-1, 1] to the same, in the type that it
+            is given, float32 or float64; None where what runs it is not installed.
+        graph: the file's own graph, in float32 alone, where `original` had to be built from its description.
         runtime: what `original` runs by, or what is missing for it.
         size_px: height and width that `original` takes; None: any.
         notes: what was passed over.
@@ -54,6 +55,7 @@ class Found:
     discriminator: Sequence[Convolution] | None = None
     traits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     original: Callable[[np.ndarray], np.ndarray] | None = None
+    graph: Callable[[np.ndarray], np.ndarray] | None = None
     runtime: str = ""
     size_px: int | None = None
     notes: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.interop.addons import fill, found, model_of, run, unreadable
+from tfpix2pix.interop.addons import fill, found, model_of, unreadable
 from tfpix2pix.interop.found import Found, Unfit
 from tfpix2pix.interop.recognize import model_json
 
@@ -32,7 +32,7 @@ def read(path: Path, statistics: str | None) -> Found:
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise unreadable(file, error) from error
     fill(model, dict(_arrays(manifest, file)))
-    return found(model, lambda images: run(model, images), statistics)
+    return found(model, statistics)
 
 
 def _arrays(manifest: list[dict[str, Any]], file: Path) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,4 +1,7 @@
-"""The generators of pytorch-CycleGAN-and-pix2pix run by PyTorch itself, in their test mode, dropout off."""
+"""The generators of pytorch-CycleGAN-and-pix2pix run by PyTorch itself, in their test mode, dropout off.
+
+In the type of the images that they are given, float32 or float64.
+"""
 
 from __future__ import annotations
 
@@ -22,23 +25,22 @@ def forward_of(
     by_batch = traits["inference"]["statistics"] == "image"
     slope = traits["generator"]["leaky_slope"]
 
+    def like(x: Any, array: np.ndarray | None) -> Any:
+        return None if array is None else torch.from_numpy(array).to(x.dtype)
+
     def normalized(x: Any, layer: Convolution) -> Any:
         norm = layer.norm
         if norm is None:
             return x
         if norm.kind == "instance":
             return functional.instance_norm(x, eps=norm.epsilon)
-        mean, variance, gamma, beta = (
-            None if each is None else torch.from_numpy(each)
-            for each in (norm.mean, norm.variance, norm.gamma, norm.beta)
-        )
+        mean, variance, gamma, beta = (like(x, each) for each in (norm.mean, norm.variance, norm.gamma, norm.beta))
         if by_batch:
             mean, variance = None, None
         return functional.batch_norm(x, mean, variance, gamma, beta, training=by_batch, eps=norm.epsilon)
 
     def apply(x: Any, layer: Convolution, **sizes: int) -> Any:
-        weight = torch.from_numpy(np.ascontiguousarray(layer.kernel.transpose(3, 2, 0, 1)))
-        bias = None if layer.bias is None else torch.from_numpy(layer.bias)
+        weight, bias = like(x, np.ascontiguousarray(layer.kernel.transpose(3, 2, 0, 1))), like(x, layer.bias)
         form = functional.conv_transpose2d if layer.transposed else functional.conv2d
         return normalized(form(x, weight, bias, **sizes), layer)
 

@@ -76,7 +76,7 @@ class GaussianChannel(_FromNoise):
         radius = tf.sqrt(-2.0 * tf.math.log(tf.maximum(1.0 - values[:, :half], SMALLEST)))
         angle = (2.0 * math.pi) * values[:, half:]
         normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=-1)
-        z = self.over(tf.where(values >= NO_NOISE, 0.0, normal), x)
+        z = self.over(tf.where(values >= NO_NOISE, tf.cast(0.0, normal.dtype), normal), x)
         return tf.concat([x, tf.cast(z, x.dtype)], axis=-1)
 
     def compute_output_shape(self, x_shape: tuple, noise_shape: tuple | None = None) -> tuple:

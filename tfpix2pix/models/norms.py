@@ -9,7 +9,8 @@ cannot do (each image of a batch by itself, the batch of all replicas) has its g
 Statistics of flat maps need care. A white background gives maps that are nearly constant: their standard deviation is
 small against their mean, and 1 / sqrt(variance + epsilon) enlarges every error of the two by up to 1 / sqrt(epsilon). A
 float32 sum over all pixels of a map at once is off by 1e-4 of its value, in TensorFlow as in XNNPACK and onnxruntime.
-`moments` has what is done about it. docs/performance.md#flat-maps has what each form is off by.
+`moments` has what is done about it; docs/export.md#flat-backgrounds has what each form is off by. The fused operation
+keeps its one sum: what it is off by moved a translation by less than a tenth of a level of 255.
 """
 
 from __future__ import annotations

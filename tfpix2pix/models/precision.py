@@ -1,0 +1,39 @@
+"""A network that computes in another type, with the weights of the first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import keras
+
+
+def in_precision(network: keras.Model, dtype: str, *, as_they_are: Collection[str] = ()) -> keras.Model:
+    """Rebuilds a network, weights included, so that it computes in `dtype`; so do networks and layers inside it.
+
+    Args:
+        network: a functional or sequential model, of this package's layers or others.
+        dtype: `float64`, whose inputs are float64 too, or `bfloat16`, whose inputs keep their type.
+        as_they_are: names of layers that keep their type.
+    """
+    classes = {type(layer).__name__: type(layer) for layer in network._flatten_layers()}
+    config = _of_type(network.get_config(), dtype, as_they_are)
+    rebuilt = type(network).from_config(config, custom_objects=classes)
+    rebuilt.set_weights(network.get_weights())
+    return rebuilt
+
+
+def _of_type(value: Any, dtype: str, as_they_are: Collection[str]) -> Any:
+    """A configuration in which every floating type is `dtype`."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_of_type(each, dtype, as_they_are) for each in value)
+    if not isinstance(value, dict):
+        return value
+    if value.get("class_name") == "InputLayer" and dtype != "float64":
+        return value
+    if isinstance(value.get("config"), dict) and value["config"].get("name") in as_they_are:
+        return value
+    return {
+        key: dtype if key == "dtype" and "float" in str(each) else _of_type(each, dtype, as_they_are)
+        for key, each in value.items()
+    }

@@ -39,6 +39,7 @@ PROVOKED = {  # name of the finding: what provokes it
         "objective={name: l1+cgan, label_smoothing: 0.4}", "discriminator.base_filters=1",
         "discriminator.receptive_field_px=1",
     ),
+    "d_memorises": ("data.jitter_ratio=1", "data.mirror=false"),
     "collapsed": ("discriminator.norm=none", "training.learning_rate=0.05"),
     "dead_bottleneck": ("generator.bottleneck_norm=true",),
     "overfitting": (
@@ -46,7 +47,7 @@ PROVOKED = {  # name of the finding: what provokes it
         "data.mirror=false", "training.steps=2000", "training.validate_every_steps=200",
     ),
 }  # fmt: skip
-FEW_PAIRS = {"overfitting": 8}  # training pairs, where there shall be few
+FEW_PAIRS = {"d_memorises": 8, "overfitting": 8}  # training pairs, where there shall be few
 
 
 def data_of(name: str, data: Path, out: Path) -> Path:

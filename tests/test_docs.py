@@ -213,7 +213,8 @@ def test_every_table_has_a_block(rows):
 def test_rows_are_used_by_a_run(trained, rows):
     config = yaml.safe_load((trained / "config.yaml").read_text(encoding="utf-8"))
     used = {
-        "data.operator": "jpeg", "generator.kind": "dilated", "discriminator.kind": "whole_image", "discriminator.scales": 2,
+        "data.operator": "jpeg", "generator.kind": "dilated", "discriminator.kind": "whole_image",
+        "discriminator.scales": 2,
         "objective.gan_loss": "wasserstein", "training.learning_rate_schedule": "warm_cosine",
         "training.strategy": "cpu", "training.best_by": "gmsd",
     }  # fmt: skip

@@ -23,7 +23,9 @@ def stepped(steps=1, batch=None, **changes):
     return model, {name: float(value) for name, value in losses.items()}
 
 
-@pytest.mark.parametrize("objective", ["l1+cgan", {"name": "l1", "gan_loss": "none"}])
+@pytest.mark.parametrize(
+    "objective", ["l1+cgan", {"name": "l1", "gan_loss": "none"}, {"weights": {"feature_matching": 10}}]
+)
 @pytest.mark.parametrize("order", ["alternating", "simultaneous"])
 def test_parts_of_a_batch_are_the_batch(order, objective):
     """Where no norm looks across pairs, gradients summed over parts are those of the whole, and so are the losses."""

@@ -121,6 +121,7 @@ PROVOKED = {
             "discriminator.receptive_field_px=1", "training.steps=700",
         ), 650,
     ),
+    "d_memorises": (("data.jitter_ratio=1", "data.mirror=false"), 1000),
     "collapsed": (
         (
             "objective.gan_loss=lsgan", "generator.norm=none", "discriminator.norm=none", "training.learning_rate=0.3",
@@ -130,12 +131,21 @@ PROVOKED = {
     "dead_bottleneck": (("generator.bottleneck_norm=true", "training.steps=500"), 500),
 }  # fmt: skip
 
+FEW_PAIRS = {"d_memorises": 4}  # training pairs, where there shall be few
+
 
 @pytest.mark.parametrize("name", PROVOKED)
-def test_it_is_found_on_real_pairs_when_it_is_made_to_happen_and_not_otherwise(name, facades, tmp_path, quiet):
+def test_it_is_found_on_real_pairs_when_it_is_made_to_happen_and_not_otherwise(name, drawn_facades, tmp_path, quiet):
     """Longer and larger: benchmarks/health.py."""
     settings, within = PROVOKED[name]
-    run = p2p.train("facades", data=facades, run_dir=tmp_path / "run", overrides=(*SMALL, *settings), console=quiet)
+    overrides, data = (*SMALL, *settings), drawn_facades
+    if name in FEW_PAIRS:
+        data = tmp_path / "few"
+        for split, count in (("train", FEW_PAIRS[name]), ("val", None)):
+            (data / split).mkdir(parents=True)
+            for file in sorted((drawn_facades / split).iterdir())[:count]:
+                (data / split / file.name).symlink_to(file)
+    run = p2p.train("facades", data=data, run_dir=tmp_path / "run", overrides=overrides, console=quiet)
     lines = map(json.loads, run.directory.metrics_file.read_text().splitlines())
     findings = {line["finding"]: line["step"] for line in lines if "finding" in line}
     if within is None:

@@ -96,8 +96,8 @@ def test_the_two_orders_differ_in_the_generators_step_alone():
     assert float(a["g/l1"]) == pytest.approx(float(b["g/l1"]))
 
 
-def test_feature_matching_compares_the_new_ds_features_of_both_images():
-    """The step written the long way: D(x, y) and D(x, G(x)) of two scales, after D's update."""
+def test_feature_matching_compares_ds_features_of_the_target_before_its_update_with_the_new_ds_of_the_translation():
+    """The step written the long way, for two scales."""
     config = tiny_config(
         objective={"weights": {"feature_matching": 10.0}},
         discriminator={"receptive_field_px": 16, "base_filters": 8, "scales": 2},
@@ -106,15 +106,19 @@ def test_feature_matching_compares_the_new_ds_features_of_both_images():
     image, target = data()
     noise = rng.uniform((1, plain.noise_size), rng.at(rng.stream(0, "noise"), 0))
     fake = plain.generator([image, noise], training=True)
+
+    def maps_of(candidate):
+        x, maps = image, []
+        for scale in scales_of(plain.discriminator):
+            network = keras.Model(scale.inputs, [scale.get_layer(f"layer{n}_act").output for n in (1, 2)])
+            maps.append([each.numpy() for each in network([x, candidate], training=True)])
+            x, candidate = Halve()(x), Halve()(candidate)
+        return maps
+
+    real_maps = maps_of(target)
     losses = model.train_step((image, target))
     plain.discriminator.set_weights(model.discriminator.get_weights())
-    real_maps, fake_maps = [], []
-    x, candidates = image, [target, fake]
-    for scale in scales_of(plain.discriminator):
-        network = keras.Model(scale.inputs, [scale.get_layer(f"layer{n}_act").output for n in (1, 2)])
-        for maps, candidate in zip((real_maps, fake_maps), candidates, strict=True):
-            maps.append([each.numpy() for each in network([x, candidate], training=True)])
-        x, candidates = Halve()(x), [Halve()(candidate) for candidate in candidates]
+    fake_maps = maps_of(fake)
     expected = np.mean([
         4 / 2 * sum(np.abs(a - b).mean() for a, b in zip(*scale, strict=True))
         for scale in zip(real_maps, fake_maps, strict=True)
@@ -125,8 +129,8 @@ def test_feature_matching_compares_the_new_ds_features_of_both_images():
     )
 
 
-def test_feature_matching_moves_ds_averages_no_further():
-    """The look at the target after D's update is no training of D."""
+def test_feature_matching_changes_nothing_in_ds_own_step():
+    """D is trained as it is without the term."""
     models = [build_model(tiny_config(objective={"weights": {"feature_matching": weight}})) for weight in (0.0, 10.0)]
     for model in models:
         model.train_step(data())

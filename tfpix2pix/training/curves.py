@@ -61,10 +61,10 @@ PANELS = (
         between=(-0.02, 1.02),
     ),
     Panel(
-        "How surely D calls pairs real that are, apart is memory",
+        "Mean sign of D for real pairs, a gap is memory",
         {
-            "health/real_sign": ("training's", ORANGE),
-            "health/held_out_real_sign": ("held-out ones", VERMILION),
+            "health/real_sign": ("of training", ORANGE),
+            "health/held_out_real_sign": ("held out", VERMILION),
         },
         between=(-1.04, 1.04),
     ),

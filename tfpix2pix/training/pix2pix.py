@@ -9,10 +9,9 @@ import tensorflow as tf
 
 from tfpix2pix import rng
 from tfpix2pix.errors import row, within
-from tfpix2pix.losses.objective import Objective
+from tfpix2pix.losses.objective import Features, Objective
 from tfpix2pix.models.build import noise_size
 from tfpix2pix.models.noise import NO_NOISE
-from tfpix2pix.models.norms import without_moving
 from tfpix2pix.models.pyramid import judging
 from tfpix2pix.models.recompute import recomputing
 from tfpix2pix.training.gradients import replicas, summed, tape_on, update, update_average, weights_of
@@ -71,9 +70,8 @@ class Pix2Pix(keras.Model):
         ema_decay: float = 0.999,
         **kwargs: Any,
     ) -> None:
-        """Adam of learning rate 2e-4 and β 0.5, 0.999 (paper §3.3) for both, and cGAN + 100·L1, unless told otherwise.
-
-        Builds the optimisers' variables at once, so that a checkpoint can be restored before the first step.
+        """Builds the optimisers' variables at once, so that a checkpoint can be restored before the first step: Adam of
+        learning rate 2e-4 and β 0.5, 0.999 (paper §3.3) for both, and cGAN + 100·L1, unless told otherwise.
 
         Args:
             objective: an `Objective`, or the name of one: `l1+cgan`.
@@ -93,8 +91,8 @@ class Pix2Pix(keras.Model):
         super().compile(**kwargs)
         self.objective = Objective.named(objective) if isinstance(objective, str) else objective or Objective()
         self.judge = judging(self.discriminator, features=self.objective.needs_features)
-        self.update_order, self.micro_batches = update_order, micro_batches
-        self.clip_gradient_norm, self.ema_decay = clip_gradient_norm, ema_decay
+        self.update_order, self.micro_batches, self.ema_decay = update_order, micro_batches, ema_decay
+        self.clip_gradient_norm = clip_gradient_norm
         self.generator_optimizer = generator_optimizer or FusedAdam()
         self.discriminator_optimizer = discriminator_optimizer or FusedAdam()
         self.generator_optimizer.build(self.generator.trainable_variables)
@@ -130,28 +128,33 @@ class Pix2Pix(keras.Model):
     def alternating(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
         """D is updated first and G against the new D: the order of the paper (§3.3) and of the authors' code.
 
-        Where D's features are compared, the new D looks at the target once more, forward alone.
-        The generator runs forward once: D sees its translations as data, the generator's tape differentiates them.
-        In parts it runs twice, because the new D is known only after the last part.
+        The generator runs forward once: D sees its translations as data, the generator's tape differentiates them. In
+        parts it runs twice, because the new D is known only after the last part. Features of targets are the old D's.
         """
         if self.micro_batches > 1:
             return self._alternating_in_parts(image, target, noise)
         with tape_on(self.generator) as g_tape:
             translation = self(image, noise, training=True)
             with g_tape.stop_recording():
-                d_gradients, d_losses = self._discriminator_gradients(image, target, translation)
+                d_gradients, d_losses, features = self._discriminator_gradients(image, target, translation)
                 self._update_discriminator(d_gradients)
-            g_losses, g_loss = self._generator_losses(image, target, translation)
+            g_losses = self._generator_losses(image, target, translation, features)
+            g_loss = self._scaled(g_losses["g/total"], self.generator_optimizer)
         self._update_generator(g_tape.gradient(g_loss, weights_of(self.generator)))
         return {**g_losses, **d_losses}
 
     def _alternating_in_parts(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
-        def of_discriminator(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
-            return self._discriminator_gradients(image, target, self(image, noise, training=True))
+        features = []  # of the targets of every part
 
-        d_gradients, d_losses = summed(of_discriminator, (image, target, noise), self.micro_batches)
+        def of_discriminator(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
+            *found, maps = self._discriminator_gradients(image, target, self(image, noise, training=True))
+            features.append(maps)
+            return tuple(found)
+
+        batch, of_generator = (image, target, noise), lambda *part: self._generator_gradients(*part, features.pop(0))
+        d_gradients, d_losses = summed(of_discriminator, batch, self.micro_batches)
         self._update_discriminator(d_gradients)
-        g_gradients, g_losses = summed(self._generator_gradients, (image, target, noise), self.micro_batches)
+        g_gradients, g_losses = summed(of_generator, batch, self.micro_batches)
         self._update_generator(g_gradients)
         return {**g_losses, **d_losses}
 
@@ -184,9 +187,10 @@ class Pix2Pix(keras.Model):
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> Losses:
-        """The losses on `(input, target)` without noise, for `evaluate` and `fit(validation_data=…)`."""
+        """The losses on `(input, target)` without noise, for `evaluate` and `fit`; no state changes."""
         image, target = map(tf.convert_to_tensor, data)
-        return self._of_generator(image, target, self(image), training=False)  # evaluation changes no state
+        features = self.judge(image, target, training=False).features
+        return self._generator_losses(image, target, self(image), features, training=False)
 
     @property
     def noise_size(self) -> int:
@@ -207,33 +211,29 @@ class Pix2Pix(keras.Model):
 
     def _discriminator_gradients(
         self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor
-    ) -> tuple[list, Losses]:
+    ) -> tuple[list, Losses, Features]:
         with tape_on(self.discriminator) as tape:
             real, fake = self.judge(image, target), self.judge(image, translation)
             losses = self.objective.discriminator(real.logits, fake.logits)
             loss = self._scaled(losses["d/total"], self.discriminator_optimizer)
-        return tape.gradient(loss, weights_of(self.discriminator)), losses
+        return tape.gradient(loss, weights_of(self.discriminator)), losses, real.features
 
-    def _generator_gradients(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
+    def _generator_gradients(
+        self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor, features: Features = ()
+    ) -> tuple[list, Losses]:
         with tape_on(self.generator) as tape:
-            losses, loss = self._generator_losses(image, target, self(image, noise, training=True))
+            losses = self._generator_losses(image, target, self(image, noise, training=True), features)
+            loss = self._scaled(losses["g/total"], self.generator_optimizer)
         return tape.gradient(loss, weights_of(self.generator)), losses
 
     def _generator_losses(
-        self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor
-    ) -> tuple[Losses, tf.Tensor]:
-        """The generator's losses by the present D, where there is one, and what to differentiate."""
-        losses = self._of_generator(image, target, translation)
-        return losses, self._scaled(losses["g/total"], self.generator_optimizer)
-
-    def _of_generator(self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor, **mode: bool) -> Losses:
+        self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor, features: Features, training: bool = True
+    ) -> Losses:
+        """By the present D, where there is one; `features` are those of the target."""
         if not self.objective.adversarial:
             return self.objective.generator(None, translation, target)
-        fake, features = self.judge(image, translation, **mode), None
-        if self.objective.needs_features:
-            with without_moving():
-                features = (self.judge(image, target, **mode).features, fake.features)
-        return self.objective.generator(fake.logits, translation, target, features)
+        fake = self.judge(image, translation, training)
+        return self.objective.generator(fake.logits, translation, target, (features, fake.features))
 
     def _scaled(self, loss: tf.Tensor, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
         """`loss` such that gradients summed over parts and replicas are those of the mean over the whole batch."""

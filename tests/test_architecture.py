@@ -75,7 +75,8 @@ ARROWS = {
     },
     "interop": {"models.patches", "models.precision", "models.unet"},
     "importing": {
-        "artefacts", "card", "config", "interop", "models", "parity", "resolve", "run_directory", "training.checkpoints",
+        "artefacts", "card", "config", "interop", "models", "parity", "resolve", "run_directory",
+        "training.checkpoints",
     },
     "budget": {"config", "export", "exporting", "models", "run_directory"},
     "exporting": {"artefacts", "card", "config", "data", "export", "models", "parity", "recognize", "run_directory"},

@@ -75,9 +75,7 @@ class Session:
         self.held_out = evaluation_batches(sources["val"], data, count=spec.validation_images, batch_size=together)
         shown = sources["val"] if len(sources["val"]) else sources["train"]
         self.shown = list(evaluation_batches(shown, data, count=SAMPLE_ROWS))
-        self.trained_on = evaluation_batches(
-            sources["train"], data, count=self.held_out_count, batch_size=together
-        )
+        self.trained_on = evaluation_batches(sources["train"], data, count=self.held_out_count, batch_size=together)
         self.real_signs = RealSigns(model.judge, model.objective.boundary, data.encoding)
         self.probe = Probe(self.translate, model.translator, data.encoding.encode_input, self.shown)
         self.target_dtype = sources["train"].read(0)[1].dtype.name

@@ -41,10 +41,10 @@ demo: install  ## train line drawings->coloured drawings, export, translate with
 	@echo "  $(BIN)/tensorboard --logdir $(RUN)/tensorboard"
 	@echo "The drawings: OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0. https://openmoji.org"
 
-test: install  ## lint, then all tests, two at a time (JOBS=…)
+test: install  ## lint, then all tests, two modules at a time (JOBS=…)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: install  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

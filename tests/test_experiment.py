@@ -245,14 +245,14 @@ def test_a_config_object_takes_no_overrides(tmp_path, quiet):
         p2p.train(tiny_config(), run_dir=tmp_path, overrides=("seed=1",), console=quiet)
 
 
-def test_real_facades_train(facades, tmp_path, quiet):
-    """Labels to photo on the real set, small: the loss goes down."""
+def test_real_pairs_train(drawn_facades, tmp_path, quiet):
+    """Labels to drawings, small: the loss goes down."""
     overrides = [
         "data.image_size_px=64", "generator.base_filters=8", "discriminator.base_filters=8",
         "discriminator.receptive_field_px=34", "training.steps=40", "training.log_every_steps=10",
         "training.learning_rate=0.002", "training.validation_images=4",
     ]  # fmt: skip
-    run = p2p.train("facades", data=facades, overrides=tuple(overrides), run_dir=tmp_path / "f", console=quiet)
+    run = p2p.train("facades", data=drawn_facades, overrides=tuple(overrides), run_dir=tmp_path / "f", console=quiet)
     l1 = [line["g/l1"] for line in lines(run) if "g/l1" in line]
     assert l1[-1] < l1[0]
     assert run.card.metrics["trained"]["l1"] < run.card.metrics["untrained"]["l1"]

@@ -120,13 +120,13 @@ def test_every_precision_has_a_policy():
     assert all(keras.DTypePolicy(policy).variable_dtype == "float32" for policy in PRECISIONS.values() if policy)
 
 
-def test_on_real_pairs_losses_stay_in_a_band_around_float32s(facades, tmp_path):
+def test_on_real_pairs_losses_stay_in_a_band_around_float32s(drawn_facades, tmp_path):
     """Means over 100 steps: L1 within 2 %, the contest within 25 %. More: benchmarks/precision.py."""
     from benchmarks.precision import largest_difference, train
 
     small = ("data.image_size_px=32", "discriminator.receptive_field_px=16", "generator.base_filters=8")
     settings = (*small, "discriminator.base_filters=8", "training.steps=300")
-    runs = {name: train(name, facades, tmp_path, settings) for name in ("float32", "bfloat16")}
+    runs = {name: train(name, drawn_facades, tmp_path, settings) for name in ("float32", "bfloat16")}
     differences = largest_difference(runs["bfloat16"], runs["float32"])
     assert differences.pop("g/l1") < 0.02
     assert max(differences.values()) < 0.25

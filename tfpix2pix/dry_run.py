@@ -54,9 +54,9 @@ def _discriminators(discriminator: keras.Model, patch_px: int, rests: str) -> It
     scales = scales_of(discriminator)
     for number, scale in enumerate(scales, 1):
         where = f", scale {number} of {len(scales)}" if len(scales) > 1 else ""
-        judges = f" of the image at 1/{2 ** (number - 1)} of its side, {patch_px} px of its own" if number > 1 else ""
-        sees_px = receptive_field_of_scale(patch_px, number)
-        yield Text(f"\nDiscriminator{where}: receptive field {sees_px} px{judges}{rests}")
+        whole_px = receptive_field_of_scale(patch_px, number)
+        there = f" at 1/{2 ** (number - 1)} of the side, {whole_px} px of the whole image" if number > 1 else ""
+        yield Text(f"\nDiscriminator{where}: receptive field {patch_px} px{there}{rests}")
         yield layer_table(scale, receptive_field=True)
 
 

@@ -67,7 +67,8 @@ class Original:
         dtype = images.dtype.name
         if dtype not in self._models:
             self._models[dtype] = in_precision(self._models["float32"], dtype)
-        return np.asarray(self._models[dtype]([images]))
+        model = self._models[dtype]
+        return np.asarray(model(keras.tree.pack_sequence_as(model.input, [images])))
 
 
 def _file(path: Path) -> tuple[Any, tuple[str, ...]]:

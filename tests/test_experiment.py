@@ -11,6 +11,7 @@ from skimage.color import rgb2lab
 
 import tfpix2pix as p2p
 from tests.conftest import make_combined, tiny_config, write_image
+from tfpix2pix.data import source_row
 from tfpix2pix.data.images import read_image
 from tfpix2pix.data.pipeline import training_batches
 from tfpix2pix.dry_run import describe
@@ -174,7 +175,7 @@ SMALL = (
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_every_preset_trains(name, tmp_path):
+def test_every_preset_trains(name, tmp_path, openmoji):
     """One step of each, small, on made-up data of its kind."""
     settings = [*SMALL, *(["generator.levels=4"] if name == "tutorial" else [])]  # its 1×1 bottleneck does not learn
     data, rng = p2p.resolve_config(name).data, np.random.default_rng(0)
@@ -188,7 +189,7 @@ def test_every_preset_trains(name, tmp_path):
         make_combined(tmp_path, count=2)
     elif source == "photographs":
         write_image(tmp_path / "photo.png", np.random.default_rng(0).integers(0, 256, (64, 200, 3), np.uint8))
-    config = p2p.resolve_config(name, settings, data_dir=None if source == "sample_photographs" else str(tmp_path))
+    config = p2p.resolve_config(name, settings, data_dir=None if source_row(source).brings_data else str(tmp_path))
     pairs = open_sources(config)["train"]
     batches = training_batches(pairs, config.data, batch_size=1, seed=0, first_step=0, total_steps=1)
     model = build_model(config)

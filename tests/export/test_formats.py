@@ -226,6 +226,7 @@ def test_what_keras_is_off_on_one_image_excuses_nothing_on_another(smoke_run, tm
         verified(rough, exported, tmp_path / "file", both)
 
 
+@pytest.mark.timeout(1500)  # 54 million weights in every format, and in float64
 def test_the_full_size_network_survives_export(tmp_path, quiet):
     """One at the paper's size: 256 px, 64 filters, 54 M parameters, on label maps of drawings."""
     folder = real_pairs.write(tmp_path / "pairs", real_pairs.label_maps(6, size_px=256), held_out=5)

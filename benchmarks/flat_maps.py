@@ -20,7 +20,7 @@ CHANNELS, EPSILON = 8, 1e-5
 
 
 def forms() -> dict[str, Callable]:
-    """What is measured, by name: (1, S, S, C) -> the same, normalised."""
+    """Names the norms to measure, each a function that normalises a map (1, S, S, C)."""
     import tensorflow as tf
 
     from tfpix2pix.models.norms import IMAGE_AXES, mean_of, normalize_per_image

@@ -65,6 +65,7 @@ def overrides_of(options: argparse.Namespace, seed: int = 0, steps: int = 1) -> 
         "seed": seed,
         "data.image_size_px": options.size,
         "training.steps": steps,
+        "training.minutes": "null",  # the steps are fixed here
         "training.batch_size": 1,
         "training.sample_every_steps": 1_000,
         "training.checkpoint_every_steps": 500,

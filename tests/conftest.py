@@ -1,4 +1,4 @@
-"""What many tests share: small configurations, made data sets, one trained smoke run, the published data if at hand."""
+"""Many tests share this: small configurations, made data sets, one trained smoke run, and the published data."""
 
 from __future__ import annotations
 

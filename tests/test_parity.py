@@ -54,7 +54,7 @@ def test_colours_and_classes_in_float64(data):
 
 
 def test_float64_is_float64_throughout():
-    """What float32 does not see, a change of 1e-12, comes through layers in layers."""
+    """A change of 1e-12, which float32 does not see, passes through layers inside layers."""
     inputs = keras.layers.Input((16, 16, 3))
     wrapped = keras.layers.SpectralNormalization(keras.layers.Conv2D(64, 3, name="inside"))
     inner = keras.Sequential([keras.layers.Conv2D(64, 3), keras.layers.LeakyReLU(0.2)], name="nested")

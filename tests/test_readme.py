@@ -1,4 +1,4 @@
-"""What the README shows works as shown: its Python, and its four uses, on label maps of drawings, smaller networks."""
+"""The README's Python and its four uses work as shown, on label maps of drawings and with smaller networks."""
 
 import re
 import shlex

@@ -24,14 +24,14 @@ from tfpix2pix.interop.generators import generator as as_generator
 from tfpix2pix.interop.recognize import checkpoint_prefix, kind_of
 from tfpix2pix.models.build import build_discriminator, build_generator, noise_size
 from tfpix2pix.models.patches import PATCHGANS, logits_px
-from tfpix2pix.parity import LEVELS, Distance, distance, drawings, in_float64, in_words, photographs
+from tfpix2pix.parity import LEVELS, Distance, distance, drawings, in_words, photographs, translations_in_float64
 from tfpix2pix.resolve import make_config
 from tfpix2pix.run_directory import RunDirectory
 from tfpix2pix.training.checkpoints import Checkpoints, State, assign
 
 TOLERANCE = 1e-4  # largest difference to the original's output, on [-1, 1]
 AS_ORIGINAL = 2.0  # the file's own float32 graph may be so many times as far off as the original's layers in float32
-ILL_CONDITIONED = 1e-2  # an image tells nothing if the original's float32 is further off: maps without variance
+ILL_CONDITIONED = 1e-2  # of the original in float32 from itself in float64, on [-1, 1]
 RESNET_PX = {6: 128}  # training size by residual blocks, as its authors have it; others 256
 
 
@@ -194,7 +194,8 @@ def _filled(network: keras.Model, arrays: Mapping[str, np.ndarray], what: str) -
 def _compare(directory: RunDirectory, found: Found, path: Path) -> tuple[Distance, Distance] | None:
     """How far the imported generator and the original, each in float32, are from the original in float64.
 
-    None where the original cannot be run. What decides is both in float64: there rounding has no part.
+    None if the original cannot be run. Both in float64 decide: there rounding has no part. An image tells nothing, and
+    is left out, if the original in float32 is `ILL_CONDITIONED` off on it: blank paper through instance norms.
 
     Raises:
         RunError: the two are further apart than the tolerance.
@@ -205,8 +206,7 @@ def _compare(directory: RunDirectory, found: Found, path: Path) -> tuple[Distanc
     data = view.card.config.data
     size_px = found.size_px or data.image_size_px
     images = [*photographs(size_px, data.input_channels), *drawings(size_px, data.input_channels)]
-    exact = in_float64(view)
-    ours = [exact(image, None) for image in images]
+    ours = translations_in_float64(view, ((image, None) for image in images))
     reference = [found.original(image.astype(np.float64)) for image in images]
     originals = [found.original(image) for image in images]
     told = [at for at, off in enumerate(distance(originals, reference).largest) if off <= ILL_CONDITIONED] or [0]

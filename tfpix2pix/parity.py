@@ -7,7 +7,7 @@ float64 says which of them is how far from what the weights mean.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,14 @@ LEVELS = 127.5  # of 255, in 1 on [-1, 1]
 def in_float64(view: KerasEngine) -> KerasEngine:
     """The same generator in float64, which takes float32 images and gives float64 ones."""
     return KerasEngine(in_precision(view.generator, "float64"), view.card)
+
+
+def translations_in_float64(
+    view: KerasEngine, inputs: Iterable[tuple[np.ndarray, np.ndarray | None]]
+) -> list[np.ndarray]:
+    """Translates images, each with its noise or None, in float64; the weights of twice the size go with the call."""
+    exact = in_float64(view)
+    return [exact(image, noise) for image, noise in inputs]
 
 
 @dataclass(frozen=True)

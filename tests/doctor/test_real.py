@@ -55,7 +55,7 @@ def displacement(image, target):
 
 
 def share_found(pairs, shifts, within_px: int) -> float:
-    """Of pairs with either side moved by a shift, the share that is told of with that shift, to `within_px`."""
+    """Moves one side of every pair, and gives the share of pairs reported with that shift, to `within_px`."""
     right = []
     for (image, target), (across, down) in zip(pairs, shifts, strict=True):
         for pair, sign in (
@@ -188,7 +188,7 @@ def test_a_whole_set_that_is_displaced(real, tmp_path):
     [("facades", "left", (400, 100), 10, 0.9, 2), ("edges2shoes", "left", (80, 20), 2, 1.0, 1)],
 )
 def test_published_figures(published_data, name, photograph, pairs, every, least, within_px):
-    """What docs/data.md, doctor/alignment.py and doctor/direction.py say of the facades and shoes."""
+    """The facades and shoes give the figures of docs/data.md, doctor/alignment.py and doctor/direction.py."""
     folder = published_data(name)
     result = examined(folder, image_size_px=256, input_side=photograph)
     assert told(result) == [] and (result.pairs["train"], result.pairs["val"]) == pairs

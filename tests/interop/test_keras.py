@@ -72,7 +72,7 @@ def test_a_tensorflow_js_model_is_exported(tmp_path):
 
 
 def test_a_tensorflow_js_model_of_drawings_is_imported_and_exported(tmp_path):
-    """Its own float32 is more than the tolerance off on white paper; that is no reason to refuse it."""
+    """On white paper the original's float32 is off by more than the tolerance, and the import still accepts it."""
     norm = lambda: keras.layers.BatchNormalization(epsilon=1e-5)  # noqa: E731
     model = spread(plain_unet(tf, norm, filters=4, levels=8, training=True, dropout=False))
     arrays = {f"{layer.name}/{v.name}": np.asarray(v) for layer in model.layers for v in layer.weights}

@@ -154,7 +154,7 @@ def test_a_term_that_needs_a_discriminator_is_refused_without_one(term):
 
 
 def made_features(seed=0, layers=(3, 2)):
-    """Of two scales: maps of a 70 px PatchGAN's four layers and of another number of layers."""
+    """Two scales: maps of a 70 px PatchGAN's four layers, and of another number of layers."""
     rng = np.random.default_rng(seed)
     return [[rng.normal(size=(2, 8 // n, 8 // n, 2 * n)) for n in range(1, count + 1)] for count in layers]
 

@@ -137,7 +137,7 @@ class DataConfig(Section):
 
     @property
     def is_given(self) -> bool:
-        """Whether it is said where the pairs are: by a path, or by a source that brings them."""
+        """True if there are pairs to read: at a path, or from a source that brings them."""
         return self.dir is not None or source_row(self.source).brings_data
 
     @property

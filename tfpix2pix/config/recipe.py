@@ -1,4 +1,4 @@
-"""What a recipe may set, and how it lies under a file's own keys or over them."""
+"""Recipes: the keys that they may set, and how they lie under a file's own keys or over them."""
 
 from __future__ import annotations
 

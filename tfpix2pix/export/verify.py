@@ -15,7 +15,7 @@ from tfpix2pix.errors import RunError
 from tfpix2pix.export.coverage import Coverage
 from tfpix2pix.export.format import Tolerance
 from tfpix2pix.inference import Engine, KerasEngine
-from tfpix2pix.parity import LEVELS, Distance, distance, in_float64, in_words
+from tfpix2pix.parity import LEVELS, Distance, distance, in_words, translations_in_float64
 
 REPETITIONS = 7
 LEVEL = 2.0 / 255.0 + 1e-4  # of pixels, on [-1, 1]: where a value lies between two, the last digit decides
@@ -89,9 +89,7 @@ def verify(
     if card.noise_size:
         vectors.append(np.random.default_rng(0).random((1, card.noise_size), np.float32))
     inputs = [(image, vector) for image in images for vector in vectors]
-    exact = in_float64(view)
-    reference = [exact(*pair) for pair in inputs]
-    del exact  # weights of twice the size
+    reference = translations_in_float64(view, inputs)
     measure = _other_classes if label_maps else distance
     of_export, of_keras = (measure([engine(*pair) for pair in inputs], reference) for engine in (exported, view))
     coverage: Coverage | None = getattr(exported, "coverage", None)

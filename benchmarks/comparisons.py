@@ -28,10 +28,10 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from tfpix2pix.comparison import compare, draw_comparison, group, read_evaluation
-from tfpix2pix.data.images import from_signed
 from tfpix2pix.examples.opening import open_examples
 from tfpix2pix.examples.request import Noise, Request
 from tfpix2pix.run_directory import RunDirectory, run_config
+from tfpix2pix.training.samples import picture
 
 PANEL_ROWS, CAPTION_PX = 5, 16
 SEGMENTER = "segmenter"
@@ -235,6 +235,6 @@ def panel(columns: dict[str, list[np.ndarray]]) -> Image.Image:
         left = column * (shown_px + 4)
         draw.text((left + 2, 2), name, fill="black")
         for row, image in enumerate(images):
-            picture = Image.fromarray(from_signed(image)).resize((shown_px, shown_px), Image.Resampling.NEAREST)
-            canvas.paste(picture, (left, CAPTION_PX + row * (shown_px + 4)))
+            shown = Image.fromarray(picture(image)).resize((shown_px, shown_px), Image.Resampling.NEAREST)
+            canvas.paste(shown, (left, CAPTION_PX + row * (shown_px + 4)))
     return canvas

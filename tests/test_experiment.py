@@ -226,7 +226,8 @@ def test_trained_networks_run_on_larger_images(smoke_run):
     image = np.random.default_rng(0).uniform(-1, 1, (1, 2 * size, 2 * size, 1)).astype(np.float32)
     translation = generator(image).numpy()
     assert translation.shape == (1, 2 * size, 2 * size, 3)
-    np.testing.assert_array_equal(translation[0], p2p.load(smoke_run.path)(image[0]))
+    # A graph fuses operations that run one by one here: on some CPUs the last digit differs.
+    np.testing.assert_allclose(translation[0], p2p.load(smoke_run.path)(image[0]), rtol=0, atol=1e-6)
     small = discriminator([image[:, :size, :size], translation[:, :size, :size]])
     large = discriminator([image, translation])
     assert small.shape == (1, size // 2 - 2, size // 2 - 2, 1)

@@ -33,7 +33,10 @@ def quiet_native_code() -> Iterator[None]:
 
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow without its notes, unless the user's environment sets its log level.
+    """Imports TensorFlow without its notes and with oneDNN, unless the user's environment sets either.
+
+    TensorFlow uses oneDNN by itself on CPUs with AVX512-VNNI or AMX alone. On others its own convolutions take longer
+    (docs/performance.md) and divide their sums among the threads.
 
     Native errors that matter come as exceptions; what is logged as an error besides is not one (a graph optimiser
     that leaves a fusion out, say).
@@ -41,6 +44,7 @@ def load_tensorflow() -> None:
     if "tensorflow" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with quiet_native_code():
         import tensorflow as tf
 

@@ -45,6 +45,10 @@ CASES = {
     "blurred": ["generator.upsampling=blurred"],
     "blurred-resnet": ["generator.kind=resnet", "generator.residual_blocks=1", "generator.upsampling=blurred"],
     "bilinear": ["generator.upsampling=bilinear"],
+    "capped-filters-last-transposed": [
+        "generator.upsampling=blurred", "generator.last_upsampling=transposed", "generator.max_filters_factor=2",
+        "discriminator.max_filters_factor=1",
+    ],
     "feature-matching": ["objective.weights={l1: 10, feature_matching: 10}"],
     "three-terms-two-scales": [
         "objective.weights={l1: 10, l2: 5, feature_matching: 10}", "discriminator.scales=2",

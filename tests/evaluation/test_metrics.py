@@ -51,7 +51,7 @@ def test_means_are_over_images():
 def test_lab_intersection_equals_its_twin():
     labs = [rgb2lab((image + 1) / 2).reshape(-1, 3) for image in (NOISY, TARGET)]
     measured = result(NOISY, TARGET, "lab_intersection")
-    for channel, (name, limits) in enumerate(zip("Lab", ((0, 100), (-110, 110), (-110, 110)), strict=True)):
+    for channel, (name, limits) in enumerate(zip("Lab", ((0, 100), (-111.1, 108.9), (-111.1, 108.9)), strict=True)):
         edges = np.linspace(*limits, 101)
         histograms = [np.histogram(lab[:, channel], edges)[0] / len(lab) for lab in labs]
         assert measured[f"lab_intersection_{name}"] == pytest.approx(np.minimum(*histograms).sum(), abs=1e-6)
@@ -62,6 +62,16 @@ def test_perfect_and_disjoint_colours():
     assert all(value == pytest.approx(1) for value in perfect.values())
     black, white = np.full((8, 8, 3), -1.0), np.full((8, 8, 3), 1.0)
     assert result(black, white, "lab_intersection")["lab_intersection_L"] == 0
+
+
+def test_a_barely_tinted_white_is_white():
+    """One level of 255 in blue or in red, as trained networks give it for white paper."""
+    white = np.full((8, 8, 3), 1.0)
+    for channel in range(3):
+        tinted = white.copy()
+        tinted[..., channel] -= 2 / 255
+        figures = result(tinted, white, "lab_intersection")
+        assert figures["lab_intersection_a"] == figures["lab_intersection_b"] == 1
 
 
 def test_lab_histograms_are_of_all_images_together():

@@ -27,6 +27,11 @@ def test_golden_parameter_counts(patch):
     assert counted == by_hand == PARAMETERS[patch]
 
 
+def test_filters_stop_at_their_largest_factor():
+    model = build_patchgan(70, max_filters_factor=2, seed=None)
+    assert [model.get_layer(f"layer{number}").filters for number in range(1, 5)] == [64, 128, 128, 128]
+
+
 @pytest.mark.parametrize("patch", PATCHGANS)
 def test_formula(patch):
     hidden = [(layer.kernel, layer.stride) for layer in PATCHGANS[patch]]

@@ -1,5 +1,6 @@
 """The contract of every row of GENERATORS and DISCRIMINATORS, with every norm, upsampling, noise and bias."""
 
+import itertools
 from typing import get_args
 
 import numpy as np
@@ -45,6 +46,8 @@ def test_the_configuration_names_what_the_tables_hold():
         (DiscriminatorConfig, "receptive_field_px", PATCHGANS),
     ):
         assert get_args(section.model_fields[field].annotation) == tuple(table)
+    (literal, nothing) = get_args(GeneratorConfig.model_fields["last_upsampling"].annotation)
+    assert (get_args(literal), nothing) == (tuple(UPSAMPLINGS), type(None))
 
 
 def check_generator(kind, **options):
@@ -111,8 +114,13 @@ def test_discriminators(kind, norm, spectral_norm, conditional):
     assert len(model.inputs) == 1 + conditional
 
 
-@pytest.mark.parametrize("option", ["norm", "bias", "upsampling", "noise"])
-@pytest.mark.parametrize("kind", GENERATORS)
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        *itertools.product(GENERATORS, ["norm", "bias", "upsampling", "noise"]),
+        ("unet", "last_upsampling"), ("encoder_decoder", "last_upsampling"),
+    ],
+)  # fmt: skip
 def test_unknown_choices_list_the_known(kind, option):
     with pytest.raises(ValueError, match=f"`{option}` must be one of: .* Received 'foo'"):
         GENERATORS[kind].build(SIZE, **{option: "foo"})

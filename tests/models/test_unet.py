@@ -35,6 +35,22 @@ def test_the_layers_of_the_paper():
     assert model.output.shape == (None, 256, 256, 3)
 
 
+def test_filters_stop_at_their_largest_factor():
+    model = build_unet(256, max_filters_factor=4, seed=None)
+    assert [model.get_layer(f"down{level}").filters for level in range(1, 9)] == [64, 128, *6 * [256]]
+    # By hand: 4×4 kernels; an encoder of 3 to 64 to 128 to 256, then five layers of 256 to 256; a decoder of 256 to
+    # 256, four of 512 to 256, then 512 to 128, 256 to 64 and 128 to 3 with its bias; scale and offset of every norm.
+    kernels = 3 * 64 + 64 * 128 + 128 * 256 + 5 * 256**2 + 256**2 + 4 * 512 * 256 + 512 * 128 + 256 * 64 + 128 * 3
+    norms = 128 + 5 * 256 + 5 * 256 + 128 + 64
+    assert parameters(model) == 16 * kernels + 3 + 2 * norms
+
+
+def test_the_last_layer_upsamples_as_it_is_told():
+    names = {layer.name for layer in build_unet(64, upsampling="blurred", last_upsampling="transposed").layers}
+    assert "up2_blur" in names and "up1_blur" not in names
+    assert "up1_blur" in {layer.name for layer in build_unet(64, upsampling="blurred").layers}
+
+
 def test_no_norm_on_the_first_layer_the_bottleneck_and_the_last():
     """Normalising a 1×1 map at batch 1 would zero it (the paper's erratum)."""
     names = {layer.name for layer in build_unet(256, seed=None).layers if isinstance(layer, BatchNormalization)}

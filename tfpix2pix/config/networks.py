@@ -14,7 +14,10 @@ class GeneratorConfig(Section):
     kind: row_of(GENERATORS) = "unet"
     """Network that translates: `unet`, the ablation `encoder_decoder` without skip connections, or `resnet`."""
     base_filters: Annotated[int, SIZE] = Field(64, ge=1, le=512)
-    """Filters of the first layer; deeper ones have up to 8 times as many (`resnet`: 4)."""
+    """Filters of the first layer; deeper ones have up to `max_filters_factor` times as many (`resnet`: 4)."""
+    max_filters_factor: int = Field(8, ge=1, le=64)
+    """`unet`: no layer has more filters than this many times `base_filters`. 8 is the paper's (512 of 64); at 4, a
+    quarter of the weights and a step of half the time."""
     levels: Annotated[int | None, SIZE] = Field(None, ge=2, le=12)
     """`unet`: halvings from the image to the bottleneck; null: as many as suit `data.image_size_px`, 8 at the most."""
     residual_blocks: Annotated[int, SIZE] = Field(9, ge=1, le=64)
@@ -35,6 +38,8 @@ class GeneratorConfig(Section):
     """How the decoder doubles a map: `transposed` convolution as in the paper, which can leave a checkerboard;
     `blurred`, the same and then a fixed [1, 2, 1]/4 filter; `resize` (nearest) and `bilinear`, then a convolution;
     `subpixel` (convolution, then depth to space)."""
+    last_upsampling: Literal["transposed", "blurred", "resize", "bilinear", "subpixel"] | None = None
+    """`unet`: the same for the layer whose result is the translation; null: as the others."""
     noise: Literal["dropout", "gaussian", "none"] = "dropout"
     """The noise z: units dropped in the decoder, a channel of N(0, 1) beside the input, or none."""
     dropout_rate: float = Field(0.5, ge=0, lt=1)
@@ -52,7 +57,9 @@ class DiscriminatorConfig(Section):
     """Networks that judge, each with weights of its own: the image itself, at half and at a quarter of its side. Losses
     are means over them."""
     base_filters: Annotated[int, SIZE] = Field(64, ge=1, le=512)
-    """Filters of the first layer; deeper ones have up to 8 times as many."""
+    """Filters of the first layer; deeper ones have up to `max_filters_factor` times as many."""
+    max_filters_factor: int = Field(8, ge=1, le=64)
+    """No layer has more filters than this many times `base_filters`."""
     norm: Literal["batch", "instance", "none"] = "batch"
     """Normalisation after each convolution but the first and the last."""
     norm_epsilon: float = Field(1e-5, gt=0, lt=1)

@@ -88,7 +88,7 @@ METRICS = {
         "color",
         "LabIntersection",
         "intersection of the histograms of all pixels of all images in CIE Lab, per "
-        "channel: 100 bins over L [0, 100], a and b [-110, 110] (paper Fig. 7)",
+        "channel: 100 bins over L [0, 100], a and b [-111.1, 108.9] (paper Fig. 7)",
         most=1.0,
         while_training=True,
     ),

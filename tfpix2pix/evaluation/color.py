@@ -9,15 +9,17 @@ from tfpix2pix.evaluation.example import Example, Setting
 from tfpix2pix.evaluation.images import ratio
 
 CHANNELS = ("L", "a", "b")
-RANGES = ((0.0, 100.0), (-110.0, 110.0), (-110.0, 110.0))
 BINS = 100
+# Grey, black and white have a = b = 0. With an edge of a bin at 0, rounding would decide into which bin they go.
+AROUND_NEUTRAL = (-111.1, 108.9)
+RANGES = ((0.0, 100.0), AROUND_NEUTRAL, AROUND_NEUTRAL)
 
 
 class LabIntersection:
     """Overlap of the sets' colour histograms in CIE Lab, per channel, 0 to 1 (paper Fig. 7). Higher is better.
 
-    Histograms of all pixels of all images: `BINS` bins over L [0, 100], a and b [-110, 110]. Not defined, and left out
-    of the result, unless images have 3 channels.
+    Histograms of all pixels of all images: `BINS` bins over L [0, 100], a and b [-111.1, 108.9], where neutral colours
+    lie in the middle of a bin. Not defined, and left out of the result, unless images have 3 channels.
     """
 
     def __init__(self, setting: Setting | None = None) -> None:

@@ -10,7 +10,10 @@ from tfpix2pix.lazy import lazy
 from tfpix2pix.models.sizes import resnet_multiple_px, unet_multiple_px
 
 COMMON = ("base_filters", "norm", "norm_epsilon", "bias", "upsampling", "noise", "dropout_rate")
-UNET = (*COMMON, "levels", "bottleneck_norm", "leaky_slope", "skip_activation", "dropout_layers")
+UNET = (
+    *COMMON, "max_filters_factor", "levels", "bottleneck_norm", "leaky_slope", "skip_activation", "last_upsampling",
+    "dropout_layers",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from tfpix2pix.models.norms import NORM_EPSILON, BatchNormalization, InstanceNor
 from tfpix2pix.models.products import ProductConv2D
 
 LEAKY_SLOPE = 0.2
+MAX_FILTERS_FACTOR = 8  # 64 base filters grow to 512
 INIT_STDDEV = 0.02  # kernels N(0, 0.02), norm scales N(1, 0.02); paper §3.3
 
 

@@ -12,7 +12,7 @@ from tfpix2pix.models import DISCRIMINATORS, GENERATORS, PRECISIONS
 from tfpix2pix.models.pyramid import build_pyramid
 
 DISCRIMINATOR_OPTIONS = (
-    "base_filters", "norm", "norm_epsilon", "bias", "leaky_slope", "spectral_norm", "conditional",
+    "base_filters", "max_filters_factor", "norm", "norm_epsilon", "bias", "leaky_slope", "spectral_norm", "conditional",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from tfpix2pix.errors import row
-from tfpix2pix.models.blocks import LEAKY_SLOPE, NORM_EPSILON, Blocks
+from tfpix2pix.models.blocks import LEAKY_SLOPE, MAX_FILTERS_FACTOR, NORM_EPSILON, Blocks
 from tfpix2pix.models.patches import PATCHGANS
 
 
@@ -17,6 +17,7 @@ def build_patchgan(
     input_channels: int = 3,
     target_channels: int = 3,
     base_filters: int = 64,
+    max_filters_factor: int = MAX_FILTERS_FACTOR,
     norm: str = "batch",
     norm_epsilon: float = NORM_EPSILON,
     bias: str = "unnormalized",
@@ -32,6 +33,7 @@ def build_patchgan(
     Args:
         receptive_field_px: a key of `PATCHGANS`.
         image_size_px: fixed height and width, or None for any.
+        max_filters_factor: no layer has more filters than this many times `base_filters`.
         norm: a row of `NORMS`; none on the first layer and the last.
         bias: a row of `BIASES`; by default of every convolution that no norm follows, as in [torch].
         spectral_norm: every kernel divided by its largest singular value (Miyato et al., ICLR 2018).
@@ -53,9 +55,8 @@ def build_patchgan(
         inputs, x = [condition, target], layers.Concatenate(name="pair")([condition, target])
 
     for index, (factor, kernel, stride) in enumerate(hidden):
-        x = blocks.conv(
-            x, base_filters * factor, f"layer{index + 1}", stride=stride, kernel=kernel, normalized=index > 0
-        )
+        filters = base_filters * min(factor, max_filters_factor)
+        x = blocks.conv(x, filters, f"layer{index + 1}", stride=stride, kernel=kernel, normalized=index > 0)
         x = layers.LeakyReLU(leaky_slope, name=f"layer{index + 1}_act")(x)
     logits = blocks.conv(x, 1, "logits", stride=1, kernel=hidden[-1].kernel, last=True, dtype="float32")
     return keras.Model(inputs, logits, name="discriminator")

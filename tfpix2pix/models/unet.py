@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from tfpix2pix.errors import row
-from tfpix2pix.models.blocks import LEAKY_SLOPE, NORM_EPSILON, Blocks
+from tfpix2pix.models.blocks import LEAKY_SLOPE, MAX_FILTERS_FACTOR, NORM_EPSILON, Blocks
 from tfpix2pix.models.noise import Noise
 from tfpix2pix.models.padding import crop_back, pad
 from tfpix2pix.models.products import LARGEST_SIDE_PX
@@ -17,7 +17,6 @@ from tfpix2pix.models.sizes import padded_px, unet_levels
 from tfpix2pix.models.upsampling import UPSAMPLINGS
 
 DROPOUT_LAYERS = (1, 2, 3)  # CD512-CD512-CD512: the first three decoder layers, counted from the bottleneck
-MAX_FILTERS_FACTOR = 8  # 64 base filters grow to 512
 
 
 def build_unet(
@@ -26,6 +25,7 @@ def build_unet(
     input_channels: int = 3,
     output_channels: int = 3,
     base_filters: int = 64,
+    max_filters_factor: int = MAX_FILTERS_FACTOR,
     levels: int | None = None,
     norm: str = "batch",
     norm_epsilon: float = NORM_EPSILON,
@@ -34,6 +34,7 @@ def build_unet(
     leaky_slope: float = LEAKY_SLOPE,
     skip_activation: str = "after",
     upsampling: str = "transposed",
+    last_upsampling: str | None = None,
     noise: str = "dropout",
     dropout_rate: float = 0.5,
     dropout_layers: Sequence[int] = DROPOUT_LAYERS,
@@ -50,6 +51,7 @@ def build_unet(
 
     Args:
         image_size_px: height and width in training; with `levels` it fixes the layout of the noise.
+        max_filters_factor: no layer has more filters than this many times `base_filters`.
         levels: number of halvings; by default as many as suit the size, 8 at the most (`sizes.py`). An image whose
             sides are no multiples of 2^levels is reflected to the next and the translation cropped back.
         norm: a row of `NORMS`. None on the first layer, nor at the bottleneck, whose map may be 1×1, unless
@@ -57,6 +59,7 @@ def build_unet(
         bias: a row of `BIASES`; by default the last convolution's alone, as in [torch].
         skip_activation: `after` the concatenation of a skip connection (the paper), or `before` it ([tut]).
         upsampling: a row of `UPSAMPLINGS`.
+        last_upsampling: the same for the layer whose result is the translation; None: as the others.
         noise: `dropout`, `gaussian` or `none` (`noise.py`).
         dropout_rate: share of units dropped in `dropout_layers`; 0 for none.
         dropout_layers: decoder layers counted from the bottleneck, 1 the first.
@@ -78,7 +81,8 @@ def build_unet(
     blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias)
     up = row(UPSAMPLINGS, "`upsampling`", upsampling)
     before = skip_activation == "before"
-    filters = [base_filters * min(2**level, MAX_FILTERS_FACTOR) for level in range(levels)]
+    last_up = row(UPSAMPLINGS, "`last_upsampling`", last_upsampling or upsampling)
+    filters = [base_filters * min(2**level, max_filters_factor) for level in range(levels)]
     side = None if input_size_px == "any" else input_size_px or image_size_px
     image = layers.Input((side, side, input_channels), name="image")  # (B, H, W, C)
     padded_side = padded_px(image_size_px, multiple_px)
@@ -115,7 +119,7 @@ def build_unet(
 
     if not before:
         x = layers.ReLU(name="up1_act")(x)
-    x = up(blocks, x, output_channels, "up1", last=True, small=small(1))
+    x = last_up(blocks, x, output_channels, "up1", last=True, small=small(1))
     x = crop_back(x, image, multiple_px)
     x = layers.Activation("tanh", dtype="float32", name="translation")(x)  # (B, H, W, output_channels)
     return keras.Model(z.inputs(image), x, name="generator")

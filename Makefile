@@ -15,15 +15,22 @@ help:  ## what each command does
 
 install: $(VENV)/.installed  ## create .venv and install the package with its tools into it
 
-$(VENV)/.installed: pyproject.toml requirements.txt
+$(VENV)/.installed: $(VENV)/.made pyproject.toml requirements.txt
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.runs: $(VENV)/.made pyproject.toml requirements.txt  # what the demo needs, without the tools
+	$(BIN)/python -m pip install --quiet --editable '.[openmoji]'
+	@touch $@
+
+$(VENV)/.made:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 13) else \
 		"Python 3.10 to 3.13 is needed. Received %d.%d. Name another: make PYTHON=python3.12 …" % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-demo: install  ## train line drawings->coloured drawings, export, translate with both exports, evaluate (about 5 minutes)
+demo: $(VENV)/.runs  ## train line drawings->coloured drawings, export, translate with both exports, evaluate (about 5 minutes)
 	$(BIN)/tfpix2pix train demo --run $(RUN) --fresh
 	$(BIN)/tfpix2pix export $(RUN) --format saved_model --out $(EXPORTS)
 	$(BIN)/tfpix2pix export $(RUN) --format tflite --out $(EXPORTS)

@@ -110,6 +110,7 @@ class TestPairs:
     def test_flags_skin_tones_and_what_has_nothing_to_colour_are_left_out(self, package):
         assert list(source().names) == ["1F34E", "1F34F", "1F448", "1F449", "1F468-200D-1F680", "1F469-200D-1F680",
                                         "2B50"]  # fmt: skip
+        assert list(source(openmoji_set="faces_animals_food").names) == ["1F34E", "1F34F"]
         assert list(source(openmoji_set="flags").names) == ["1F1E9-1F1EA", "1F1F8-1F1EA", "1F3F4-200D-2620-FE0F",
                                                             "E427"]  # fmt: skip
 
@@ -300,6 +301,6 @@ def test_at_their_own_size_drawings_are_as_large_as_in_training():
 
 
 def test_sets_are_known_by_name():
-    assert set(OPENMOJI_SETS) == {"drawings", "flags"}
-    with pytest.raises(ValueError, match="must be one of: drawings, flags"):
+    assert set(OPENMOJI_SETS) == {"drawings", "faces_animals_food", "flags"}
+    with pytest.raises(ValueError, match="must be one of: drawings, faces_animals_food, flags"):
         DataConfig(openmoji_set="flag")

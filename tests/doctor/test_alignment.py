@@ -1,5 +1,7 @@
 """Displacement between input and target. What it finds on real pairs stands in test_real.py."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import write_image
 from tests.doctor.made import combine, examined, make_set, moved, scene, told
+from tfpix2pix.data import SOURCES, source_row
 from tfpix2pix.doctor.alignment import Surfaces, in_words, peak_of, surface
 
 
@@ -53,6 +56,14 @@ def test_a_displaced_pair_among_aligned_ones(tmp_path, side, shift):
     assert told(result) == [("misaligned", "train", ("3",))]
     words = in_words(*(value * (1 if side else -1) for value in shift))
     assert f"Its target is displaced {words} against its input; 11 of 12" in result.findings[0].message
+
+
+def test_sources_that_draw_both_sides_from_one_file_are_not_asked(tmp_path, monkeypatch):
+    sides = scene(3)
+    write_image(make_set(tmp_path) / "train" / "3.png", combine(sides[0], moved(sides[1], 6, 0)))
+    assert list(examined(tmp_path).kinds) == ["misaligned"]
+    monkeypatch.setitem(SOURCES, "combined", replace(source_row("combined"), drawn=True))
+    assert examined(tmp_path).kinds == {}
 
 
 def test_in_px_of_the_file(tmp_path):

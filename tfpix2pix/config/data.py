@@ -48,8 +48,8 @@ class DataConfig(Section):
     target_folder: str = "target"
     """`folders`: name of the targets' folder (`B` in other programs)."""
     openmoji_set: row_of(OPENMOJI_SETS) = "drawings"
-    """`openmoji`: which drawings: `drawings` (all but flags and skin tones), or the `flags`, whose lines are one
-    rectangle and say nothing about the colours."""
+    """`openmoji`: which drawings: `drawings` (all but flags and skin tones), of these `faces_animals_food` (and
+    plants), whose lines say most about their colours, or the `flags`, whose lines are one rectangle."""
     operator: row_of(OPERATORS) = "edges"
     """`photographs`: what makes the input from a photograph: `edges`, `grayscale`, `mask` (transparent holes),
     `downsample`, `blur` or `posterize`."""

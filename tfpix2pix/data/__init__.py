@@ -44,8 +44,15 @@ def source_row(name: str) -> SourceRow:
     return row if isinstance(row, SourceRow) else SourceRow(row, f"`data.source: {name}`")
 
 
+FACES = (range(0x1F600, 0x1F650), range(0x1F910, 0x1F930), range(0x1F970, 0x1F97B), range(0x1FAE0, 0x1FAEA))
+ANIMALS = (range(0x1F400, 0x1F440), range(0x1F980, 0x1F9AF), range(0x1FAB0, 0x1FABE), range(0x1FACE, 0x1FAD0))
+PLANTS_AND_FOOD = (range(0x1F32D, 0x1F380), range(0x1F940, 0x1F970), range(0x1F9C0, 0x1F9CC), range(0x1FAD0, 0x1FADC))
+
 OPENMOJI_SETS = {  # an empty rectangle says nothing about a flag's colours
     "drawings": OpenmojiSet(flags=False, grouped_by_lines=True),
+    "faces_animals_food": OpenmojiSet(
+        flags=False, grouped_by_lines=True, code_points=(*FACES, *ANIMALS, *PLANTS_AND_FOOD)
+    ),
     "flags": OpenmojiSet(flags=True, grouped_by_lines=False),
 }
 

@@ -110,7 +110,11 @@ class Library:
         except (OSError, ValueError):
             pass  # not there yet, or spoilt: made anew
         row, sheets = OPENMOJI_SETS[set_], {}
-        names = [name for name, root in self.files() if _is_flag(name, root) == row.flags]
+        names = [
+            name
+            for name, root in self.files()
+            if _is_flag(name, root) == row.flags and _is_among(name, row.code_points)
+        ]
         for name, path_ in zip(names, self.drawn(names, GROUPED_PX), strict=True):
             sides = np.split(read_image(path_), 2, axis=1)
             if sides[0].min() < 255 and np.abs(np.subtract(*sides, dtype=np.int16)).mean() >= LEAST_COLORED_LEVELS:
@@ -216,6 +220,11 @@ def _is_flag(name: str, root: ET.Element) -> bool:
     """Whether a drawing's name is a flag's, or its lines are nothing but the rectangle of one."""
     lines = [element for group in root if group.get("id") == LINES[0] for element in group.iter() if not len(element)]
     return bool(FLAG.match(name)) or [(line.get("x"), line.get("y")) for line in lines] == [FLAG_LINES]
+
+
+def _is_among(name: str, code_points: tuple[range, ...]) -> bool:
+    """Whether the character that a drawing's name begins with is in one of the ranges; with none, every one is."""
+    return not code_points or any(int(name.split("-")[0], 16) in some for some in code_points)
 
 
 def _picture(root: ET.Element, size_px: int) -> np.ndarray:

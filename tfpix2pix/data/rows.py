@@ -42,6 +42,7 @@ class OpenmojiSet:
 
     flags: bool  # the flags, or all others
     grouped_by_lines: bool  # whether drawings with the same lines in other colours are near-twins
+    code_points: tuple[range, ...] = ()  # of the character that a drawing's name begins with; empty: any
 
 
 def same(image: Any) -> Any:

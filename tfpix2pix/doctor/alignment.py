@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
+from tfpix2pix.data import source_row
 from tfpix2pix.doctor.findings import Finding, finding
 
 if TYPE_CHECKING:
@@ -146,8 +147,11 @@ def misaligned(survey: Survey) -> list[Finding]:
 
     A pair is told where its peak is LEAST_PX or more from zero, LEAST_MARGIN above anything near zero and LEAST_PEAK
     high, and most pairs with such a peak are aligned: then this one is no task of its own, but a fault. The set is
-    told where the sum over its pairs has its peak away from zero; then no single pairs are.
+    told where the sum over its pairs has its peak away from zero; then no single pairs are. Sources that draw both
+    sides of a pair from one file are not asked: a row of arrows alike would seem displaced by one arrow.
     """
+    if source_row(survey.config.data.source).drawn:
+        return []
     looks = [look for look in survey.readable if look.traits.peak is not None]
     whole = survey.surfaces.peak()
     if whole and whole.distance >= LEAST_PX and whole.margin >= SET_MARGIN and whole.height >= SET_PEAK:

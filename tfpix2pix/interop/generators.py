@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfpix2pix.interop.found import Convolution, Norm, Unfit, shaped
-from tfpix2pix.models.blocks import MAX_FILTERS_FACTOR
+from tfpix2pix.models.unet import MAX_FILTERS_FACTOR
 
 Settings = dict[str, Any]
 Arrays = dict[str, np.ndarray]

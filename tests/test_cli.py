@@ -118,7 +118,7 @@ def bad_pairs(folder, kind):
         (["train", "facades", "--run", "r", "--set", "data.image_size_px=16"], "Received 70. Use 1, 16, 34, or larger"),
         (
             ["train", "facades", "--run", "r", "--set", "objective=gan", "--set", "objective.gan_loss=none"],
-            "must train a discriminator .* Received none with 1. Use vanilla, lsgan, hinge, or an objective without it",
+            "must train a discriminator .* none with 1. Use vanilla, lsgan, hinge, or an objective without it: l1, l2",
         ),
         (["train", "--run", "r", "--resume"], "To resume, --run must be a run directory. Received r"),
         (["train", "smoke", "--run", "r", "--resume", "--fresh"], "must not be given together"),

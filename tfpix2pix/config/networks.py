@@ -9,6 +9,8 @@ from pydantic import Field
 from tfpix2pix.config.section import SIZE, Section, row_of
 from tfpix2pix.models import DISCRIMINATORS, GENERATORS
 
+Upsampling = Literal["transposed", "blurred", "resize", "bilinear", "subpixel"]
+
 
 class GeneratorConfig(Section):
     kind: row_of(GENERATORS) = "unet"
@@ -16,8 +18,8 @@ class GeneratorConfig(Section):
     base_filters: Annotated[int, SIZE] = Field(64, ge=1, le=512)
     """Filters of the first layer; deeper ones have up to `max_filters_factor` times as many (`resnet`: 4)."""
     max_filters_factor: int = Field(8, ge=1, le=64)
-    """`unet`: no layer has more filters than this many times `base_filters`. 8 is the paper's (512 of 64); at 4, a
-    quarter of the weights and a step of half the time."""
+    """`unet`: no layer has more filters than this many times `base_filters`. 8 is the paper's (512 of 64); 4 leaves a
+    quarter of the weights."""
     levels: Annotated[int | None, SIZE] = Field(None, ge=2, le=12)
     """`unet`: halvings from the image to the bottleneck; null: as many as suit `data.image_size_px`, 8 at the most."""
     residual_blocks: Annotated[int, SIZE] = Field(9, ge=1, le=64)
@@ -34,11 +36,11 @@ class GeneratorConfig(Section):
     """`unet`: slope of the encoder's LeakyReLU below zero."""
     skip_activation: Literal["after", "before"] = "after"
     """`unet`: activations after a skip connection's concatenation, or before it."""
-    upsampling: Literal["transposed", "blurred", "resize", "bilinear", "subpixel"] = "transposed"
+    upsampling: Upsampling = "transposed"
     """How the decoder doubles a map: `transposed` convolution as in the paper, which can leave a checkerboard;
     `blurred`, the same and then a fixed [1, 2, 1]/4 filter; `resize` (nearest) and `bilinear`, then a convolution;
     `subpixel` (convolution, then depth to space)."""
-    last_upsampling: Literal["transposed", "blurred", "resize", "bilinear", "subpixel"] | None = None
+    last_upsampling: Upsampling | None = None
     """`unet`: the same for the layer whose result is the translation; null: as the others."""
     noise: Literal["dropout", "gaussian", "none"] = "dropout"
     """The noise z: units dropped in the decoder, a channel of N(0, 1) beside the input, or none."""

@@ -223,7 +223,7 @@ def _is_flag(name: str, root: ET.Element) -> bool:
 
 
 def _is_among(name: str, code_points: tuple[range, ...]) -> bool:
-    """Whether the character that a drawing's name begins with is in one of the ranges; with none, every one is."""
+    """Says whether a range holds the first character of a drawing's name; without ranges all drawings pass."""
     return not code_points or any(int(name.split("-")[0], 16) in some for some in code_points)
 
 

@@ -6,6 +6,8 @@ RUN ?= runs/demo
 EXPORTS := $(RUN)/exports
 NAME := demo
 JOBS ?= 2
+NOT_INSTALLED := || { echo 'The packages must be installed first. pip did not get them, for the reason above. \
+	Without a network, name a package index that this machine reaches in PIP_INDEX_URL, then try again.' >&2; exit 1; }
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint wheel docs notebooks bench bench-peers clean
@@ -16,11 +18,11 @@ help:  ## what each command does
 install: $(VENV)/.installed  ## create .venv and install the package with its tools into it
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml requirements.txt
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' $(NOT_INSTALLED)
 	@touch $@
 
 $(VENV)/.runs: $(VENV)/.made pyproject.toml requirements.txt  # what the demo needs, without the tools
-	$(BIN)/python -m pip install --quiet --editable '.[openmoji]'
+	$(BIN)/python -m pip install --quiet --editable '.[openmoji]' $(NOT_INSTALLED)
 	@touch $@
 
 $(VENV)/.made:

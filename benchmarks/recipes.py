@@ -40,8 +40,10 @@ ROUNDS, STEPS_A_TURN, WARM_UP_STEPS = 9, 3, 3
 PANEL_ROWS = 6
 
 
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parse(
+    arguments: Sequence[str] | None = None, description: str = __doc__, out: Path = Path("runs/recipes")
+) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument(
         "--data", action="append", required=True, metavar="PRESET[=DIR]", help="a task preset and its data; repeatable"
     )
@@ -51,7 +53,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0, help="of training, as of an idle machine")
     parser.add_argument("--size", type=int, default=128, help="px")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, default=Path("runs/recipes"))
+    parser.add_argument("--out", type=Path, default=out)
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--pace-only", action="store_true")
     parser.add_argument(

@@ -1,5 +1,6 @@
 """The performance page: every table is what `performance.json` says, and the benchmarks' own arithmetic."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -88,3 +89,18 @@ def test_the_recipes_step_is_81_gflop():
     assert step_gflop(build_unet(256, seed=None), build_patchgan(image_size_px=256, seed=None), 1) == pytest.approx(
         81, abs=0.5
     )
+
+
+def test_the_ladder_ends_at_best(tmp_path):
+    """The last rung trains as `best` does; the first as `paper`; each changes something."""
+    import ladder
+
+    from tfpix2pix import resolve_config
+
+    def values(recipe):
+        return resolve_config("openmoji", recipe=recipe).model_copy(update={"recipe": None})
+
+    rungs = [values(path) for path in ladder.written(tmp_path)]
+    assert rungs[0] == values("paper")
+    assert rungs[-1] == values("best")
+    assert all(below != above for below, above in itertools.pairwise(rungs))

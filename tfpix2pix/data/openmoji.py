@@ -181,7 +181,7 @@ class Library:
         try:
             yield
         except (UserError, RunError) as error:
-            if getattr(error, "kind", ""):  # of the package
+            if getattr(error, "kind", ""):  # of a package
                 raise
             raise type(error)(f"{error} {CACHE_VARIABLE} names the folder that holds the cache.") from error
 
@@ -228,8 +228,15 @@ def _is_among(name: str, code_points: tuple[range, ...]) -> bool:
 
 
 def _picture(root: ET.Element, size_px: int) -> np.ndarray:
-    """uint8 (size_px, size_px, 3) on white."""
-    import resvg_py
+    """uint8 (size_px, size_px, 3) on white; raises UserError where the renderer's package is damaged."""
+    try:
+        import resvg_py
+    except ImportError as error:
+        raise UserError(
+            f"The package resvg-py, which draws OpenMoji, must be whole. Received one that cannot be loaded ({error}). "
+            "Install it again by pip install --force-reinstall --no-deps resvg-py.",
+            "unreadable",
+        ) from error
 
     png = resvg_py.svg_to_bytes(
         svg_string=ET.tostring(root, encoding="unicode"), width=size_px, height=size_px, background="#ffffff",

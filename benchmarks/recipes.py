@@ -151,6 +151,14 @@ def train(options: argparse.Namespace, data: str, recipe: str, seed: int, steps:
     return path
 
 
+def trained_and_evaluated(
+    options: argparse.Namespace, data: str, recipe: str, seed: int, steps: int
+) -> tuple[Path, Path]:
+    """The run, and the folder of its evaluation."""
+    run = train(options, data, recipe, seed, steps)
+    return run, evaluated(options, data, run)
+
+
 def evaluated(options: argparse.Namespace, data: str, run: Path) -> Path:
     folder = options.out / "evaluations" / run.name
     if not (folder / "metrics.json").is_file():
@@ -187,15 +195,12 @@ def main(options: argparse.Namespace) -> None:
         }
         with ThreadPoolExecutor(options.jobs) as pool:
             jobs = {
-                (recipe, seed): pool.submit(train, options, data, recipe, seed, steps[recipe])
+                (recipe, seed): pool.submit(trained_and_evaluated, options, data, recipe, seed, steps[recipe])
                 for seed, recipe in itertools.product(options.seeds, options.recipes)
             }
-        runs = {key: job.result() for key, job in jobs.items()}
+        done = {key: job.result() for key, job in jobs.items()}
         groups = [
-            group(
-                [read_evaluation(evaluated(options, data, runs[recipe, seed])) for seed in options.seeds],
-                name_of(recipe),
-            )
+            group([read_evaluation(done[recipe, seed][1]) for seed in options.seeds], name_of(recipe))
             for recipe in options.recipes
         ]
         comparison = compare(groups)
@@ -204,7 +209,7 @@ def main(options: argparse.Namespace) -> None:
         values = {"minutes": options.minutes, "steps": {name_of(key): value for key, value in steps.items()}}
         (options.out / f"{preset}.json").write_text(json.dumps({**values, **comparison.to_json()}, indent=2) + "\n")
         draw_comparison(comparison, options.out / f"{preset}.png", shown)
-        draw_panel(options, data, {name_of(key): runs[key, options.seeds[0]] for key in options.recipes})
+        draw_panel(options, data, {name_of(key): done[key, options.seeds[0]][0] for key in options.recipes})
         print(f"\n{preset}\n\n{comparison.markdown(shown)}", flush=True)
 
 

@@ -2,8 +2,11 @@
 
 import errno
 import importlib.util
+import os
+import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,6 +182,22 @@ class TestCache:
         source()
         assert Counter(drawn)["1F34E"] == 2  # 128 px to compare, 72 px to train: neither a second time
         assert Counter(drawn)["1F448"] == 3  # which was interrupted
+
+    def test_two_processes_that_draw_at_once_leave_what_one_does(self, package, tmp_path):
+        script = "from tfpix2pix.data.openmoji import Library; print(*Library.installed().drawn(['1F34E', '2B50'], 64))"
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package.parents[2]), *sys.path])}
+        processes = [
+            subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        said = {process.communicate(timeout=120)[0] for process in processes}
+        assert [process.returncode for process in processes] == [0, 0]
+        (paths,) = (line.split() for line in said)
+        before = [Path(path).read_bytes() for path in paths]
+        assert sorted(file.name for file in Path(paths[0]).parent.iterdir()) == ["1F34E.png", "2B50.png"]
+        for path in paths:
+            Path(path).unlink()
+        assert [path.read_bytes() for path in Library.installed().drawn(["1F34E", "2B50"], 64)] == before
 
     def test_an_empty_file_that_a_power_failure_left_is_drawn_again(self, package):
         file = source().files(0)[0]

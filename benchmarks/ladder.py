@@ -27,12 +27,12 @@ class Rung:
 
 RUNGS = (
     Rung("paper", {}),
-    Rung("lean", {"generator": {"max_filters_factor": 4}, "discriminator": {"max_filters_factor": 2}}),
+    Rung("lean", {"generator": {"max_filters_factor": 2}, "discriminator": {"max_filters_factor": 2}}),
     Rung("rate", {"training": {"learning_rate": 0.0005}}),
     Rung("features", {"objective": {"weights": {"l1": 100, "gan": 1, "feature_matching": 10}}}),
     Rung("decay", {"training": {"learning_rate_schedule": "linear_decay"}}),
     Rung("average", {"training": {"ema_decay": 0.999}}),
-    Rung("upsampling", {"generator": {"upsampling": "blurred", "last_upsampling": "transposed"}}),
+    Rung("upsampling", {"generator": {"upsampling": "blurred", "last_upsampling": "bilinear"}}),
 )
 
 

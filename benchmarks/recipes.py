@@ -97,7 +97,7 @@ def paces(options: argparse.Namespace, preset: str) -> dict[str, dict[str, float
                 resolve_config(preset, overrides_of(options), recipe=each) for each in (options.recipes[0], recipe)
             ]
             ratio, seconds = in_turns(*configs)
-            ratio = 1.0 if recipe == options.recipes[0] else ratio
+            ratio = 1.0 if recipe == options.recipes[0] else ratio  # beside itself, only noise is measured
             measured[name_of(recipe)] = {"ratio": round(ratio, 4), "step_s": round(seconds, 4)}
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(known, indent=2) + "\n")

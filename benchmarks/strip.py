@@ -19,9 +19,7 @@ from PIL import Image
 
 from tfpix2pix.examples.opening import open_examples
 from tfpix2pix.examples.request import Request
-from tfpix2pix.training.samples import picture
-
-GAP_PX = 8
+from tfpix2pix.training.samples import picture, picture_grid
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -58,21 +56,9 @@ def chosen(examples: Sequence, names: Sequence[str] | None, count: int) -> list:
     return [examples[at[name]] for name in names]
 
 
-def strip(rows: Sequence[Sequence[np.ndarray]]) -> Image.Image:
-    """Arrays on [-1, 1], a list a row -> one picture on white."""
-    pictures = [[picture(image) for image in row] for row in rows]
-    height, width = pictures[0][0].shape[:2]
-    canvas = Image.new(
-        "RGB", (len(rows[0]) * (width + GAP_PX) - GAP_PX, len(rows) * (height + GAP_PX) - GAP_PX), "white"
-    )
-    for row, images in enumerate(pictures):
-        for column, image in enumerate(images):
-            canvas.paste(Image.fromarray(image), (column * (width + GAP_PX), row * (height + GAP_PX)))
-    return canvas
-
-
 def main(options: argparse.Namespace) -> None:
-    made = strip(rows_of(options))
+    rows = [[picture(image) for image in row] for row in rows_of(options)]
+    made = Image.fromarray(picture_grid(rows, captions=[""] * len(rows[0])))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     made.save(options.out, optimize=True)
     print(f"{options.out}, {made.width}×{made.height}")

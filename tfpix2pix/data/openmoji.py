@@ -110,7 +110,7 @@ class Library:
         except (OSError, ValueError):
             pass  # not there yet, or spoilt: made anew
         row, sheets = OPENMOJI_SETS[set_], {}
-        names = [name for name, root in self.files() if _is_flag(name, root) == row.flags and row.begins(name)]
+        names = [name for name, root in self.files() if _is_flag(name, root) == row.flags and row.holds(name)]
         for name, path_ in zip(names, self.drawn(names, GROUPED_PX), strict=True):
             sides = np.split(read_image(path_), 2, axis=1)
             if sides[0].min() < 255 and np.abs(np.subtract(*sides, dtype=np.int16)).mean() >= LEAST_COLORED_LEVELS:

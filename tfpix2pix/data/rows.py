@@ -44,8 +44,8 @@ class OpenmojiSet:
     grouped_by_lines: bool  # whether drawings with the same lines in other colours are near-twins
     code_points: tuple[range, ...] = ()  # of the character that a drawing's name begins with; empty: any
 
-    def begins(self, name: str) -> bool:
-        """Whether a range holds the character that the name of a drawing begins with."""
+    def holds(self, name: str) -> bool:
+        """Says whether a drawing's first character is in the ranges; without ranges, every drawing passes."""
         return not self.code_points or any(int(name.split("-")[0], 16) in some for some in self.code_points)
 
 

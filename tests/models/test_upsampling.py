@@ -7,7 +7,8 @@ from keras import layers
 from scipy.ndimage import convolve1d
 from skimage.transform import resize
 
-from tfpix2pix.models.blocks import Blocks
+from tfpix2pix.models.blocks import NORMS, Blocks
+from tfpix2pix.models.unet import build_unet
 from tfpix2pix.models.upsampling import UPSAMPLINGS, Bilinear, Blur
 
 
@@ -60,6 +61,20 @@ def test_blur_removes_a_checkerboard_up_to_the_edges():
     for pattern in ((-1.0) ** rows, (-1.0) ** columns, (-1.0) ** (rows + columns)):
         x = np.broadcast_to(pattern, (1, 1, 6, 8)).reshape(1, 6, 8, 1)
         np.testing.assert_array_equal(Blur()(tf.constant(x, tf.float32)), np.zeros((1, 6, 8, 1)))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("kind", UPSAMPLINGS)
+def test_every_weight_of_a_unet_learns_from_one_pixel_on(kind, norm):
+    """A bottleneck of one pixel, doubled and normalised, still says something: its 2×2 result is not constant."""
+    model = build_unet(16, base_filters=16, levels=4, norm=norm, upsampling=kind, noise="none", noise_input=False)
+    model.set_weights([np.random.default_rng(0).normal(0, 0.2, w.shape) for w in model.get_weights()])
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(model(tf.random.normal((1, 16, 16, 3), seed=0)) * tf.random.normal((16, 16, 3), seed=1))
+    for weights, gradient in zip(
+        model.trainable_variables, tape.gradient(total, model.trainable_variables), strict=True
+    ):
+        assert np.abs(gradient).max() > 1e-3, weights.path
 
 
 def test_blurred_has_the_weights_of_transposed():

@@ -86,13 +86,11 @@ def build_unet(
     side = None if input_size_px == "any" else input_size_px or image_size_px
     image = layers.Input((side, side, input_channels), name="image")  # (B, H, W, C)
     padded_side = padded_px(image_size_px, multiple_px)
+    sides_px = [padded_side // 2**level for level in range(levels + 1)]  # of each level's map in training
     decoder = list(reversed(range(1, levels)))  # the level that each layer's result has
     dropped = [level for position, level in enumerate(decoder, 1) if position in dropout_layers]
-    shapes = [(padded_side // 2**level, padded_side // 2**level, filters[level - 1]) for level in dropped]
+    shapes = [(sides_px[level], sides_px[level], filters[level - 1]) for level in dropped]
     z = Noise(noise, dropout_rate, shapes, padded_side, given=noise_input)
-
-    def small(level: int) -> bool:
-        return padded_side // 2**level <= LARGEST_SIDE_PX
 
     x, encoded = z.beside(pad(image, multiple_px)), []
     for level in range(levels):  # (B, H/2, W/2, 64) … (B, H/2^levels, W/2^levels, 512)
@@ -100,7 +98,8 @@ def build_unet(
             encoded.append(x)  # before the activation: the decoder's ReLU follows the concatenation
             x = layers.LeakyReLU(leaky_slope, name=f"down{level + 1}_act")(x)
         normalized = level > 0 and (level < levels - 1 or bottleneck_norm)
-        x = blocks.conv(x, filters[level], f"down{level + 1}", stride=2, normalized=normalized, small=small(level + 1))
+        small = sides_px[level + 1] <= LARGEST_SIDE_PX
+        x = blocks.conv(x, filters[level], f"down{level + 1}", stride=2, normalized=normalized, small=small)
         if before:
             x = layers.LeakyReLU(leaky_slope, name=f"down{level + 1}_act")(x)
             if level < levels - 1:
@@ -109,7 +108,7 @@ def build_unet(
     for level in decoder:  # (B, H/2^level, W/2^level, filters of that level)
         if not before:
             x = layers.ReLU(name=f"up{level + 1}_act")(x)
-        x = up(blocks, x, filters[level - 1], f"up{level + 1}", small=small(level + 1))
+        x = up(blocks, x, filters[level - 1], f"up{level + 1}", side_px=sides_px[level + 1])
         if level in dropped:
             x = z.drop(x, f"up{level + 1}_dropout")
         if before:
@@ -119,7 +118,7 @@ def build_unet(
 
     if not before:
         x = layers.ReLU(name="up1_act")(x)
-    x = last_up(blocks, x, output_channels, "up1", last=True, small=small(1))
+    x = last_up(blocks, x, output_channels, "up1", last=True, side_px=sides_px[1])
     x = crop_back(x, image, multiple_px)
     x = layers.Activation("tanh", dtype="float32", name="translation")(x)  # (B, H, W, output_channels)
     return keras.Model(z.inputs(image), x, name="generator")

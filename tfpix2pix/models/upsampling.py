@@ -1,6 +1,6 @@
 """Ways to double the height and width of a map. A new one is a function and a row.
 
-Each is told the kernel of a transposed convolution and whether the map is `small` (`products.py`), and may not care.
+Each is told the kernel of a transposed convolution and the side of the map in training (None: any), and may not care.
 
 Where the strides of a transposed convolution divide unevenly into its kernel, or its weights differ between the
 phases of the output grid, its result carries a checkerboard (Odena et al., "Deconvolution and checkerboard
@@ -18,17 +18,18 @@ import tensorflow as tf
 from keras import layers
 
 from tfpix2pix.models.blocks import Blocks, initializer
-from tfpix2pix.models.products import ProductConv2DTranspose
+from tfpix2pix.models.products import LARGEST_SIDE_PX, ProductConv2DTranspose
 
 RESIZE_KERNEL = 3
 
 
 def transposed(
-    blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, small: bool = False, **options: Any
+    blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, side_px: int | None = None, **options: Any
 ) -> Any:
     """Transposed convolution of stride 2, 4×4 as in the paper or 3×3 as in the [torch] resnet."""
     sizes = {"kernel_size": kernel, "strides": 2}
     if kernel == 4:
+        small = side_px is not None and side_px <= LARGEST_SIDE_PX
         kind = ProductConv2DTranspose if small else layers.Conv2DTranspose
         return blocks.convolution(x, kind, filters, name, padding="same", **sizes, **options)
     # 3×3: Torch's padding 1 with output padding 1 drops the first row and column of the full result.
@@ -36,21 +37,27 @@ def transposed(
     return x
 
 
-def blurred(blocks: Blocks, x: Any, filters: int, name: str, **options: Any) -> Any:
+def blurred(
+    blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, side_px: int | None = None, **options: Any
+) -> Any:
     """`transposed`, then the fixed filter [1, 2, 1]/4 along both axes, before the norm (Karras et al., "A style-based
-    generator architecture …", CVPR 2019, §2.1): it is zero at the frequency of a checkerboard."""
-    return transposed(blocks, x, filters, name, then=Blur(name=f"{name}_blur"), **options)
+    generator architecture …", CVPR 2019, §2.1): it is zero at the frequency of a checkerboard.
+
+    A map of one pixel is not blurred: filtered, its 2×2 result is constant, and a norm makes zero of a constant.
+    """
+    blur = None if side_px == 1 else Blur(name=f"{name}_blur")
+    return transposed(blocks, x, filters, name, kernel, side_px, then=blur, **options)
 
 
 def resize(
-    blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, small: bool = False, **options: Any
+    blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, side_px: int | None = None, **options: Any
 ) -> Any:
     """Nearest neighbour, then a 3×3 convolution: every output pixel has had the same treatment."""
     return _convolved(blocks, layers.UpSampling2D(2, name=f"{name}_resize")(x), filters, name, **options)
 
 
 def bilinear(
-    blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, small: bool = False, **options: Any
+    blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, side_px: int | None = None, **options: Any
 ) -> Any:
     """Bilinear, then a 3×3 convolution: a smooth map stays smooth, where nearest neighbour makes steps of it."""
     return _convolved(blocks, Bilinear(name=f"{name}_resize")(x), filters, name, **options)
@@ -61,7 +68,7 @@ def _convolved(blocks: Blocks, x: Any, filters: int, name: str, **options: Any) 
 
 
 def subpixel(
-    blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, small: bool = False, **options: Any
+    blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, side_px: int | None = None, **options: Any
 ) -> Any:
     """A 3×3 convolution to four times the channels, rearranged to twice the side (Shi et al., CVPR 2016).
 

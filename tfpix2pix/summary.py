@@ -20,6 +20,7 @@ SHORT = {
 }  # fmt: skip
 KINDS = {
     "Transposed3": "Conv2DTranspose", "SubpixelConv2D": "Conv2D, to subpixels,",
+    "DoublingConv2D": "Conv2D, doubling,",
     "ProductConv2D": "Conv2D", "ProductConv2DTranspose": "Conv2DTranspose",
 }  # fmt: skip
 PADDING = ("ZeroPadding2D", "ReflectionPad")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from scipy.ndimage import convolve1d
+from scipy.ndimage import convolve1d, correlate
 from skimage.transform import resize
 
 from tfpix2pix.models.blocks import NORMS, Blocks
 from tfpix2pix.models.unet import build_unet
-from tfpix2pix.models.upsampling import UPSAMPLINGS, Bilinear, Blur
+from tfpix2pix.models.upsampling import UPSAMPLINGS, Bilinear, Blur, DoublingConv2D
 
 
 def enlarger(kind, seed=0, channels=3, kernel=4):
@@ -90,6 +90,28 @@ def test_bilinear_is_scikit_images(dtype):
     found = Bilinear(dtype=dtype)(x)
     assert found.dtype == dtype
     np.testing.assert_allclose(tf.cast(found, tf.float32), expected, rtol=1e-6 if dtype == "float32" else 1e-2)
+
+
+@pytest.mark.parametrize("form", ["itself", "as_subpixel"])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(("interpolation", "order", "beyond"), [("nearest", 0, "constant"), ("bilinear", 1, "reflect")])
+def test_doubling_is_to_double_and_then_to_convolve(interpolation, order, beyond, training, form):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 5, 3, 4))
+    layer = DoublingConv2D(2, interpolation)
+    layer.build(x.shape)
+    kernel, bias = rng.normal(size=(3, 3, 4, 2)), rng.normal(size=2)
+    layer.set_weights([kernel, bias])
+    if form == "as_subpixel":
+        weights, layer = layer.subpixel_weights(), layer.as_subpixel()
+        layer.build(x.shape)
+        layer.set_weights(weights)
+    found = layer(tf.constant(x, tf.float32), training=training)
+    for image, translation in zip(x, found.numpy(), strict=True):
+        doubled = resize(image, (10, 6), order=order, mode="edge", anti_aliasing=False)
+        for channel in range(2):
+            maps = [correlate(doubled[..., i], kernel[..., i, channel], mode=beyond) for i in range(4)]
+            np.testing.assert_allclose(translation[..., channel], sum(maps) + bias[channel], atol=1e-5)
 
 
 def test_subpixel_starts_as_resize_does():

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
-from tfpix2pix.export.plain import with_plain_convolutions
+from tfpix2pix.export.plain import plain_weights, with_plain_convolutions
 from tfpix2pix.export.stored import Stored
 from tfpix2pix.inference import InferenceView
 from tfpix2pix.models.noise import NO_NOISE
@@ -37,7 +37,7 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
     """
     tf2onnx = _installed("tf2onnx")
     plain = with_plain_convolutions(generator)
-    plain.set_weights(generator.get_weights())
+    plain.set_weights([each for layer in generator.layers for each in plain_weights(layer)])
     view = InferenceView(Stored(plain), card.config.data.encoding)
     side, channels = card.fixed_size_px, card.config.data.input_channels
     specs = [tf.TensorSpec((None, side, side, channels), tf.float32, name="image")]

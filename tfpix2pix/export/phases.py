@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from tfpix2pix.export.plain import with_plain_convolutions
+from tfpix2pix.export.plain import plain_weights, with_plain_convolutions
 
 KERNEL = 4  # a 3×3 kernel is one of 4×4 whose last row and column are 0
 
@@ -44,7 +44,7 @@ def in_phases(generator: keras.Model) -> keras.Model:
 
     cloned = with_plain_convolutions(generator, make)
     for layer in generator.layers:
-        weights = layer.get_weights()
+        weights = plain_weights(layer)
         cloned.get_layer(layer.name).set_weights(_converted(*weights) if _replaced(layer) else weights)
     return cloned
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from tfpix2pix.errors import UserError
@@ -13,7 +14,7 @@ from tfpix2pix.models.noise import NO_NOISE, NoiseDropout
 from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
 from tfpix2pix.models.products import PLAIN
 from tfpix2pix.models.resnet import ReflectionPad
-from tfpix2pix.models.upsampling import Bilinear, Blur, SubpixelConv2D, Transposed3
+from tfpix2pix.models.upsampling import Bilinear, Blur, DoublingConv2D, SubpixelConv2D, Transposed3
 
 
 def with_plain_convolutions(network: keras.Model, make: Callable[[Any], Any] | None = None) -> keras.Model:
@@ -21,9 +22,16 @@ def with_plain_convolutions(network: keras.Model, make: Callable[[Any], Any] | N
 
     def clone(layer: layers.Layer) -> layers.Layer:
         made = make(layer) if make else None
+        if made is None and isinstance(layer, DoublingConv2D):
+            made = layer.as_subpixel()
         return made or PLAIN.get(type(layer), type(layer)).from_config(layer.get_config())
 
     return keras.models.clone_model(network, clone_function=clone, call_function=_call)
+
+
+def plain_weights(layer: layers.Layer) -> list[np.ndarray]:
+    """The weights of a layer of ours for what `with_plain_convolutions` puts in its place."""
+    return layer.subpixel_weights() if isinstance(layer, DoublingConv2D) else layer.get_weights()
 
 
 def _call(layer: layers.Layer, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
@@ -52,7 +60,7 @@ def in_plain_keras(generator: keras.Model) -> keras.Model:
 
     plain = with_plain_convolutions(generator, make)
     for layer in generator.layers:
-        weights = layer.get_weights()
+        weights = plain_weights(layer)
         own = plain.get_layer(layer.name)
         own.set_weights(weights[: len(own.get_weights())])  # of norms by the image's statistics: without the averages
     return plain
@@ -79,12 +87,14 @@ def _transposed(layer: Transposed3) -> keras.Model:
     return keras.Model(x, layers.Cropping2D(((1, 0), (1, 0)))(y), name=layer.name)
 
 
-def _subpixel(layer: SubpixelConv2D) -> keras.Model:
+def _subpixel(layer: SubpixelConv2D | DoublingConv2D) -> keras.Model:
     x = _input(layer)
-    height, width = x.shape[1:3]
-    y = layers.Conv2D(layer.filters, 3, 1, "same", use_bias=layer.use_bias)(x)
-    y = layers.Reshape((height, width, 2, 2, layer.filters // 4))(y)
-    y = layers.Reshape((2 * height, 2 * width, layer.filters // 4))(layers.Permute((1, 3, 2, 4, 5))(y))
+    height, width, filters = x.shape[1], x.shape[2], layer.output.shape[-1]
+    y = x if layer.edges == "zero" else ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+    padding = "same" if layer.edges == "zero" else "valid"
+    y = layers.Conv2D(4 * filters, 3, 1, padding, use_bias=layer.use_bias)(y)
+    y = layers.Reshape((height, width, 2, 2, filters))(y)
+    y = layers.Reshape((2 * height, 2 * width, filters))(layers.Permute((1, 3, 2, 4, 5))(y))
     return keras.Model(x, y, name=layer.name)
 
 
@@ -128,6 +138,7 @@ COUNTERPARTS: dict[type, Callable[[Any], Any]] = {
     InstanceNormalization: _norm_per_image,
     Transposed3: _transposed,
     SubpixelConv2D: _subpixel,
+    DoublingConv2D: _subpixel,
     Blur: _blurred,
     Bilinear: lambda layer: layers.UpSampling2D(2, interpolation="bilinear", name=layer.name),
     ReflectionPad: _reflected,

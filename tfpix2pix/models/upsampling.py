@@ -11,9 +11,10 @@ one. Nearest neighbour leaves straight streaks of its own, because its pixels co
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -53,18 +54,23 @@ def resize(
     blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, side_px: int | None = None, **options: Any
 ) -> Any:
     """Nearest neighbour, then a 3×3 convolution: every output pixel has had the same treatment."""
-    return _convolved(blocks, layers.UpSampling2D(2, name=f"{name}_resize")(x), filters, name, **options)
+    return _convolved(blocks, x, filters, name, layers.UpSampling2D(2, name=f"{name}_resize"), "nearest", **options)
 
 
 def bilinear(
     blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, side_px: int | None = None, **options: Any
 ) -> Any:
     """Bilinear, then a 3×3 convolution: a smooth map stays smooth, where nearest neighbour makes steps of it."""
-    return _convolved(blocks, Bilinear(name=f"{name}_resize")(x), filters, name, **options)
+    return _convolved(blocks, x, filters, name, Bilinear(name=f"{name}_resize"), "bilinear", **options)
 
 
-def _convolved(blocks: Blocks, x: Any, filters: int, name: str, **options: Any) -> Any:
-    return blocks.convolution(x, layers.Conv2D, filters, name, kernel_size=RESIZE_KERNEL, padding="same", **options)
+def _convolved(
+    blocks: Blocks, x: Any, filters: int, name: str, double: layers.Layer, how: str, last: bool = False, **options: Any
+) -> Any:
+    if last:  # of few filters on a large map: to make the doubled map would cost more than the convolution
+        return blocks.convolution(x, DoublingConv2D, filters, name, interpolation=how, last=True, **options)
+    sizes = {"kernel_size": RESIZE_KERNEL, "padding": "same"}
+    return blocks.convolution(double(x), layers.Conv2D, filters, name, **sizes, **options)
 
 
 def subpixel(
@@ -96,7 +102,7 @@ class Blur(layers.Layer):
     """
 
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        x = tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="REFLECT") if training else _mirrored(x)
+        x = _mirrored(x, training)
         for _ in range(2):
             x = tf.nn.avg_pool2d(x, 2, 1, "VALID")
         return x
@@ -105,10 +111,16 @@ class Blur(layers.Layer):
         return shape
 
 
-def _mirrored(x: tf.Tensor) -> tf.Tensor:
-    """A pixel more on every side, by operations that XNNPACK has; their gradients would be sums of three."""
-    x = tf.concat([x[:, 1:2], x, x[:, -2:-1]], 1)
-    return tf.concat([x[:, :, 1:2], x, x[:, :, -2:-1]], 2)
+def _mirrored(x: tf.Tensor, training: bool | None, at_the_edge: bool = False) -> tf.Tensor:
+    """(N, H, W, C) -> (N, H + 2, W + 2, C), mirrored at the edge, or at the pixel there.
+
+    At inference by operations that XNNPACK has; their gradients would be sums of three.
+    """
+    if training:
+        return tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="SYMMETRIC" if at_the_edge else "REFLECT")
+    first, last = (slice(1), slice(-1, None)) if at_the_edge else (slice(1, 2), slice(-2, -1))
+    x = tf.concat([x[:, first], x, x[:, last]], 1)
+    return tf.concat([x[:, :, first], x, x[:, :, last]], 2)
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")
@@ -141,13 +153,19 @@ class Transposed3(layers.Conv2DTranspose):
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class SubpixelConv2D(layers.Conv2D):
-    """3×3 convolution and depth-to-space: (N, H, W, C) -> (N, 2H, 2W, filters)."""
+    """3×3 convolution and depth-to-space: (N, H, W, C) -> (N, 2H, 2W, filters).
 
-    def __init__(self, filters: int, **kwargs: Any) -> None:
-        kwargs.update(kernel_size=RESIZE_KERNEL, strides=1, padding="same")
+    Args:
+        edges: what stands beyond the map, `zero` or `mirrored`, its outermost pixels once more.
+    """
+
+    def __init__(self, filters: int, edges: Literal["zero", "mirrored"] = "zero", **kwargs: Any) -> None:
+        kwargs.update(kernel_size=RESIZE_KERNEL, strides=1, padding="same" if edges == "zero" else "valid")
         super().__init__(4 * filters, **kwargs)
+        self.edges = edges
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        x = x if self.edges == "zero" else _mirrored(x, training, at_the_edge=True)
         return tf.nn.depth_to_space(super().call(x), 2)
 
     def compute_output_shape(self, shape: tuple) -> tuple:
@@ -155,7 +173,65 @@ class SubpixelConv2D(layers.Conv2D):
         return (shape[0], *sides, self.filters // 4)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "filters": self.filters // 4}
+        return {**super().get_config(), "filters": self.filters // 4, "edges": self.edges}
+
+
+@keras.saving.register_keras_serializable("tfpix2pix")
+class DoublingConv2D(layers.Conv2D):
+    """Twice the side by `interpolation`, then a 3×3 convolution, as one convolution of the map as it is.
+
+    Between the pixels of the doubled map lie fixed means of those of the small one. So each of its four phases is a 3×3
+    convolution of the small map, by a kernel that is a fixed linear function of the one that is learnt: the large map
+    of many channels is never made. Beyond the edge `nearest` has zeros and `bilinear` the map mirrored.
+    """
+
+    def __init__(self, filters: int, interpolation: Literal["nearest", "bilinear"], **kwargs: Any) -> None:
+        kwargs.update(kernel_size=RESIZE_KERNEL, strides=1, padding="same")
+        super().__init__(filters, **kwargs)
+        self.interpolation = interpolation
+        self.edges = "zero" if interpolation == "nearest" else "mirrored"
+
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        kernel = tf.cast(self.phases(tf.convert_to_tensor(self.kernel)), self.compute_dtype)
+        if self.edges == "zero":
+            y = tf.nn.conv2d(x, kernel, 1, "SAME")
+        else:
+            y = tf.nn.conv2d(_mirrored(x, training, at_the_edge=True), kernel, 1, "VALID")
+        y = tf.nn.depth_to_space(y, 2)
+        return y + tf.cast(tf.convert_to_tensor(self.bias), y.dtype) if self.use_bias else y
+
+    def phases(self, kernel: tf.Tensor) -> tf.Tensor:
+        """(3, 3, C, filters) -> (3, 3, C, 4 · filters), in the order of depth-to-space."""
+        means = tf.constant(MEANS[self.interpolation], kernel.dtype)  # phase, offset in the small map, in the large one
+        kernel = tf.einsum("pai,qbj,ijcf->abcpqf", means, means, kernel)
+        return tf.reshape(kernel, (*kernel.shape[:3], 4 * self.filters))
+
+    def as_subpixel(self) -> SubpixelConv2D:
+        """The same function with the kernels of the phases as its weights (`subpixel_weights`)."""
+        shared = {"use_bias": self.use_bias, "name": self.name, "dtype": self.dtype_policy}
+        return SubpixelConv2D(self.filters, self.edges, **shared)
+
+    def subpixel_weights(self) -> list[np.ndarray]:
+        """The weights for `as_subpixel`."""
+        kernel, *bias = self.get_weights()
+        return [self.phases(tf.constant(kernel)).numpy(), *(np.tile(each, 4) for each in bias)]
+
+    def compute_output_shape(self, shape: tuple) -> tuple:
+        return (shape[0], *(None if side is None else 2 * side for side in shape[1:3]), self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "interpolation": self.interpolation}
+
+
+# What the pixels at -1, 0 and 1 of the doubled map (columns) take of those at -1, 0 and 1 of the small one (rows),
+# counted from a pixel of the first phase or of the second.
+MEANS = {
+    "nearest": [[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]],
+    "bilinear": [
+        [[0.75, 0.25, 0], [0.25, 0.75, 0.75], [0, 0, 0.25]],
+        [[0.25, 0, 0], [0.75, 0.75, 0.25], [0, 0.25, 0.75]],
+    ],
+}
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")

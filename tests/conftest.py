@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -129,7 +131,23 @@ def openmoji(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-def run_cli(*arguments: object, cwd: Path | None = None, timeout_s: float = 300):
+def run_cli(*arguments: object, cwd: Path | None = None) -> tuple[int, str, str]:
+    """`tfpix2pix ARGUMENTS` in this process, which has loaded TensorFlow already: (exit code, stdout, stderr)."""
+    from tfpix2pix.cli import main
+
+    out, err, before = io.StringIO(), io.StringIO(), Path.cwd()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["tfpix2pix", *map(str, arguments)])
+        patch.setattr(warnings, "showwarning", warnings.showwarning)  # `main` sets its own
+        patch.chdir(cwd or before)
+        try:
+            main()
+        except SystemExit as ended:
+            return ended.code or 0, out.getvalue(), err.getvalue()
+    return 0, out.getvalue(), err.getvalue()
+
+
+def run_process(*arguments: object, cwd: Path | None = None, timeout_s: float = 300):
     """`tfpix2pix ARGUMENTS` in a process of its own: (exit code, stdout, stderr)."""
     import subprocess
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tfpix2pix as p2p
-from tests.conftest import make_combined, run_cli, write_image
+from tests.conftest import make_combined, run_cli, run_process, write_image
 from tests.test_experiment import tree
 from tfpix2pix.presets import preset_names
 from tfpix2pix.recipes import RECIPES
@@ -217,7 +217,7 @@ def test_an_unwritable_run_directory(tmp_path):
 
 
 def test_train_translate_export_from_the_command_line(tmp_path):
-    code, out, err = run_cli("train", "smoke", "--run", "run", cwd=tmp_path)
+    code, out, err = run_process("train", "smoke", "--run", "run", cwd=tmp_path)
     assert code == 0, err
     assert "run/samples" in out
     assert "step 4/4" in err

@@ -12,7 +12,7 @@ from rich.console import Console
 
 import tfpix2pix as p2p
 from benchmarks.faults import SETTINGS, differences, finish, kill_at_random
-from tests.conftest import make_combined, run_cli, tiny_config
+from tests.conftest import make_combined, run_process, tiny_config
 from tfpix2pix.run_directory import RunDirectory
 from tfpix2pix.training.checkpoints import Checkpoints
 
@@ -164,7 +164,7 @@ def test_a_full_disk_is_said_and_leaves_the_earlier_checkpoints_whole(combined_d
     run_dir = small_disk / "run"
     settings = ("training.keep_last=100", "training.checkpoint_every_steps=3", "training.steps=30")
     flags = [flag for setting in (*settings, "training.validation_images=0") for flag in ("--set", setting)]
-    code, _, err = run_cli("train", "smoke", "--run", run_dir, *flags)
+    code, _, err = run_process("train", "smoke", "--run", run_dir, *flags)
     assert code == 1
     (error,) = re.findall(r"^Error: .*$", err, re.MULTILINE)
     assert "must be written whole. Received: " in error and "No space left on device" in error
@@ -175,9 +175,9 @@ def test_a_full_disk_is_said_and_leaves_the_earlier_checkpoints_whole(combined_d
     assert {path.name for path in (run_dir / "checkpoints").iterdir()} == {f"step-{step:06d}" for step in steps}
     # With room again the run goes on, to where one that never lacked any comes.
     subprocess.run(["mount", "-o", "remount,size=90m", str(small_disk)], check=True)
-    code, _, err = run_cli("train", "--run", run_dir, "--resume")
+    code, _, err = run_process("train", "--run", run_dir, "--resume")
     assert code == 0, err
-    code, _, err = run_cli("train", "smoke", "--run", tmp_path / "whole", *flags)
+    code, _, err = run_process("train", "smoke", "--run", tmp_path / "whole", *flags)
     assert code == 0, err
     assert differences(tmp_path / "whole", run_dir) == []
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import make_combined, run_cli
+from tests.conftest import make_combined, run_process
 from tfpix2pix.errors import UserError
 from tfpix2pix.training.checkpoints import Checkpoints
 from tfpix2pix.training.cluster import this_worker
@@ -85,7 +85,7 @@ def pairs(tmp_path_factory):
 def alone(pairs, tmp_path_factory):
     """One process that goes through its batches in two parts: what two replicas do side by side."""
     run_dir = tmp_path_factory.mktemp("alone") / "run"
-    code, _, err = run_cli(*arguments(run_dir, pairs, steps=80, micro_batches=2))
+    code, _, err = run_process(*arguments(run_dir, pairs, steps=80, micro_batches=2))
     assert code == 0, err
     return run_dir
 
@@ -155,7 +155,7 @@ def test_two_devices_of_one_machine_are_one_device_bit_for_bit(alone, pairs, tmp
 def test_with_statistics_of_all_devices_two_are_one_with_the_whole_batch(pairs, tmp_path):
     """But for the order of sums within a batch: 1e-5 after one step, whose Adam update is 2e-4."""
     whole, shared = tmp_path / "whole", tmp_path / "shared"
-    code, _, err = run_cli(*arguments(whole, pairs, steps=1))
+    code, _, err = run_process(*arguments(whole, pairs, steps=1))
     assert code == 0, err
     mirrored(arguments(shared, pairs, steps=1, strategy="mirrored", synchronized_norm="true"))
     (_, a), (_, b) = state_of(whole), state_of(shared)
@@ -207,9 +207,9 @@ def test_a_tf_config_that_does_not_fit_is_one_sentence(monkeypatch, text):
 def test_without_tf_config_one_machine_is_all_there_is(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert this_worker("auto") == (0, 1)
-    code, _, err = run_cli("train", "smoke", "--run", "nowhere", "--strategy", "multiworker")
+    code, _, err = run_process("train", "smoke", "--run", "nowhere", "--strategy", "multiworker")
     assert (code, "TF_CONFIG must name all workers" in err) == (2, True)
-    code, _, err = run_cli("train", "smoke", "--run", "nowhere", "--strategy", "cloud")
+    code, _, err = run_process("train", "smoke", "--run", "nowhere", "--strategy", "cloud")
     assert (code, "must be one of: auto, one, mirrored, multiworker" in err) == (2, True)
 
 

@@ -35,9 +35,9 @@ $(VENV)/.made:
 demo: $(VENV)/.runs  ## train line drawings->coloured drawings, export, translate with both exports, evaluate (about 5 minutes)
 	$(BIN)/tfpix2pix train demo --run $(RUN) --fresh
 	$(BIN)/tfpix2pix export $(RUN) --format saved_model --out $(EXPORTS)
-	$(BIN)/tfpix2pix export $(RUN) --format tflite --out $(EXPORTS)
-	$(BIN)/tfpix2pix translate $(EXPORTS)/$(NAME)/1 --split val --out $(RUN)/translated/saved_model
-	$(BIN)/tfpix2pix translate $(EXPORTS)/$(NAME)-128px.tflite --split val --out $(RUN)/translated/tflite
+	$(BIN)/tfpix2pix export $(RUN) --format tflite --out $(EXPORTS) --overwrite
+	$(BIN)/tfpix2pix translate $(EXPORTS)/$(NAME) --split val --out $(RUN)/translated/saved_model --overwrite
+	$(BIN)/tfpix2pix translate $(EXPORTS)/$(NAME)-128px.tflite --split val --out $(RUN)/translated/tflite --overwrite
 	$(BIN)/tfpix2pix evaluate $(RUN) --metrics l1,psnr,ssim,sharpness --overwrite
 	@echo
 	@echo "Look at:"
@@ -45,7 +45,7 @@ demo: $(VENV)/.runs  ## train line drawings->coloured drawings, export, translat
 	@echo "  $(RUN)/evaluation/val/report.html        the same with figures, the best and the worst among them"
 	@echo "  $(RUN)/samples/             some of them from untrained to trained"
 	@echo "  $(RUN)/translated/          all of them as the SavedModel and the TFLite file translate them"
-	@echo "  $(EXPORTS)/  the SavedModel ($(NAME)/1) and the TFLite file ($(NAME)-128px.tflite)"
+	@echo "  $(EXPORTS)/  the SavedModel ($(NAME)) and the TFLite file ($(NAME)-128px.tflite)"
 	@echo "  $(RUN)/model_card.json      what the model is and how well it does"
 	@echo "  $(BIN)/tensorboard --logdir $(RUN)/tensorboard"
 	@echo "The drawings: OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0. https://openmoji.org"

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfpix2pix.files import TEMPORARY
 from tfpix2pix.training.checkpoints import Checkpoints
 
 SETTINGS = (
@@ -74,7 +75,7 @@ def logged_step(run_dir: Path) -> int:
 
 def unfinished(run_dir: Path, pid: int) -> bool:
     """Whether this process has a checkpoint half written."""
-    return next((run_dir / "checkpoints").glob(f".*.{pid}.tmp"), None) is not None
+    return next((run_dir / "checkpoints").glob(f".*.{pid}{TEMPORARY}"), None) is not None
 
 
 def finish(run_dir: Path, steps: int, settings: tuple[str, ...]) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.files import check_writable, whole_directory, whole_file
+from tfpix2pix.errors import RunError
+from tfpix2pix.files import remove_leftovers, whole_directory, whole_file
 
 
 def test_a_file_appears_when_whole(tmp_path):
@@ -48,9 +48,25 @@ def test_an_earlier_file_survives_a_failure(tmp_path):
     assert path.read_text() == "before"
 
 
-def test_check_writable_creates_nothing(tmp_path):
-    check_writable(tmp_path / "a" / "b")
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="Received: Not a directory at .*file. Choose another"):
-        check_writable(tmp_path / "file" / "b")
+@pytest.mark.parametrize("link", [False, True])
+def test_a_folder_that_is_there_is_filled(tmp_path, link):
+    """As one that a container mounts, in place of which no other can be put."""
+    (tmp_path / "disk").mkdir()
+    path = tmp_path / "disk"
+    if link:
+        path = tmp_path / "link"
+        path.symlink_to(tmp_path / "disk")
+    (path / "mine").write_text("mine")
+    number = path.stat().st_ino
+    with whole_directory(path) as temporary:
+        (temporary / "new").write_text("x")
+        assert not (path / "new").exists()
+    assert path.stat().st_ino == number
+    assert sorted(file.name for file in path.iterdir()) == ["mine", "new"]
+
+
+def test_of_leftovers_those_of_others_stay(tmp_path):
+    for name in (".notes.tmp", ".a.1.tfpix2pix-tmp"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".notes.tmp"]

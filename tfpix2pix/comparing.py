@@ -11,10 +11,11 @@ from pathlib import Path
 
 from tfpix2pix.comparison import Comparison, Evaluated, draw_comparison, group, read_evaluation
 from tfpix2pix.comparison import compare as compare_evaluations
+from tfpix2pix.destinations import check_new_folder
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.evaluation_directory import RECORD, is_evaluation
 from tfpix2pix.examples.request import Request, kind_of
-from tfpix2pix.files import check_new_folder, whole_directory
+from tfpix2pix.files import whole_directory
 from tfpix2pix.recognize import RUN, is_model, model_at, named_path
 from tfpix2pix.run_directory import RunDirectory
 

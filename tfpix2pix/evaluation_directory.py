@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tfpix2pix.destinations import EVALUATION, check_new_folder, check_writable
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.evaluation import METRICS
-from tfpix2pix.files import check_new_folder, check_writable, whole_directory
+from tfpix2pix.files import whole_directory
 
 RECORD, ROWS, RESAMPLED, PAGE = "metrics.json", "per_image.csv", "bootstrap.npz", "report.html"
 SHEET = "contact_sheet.png"
@@ -31,7 +31,7 @@ def check_names(metrics: Sequence[str] | None) -> None:
 
 def check_free(out: Path, *, overwrite: bool) -> None:
     """Raises UserError where an evaluation may not be written."""
-    ours = is_evaluation(out)
+    ours = EVALUATION.is_at(out)
     if ours and not overwrite:
         raise UserError(
             f"An evaluation must not overwrite another. Received {out}, which holds one. Add --overwrite or change "
@@ -44,11 +44,9 @@ def check_free(out: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def replacing(out: Path) -> Iterator[Path]:
-    """A folder that takes the place of `out` when it is whole."""
-    with whole_directory(out) as folder:
+    """A folder that takes the place of the evaluation in `out` when it is whole; files that are not of it stay."""
+    with whole_directory(out, clear=lambda: EVALUATION.remove_from(out)) as folder:
         yield folder
-        if out.exists():
-            shutil.rmtree(out)
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -6,14 +6,14 @@ import errno
 import hashlib
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tfpix2pix.errors import RunError, UserError
 
-LEFTOVER = ".*.tmp"  # a temporary sibling
+TEMPORARY = ".tfpix2pix-tmp"  # ends the name of what is not whole yet
+LEFTOVER = f".*{TEMPORARY}"
 CACHE_VARIABLE = "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME"
 
 
@@ -24,30 +24,46 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     `durable`: wait for the disk, so that the file survives a power failure. Thousands of files that can be made again
     need not.
     """
-    with _whole(path, durable=durable) as temporary:
+    with _whole(path, path.parent, lambda temporary: temporary.replace(path), durable) as temporary:
         yield temporary
 
 
 @contextmanager
-def whole_directory(path: Path) -> Iterator[Path]:
-    """Yields a temporary empty folder beside `path`; renames it to `path`, which must not exist, at the end."""
-    with _whole(path) as temporary:
+def whole_directory(path: Path, *, clear: Callable[[], object] = lambda: None) -> Iterator[Path]:
+    """Yields a temporary empty folder; at the end, after `clear()`, it becomes `path`.
+
+    Where `path` is there already, or a link to a folder, or where another disk is mounted, what the temporary folder
+    holds moves into it: files of other names stay.
+    """
+    path = path.resolve()
+    there = path.is_dir()
+
+    def move(temporary: Path) -> None:
+        clear()
+        if not there:
+            temporary.replace(path)
+            return
+        for entry in sorted(temporary.iterdir()):
+            entry.replace(path / entry.name)
+
+    with _whole(path, path if there else path.parent, move) as temporary:
         temporary.mkdir()
         yield temporary
 
 
 @contextmanager
-def _whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    make_directory(path.parent)
+def _whole(path: Path, folder: Path, move: Callable[[Path], object], durable: bool = True) -> Iterator[Path]:
+    """Yields a temporary path in `folder`; at the end `move` brings what was written there to `path`."""
+    temporary = folder / f".{path.name}.{os.getpid()}{TEMPORARY}"
+    make_directory(folder)
     _remove(temporary)
     try:
         yield temporary
         if durable:
             _to_disk(temporary)
-        temporary.replace(path)
+        move(temporary)
         if durable:
-            _to_disk(path.parent, deep=False)
+            _to_disk(folder, deep=False)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, None)
         raise RunError(
@@ -93,18 +109,6 @@ def _to_disk(path: Path, *, deep: bool = True) -> None:
             os.close(descriptor)
 
 
-def holds_something(folder: Path) -> bool:
-    """Whether there is more in `folder` than what killed processes left."""
-    return any(not path.match(LEFTOVER) for path in folder.iterdir())
-
-
-def check_new_folder(path: Path) -> None:
-    """Raises UserError where a folder for results (`--out`) is there and not empty, or could not be written."""
-    if path.exists() and (not path.is_dir() or holds_something(path)):
-        raise UserError(f"--out must be a new or empty folder. Received {path}, which holds something else. Change it.")
-    check_writable(path)
-
-
 def remove_leftovers(folder: Path) -> None:
     """Removes the temporary siblings that killed processes left in `folder`."""
     for path in folder.glob(LEFTOVER):
@@ -114,7 +118,7 @@ def remove_leftovers(folder: Path) -> None:
 def make_directory(path: Path) -> None:
     """`path` and its parents, or one sentence why not."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.resolve().mkdir(parents=True, exist_ok=True)  # of a link, what it leads to
     except OSError as error:
         raise UserError(
             f"The folder {path} must be one that can be written. Received: {error.strerror}. Choose another."
@@ -128,18 +132,3 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 22):
             digest.update(block)
     return digest.hexdigest()
-
-
-def check_writable(path: Path) -> None:
-    """Raises UserError, and creates nothing, where a folder `path` could not be created or written into."""
-    nearest = path
-    while not nearest.exists() and nearest != nearest.parent:
-        nearest = nearest.parent
-    try:
-        with tempfile.TemporaryDirectory(dir=nearest, prefix=".tfpix2pix-"):
-            pass
-    except OSError as error:  # tried, because permission bits do not tell of read-only and special file systems
-        raise UserError(
-            f"The folder {path} must be one that can be written. Received: {error.strerror} at {nearest}. "
-            f"Choose another."
-        ) from error

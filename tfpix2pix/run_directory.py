@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from pathlib import Path
 
 from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.config import Config, TrainingConfig
+from tfpix2pix.destinations import RUN, check_writable, holds_something
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import check_writable, holds_something, make_directory, remove_leftovers, whole_file
+from tfpix2pix.files import make_directory, remove_leftovers, whole_file
 from tfpix2pix.resolve import make_config, read_settings, resolve_config, to_yaml, with_overrides
 from tfpix2pix.training.cluster import this_worker
 
@@ -52,7 +52,7 @@ class RunDirectory:
         """Raises UserError, and changes nothing, where a training may not start here.
 
         An existing run is only continued (`resume`) or replaced (`fresh`) when asked; a folder that holds something
-        else is never touched.
+        else is never touched, and files in a run's folder that are not the run's stay.
         """
         if resume and not self.is_run():
             raise UserError(
@@ -70,6 +70,11 @@ class RunDirectory:
             if card and card.origin:
                 state = f"weights imported from {card.origin.file}"
             raise UserError(f"A run must not overwrite another. Received {self.path}, which holds {state}. {instead}")
+        if fresh and self.is_run() and not RUN.is_at(self.path):
+            raise UserError(
+                f"--fresh must replace a run. Received {self.path}, whose {CONFIG} is of something else. Choose "
+                f"another --run."
+            )
         if self.path.exists() and not self.is_run() and (not self.path.is_dir() or holds_something(self.path)):
             raise UserError(
                 f"A run directory must be new or empty. Received {self.path}, which holds something else. "
@@ -107,11 +112,10 @@ class RunDirectory:
     def start(self, config: Config, *, fresh: bool) -> None:
         """Creates the directory, replacing a run that is there where `fresh` says so, and writes `config.yaml`."""
         if fresh and self.is_run():
-            # The folder itself stays: `in_use` holds it. What makes it a run goes last, so that it can be done again.
-            for path in sorted(self.path.iterdir(), key=lambda path: path.name == CONFIG):
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            RUN.remove_from(self.path)  # the folder itself stays: `in_use` holds it
         make_directory(self.path)
-        remove_leftovers(self.path)
+        for folder in (self.path, self.checkpoints, self.samples):
+            remove_leftovers(folder)
         self.write_config(config)
 
     def write_config(self, config: Config) -> None:

@@ -25,8 +25,8 @@ from tfpix2pix.data.images import (
 )
 from tfpix2pix.data.labels import palette_of, read_side
 from tfpix2pix.data.opening import open_source
+from tfpix2pix.destinations import check_replaces_no_input, check_writable
 from tfpix2pix.errors import UserError, unknown_name
-from tfpix2pix.files import check_writable
 from tfpix2pix.serving.client import in_flight as run_in_flight
 
 
@@ -42,7 +42,7 @@ class FileTranslator(Protocol):
         """(H, W, C) as read from a file -> (H, W, C') as a file shall hold it; `where` is its name, for messages."""
 
 
-Item = tuple[str, Callable[[], np.ndarray]]  # name of the output, reader of the input
+Item = tuple[str, Callable[[], np.ndarray], tuple[Path, ...]]  # name of the output, reader of the input, its files
 
 
 def translate_files(
@@ -84,19 +84,19 @@ def translate_files(
     input_range = card.config.data.ranges[0]
     suffix = suffix_for(card.config.data.target_channels, np.dtype(card.target_dtype))
     palette = palette_of(card.config.data)
-    items = list(_pairs_of(card, data, split) if split else _files_of(inputs, card))
+    folder = data or card.config.data.dir if split else None
+    items = list(_pairs_of(card, folder, split) if split else _files_of(inputs, card))
     if not items:
         raise UserError("There must be something to translate. Received no image. Name files, folders, or --split val.")
     endings = [f"-{number}" for number in range(1, samples + 1)] if samples else [""]
-    paths = [out / f"{name}{ending}{suffix}" for name, _ in items for ending in endings]
+    paths = [out / f"{name}{ending}{suffix}" for name, *_ in items for ending in endings]
     duplicates = [path for path, count in Counter(paths).items() if count > 1]
     if duplicates:
         raise UserError(
             f"Each input must have a name of its own. Received several for {duplicates[0]}. Translate them apart."
         )
-    own = {file.resolve() for file in _all_files(inputs)}
-    if replaced := [path for path in paths if path.resolve() in own]:
-        raise UserError(f"A translation must not replace an input. Received {replaced[0]} for both. Change --out.")
+    read_files = [file for _, _, files in items for file in files]
+    check_replaces_no_input(paths, read_files, within=None if folder is None else Path(folder))
     taken = [path for path in paths if path.exists()]
     if taken and not overwrite:
         raise UserError(
@@ -122,7 +122,7 @@ def translate_files(
         return image
 
     def together(items: list[Item], images: list[np.ndarray]) -> list[list[np.ndarray]]:
-        names = [name for name, _ in items]
+        names = [name for name, *_ in items]
         with _fitting_in_memory(names):
             variants = [translator.together(images, vector, names) for vector in vectors]
         return [list(of_one) for of_one in zip(*variants, strict=True)]
@@ -218,11 +218,6 @@ def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
     return notes
 
 
-def _all_files(inputs: Sequence[str | Path]) -> Iterator[Path]:
-    for given in map(Path, inputs):
-        yield from list_images(given) if given.is_dir() else [given]
-
-
 def _files_of(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[Item]:
     data = card.config.data
     for given in map(Path, inputs):
@@ -232,18 +227,18 @@ def _files_of(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[Item]:
         if not files:
             raise UserError(f"A folder to translate must hold images. Received {given} without any. Check the path.")
         for file in files:
-            yield file.stem, lambda file=file: read_side(file, data.input_classes, data)
+            yield file.stem, lambda file=file: read_side(file, data.input_classes, data), (file,)
 
 
-def _pairs_of(card: ModelCard, data: str | Path | None, split: str) -> Iterator[Item]:
+def _pairs_of(card: ModelCard, folder: str | Path | None, split: str) -> Iterator[Item]:
     if split not in SPLITS:
         raise UserError(unknown_name("--split", split, SPLITS))
     config = card.config
-    where = config.data if data is None else config.data.model_copy(update={"dir": str(data)})
+    where = config.data.model_copy(update={"dir": None if folder is None else str(folder)})
     source = open_source(config.model_copy(update={"data": where}), split)
     if not len(source):
         raise UserError(
             f"The split must hold pairs. Received {split!r}, which is empty in {where.dir}. Use another split."
         )
     for index, name in enumerate(source.names):
-        yield name, lambda index=index: source.read(index)[0]
+        yield name, lambda index=index: source.read(index)[0], source.files(index)

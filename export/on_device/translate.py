@@ -60,7 +60,7 @@ def main():
         how = [Image.Resampling.NEAREST if classes else Image.Resampling.BICUBIC for classes in labels]
         given.out.mkdir(parents=True, exist_ok=True)
         for source, target in listed(given.inputs, given.out, given.overwrite):
-            partial = target.with_name(f".{target.name}.tmp")
+            partial = target.with_name(f".{target.name}.tfpix2pix-tmp")
             try:
                 image = read(source, channels, labels[0])
                 tiled += not given.resize and image.size != (translator.size, translator.size)

@@ -451,7 +451,7 @@ class TestCuts:
         assert_whole(tmp_path, site)
 
     def test_what_a_killed_unpacking_left_is_removed(self, site, tmp_path):
-        (tmp_path / ".facades.1.tmp" / "train").mkdir(parents=True)
+        (tmp_path / ".facades.1.tfpix2pix-tmp" / "train").mkdir(parents=True)
         fetch(site, tmp_path)
         assert_whole(tmp_path, site)
 

@@ -135,7 +135,7 @@ def test_without_a_model_card_it_is_said_what_is_missing(made, tmp_path):
 
 def test_what_killed_processes_left_is_removed(combined_dir, tmp_path, quiet):
     run = p2p.train(config_of(combined_dir, steps=2), run_dir=tmp_path / "run", console=quiet)
-    (run.directory.checkpoints / ".step-000004.123.tmp").mkdir()
+    (run.directory.checkpoints / ".step-000004.123.tfpix2pix-tmp").mkdir()
     p2p.train(config_of(combined_dir, steps=4), run_dir=tmp_path / "run", resume=True, console=quiet)
     assert sorted(path.name for path in run.directory.checkpoints.iterdir())[0] == "best-000004"
 

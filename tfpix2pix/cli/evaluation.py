@@ -160,10 +160,10 @@ def compare(
     """Put models side by side: one table, one figure, paired differences with their intervals."""
     from tfpix2pix.comparing import FIGURE, Item
     from tfpix2pix.comparing import compare as run
+    from tfpix2pix.destinations import check_new_folder
     from tfpix2pix.evaluation_directory import check_names
     from tfpix2pix.examples.request import Noise as NoiseOf
     from tfpix2pix.examples.request import Request
-    from tfpix2pix.files import check_new_folder
 
     names = _names(metrics)
     check_names(names)

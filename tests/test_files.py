@@ -3,7 +3,7 @@
 import pytest
 
 from tfpix2pix.errors import RunError
-from tfpix2pix.files import remove_leftovers, whole_directory, whole_file
+from tfpix2pix.files import file_name, remove_leftovers, whole_directory, whole_file
 
 
 def test_a_file_appears_when_whole(tmp_path):
@@ -70,3 +70,26 @@ def test_of_leftovers_those_of_others_stay(tmp_path):
         (tmp_path / name).touch()
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [".notes.tmp"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("a.b (1)", "a.b (1)"), ("Früchte", "Früchte"), ("a/b", "a_b"), ("../../etc/passwd", ".._.._etc_passwd"),
+        ("/etc/passwd", "_etc_passwd"), ("..", "__"), (".", "_"), ("", "_"), ("a\x00b\x1b[2Jc", "a_b_[2Jc"),
+        (".hidden", ".hidden"), ("\udcff", "\udcff"),
+    ],
+)  # fmt: skip
+def test_a_name_from_elsewhere_is_one_part_of_a_path(tmp_path, text, name):
+    assert file_name(text) == name
+    (tmp_path / name).touch()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("character", "aü😀")
+def test_long_names_are_cut_and_stay_apart(tmp_path, character):
+    names = {file_name(character * 400 + ending) for ending in "ab"}
+    assert len(names) == 2
+    for name in names:
+        with whole_file(tmp_path / f"{name}-12.png") as temporary:
+            temporary.touch()

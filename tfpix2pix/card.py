@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tfpix2pix._version import __version__
 from tfpix2pix.config import Config
+from tfpix2pix.config.section import NAME
 from tfpix2pix.errors import UserError
 
 FILE_NAME = "model_card.json"
+MOST_PX = 65_536  # a side, of any card that is not a forgery
+MOST_NOISE = 2**30
 
 
 class Origin(BaseModel):
@@ -38,15 +41,15 @@ class ModelCard(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, protected_namespaces=())
 
     format_version: Literal[1] = 1
-    name: str
+    name: Annotated[str, Field(pattern=NAME, max_length=100)]
     """Name of the model."""
     config: Config
     """The resolved configuration of the run that trained it."""
-    step: int
+    step: Annotated[int, Field(ge=0)]
     """Training steps behind the weights."""
     value_range: tuple[float, float] = (-1.0, 1.0)
     """Of float images, input and output."""
-    size_multiple_px: int
+    size_multiple_px: Annotated[int, Field(ge=1, le=MOST_PX)]
     """The network's own size multiple; images of other sizes are padded to it and cropped back, in the graph."""
     statistics: Literal["image", "moving"]
     """What batch normalisation uses."""
@@ -56,9 +59,9 @@ class ModelCard(BaseModel):
     """Who made the data that it was trained on, and by which licence; "" where nobody said it."""
     target_dtype: Literal["uint8", "uint16", "float32"] = "uint8"
     """Depth of the targets it was trained on, in which `translate` writes."""
-    noise_size: int = 0
+    noise_size: Annotated[int, Field(ge=0, le=MOST_NOISE)] = 0
     """Values of noise an image takes; 0 where the model has no noise input."""
-    fixed_size_px: int | None = None
+    fixed_size_px: Annotated[int, Field(ge=1, le=MOST_PX)] | None = None
     """Height and width of the input of a static export; null: any."""
     image_dtype: Literal["float32", "uint8"] = "float32"
     """Of the image tensors of a static export and of `serving_default`: in `value_range`, or pixels from 0 to 255."""

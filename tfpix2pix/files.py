@@ -6,6 +6,8 @@ import errno
 import hashlib
 import os
 import shutil
+import unicodedata
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,8 @@ from tfpix2pix.errors import RunError, UserError
 
 TEMPORARY = ".tfpix2pix-tmp"  # ends the name of what is not whole yet
 LEFTOVER = f".*{TEMPORARY}"
+LONGEST_NAME_BYTES = 200  # of the 255 that file systems take; an ending is added
+DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{number}" for kind in ("COM", "LPT") for number in range(1, 10))}
 CACHE_VARIABLE = "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME"
 
 
@@ -54,7 +58,8 @@ def whole_directory(path: Path, *, clear: Callable[[], object] = lambda: None) -
 @contextmanager
 def _whole(path: Path, folder: Path, move: Callable[[Path], object], durable: bool = True) -> Iterator[Path]:
     """Yields a temporary path in `folder`; at the end `move` brings what was written there to `path`."""
-    temporary = folder / f".{path.name}.{os.getpid()}{TEMPORARY}"
+    shortened = f"{path.name[:40]}.{zlib.crc32(os.fsencode(path.name)):08x}"  # a name has its longest length
+    temporary = folder / f".{shortened}.{os.getpid()}{TEMPORARY}"
     make_directory(folder)
     _remove(temporary)
     try:
@@ -72,6 +77,22 @@ def _whole(path: Path, folder: Path, move: Callable[[Path], object], durable: bo
         ) from error
     finally:
         _remove(temporary)
+
+
+def file_name(text: str) -> str:
+    """`text` as one part of a path: what a card, manifest, table or server calls a thing names no folder, no device and
+    no path elsewhere. A name that is one already stays as it is, but for its length: at most 200 bytes."""
+    forbidden = '<>:"/\\|?*' if os.name == "nt" else "/"
+    name = "".join("_" if c in forbidden or unicodedata.category(c) == "Cc" else c for c in text)
+    if os.name == "nt":
+        name = name.rstrip(". ")
+        name = f"_{name}" if name.partition(".")[0].upper() in DEVICES else name
+    if not name.strip("."):
+        return "_" * max(1, len(name))
+    if len(os.fsencode(name)) > LONGEST_NAME_BYTES:
+        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+        name = f"{os.fsencode(name)[: LONGEST_NAME_BYTES - 9].decode(errors='ignore')}-{digest}"
+    return name
 
 
 def cache_directory() -> Path:

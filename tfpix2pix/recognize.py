@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tfpix2pix.config.section import NAME
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.export.format import Options
@@ -75,7 +76,7 @@ def check_export(run_dir: str | Path, format: str, options: Options) -> None:
         raise UserError(
             f"An export must be made from a run directory. Received {run_dir}{without}. Give the --run of a training."
         )
-    if options.name is not None and not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", options.name):
+    if options.name is not None and not re.fullmatch(NAME, options.name):
         raise UserError(
             f"--name must be letters, digits, '.', '_' and '-': it names a file. Received {options.name!r}. Change it."
         )

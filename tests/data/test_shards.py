@@ -1,6 +1,7 @@
 """Shards hold files as they are: what is read from them, and what a run makes of it, is the files' own, bit for bit."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,6 +144,40 @@ class TestRefused:
             splits_of(tiny_config(data={"dir": str(tmp_path), "source": "shards"}))
         with pytest.raises(UserError, match="Add `--data DIR`"):
             splits_of(tiny_config(data={"source": "shards"}))
+
+    @pytest.mark.parametrize(
+        ("where", "value", "message"),
+        [
+            (("shards", 0), "../secret.tfrecord", r"shards\.0 does not fit"),
+            (("shards", 0), "/etc/passwd", r"shards\.0 does not fit"),
+            (("splits", "train", "offset", 0), 2**62, r"splits\.train\.offset\.0 does not fit"),
+            (("splits", "train", "offset", 0), -1, r"splits\.train\.offset\.0 does not fit"),
+            (("splits", "train", "length", 0), 2**40, r"splits\.train\.length\.0 does not fit"),
+            (("splits", "train", "shard", 0), 9, "The number of a pair's shard must be below 8. Received 9"),
+            (("splits", "train", "names"), [], "The lists of a split must be of one length"),
+            (("files_a_pair",), 0, "`files_a_pair` must be 1 or 2"),
+        ],
+    )
+    def test_a_manifest_that_leads_elsewhere_is_refused(self, tmp_path, where, value, message):
+        _, sharded = both(combined, tmp_path)
+        path = Path(sharded.data.dir) / SHARDS_MANIFEST
+        part = manifest = json.loads(path.read_text())
+        for key in where[:-1]:
+            part = part[key]
+        part[where[-1]] = value
+        path.write_text(json.dumps(manifest))
+        with pytest.raises(UserError, match=f"must be a folder of shards .*{message}"):
+            splits_of(sharded)
+
+    def test_an_offset_beyond_the_shard_is_a_damaged_pair(self, tmp_path):
+        _, sharded = both(combined, tmp_path)
+        path = Path(sharded.data.dir) / SHARDS_MANIFEST
+        manifest = json.loads(path.read_text())
+        manifest["splits"]["train"]["offset"][0] = 2**49
+        manifest["splits"]["train"]["length"][0] = 2**30
+        path.write_text(json.dumps(manifest))
+        with pytest.raises(UserError, match="A shard must be as it was written"):
+            splits_of(sharded)["train"].read(0)
 
     def test_a_folder_that_holds_something_is_never_written_into(self, tmp_path):
         config = tiny_config(data=combined(tmp_path))

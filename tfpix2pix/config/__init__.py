@@ -15,7 +15,7 @@ from tfpix2pix.config.data import DataConfig
 from tfpix2pix.config.networks import DiscriminatorConfig, GeneratorConfig
 from tfpix2pix.config.objective import ObjectiveConfig, weights_of_named_objective
 from tfpix2pix.config.recipe import APPLIED, with_recipe_beneath
-from tfpix2pix.config.section import RUN, TASK, RowOf, Section
+from tfpix2pix.config.section import NAME, RUN, TASK, RowOf, Section
 from tfpix2pix.config.training import InferenceConfig, TrainingConfig
 from tfpix2pix.evaluation import METRICS
 from tfpix2pix.losses import objective_name
@@ -38,7 +38,7 @@ __all__ = [
 class Config(Section):
     """A run. Every field has a default; presets and `--set` change some."""
 
-    name: Annotated[str, TASK] = Field("pix2pix", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Annotated[str, TASK] = Field("pix2pix", pattern=NAME, max_length=100)
     """Name of the model: of its exports, and in the model card."""
     recipe: Annotated[str | None, TASK, RowOf(RECIPES)] = None
     """How to train: a recipe's name, or a .yaml file. Its values lie beneath the keys of a file that names it, and over

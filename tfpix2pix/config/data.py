@@ -90,9 +90,9 @@ class DataConfig(Section):
     """Vary brightness, contrast and saturation of one side by up to this share (training only); 0 for not."""
     color_jitter_side: Literal["input", "target"] = "input"
     """The side that is a photograph, whose colours may vary."""
-    input_channels: int = Field(3, ge=1)
+    input_channels: int = Field(3, ge=1, le=4096)
     """Channels of the input image: 1 gray, 3 RGB, 4 RGBA."""
-    target_channels: int = Field(3, ge=1)
+    target_channels: int = Field(3, ge=1, le=4096)
     """Channels of the target and of the translation."""
     input_range: tuple[float, float] | None = None
     """What becomes -1 and 1 of the inputs' values; null: 0 and the largest of 8 or 16 bits, 0 and 1 of floats."""

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tfpix2pix.errors import unknown_name
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a run or model: it names files and folders
+
 
 @dataclass(frozen=True, eq=False)
 class RowOf:

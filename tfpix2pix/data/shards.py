@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Annotated, Literal
 
 import tensorflow as tf
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tfpix2pix.config import Config, DataConfig
 from tfpix2pix.data import SOURCES
@@ -24,57 +26,92 @@ from tfpix2pix.data.opening import open_source, splits_of
 from tfpix2pix.data.pairs import Pair, Source, checked
 from tfpix2pix.data.sources import halves
 from tfpix2pix.data.splits import data_path, seeded_split
-from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.files import whole_directory
+from tfpix2pix.errors import RunError, UserError, within
+from tfpix2pix.files import file_name, whole_directory
 
 FRAME_BYTES = (12, 4)  # of TFRecord: length and its checksum before the data, the data's checksum after
 ALL = "all"  # the split of data that nothing divides: the seed does, when they are read
 KEYS = {1: ("image",), 2: ("input", "target")}  # of a record, by files a pair
 
 
+class Part(BaseModel):
+    """Where the pairs of a split lie: a value a pair in each list."""
+
+    names: list[str]
+    shard: list[Annotated[int, Field(ge=0)]]
+    offset: list[Annotated[int, Field(ge=0, lt=2**50)]]
+    length: list[Annotated[int, Field(ge=0, lt=2**31)]]
+    crc32: list[int]
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> Part:
+        lengths = {len(getattr(self, key)) for key in type(self).model_fields}
+        within(len(lengths) == 1, "The lists of a split", "of one length", sorted(lengths))
+        return self
+
+    def of(self, names: Container[str]) -> Part:
+        """The pairs of these names alone."""
+        kept = [index for index, name in enumerate(self.names) if name in names]
+        return Part.model_construct(**{key: [values[i] for i in kept] for key, values in self})
+
+
+class Manifest(BaseModel):
+    """`shards.json`. The names of shards are names: they lead to no other folder."""
+
+    format_version: Literal[1]
+    files_a_pair: Literal[0, 1, 2]
+    shards: list[Annotated[str, Field(pattern=r"^\w[\w.-]*$")]]
+    splits: dict[str, Part]
+
+    @model_validator(mode="after")
+    def _shards_are_named(self) -> Manifest:
+        last = max((shard for part in self.splits.values() for shard in part.shard), default=-1)
+        within(last < len(self.shards), "The number of a pair's shard", f"below {len(self.shards)}", last)
+        within(last < 0 or self.files_a_pair > 0, "`files_a_pair`", "1 or 2", self.files_a_pair)
+        return self
+
+
 def shards(config: DataConfig, split: str, seed: int) -> Source:
     """The pairs of a folder that `write_shards` wrote."""
     folder = config.dir or str(data_path(config))  # which says that one must be given
     manifest = _manifest(folder)
-    part = manifest["splits"].get(split)
-    if ALL in manifest["splits"]:
-        part = manifest["splits"][ALL]
-        kept = set(seeded_split(part["names"], split, seed, config.held_out_fraction))
-        part = {key: [v for v, name in zip(part[key], part["names"], strict=True) if name in kept] for key in part}
-    if part is None or not part["names"]:
+    part = manifest.splits.get(split)
+    if ALL in manifest.splits:
+        part = manifest.splits[ALL]
+        part = part.of(set(seeded_split(part.names, split, seed, config.held_out_fraction)))
+    if part is None or not part.names:
         if split == "train":
             raise UserError(f"There must be pairs to train on. Received none in {folder}. Check `data.dir`.")
         return Source([], lambda index: ())  # nothing to read
-    cache, shard_names = Cache(config.cache_files_mb), manifest["shards"]
+    cache = Cache(config.cache_files_mb)
 
     def record(index: int) -> bytes:
-        shard, offset, length, checksum = (part[key][index] for key in ("shard", "offset", "length", "crc32"))
-        path = _join(folder, shard_names[shard])
+        path, length = _join(folder, manifest.shards[part.shard[index]]), part.length[index]
         try:
             with tf.io.gfile.GFile(path, "rb") as file:
-                file.seek(offset)
-                data = file.read(length)
+                file.seek(min(part.offset[index], file.size()))
+                data = file.read(min(length, file.size()))  # TensorFlow takes memory for all that is asked for
         except tf.errors.OpError as error:
             raise UserError(f"A shard must be readable. Received {path}: {error.message}. Check it.") from error
-        if zlib.crc32(data) != checksum:
+        if len(data) != length or zlib.crc32(data) != part.crc32[index]:
             raise UserError(
-                f"A shard must be as it was written. Received {path}, of which the pair {part['names'][index]!r} is "
+                f"A shard must be as it was written. Received {path}, of which the pair {part.names[index]!r} is "
                 f"damaged. Copy it again.", "unreadable",
             )  # fmt: skip
         return data
 
     def read(index: int) -> Pair:
         features = tf.train.Example.FromString(cache.get(index, lambda: record(index), len)).features.feature
-        where = Path(folder) / part["names"][index]
+        where = Path(folder) / file_name(part.names[index])
         images = []
-        for key, classes in zip(KEYS[manifest["files_a_pair"]], config.classes, strict=False):
+        for key, classes in zip(KEYS[manifest.files_a_pair], config.classes, strict=False):
             suffix, data = (features[name].bytes_list.value[0] for name in (f"{key}_suffix", key))
-            path = where.with_name(where.name + suffix.decode())
+            path = where.with_name(file_name(where.name + suffix.decode()))
             indices = classes is not None and key != "image"
             images.append(read_image(path, indices=indices, read_bytes=lambda path, data=data: data))
         return halves(images[0], config, where) if len(images) == 1 else checked(images, config, where)
 
-    return Source(part["names"], read)
+    return Source(part.names, read)
 
 
 def write_shards(
@@ -137,14 +174,9 @@ class _Writer:
         features = {"name": name.encode()}
         for key, path in zip(KEYS[len(files)], files, strict=True):
             features |= {key: _bytes_of(path), f"{key}_suffix": path.suffix.encode()}
-        data = tf.train.Example(
-            features=tf.train.Features(
-                feature={
-                    key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-                    for key, value in features.items()
-                }
-            )
-        ).SerializeToString(deterministic=True)
+        feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[features[key]])) for key in features}
+        example = tf.train.Example(features=tf.train.Features(feature=feature))
+        data = example.SerializeToString(deterministic=True)
         self._file.write(data)
         row = (name, len(self.shards) - 1, self._offset + FRAME_BYTES[0], len(data), zlib.crc32(data))
         for values, value in zip(part.values(), row, strict=True):
@@ -197,16 +229,16 @@ def _bytes_of(path: Path) -> bytes:
         ) from error
 
 
-def _manifest(folder: str) -> dict:
+def _manifest(folder: str) -> Manifest:
     path = _join(folder, SHARDS_MANIFEST)
     try:
         with tf.io.gfile.GFile(path, "r") as file:
-            manifest = json.loads(file.read())
-        if manifest["format_version"] == 1:
-            return manifest
-        reason = f"its version is {manifest['format_version']}"
-    except (tf.errors.OpError, json.JSONDecodeError, KeyError, TypeError) as error:
-        reason = getattr(error, "message", None) or str(error)
+            return Manifest.model_validate_json(file.read())
+    except tf.errors.OpError as error:
+        reason = error.message
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"in {SHARDS_MANIFEST} {'.'.join(map(str, first['loc'])) or 'the whole'} does not fit ({first['msg']})"
     raise UserError(
         f"`data.dir` must be a folder of shards that `tfpix2pix data shard` wrote. Received {folder}: {reason}. Check "
         f"the path, or name another `data.source`."

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
@@ -56,7 +57,7 @@ class KerasFileEngine:
         try:
             with zipfile.ZipFile(path) as archive:
                 self.card = ModelCard.from_json(archive.read(FILE_NAME), path)
-            self._model = _load(path)
+            model = _load(path)
         except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
             if isinstance(error, UserError):
                 raise
@@ -64,13 +65,18 @@ class KerasFileEngine:
                 f"A .keras file must be whole and carry {FILE_NAME}. Received {path}, which is damaged or without. "
                 f"Give one that `tfpix2pix export` wrote, or bring another in by `tfpix2pix import`."
             ) from error
+        signature = [tf.TensorSpec(each.shape, each.dtype) for each in model.inputs]
+        self._run = tf.function(
+            lambda *inputs: model(list(inputs) if len(inputs) > 1 else inputs[0], training=False),
+            input_signature=signature, autograph=False,
+        )  # fmt: skip
 
     def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         if not self.card.noise_size:
-            return np.asarray(self._model(images, training=False))
+            return self._run(images).numpy()
         if noise is None:
             noise = np.full((len(images), self.card.noise_size), NO_NOISE, np.float32)
-        return np.asarray(self._model([images, noise], training=False))
+        return self._run(images, noise).numpy()
 
 
 def _load(path: Path) -> keras.Model:

@@ -12,6 +12,7 @@ import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 
 import keras
 import numpy as np
@@ -72,7 +73,7 @@ def _convert(generator: keras.Model, card: ModelCard, calibration: Sequence[np.n
 
 
 class TFLiteEngine:
-    """Runs a .tflite file by ai-edge-litert on all cores of the CPU (XNNPACK)."""
+    """Runs a .tflite file by ai-edge-litert on all cores of the CPU (XNNPACK); threads take turns."""
 
     def __init__(self, path: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
@@ -90,6 +91,7 @@ class TFLiteEngine:
             self._interpreter = Interpreter(str(path), num_threads=os.cpu_count())
             self._interpreter.allocate_tensors()
         self._run = self._interpreter.get_signature_runner()
+        self._one_at_a_time = Lock()  # an interpreter has one set of tensors, and uses all cores by itself
 
     def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         pixels = self.card.image_dtype == "uint8"
@@ -97,7 +99,8 @@ class TFLiteEngine:
         if self.card.noise_size:
             off = np.full((1, self.card.noise_size), NO_NOISE, np.float32)
             inputs["noise"] = off if noise is None else noise
-        translation = self._run(**inputs)["image"]
+        with self._one_at_a_time:
+            translation = self._run(**inputs)["image"]
         return to_signed(translation) if pixels else translation
 
     @property

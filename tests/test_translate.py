@@ -105,6 +105,14 @@ def test_a_bad_file_among_good_ones(translator, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
 
 
+def test_all_files_that_failed_are_named(translator, tmp_path):
+    for name in "bcd":
+        (tmp_path / f"{name}.png").write_text("no image")
+    picture(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"b\.png, .* 2 more could not be translated: c, d\. The other 1 of 4 were"):
+        translate_files(translator, [tmp_path], out=tmp_path / "out")
+
+
 def test_inputs_are_enlarged_first(translator, tmp_path):
     small = picture(tmp_path / "small.png", 10, 12)
     written = translate_files(translator, [small], out=tmp_path / "out", enlarge=4)

@@ -6,17 +6,20 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from tfpix2pix.errors import RunError, UserError
 
 TEMPORARY = ".tfpix2pix-tmp"  # ends the name of what is not whole yet
 LEFTOVER = f".*{TEMPORARY}"
 LONGEST_NAME_BYTES = 200  # of the 255 that file systems take; an ending is added
+NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)  # the opening of a pipe does not wait for its other end
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{number}" for kind in ("COM", "LPT") for number in range(1, 10))}
 CACHE_VARIABLE = "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME"
 
@@ -144,6 +147,21 @@ def make_directory(path: Path) -> None:
         raise UserError(
             f"The folder {path} must be one that can be written. Received: {error.strerror}. Choose another."
         ) from error
+
+
+@contextmanager
+def regular_file(path: Path) -> Iterator[BinaryIO]:
+    """A file, opened; raises OSError where it is a pipe, a device or a folder, which have no end or no bytes."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | NON_BLOCKING)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        yield file
+
+
+def regular_bytes(path: Path) -> bytes:
+    """What a `regular_file` holds."""
+    with regular_file(path) as file:
+        return file.read()
 
 
 def sha256_of(path: Path) -> str:

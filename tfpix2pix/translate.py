@@ -43,6 +43,7 @@ class FileTranslator(Protocol):
         """(H, W, C) as read from a file -> (H, W, C') as a file shall hold it; `where` is its name, for messages."""
 
 
+MOST_NAMED = 20  # images that could not be translated, in one message
 Item = tuple[str, Callable[[], np.ndarray], tuple[Path, ...]]  # name of the output, reader of the input, its files
 
 
@@ -139,21 +140,23 @@ def translate_files(
         with _fitting_in_memory([item[0]]):
             return write(item, (translator.translate(image, vector, where=item[0], **options) for vector in vectors))
 
-    errors: list[UserError] = []
+    errors: dict[str, UserError] = {}
     written: list[Path] = []
     in_batches = in_flight is None and tile_px is None and hasattr(translator, "together")
     results = batched(items, read, together, write) if in_batches else _results(one_by_one, items, in_flight or 1)
-    for done in track(results, len(items)):
+    for (name, *_), done in zip(items, track(results, len(items)), strict=True):
         if isinstance(done, UserError):
-            errors.append(done)
+            errors[name] = done
         else:
             written.extend(done)
     for note, count in notes.items():
         warnings.warn(f"{count} of {len(items)} images {note}", stacklevel=2)
     if errors:
-        more = f" {len(errors) - 1} more could not be read." if len(errors) > 1 else ""
+        first, *others = errors
+        named = ", ".join(others[:MOST_NAMED]) + (", …" if len(others) > MOST_NAMED else "")
+        more = f" {len(others)} more could not be translated: {named}." if others else ""
         done = f" The other {len(items) - len(errors)} of {len(items)} were translated into {out}." if written else ""
-        raise UserError(f"{errors[0]}{more}{done}")
+        raise UserError(f"{errors[first]}{more}{done}")
     return written
 
 

@@ -1,14 +1,17 @@
 """Every format keeps depth and channels; what no image is made of is refused."""
 
 import io
+import os
+import warnings
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-from tfpix2pix.data.formats import decode, encode
+from tfpix2pix.data.formats import HEADER_BYTES, SIGNATURES, decode, encode, format_of
 from tfpix2pix.data.images import read_image, read_size, write_image
+from tfpix2pix.doctor.headers import header
 from tfpix2pix.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -25,7 +28,7 @@ def picture(channels, dtype):
 def test_png_round_trip(channels, dtype):
     """16-bit colour, too, which Pillow would cut to 8 bits without a word."""
     image = picture(channels, dtype)
-    back = decode(encode(image, ".png"), ".png")
+    back = decode(encode(image, ".png"))
     assert back.dtype == dtype
     np.testing.assert_array_equal(back, image)
 
@@ -44,7 +47,7 @@ def test_tiff_round_trip(tmp_path, channels, dtype):
 def test_tiff_planes_one_after_the_other():
     image, buffer = picture(5, np.uint16), io.BytesIO()
     tifffile.imwrite(buffer, np.moveaxis(image, -1, 0), photometric="minisblack", planarconfig="separate")
-    np.testing.assert_array_equal(decode(buffer.getvalue(), ".tiff"), image)
+    np.testing.assert_array_equal(decode(buffer.getvalue()), image)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.int32])
@@ -88,7 +91,7 @@ def test_deep_files_cut_short_are_refused(tmp_path, suffix):
 def test_float_tiff_of_pillow():
     image, buffer = picture(1, np.float32), io.BytesIO()
     Image.fromarray(image[..., 0]).save(buffer, "TIFF")
-    np.testing.assert_array_equal(decode(buffer.getvalue(), ".tif"), image)
+    np.testing.assert_array_equal(decode(buffer.getvalue()), image)
 
 
 def test_gray_pages_of_a_tiff_are_channels_and_colour_pages_are_refused(tmp_path):
@@ -98,3 +101,63 @@ def test_gray_pages_of_a_tiff_are_channels_and_colour_pages_are_refused(tmp_path
     tifffile.imwrite(tmp_path / "colour.tif", np.stack([np.zeros((40, 30, 3), np.uint8)] * 2), photometric="rgb")
     with pytest.raises(UserError, match=r"shape \(2, 40, 30, 3\), not"):
         read_image(tmp_path / "colour.tif")
+
+
+def as_file(format_):
+    buffer = io.BytesIO()
+    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    np.save(buffer, pixels) if format_ == "NPY" else Image.fromarray(pixels).save(buffer, format_)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("format_", SIGNATURES)
+def test_the_first_bytes_say_which_format_it_is_whatever_the_name(tmp_path, format_):
+    data = as_file(format_)
+    assert format_of(data[:HEADER_BYTES]) == format_
+    for name in ("a.png", "a.npy", "a.jpg", "a.tif"):
+        (tmp_path / name).write_bytes(data)
+        assert read_image(tmp_path / name).shape == (4, 4, 3)
+        assert read_size(tmp_path / name) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"\xc5\xd0\xd3\xc6", b"P6\n1 1\n255\nabc", b"8BPS\0\1",
+        b"\0\0\1\0\1\0", b"<svg/>", b"RIFF\0\0\0\0AVI ", b"B", b"\x0a\x05\x01\x08",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("suffix", ["png", "tif", "npy"])
+def test_other_formats_are_not_opened_whatever_pillow_knows(tmp_path, start, suffix):
+    """PostScript under an image's name would be run by Ghostscript."""
+    (tmp_path / f"a.{suffix}").write_bytes(start)
+    with pytest.raises(UserError, match=r"a\.\w+, which is in no format that is read\. Replace"):
+        read_image(tmp_path / f"a.{suffix}")
+    with pytest.raises(UserError, match="in no format that is read"):
+        read_size(tmp_path / f"a.{suffix}")
+
+
+def test_a_pipe_is_no_image(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png, which cannot be read: it is no regular file"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("format_", SIGNATURES)
+def test_a_damaged_image_is_one_sentence(tmp_path, format_):
+    """Whatever the parsers raise: struct.error, zlib.error, IndexError, OverflowError …"""
+    whole, rng, messages = as_file(format_), np.random.default_rng(0), []
+    for number in range(120):
+        data = np.frombuffer(whole, np.uint8).copy()
+        places = rng.integers(0, len(data), 1 + number % 5)
+        data[places] = rng.integers(0, 256, len(places))
+        (tmp_path / "a.png").write_bytes(data[: rng.integers(1, len(data))] if number % 3 == 0 else data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for reader in (read_image, read_size, header):
+                try:
+                    reader(tmp_path / "a.png")
+                except UserError as error:
+                    messages.append(str(error))
+    assert messages
+    assert {len(message.splitlines()) for message in messages} == {1}

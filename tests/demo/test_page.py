@@ -228,7 +228,7 @@ def test_too_large_a_file_is_refused_on_the_page(demo, tmp_path):
 
 def test_what_came_over_the_wire_must_be_a_picture():
     for value in (None, "", "data:image/png;base64,!!", "data:image/png;base64,AAAA", "https://elsewhere/a.png"):
-        with pytest.raises(UserError, match=r"A drawing must be a picture\. Received none: "):
+        with pytest.raises(UserError, match=r"A drawing must be a picture\. Received one that "):
             painted(value)
 
 

@@ -2,6 +2,9 @@
 
 Pillow reads most. It has no colour of 16 bits, no more than 4 channels and no arrays: such PNG files go through
 TensorFlow's codec, such TIFF files through tifffile, .npy through NumPy. Colour profiles (ICC) are not applied.
+
+The first bytes say which format a file has, whatever its name: Pillow alone would try everything that it knows, and
+have a file of PostScript run by Ghostscript.
 """
 
 from __future__ import annotations
@@ -9,35 +12,91 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from tfpix2pix.files import regular_file
 from tfpix2pix.quiet import load_tensorflow
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF = (".tif", ".tiff")
+SIGNATURES = {  # format -> how a file begins; a dot is any byte
+    "PNG": (PNG_SIGNATURE,),
+    "JPEG": (b"\xff\xd8\xff",),
+    "WEBP": (b"RIFF....WEBP",),
+    "BMP": (b"BM",),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),  # the last two of more than 4 GB
+    "NPY": (b"\x93NUMPY",),
+}
+HEADER_BYTES = max(len(signature) for signatures in SIGNATURES.values() for signature in signatures)
+ANY = ord(".")
+NOT_READ = "is in no format that is read"
 BITS_PER_SAMPLE = 258  # the TIFF tag
 MOST_CHANNELS_OF_A_BOMB = 4  # times the pixels that Pillow allows
 PNG_LEVEL = 2  # of zlib: a third of the time of its usual 6, for files of photographs 4 % larger
 
 
-def decode(data: bytes, suffix: str = "", *, indices: bool = False) -> np.ndarray:
+class Unreadable(ValueError):
+    """Why an image cannot be read, to follow its name: `cannot be read: it is empty`."""
+
+
+def decode(data: bytes, *, indices: bool = False) -> np.ndarray:
     """(H, W, C) uint8, uint16 or float32 of an encoded image; `indices`: a palette image's indices, not its colours.
 
     Raises:
-        OSError, ValueError, SyntaxError: what the libraries raise for a broken file, or numbers of another kind.
+        Unreadable: it is in no format of `SIGNATURES`, broken, or holds numbers of another kind.
     """
-    suffix = suffix.lower()
-    if suffix == ".npy":
+    if not data:
+        raise Unreadable("cannot be read: it is empty")
+    try:
+        return _decoded(data, format_of(data), indices)
+    except Unreadable:
+        raise
+    except MemoryError as error:
+        raise Unreadable("cannot be read: it takes more memory than there is") from error
+    except UnidentifiedImageError as error:  # it begins as one does, and is none
+        raise Unreadable(NOT_READ) from error
+    except Exception as error:  # parsers of broken files raise whatever they stumble over
+        raise Unreadable(f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def format_of(start: bytes) -> str:
+    """The row of `SIGNATURES` that a file has, from its first `HEADER_BYTES` or more; raises Unreadable where none."""
+    for name, signatures in SIGNATURES.items():
+        for signature in signatures:
+            begins = list(zip(signature, start, strict=False))
+            if len(begins) == len(signature) and all(expected in (ANY, byte) for expected, byte in begins):
+                return name
+    raise Unreadable(NOT_READ)
+
+
+@contextmanager
+def open_header(path: Path) -> Iterator[Image.Image]:
+    """A file as Pillow opens it, which has read its header; raises OSError, Unreadable where it is in no format that
+    Pillow reads here, and whatever else Pillow stumbles over."""
+    with regular_file(path) as file:
+        format_ = format_of(file.read(HEADER_BYTES))
+        file.seek(0)
+        if format_ == "NPY":
+            raise Unreadable(NOT_READ)
+        with Image.open(file, formats=[format_]) as image:
+            yield image
+
+
+def _decoded(data: bytes, format_: str, indices: bool) -> np.ndarray:
+    if format_ == "NPY":
         return _npy(data)
-    if data[:8] == PNG_SIGNATURE and data[24:25] == b"\x10" and data[25:26] != b"\x00":  # 16 bits, not gray
+    if format_ == "PNG" and data[24:25] == b"\x10" and data[25:26] != b"\x00":  # 16 bits, not gray
         return _deep_png(data)
-    if suffix in TIFF and _is_beyond_pillow(data):
+    if format_ == "TIFF" and _is_beyond_pillow(data):
         return _by_tifffile(data)
-    return _by_pillow(data, indices)
+    return _by_pillow(data, format_, indices)
 
 
 def encode(image: np.ndarray, suffix: str, palette: Sequence[int] | None = None) -> bytes:
@@ -59,11 +118,11 @@ def encode(image: np.ndarray, suffix: str, palette: Sequence[int] | None = None)
     return buffer.getvalue()
 
 
-def _by_pillow(data: bytes, indices: bool) -> np.ndarray:
+def _by_pillow(data: bytes, format_: str, indices: bool) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=[format_])
             image.load()
         except Image.DecompressionBombWarning as warning:
             raise ValueError(str(warning)) from warning
@@ -76,12 +135,15 @@ def _by_pillow(data: bytes, indices: bool) -> np.ndarray:
 
 
 def _npy(data: bytes) -> np.ndarray:
-    try:
-        return _as_image(np.load(io.BytesIO(data), allow_pickle=False))
-    except EOFError as error:
-        raise ValueError("it ends too soon") from error
-    except MemoryError as error:
-        raise ValueError("its header claims more than memory holds") from error
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    claimed = 0 if dtype.hasobject else math.prod(shape) * dtype.itemsize
+    if claimed > len(data) - file.tell():  # before memory is taken for it
+        raise ValueError(f"it ends too soon: its header claims {dtype} values of shape {shape}")
+    file.seek(0)
+    return _as_image(np.load(file, allow_pickle=False))
 
 
 def _check_samples(count: int) -> None:
@@ -102,16 +164,13 @@ def _tensorflow() -> Any:
 def _deep_png(data: bytes) -> np.ndarray:
     tf = _tensorflow()
     _check_samples(int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big"))
-    try:
-        return tf.io.decode_png(data, dtype=tf.uint16).numpy()
-    except tf.errors.OpError as error:
-        raise ValueError(error.message) from error
+    return tf.io.decode_png(data, dtype=tf.uint16).numpy()
 
 
 def _is_beyond_pillow(data: bytes) -> bool:
     """Whether a TIFF file has several channels of more than 8 bits, several pages, or what Pillow does not know."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
             if getattr(image, "n_frames", 1) > 1:  # gray pages are channels
                 return True
             bits = image.tag_v2.get(BITS_PER_SAMPLE, (8,))
@@ -123,13 +182,10 @@ def _is_beyond_pillow(data: bytes) -> bool:
 def _by_tifffile(data: bytes) -> np.ndarray:
     import tifffile
 
-    try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            series = file.series[0]
-            _check_samples(series.size)
-            array, axes = series.asarray(), series.axes
-    except (tifffile.TiffFileError, IndexError, KeyError) as error:
-        raise ValueError(str(error)) from error
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        series = file.series[0]
+        _check_samples(series.size)
+        array, axes = series.asarray(), series.axes
     if array.ndim == 3 and axes[0] in "CSQI" and axes[-2:] == "YX":  # planes one after the other
         array = np.moveaxis(array, 0, -1)
     return _as_image(array)

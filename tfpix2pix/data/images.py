@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from tfpix2pix.config import DataConfig
 from tfpix2pix.data.cache import Cache
-from tfpix2pix.data.formats import decode, encode
+from tfpix2pix.data.formats import Unreadable, decode, encode, open_header
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import whole_file
+from tfpix2pix.files import regular_bytes, whole_file
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy"})
 EXIF_ORIENTATION = 0x0112  # 5 to 8 swap height and width
@@ -35,12 +35,10 @@ def list_images(folder: Path) -> list[Path]:
 def bytes_reader(config: DataConfig) -> Callable[[Path], bytes]:
     """Reads files, keeping them in memory up to `config.cache_files_mb`."""
     kept = Cache(config.cache_files_mb)
-    return lambda path: kept.get(path, path.read_bytes, len)
+    return lambda path: kept.get(path, lambda: regular_bytes(path), len)
 
 
-def read_image(
-    path: Path, *, indices: bool = False, read_bytes: Callable[[Path], bytes] = Path.read_bytes
-) -> np.ndarray:
+def read_image(path: Path, *, indices: bool = False, read_bytes: Callable[[Path], bytes] = regular_bytes) -> np.ndarray:
     """The first frame of an image file: (H, W, C) uint8, uint16 or float32, upright by its EXIF orientation.
 
     `indices`: of a palette image the indices, not the colours.
@@ -49,14 +47,9 @@ def read_image(
         UserError: the file cannot be read, is no image, or ends too soon.
     """
     try:
-        data = read_bytes(path)
-        if not data:
-            raise ValueError("it is empty")
-        return decode(data, path.suffix, indices=indices)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = (
-            "is in no format that is read" if isinstance(error, UnidentifiedImageError) else f"cannot be read: {error}"
-        )
+        return decode(read_bytes(path), indices=indices)
+    except (OSError, Unreadable) as error:
+        reason = str(error) if isinstance(error, Unreadable) else f"cannot be read: {error.strerror or error}"
         raise UserError(
             f"Every image must be readable and whole. Received {path}, which {reason}. Replace the file or remove it.",
             "unreadable",
@@ -66,11 +59,11 @@ def read_image(
 def read_size(path: Path) -> tuple[int, int]:
     """(height, width) of an image file as `read_image` would give it, from its header alone."""
     try:
-        with Image.open(path) as image:
+        with open_header(path) as image:
             width, height = image.size
             return (width, height) if image.getexif().get(EXIF_ORIENTATION, 1) >= 5 else (height, width)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return read_image(path).shape[:2]  # says what is wrong
+    except Exception:  # whatever a parser stumbles over: to read it all says what is wrong
+        return read_image(path).shape[:2]
 
 
 def match_channels(image: np.ndarray, channels: int, where: object = "an array") -> np.ndarray:

@@ -9,7 +9,7 @@ import itertools
 import gradio as gr
 import numpy as np
 
-from tfpix2pix.data.formats import decode, encode
+from tfpix2pix.data.formats import Unreadable, decode, encode
 from tfpix2pix.demo.canvas import Canvas, hex_of
 from tfpix2pix.errors import UserError
 from tfpix2pix.pages import asset, data_uri
@@ -45,12 +45,13 @@ def painted(value: str | None) -> np.ndarray:
     """
     try:
         if not (value or "").startswith(PNG):
-            raise ValueError("it is no PNG")
+            raise Unreadable("is no PNG")
         image = decode(base64.b64decode(value[len(PNG) :], validate=True))
         if image.dtype != np.uint8 or image.shape[-1] not in (3, 4):
-            raise ValueError(f"it has {image.shape[-1]} channels of {image.dtype}")
-    except (OSError, ValueError, SyntaxError, binascii.Error) as error:
-        raise UserError(f"A drawing must be a picture. Received none: {error}. Load the page again.") from error
+            raise Unreadable(f"has {image.shape[-1]} channels of {image.dtype}")
+    except (Unreadable, binascii.Error) as error:
+        reason = str(error) if isinstance(error, Unreadable) else "is not base64"
+        raise UserError(f"A drawing must be a picture. Received one that {reason}. Load the page again.") from error
     return image[..., :3]
 
 

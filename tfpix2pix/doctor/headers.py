@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
-from tfpix2pix.data.formats import BITS_PER_SAMPLE, PNG_SIGNATURE, TIFF
+from tfpix2pix.data.formats import BITS_PER_SAMPLE, HEADER_BYTES, PNG_SIGNATURE, format_of, open_header
 from tfpix2pix.data.images import EXIF_ORIENTATION
 from tfpix2pix.errors import UserError
+from tfpix2pix.files import regular_file
 
 MODES = {  # of Pillow -> what a file of it is
     "1": "black and white, 1 bit",
@@ -25,7 +26,6 @@ MODES = {  # of Pillow -> what a file of it is
     "F": "gray, float",
 }
 CHANNELS = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
-ERRORS = (OSError, ValueError, SyntaxError, EOFError, KeyError)
 BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
@@ -43,19 +43,22 @@ def header(path: Path) -> Header | None:
     Raises:
         UserError: a file of so many pixels that it is not opened (a decompression bomb).
     """
-    suffix = path.suffix.lower()
     try:
-        return _of_array(path) if suffix == ".npy" else _by_pillow(path)
+        with regular_file(path) as file:
+            format_ = format_of(file.read(HEADER_BYTES))
+        return _of_array(path) if format_ == "NPY" else _by_pillow(path)
     except UserError:
         raise
     except BOMB as error:
         raise _bomb(path, str(error)) from error
-    except ERRORS:
-        return _by_tifffile(path) if suffix in TIFF else None
+    except UnidentifiedImageError:
+        return _by_tifffile(path)
+    except Exception:  # whatever a parser stumbles over
+        return None
 
 
 def _by_pillow(path: Path) -> Header | None:
-    with Image.open(path) as image:
+    with open_header(path) as image:
         width, height = image.size
         if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
             return _by_tifffile(path)
@@ -106,7 +109,7 @@ def _by_tifffile(path: Path) -> Header | None:
             series = file.series[0]
             planes = len(series.shape) == 3 and series.axes[0] in "CSQI" and series.axes[-2:] == "YX"
             return _of((*series.shape[1:], series.shape[0]) if planes else series.shape, series.dtype)
-    except (*ERRORS, tifffile.TiffFileError, IndexError):
+    except Exception:  # whatever a parser stumbles over
         return None
 
 

@@ -8,10 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from tfpix2pix.card import ModelCard
-from tfpix2pix.data.formats import decode, encode
+from tfpix2pix.data.formats import Unreadable, decode, encode
 from tfpix2pix.data.images import check_range, from_signed, match_channels, to_signed
 from tfpix2pix.errors import UserError, row
 from tfpix2pix.quiet import load_tensorflow
@@ -143,9 +142,9 @@ class RemoteModel:
     def _by_file(self, image: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         content = self._with_noise("translate_bytes", "sample_bytes", "image_bytes", [encode(image, ".png")], noise)
         try:
-            return decode(content[0], ".png")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise no_answer(self.target, f"a file that is no image ({error})") from error
+            return decode(content[0])
+        except Unreadable as error:
+            raise no_answer(self.target, f"a file that {error}") from error
 
     def _by_floats(self, image: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         input_range, target_range = self.card.config.data.ranges

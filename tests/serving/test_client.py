@@ -1,7 +1,10 @@
 """The client without a network: names, addresses, many at once, what it imports, answers that are none."""
 
 import base64
+import contextlib
+import gzip
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +13,7 @@ import time
 import numpy as np
 import pytest
 import requests
+import tensorflow as tf
 
 import tfpix2pix as p2p
 from tests.serving.conftest import picture
@@ -18,6 +22,7 @@ from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.serving.client import RemoteModel, in_flight
 from tfpix2pix.serving.faults import Passing, shortened, until_it_passes
 from tfpix2pix.serving.model import ModelName, Server
+from tfpix2pix.serving.rest import Answer, RestTransport
 
 
 @pytest.mark.parametrize(
@@ -160,25 +165,17 @@ def test_a_servers_message_is_shortened():
     assert len(shortened("a" * 1000)) == 301
 
 
-class Answer:
-    """In place of `requests`' response."""
-
-    def __init__(self, content, status=200, headers=None):
-        self.status_code, self.reason, self.headers = status, "", headers or {}
-        self._content = content
-
-    def json(self):
-        if not isinstance(self._content, dict):
-            raise requests.exceptions.JSONDecodeError("no JSON", "", 0)
-        return self._content
+def http_answer(content, status=200, headers=None):
+    text = json.dumps(content) if isinstance(content, dict) else content
+    return Answer(status, "", headers or {}, text.encode())
 
 
 @pytest.fixture
 def answering(server, monkeypatch):
     """A connected model whose next answers are given."""
     remote, answers = RemoteModel(server.address("rest"), "facades", retries=0), []
-    monkeypatch.setattr(requests.Session, "request", lambda *arguments, **options: answers.pop(0))
-    return lambda *given: answers.extend(Answer(*each) for each in given) or remote
+    monkeypatch.setattr(RestTransport, "_exchange", lambda *arguments: answers.pop(0))
+    return lambda *given: answers.extend(http_answer(*each) for each in given) or remote
 
 
 def as_json(content):
@@ -222,6 +219,92 @@ def test_an_answer_that_is_no_translation(answering, predictions, message):
 def test_a_proxy_in_front_answers_in_its_own_way(answering, answer, kind, message):
     with pytest.raises(kind, match=message):
         answering(answer).translate(picture(32, 32, 1))
+
+
+@pytest.fixture
+def socket_answers():
+    """An address at which every connection is answered by a given function of the socket."""
+    held, threads = [], []
+
+    def serve(listening, answer):
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(1 << 16)
+                with contextlib.suppress(OSError):  # nobody listens any more
+                    answer(connection.sendall)
+
+    def answered_by(answer):
+        held.append(socket.create_server(("127.0.0.1", 0)))
+        threads.append(threading.Thread(target=serve, args=(held[-1], answer), daemon=True))
+        threads[-1].start()
+        return f"127.0.0.1:{held[-1].getsockname()[1]}"
+
+    yield answered_by
+    for each in held:
+        each.shutdown(socket.SHUT_RDWR)
+        each.close()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def drop_by_drop(text):
+    def answer(send):
+        for byte in text:
+            send(bytes([byte]))
+            time.sleep(0.05)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"HTTP/1.1 200 " + b"O" * 999, HEAD + b"X: " + b"a" * 999, HEAD + b"Content-Length: 999\r\n\r\n" + b" " * 999],
+)
+def test_a_server_that_sends_byte_by_byte_has_the_time_out_altogether(socket_answers, no_pauses, text):
+    start = time.monotonic()
+    with pytest.raises(RunError, match=r"must answer within 0\.3 s"):
+        RemoteModel(socket_answers(drop_by_drop(text)), "facades", timeout_s=0.3)
+    assert time.monotonic() - start < 20  # not the 50 s of the whole answer
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_without_end_is_not_kept(socket_answers, no_pauses, packed):
+    """20 KB of zeros compressed twenty times are 20 MB unpacked."""
+    body = gzip.compress(b" " * (20 << 20)) if packed else b" " * (20 << 20)
+    head = HEAD + (b"Content-Encoding: gzip\r\n" if packed else b"") + b"Connection: close\r\n\r\n"
+    with pytest.raises(RunError, match="more than the 16777216 bytes that a translation has"):
+        RemoteModel(socket_answers(lambda send: send(head + body)), "facades")
+
+
+def test_json_nested_without_end_is_no_answer(socket_answers, no_pauses):
+    body = HEAD + b"Connection: close\r\n\r\n" + b"[" * 100_000
+    with pytest.raises(UserError, match="must be a TF Serving"):
+        RemoteModel(socket_answers(lambda send: send(body)), "facades")
+
+
+@pytest.mark.parametrize("shape", [(1, 2**20, 2**20, 3), (1, -1, 3)])
+def test_a_tensor_that_claims_more_than_a_translation_has_takes_no_memory(server, monkeypatch, shape):
+    """One value may stand for all of a shape."""
+    remote = RemoteModel(server.address("grpc"), "floats", "grpc")
+    answer = remote._transport._predict.PredictResponse()
+    answer.outputs["image"].CopyFrom(tf.make_tensor_proto([1.0]))
+    del answer.outputs["image"].tensor_shape.dim[:]
+    for size in shape:
+        answer.outputs["image"].tensor_shape.dim.add().size = size
+    monkeypatch.setattr(type(remote._transport), "_ask", lambda *arguments: answer)
+    with pytest.raises(RunError, match=r"a tensor of shape \(1, "):
+        remote.translate(np.zeros((32, 32, 1), np.float32))
+
+
+def test_a_picture_that_claims_more_pixels_is_not_unpacked(answering):
+    image = as_json(encode(np.zeros((64, 64, 3), np.uint8), ".png"))
+    with pytest.raises(RunError, match="a file that has 64x64 px, more than 1024 in all"):
+        answering(({"predictions": [image]},)).translate(picture(32, 32, 1))
 
 
 def test_images_that_do_not_fit_are_not_sent(server):

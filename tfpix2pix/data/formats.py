@@ -46,16 +46,25 @@ class Unreadable(ValueError):
     """Why an image cannot be read, to follow its name: `cannot be read: it is empty`."""
 
 
-def decode(data: bytes, *, indices: bool = False) -> np.ndarray:
-    """(H, W, C) uint8, uint16 or float32 of an encoded image; `indices`: a palette image's indices, not its colours.
+def decode(data: bytes, *, indices: bool = False, most_px: int | None = None) -> np.ndarray:
+    """(H, W, C) uint8, uint16 or float32 of an encoded image.
+
+    Args:
+        indices: of a palette image the indices, not the colours.
+        most_px: refuse an image that says it has more pixels, before memory is taken for them.
 
     Raises:
-        Unreadable: it is in no format of `SIGNATURES`, broken, or holds numbers of another kind.
+        Unreadable: it is in no format of `SIGNATURES`, broken, too large, or holds numbers of another kind.
     """
     if not data:
         raise Unreadable("cannot be read: it is empty")
     try:
-        return _decoded(data, format_of(data), indices)
+        format_ = format_of(data)
+        if most_px is not None:
+            with Image.open(io.BytesIO(data), formats=[format_]) as header:
+                if math.prod(header.size) > most_px:
+                    raise Unreadable(f"has {header.size[0]}x{header.size[1]} px, more than {most_px} in all")
+        return _decoded(data, format_, indices)
     except Unreadable:
         raise
     except MemoryError as error:

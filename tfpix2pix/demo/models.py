@@ -12,7 +12,7 @@ import numpy as np
 from tfpix2pix.card import ModelCard
 from tfpix2pix.config import Config
 from tfpix2pix.data import OPERATORS
-from tfpix2pix.data.images import as_picture, check_range, enlarged, from_signed, to_signed
+from tfpix2pix.data.images import as_picture, check_range, enlarged, from_signed, read_size, to_signed
 from tfpix2pix.data.labels import palette_of, pictures_of, read_side
 from tfpix2pix.data.opening import open_source
 from tfpix2pix.data.transforms import for_evaluation
@@ -98,6 +98,15 @@ def _words(config: Config) -> str:
     return f"images of {data.input_channels} channel{'s' if data.input_channels > 1 else ''}{among}"
 
 
+def check_size(height: int, width: int) -> None:
+    """Raises UserError where an image is too large for the page."""
+    if height * width > MOST_MEGAPIXELS * 1e6:
+        raise UserError(
+            f"An image on the page must have at most {MOST_MEGAPIXELS:g} megapixels. Received {width}x{height} px. "
+            f"Make it smaller, or use `tfpix2pix translate` with --tile 512."
+        )
+
+
 def translate(model: Shown, image: np.ndarray, *, noise: int, where: str) -> Translation:
     """An input as its file holds it, translated.
 
@@ -109,11 +118,7 @@ def translate(model: Shown, image: np.ndarray, *, noise: int, where: str) -> Tra
     """
     card = model.card
     data = card.config.data
-    if image.shape[0] * image.shape[1] > MOST_MEGAPIXELS * 1e6:
-        raise UserError(
-            f"An image on the page must have at most {MOST_MEGAPIXELS:g} megapixels. Received "
-            f"{image.shape[1]}x{image.shape[0]} px. Make it smaller, or use `tfpix2pix translate` with --tile 512."
-        )
+    check_size(*image.shape[:2])
     if not data.input_classes:
         check_range(image, data.ranges[0], "data.input_range", where)
     notes = notes_on(image, card)
@@ -131,9 +136,10 @@ def read_input(path: Path, card: ModelCard, *, by_operator: bool, enlarge: int =
     """A file as an input: as it is, or what the model's own operator makes of a photograph.
 
     Raises:
-        UserError: it cannot be read, or does not fit the model.
+        UserError: it cannot be read, is too large for the page, or does not fit the model.
     """
-    data = card.config.data
+    data, (height, width) = card.config.data, read_size(path)
+    check_size(height * enlarge, width * enlarge)  # before it is unpacked
     image = read_side(path, data.input_classes, data)
     if by_operator:
         photograph = as_picture(from_signed(to_signed(image)))

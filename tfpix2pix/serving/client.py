@@ -23,6 +23,8 @@ CARD = "model_card"
 OF_FLOATS = ("translate_float", "serving_default")  # the second may be exported as another; the first is its own name
 READ_AHEAD = 2  # items a worker
 
+MOST_CARD_BYTES = 1 << 20
+
 
 class RemoteModel:
     """A model that `tfpix2pix export` wrote and TF Serving serves.
@@ -57,7 +59,7 @@ class RemoteModel:
                 f"{self.target.server} without {', '.join(lacking)}. Export it with `tfpix2pix export`."
             )
         self._translate_float = floats
-        content = self._predict(CARD, {"query_bytes": [b"card"]}, "card_bytes")
+        content = self._predict(CARD, {"query_bytes": [b"card"]}, "card_bytes", MOST_CARD_BYTES)
         self.card: ModelCard = ModelCard.from_json(content[0], f"The model {self.target.model} at {self.target.server}")
         data = self.card.config.data
         if max(data.input_channels, data.target_channels) > 1 and self.card.target_dtype == "uint16":
@@ -140,31 +142,39 @@ class RemoteModel:
         return (np.rint(band) if dtype.kind == "u" else band).astype(dtype)
 
     def _by_file(self, image: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
-        content = self._with_noise("translate_bytes", "sample_bytes", "image_bytes", [encode(image, ".png")], noise)
+        file, values = [encode(image, ".png")], self._values(image)
+        content = self._with_noise("translate_bytes", "sample_bytes", "image_bytes", file, noise, values)
         try:
-            return decode(content[0])
+            return decode(content[0], most_px=image.shape[0] * image.shape[1])
         except Unreadable as error:
             raise no_answer(self.target, f"a file that {error}") from error
 
     def _by_floats(self, image: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         input_range, target_range = self.card.config.data.ranges
         signed = to_signed(image, input_range)[np.newaxis]
-        translation = self._with_noise(self._translate_float, "sample", "image", signed, noise)
+        translation = self._with_noise(self._translate_float, "sample", "image", signed, noise, self._values(image))
         return from_signed(translation[0], np.dtype(self.card.target_dtype), target_range)
 
-    def _with_noise(self, off: str, on: str, name: str, value: Any, noise: np.ndarray | None) -> Any:
+    def _values(self, image: np.ndarray) -> int:
+        """How many values the translation of an image has."""
+        return image.shape[0] * image.shape[1] * self.card.config.data.target_channels
+
+    def _with_noise(self, off: str, on: str, name: str, value: Any, noise: np.ndarray | None, most_values: int) -> Any:
         """Asks the signature `off`, or `on` where there is noise."""
         if noise is None:
-            return self._predict(off, {name: value}, name)
+            return self._predict(off, {name: value}, name, most_values)
         if on not in self.signatures:
             raise UserError(
                 f"Noise must have a signature to go to. Received {self.target.model} at {self.target.server} without "
                 f"{on}. Translate with noise off."
             )
-        return self._predict(on, {name: value, "noise": np.asarray(noise, np.float32).reshape(1, -1)}, name)
+        vector = np.asarray(noise, np.float32).reshape(1, -1)
+        return self._predict(on, {name: value, "noise": vector}, name, most_values)
 
-    def _predict(self, signature: str, inputs: Mapping[str, Any], output: str) -> Sequence[bytes] | np.ndarray:
-        answer = until_it_passes(lambda: self._transport.predict(signature, inputs, output), self.retries)
+    def _predict(
+        self, signature: str, inputs: Mapping[str, Any], output: str, most_values: int
+    ) -> Sequence[bytes] | np.ndarray:
+        answer = until_it_passes(lambda: self._transport.predict(signature, inputs, output, most_values), self.retries)
         if len(answer) != 1:
             raise no_answer(self.target, f"{len(answer)} answers to one request")
         return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ Tensor = Sequence[bytes] | np.ndarray
 
 OPTIONS = [
     ("grpc.max_send_message_length", -1),  # unlimited: the default of 4 MB is an image of a megapixel in floats
-    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_receive_message_length", 1 << 30),
     ("grpc.enable_retries", 0),  # `until_it_passes` counts them
     ("grpc.initial_reconnect_backoff_ms", 100),  # no longer than its pauses
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -84,8 +85,8 @@ class GrpcTransport:
             raise foreign(self.target, "an answer without signatures")
         return set(found.signature_def)
 
-    def predict(self, signature: str, inputs: Mapping[str, Tensor], output: str) -> Tensor:
-        """The output of a signature: float32, or bytes where its name ends in `_bytes`."""
+    def predict(self, signature: str, inputs: Mapping[str, Tensor], output: str, most_values: int) -> Tensor:
+        """The output of a signature, of `most_values` at most: float32, or bytes where its name ends in `_bytes`."""
         import tensorflow as tf
 
         request = self._predict.PredictRequest()
@@ -97,7 +98,15 @@ class GrpcTransport:
         if output not in answer.outputs:
             raise no_answer(self.target, f"no {output}")
         tensor = answer.outputs[output]
-        return list(tensor.string_val) if output.endswith("_bytes") else tf.make_ndarray(tensor).astype(np.float32)
+        if output.endswith("_bytes"):
+            return list(tensor.string_val)
+        shape = [dim.size for dim in tensor.tensor_shape.dim]
+        if min(shape, default=1) < 0 or math.prod(shape) > most_values:  # one value may stand for all of a shape
+            raise no_answer(self.target, f"a tensor of shape {tuple(shape)}")
+        try:
+            return tf.make_ndarray(tensor).astype(np.float32)
+        except (TypeError, ValueError) as error:
+            raise no_answer(self.target, f"a tensor that is none ({error})") from error
 
     def _name(self, spec: Any) -> None:
         """Writes into a `ModelSpec` which model is meant."""

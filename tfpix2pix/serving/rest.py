@@ -8,7 +8,8 @@ import http.client
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple
 
 import numpy as np
 import requests
@@ -34,6 +35,21 @@ OF_STATUS = {401: forbidden, 403: forbidden, 413: refused, 429: busy, 502: busy,
 OF_TF_SERVING = {400: refused, 404: not_there, 501: foreign}  # with TF Serving's own message
 
 
+CHUNK_BYTES = 1 << 16
+MOST_METADATA_BYTES = 1 << 24
+SPARE_BYTES = 1 << 20  # of an answer beside its values
+BYTES_A_VALUE = 40  # a float as text, or two bytes of a file that does not compress, in base64
+
+
+class Answer(NamedTuple):
+    """An HTTP answer, unpacked."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    content: bytes
+
+
 class RestTransport:
     """Asks by HTTP, from any number of threads."""
 
@@ -46,17 +62,18 @@ class RestTransport:
 
     def signatures(self) -> set[str]:
         """Names of the model's signatures."""
-        answer = self._ask("GET", "/metadata")
+        answer = self._ask("GET", "/metadata", most_bytes=MOST_METADATA_BYTES)
         try:
             return set(answer["metadata"]["signature_def"]["signature_def"])
         except (KeyError, TypeError):
             raise foreign(self.target, "an answer without signatures") from None
 
-    def predict(self, signature: str, inputs: Mapping[str, Tensor], output: str) -> Tensor:
-        """The output of a signature: float32, or bytes where its name ends in `_bytes`."""
+    def predict(self, signature: str, inputs: Mapping[str, Tensor], output: str, most_values: int) -> Tensor:
+        """The output of a signature, of `most_values` at most: float32, or bytes where its name ends in `_bytes`."""
         columns = [[{name: value} for value in _to_json(tensor)] for name, tensor in inputs.items()]
         rows = [{name: value for part in row for name, value in part.items()} for row in zip(*columns, strict=True)]
-        answer = self._ask("POST", ":predict", {"signature_name": signature, "instances": rows})
+        content = {"signature_name": signature, "instances": rows}
+        answer = self._ask("POST", ":predict", content, most_bytes=SPARE_BYTES + BYTES_A_VALUE * most_values)
         try:
             values = [
                 value[output] if isinstance(value, dict) and output in value else value
@@ -68,18 +85,11 @@ class RestTransport:
         except (KeyError, TypeError, ValueError, binascii.Error):
             raise no_answer(self.target, f"no {output}") from None
 
-    def _ask(self, method: str, path: str, content: Any = None) -> Any:
+    def _ask(self, method: str, path: str, content: Any = None, *, most_bytes: int) -> Any:
         """The JSON of an answer of status 200."""
-        target, session = self.target, self._session()
+        target = self.target
         try:
-            response = session.request(
-                method,
-                f"{target.server.url}{target.model.path}{path}",
-                data=None if content is None else json.dumps(content).encode(),
-                headers={"Content-Type": "application/json"},
-                timeout=target.timeout_s,
-                allow_redirects=False,  # a redirected POST becomes a GET
-            )
+            answered = self._exchange(method, path, content, most_bytes)
         except requests.exceptions.SSLError as error:
             raise foreign(target, f"no trusted TLS ({reason_of(error)})") from error
         except requests.Timeout as error:
@@ -90,19 +100,50 @@ class RestTransport:
             raise unreachable(target, reason_of(error)) from error
         except requests.RequestException as error:
             raise foreign(target, str(error)) from error
-        status = response.status_code
+        status = answered.status
         try:
-            answer = response.json()
-        except ValueError:
+            answer = json.loads(answered.content)
+        except (ValueError, RecursionError):
             answer = None
         message = str(answer["error"]) if isinstance(answer, dict) and "error" in answer else ""
         if status == 200 and isinstance(answer, dict) and not message:
             return answer
-        received = message or f"HTTP status {status} {response.reason or ''}".strip()
+        received = message or f"HTTP status {status} {answered.reason}".strip()
         if (make := OF_STATUS.get(status)) is busy:
-            raise busy(target, received, _seconds(response.headers.get("Retry-After", "")))
+            raise busy(target, received, _seconds(answered.headers.get("Retry-After", "")))
         make = make or (OF_TF_SERVING.get(status) if message else foreign if status < 500 else None) or failed
         raise make(target, received)
+
+    def _exchange(self, method: str, path: str, content: Any, most_bytes: int) -> Answer:
+        """A request and its answer, within the time-out altogether: a socket's own counts from byte to byte."""
+        target, session, result = self.target, self._session(), SimpleQueue()
+
+        def exchange() -> None:
+            try:
+                with session.request(
+                    method, f"{target.server.url}{target.model.path}{path}", stream=True, timeout=target.timeout_s,
+                    data=None if content is None else json.dumps(content).encode(),
+                    headers={"Content-Type": "application/json"},
+                    allow_redirects=False,  # a redirected POST becomes a GET
+                ) as response:  # fmt: skip
+                    read = bytearray()
+                    for chunk in response.iter_content(CHUNK_BYTES):
+                        read += chunk
+                        if len(read) > most_bytes:
+                            raise no_answer(target, f"more than the {most_bytes} bytes that a translation has")
+                result.put(Answer(response.status_code, response.reason or "", response.headers, bytes(read)))
+            except Exception as error:  # to be raised where the answer is waited for
+                result.put(error)
+
+        threading.Thread(target=exchange, daemon=True).start()
+        try:
+            answer = result.get(timeout=target.timeout_s)
+        except Empty:
+            del self._sessions.one  # the thread may still be at it
+            raise too_slow(target) from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def _session(self) -> requests.Session:
         if not hasattr(self._sessions, "one"):

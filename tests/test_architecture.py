@@ -62,7 +62,7 @@ ARROWS = {
         "config", "data", "doctor", "losses", "models", "resolve", "run_directory", "session", "steps", "training",
     },
     "dry_run": {"config", "data", "experiment", "losses", "models", "resolve", "summary"},
-    "recognize": {"run_directory", "export"},
+    "recognize": {"config", "run_directory", "export"},
     "examples": {
         "artefacts", "card", "config", "data", "evaluation", "inference", "recognize", "resolve", "run_directory",
     },

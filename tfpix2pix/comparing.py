@@ -15,7 +15,7 @@ from tfpix2pix.destinations import check_new_folder
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.evaluation_directory import RECORD, is_evaluation
 from tfpix2pix.examples.request import Request, kind_of
-from tfpix2pix.files import whole_directory
+from tfpix2pix.files import parsed_json, whole_directory
 from tfpix2pix.recognize import RUN, is_model, model_at, named_path
 from tfpix2pix.run_directory import RunDirectory
 
@@ -122,4 +122,8 @@ def _is_current(run: Path, known: Path) -> bool:
     if kind_of(Request(run)) != RUN or not is_evaluation(known):
         return False
     card = RunDirectory(model_at(run)).card()
-    return card is not None and json.loads((known / RECORD).read_bytes()).get("step") == card.step
+    try:
+        record = parsed_json((known / RECORD).read_bytes())
+    except ValueError:
+        return False
+    return card is not None and isinstance(record, dict) and record.get("step") == card.step

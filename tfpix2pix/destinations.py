@@ -6,7 +6,6 @@ ever removed that this package writes there; everything else in it stays.
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -14,10 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import LEFTOVER
+from tfpix2pix.files import LEFTOVER, parsed_json, parsed_yaml
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,7 @@ def _keys_of(path: Path) -> frozenset[str]:
     """The keys at the top of a JSON or YAML file; none where there is no such file or it holds something else."""
     try:
         text = path.read_text(encoding="utf-8")
-        content: Any = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        content: Any = parsed_yaml(text) if path.suffix == ".yaml" else parsed_json(text)
+    except (OSError, ValueError):
         return frozenset()
     return frozenset(map(str, content)) if isinstance(content, dict) else frozenset()

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 import stat
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import yaml
 
 from tfpix2pix.errors import RunError, UserError
 
 TEMPORARY = ".tfpix2pix-tmp"  # ends the name of what is not whole yet
 LEFTOVER = f".*{TEMPORARY}"
+MOST_NODES = 100_000  # of a YAML file: thousands of times what a configuration has
 LONGEST_NAME_BYTES = 200  # of the 255 that file systems take; an ending is added
 NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)  # the opening of a pipe does not wait for its other end
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{number}" for kind in ("COM", "LPT") for number in range(1, 10))}
@@ -162,6 +166,59 @@ def regular_bytes(path: Path) -> bytes:
     """What a `regular_file` holds."""
     with regular_file(path) as file:
         return file.read()
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """What a JSON text says; raises ValueError where it says nothing, or is nested without end."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def parsed_yaml(text: str) -> Any:
+    """What a YAML text says; raises ValueError where it is none, is nested without end, or its aliases unfold to more
+    than `MOST_NODES` values."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_unfolded(node, {})
+        return loader.construct_document(node)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        raise ValueError(f"line {place.line + 1} is not YAML" if place else "it is not YAML") from error
+    finally:
+        loader.dispose()
+
+
+def _check_unfolded(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node of YAML has once every alias stands for what it names; raises ValueError where many."""
+    if known.setdefault(id(node), 0):
+        return known[id(node)]
+    parts = [part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))]
+    count = 1 + sum(_check_unfolded(part, known) for part in parts if isinstance(part, yaml.Node))
+    if count > MOST_NODES:
+        raise ValueError(f"its aliases unfold to more than {MOST_NODES} values")
+    known[id(node)] = count
+    return count
+
+
+def json_lines(path: Path, *keys: str) -> list[dict[str, Any]]:
+    """The objects of a file of one a line, those that have all `keys`; lines that a killed process or a damaged disk
+    left are passed over, whatever bytes they hold."""
+    try:
+        lines = regular_bytes(path).split(b"\n")
+    except FileNotFoundError:
+        return []
+    objects = []
+    for line in lines:
+        with suppress(ValueError):
+            objects.append(parsed_json(line))
+    return [each for each in objects if isinstance(each, dict) and all(key in each for key in keys)]
 
 
 def sha256_of(path: Path) -> str:

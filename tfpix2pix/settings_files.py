@@ -7,9 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.files import parsed_yaml, regular_bytes
 
 
 class SettingsFiles(Mapping[str, str]):
@@ -59,7 +58,7 @@ class SettingsFiles(Mapping[str, str]):
         path = Path(name_or_file)
         if path.suffix in (".yaml", ".yml"):
             try:
-                text = path.read_text(encoding="utf-8")
+                text = regular_bytes(path).decode()
             except (OSError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or "not text"
                 raise UserError(
@@ -68,13 +67,9 @@ class SettingsFiles(Mapping[str, str]):
         else:
             text = self.text(name_or_file)
         try:
-            settings = yaml.safe_load(text) or {}
-        except yaml.YAMLError as error:
-            place = getattr(error, "problem_mark", None)
-            where = f"line {place.line + 1}" if place else "it"
-            raise UserError(
-                f"{self.file} must be YAML. Received {path}, in which {where} is not. Mend it there."
-            ) from error
+            settings = parsed_yaml(text) or {}
+        except ValueError as error:
+            raise UserError(f"{self.file} must be YAML. Received {path}: {error}. Mend it there.") from error
         if not isinstance(settings, dict):
             raise UserError(
                 f"{self.file} must be a mapping of keys to values. Received {path}, a {type(settings).__name__}."

@@ -13,6 +13,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.files import parsed_json
 
 try:
     import fcntl
@@ -27,7 +28,7 @@ Track = Callable[[int, "int | None"], None]  # (bytes that have arrived, bytes i
 def read_json(path: Path, *keys: str) -> dict | None:
     """The values of `keys`; None where the file is not there or lacks one."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parsed_json(path.read_text(encoding="utf-8"))
         return {key: values[key] for key in keys}
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None

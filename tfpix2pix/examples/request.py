@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from tfpix2pix.data.images import list_images
 from tfpix2pix.errors import UserError
+from tfpix2pix.files import json_lines
 from tfpix2pix.recognize import is_model, model_at, recognize
 from tfpix2pix.run_directory import RunDirectory
 
@@ -92,9 +92,7 @@ class Request:
 
     def metrics_lines(self) -> list[Mapping[str, Any]]:
         """What a run logged, for its curves; nothing of what is no run."""
-        path = RunDirectory(model_at(self.model)).metrics_file
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
-        return [json.loads(line) for line in lines if line.endswith("}")]  # the last may be cut off
+        return json_lines(RunDirectory(model_at(self.model)).metrics_file, "step")
 
 
 def kind_of(request: Request) -> str:

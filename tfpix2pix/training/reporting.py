@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tfpix2pix.data.images import write_image
-from tfpix2pix.files import whole_file
+from tfpix2pix.files import json_lines, whole_file
 from tfpix2pix.training.curves import draw_curves
 from tfpix2pix.training.health import Finding
 from tfpix2pix.training.loop import Losses
@@ -30,12 +30,11 @@ class MetricsLog:
 
     def __init__(self, path: Path | None, known_step: int) -> None:
         self.path = path
-        lines = [(line, json.loads(line)) for line in self._lines(path)]
-        lines = [(line, values) for line, values in lines if values["step"] <= known_step]
-        self.lines = [values for _, values in lines]
+        known = json_lines(path, "step") if path else []
+        self.lines = [line for line in known if line["step"] <= known_step]
         if path:
             with whole_file(path) as temporary:
-                temporary.write_text("".join(f"{line}\n" for line, _ in lines), encoding="utf-8")
+                temporary.write_text("".join(f"{json.dumps(line)}\n" for line in self.lines), encoding="utf-8")
 
     def write(self, step: int, values: Mapping[str, Any]) -> dict[str, Any]:
         line = {"step": step, **values}
@@ -44,13 +43,6 @@ class MetricsLog:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         return line
-
-    @staticmethod
-    def _lines(path: Path | None) -> list[str]:
-        if path is None or not path.exists():
-            return []
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [line for line in lines if line.endswith("}")]  # a killed run may leave half a line
 
 
 class Meter:

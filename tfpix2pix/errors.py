@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class UserError(ValueError):
@@ -16,7 +19,7 @@ class UserError(ValueError):
     exit_code = 2
 
     def __init__(self, message: str, kind: str = "") -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.kind = kind
 
 
@@ -24,6 +27,20 @@ class RunError(RuntimeError):
     """A failure while running (a disk that filled up, an export that is not faithful): one sentence, no traceback."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """`text` with control characters written out, `\\x1b` for Escape: what files and servers call things gives a
+    terminal no orders. Line ends and tabs stay."""
+    return CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+
+
+def without_secrets(url: str) -> str:
+    """A URL without user, password and query, to be shown and stored."""
+    return re.sub(r"^([^/?#]*//)?[^/?#]*@", r"\1", url).partition("?")[0]
 
 
 def unknown_name(what: str, received: object, known: Iterable[object]) -> str:

@@ -173,6 +173,18 @@ class TestWhole:
             fetch(site, tmp_path, sha256="0" * 64)
         assert_whole(tmp_path, site)
 
+    def test_a_password_is_neither_stored_nor_said(self, site, tmp_path):
+        secret = site.url.replace("//", "//ann:s3cret@")
+        fetch(site, tmp_path, mirror=f"{secret}facades.tar.gz?token=s3cret")
+        assert "Authorization" in site.seen[0][1]
+        assert site.seen[0][0].endswith("?token=s3cret")
+        assert "s3cret" not in (tmp_path / RECORD).read_text()
+        for mirror in (secret.replace("http:", "ftp:"), f"{secret}missing.tar.gz?token=s3cret"):
+            site.then({"status": 404})
+            with pytest.raises(UserError) as error:
+                fetch(site, tmp_path / "other", mirror=mirror)
+            assert "s3cret" not in str(error.value)
+
     def test_a_folder_of_other_origin_is_left_alone(self, site, tmp_path):
         (tmp_path / "facades").mkdir()
         (tmp_path / "facades" / "mine.png").write_text("mine")

@@ -1,5 +1,6 @@
 """The page as a person uses it, in a real Chromium: drawn on, files dropped, models side by side."""
 
+import http.client
 import io
 import os
 import threading
@@ -238,6 +239,16 @@ def test_an_error_is_said_without_markup_and_without_the_servers_paths():
     assert caught.value.message == "Received &lt;b&gt;.png, which is none."
     with pytest.raises(gradio.Error, match="fit in memory"), told():
         raise MemoryError
+
+
+@pytest.mark.parametrize(("name", "status"), [("localhost", 200), ("127.0.0.1", 200), ("evil.example", 400), ("", 400)])
+def test_the_page_answers_to_its_own_names_alone(address, name, status):
+    """A foreign name may be pointed at this machine (DNS rebinding)."""
+    address = address.split("/")[2]
+    port = address.rpartition(":")[2]
+    connection = http.client.HTTPConnection(address, timeout=60)
+    connection.request("GET", "/", headers={"Host": f"{name}:{port}" if name else ""})
+    assert connection.getresponse().status == status
 
 
 def test_a_port_that_is_taken_is_said(smoke_run):

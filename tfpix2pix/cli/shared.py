@@ -7,14 +7,24 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from tfpix2pix.cli import completion
-from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.errors import UserError, printable, unknown_name
 
-out_console = Console(soft_wrap=True, highlight=False, markup=False)
+
+class PrintableConsole(Console):
+    """A console that passes on no control characters of what it is given, wherever in a table they stand."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
+out_console = PrintableConsole(soft_wrap=True, highlight=False, markup=False)
 out_console.width = max(out_console.width, 120)  # tables whole: a narrow terminal wraps them, but cuts nothing
-progress_console = Console(stderr=True)
+progress_console = PrintableConsole(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
 Set = Annotated[

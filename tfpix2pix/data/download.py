@@ -12,7 +12,7 @@ from pathlib import Path
 from tfpix2pix.data.fetch import OTHER_PLACE, Partial, Track, read_json
 from tfpix2pix.data.unpack import unpack
 from tfpix2pix.destinations import check_writable
-from tfpix2pix.errors import RunError, UserError, unknown_name
+from tfpix2pix.errors import RunError, UserError, unknown_name, without_secrets
 from tfpix2pix.files import TEMPORARY, make_directory, sha256_of, whole_directory, whole_file
 
 BASE_URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/"
@@ -32,7 +32,7 @@ ARCHIVES = {name: Archive(f"{name}.tar.gz", size_mb) for name, size_mb in (*_SIZ
 class Downloaded:
     name: str
     path: Path  # the folder
-    url: str  # this and the next two of the archive
+    url: str  # this and the next two of the archive; without user, password and query
     size_bytes: int = 0
     sha256: str = ""
     already_there: bool = False
@@ -54,7 +54,8 @@ def download(
     if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
         raise UserError(f"A SHA-256 must be 64 hexadecimal digits. Received {sha256!r}. Copy it whole or leave it out.")
     out = Path(out).expanduser()
-    new, record = Downloaded(name, out / name, archive_url(name, mirror)), out / f"{name}.download.json"
+    url, record = archive_url(name, mirror), out / f"{name}.download.json"
+    new = Downloaded(name, out / name, without_secrets(url))
     given = sha256 and replace(new, sha256=sha256.lower())
     try:
         recorded = read_json(record, "url", "size_bytes", "sha256")
@@ -69,7 +70,7 @@ def download(
             return recorded
         check_writable(out)
         make_directory(out)
-        with Partial(new.url, out / f".{name}.tar.gz.part", track, timeout_s) as part:
+        with Partial(url, out / f".{name}.tar.gz.part", track, timeout_s) as part:
             part.fetch(attempts, pause_s)
             new = replace(new, size_bytes=part.file.tell(), sha256=sha256_of(part.path))
             _check_same(new, given, "correct --sha256")
@@ -95,7 +96,9 @@ def archive_url(name: str, mirror: str | None) -> str:
     """`mirror` if it is an archive's URL, else that of `name` in the folder `mirror`; raises UserError where none."""
     path, mark, query = (BASE_URL if mirror is None else mirror).partition("?")
     if not re.match(r"https?://[^/#\s.]{1,63}(\.[^/#\s.]{1,63})*\.?(/|$)", path, re.IGNORECASE):
-        raise UserError(f"A mirror must be an http or https URL. Received {mirror!r}. Write it like {BASE_URL}.")
+        raise UserError(
+            f"A mirror must be an http or https URL. Received {without_secrets(mirror)!r}. Write it like {BASE_URL}."
+        )
     if not any(text.endswith((".tar.gz", ".tgz")) for text in (path, query)):
         path = f"{path.rstrip('/')}/{ARCHIVES[name].file_name}"
     return path + mark + query

@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import HTTPError
 
-from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.errors import RunError, UserError, without_secrets
 from tfpix2pix.files import parsed_json
 
 try:
@@ -38,7 +38,8 @@ class Partial:
     """An archive on its way into the file `path`, which no other process may hold; a note beside it says which one."""
 
     def __init__(self, url: str, path: Path, track: Track, timeout_s: float) -> None:
-        self.url, self.path, self.track, self.timeout_s = url, path, track, timeout_s
+        self._url, self.url = url, without_secrets(url)  # the second to be shown and stored
+        self.path, self.track, self.timeout_s = path, track, timeout_s
         self.note, self.file, self.total, self.whole = path.with_name(f"{path.name}.json"), path.open("ab"), None, False
         try:
             if fcntl is not None:
@@ -50,7 +51,9 @@ class Partial:
                     f"another. Wait for that to end, or choose another --out."
                 ) from None
         note = read_json(self.note, "url", "validator")
-        self.validator = note["validator"] if note and note["url"] == url else None  # the ETag or date of what is here
+        self.validator = (
+            note["validator"] if note and note["url"] == self.url else None
+        )  # the ETag or date of what is here
         if not self.validator:  # nothing would tell whether the rest is of the same archive
             self.file.truncate(self.file.seek(0))
 
@@ -84,7 +87,7 @@ class Partial:
         if have:
             headers |= {"Range": f"bytes={have}-", "If-Range": self.validator}  # requests leaves out what is None
         try:
-            with requests.get(self.url, headers=headers, stream=True, timeout=self.timeout_s) as response:
+            with requests.get(self._url, headers=headers, stream=True, timeout=self.timeout_s) as response:
                 status, answer = response.status_code, response.headers
                 found = re.match(r"bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)", answer.get("Content-Range", ""))
                 start, total = (int(group) if group else None for group in found.groups()) if found else (None, None)

@@ -13,6 +13,7 @@ from tfpix2pix.demo.models import Shown, check_alike, example_pictures, warm
 from tfpix2pix.errors import UserError
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
+ALL = ("0.0.0.0", "::")  # every address of the machine, under names that it does not know
 
 
 def serve(
@@ -45,6 +46,8 @@ def serve(
     """
     try:
         import gradio as gr
+        from starlette.middleware import Middleware
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
 
         from tfpix2pix.demo import page as pages
     except ImportError as error:
@@ -60,12 +63,13 @@ def serve(
     page = pages.build_page(models, canvas_for(config.data, examples), examples)
     if host not in LOCAL:
         warnings.warn(f"everyone who reaches this machine as {host} can use the page", stacklevel=2)
+    only_its_own = Middleware(TrustedHostMiddleware, allowed_hosts=_names_of(host))
     try:
         _, address, _ = page.launch(
             server_name=host, server_port=port, share=False, inbrowser=open_browser, prevent_thread_lock=True,
             quiet=True, show_error=True, max_file_size=upload_mb * 2**20, footer_links=[], enable_monitoring=False,
             run_history=False, mcp_server=False, ssr_mode=False, theme=gr.themes.Default(**pages.OWN_FONTS),
-            css=pages.CSS,
+            css=pages.CSS, app_kwargs={"middleware": [only_its_own]},
         )  # fmt: skip
     except (OSError, ValueError) as error:
         raise UserError(
@@ -77,6 +81,12 @@ def serve(
         (until or threading.Event()).wait()
     finally:
         page.close(verbose=False)
+
+
+def _names_of(host: str) -> list[str]:
+    """By which names the page answers. A site elsewhere whose name is pointed at this machine would otherwise be let
+    into the page by the browser (DNS rebinding)."""
+    return ["*"] if host in ALL else sorted({*LOCAL, "[::1]", host})
 
 
 def _open(named: Sequence[tuple[str | None, Path]], *, best: bool, weights: str | None) -> list[Shown]:

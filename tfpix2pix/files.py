@@ -212,7 +212,7 @@ def json_lines(path: Path, *keys: str) -> list[dict[str, Any]]:
     left are passed over, whatever bytes they hold."""
     try:
         lines = regular_bytes(path).split(b"\n")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     objects = []
     for line in lines:

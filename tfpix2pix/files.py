@@ -1,4 +1,4 @@
-"""Writing that leaves nothing half-done: a temporary sibling, renamed when whole, removed when not."""
+"""Files written whole or not at all (a temporary sibling, renamed), and foreign ones read without surprises."""
 
 from __future__ import annotations
 

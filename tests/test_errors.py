@@ -1,9 +1,9 @@
-"""What errors say, and what they keep to themselves."""
+"""Errors show no control characters and no passwords."""
 
 import pytest
 
 from tests.conftest import run_cli
-from tfpix2pix.errors import RunError, UserError, printable, without_secrets
+from tfpix2pix.errors import RunError, UserError, escape_controls, redact_url
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from tfpix2pix.errors import RunError, UserError, printable, without_secrets
     ],
 )  # fmt: skip
 def test_control_characters_are_written_out(text, shown):
-    assert printable(text) == shown
+    assert escape_controls(text) == shown
     assert str(UserError(text)) == str(RunError(text)) == shown
 
 
@@ -41,7 +41,7 @@ def test_a_file_gives_the_terminal_no_orders(tmp_path):
     ],
 )
 def test_urls_are_shown_without_secrets(url, shown):
-    assert without_secrets(url) == shown
+    assert redact_url(url) == shown
 
 
 def test_a_servers_password_is_not_said(tmp_path):

@@ -15,7 +15,8 @@ from tfpix2pix.destinations import check_new_folder
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.evaluation_directory import RECORD, is_evaluation
 from tfpix2pix.examples.request import Request, kind_of
-from tfpix2pix.files import parsed_json, whole_directory
+from tfpix2pix.files import whole_directory
+from tfpix2pix.foreign import parse_json
 from tfpix2pix.recognize import RUN, is_model, model_at, named_path
 from tfpix2pix.run_directory import RunDirectory
 
@@ -123,7 +124,7 @@ def _is_current(run: Path, known: Path) -> bool:
         return False
     card = RunDirectory(model_at(run)).card()
     try:
-        record = parsed_json((known / RECORD).read_bytes())
+        record = parse_json((known / RECORD).read_bytes())
     except ValueError:
         return False
     return card is not None and isinstance(record, dict) and record.get("step") == card.step

@@ -1,4 +1,4 @@
-"""Where results may be written, decided before the work begins: a user's files are never deleted nor replaced.
+"""Where results may be written, decided before the work begins: a user's files are never deleted and never replaced.
 
 A folder is ours where a file in it says so by what it holds, not by its name. Of such a folder, those files alone are
 ever removed that this package writes there; everything else in it stays.
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import LEFTOVER, parsed_json, parsed_yaml
+from tfpix2pix.files import LEFTOVER
+from tfpix2pix.foreign import parse_json, parse_yaml
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class OwnFolder:
     inside: Mapping[str, OwnFolder] = field(default_factory=dict)
 
     def is_at(self, folder: Path) -> bool:
-        """Whether `folder` is one of these, by content."""
+        """Tells by content whether `folder` is of this kind."""
         return any(keys <= _keys_of(folder / name) for name, keys in self.marks.items())
 
     def remove_from(self, folder: Path) -> None:
@@ -70,14 +71,14 @@ RUN = OwnFolder(
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:
-    """The paths in `folder` whose parts match those of `pattern`."""
+    """Lists the paths in `folder` whose parts match those of `pattern`."""
     first, _, rest = pattern.partition("/")
     found = [path for path in (folder.iterdir() if folder.is_dir() else ()) if re.fullmatch(first, path.name)]
     return [match for path in found for match in _matching(path, rest)] if rest else found
 
 
 def holds_something(folder: Path) -> bool:
-    """Whether there is more in `folder` than what killed processes left."""
+    """Tells whether `folder` holds anything but what killed processes left."""
     return any(not path.match(LEFTOVER) for path in folder.iterdir())
 
 
@@ -120,7 +121,7 @@ def check_replaces_no_input(results: Iterable[Path], inputs: Iterable[Path], wit
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """What tells a file from every other, whatever its names: its disk and its number there."""
+    """Identifies a file by its disk and its number there, which all its names share."""
     status = path.stat()
     return status.st_dev, status.st_ino
 
@@ -130,10 +131,10 @@ def _is_own_file(path: Path) -> bool:
 
 
 def _keys_of(path: Path) -> frozenset[str]:
-    """The keys at the top of a JSON or YAML file; none where there is no such file or it holds something else."""
+    """Reads the keys at the top of a JSON or YAML file; an empty set if the file is missing or holds something else."""
     try:
         text = path.read_text(encoding="utf-8")
-        content: Any = parsed_yaml(text) if path.suffix == ".yaml" else parsed_json(text)
+        content: Any = parse_yaml(text) if path.suffix == ".yaml" else parse_json(text)
     except (OSError, ValueError):
         return frozenset()
     return frozenset(map(str, content)) if isinstance(content, dict) else frozenset()

@@ -19,7 +19,7 @@ class UserError(ValueError):
     exit_code = 2
 
     def __init__(self, message: str, kind: str = "") -> None:
-        super().__init__(printable(message))
+        super().__init__(escape_controls(message))
         self.kind = kind
 
 
@@ -29,17 +29,19 @@ class RunError(RuntimeError):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
+        super().__init__(escape_controls(message))
 
 
-def printable(text: str) -> str:
-    """`text` with control characters written out, `\\x1b` for Escape: what files and servers call things gives a
-    terminal no orders. Line ends and tabs stay."""
+def escape_controls(text: str) -> str:
+    """Writes control characters out, `\\x1b` for Escape, so that a file's or server's text commands no terminal.
+
+    Line ends and tabs stay.
+    """
     return CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
 
 
-def without_secrets(url: str) -> str:
-    """A URL without user, password and query, to be shown and stored."""
+def redact_url(url: str) -> str:
+    """Removes user, password and query from a URL that is shown or stored."""
     return re.sub(r"^([^/?#]*//)?[^/?#]*@", r"\1", url).partition("?")[0]
 
 

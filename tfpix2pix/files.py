@@ -1,29 +1,22 @@
-"""Files written whole or not at all (a temporary sibling, renamed), and foreign ones read without surprises."""
+"""Writing that leaves nothing half-done: a temporary sibling, renamed when whole, removed when not."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import shutil
-import stat
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import yaml
 
 from tfpix2pix.errors import RunError, UserError
 
 TEMPORARY = ".tfpix2pix-tmp"  # ends the name of what is not whole yet
 LEFTOVER = f".*{TEMPORARY}"
-MOST_NODES = 100_000  # of a YAML file: thousands of times what a configuration has
 LONGEST_NAME_BYTES = 200  # of the 255 that file systems take; an ending is added
-NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)  # the opening of a pipe does not wait for its other end
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{number}" for kind in ("COM", "LPT") for number in range(1, 10))}
 CACHE_VARIABLE = "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME"
 
@@ -86,9 +79,12 @@ def _whole(path: Path, folder: Path, move: Callable[[Path], object], durable: bo
         _remove(temporary)
 
 
-def file_name(text: str) -> str:
-    """`text` as one part of a path: what a card, manifest, table or server calls a thing names no folder, no device and
-    no path elsewhere. A name that is one already stays as it is, but for its length: at most 200 bytes."""
+def safe_file_name(text: str) -> str:
+    """Makes a file's name of what a card, manifest, table or server calls a thing.
+
+    The result is one part of a path, so it leads to no other folder and to no device. A name that is safe stays the
+    same, unless it is longer than 200 bytes.
+    """
     forbidden = '<>:"/\\|?*' if os.name == "nt" else "/"
     name = "".join("_" if c in forbidden or unicodedata.category(c) == "Cc" else c for c in text)
     if os.name == "nt":
@@ -151,74 +147,6 @@ def make_directory(path: Path) -> None:
         raise UserError(
             f"The folder {path} must be one that can be written. Received: {error.strerror}. Choose another."
         ) from error
-
-
-@contextmanager
-def regular_file(path: Path) -> Iterator[BinaryIO]:
-    """A file, opened; raises OSError where it is a pipe, a device or a folder, which have no end or no bytes."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | NON_BLOCKING)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
-        yield file
-
-
-def regular_bytes(path: Path) -> bytes:
-    """What a `regular_file` holds."""
-    with regular_file(path) as file:
-        return file.read()
-
-
-def parsed_json(text: str | bytes) -> Any:
-    """What a JSON text says; raises ValueError where it says nothing, or is nested without end."""
-    try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-
-
-def parsed_yaml(text: str) -> Any:
-    """What a YAML text says; raises ValueError where it is none, is nested without end, or its aliases unfold to more
-    than `MOST_NODES` values."""
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _check_unfolded(node, {})
-        return loader.construct_document(node)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        raise ValueError(f"line {place.line + 1} is not YAML" if place else "it is not YAML") from error
-    finally:
-        loader.dispose()
-
-
-def _check_unfolded(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many values a node of YAML has once every alias stands for what it names; raises ValueError where many."""
-    if known.setdefault(id(node), 0):
-        return known[id(node)]
-    parts = [part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))]
-    count = 1 + sum(_check_unfolded(part, known) for part in parts if isinstance(part, yaml.Node))
-    if count > MOST_NODES:
-        raise ValueError(f"its aliases unfold to more than {MOST_NODES} values")
-    known[id(node)] = count
-    return count
-
-
-def json_lines(path: Path, *keys: str) -> list[dict[str, Any]]:
-    """The objects of a file of one a line, those that have all `keys`; lines that a killed process or a damaged disk
-    left are passed over, whatever bytes they hold."""
-    try:
-        lines = regular_bytes(path).split(b"\n")
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    objects = []
-    for line in lines:
-        with suppress(ValueError):
-            objects.append(parsed_json(line))
-    return [each for each in objects if isinstance(each, dict) and all(key in each for key in keys)]
 
 
 def sha256_of(path: Path) -> str:

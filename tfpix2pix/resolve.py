@@ -18,7 +18,7 @@ from tfpix2pix.config.objective import objective_settings, weight_key
 from tfpix2pix.config.recipe import with_recipe_over
 from tfpix2pix.config.section import RowOf, WeightsOf
 from tfpix2pix.errors import UserError, unknown_name
-from tfpix2pix.files import parsed_yaml
+from tfpix2pix.foreign import parse_yaml
 from tfpix2pix.losses import OBJECTIVES
 from tfpix2pix.presets import PRESETS
 
@@ -91,7 +91,7 @@ def _key_and_value(override: str) -> tuple[str, Any]:
     if not equals or not key:
         raise UserError(f"An override must read KEY=VALUE. Received {override!r}. Write it as training.steps=200.")
     try:
-        return _present(key.strip()), parsed_yaml(value)
+        return _present(key.strip()), parse_yaml(value)
     except ValueError as error:
         raise UserError(f"The value of an override must be YAML. Received {override!r}. Quote it.") from error
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfpix2pix.errors import UserError, unknown_name
-from tfpix2pix.files import parsed_yaml, regular_bytes
+from tfpix2pix.foreign import parse_yaml, read_regular_file
 
 
 class SettingsFiles(Mapping[str, str]):
@@ -58,7 +58,7 @@ class SettingsFiles(Mapping[str, str]):
         path = Path(name_or_file)
         if path.suffix in (".yaml", ".yml"):
             try:
-                text = regular_bytes(path).decode()
+                text = read_regular_file(path).decode()
             except (OSError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or "not text"
                 raise UserError(
@@ -67,7 +67,7 @@ class SettingsFiles(Mapping[str, str]):
         else:
             text = self.text(name_or_file)
         try:
-            settings = parsed_yaml(text) or {}
+            settings = parse_yaml(text) or {}
         except ValueError as error:
             raise UserError(f"{self.file} must be YAML. Received {path}: {error}. Mend it there.") from error
         if not isinstance(settings, dict):

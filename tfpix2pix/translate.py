@@ -27,7 +27,7 @@ from tfpix2pix.data.labels import palette_of, read_side
 from tfpix2pix.data.opening import open_source
 from tfpix2pix.destinations import check_replaces_no_input, check_writable
 from tfpix2pix.errors import UserError, unknown_name
-from tfpix2pix.files import file_name
+from tfpix2pix.files import safe_file_name
 from tfpix2pix.serving.client import in_flight as run_in_flight
 
 
@@ -231,7 +231,7 @@ def _files_of(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[Item]:
         if not files:
             raise UserError(f"A folder to translate must hold images. Received {given} without any. Check the path.")
         for file in files:
-            yield file_name(file.stem), lambda file=file: read_side(file, data.input_classes, data), (file,)
+            yield safe_file_name(file.stem), lambda file=file: read_side(file, data.input_classes, data), (file,)
 
 
 def _pairs_of(card: ModelCard, folder: str | Path | None, split: str) -> Iterator[Item]:
@@ -245,4 +245,4 @@ def _pairs_of(card: ModelCard, folder: str | Path | None, split: str) -> Iterato
             f"The split must hold pairs. Received {split!r}, which is empty in {where.dir}. Use another split."
         )
     for index, name in enumerate(source.names):
-        yield file_name(name), lambda index=index: source.read(index)[0], source.files(index)
+        yield safe_file_name(name), lambda index=index: source.read(index)[0], source.files(index)

@@ -76,7 +76,7 @@ def test_a_jpeg_file_is_decoded_as_pillow_does(small, tmp_path):
     smooth = np.asarray(Image.fromarray(pixels(8, 8, 3)).resize((70, 50), Image.Resampling.BICUBIC))
     (tmp_path / "a.jpg").write_bytes(jpeg(smooth))
     expected = translator.translate(read_image(tmp_path / "a.jpg"))
-    answer = decode(ask(model, "translate_bytes", image_bytes=[jpeg(smooth)])[0], ".png")
+    answer = decode(ask(model, "translate_bytes", image_bytes=[jpeg(smooth)])[0])
     assert np.abs(answer.astype(int) - expected).mean() < 0.5  # two builds of libjpeg
 
 
@@ -103,7 +103,7 @@ def test_a_jpeg_file_is_decoded_as_pillow_does(small, tmp_path):
 )  # fmt: skip
 def test_a_file_is_treated_as_translate_treats_it(tmp_path, data, image, card):
     model, translator = made_saved_model(tmp_path / "1", data=data, card=card)
-    answer = decode(ask(model, "translate_bytes", image_bytes=[png(image)])[0], ".png")
+    answer = decode(ask(model, "translate_bytes", image_bytes=[png(image)])[0])
     expected = translator.translate(image)
     assert (answer.shape, answer.dtype) == (expected.shape, expected.dtype)
     different = np.abs(answer.astype(int) - expected) > (0 if answer.dtype == np.uint8 else 4)
@@ -283,7 +283,7 @@ def test_ten_thousand_hostile_requests(small):
     assert process.memory_info().rss - in_use < 64e6
     for size in ((1, 1), (5000, 3), (3, 5000)):
         image = pixels(*size, 3)
-        answer = decode(ask(model, "translate_bytes", image_bytes=[png(image)])[0], ".png")
+        answer = decode(ask(model, "translate_bytes", image_bytes=[png(image)])[0])
         assert np.abs(answer.astype(int) - translator.translate(image)).max() <= 1
 
 

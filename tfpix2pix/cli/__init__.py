@@ -15,7 +15,7 @@ from tfpix2pix.cli.evaluation import compare, evaluate
 from tfpix2pix.cli.export import export
 from tfpix2pix.cli.importing import import_
 from tfpix2pix.cli.translate import translate
-from tfpix2pix.errors import RunError, UserError, printable
+from tfpix2pix.errors import RunError, UserError, escape_controls
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -65,7 +65,7 @@ app.add_typer(study_app, name="study")
 
 def main() -> None:
     """The `tfpix2pix` script: a user's mistake is one sentence and exit code 2, a failure one sentence and 1."""
-    warnings.showwarning = lambda message, *_: print(f"Warning: {printable(str(message))}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_: print(f"Warning: {escape_controls(str(message))}", file=sys.stderr)
     try:
         code = app(standalone_mode=False, prog_name="tfpix2pix")
         if code == INTERRUPTED:  # Typer says nothing
@@ -76,7 +76,7 @@ def main() -> None:
             print(error.format_message())
             sys.exit(2)
         command = error.ctx.command_path if error.ctx else "tfpix2pix"
-        message = printable(error.format_message().rstrip("."))
+        message = escape_controls(error.format_message().rstrip("."))
         print(f"Error: {message}{'' if message[-1] in '?)' else '.'} See `{command} --help`.", file=sys.stderr)
         sys.exit(2)
     except (UserError, RunError) as error:

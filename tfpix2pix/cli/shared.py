@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from tfpix2pix.cli import completion
-from tfpix2pix.errors import UserError, printable, unknown_name
+from tfpix2pix.errors import UserError, escape_controls, unknown_name
 
 
 class PrintableConsole(Console):
@@ -19,7 +19,7 @@ class PrintableConsole(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+            yield segment if segment.control else Segment(escape_controls(segment.text), segment.style)
 
 
 out_console = PrintableConsole(soft_wrap=True, highlight=False, markup=False)

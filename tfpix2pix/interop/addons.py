@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import parsed_json
+from tfpix2pix.foreign import parse_json
 from tfpix2pix.interop.found import Found, Unfit, shaped
 from tfpix2pix.interop.keras_graph import STAND_INS, flat, modern, read_graph, traits_of
 from tfpix2pix.models.precision import in_precision
@@ -92,7 +92,7 @@ def _hdf5(path: Path) -> Any:
     with h5py.File(path) as file:
         if "model_config" not in file.attrs:
             raise ValueError("it holds weights without a model")
-        configuration = parsed_json(file.attrs["model_config"])
+        configuration = parse_json(file.attrs["model_config"])
     model = model_of(configuration)
     model.load_weights(path)
     return model
@@ -133,7 +133,7 @@ def _configuration(data: bytes) -> tuple[dict, bool]:
         message.ParseFromString(data)
     except Exception as error:  # protobuf's DecodeError, wherever its version keeps it
         raise ValueError(f"{METADATA} is damaged") from error
-    root = parsed_json(next(node.metadata for node in message.nodes if node.node_path == "root"))
+    root = parse_json(next(node.metadata for node in message.nodes if node.node_path == "root"))
     return {"class_name": root["class_name"], "config": root["config"]}, "training_config" in root
 
 

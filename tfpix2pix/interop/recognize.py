@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfpix2pix.errors import UserError, unknown_name
-from tfpix2pix.files import parsed_json
+from tfpix2pix.foreign import parse_json
 
 PYTORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
 KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
@@ -24,7 +24,7 @@ def is_tfjs(path: Path) -> bool:
     if not file.is_file():
         return False
     try:
-        return "weightsManifest" in parsed_json(file.read_bytes())
+        return "weightsManifest" in parse_json(file.read_bytes())
     except ValueError:
         return file.name == "model.json"  # damaged: its reader says how
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import parsed_json
+from tfpix2pix.foreign import parse_json
 from tfpix2pix.interop.addons import fill, found, model_of, unreadable
 from tfpix2pix.interop.found import Found, Unfit
 from tfpix2pix.interop.recognize import model_json
@@ -22,7 +22,7 @@ def read(path: Path, statistics: str | None) -> Found:
     """The generator of a model.json or its folder; batch norms called as in training become `statistics: image`."""
     file = model_json(path)
     try:
-        described = parsed_json(file.read_bytes())
+        described = parse_json(file.read_bytes())
         topology = described["modelTopology"]
         topology = topology.get("model_config", topology)
         manifest = described["weightsManifest"]

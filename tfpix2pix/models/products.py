@@ -24,7 +24,7 @@ class ProductConv2D(layers.Conv2D):
     """`Conv2D` of kernel 4×4, stride 2 and `same` padding: the same function of the same weights."""
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        return super().call(x) if on_gpu() else _with_bias(self, convolved(x, _kernel(self)))
+        return super().call(x) if on_gpu() else with_bias(self, convolved(x, _kernel(self)))
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")
@@ -32,7 +32,7 @@ class ProductConv2DTranspose(layers.Conv2DTranspose):
     """`Conv2DTranspose` of kernel 4×4, stride 2 and `same` padding: the same function of the same weights."""
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        return super().call(x) if on_gpu() else _with_bias(self, convolved_transposed(x, _kernel(self)))
+        return super().call(x) if on_gpu() else with_bias(self, convolved_transposed(x, _kernel(self)))
 
 
 PLAIN = {ProductConv2D: layers.Conv2D, ProductConv2DTranspose: layers.Conv2DTranspose}
@@ -110,5 +110,6 @@ def _kernel(layer: layers.Layer) -> tf.Tensor:
     return tf.cast(tf.convert_to_tensor(layer.kernel), layer.compute_dtype)
 
 
-def _with_bias(layer: layers.Layer, y: tf.Tensor) -> tf.Tensor:
+def with_bias(layer: layers.Layer, y: tf.Tensor) -> tf.Tensor:
+    """Adds a convolution's bias, if it has one, in the type of `y`."""
     return y + tf.cast(tf.convert_to_tensor(layer.bias), y.dtype) if layer.use_bias else y

@@ -19,7 +19,7 @@ import tensorflow as tf
 from keras import layers
 
 from tfpix2pix.models.blocks import Blocks, initializer
-from tfpix2pix.models.products import LARGEST_SIDE_PX, ProductConv2DTranspose
+from tfpix2pix.models.products import LARGEST_SIDE_PX, ProductConv2DTranspose, with_bias
 
 RESIZE_KERNEL = 3
 
@@ -123,6 +123,11 @@ def _mirrored(x: tf.Tensor, training: bool | None, at_the_edge: bool = False) ->
     return tf.concat([x[:, :, first], x, x[:, :, last]], 2)
 
 
+def _doubled(shape: tuple, channels: int) -> tuple:
+    """(N, H, W, C) as (N, 2H, 2W, channels), where H and W may be unknown."""
+    return (shape[0], *(None if side is None else 2 * side for side in shape[1:3]), channels)
+
+
 @keras.saving.register_keras_serializable("tfpix2pix")
 class Bilinear(layers.Layer):
     """(N, H, W, C) -> (N, 2H, 2W, C), bilinear between the pixels' centres."""
@@ -132,7 +137,7 @@ class Bilinear(layers.Layer):
         return tf.cast(tf.image.resize(x, sides, "bilinear"), x.dtype)  # it gives float32 of any type
 
     def compute_output_shape(self, shape: tuple) -> tuple:
-        return (shape[0], *(None if side is None else 2 * side for side in shape[1:3]), shape[3])
+        return _doubled(shape, shape[3])
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")
@@ -147,8 +152,7 @@ class Transposed3(layers.Conv2DTranspose):
         return super().call(x)[:, 1:, 1:]  # 2n + 1 -> 2n
 
     def compute_output_shape(self, shape: tuple) -> tuple:
-        sides = (None if side is None else 2 * side for side in shape[1:3])
-        return (shape[0], *sides, self.filters)
+        return _doubled(shape, self.filters)
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")
@@ -169,8 +173,7 @@ class SubpixelConv2D(layers.Conv2D):
         return tf.nn.depth_to_space(super().call(x), 2)
 
     def compute_output_shape(self, shape: tuple) -> tuple:
-        sides = (None if side is None else 2 * side for side in shape[1:3])
-        return (shape[0], *sides, self.filters // 4)
+        return _doubled(shape, self.filters // 4)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters // 4, "edges": self.edges}
@@ -197,8 +200,7 @@ class DoublingConv2D(layers.Conv2D):
             y = tf.nn.conv2d(x, kernel, 1, "SAME")
         else:
             y = tf.nn.conv2d(_mirrored(x, training, at_the_edge=True), kernel, 1, "VALID")
-        y = tf.nn.depth_to_space(y, 2)
-        return y + tf.cast(tf.convert_to_tensor(self.bias), y.dtype) if self.use_bias else y
+        return with_bias(self, tf.nn.depth_to_space(y, 2))
 
     def phases(self, kernel: tf.Tensor) -> tf.Tensor:
         """(3, 3, C, filters) -> (3, 3, C, 4 · filters), in the order of depth-to-space."""
@@ -217,7 +219,7 @@ class DoublingConv2D(layers.Conv2D):
         return [self.phases(tf.constant(kernel)).numpy(), *(np.tile(each, 4) for each in bias)]
 
     def compute_output_shape(self, shape: tuple) -> tuple:
-        return (shape[0], *(None if side is None else 2 * side for side in shape[1:3]), self.filters)
+        return _doubled(shape, self.filters)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "interpolation": self.interpolation}

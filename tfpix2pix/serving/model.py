@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from tfpix2pix.errors import UserError, without_secrets
+from tfpix2pix.errors import UserError, redact_url
 
 NAME = re.compile(r"(?P<name>[^/:@\s]+)(?::(?P<version>\d+)|@(?P<label>[^/:@\s]+))?")
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -65,7 +65,7 @@ class Server:
                 raise ValueError
         except ValueError:  # of a port, too
             raise UserError(
-                f"A server must be HOST:PORT, http://… or https://… Received {without_secrets(text)!r}. Write it as in "
+                f"A server must be HOST:PORT, http://… or https://… Received {redact_url(text)!r}. Write it as in "
                 f"localhost:8501."
             ) from None
         user = parts.netloc.rpartition("@")[0]

@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.files import parsed_json, remove_leftovers, sha256_of, whole_directory
+from tfpix2pix.files import remove_leftovers, sha256_of, whole_directory
+from tfpix2pix.foreign import parse_json
 
 MANIFEST = "checkpoint.json"
 NOTES = "notes.json"  # of the run beside its variables: the best score so far, means begun
@@ -124,7 +125,7 @@ class Checkpoints:
 
     def notes(self, step: int) -> Notes:
         """What was noted beside the state of `step`, which `load` found whole."""
-        return parsed_json((self._path(step) / NOTES).read_text())
+        return parse_json((self._path(step) / NOTES).read_text())
 
     def any(self) -> bool:
         """Whether a checkpoint was ever written, whole or damaged since."""
@@ -141,7 +142,7 @@ class Checkpoints:
                 path.rename(aside)
 
     def _load(self, path: Path, parts: Sequence[str] | None) -> State:
-        hashes = parsed_json((path / MANIFEST).read_text())["sha256"]
+        hashes = parse_json((path / MANIFEST).read_text())["sha256"]
         names = [f"{part}{SUFFIX}" for part in parts] if parts else list(hashes)
         for name in names:
             if sha256_of(path / name) != hashes[name]:

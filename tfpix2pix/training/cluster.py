@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import parsed_json
+from tfpix2pix.foreign import parse_json
 
 KINDS = ("chief", "worker")
 EXAMPLE = '{"cluster": {"worker": ["host1:9999", "host2:9999"]}, "task": {"type": "worker", "index": 0}}'
@@ -29,7 +29,7 @@ def this_worker(strategy: str) -> Worker:
     if strategy not in ("auto", "multiworker") or (strategy == "auto" and not text):
         return Worker(0, 1)
     try:
-        config = parsed_json(text)
+        config = parse_json(text)
         cluster = {kind: list(config["cluster"][kind]) for kind in KINDS if kind in config["cluster"]}
         kind, index = config["task"]["type"], int(config["task"]["index"])
         before = len(cluster.get("chief", ())) if kind == "worker" else 0

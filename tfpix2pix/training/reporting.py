@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tfpix2pix.data.images import write_image
-from tfpix2pix.files import json_lines, whole_file
+from tfpix2pix.files import whole_file
+from tfpix2pix.foreign import read_json_lines
 from tfpix2pix.training.curves import draw_curves
 from tfpix2pix.training.health import Finding
 from tfpix2pix.training.loop import Losses
@@ -30,7 +31,7 @@ class MetricsLog:
 
     def __init__(self, path: Path | None, known_step: int) -> None:
         self.path = path
-        known = json_lines(path, "step") if path else []
+        known = read_json_lines(path, "step") if path else []
         self.lines = [line for line in known if line["step"] <= known_step]
         if path:
             with whole_file(path) as temporary:

@@ -1,0 +1,83 @@
+"""What other programs and people wrote, read without surprises: no endless file, no text that takes all memory."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import yaml
+
+MOST_NODES = 100_000  # of a YAML file: thousands of times what a configuration has
+NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)  # the opening of a pipe does not wait for its other end
+
+
+@contextmanager
+def open_regular_file(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file to be read; raises OSError if it is a pipe, a device or a folder, which have no end or no bytes."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | NON_BLOCKING)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        yield file
+
+
+def read_regular_file(path: Path) -> bytes:
+    """Reads all bytes of a file, as `open_regular_file` opens it."""
+    with open_regular_file(path) as file:
+        return file.read()
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parses JSON; raises ValueError if the text is not JSON or is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def parse_yaml(text: str) -> Any:
+    """Parses YAML; raises ValueError if the text is not YAML, is nested too deeply, or has aliases that unfold to more
+    than `MOST_NODES` values."""
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_unfolded(node, {})
+        return loader.construct_document(node)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        raise ValueError(f"line {place.line + 1} is not YAML" if place else "it is not YAML") from error
+
+
+def _check_unfolded(node: yaml.Node, known: dict[int, int]) -> int:
+    """Counts the values of a YAML node with every alias unfolded; raises ValueError if there are too many."""
+    if known.setdefault(id(node), 0):
+        return known[id(node)]
+    parts = [part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))]
+    count = 1 + sum(_check_unfolded(part, known) for part in parts if isinstance(part, yaml.Node))
+    if count > MOST_NODES:
+        raise ValueError(f"its aliases unfold to more than {MOST_NODES} values")
+    known[id(node)] = count
+    return count
+
+
+def read_json_lines(path: Path, *keys: str) -> list[dict[str, Any]]:
+    """Reads the objects of a file that holds one a line; skips lines that are damaged, and objects that lack one of
+    `keys`. A missing file has none."""
+    try:
+        lines = read_regular_file(path).split(b"\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    objects = []
+    for line in lines:
+        with suppress(ValueError):
+            objects.append(parse_json(line))
+    return [each for each in objects if isinstance(each, dict) and all(key in each for key in keys)]

@@ -16,7 +16,19 @@ MODULES = {
 }
 
 # A room may import the rooms in its list, and anything in LEAVES (docs/architecture.md draws the same map).
-LEAVES = {"errors", "lazy", "_version", "files", "foreign", "destinations", "pages", "quiet", "settings_files"}
+LEAVES = {
+    "errors",
+    "lazy",
+    "_version",
+    "files",
+    "foreign",
+    "destinations",
+    "pages",
+    "quiet",
+    "settings_files",
+    "saved_models",
+    "keras_files",
+}
 TABLES = {
     "data",
     "models",

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfpix2pix as p2p
 from tests.conftest import make_combined, run_cli, run_process, write_image
@@ -273,3 +274,32 @@ def test_python_prints_what_the_command_line_prints(tmp_path):
     assert done.returncode == 0
     for line in (done.stdout + done.stderr).splitlines():
         assert not re.match(r"[EWI]\d{4} |\d{4}-\d\d-\d\d|INFO:|WARNING:", line), line
+
+
+def test_a_model_that_could_do_more_than_compute_is_opened_by_trust_alone(tmp_path):
+    module = tf.Module()
+    module.call = tf.function(
+        lambda image: image + tf.cast(tf.strings.length(tf.io.read_file(__file__)), tf.float32) * 0.0,
+        input_signature=[tf.TensorSpec((None, 8, 8, 3), tf.float32, name="image")],
+    )
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures=module.call)
+    for number in range(3):
+        write_image(tmp_path / "images" / f"{number}.png", np.full((8, 8, 3), 40 * number, np.uint8))
+    command = ("evaluate", tmp_path / "images", "--targets", tmp_path / "images", "--features", tmp_path / "model",
+               "--metrics", "fid", "--out", tmp_path / "out", "--replicates", 0)  # fmt: skip
+    code, _, err = run_cli(*command)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "Received one with ReadFile" in err and "Open it by --trust" in err
+    code, out, err = run_cli(*command, "--trust")
+    assert code == 0, err
+    assert "fid" in out
+
+
+def test_debug_adds_what_led_to_an_error(tmp_path):
+    (tmp_path / "model.tflite").write_bytes(b"PK")
+    command = ("translate", tmp_path / "model.tflite", tmp_path, "--out", tmp_path / "out")
+    code, _, err = run_cli(*command)
+    assert (code, err.count("\n")) == (2, 1)
+    code, _, err = run_cli(*command, "--debug")
+    assert code == 2 and "Traceback" in err and "BadZipFile" in err
+    assert err.splitlines()[-1].startswith("Error: A .tflite file must be whole")

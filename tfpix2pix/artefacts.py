@@ -14,15 +14,17 @@ from tfpix2pix.run_directory import RunDirectory
 from tfpix2pix.training.checkpoints import AVERAGE, Checkpoints, assign
 
 
-def load(path: str | Path, *, best: bool = False, weights: str | None = None) -> Translator:
+def load(path: str | Path, *, best: bool = False, weights: str | None = None, trust: bool = False) -> Translator:
     """The translator of a run directory, a SavedModel folder (or one of its versions), a .tflite, .keras or .onnx file.
 
     Args:
         best: of a run, the checkpoint that did best on held-out pairs (`training.best_by`) in place of the newest.
         weights: of a run with `training.ema_decay`, `average` (the default) or `trained`.
+        trust: open a SavedModel or a .keras file that can do more than compute: read and write files, run code.
 
     Raises:
-        UserError: `path` is none of these, or `best` or `weights` are asked of what has none.
+        UserError: `path` is none of these, is damaged, or can do more than compute; `best` or `weights` are asked
+            of what has none.
     """
     path = model_at(Path(path).expanduser())
     kind = recognize(path)
@@ -31,7 +33,7 @@ def load(path: str | Path, *, best: bool = False, weights: str | None = None) ->
     if best or weights:
         what = "The best checkpoint is" if best else "Weights are"
         raise UserError(f"{what} asked of a run directory. Received {path}. Leave it out.")
-    return Translator(EXPORTERS[kind].read(path))
+    return Translator(EXPORTERS[kind].read(path, trust))
 
 
 def run_engine(

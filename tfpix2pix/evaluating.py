@@ -98,7 +98,7 @@ def evaluate(
     check_free(out, overwrite=overwrite)
     examples = open_examples(request)
     segmenter = _segmenter(request, examples)
-    features = Remembered(load_features(request.features, request.features_range)) if request.features else None
+    features = _features(request)
     setting = Setting(
         classes=examples.data.target_classes, segmenter=segmenter and segmenter.see,
         segmenter_classes=segmenter and segmenter.classes, features=features, seed=request.noise.seed,
@@ -180,8 +180,14 @@ def _segmenter(request: Request, examples: Examples) -> Segmenter | None:
     size = examples.about["protocol"]["size_px"]
     return open_segmenter(
         request.segmenter, data_dir=request.data, split=request.split, size_px=None if size == OWN else size,
-        label_maps=request.labels, data=examples.data, value_range=request.segmenter_range,
+        label_maps=request.labels, data=examples.data, value_range=request.segmenter_range, trust=request.trust,
     )  # fmt: skip
+
+
+def _features(request: Request) -> Remembered | None:
+    if request.features is None:
+        return None
+    return Remembered(load_features(request.features, request.features_range, trust=request.trust))
 
 
 def _record(

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import stat
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO
 
 import yaml
 
+MOST_TEXT_BYTES = 2**24  # of a card or a configuration in an archive
 MOST_NODES = 100_000  # of a YAML file: thousands of times what a configuration has
 NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)  # the opening of a pipe does not wait for its other end
 
@@ -30,6 +32,16 @@ def read_regular_file(path: Path) -> bytes:
     """Reads all bytes of a file, as `open_regular_file` opens it."""
     with open_regular_file(path) as file:
         return file.read()
+
+
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Reads a text's member of a ZIP archive; raises ValueError if it unpacks to more than `MOST_TEXT_BYTES`, KeyError
+    if there is no such member."""
+    claimed = archive.getinfo(name).file_size
+    if claimed > MOST_TEXT_BYTES:
+        raise ValueError(f"its part {name!r} claims {claimed / 1e6:.0f} MB")
+    with archive.open(name) as file:
+        return file.read(MOST_TEXT_BYTES)
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 import warnings
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from tfpix2pix.cli.translate import translate
 from tfpix2pix.errors import RunError, UserError, escape_controls
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
+DEBUG = "--debug"
 HELP = {"help_option_names": ["-h", "--help"]}
 COMMANDS = {  # command: its example
     training.train: "tfpix2pix train facades --data data/facades --run runs/facades --set training.steps=2000",
@@ -64,10 +66,14 @@ app.add_typer(study_app, name="study")
 
 
 def main() -> None:
-    """The `tfpix2pix` script: a user's mistake is one sentence and exit code 2, a failure one sentence and 1."""
+    """The `tfpix2pix` script: a user's mistake is one sentence and exit code 2, a failure one sentence and 1.
+
+    `--debug`, anywhere, adds the traceback.
+    """
+    arguments = [each for each in sys.argv[1:] if each != DEBUG]
     warnings.showwarning = lambda message, *_: print(f"Warning: {escape_controls(str(message))}", file=sys.stderr)
     try:
-        code = app(standalone_mode=False, prog_name="tfpix2pix")
+        code = app(arguments, standalone_mode=False, prog_name="tfpix2pix")
         if code == INTERRUPTED:  # Typer says nothing
             raise KeyboardInterrupt
         sys.exit(code)
@@ -80,6 +86,8 @@ def main() -> None:
         print(f"Error: {message}{'' if message[-1] in '?)' else '.'} See `{command} --help`.", file=sys.stderr)
         sys.exit(2)
     except (UserError, RunError) as error:
+        if DEBUG in sys.argv[1:]:
+            print(escape_controls("".join(traceback.format_exception(error))), file=sys.stderr)
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
@@ -88,7 +96,10 @@ def main() -> None:
 
 
 @app.callback(invoke_without_command=True)
-def version_option(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def global_options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option(DEBUG, help="With any command: print what led to an error.")] = False,
+) -> None:
     if version:
         print(__version__)
         raise typer.Exit

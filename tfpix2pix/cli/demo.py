@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from tfpix2pix.cli.models import Best, Weights
+from tfpix2pix.cli.models import Best, Trust, Weights
 from tfpix2pix.cli.shared import load_tensorflow, out_console
 
 
@@ -33,6 +33,7 @@ def demo(
     upload_mb: Annotated[int, typer.Option(help="Largest file that may be dropped, MB.", min=1, max=1024)] = 20,
     best: Best = False,
     weights: Weights = None,
+    trust: Trust = False,
 ) -> None:
     """Serve a page to draw on: paint or drop an input and see what the models make of it. Ctrl-C ends it."""
     from tfpix2pix.recognize import named_path, recognize
@@ -45,7 +46,7 @@ def demo(
 
     try:
         serve(
-            named, data=data, best=best, weights=weights, host=host, port=port, open_browser=open_,
+            named, data=data, best=best, weights=weights, trust=trust, host=host, port=port, open_browser=open_,
             upload_mb=upload_mb, ready=lambda address: out_console.print(f"Open {address} (Ctrl-C ends it)"),
         )  # fmt: skip
     except KeyboardInterrupt:

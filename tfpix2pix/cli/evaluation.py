@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.models import Best, Noise, Weights
+from tfpix2pix.cli.models import Best, Noise, Trust, Weights
 from tfpix2pix.cli.shared import Json, Set, answer, check_choice, load_tensorflow, out_console, track
 from tfpix2pix.errors import UserError
 
@@ -89,6 +89,7 @@ def evaluate(
     replicates: Replicates = 1000,
     best: Best = False,
     weights: Weights = None,
+    trust: Trust = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an evaluation in --out.")] = False,
     json_: Json = False,
 ) -> None:
@@ -105,7 +106,7 @@ def evaluate(
         model, data=data, split=split, config=config, overrides=set_ or (), size=size,
         noise=NoiseOf(noise, variants, seed), best=best, weights=weights, outputs=outputs, targets=targets,
         inputs=inputs, segmenter=segmenter, segmenter_range=segmenter_range, labels=labels, features=features,
-        features_range=features_range,
+        features_range=features_range, trust=trust,
     )  # fmt: skip
     _ = request.size_px
     kind = kind_of(request)
@@ -155,6 +156,7 @@ def compare(
     outputs: Outputs = None,
     targets: Targets = None,
     inputs: Inputs = None,
+    trust: Trust = False,
     json_: Json = False,
 ) -> None:
     """Put models side by side: one table, one figure, paired differences with their intervals."""
@@ -172,7 +174,7 @@ def compare(
     request = Request(
         Item.parse(given[0]).path, data=data, split=split, config=config, overrides=set_ or (), size=size,
         noise=NoiseOf(None, variants, seed), segmenter=segmenter, features=features,
-        outputs=outputs, targets=targets, inputs=inputs,
+        outputs=outputs, targets=targets, inputs=inputs, trust=trust,
     )  # fmt: skip
     _ = request.size_px
     asked = any((data, names, config, set_, size, segmenter, features, outputs, targets, variants != 4, seed))

@@ -18,6 +18,13 @@ Weights = Annotated[
     Optional[str],
     typer.Option(help="Of a run with training.ema_decay: `average`, the default, or `trained`, as the last step left."),
 ]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Open a SavedModel or .keras file that can do more than compute: read and write files, run code.",
+    ),
+]
 Best = Annotated[
     bool, typer.Option("--best", help="Of a run, the checkpoint that did best on held-out pairs; default: the newest.")
 ]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tfpix2pix.cli.evaluation import ConfigOption, Data, Outputs, Size, Split, Targets
-from tfpix2pix.cli.models import Best, Noise, Weights
+from tfpix2pix.cli.models import Best, Noise, Trust, Weights
 from tfpix2pix.cli.shared import Json, Set, answer, check_choice, load_tensorflow
 from tfpix2pix.study import PAGE, PRACTICE, SHOWN_S, TRIALS
 
@@ -30,6 +30,7 @@ def make(
     seed: Annotated[int, typer.Option(help="Of the noise, and of which pairs are shown.", min=0, max=2**31 - 1)] = 0,
     best: Best = False,
     weights: Weights = None,
+    trust: Trust = False,
     outputs: Outputs = None,
     targets: Targets = None,
     title: Annotated[str, typer.Option(help="What raters read; it should not say what made the images.")] = (
@@ -52,7 +53,7 @@ def make(
     check_place(out / PAGE)
     request = Request(
         model, data=data, split=split, config=config, overrides=set_ or (), size=size, noise=NoiseOf(noise, 0, seed),
-        best=best, weights=weights, outputs=outputs, targets=targets,
+        best=best, weights=weights, outputs=outputs, targets=targets, trust=trust,
     )  # fmt: skip
     _ = request.size_px, kind_of(request)
     load_tensorflow()

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.models import Best, Noise, Weights
+from tfpix2pix.cli.models import Best, Noise, Trust, Weights
 from tfpix2pix.cli.shared import Json, answer, check_choice, load_tensorflow, track
 from tfpix2pix.errors import UserError
 
@@ -53,6 +53,7 @@ def translate(
     ] = 1,
     best: Best = False,
     weights: Weights = None,
+    trust: Trust = False,
     server: Annotated[
         Optional[str], typer.Option(metavar="HOST:PORT", help="Let a TF Serving translate; https://… for TLS.")
     ] = None,
@@ -85,7 +86,7 @@ def translate(
             f"--overlap must be at most half of --tile. Received {overlap} px of --tile {tile}. Change one of the two."
         )
     if server:
-        for option, given in {"--best": best, "--weights": weights}.items():
+        for option, given in {"--best": best, "--weights": weights, "--trust": trust}.items():
             if given:
                 raise UserError(f"{option} is of models at hand. Received it with --server. Leave one of the two out.")
     elif grpc:
@@ -98,7 +99,7 @@ def translate(
     if server:
         translator = _remote(server, model, grpc=grpc, timeout_s=timeout_s)
     else:
-        translator = _local(Path(model), best=best, weights=weights)
+        translator = _local(Path(model), best=best, weights=weights, trust=trust)
     fixed = translator.card.fixed_size_px
     if fixed and tile:
         raise UserError(f"--tile is of models of any size. Received it for tiles of {fixed} px, always. Leave it out.")
@@ -114,11 +115,11 @@ def translate(
     answer(json_, {"written": [str(path) for path in written]}, f"{len(written)} translated into {out}")
 
 
-def _local(model: Path, *, best: bool, weights: str | None):
+def _local(model: Path, *, best: bool, weights: str | None, trust: bool):
     load_tensorflow()
     from tfpix2pix.artefacts import load
 
-    return load(model, best=best, weights=weights)
+    return load(model, best=best, weights=weights, trust=trust)
 
 
 def _remote(server: str, model: str, *, grpc: bool, timeout_s: float):

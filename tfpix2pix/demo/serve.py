@@ -22,6 +22,7 @@ def serve(
     data: str | None = None,
     best: bool = False,
     weights: str | None = None,
+    trust: bool = False,
     host: str = LOCAL[0],
     port: int | None = None,
     open_browser: bool = False,
@@ -34,6 +35,7 @@ def serve(
     Args:
         named: name (None: the model's own) and path of each.
         data: folder of paired data whose held-out inputs to begin with; None: the first model's own, where at hand.
+        trust: open models that can do more than compute.
         host: address to listen on; any but this machine's own lets others use the page.
         port: None for the first free one from 7860.
         upload_mb: the largest file that may be dropped.
@@ -54,7 +56,7 @@ def serve(
         raise UserError(
             f"The page needs Gradio. Received none here ({error.name}). Install it by pip install 'tfpix2pix[demo]'."
         ) from error
-    models = _open(named, best=best, weights=weights)
+    models = _open(named, best=best, weights=weights, trust=trust)
     check_alike(models)
     for model in models:
         warm(model)
@@ -89,9 +91,9 @@ def _names_of(host: str) -> list[str]:
     return ["*"] if host in ALL else sorted({*LOCAL, "[::1]", host})
 
 
-def _open(named: Sequence[tuple[str | None, Path]], *, best: bool, weights: str | None) -> list[Shown]:
+def _open(named: Sequence[tuple[str | None, Path]], *, best: bool, weights: str | None, trust: bool) -> list[Shown]:
     """Models by the names that they are given, or else by their own; by their paths where that is another's too."""
-    translators = [load(path, best=best, weights=weights) for _, path in named]
+    translators = [load(path, best=best, weights=weights, trust=trust) for _, path in named]
     names = [name or translator.card.name for (name, _), translator in zip(named, translators, strict=True)]
     names = [
         str(path) if given is None and names.count(name) > 1 else name

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfpix2pix.data.images import match_channels
 from tfpix2pix.errors import UserError
+from tfpix2pix.saved_models import load_saved_model
 
 SIGNED = (-1.0, 1.0)
 BYTES = (0.0, 255.0)
@@ -25,19 +26,18 @@ class ForeignModel:
 
     Args:
         value_range: what it takes as black and white; None: 0 and 255 of uint8, else -1 and 1.
+        trust: as in `load_saved_model`.
 
     Raises:
         UserError: there is no SavedModel, or it takes or gives something else; when called, that it has other channels
             than the image or fails with its size.
     """
 
-    def __init__(self, path: str | Path, value_range: tuple[float, float] | None = None) -> None:
+    def __init__(
+        self, path: str | Path, value_range: tuple[float, float] | None = None, *, trust: bool = False
+    ) -> None:
         self.path = path = Path(path).expanduser()
-        try:
-            self._loaded = tf.saved_model.load(str(path))  # kept: its variables live as long
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            reason = "does not exist" if not path.exists() else "cannot be loaded as one"
-            raise UserError(f"A network must be a SavedModel folder. Received {path}, which {reason}.") from error
+        self._loaded = load_saved_model(path, trust=trust)  # kept: its variables live as long
         signatures = dict(self._loaded.signatures)
         self._run = signatures.get("serving_default", next(iter(signatures.values()), None))
         if self._run is None or (len(signatures) > 1 and "serving_default" not in signatures):
@@ -78,7 +78,7 @@ class ForeignModel:
             ) from error
 
 
-def load_features(name: str, value_range: tuple[float, float] | None = None) -> Network:
+def load_features(name: str, value_range: tuple[float, float] | None = None, *, trust: bool = False) -> Network:
     """`inception`, or the path of a SavedModel -> (H, W, C) in [-1, 1] to features float (D,).
 
     Feature maps (h, w, D) are averaged over h and w. `inception` is Keras's InceptionV3 with its ImageNet weights, at
@@ -88,7 +88,7 @@ def load_features(name: str, value_range: tuple[float, float] | None = None) -> 
         UserError: the weights cannot be had, or there is no such SavedModel; when called, that features are no
             vector or not finite.
     """
-    network = _inception() if name == INCEPTION else ForeignModel(name, value_range)
+    network = _inception() if name == INCEPTION else ForeignModel(name, value_range, trust=trust)
 
     def features(image: np.ndarray) -> np.ndarray:
         given = network(image)
@@ -132,7 +132,9 @@ def _shortly(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "")[:200] or type(error).__name__
 
 
-def load_segmenter(path: str | Path, value_range: tuple[float, float] | None = None) -> tuple[Network, int | None]:
+def load_segmenter(
+    path: str | Path, value_range: tuple[float, float] | None = None, *, trust: bool = False
+) -> tuple[Network, int | None]:
     """A SavedModel -> (H, W, C) in [-1, 1] to class indices int (H, W); and the number of classes, where it says so.
 
     It gives scores (N, h, w, classes) of 2 classes or more, of which the largest counts, or integer indices (N, h, w).
@@ -141,7 +143,7 @@ def load_segmenter(path: str | Path, value_range: tuple[float, float] | None = N
     Raises:
         UserError: there is no such SavedModel, or it gives something else.
     """
-    network = ForeignModel(path, value_range)
+    network = ForeignModel(path, value_range, trust=trust)
     trial = network(np.zeros((64, 64, network.channels or 3), np.float32))
     scores = trial.ndim == 3 and trial.shape[-1] > 1  # of one class the largest says nothing
     if not scores and not (trial.ndim == 2 and trial.dtype.kind in "biu"):

@@ -24,7 +24,7 @@ def open_examples(request: Request) -> Examples:
 
 
 def _model(request: Request) -> Examples:
-    translator = load(request.model, best=request.best, weights=request.weights)
+    translator = load(request.model, best=request.best, weights=request.weights, trust=request.trust)
     settings = translator.card.config.model_dump(mode="json")
     for side in ("input", "target"):  # one channel, where they become label maps
         if any(change.startswith(f"data.{side}_classes=") for change in request.overrides):

@@ -50,6 +50,7 @@ class Request:
         labels: folder of the true label maps, where the segmenter's own pairs do not have them.
         features: `inception`, or a SavedModel that gives features.
         features_range: what one of other origin takes as black and white.
+        trust: open models, segmenters and feature networks that can do more than compute.
     """
 
     model: str | Path
@@ -69,6 +70,7 @@ class Request:
     labels: str | Path | None = None
     features: str | None = None
     features_range: tuple[float, float] | None = None
+    trust: bool = False
 
     def __post_init__(self) -> None:
         for name in ("model", "segmenter", "labels"):

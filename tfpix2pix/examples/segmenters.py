@@ -54,6 +54,7 @@ def open_segmenter(
     label_maps: Path | None,
     data: DataConfig,
     value_range: tuple[float, float] | None,
+    trust: bool = False,
 ) -> Segmenter:
     """The segmenter at a path.
 
@@ -63,12 +64,13 @@ def open_segmenter(
         label_maps: folder of the true label maps, by the pairs' names.
         data: of the evaluation: where neither the segmenter nor `label_maps` say it, its inputs may be the label maps.
         value_range: of a SavedModel of another origin: what it takes as black and white.
+        trust: as in `load_saved_model`.
 
     Raises:
         UserError: it sees no label maps, or nothing says which are the true ones.
     """
     if is_model(path) and not _is_foreign(path):
-        translator = load(path)
+        translator = load(path, trust=trust)
         own = translator.card.config
         if not own.data.target_classes:
             raise UserError(
@@ -82,7 +84,7 @@ def open_segmenter(
         labels = None if label_maps else _of_pairs(own, split, size_px)
         about = {"model": str(path), "step": translator.card.step, "classes": classes}
     else:
-        see, classes = load_segmenter(str(path), value_range)
+        see, classes = load_segmenter(str(path), value_range, trust=trust)
         classes, labels = classes or data.input_classes, None
         about = {"model": str(path), "classes": classes}
     if classes is None:

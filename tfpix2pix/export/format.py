@@ -25,7 +25,7 @@ class Format:
 
     path: Callable[..., Path]  # (card, out) -> where an export goes
     write: Callable[..., None]  # (generator, card, path, calibration images)
-    read: Callable[..., Any]  # (path) -> Engine
+    read: Callable[..., Any]  # (path, trust) -> Engine
     recognizes: Callable[[Path], bool]
     static: bool  # whether height, width and noise are fixed at export
     single_file: bool

@@ -19,6 +19,8 @@ import tensorflow as tf
 from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
 from tfpix2pix.export.plain import in_plain_keras
+from tfpix2pix.foreign import read_member
+from tfpix2pix.keras_files import UnsafeLayer, load_keras_file
 from tfpix2pix.models.noise import NO_NOISE
 
 
@@ -51,16 +53,21 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
 
 
 class KerasFileEngine:
-    """Runs a .keras file by Keras."""
+    """Runs a .keras file by Keras; `trust` as in `load_keras_file`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, trust: bool = False) -> None:
         try:
             with zipfile.ZipFile(path) as archive:
-                self.card = ModelCard.from_json(archive.read(FILE_NAME), path)
-            model = _load(path)
-        except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-            if isinstance(error, UserError):
-                raise
+                self.card = ModelCard.from_json(read_member(archive, FILE_NAME), path)
+            model = _load(path, trust)
+        except UserError:
+            raise
+        except UnsafeLayer as error:
+            raise UserError(
+                f"A .keras file must hold nothing but layers that compute. Received {path}: {error}. Open it by "
+                f"--trust if you trust whoever made it (docs/security.md)."
+            ) from error
+        except Exception as error:  # zipfile, Keras and h5py have errors of their own for each damage
             raise UserError(
                 f"A .keras file must be whole and carry {FILE_NAME}. Received {path}, which is damaged or without. "
                 f"Give one that `tfpix2pix export` wrote, or bring another in by `tfpix2pix import`."
@@ -79,15 +86,15 @@ class KerasFileEngine:
         return self._run(images, noise).numpy()
 
 
-def _load(path: Path) -> keras.Model:
+def _load(path: Path, trust: bool) -> keras.Model:
     if path.suffix == ".keras":
-        return keras.saving.load_model(path, compile=False)
+        return load_keras_file(path, trust=trust)
     with tempfile.TemporaryDirectory() as folder:  # one that has not its name yet: Keras asks for the ending
         named = Path(folder, "model.keras")
         shutil.copyfile(path, named)
-        return keras.saving.load_model(named, compile=False)
+        return load_keras_file(named, trust=trust)
 
 
-def read(path: Path) -> KerasFileEngine:
+def read(path: Path, trust: bool = False) -> KerasFileEngine:
     """The engine of a .keras file."""
-    return KerasFileEngine(path)
+    return KerasFileEngine(path, trust)

@@ -78,7 +78,7 @@ class OnnxEngine:
         return self._session.run(None, given)[0]
 
 
-def read(path: Path) -> OnnxEngine:
+def read(path: Path, trust: bool = False) -> OnnxEngine:
     """The engine of an .onnx file."""
     return OnnxEngine(path)
 

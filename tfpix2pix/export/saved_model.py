@@ -23,7 +23,9 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.export.signatures import signatures
 from tfpix2pix.export.stored import DTYPES, Stored, in_bfloat16
 from tfpix2pix.export.warmup import write_warmup
+from tfpix2pix.foreign import read_regular_file
 from tfpix2pix.inference import InferenceView
+from tfpix2pix.saved_models import load_saved_model
 
 
 def path_of(card: ModelCard, out: Path) -> Path:
@@ -73,17 +75,22 @@ def _class_tables(card: ModelCard) -> dict[str, str]:
 
 
 class SavedModelEngine:
-    """Runs the `translate_float` and `sample` signatures of a SavedModel."""
+    """Runs the `translate_float` and `sample` signatures of a SavedModel; `trust` as in `load_saved_model`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, trust: bool = False) -> None:
         asset = path / "assets" / FILE_NAME
         if not asset.is_file():
             raise UserError(
                 f"A SavedModel must carry {FILE_NAME} among its assets. Received {path} without. "
                 f"Give one that `tfpix2pix export` wrote."
             )
-        self.card = ModelCard.from_json(asset.read_bytes(), asset)
-        self._loaded = tf.saved_model.load(str(path))  # kept: its variables live as long as it does
+        self.card = ModelCard.from_json(read_regular_file(asset), asset)
+        self._loaded = load_saved_model(path, trust=trust)  # kept: its variables live as long as it does
+        if not {"translate_float", "sample"} & set(self._loaded.signatures):
+            raise UserError(
+                f"A SavedModel must have the signatures translate_float and sample. Received {path} without. "
+                f"Give one that `tfpix2pix export` wrote."
+            )
 
     def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         signatures = self._loaded.signatures
@@ -93,6 +100,6 @@ class SavedModelEngine:
         return signatures["sample"](image=image, noise=tf.constant(noise))["image"].numpy()
 
 
-def read(path: Path) -> SavedModelEngine:
+def read(path: Path, trust: bool = False) -> SavedModelEngine:
     """The engine of a SavedModel folder."""
-    return SavedModelEngine(path)
+    return SavedModelEngine(path, trust)

@@ -27,6 +27,7 @@ from tfpix2pix.export.phases import in_phases
 from tfpix2pix.export.quantization import QUANTIZERS, with_noise
 from tfpix2pix.export.signatures import from_uint8, to_uint8
 from tfpix2pix.export.stored import Stored
+from tfpix2pix.foreign import read_member
 from tfpix2pix.inference import InferenceView
 from tfpix2pix.models.noise import NO_NOISE
 from tfpix2pix.quiet import quiet_native_code
@@ -80,17 +81,18 @@ class TFLiteEngine:
 
         try:
             with zipfile.ZipFile(path) as archive:
-                card = archive.read(FILE_NAME)
-        except (zipfile.BadZipFile, KeyError) as error:
+                self.card = ModelCard.from_json(read_member(archive, FILE_NAME), path)
+            with quiet_native_code():
+                self._interpreter = Interpreter(str(path), num_threads=os.cpu_count())
+                self._interpreter.allocate_tensors()
+            self._run = self._interpreter.get_signature_runner()
+        except UserError:
+            raise
+        except Exception as error:  # zipfile and the interpreter have errors of their own for each damage
             raise UserError(
-                f"A .tflite file must be whole and carry {FILE_NAME}. Received {path}, which is cut short or without. "
+                f"A .tflite file must be whole and carry {FILE_NAME}. Received {path}, which is damaged or without. "
                 f"Give one that `tfpix2pix export` wrote."
             ) from error
-        self.card = ModelCard.from_json(card, path)
-        with quiet_native_code():
-            self._interpreter = Interpreter(str(path), num_threads=os.cpu_count())
-            self._interpreter.allocate_tensors()
-        self._run = self._interpreter.get_signature_runner()
         self._one_at_a_time = Lock()  # an interpreter has one set of tensors, and uses all cores by itself
 
     def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
@@ -109,6 +111,6 @@ class TFLiteEngine:
         return coverage_of(self._interpreter)
 
 
-def read(path: Path) -> TFLiteEngine:
+def read(path: Path, trust: bool = False) -> TFLiteEngine:
     """The engine of a .tflite file."""
     return TFLiteEngine(path)

@@ -6,7 +6,6 @@ The package itself is not needed (and does not import beside a current TensorFlo
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,9 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.foreign import parse_json
 from tfpix2pix.interop.found import Found, Unfit, shaped
 from tfpix2pix.interop.keras_graph import STAND_INS, flat, modern, read_graph, traits_of
+from tfpix2pix.keras_files import check_hdf5, check_layers, load_keras_file
 from tfpix2pix.models.precision import in_precision
+from tfpix2pix.saved_models import load_saved_model
 
 METADATA = "keras_metadata.pb"
 
@@ -75,7 +76,9 @@ class Original:
 def _file(path: Path) -> tuple[Any, tuple[str, ...]]:
     try:
         model = _keras_3(path) if path.suffix == ".keras" else _hdf5(path)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except Unfit:
+        raise
+    except Exception as error:  # zipfile, Keras and h5py have errors of their own for each damage
         raise unreadable(path, error) from error
     notes = ()
     if path.suffix != ".keras":
@@ -85,10 +88,11 @@ def _file(path: Path) -> tuple[Any, tuple[str, ...]]:
 
 
 def _keras_3(path: Path) -> Any:
-    return keras.models.load_model(path, custom_objects=STAND_INS, compile=False)
+    return load_keras_file(path, custom_objects=STAND_INS)
 
 
 def _hdf5(path: Path) -> Any:
+    check_hdf5(path)
     with h5py.File(path) as file:
         if "model_config" not in file.attrs:
             raise ValueError("it holds weights without a model")
@@ -108,9 +112,9 @@ def _saved_model(path: Path) -> tuple[Any, Callable, tuple[str, ...]]:
     try:
         configuration, trained = _configuration(metadata.read_bytes())
         model = model_of(configuration)
-        loaded = tf.saved_model.load(str(path))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, tf.errors.OpError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise unreadable(path, error) from error
+    loaded = load_saved_model(path)
     arrays = {variable.name.partition(":")[0]: variable.numpy() for variable in loaded.variables}
     fill(model, arrays)
     notes = ("the optimiser's state was left out",) if trained else ()
@@ -139,7 +143,9 @@ def _configuration(data: bytes) -> tuple[dict, bool]:
 
 def model_of(configuration: dict) -> Any:
     """The model of a Keras configuration of any version; its weights are still to be put in."""
-    return keras.models.model_from_json(json.dumps(modern(configuration)), custom_objects=STAND_INS)
+    configuration = modern(configuration)
+    check_layers(configuration, STAND_INS)
+    return keras.models.model_from_json(json.dumps(configuration), custom_objects=STAND_INS)
 
 
 def fill(model: Any, arrays: dict[str, np.ndarray]) -> None:

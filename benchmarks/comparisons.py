@@ -30,7 +30,8 @@ from PIL import Image, ImageDraw
 from tfpix2pix.comparison import compare, draw_comparison, group, read_evaluation
 from tfpix2pix.examples.opening import open_examples
 from tfpix2pix.examples.request import Noise, Request
-from tfpix2pix.run_directory import RunDirectory, run_config
+from tfpix2pix.resuming import run_config
+from tfpix2pix.run_directory import RunDirectory
 from tfpix2pix.training.samples import picture
 
 PANEL_ROWS, CAPTION_PX = 5, 16

@@ -30,7 +30,8 @@ from tfpix2pix.config import Config
 from tfpix2pix.examples.opening import open_examples
 from tfpix2pix.examples.request import Request
 from tfpix2pix.resolve import resolve_config
-from tfpix2pix.run_directory import RunDirectory, run_config
+from tfpix2pix.resuming import run_config
+from tfpix2pix.run_directory import RunDirectory
 
 METRICS = ("l1", "psnr", "ssim", "ms_ssim", "sharpness", "lab_intersection", "swd")
 SHOWN = (

@@ -46,7 +46,7 @@ def tiny_config(**changes) -> Config:
     return Config.model_validate({**TINY, **changes, **sections})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def quiet() -> Console:
     return Console(file=open(os.devnull, "w"))
 

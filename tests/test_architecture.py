@@ -45,7 +45,8 @@ ARROWS = {
     "config": {"data", "models", "losses", "evaluation", "recipes", "training"},
     "resolve": {"config", "presets", "losses"},
     "card": {"config"},
-    "run_directory": {"card", "config", "resolve", "training.cluster"},
+    "run_directory": {"card", "config", "resolve"},
+    "resuming": {"card", "config", "data.fingerprints", "resolve", "run_directory", "training.cluster"},
     "rng": set(),
     "tiling": set(),
     "data": {"config", "rng", "tiling"},
@@ -71,7 +72,7 @@ ARROWS = {
     },
     "steps": {"config", "data", "training"},
     "experiment": {
-        "config", "data", "doctor", "losses", "models", "resolve", "run_directory", "session", "steps", "training",
+        "config", "data", "doctor", "losses", "models", "resolve", "resuming", "run_directory", "session", "steps", "training",
     },
     "dry_run": {"config", "data", "experiment", "losses", "models", "resolve", "summary"},
     "recognize": {"config", "run_directory", "export"},
@@ -93,7 +94,7 @@ ARROWS = {
     "budget": {"config", "export", "exporting", "models", "run_directory"},
     "exporting": {"artefacts", "card", "config", "data", "export", "models", "parity", "recognize", "run_directory"},
     "cli": {
-        "presets", "recipes", "config", "resolve", "data", "doctor", "recognize", "run_directory", "experiment",
+        "presets", "recipes", "config", "resolve", "resuming", "data", "doctor", "recognize", "run_directory", "experiment",
         "dry_run", "artefacts", "budget", "exporting", "serving", "translate", "export", "training", "comparing",
         "demo", "evaluating", "examples", "perceptual", "evaluation_directory", "study", "importing", "interop",
     },

@@ -41,7 +41,7 @@ def tree(path):
 def test_a_run_directory_explains_itself(smoke_run):
     names = {path.name for path in smoke_run.path.iterdir()}
     assert names == {
-        "config.yaml", "model_card.json", "metrics.jsonl", "checkpoints", "samples", "tensorboard",
+        "config.yaml", "data.json", "model_card.json", "metrics.jsonl", "checkpoints", "samples", "tensorboard",
         "training_curves.png",
     }  # fmt: skip
     assert p2p.resolve_config(str(smoke_run.path / "config.yaml")) == smoke_run.card.config

@@ -20,7 +20,8 @@ from tfpix2pix import steps
 from tfpix2pix.dry_run import describe
 from tfpix2pix.errors import UserError
 from tfpix2pix.experiment import build_model
-from tfpix2pix.run_directory import RunDirectory, run_config, to_resume
+from tfpix2pix.resuming import run_config, to_resume
+from tfpix2pix.run_directory import RunDirectory
 from tfpix2pix.training import loop
 from tfpix2pix.training.checkpoints import Checkpoints, get_state
 from tfpix2pix.training.pace import measure_pace

@@ -16,7 +16,8 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.presets import preset_names
 from tfpix2pix.recipes import RECIPES
 from tfpix2pix.resolve import choices_of, describe_keys, make_config, resolve_config, to_yaml
-from tfpix2pix.run_directory import flat, to_resume
+from tfpix2pix.resuming import to_resume
+from tfpix2pix.run_directory import flat
 
 # What every preset resolved to before there were recipes; objectives are in the words of that time.
 BEFORE = json.loads((Path(__file__).parent / "resolved_presets.json").read_text(encoding="utf-8"))

@@ -35,6 +35,19 @@ class Origin(BaseModel):
     """What the original ran by, or why it was not compared."""
 
 
+class DataPeriod(BaseModel):
+    """The pairs that a run's steps saw, from a step on."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    from_step: Annotated[int, Field(ge=0)]
+    """The first of these steps, counted from 0."""
+    pairs: dict[str, int]
+    """How many, by split."""
+    digest: str
+    """Of their names and files: equal where the data are."""
+
+
 class ModelCard(BaseModel):
     """Architecture, conventions, modes, provenance and figures of one trained generator."""
 
@@ -71,6 +84,8 @@ class ModelCard(BaseModel):
     """The terms that it was trained for, as the paper names them."""
     update_order: Literal["alternating", "simultaneous"] = "alternating"
     """`alternating`: D was updated first, then G against the new D; `simultaneous`: both from one forward pass."""
+    data_periods: tuple[DataPeriod, ...] = ()
+    """Which steps saw which data: more than one period where a run was resumed on changed data."""
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Held-out figures: `untrained` and `trained`, by metric."""
     metrics_images: int = 0

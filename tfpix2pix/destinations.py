@@ -62,7 +62,8 @@ RUN = OwnFolder(
         "config.yaml": frozenset({"data", "generator", "discriminator", "objective", "training", "inference"}),
     },
     files=(
-        r"config\.yaml", r"model_card\.json", r"metrics\.jsonl", r"training_curves\.png", r"samples/step-\d+\.png",
+        r"config\.yaml", r"data\.json", r"model_card\.json", r"metrics\.jsonl", r"training_curves\.png",
+        r"samples/step-\d+\.png",
         r"checkpoints/(step|best|damaged-step)-\d+/(checkpoint\.json|notes\.json|\w+\.safetensors)",
         r"tensorboard/events\.out\.tfevents\..+", r"tensorboard/plugins/profile/.+/.+",
     ),

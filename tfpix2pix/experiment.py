@@ -11,6 +11,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from tfpix2pix.config import Config, TrainingConfig
+from tfpix2pix.data.fingerprints import fingerprints
 from tfpix2pix.data.opening import check_readable, open_sources
 from tfpix2pix.doctor import examine, quick_lines
 from tfpix2pix.errors import UserError
@@ -19,7 +20,8 @@ from tfpix2pix.models.build import build_discriminator, build_generator
 from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
 from tfpix2pix.models.pyramid import scales_of
 from tfpix2pix.resolve import recipe_override
-from tfpix2pix.run_directory import RunDirectory, run_config, to_resume
+from tfpix2pix.resuming import DataRecord, run_config, to_resume
+from tfpix2pix.run_directory import RunDirectory
 from tfpix2pix.session import Run, Session, Start
 from tfpix2pix.steps import with_steps_of_minutes
 from tfpix2pix.training import CONSTANT_FRACTIONS
@@ -75,6 +77,7 @@ def train(
     overrides: tuple[str, ...] = (),
     resume: bool = False,
     fresh: bool = False,
+    accept_changes: bool = False,
     console: Console | None = None,
 ) -> Run:
     """Trains, or continues, the run of a configuration in `run_dir`.
@@ -86,6 +89,7 @@ def train(
         overrides: `dotted.key=value` strings, as `--set` takes them.
         resume: continue an interrupted run from its newest checkpoint.
         fresh: replace a run that is there.
+        accept_changes: resume although the configuration or the data are others than before.
         console: where progress goes; standard error by default.
 
     Raises:
@@ -101,17 +105,29 @@ def train(
         if this_worker(config.training.strategy).index == 0:
             directory.check_free(resume=resume, fresh=fresh)
         if resume:
-            config = to_resume(directory.config(), config)
+            config = to_resume(directory.config(), config, accept_changes=accept_changes)
     else:
         overrides = (*recipe_override(recipe), *overrides)
-        config = run_config(config, run_dir, data_dir=data, overrides=overrides, resume=resume, fresh=fresh)
+        config = run_config(
+            config, run_dir, data_dir=data, overrides=overrides, resume=resume, fresh=fresh,
+            accept_changes=accept_changes,
+        )  # fmt: skip
     devices = make_devices(config.training.strategy)  # first: machines join before anything is computed
-    return _train(_for_this_machine(config), directory, devices, console, resume=resume, fresh=fresh)
+    return _train(
+        _for_this_machine(config),
+        directory,
+        devices,
+        console,
+        resume=resume,
+        fresh=fresh,
+        accept_changes=accept_changes,
+    )
 
 
 def _train(
-    config: Config, directory: RunDirectory, devices: Devices, console: Console, *, resume: bool, fresh: bool
-) -> Run:
+    config: Config, directory: RunDirectory, devices: Devices, console: Console, *, resume: bool, fresh: bool,
+    accept_changes: bool,
+) -> Run:  # fmt: skip
     spec = config.training
     devices.check_batch(spec.batch_size, spec.micro_batches)
     if spec.deterministic_ops:
@@ -123,6 +139,10 @@ def _train(
         console = Console(file=io.StringIO())
     sources = open_sources(config)
     checked = sum(check_readable(source) for source in sources.values() if len(source))
+    seen = {name: fingerprints(source) for name, source in sources.items()} if devices.is_chief else {}
+    record = DataRecord.of(directory) if resume and devices.is_chief else DataRecord()
+    if not accept_changes:
+        record.check_unchanged(seen)
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     if spec.minutes is not None and not resume:  # a run that is resumed knows its steps
         config = with_steps_of_minutes(config, sources["train"], build_model, devices, say)
@@ -166,15 +186,21 @@ def _train(
         )
         say(f"{directory.path} is finished: step {start.step} of {spec.steps}. {more}")
         return Run(directory, directory.card())
-    under_way = Session(config, directory, sources, model, devices, console, lambda: get_state(build_model(config)))
+    record = record.going_on(start.step, seen)
+    under_way = Session(
+        config, directory, sources, model, devices, console, lambda: get_state(build_model(config)), record.summary()
+    )
     if not devices.is_chief:
         return under_way.run(start)
     with directory.in_use():
         if resume:
             checkpoints.clear_after(start.step)
             directory.write_config(config)  # `training.steps` may have grown
+            if card:
+                directory.write_card(card.model_copy(update={"config": config, "data_periods": record.summary()}))
         else:
             directory.start(config, fresh=fresh)
+        directory.write_data_record(record.model_dump_json(indent=1))
         return under_way.run(start)
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfpix2pix.card import FILE_NAME, ModelCard
-from tfpix2pix.config import Config, TrainingConfig
+from tfpix2pix.config import Config
 from tfpix2pix.destinations import RUN, check_writable, holds_something
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import make_directory, remove_leftovers, whole_file
-from tfpix2pix.resolve import make_config, read_settings, resolve_config, to_yaml, with_overrides
-from tfpix2pix.training.cluster import this_worker
+from tfpix2pix.resolve import make_config, read_settings, to_yaml
 
 try:
     import fcntl
@@ -26,7 +25,8 @@ INSTEAD = "Continue it with --resume, replace it with --fresh, or choose another
 
 
 class RunDirectory:
-    """`config.yaml`, `model_card.json`, `metrics.jsonl`, `checkpoints/`, `samples/`, `tensorboard/` of one run."""
+    """One run: `config.yaml`, `data.json`, `model_card.json`, `metrics.jsonl`, and the folders `checkpoints/`,
+    `samples/`, `tensorboard/`."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
@@ -34,6 +34,7 @@ class RunDirectory:
         self.samples = self.path / "samples"
         self.tensorboard = self.path / "tensorboard"
         self.checkpoints = self.path / "checkpoints"
+        self.data_record = self.path / "data.json"
         self.curves = self.path / "training_curves.png"
 
     def is_run(self) -> bool:
@@ -124,6 +125,9 @@ class RunDirectory:
     def write_card(self, card: ModelCard) -> None:
         self._write(FILE_NAME, card.to_json())
 
+    def write_data_record(self, text: str) -> None:
+        self._write(self.data_record.name, text)
+
     def _write(self, name: str, text: str) -> None:
         with whole_file(self.path / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -143,100 +147,6 @@ class Run:
     @property
     def path(self) -> Path:
         return self.directory.path
-
-
-MAY_CHANGE = frozenset(
-    {
-        "recipe.applied",  # a name; the values that it gave are compared
-        "training.steps",
-        "training.minutes",
-        "training.keep_last",
-        "training.keep_every_steps",
-        "training.checkpoint_every_minutes",
-        "training.checkpoint_every_steps",
-        "training.stop_after_worse",
-        "training.steps_per_execution",
-        "training.strategy",
-        "training.profile_steps",
-        "training.health",
-        "training.on_non_finite",
-        "data.dir",
-        "data.cache_mb",
-        "data.cache_files_mb",
-    }
-)  # a step's outcome does not depend on them
-
-
-def run_config(
-    preset_or_file: str | None,
-    run_dir: str | Path | None,
-    *,
-    data_dir: str | Path | None = None,
-    overrides: Iterable[str] = (),
-    resume: bool = False,
-    fresh: bool = False,
-) -> Config:
-    """The configuration of a run to start or to resume; raises UserError where directory or keys do not allow it.
-
-    Without a directory nothing is checked but the configuration. To resume, the run's own configuration is taken; a
-    preset or overrides given with it may change `MAY_CHANGE` alone.
-    """
-    if resume and fresh:
-        raise UserError("--resume and --fresh must not be given together. Received both. Leave one out.")
-    if resume and run_dir is None:
-        raise UserError("To resume, --run must be a run directory. Received none. Add --run DIR.")
-    directory = RunDirectory(run_dir or "")
-    data_dir = None if data_dir is None else str(data_dir)
-    if not resume:
-        if preset_or_file is None:
-            raise UserError("A preset or a .yaml file must be given. Received none. `tfpix2pix presets` lists them.")
-        config = resolve_config(preset_or_file, overrides, data_dir=data_dir)
-        chief = this_worker(config.training.strategy).index == 0  # the others find the directory begun
-        if run_dir is not None and chief:
-            directory.check_free(resume=False, fresh=fresh)
-        return config
-    directory.check_free(resume=True, fresh=False)
-    before = directory.config()
-    if preset_or_file is None:
-        settings = with_overrides(before.model_dump(mode="json"), overrides, data_dir=data_dir)
-    else:
-        settings = with_overrides(read_settings(preset_or_file), overrides, data_dir=data_dir or before.data.dir)
-    return to_resume(before, make_config(settings))
-
-
-def to_resume(before: Config, now: Config) -> Config:
-    """`now`, in the precision and with the pace of steps that a run began with where it does not say.
-
-    Raises:
-        UserError: a run of `before` cannot be continued with it; lists what differs.
-    """
-    if now.training.precision == "auto":
-        precision = {"precision": before.training.precision}
-        now = now.model_copy(update={"training": now.training.model_copy(update=precision)})
-    now = now.model_copy(update={"training": _at_the_pace_of(before.training, now.training)})
-    old, new = (dict(flat(config.model_dump(mode="json"))) for config in (before, now))
-    # Where the learning rate falls towards the last step, that step decides what all steps do.
-    fixed = {"training.steps"} if now.training.learning_rate_schedule != "constant" else set()
-    changed = [key for key in new if new[key] != old.get(key) and key not in MAY_CHANGE - fixed]
-    if changed:
-        differences = ", ".join(f"{key} {old.get(key)!r} -> {new[key]!r}" for key in changed)
-        raise UserError(
-            f"A run must be resumed with its own configuration. Received other values: {differences}. "
-            f"Leave them out, or start another run."
-        )
-    return now
-
-
-def _at_the_pace_of(before: TrainingConfig, now: TrainingConfig) -> TrainingConfig:
-    """`now` with the steps that its minutes hold at the pace that was measured when the run began."""
-    if now.seconds_per_step is None:
-        now = now.model_copy(update={"seconds_per_step": before.seconds_per_step})
-    if now.minutes is not None and before.seconds_per_step is None:
-        raise UserError(
-            f"`training.minutes` must be given when a run begins, which measures its pace then. Received "
-            f"{now.minutes:g} for a run of {before.steps} steps. Leave it out, or start another run."
-        )
-    return now.within_minutes()
 
 
 def flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:

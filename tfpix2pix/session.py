@@ -12,7 +12,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from tfpix2pix.batching import batch_of
-from tfpix2pix.card import ModelCard
+from tfpix2pix.card import DataPeriod, ModelCard
 from tfpix2pix.config import Config
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.pairs import Source
@@ -57,14 +57,16 @@ class Session:
 
     Args:
         initial: the state before the first step, made anew when it is needed.
+        data_periods: which steps see which data, for the card.
     """
 
     def __init__(
         self, config: Config, directory: RunDirectory, sources: dict[str, Source], model: Pix2Pix, devices: Devices,
-        console: Console, initial: Callable[[], State],
+        console: Console, initial: Callable[[], State], data_periods: tuple[DataPeriod, ...] = (),
     ) -> None:  # fmt: skip
         self.config, self.directory, self.sources, self.model = config, directory, sources, model
         self.devices, self.console, self.initial = devices, console, initial
+        self.data_periods = data_periods
         spec, data = config.training, config.data
         self.spec = spec
         self.checkpoints = Checkpoints(directory.checkpoints, spec.keep_last, spec.keep_every_steps)
@@ -244,5 +246,5 @@ class Session:
     def _card(self, step: int) -> ModelCard:
         return ModelCard.of(
             self.config, step, noise_size=noise_size(self.model.generator), target_dtype=self.target_dtype,
-            metrics=self.metrics, metrics_images=self.held_out_count,
+            metrics=self.metrics, metrics_images=self.held_out_count, data_periods=self.data_periods,
         )  # fmt: skip

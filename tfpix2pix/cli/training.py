@@ -50,6 +50,9 @@ def train(
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="Resume although the configuration or the data have changed.")
+    ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace a run that is there.")] = False,
     dry_run: Annotated[
         bool,
@@ -60,14 +63,16 @@ def train(
     from tfpix2pix.data import SOURCES
     from tfpix2pix.data.opening import check_readable
     from tfpix2pix.resolve import recipe_override
-    from tfpix2pix.run_directory import run_config  # TensorFlow waits until the configuration is known to be sound
+    from tfpix2pix.resuming import run_config  # TensorFlow waits until the configuration is known to be sound
     from tfpix2pix.training.cluster import this_worker
 
     if run is None and not dry_run:
         look = "" if resume else ", or --dry-run to look first"
         raise UserError(f"A run directory must be given. Received none. Add --run DIR{look}.")
     overrides = [*(set_ or ()), *recipe_override(recipe), *([f"training.strategy={strategy}"] if strategy else [])]
-    resolved = run_config(config, run, data_dir=data, overrides=overrides, resume=resume, fresh=fresh)
+    resolved = run_config(
+        config, run, data_dir=data, overrides=overrides, resume=resume, fresh=fresh, accept_changes=accept_changes
+    )
     alone = this_worker(resolved.training.strategy).count == 1
     if alone and (resolved.data.dir or not dry_run):
         # Raises where there is nothing to train on, or its first pair does not fit.
@@ -83,7 +88,9 @@ def train(
         return
     from tfpix2pix import experiment
 
-    result = experiment.train(resolved, run_dir=run, resume=resume, fresh=fresh, console=progress_console)
+    result = experiment.train(
+        resolved, run_dir=run, resume=resume, fresh=fresh, accept_changes=accept_changes, console=progress_console
+    )
     if result.interrupted:
         out_console.print(f"Stopped at step {result.card.step}, saved. Continue: tfpix2pix train --run {run} --resume")
         return

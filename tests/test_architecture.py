@@ -72,7 +72,8 @@ ARROWS = {
     },
     "steps": {"config", "data", "training"},
     "experiment": {
-        "config", "data", "doctor", "losses", "models", "resolve", "resuming", "run_directory", "session", "steps", "training",
+        "config", "data", "doctor", "losses", "models", "resolve", "resuming", "run_directory", "session", "steps",
+        "training",
     },
     "dry_run": {"config", "data", "experiment", "losses", "models", "resolve", "summary"},
     "recognize": {"config", "run_directory", "export"},
@@ -94,9 +95,10 @@ ARROWS = {
     "budget": {"config", "export", "exporting", "models", "run_directory"},
     "exporting": {"artefacts", "card", "config", "data", "export", "models", "parity", "recognize", "run_directory"},
     "cli": {
-        "presets", "recipes", "config", "resolve", "resuming", "data", "doctor", "recognize", "run_directory", "experiment",
-        "dry_run", "artefacts", "budget", "exporting", "serving", "translate", "export", "training", "comparing",
-        "demo", "evaluating", "examples", "perceptual", "evaluation_directory", "study", "importing", "interop",
+        "presets", "recipes", "config", "resolve", "resuming", "data", "doctor", "recognize", "run_directory",
+        "experiment", "dry_run", "artefacts", "budget", "exporting", "serving", "translate", "export", "training",
+        "comparing", "demo", "evaluating", "examples", "perceptual", "evaluation_directory", "study", "importing",
+        "interop",
     },
     "__main__": {"cli"},
     "presets": set(),

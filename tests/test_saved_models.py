@@ -196,12 +196,14 @@ def test_no_operation_of_the_list_is_unknown_or_one_of_those_that_reach_outside(
     assert [name for name in ALLOWED if any(word in name for word in words)] == []
 
 
-@pytest.mark.parametrize("damage", ["empty", "half", "noise", "variables", "missing", "folder"])
-def test_a_damaged_model_is_said_so(damage, copied):
+@pytest.mark.parametrize("damage", ["empty", "half", "noise", "variables", "missing", "folder", "fingerprint"])
+def test_a_damaged_model_is_said_so(damage, copied, caplog):
     path = copied / "saved_model.pb"
     content = path.read_bytes()
     if damage == "variables":
         shutil.rmtree(copied / "variables")
+    elif damage == "fingerprint":
+        (copied / "fingerprint.pb").write_bytes(b"\xff" * 9)
     else:
         path.unlink()
     if damage == "folder":
@@ -212,3 +214,4 @@ def test_a_damaged_model_is_said_so(damage, copied):
     state = "has no saved_model.pb" if damage == "missing" else "cannot be read: it is damaged"
     with pytest.raises(UserError, match=rf"must be a whole folder .* Received .*model, which {state}"):
         load_saved_model(copied)
+    assert not caplog.records

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from tfpix2pix.errors import UserError
 from tfpix2pix.foreign import read_regular_file
 
-GRAPH = "saved_model.pb"
+GRAPH, FINGERPRINT = "saved_model.pb", "fingerprint.pb"
 
 # What networks compute with: arithmetic, images, variables, loops and calls. No operation of the list reads or writes
 # a file, opens a connection, or runs Python or native code from the model.
@@ -99,18 +100,19 @@ def load_saved_model(path: Path, *, trust: bool = False) -> Any:
     Raises:
         UserError: it is no SavedModel, is damaged, or has operations beyond those.
     """
+    if (path / FINGERPRINT).exists():  # TensorFlow prints a traceback if it is damaged
+        _parsed(path, FINGERPRINT, FingerprintDef())
     if not trust:
-        _check(_parsed(path), path)
+        _check(_parsed(path, GRAPH, SavedModel()), path)
     try:
         return tf.saved_model.load(str(path))
     except Exception as error:  # protobuf, the checkpoint reader and the loader have errors of their own
         raise _damaged(path, error) from error
 
 
-def _parsed(path: Path) -> SavedModel:
-    message = SavedModel()
+def _parsed(path: Path, name: str, message: Any) -> Any:
     try:
-        message.ParseFromString(read_regular_file(path / GRAPH))
+        message.ParseFromString(read_regular_file(path / name))
     except Exception as error:  # protobuf's DecodeError, wherever its version keeps it
         raise _damaged(path, error) from error
     return message

@@ -1,0 +1,80 @@
+"""A fixed part of benchmarks/hostile.py: damaged files, models, runs and answers are one sentence, or are read."""
+
+import json
+import random
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+import tfpix2pix as p2p
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import hostile
+
+
+@pytest.fixture(scope="module")
+def whole(smoke_run, tmp_path_factory):
+    """The smoke run and its TFLite file, by kind: the other formats take long to open or to export."""
+    folder = tmp_path_factory.mktemp("hostile")
+    shutil.copytree(smoke_run.path, folder / "run")
+    return {"run": folder / "run", "tflite": Path(p2p.export_run(folder / "run", "tflite", folder).path)}
+
+
+def outcomes(cases):
+    """What came of cases (kind, reader, path): by word, with the messages of those that are not good."""
+    tally = hostile.Tally()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of checkpoints that are passed over
+        for kind, reader, path in cases:
+            before = hostile.fingerprint(path)
+            found = hostile.outcome(reader, str(path))
+            tally.add(kind, *found, lost=hostile.fingerprint(path) != before)
+    assert tally.wrong == []
+    return tally.counts
+
+
+def test_damages_repeat_and_change_something():
+    content = bytes(range(256)) * 8
+    once, again = ([hostile.damaged(content, random.Random(seed)) for seed in range(200)] for _ in range(2))
+    assert once == again
+    assert sum(each == content for each in once) == 0
+    assert len(set(once)) == 200
+
+
+def test_whole_files_are_read(whole, tmp_path):
+    for name, content in hostile.images().items():
+        (tmp_path / name).write_bytes(content)
+        assert hostile.outcome("read_picture", str(tmp_path / name)) == ("read", "")
+    for kind, path in whole.items():
+        assert hostile.outcome("read_run" if kind == "run" else "read_model", str(path)) == ("read", ""), kind
+
+
+def test_damaged_images(tmp_path):
+    counts = outcomes(hostile.cases_of_images(300, random.Random(0), tmp_path))
+    assert sum(count["one sentence"] for count in counts.values()) > 100
+
+
+def test_damaged_models_and_runs(whole, tmp_path):
+    cases = hostile.cases_of_models(20, random.Random(0), tmp_path, whole)
+    assert sum(count["one sentence"] for count in outcomes(cases).values()) > 5
+
+
+def test_damaged_answers(whole):
+    answers = hostile.Answers((whole["run"] / "model_card.json").read_text())
+    with hostile.server(answers, lambda data: data) as address:
+        assert hostile.outcome("ask_server", address) == ("read", "")
+    rng = random.Random(0)
+    with hostile.server(answers, lambda data: hostile.damaged(data, rng)) as address:
+        words = {hostile.outcome("ask_server", address)[0] for _ in range(20)}
+    assert words == {"one sentence"}
+
+
+def test_a_traceback_is_counted_as_one(monkeypatch):
+    monkeypatch.setitem(hostile.READERS, "read_picture", lambda path: json.loads(path))
+    tally = hostile.Tally()
+    tally.add("*.png", *hostile.outcome("read_picture", "{"))
+    assert tally.counts["*.png"]["traceback"] == 1 and "JSONDecodeError" in tally.wrong[0]["message"]

@@ -66,6 +66,7 @@ def parse(
 def overrides_of(options: argparse.Namespace, seed: int = 0, steps: int = 1) -> list[str]:
     settings = {
         "seed": seed,
+        "data.split_seed": 0,  # all seeds hold out the same pairs
         "data.image_size_px": options.size,
         "training.steps": steps,
         "training.minutes": "null",  # the steps are fixed here

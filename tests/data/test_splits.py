@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfpix2pix.data import SPLITS
+from tests.conftest import tiny_config
+from tfpix2pix.data import SOURCES, SPLITS
 from tfpix2pix.data.splits import split_of_group
 
 SHARES = {"val": 0.1, "test": 0.05}
@@ -46,3 +47,25 @@ def test_ends_of_the_range(fractions, split):
 def test_fractions_must_leave_something_to_train_on(fractions):
     with pytest.raises(ValueError, match="fraction.*Received"):
         split_of_group("a", 0, fractions)
+
+
+@pytest.mark.parametrize("source", ["combined", "folders", "table", "photographs", "openmoji"])
+def test_a_seed_of_the_split_holds_out_the_same_pairs_whatever_the_run_s_seed(source, tmp_path):
+    files = [f"{number}.png" for number in range(40)]
+    for side in ("", "input", "target"):
+        for name in files:
+            (tmp_path / source / side).mkdir(parents=True, exist_ok=True)
+            (tmp_path / source / side / name).touch()
+    path = tmp_path / source
+    if source == "table":
+        path = tmp_path / "pairs.csv"
+        path.write_text("input,target\n" + "".join(f"{source}/input/{name},{source}/target/{name}\n" for name in files))
+    settings = {"source": source, "held_out_fraction": 0.5, **({} if source == "openmoji" else {"dir": str(path)})}
+    if source == "photographs":
+        settings["operator"] = "edges"
+
+    def held_out(seed, **more):
+        return tuple(SOURCES[source](tiny_config(data={**settings, **more}).data, "val", seed).names)
+
+    assert len({held_out(seed) for seed in (0, 1, 2)}) == 3
+    assert {held_out(seed, split_seed=1) for seed in (0, 1, 2)} == {held_out(1)}

@@ -84,7 +84,8 @@ def _check_images(first: Evaluated, other: Evaluated) -> None:
         for each, names in zip((first, other), alone, strict=True)
     ]
     advice = f"{len(common)} are common to both: " if common else "None are common to both: "
-    raise _differ("of the same images", first, other, received, f"{advice}evaluate both on the same pairs.")
+    same = "evaluate both on the same pairs, which runs of other seeds hold out by `data.split_seed`."
+    raise _differ("of the same images", first, other, received, f"{advice}{same}")
 
 
 def _differ(rule: str, first: Evaluated, other: Evaluated, received: Sequence[str], advice: str) -> UserError:

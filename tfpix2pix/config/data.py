@@ -72,6 +72,9 @@ class DataConfig(Section):
     """Share that is never trained on where nothing divides the data: of the files, by the seed, or of every
     photograph's width (`sample_photographs`), or of the groups of near-twins (`openmoji`: two thirds `val`, a third
     `test`); between 0 and 1."""
+    split_seed: int | None = Field(None, ge=0, le=2**31 - 1)
+    """Seed of the split where nothing divides the data; null: the run's `seed`. With one given, runs of several seeds
+    hold out the same pairs and can be compared."""
     image_size_px: int = Field(256, ge=2, le=8192)
     """Height and width of a training image, px; the generator pads it to its own multiple and crops back."""
     fit: Literal["resize", "resize_crop", "crop", "pad"] = "resize"
@@ -129,6 +132,10 @@ class DataConfig(Section):
     def jitter_size_px(self) -> int:
         """Size to resize to before the random crop."""
         return round(self.image_size_px * self.jitter_ratio)
+
+    def seed_of_split(self, run_seed: int) -> int:
+        """Returns the seed that divides the data of a run."""
+        return run_seed if self.split_seed is None else self.split_seed
 
     @property
     def makes_inputs(self) -> bool:

@@ -65,6 +65,7 @@ def openmoji(config: DataConfig, split: str, seed: int) -> Source:
     library = Library.installed()
     shares = {"val": config.held_out_fraction * (1 - TEST_SHARE), "test": config.held_out_fraction * TEST_SHARE}
     groups = library.groups(config.openmoji_set)
+    seed = config.seed_of_split(seed)
     names = [name for name, group in groups.items() if split_of_group(group, seed, shares) == split]
     files = library.drawn(names, config.jitter_size_px if split == "train" else config.image_size_px)
     read_bytes = bytes_reader(config)

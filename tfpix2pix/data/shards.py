@@ -78,7 +78,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
     part = manifest.splits.get(split)
     if ALL in manifest.splits:
         part = manifest.splits[ALL]
-        part = part.of(set(seeded_split(part.names, split, seed, config.held_out_fraction)))
+        part = part.of(set(seeded_split(part.names, split, config.seed_of_split(seed), config.held_out_fraction)))
     if part is None or not part.names:
         if split == "train":
             raise UserError(f"There must be pairs to train on. Received none in {folder}. Check `data.dir`.")

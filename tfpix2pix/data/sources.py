@@ -63,7 +63,7 @@ def folders(config: DataConfig, split: str, seed: int) -> Source:
                 f"Received {root} without. Set `data.input_folder` and `data.target_folder` to their names."
             )
         pairs, faults = pair_up(*(root / name for name in names))
-        kept = seeded_split(list(pairs), split, seed, config.held_out_fraction)
+        kept = seeded_split(list(pairs), split, config.seed_of_split(seed), config.held_out_fraction)
         pairs = {name: pairs[name] for name in kept}
     return _of_files(pairs, config, split, root, faults)
 
@@ -132,7 +132,7 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
     if "split" in columns:
         kept = [name for name, row in rows.items() if row["split"] == split]
     else:
-        kept = seeded_split(list(rows), split, seed, config.held_out_fraction)
+        kept = seeded_split(list(rows), split, config.seed_of_split(seed), config.held_out_fraction)
     return _of_files({name: rows[name]["files"] for name in kept}, config, split, path, faults)
 
 

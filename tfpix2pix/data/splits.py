@@ -108,7 +108,10 @@ def split_files(config: DataConfig, split: str, seed: int) -> dict[str, Path]:
         files = named(list_images(folder) if folder.is_dir() else [])
     else:
         files = named(list_images(folder))
-        files = {name: files[name] for name in seeded_split(list(files), split, seed, config.held_out_fraction)}
+        files = {
+            name: files[name]
+            for name in seeded_split(list(files), split, config.seed_of_split(seed), config.held_out_fraction)
+        }
     if split == "train" and not files:
         kinds = ", ".join(sorted(SUFFIXES))
         raise UserError(

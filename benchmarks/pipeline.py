@@ -29,7 +29,7 @@ from skimage.filters import gaussian
 from tfpix2pix import Config, Pix2Pix, build_patchgan, build_unet, resolve_config
 from tfpix2pix.data.opening import open_sources
 from tfpix2pix.data.pipeline import training_batches
-from tfpix2pix.data.shards import write_shards
+from tfpix2pix.data.shard_writing import write_shards
 
 MARK = 20  # times the step's rate
 

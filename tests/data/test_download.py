@@ -675,6 +675,13 @@ class TestDisk:
         monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage(2 * len(GOOD)))
         fetch(site, tmp_path)
 
+    def test_an_answer_without_a_length_ends_where_the_room_does(self, site, tmp_path, monkeypatch):
+        usage = namedtuple("usage", "free")
+        monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage(len(GOOD)))
+        site.then({"length": None})
+        with pytest.raises(RunError, match=f"Received: no room for more than {len(GOOD) // 2:,} bytes"):
+            fetch(site, tmp_path)
+
     def test_a_disk_that_fills_up_keeps_what_arrived(self, site, tmp_path):
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         try:

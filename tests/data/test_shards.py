@@ -1,6 +1,7 @@
 """Shards hold files as they are: what is read from them, and what a run makes of it, is the files' own, bit for bit."""
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from tfpix2pix.config import Config
 from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.opening import open_sources, splits_of
 from tfpix2pix.data.pipeline import training_batches
-from tfpix2pix.data.shards import write_shards
+from tfpix2pix.data.shard_writing import write_shards
 from tfpix2pix.errors import RunError, UserError
 
 
@@ -168,6 +169,20 @@ class TestRefused:
         path.write_text(json.dumps(manifest))
         with pytest.raises(UserError, match=f"must be a folder of shards .*{message}"):
             splits_of(sharded)
+
+    @pytest.mark.parametrize("record", [b"", b"\xff" * 50, b"\n\x00"])
+    def test_a_record_of_something_else_is_refused_though_its_checksum_is_right(self, tmp_path, record):
+        _, sharded = both(combined, tmp_path)
+        folder = Path(sharded.data.dir)
+        manifest = json.loads((folder / SHARDS_MANIFEST).read_text())
+        part = manifest["splits"]["train"]
+        part["length"][0], part["crc32"][0] = len(record), zlib.crc32(record)
+        (folder / SHARDS_MANIFEST).write_text(json.dumps(manifest))
+        shard = bytearray((folder / manifest["shards"][part["shard"][0]]).read_bytes())
+        shard[part["offset"][0] : part["offset"][0] + len(record)] = record
+        (folder / manifest["shards"][part["shard"][0]]).write_bytes(shard)
+        with pytest.raises(UserError, match="A shard must hold the files of pairs"):
+            splits_of(sharded)["train"].read(0)
 
     def test_an_offset_beyond_the_shard_is_a_damaged_pair(self, tmp_path):
         _, sharded = both(combined, tmp_path)

@@ -147,7 +147,7 @@ def shard(
         # What is wrong with the folder shows before TensorFlow is loaded.
         SOURCES[resolved.data.source](resolved.data, "train", resolved.seed)
     load_tensorflow()
-    from tfpix2pix.data.shards import write_shards
+    from tfpix2pix.data.shard_writing import write_shards
 
     counts = write_shards(resolved, out, shard_mb=shard_mb, track=track("pack"))
     answer(

@@ -107,10 +107,13 @@ class Partial:
                     have, self.validator = 0, validator
                     self.note.write_text(json.dumps({"url": self.url, "validator": self.validator}), encoding="utf-8")
                 self.total = total or (have + int(length) if length.isdecimal() else None)
-                if self.total and shutil.disk_usage(self.note.parent).free < 2 * self.total - have:
+                most = (shutil.disk_usage(self.note.parent).free + have) // 2  # there must be room for its files too
+                if self.total and self.total > most:
                     raise OSError(f"no room for {2 * self.total - have:,} bytes, the archive and its files")
                 for block in response.raw.stream(CHUNK_BYTES, decode_content=False):
                     self.file.write(block)
+                    if self.file.tell() > most:  # of an answer that does not say its length
+                        raise OSError(f"no room for more than {most:,} bytes and as many of its files")
                     self.track(self.file.tell(), self.total)
                 return "" if self.total in (None, self.file.tell()) else "a cut"
         except (requests.ConnectionError, requests.Timeout, HTTPError) as error:  # the last while the body is read

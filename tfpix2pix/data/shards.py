@@ -7,29 +7,25 @@ s3:// or hdfs:// too; training from shards is training from the files, bit for b
 
 from __future__ import annotations
 
-import json
 import zlib
-from collections.abc import Callable, Container, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from tfpix2pix.config import Config, DataConfig
-from tfpix2pix.data import SOURCES
+from tfpix2pix.config import DataConfig
 from tfpix2pix.data.cache import Cache
 from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.images import read_image
-from tfpix2pix.data.opening import open_source, splits_of
 from tfpix2pix.data.pairs import Pair, Source, checked
 from tfpix2pix.data.sources import halves
 from tfpix2pix.data.splits import data_path, seeded_split
-from tfpix2pix.errors import RunError, UserError, within
-from tfpix2pix.files import safe_file_name, whole_directory
+from tfpix2pix.errors import UserError, within
+from tfpix2pix.files import safe_file_name
 
-FRAME_BYTES = (12, 4)  # of TFRecord: length and its checksum before the data, the data's checksum after
 ALL = "all"  # the split of data that nothing divides: the seed does, when they are read
 KEYS = {1: ("image",), 2: ("input", "target")}  # of a record, by files a pair
 
@@ -86,7 +82,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
     cache = Cache(config.cache_files_mb)
 
     def record(index: int) -> bytes:
-        path, length = _join(folder, manifest.shards[part.shard[index]]), part.length[index]
+        path, length = join(folder, manifest.shards[part.shard[index]]), part.length[index]
         try:
             with tf.io.gfile.GFile(path, "rb") as file:
                 file.seek(min(part.offset[index], file.size()))
@@ -101,12 +97,22 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         return data
 
     def read(index: int) -> Pair:
-        features = tf.train.Example.FromString(cache.get(index, lambda: record(index), len)).features.feature
         where = Path(folder) / safe_file_name(part.names[index])
+        try:
+            features = tf.train.Example.FromString(cache.get(index, lambda: record(index), len)).features.feature
+            files = [
+                (features[f"{key}_suffix"].bytes_list.value[0].decode(), features[key].bytes_list.value[0])
+                for key in KEYS[manifest.files_a_pair]
+            ]
+        except (DecodeError, IndexError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"A shard must hold the files of pairs. Received {where}, a record of something else. Write it anew "
+                f"with `tfpix2pix data shard`.",
+                "unreadable",
+            ) from error
         images = []
-        for key, classes in zip(KEYS[manifest.files_a_pair], config.classes, strict=False):
-            suffix, data = (features[name].bytes_list.value[0] for name in (f"{key}_suffix", key))
-            path = where.with_name(safe_file_name(where.name + suffix.decode()))
+        for key, (suffix, data), classes in zip(KEYS[manifest.files_a_pair], files, config.classes, strict=False):
+            path = where.with_name(safe_file_name(where.name + suffix))
             indices = classes is not None and key != "image"
             images.append(read_image(path, indices=indices, read_bytes=lambda path, data=data: data))
         return halves(images[0], config, where) if len(images) == 1 else checked(images, config, where)
@@ -114,123 +120,8 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
     return Source(part.names, read)
 
 
-def write_shards(
-    config: Config,
-    out: str,
-    *,
-    shard_mb: int = 128,
-    track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
-) -> dict[str, int]:
-    """Writes all splits of given pairs as shards of about `shard_mb` MB into the folder `out`; returns pairs by split.
-
-    Raises:
-        UserError: inputs are made on the fly, a file is not there, or `out` is taken.
-        RunError: the disk or the remote store does not take it.
-    """
-    if config.data.makes_inputs or config.data.source == "shards":
-        how = "Write pairs with `tfpix2pix data pairs` first" if config.data.makes_inputs else "Name the files' folder"
-        raise UserError(f"Shards must be made of files of pairs. Received `data.source: {config.data.source}`. {how}.")
-    sources = _parts(config)
-    total = sum(len(source) for source in sources.values())
-    with _empty_folder(out) as folder, closing(_Writer(folder, shard_mb)) as writer:
-        items = ((split, source, index) for split, source in sources.items() for index in range(len(source)))
-        for split, source, index in track(items, total):
-            source.read(index)  # what cannot be trained on shall not be packed
-            writer.write(split, source.names[index], source.files(index))
-        writer.finish()
-    return {split: len(source) for split, source in sources.items()}
-
-
-def _parts(config: Config) -> dict[str, Source]:
-    """The splits that hold pairs; all pairs as one where nothing but the seed divides them."""
-    whole, halved = (
-        config.model_copy(update={"data": config.data.model_copy(update={"held_out_fraction": share})})
-        for share in (0.0, 0.5)
-    )
-    listed = [len(SOURCES[each.data.source](each.data, "train", each.seed)) for each in (whole, halved)]
-    if listed[1] < listed[0]:
-        return {ALL: open_source(whole, "train")}
-    return {split: source for split, source in splits_of(whole).items() if len(source)}
-
-
-class _Writer:
-    """Appends pairs to shards, a new one where a split begins or `shard_mb` is passed, and notes where each lies."""
-
-    def __init__(self, folder: str, shard_mb: int) -> None:
-        self.folder, self.shard_bytes = folder, shard_mb * 2**20
-        self.shards: list[str] = []
-        self.splits: dict[str, dict[str, list]] = {}
-        self.files_a_pair = 0
-        self._file: tf.io.TFRecordWriter | None = None
-        self._offset = 0
-
-    def write(self, split: str, name: str, files: tuple[Path, ...]) -> None:
-        part = self.splits.setdefault(split, {key: [] for key in ("names", "shard", "offset", "length", "crc32")})
-        if not part["names"] or self._offset > self.shard_bytes:
-            self.close()
-            self.shards.append(f"{split}-{sum(shard.startswith(split) for shard in self.shards):05d}.tfrecord")
-            self._file, self._offset = tf.io.TFRecordWriter(_join(self.folder, self.shards[-1])), 0
-        self.files_a_pair = len(files)
-        features = {"name": name.encode()}
-        for key, path in zip(KEYS[len(files)], files, strict=True):
-            features |= {key: _bytes_of(path), f"{key}_suffix": path.suffix.encode()}
-        feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[features[key]])) for key in features}
-        example = tf.train.Example(features=tf.train.Features(feature=feature))
-        data = example.SerializeToString(deterministic=True)
-        self._file.write(data)
-        row = (name, len(self.shards) - 1, self._offset + FRAME_BYTES[0], len(data), zlib.crc32(data))
-        for values, value in zip(part.values(), row, strict=True):
-            values.append(value)
-        self._offset += len(data) + sum(FRAME_BYTES)
-
-    def finish(self) -> None:
-        """Writes the manifest, last: without it there are no shards."""
-        self.close()
-        manifest = {
-            "format_version": 1,
-            "files_a_pair": self.files_a_pair,
-            "shards": self.shards,
-            "splits": self.splits,
-        }
-        with tf.io.gfile.GFile(_join(self.folder, SHARDS_MANIFEST), "w") as file:
-            file.write(json.dumps(manifest))
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
-@contextmanager
-def _empty_folder(out: str) -> Iterator[str]:
-    """A folder to fill: on a disk a temporary one that takes its name when whole, elsewhere `out` itself."""
-    try:
-        if tf.io.gfile.exists(out) and not (tf.io.gfile.isdir(out) and not tf.io.gfile.listdir(out)):
-            raise UserError(f"Shards must go into a new folder. Received {out}, which holds something. Change --out.")
-        if "://" in out:
-            tf.io.gfile.makedirs(out)
-            yield out
-        else:
-            with whole_directory(Path(out)) as temporary:
-                yield str(temporary)
-    except tf.errors.OpError as error:
-        raise RunError(
-            f"Shards must be written whole. Received: {error.message.splitlines()[0]} for {out}. Free space or choose "
-            f"another place; for gs://, s3:// and hdfs:// see that it can be reached and `tensorflow-io` is installed."
-        ) from error
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"Every file must be readable. Received {path}: {error.strerror}. Mend or remove it."
-        ) from error
-
-
 def _manifest(folder: str) -> ShardManifest:
-    path = _join(folder, SHARDS_MANIFEST)
+    path = join(folder, SHARDS_MANIFEST)
     try:
         with tf.io.gfile.GFile(path, "r") as file:
             return ShardManifest.model_validate_json(file.read())
@@ -245,5 +136,5 @@ def _manifest(folder: str) -> ShardManifest:
     )
 
 
-def _join(folder: str, name: str) -> str:
+def join(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}"

@@ -146,6 +146,26 @@ def test_the_functions_that_save_a_model_anew_are_no_cover(exported):
     assert "SaveV2" in set(operations(graph))
 
 
+def test_a_second_graph_is_no_cover(copied):
+    """TensorFlow loads a folder of two graphs as it does TensorFlow 1's: it runs the saver's nodes."""
+    path = copied / "saved_model.pb"
+    saved = SavedModel()
+    saved.ParseFromString(path.read_bytes())
+    saved.meta_graphs.add().CopyFrom(saved.meta_graphs[0])
+    path.write_bytes(saved.SerializeToString())
+    with pytest.raises(UserError, match="one of TensorFlow 1"):
+        load_saved_model(copied)
+
+
+def test_a_function_of_an_object_is_looked_at_though_the_list_of_functions_lacks_it(exported):
+    saved = SavedModel()
+    saved.ParseFromString((exported / "saved_model.pb").read_bytes())
+    graph = saved.meta_graphs[0]
+    saver = next(each for each in graph.graph_def.library.function if any(n.op == "SaveV2" for n in each.node_def))
+    graph.object_graph_def.nodes.add().function.concrete_functions.append(saver.signature.name)
+    assert "SaveV2" in set(operations(graph))
+
+
 def test_a_model_of_tensorflow_1_is_opened_by_trust_alone(tmp_path):
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         image = tf.compat.v1.placeholder(tf.float32, (None, 8, 8, 3), name="image")

@@ -107,18 +107,18 @@ def load_saved_model(path: Path, *, trust: bool = False) -> Any:
     try:
         return tf.saved_model.load(str(path))
     except Exception as error:  # protobuf, the checkpoint reader and the loader have errors of their own
-        raise _damaged(path, error) from error
+        raise _damaged(path) from error
 
 
 def _parsed(path: Path, name: str, message: Any) -> Any:
     try:
         message.ParseFromString(read_regular_file(path / name))
     except Exception as error:  # protobuf's DecodeError, wherever its version keeps it
-        raise _damaged(path, error) from error
+        raise _damaged(path) from error
     return message
 
 
-def _damaged(path: Path, error: Exception) -> UserError:
+def _damaged(path: Path) -> UserError:
     there = (path / GRAPH).exists()
     state = "cannot be read: it is damaged" if there else f"has no {GRAPH}" if path.exists() else "does not exist"
     return UserError(f"A SavedModel must be a whole folder with {GRAPH} in it. Received {path}, which {state}. "
@@ -126,8 +126,10 @@ def _damaged(path: Path, error: Exception) -> UserError:
 
 
 def _check(saved: SavedModel, path: Path) -> None:
+    if not saved.meta_graphs:
+        raise _damaged(path)
     beyond = sorted({operation for graph in saved.meta_graphs for operation in operations(graph)} - ALLOWED)
-    if any(not graph.object_graph_def.nodes for graph in saved.meta_graphs):
+    if len(saved.meta_graphs) != 1 or not saved.meta_graphs[0].HasField("object_graph_def"):  # as TensorFlow decides
         what = "one of TensorFlow 1, whose start-up code runs when it is loaded"
     elif beyond:
         more = f" and {len(beyond) - 3} more" if len(beyond) > 3 else ""
@@ -153,7 +155,10 @@ def operations(graph: Any) -> Iterator[str]:
     }  # fmt: skip
     nodes = [node for node in graph.graph_def.node if node.name not in saver]
     of_saver = _reached([node for node in graph.graph_def.node if node.name in saver], functions)
-    entered = {*graph.object_graph_def.concrete_functions, *(set(functions) - of_saver)}
+    objects = graph.object_graph_def
+    entered = {*objects.concrete_functions, *(set(functions) - of_saver)}
+    for each in objects.nodes:
+        entered |= {*each.function.concrete_functions, each.bare_concrete_function.concrete_function_name}
     gradients = {each.function_name: each.gradient_func for each in graph.graph_def.library.gradient}
     entered |= {gradients[name] for name in entered & set(gradients)}
     run = entered | _reached(nodes, functions)

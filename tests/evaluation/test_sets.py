@@ -271,7 +271,7 @@ class TestForeignModels:
         with pytest.raises(UserError, match="which does not exist"):
             ForeignModel(tmp_path / "nothing")
         (tmp_path / "empty").mkdir()
-        with pytest.raises(UserError, match="cannot be loaded as one"):
+        with pytest.raises(UserError, match="which has no saved_model.pb"):
             ForeignModel(tmp_path / "empty")
 
     def test_outputs_of_another_rank(self, tmp_path):

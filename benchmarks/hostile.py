@@ -169,8 +169,8 @@ class Worker:
 
     def case(self, reader: str, argument: str) -> tuple[str, str]:
         """What came of a case: a word of `GOOD`, or `traceback`, `several lines`, `hang`, `crash`."""
-        self._pipe.send((reader, argument))
         try:
+            self._pipe.send((reader, argument))
             if not self._pipe.poll(LIMIT_S):
                 self._process.kill()
                 self._begin()

@@ -289,7 +289,7 @@ def test_a_model_that_could_do_more_than_compute_is_opened_by_trust_alone(tmp_pa
                "--metrics", "fid", "--out", tmp_path / "out", "--replicates", 0)  # fmt: skip
     code, _, err = run_cli(*command)
     assert (code, err.count("\n")) == (2, 1)
-    assert "Received one with ReadFile" in err and "Open it by --trust" in err
+    assert "Received one with ReadFile" in err and "Add --trust" in err
     code, out, err = run_cli(*command, "--trust")
     assert code == 0, err
     assert "fid" in out

@@ -44,14 +44,38 @@ def test_a_network_is_loaded(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "does"),
-    [("keras.layers", "Lambda", "run code"), ("keras.layers", "TFSMLayer", "read other files"),
-     ("keras.layers", "StringLookup", "read other files"), ("os", "system", "run code"),
-     ("subprocess", "Popen", "run code"), ("keras_hub.layers", "Anything", "run code")],
+    ("module", "name"),
+    [("keras.layers", "Lambda"), ("keras.layers", "TFSMLayer"), ("keras.layers", "StringLookup"), ("os", "system"),
+     ("subprocess", "Popen"), ("keras_hub.layers", "Anything"), ("keras", "layers.Lambda"),
+     ("keras", "layers.TFSMLayer"),
+     ("keras.src.layers.preprocessing.index_lookup", "IndexLookup"), ("keras.src.ops.core", "Switch"),
+     ("keras.src.ops.core", "Map"), ("anything", "Functional"), ("keras.utils", "get_file")],
 )  # fmt: skip
-def test_a_layer_that_does_more_than_compute_is_not_loaded(module, name, does, tmp_path):
+def test_a_layer_that_does_more_than_compute_is_not_loaded(module, name, tmp_path):
     path = with_layer(save(tmp_path / "a.keras", keras.layers.Conv2D(2, 3)), module, name)
-    with pytest.raises(UnsafeLayer, match=f"it has {name} of {module}, which can {does}"):
+    with pytest.raises(UnsafeLayer, match=f"it has {name} of {module}, which is not among the layers that are opened"):
+        load_keras_file(path)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("builtins", "exec"), ("keras.layers", "TFSMLayer"), ("keras.utils", "get_file"), ("os", "relu")],
+)
+def test_a_function_that_is_no_activation_is_not_loaded(module, name, tmp_path):
+    path = save(tmp_path / "a.keras", keras.layers.Conv2D(2, 3, activation="relu"))
+    with zipfile.ZipFile(path) as archive:
+        text = archive.read("config.json").decode()
+    function = {"class_name": "function", "module": module, "config": name, "registered_name": name}
+    with_member(path, "config.json", text.replace('"activation": "relu"', f'"activation": {json.dumps(function)}'))
+    with pytest.raises(UnsafeLayer, match=f"it has the function '{name}'"):
+        load_keras_file(path)
+
+
+def test_weights_that_could_hold_code_are_not_read(tmp_path):
+    path = save(tmp_path / "a.keras", keras.layers.Conv2D(2, 3))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("model.weights.npz", b"")
+    with pytest.raises(UnsafeLayer, match="it has the file 'model.weights.npz'"):
         load_keras_file(path)
 
 

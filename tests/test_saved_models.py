@@ -95,7 +95,7 @@ def in_a_map(path):
 )  # fmt: skip
 def test_a_graph_that_can_do_more_than_compute_is_not_loaded(make, operation, tmp_path):
     save(tmp_path / "model", make(tmp_path / "secret"))
-    with pytest.raises(UserError, match=rf"Received one with {operation}, in .*model\. Open it by --trust"):
+    with pytest.raises(UserError, match=rf"Received one with {operation}, in .*model\. Add --trust"):
         load_saved_model(tmp_path / "model")
     assert not (tmp_path / "secret").exists()
     load_saved_model(tmp_path / "model", trust=True)
@@ -146,6 +146,28 @@ def test_the_functions_that_save_a_model_anew_are_no_cover(exported):
     assert "SaveV2" in set(operations(graph))
 
 
+@pytest.mark.parametrize("how", ["twice", "operation", "implements", "hidden"])
+def test_no_function_hides_behind_the_saver_or_another_s_name(how, copied):
+    path = copied / "saved_model.pb"
+    saved = SavedModel()
+    saved.ParseFromString(path.read_bytes())
+    library = saved.meta_graphs[0].graph_def.library
+    saver = next(each for each in library.function if any(node.op == "SaveV2" for node in each.node_def))
+    if how == "twice":
+        library.function.add().CopyFrom(saver)
+    elif how == "operation":
+        saver.signature.name = "Identity"
+    elif how == "implements":
+        saver.attr["api_implements"].s = b"x"
+    else:
+        node = saver.node_def.add()
+        node.name, node.op = "hidden", "ReadFile"
+    path.write_bytes(saved.SerializeToString())
+    said = "one with ReadFile" if how == "hidden" else "one whose functions can take each other's place"
+    with pytest.raises(UserError, match=said):
+        load_saved_model(copied)
+
+
 def test_a_second_graph_is_no_cover(copied):
     """TensorFlow loads a folder of two graphs as it does TensorFlow 1's: it runs the saver's nodes."""
     path = copied / "saved_model.pb"
@@ -170,7 +192,7 @@ def test_a_model_of_tensorflow_1_is_opened_by_trust_alone(tmp_path):
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         image = tf.compat.v1.placeholder(tf.float32, (None, 8, 8, 3), name="image")
         tf.compat.v1.saved_model.simple_save(session, str(tmp_path / "model"), {"image": image}, {"out": image * 2.0})
-    with pytest.raises(UserError, match="one of TensorFlow 1, whose start-up code runs when it is loaded"):
+    with pytest.raises(UserError, match="one of TensorFlow 1 or of several graphs, whose start-up code runs"):
         load_saved_model(tmp_path / "model")
     loaded = load_saved_model(tmp_path / "model", trust=True)
     assert loaded.signatures["serving_default"](image=tf.ones((1, 8, 8, 3)))["out"].numpy().max() == 2.0

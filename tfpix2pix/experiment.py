@@ -11,7 +11,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from tfpix2pix.config import Config, TrainingConfig
-from tfpix2pix.data.fingerprints import fingerprints
+from tfpix2pix.data.fingerprints import MOST_READ, fingerprints
 from tfpix2pix.data.opening import check_readable, open_sources
 from tfpix2pix.doctor import examine, quick_lines
 from tfpix2pix.errors import UserError
@@ -20,7 +20,7 @@ from tfpix2pix.models.build import build_discriminator, build_generator
 from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
 from tfpix2pix.models.pyramid import scales_of
 from tfpix2pix.resolve import recipe_override
-from tfpix2pix.resuming import DataRecord, run_config, to_resume
+from tfpix2pix.resuming import DataRecord, check_unedited, run_config, to_resume
 from tfpix2pix.run_directory import RunDirectory
 from tfpix2pix.session import Run, Session, Start
 from tfpix2pix.steps import with_steps_of_minutes
@@ -105,7 +105,10 @@ def train(
         if this_worker(config.training.strategy).index == 0:
             directory.check_free(resume=resume, fresh=fresh)
         if resume:
-            config = to_resume(directory.config(), config, accept_changes=accept_changes)
+            before = directory.config()
+            if not accept_changes:
+                check_unedited(directory, before)
+            config = to_resume(before, config, accept_changes=accept_changes)
     else:
         overrides = (*recipe_override(recipe), *overrides)
         config = run_config(
@@ -139,9 +142,10 @@ def _train(
         console = Console(file=io.StringIO())
     sources = open_sources(config)
     checked = sum(check_readable(source) for source in sources.values() if len(source))
-    seen = {name: fingerprints(source) for name, source in sources.items()} if devices.is_chief else {}
+    looked_into = MOST_READ if config.data.dir else 0  # what comes with a package may be drawn anew elsewhere
+    seen = {name: fingerprints(source, looked_into) for name, source in sources.items()} if devices.is_chief else {}
     record = DataRecord.of(directory) if resume and devices.is_chief else DataRecord()
-    if not accept_changes:
+    if not accept_changes and Checkpoints(directory.checkpoints).any():
         record.check_unchanged(seen)
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     if spec.minutes is not None and not resume:  # a run that is resumed knows its steps

@@ -1,9 +1,10 @@
-"""Keras's `.keras` and HDF5 files opened with care: no code, no other files, no more memory than their bytes."""
+"""Keras's `.keras` and HDF5 files opened with care: no code, no other files, no arrays beyond their bytes."""
 
 from __future__ import annotations
 
+import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,29 @@ import keras
 
 from tfpix2pix.foreign import parse_json, read_member
 
-RUNS_CODE = {"Lambda", "__lambda__", "TorchModuleWrapper", "FlaxLayer", "JaxLayer"}
-READS_FILES = {"TFSMLayer", "StringLookup", "IntegerLookup", "TextVectorization"}
+# What a model's configuration may name: whatever else is there is not opened. By names, because Keras finds classes by
+# module and name, functions among them.
+MODELS = "Functional Sequential Model"
+LAYERS = """
+    Activation ActivityRegularization Add AlphaDropout Average AveragePooling2D BatchNormalization CenterCrop
+    Concatenate Conv1D Conv2D Conv2DTranspose Conv3D Conv3DTranspose Cropping2D Dense DepthwiseConv2D Dot Dropout
+    ELU Flatten GaussianDropout GaussianNoise GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization Identity
+    InputLayer LayerNormalization LeakyReLU MaxPooling2D Maximum Minimum Multiply PReLU Permute ReLU RepeatVector
+    Rescaling Reshape Resizing SeparableConv2D Softmax SpatialDropout2D SpectralNormalization Subtract
+    UnitNormalization UpSampling2D ZeroPadding2D
+"""
+PARTS = """
+    Constant DTypePolicy GlorotNormal GlorotUniform HeNormal HeUniform L1 L1L2 L2 LecunNormal LecunUniform MaxNorm
+    MinMaxNorm NonNeg Ones Orthogonal Policy RandomNormal RandomUniform TruncatedNormal UnitNorm VarianceScaling Zeros
+    __ellipsis__ __keras_tensor__ __slice__
+"""
+OPERATIONS = ("keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.image")  # modules of classes that compute
+ACTIVATIONS = """
+    elu exponential gelu hard_sigmoid leaky_relu linear log_softmax mish relu relu6 selu sigmoid silu softmax softplus
+    softsign swish tanh
+"""
+CLASSES, FUNCTIONS = frozenset((MODELS + LAYERS + PARTS).split()), frozenset(ACTIVATIONS.split())
+MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
 MOST_EXPANSION = 100  # bytes in memory for one of the file: weights hardly compress
 SPARED_BYTES = 2**20  # of a part, whatever its expansion
 
@@ -22,11 +44,14 @@ class UnsafeLayer(ValueError):
     """A layer that does more than compute."""
 
 
-def load_keras_file(path: Path, *, custom_objects: Mapping[str, Any] | None = None, trust: bool = False) -> keras.Model:
+def load_keras_file(
+    path: Path, *, custom_objects: Mapping[str, Any] | None = None, beside: Sequence[str] = (), trust: bool = False
+) -> keras.Model:
     """Loads the model of a `.keras` file without compiling it.
 
     Args:
         custom_objects: classes by the names that the file has for them.
+        beside: files that the archive may hold beside Keras's own.
         trust: load layers that run code of the file or read other files.
 
     Raises:
@@ -34,6 +59,9 @@ def load_keras_file(path: Path, *, custom_objects: Mapping[str, Any] | None = No
         ValueError, KeyError, OSError, …: it is damaged; Keras and h5py have many.
     """
     with zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+        if not trust and (strange := sorted(name for name in names - {*MEMBERS, *beside} if not name.endswith("/"))):
+            raise UnsafeLayer(f"it has the file {strange[0]!r}, which no network needs")
         for member in archive.infolist():
             check_expansion(member.filename, member.file_size, member.compress_size)
         if not trust:
@@ -74,15 +102,19 @@ def check_expansion(name: str, in_memory_bytes: int, stored_bytes: int) -> None:
 
 
 def check_layers(configuration: Any, custom_objects: Mapping[str, Any]) -> None:
-    """Raises UnsafeLayer if a model's configuration names a class that is neither of Keras nor among `custom_objects`,
-    or one of Keras that runs code of the file or reads other files."""
+    """Raises UnsafeLayer if a model's configuration names a class or function that is neither among `custom_objects`
+    nor one of Keras's that compute and do nothing else."""
     for each in _objects(configuration):
-        name, module = each.get("class_name"), each.get("module") or "keras"
-        registered = {name, each.get("registered_name")} & set(custom_objects)
-        foreign = module.split(".")[0] not in ("keras", "builtins") and not registered
-        if foreign or name in RUNS_CODE or name in READS_FILES:
-            does = "read other files" if name in READS_FILES else "run code"
-            raise UnsafeLayer(f"it has {name} of {module}, which can {does}")
+        name, module = each["class_name"], each.get("module")
+        if name == "function":
+            known = each.get("config") in FUNCTIONS and module in (None, "builtins", "keras.activations")
+        else:
+            of_keras = module is None or module == "keras" or str(module).startswith("keras.")
+            operation = module in OPERATIONS and re.fullmatch(r"[A-Z][A-Za-z0-9]*", name)
+            known = name in custom_objects or (of_keras and (name in CLASSES or operation))
+        if not known:
+            what = f"the function {each.get('config')!r}" if name == "function" else f"{name} of {module or 'keras'}"
+            raise UnsafeLayer(f"it has {what}, which is not among the layers that are opened")
 
 
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -91,7 +123,7 @@ def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
     while waiting:
         each = waiting.pop()
         if isinstance(each, Mapping):
-            if isinstance(each.get("class_name"), str) and isinstance(each.get("module"), (str, type(None))):
+            if isinstance(each.get("class_name"), str):
                 yield each
             waiting.extend(each.values())
         elif isinstance(each, list):

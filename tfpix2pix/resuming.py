@@ -58,7 +58,7 @@ def run_config(
     preset or overrides given with it may change `MAY_CHANGE` alone, and all else where `accept_changes` says so.
     """
     if accept_changes and not resume:
-        raise UserError("--accept-changes must go with --resume. Received it alone. Leave it out.")
+        raise UserError("--accept-changes must go with --resume. Received it alone. Add --resume, or leave it out.")
     if resume and fresh:
         raise UserError("--resume and --fresh must not be given together. Received both. Leave one out.")
     if resume and run_dir is None:
@@ -76,7 +76,7 @@ def run_config(
     directory.check_free(resume=True, fresh=False)
     before = directory.config()
     if not accept_changes:
-        _check_unedited(directory, before)
+        check_unedited(directory, before)
     if preset_or_file is None:
         settings = with_overrides(before.model_dump(mode="json"), overrides, data_dir=data_dir)
     else:
@@ -108,14 +108,14 @@ def _differences(before: Config, now: Config) -> list[str]:
     old, new = (dict(flat(config.model_dump(mode="json"))) for config in (before, now))
     # Where the learning rate falls towards the last step, that step decides what all steps do.
     fixed = {"training.steps"} if now.training.learning_rate_schedule != "constant" else set()
-    changed = [key for key in new if new[key] != old.get(key) and key not in MAY_CHANGE - fixed]
-    return [f"{key} {old.get(key)!r} -> {new[key]!r}" for key in changed]
+    changed = [key for key in {**old, **new} if new.get(key) != old.get(key) and key not in MAY_CHANGE - fixed]
+    return [f"{key} {old.get(key)!r} -> {new.get(key)!r}" for key in changed]
 
 
-def _check_unedited(directory: RunDirectory, config: Config) -> None:
+def check_unedited(directory: RunDirectory, config: Config) -> None:
     """Raises UserError if the run's configuration file is not what the run was trained with, as its card has it."""
     card = directory.card()
-    differences = _differences(card.config, config) if card else []
+    differences = _differences(card.config, config) if card and card.step else []  # else no step has seen it
     if differences:
         raise UserError(
             f"A run must be resumed with its own configuration. {directory.path / CONFIG} was edited: "

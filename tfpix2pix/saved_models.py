@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+from tensorflow.python.framework import op_def_registry
 
 from tfpix2pix.errors import UserError
 from tfpix2pix.foreign import read_regular_file
@@ -92,10 +93,15 @@ ALLOWED = frozenset(
 )  # of TensorFlow's own 1,462
 
 
-def load_saved_model(path: Path, *, trust: bool = False) -> Any:
+SAVER = frozenset({"DisableCopyOnRead", "MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
+ADVICE = "Add --trust if you trust whoever made it (docs/security.md)."
+
+
+def load_saved_model(path: Path, *, trust: bool = False, advice: str = ADVICE) -> Any:
     """Loads a SavedModel folder for calling its signatures.
 
-    Unless `trust` is set, its graph must hold operations of `ALLOWED` alone.
+    Unless `trust` is set, its graph must hold operations of `ALLOWED` alone. `advice` ends the message of one that
+    holds others.
 
     Raises:
         UserError: it is no SavedModel, is damaged, or has operations beyond those.
@@ -103,7 +109,7 @@ def load_saved_model(path: Path, *, trust: bool = False) -> Any:
     if (path / FINGERPRINT).exists():  # TensorFlow prints a traceback if it is damaged
         _parsed(path, FINGERPRINT, FingerprintDef())
     if not trust:
-        _check(_parsed(path, GRAPH, SavedModel()), path)
+        _check(_parsed(path, GRAPH, SavedModel()), path, advice)
     try:
         return tf.saved_model.load(str(path))
     except Exception as error:  # protobuf, the checkpoint reader and the loader have errors of their own
@@ -125,12 +131,15 @@ def _damaged(path: Path) -> UserError:
                      f"Fetch or export it again.")  # fmt: skip
 
 
-def _check(saved: SavedModel, path: Path) -> None:
+def _check(saved: SavedModel, path: Path, advice: str) -> None:
     if not saved.meta_graphs:
         raise _damaged(path)
     beyond = sorted({operation for graph in saved.meta_graphs for operation in operations(graph)} - ALLOWED)
+    swaps = any(_may_swap_functions(graph) for graph in saved.meta_graphs)
     if len(saved.meta_graphs) != 1 or not saved.meta_graphs[0].HasField("object_graph_def"):  # as TensorFlow decides
-        what = "one of TensorFlow 1, whose start-up code runs when it is loaded"
+        what = "one of TensorFlow 1 or of several graphs, whose start-up code runs when it is loaded"
+    elif swaps:
+        what = "one whose functions can take each other's place"
     elif beyond:
         more = f" and {len(beyond) - 3} more" if len(beyond) > 3 else ""
         what = f"one with {', '.join(beyond[:3])}{more}"
@@ -138,15 +147,16 @@ def _check(saved: SavedModel, path: Path) -> None:
         return
     raise UserError(
         f"A SavedModel must hold nothing but the operations of networks, because others can read and write files. "
-        f"Received {what}, in {path}. Open it by --trust if you trust whoever made it (docs/security.md)."
+        f"Received {what}, in {path}. {advice}"
     )
 
 
 def operations(graph: Any) -> Iterator[str]:
-    """Yields the names of the operations that loading a MetaGraphDef or calling it can run.
+    """Yields the names of all operations of a MetaGraphDef, but for those of `SAVER` in the functions by which
+    TensorFlow would save the model anew.
 
-    That is every operation but those that TensorFlow wrote beside the model to save it anew: they are reached from the
-    saver's nodes alone, which loading does not import.
+    Every SavedModel has these functions. They are reached from the nodes that its `saver_def` names, which loading does
+    not import. The file's author chooses those nodes, so no other operation is left out there.
     """
     functions = {each.signature.name: each for each in graph.graph_def.library.function}
     saver = {
@@ -165,6 +175,20 @@ def operations(graph: Any) -> Iterator[str]:
     run |= _reached([node for name in run if name in functions for node in functions[name].node_def], functions)
     for body in (nodes, *(functions[name].node_def for name in run if name in functions)):
         yield from (node.op for node in body if node.op not in functions)
+    for name in of_saver - run:
+        yield from (node.op for node in functions[name].node_def if node.op not in SAVER and node.op not in functions)
+
+
+def _may_swap_functions(graph: Any) -> bool:
+    """Tells whether a function's name does not say what is run: two have it, it is an operation's name, or TensorFlow
+    may put one function in another's place (`api_implements`)."""
+    library = graph.graph_def.library.function
+    names = [each.signature.name for each in library]
+    return (
+        len(set(names)) < len(names)
+        or any(op_def_registry.get(name) is not None for name in names)
+        or any("api_implements" in each.attr for each in library)
+    )
 
 
 def _reached(nodes: Iterable[Any], functions: dict[str, Any]) -> set[str]:

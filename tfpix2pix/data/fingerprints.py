@@ -20,8 +20,8 @@ def fingerprints(source: Source, at_most: int = MOST_READ) -> dict[str, str]:
     """Maps the name of every pair of a source to a digest of its files: of their sizes and of their first and last
     MiB.
 
-    The digest is "" beyond `at_most` pairs, evenly spread, and where a pair has no files of its own (shards,
-    OpenMoji).
+    The digest is "" beyond `at_most` pairs, evenly spread, and where a pair has no files of its own
+    (shards).
     """
     count = min(len(source), at_most)
     indices = [position * len(source) // count for position in range(count)]
@@ -47,7 +47,7 @@ def _digest(files: Sequence[Path]) -> str:
 
 def changes(before: Mapping[str, Fingerprints], now: Mapping[str, Fingerprints]) -> Iterator[str]:
     """Yields what differs between two sets of splits, a split at a time, in words and with the first names."""
-    for split in before.keys() | now.keys():
+    for split in sorted(before.keys() | now.keys()):
         old, new = before.get(split, {}), now.get(split, {})
         changed = {name for name in old.keys() & new.keys() if old[name] and new[name] and old[name] != new[name]}
         counts = (

@@ -88,11 +88,11 @@ class KerasFileEngine:
 
 def _load(path: Path, trust: bool) -> keras.Model:
     if path.suffix == ".keras":
-        return load_keras_file(path, trust=trust)
+        return load_keras_file(path, beside=(FILE_NAME,), trust=trust)
     with tempfile.TemporaryDirectory() as folder:  # one that has not its name yet: Keras asks for the ending
         named = Path(folder, "model.keras")
         shutil.copyfile(path, named)
-        return load_keras_file(named, trust=trust)
+        return load_keras_file(named, beside=(FILE_NAME,), trust=trust)
 
 
 def read(path: Path, trust: bool = False) -> KerasFileEngine:

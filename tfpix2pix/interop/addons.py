@@ -114,7 +114,7 @@ def _saved_model(path: Path) -> tuple[Any, Callable, tuple[str, ...]]:
         model = model_of(configuration)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise unreadable(path, error) from error
-    loaded = load_saved_model(path)
+    loaded = load_saved_model(path, advice="Save the model as .h5 where it was made.")
     arrays = {variable.name.partition(":")[0]: variable.numpy() for variable in loaded.variables}
     fill(model, arrays)
     notes = ("the optimiser's state was left out",) if trained else ()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.foreign import parse_json
+from tfpix2pix.foreign import parse_json, read_regular_file
 from tfpix2pix.interop.addons import fill, found, model_of, unreadable
 from tfpix2pix.interop.found import Found, Unfit
 from tfpix2pix.interop.recognize import model_json
@@ -38,7 +38,7 @@ def read(path: Path, statistics: str | None) -> Found:
 def _arrays(manifest: list[dict[str, Any]], file: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Name -> array, of groups of shards whose bytes follow each other."""
     for group in manifest:
-        data = b"".join(_shard(file.parent / name) for name in group["paths"])
+        data = b"".join(_shard(file, name) for name in group["paths"])
         offset = 0
         for entry in group["weights"]:
             quantized = entry.get("quantization")
@@ -59,9 +59,15 @@ def _arrays(manifest: list[dict[str, Any]], file: Path) -> Iterator[tuple[str, n
             offset = stop
 
 
-def _shard(path: Path) -> bytes:
+def _shard(file: Path, name: str) -> bytes:
+    path = file.parent / name
+    if not path.resolve().is_relative_to(file.parent.resolve()):
+        raise UserError(
+            f"The weight shards of a model.json must lie in its folder. Received {file}, which names {name!r}. Put "
+            f"them there, and name them so."
+        )
     try:
-        return path.read_bytes()
+        return read_regular_file(path)
     except OSError as error:
         raise UserError(
             f"A model.json must lie beside its weight shards. Received none at {path}: {error.strerror}. Put it there."

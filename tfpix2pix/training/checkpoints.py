@@ -143,6 +143,8 @@ class Checkpoints:
 
     def _load(self, path: Path, parts: Sequence[str] | None) -> State:
         hashes = parse_json((path / MANIFEST).read_text())["sha256"]
+        if any(Path(name).name != name for name in hashes):
+            raise ValueError(f"{MANIFEST} names files elsewhere")
         names = [f"{part}{SUFFIX}" for part in parts] if parts else list(hashes)
         for name in names:
             if sha256_of(path / name) != hashes[name]:

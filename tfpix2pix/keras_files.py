@@ -17,12 +17,15 @@ from tfpix2pix.foreign import parse_json, read_member
 # module and name, functions among them.
 MODELS = "Functional Sequential Model"
 LAYERS = """
-    Activation ActivityRegularization Add AlphaDropout Average AveragePooling2D BatchNormalization CenterCrop
-    Concatenate Conv1D Conv2D Conv2DTranspose Conv3D Conv3DTranspose Cropping2D Dense DepthwiseConv2D Dot Dropout
-    ELU Flatten GaussianDropout GaussianNoise GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization Identity
-    InputLayer LayerNormalization LeakyReLU MaxPooling2D Maximum Minimum Multiply PReLU Permute ReLU RepeatVector
-    Rescaling Reshape Resizing SeparableConv2D Softmax SpatialDropout2D SpectralNormalization Subtract
-    UnitNormalization UpSampling2D ZeroPadding2D
+    Activation ActivityRegularization Add AlphaDropout Average AveragePooling1D AveragePooling2D AveragePooling3D
+    BatchNormalization CenterCrop Concatenate Conv1D Conv2D Conv2DTranspose Conv3D Conv3DTranspose Cropping1D
+    Cropping2D Cropping3D Dense DepthwiseConv1D DepthwiseConv2D Dot Dropout ELU Flatten GaussianDropout
+    GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D
+    GlobalMaxPooling2D GlobalMaxPooling3D GroupNormalization Identity InputLayer LayerNormalization LeakyReLU
+    MaxPooling1D MaxPooling2D MaxPooling3D Maximum Minimum Multiply PReLU Permute ReLU RepeatVector Rescaling
+    Reshape Resizing SeparableConv1D SeparableConv2D Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D
+    SpectralNormalization Subtract UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D
+    ZeroPadding2D ZeroPadding3D
 """
 PARTS = """
     Constant DTypePolicy GlorotNormal GlorotUniform HeNormal HeUniform L1 L1L2 L2 LecunNormal LecunUniform MaxNorm
@@ -35,6 +38,7 @@ ACTIVATIONS = """
     softsign swish tanh
 """
 CLASSES, FUNCTIONS = frozenset((MODELS + LAYERS + PARTS).split()), frozenset(ACTIVATIONS.split())
+CORE, COMPUTES = "keras.src.ops.core", ("Cast", "Slice", "StopGradient")  # the others of this module call functions
 MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
 MOST_EXPANSION = 100  # bytes in memory for one of the file: weights hardly compress
 SPARED_BYTES = 2**20  # of a part, whatever its expansion
@@ -110,7 +114,9 @@ def check_layers(configuration: Any, custom_objects: Mapping[str, Any]) -> None:
             known = each.get("config") in FUNCTIONS and module in (None, "builtins", "keras.activations")
         else:
             of_keras = module is None or module == "keras" or str(module).startswith("keras.")
-            operation = module in OPERATIONS and re.fullmatch(r"[A-Z][A-Za-z0-9]*", name)
+            operation = (module in OPERATIONS and re.fullmatch(r"[A-Z][A-Za-z0-9]*", name)) or (
+                module == CORE and name in COMPUTES
+            )
             known = name in custom_objects or (of_keras and (name in CLASSES or operation))
         if not known:
             what = f"the function {each.get('config')!r}" if name == "function" else f"{name} of {module or 'keras'}"

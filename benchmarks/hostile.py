@@ -40,7 +40,7 @@ SHARES = {"run": 0.4, "tflite": 0.2, "saved_model": 0.15, "keras": 0.15, "onnx":
 PEAK_MB = 1500
 
 
-# What is done to bytes
+# Damages
 
 
 def cut(data: bytearray, rng: random.Random) -> None:
@@ -80,7 +80,7 @@ DAMAGES = (cut, flip, overwrite, insert, take_out, claim)
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:
-    """The bytes with one to three damages."""
+    """Returns the bytes with one to three damages."""
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 3))):
         if changed:
@@ -88,7 +88,7 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
-# How a case is read
+# Readers of a case
 
 
 def read_picture(path: str) -> None:
@@ -127,7 +127,7 @@ READERS: dict[str, Callable[[str], None]] = {
 
 
 def outcome(reader: str, argument: str) -> tuple[str, str]:
-    """What came of a case, and the message."""
+    """Reads a case; returns a word for the outcome, and the message."""
     from tfpix2pix.errors import RunError, UserError
 
     try:
@@ -168,7 +168,8 @@ class Worker:
         self._pipe.recv()
 
     def case(self, reader: str, argument: str) -> tuple[str, str]:
-        """What came of a case: a word of `GOOD`, or `traceback`, `several lines`, `hang`, `crash`."""
+        """Reads a case in the process; returns the message and, before it, a word of `GOOD`, or `traceback`,
+        `several lines`, `hang` or `crash`."""
         try:
             self._pipe.send((reader, argument))
             if not self._pipe.poll(LIMIT_S):
@@ -188,11 +189,11 @@ class Worker:
         self._process.kill()
 
 
-# What is damaged
+# Originals to damage
 
 
 def images() -> dict[str, bytes]:
-    """A whole file of every kind."""
+    """Makes an undamaged file of every kind."""
     rng = np.random.default_rng(0)
     rgb = Image.fromarray(rng.integers(0, 256, (24, 20, 3), np.uint8))
     deep = Image.fromarray(rng.integers(0, 65536, (24, 20), np.uint16))
@@ -214,7 +215,7 @@ def images() -> dict[str, bytes]:
 
 
 def models(out: Path) -> dict[str, Path]:
-    """A small run and its exports, by kind."""
+    """Trains a small run and exports it; returns their paths by kind."""
     import tfpix2pix as p2p
 
     run = out / "run"
@@ -230,7 +231,7 @@ def models(out: Path) -> dict[str, Path]:
 
 
 def damaged_copy(original: Path, to: Path, rng: random.Random) -> Path:
-    """A copy of a file or folder with one file damaged."""
+    """Copies a file or folder and damages one file of the copy."""
     copy = to / original.name
     if original.is_file():
         copy.write_bytes(damaged(original.read_bytes(), rng))
@@ -244,13 +245,13 @@ def damaged_copy(original: Path, to: Path, rng: random.Random) -> Path:
 
 
 def fingerprint(path: Path) -> dict[str, str]:
-    """Every file under a path, by content: to be the same after reading."""
+    """Hashes every file under a path, to compare before and after reading."""
     files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     return {str(each): hashlib.sha256(each.read_bytes()).hexdigest() for each in files}
 
 
 class Answers:
-    """What a server of TensorFlow says to `ask_server`, whole."""
+    """Holds the undamaged answers of TF Serving to the requests of `ask_server`."""
 
     def __init__(self, card: str) -> None:
         signatures = {key: {} for key in ("model_card", "translate_bytes", "translate_float", "sample")}
@@ -270,7 +271,7 @@ class Answers:
 
 @contextmanager
 def server(answers: Answers, damage: Callable[[bytes], bytes]) -> Iterator[str]:
-    """A server whose answers went through `damage`: its HOST:PORT."""
+    """Serves answers changed by `damage`; yields the HOST:PORT."""
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
@@ -294,11 +295,11 @@ def server(answers: Answers, damage: Callable[[bytes], bytes]) -> Iterator[str]:
         http.server_close()
 
 
-# The whole of it
+# Counting
 
 
 class Tally:
-    """Counts of outcomes by kind, and what was wrong."""
+    """Counts outcomes by kind, and keeps what was wrong."""
 
     def __init__(self) -> None:
         self.counts: dict[str, Counter[str]] = {}

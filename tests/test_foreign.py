@@ -1,4 +1,4 @@
-"""What other programs wrote: read within bounds, and refused by a ValueError where it is not what it should be."""
+"""JSON and YAML of other programs: they are read within bounds, and a ValueError refuses damaged text."""
 
 import pytest
 
@@ -21,7 +21,7 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for 
     ],
     ids=lambda text: text[:20],
 )
-def test_yaml_that_is_none_or_would_take_all_memory_is_refused(text, message):
+def test_damaged_yaml_and_yaml_that_would_take_all_memory_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         parse_yaml(text)
 
@@ -32,7 +32,7 @@ def test_yaml_with_aliases_is_read():
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "{", b"\xff"])
-def test_json_that_is_none_is_refused(text):
+def test_damaged_json_is_refused(text):
     with pytest.raises(ValueError, match="nested too deeply|.*"):
         parse_json(text)
 

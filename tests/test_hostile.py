@@ -25,7 +25,7 @@ def whole(smoke_run, tmp_path_factory):
 
 
 def outcomes(cases):
-    """What came of cases (kind, reader, path): by word, with the messages of those that are not good."""
+    """Reads cases (kind, reader, path), asserts that each is good, and counts the outcomes."""
     tally = hostile.Tally()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of checkpoints that are passed over

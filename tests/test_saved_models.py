@@ -129,7 +129,7 @@ def test_a_function_that_no_signature_calls_is_looked_at_too(tmp_path):
 
 
 def test_the_functions_that_save_a_model_anew_are_no_cover(exported):
-    """What the saver's nodes reach is left out: not what a signature reaches as well."""
+    """A function that both the saver and a signature call is checked."""
     saved = SavedModel()
     saved.ParseFromString((exported / "saved_model.pb").read_bytes())
     graph = saved.meta_graphs[0]

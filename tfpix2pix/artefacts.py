@@ -23,8 +23,8 @@ def load(path: str | Path, *, best: bool = False, weights: str | None = None, tr
         trust: open a SavedModel or a .keras file that can do more than compute: read and write files, run code.
 
     Raises:
-        UserError: `path` is none of these, is damaged, or can do more than compute; `best` or `weights` are asked
-            of what has none.
+        UserError: `path` holds no such model, is damaged, or can do more than compute; `best` or `weights` are given
+            for a model that has no checkpoints.
     """
     path = model_at(Path(path).expanduser())
     kind = recognize(path)

@@ -43,9 +43,9 @@ class DataPeriod(BaseModel):
     from_step: Annotated[int, Field(ge=0)]
     """The first of these steps, counted from 0."""
     pairs: dict[str, int]
-    """How many, by split."""
+    """Number of pairs, by split."""
     digest: str
-    """Of their names and files: equal where the data are."""
+    """Digest of their names and files; equal data have equal digests."""
 
 
 class ModelCard(BaseModel):
@@ -85,7 +85,7 @@ class ModelCard(BaseModel):
     update_order: Literal["alternating", "simultaneous"] = "alternating"
     """`alternating`: D was updated first, then G against the new D; `simultaneous`: both from one forward pass."""
     data_periods: tuple[DataPeriod, ...] = ()
-    """Which steps saw which data: more than one period where a run was resumed on changed data."""
+    """Which steps saw which data: more than one period if the run was resumed on changed data."""
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Held-out figures: `untrained` and `trained`, by metric."""
     metrics_images: int = 0

@@ -1,7 +1,7 @@
-"""Where results may be written, decided before the work begins: a user's files are never deleted and never replaced.
+"""Decides before the work begins where results may be written, so that no file of a user is deleted or replaced.
 
-A folder is ours where a file in it says so by what it holds, not by its name. Of such a folder, those files alone are
-ever removed that this package writes there; everything else in it stays.
+A folder is ours if the content of a file in it says so; the name of the file does not matter. Only the files that this
+package writes there are ever removed; everything else in the folder stays.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ class DataRecord(BaseModel):
 
     @classmethod
     def of(cls, directory: RunDirectory) -> DataRecord:
-        """Reads a run's record; one without periods of a run that has none.
+        """Reads a run's record. A run of an older version has none; its record here has no periods.
 
         Raises:
             UserError: it is damaged.

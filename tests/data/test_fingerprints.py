@@ -1,4 +1,4 @@
-"""What a run remembers of its pairs: enough to name what has changed, little enough to be read in no time."""
+"""Fingerprints of pairs: they name each changed pair, and reading them takes little time."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which pairs a run trains on, so that a resume can name what has changed since."""
+"""Fingerprints of the pairs that a run trains on, so that a resume can name the pairs that have changed."""
 
 from __future__ import annotations
 

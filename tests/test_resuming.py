@@ -10,6 +10,8 @@ import tfpix2pix as p2p
 from tests.conftest import make_combined, run_cli, tiny_config, write_image
 from tests.test_experiment import tree
 from tfpix2pix.errors import UserError
+from tfpix2pix.resuming import to_resume
+from tfpix2pix.run_directory import RunDirectory
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +62,10 @@ def replace_held_out(data):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (remove, r"of train 1 is missing \('1'\)"),
-        (add, r"of train 1 is new \('more'\)"),
-        (replace, r"of train 1 holds another image \('1'\)"),
-        (replace_held_out, r"of val 1 holds another image \('0'\)"),
+        (remove, r"train lacks 1 pair \('1'\)"),
+        (add, r"train has 1 pair more \('more'\)"),
+        (replace, r"train holds other images in 1 pair \('1'\)"),
+        (replace_held_out, r"val holds other images in 1 pair \('0'\)"),
     ],
 )
 def test_changed_data_are_named_and_refused(run, quiet, change, said):
@@ -96,6 +98,33 @@ def test_an_edited_configuration_is_named_and_refused(run, quiet):
     assert resumed(run, quiet, steps=4).card.step == 4  # it is the run's own now
 
 
+def test_a_configuration_object_does_not_cover_an_edited_file(run, quiet):
+    edited = run / "config.yaml"
+    before = RunDirectory(run).config()
+    edited.write_text(edited.read_text().replace("learning_rate: 0.0002", "learning_rate: 0.001"))
+    with pytest.raises(UserError, match=r"config\.yaml was edited: training\.learning_rate 0\.0002 -> 0\.001"):
+        p2p.train(before, run_dir=run, resume=True, console=quiet)
+
+
+def test_a_key_that_disappears_is_a_change():
+    """Such as a name of the palette."""
+    both, one = (
+        tiny_config(data={"input_palette": palette}) for palette in ({"a": "#000000", "b": "#ffffff"}, {"a": "#000000"})
+    )
+    with pytest.raises(UserError, match=r"Received other values: data\.input_palette\.b .* -> None"):
+        to_resume(both, one)
+    assert to_resume(both, one, accept_changes=True) == one
+
+
+def test_before_the_first_checkpoint_nothing_is_compared(run, quiet):
+    """A run that was stopped before it saved anything has seen no data."""
+    shutil.rmtree(run / "checkpoints")
+    card = json.loads((run / "model_card.json").read_text())
+    (run / "model_card.json").write_text(json.dumps({**card, "step": 0, "data_periods": []}))
+    remove(run.parent / "data")
+    assert [period.pairs for period in resumed(run, quiet).card.data_periods] == [{"train": 3, "val": 1}]
+
+
 def test_what_a_step_does_not_depend_on_may_be_edited(run, quiet):
     path = run / "config.yaml"
     path.write_text(path.read_text().replace("keep_last: ", "keep_last: 1"))
@@ -122,11 +151,17 @@ def test_a_damaged_record_is_said_so(run, quiet, content):
         resumed(run, quiet)
 
 
+def test_a_record_of_a_newer_version_is_not_called_damaged(run, quiet):
+    (run / "data.json").write_text('{"format_version": 2, "periods": []}')
+    with pytest.raises(UserError, match=r"must be of format version 1\. Received .*data\.json of version 2\."):
+        resumed(run, quiet)
+
+
 def test_on_the_command_line(run):
     remove(run.parent / "data")
     command = ("train", "--run", run, "--resume", "--data", run.parent / "data", "--set", "training.steps=3")
     code, _, err = run_cli(*command)
-    assert code == 2 and "of train 1 is missing ('1')" in err
+    assert code == 2 and "train lacks 1 pair ('1')" in err
     assert run_cli(*command, "--accept-changes")[0] == 0
     code, _, err = run_cli("train", "smoke", "--run", run.parent / "new", "--accept-changes")
     assert code == 2 and "--accept-changes must go with --resume" in err

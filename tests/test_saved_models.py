@@ -1,9 +1,11 @@
 """SavedModels of strangers: what computes is opened, what could do more is not, what is damaged is said in one line."""
 
+import os
 import shutil
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
@@ -257,3 +259,43 @@ def test_a_damaged_model_is_said_so(damage, copied, caplog):
     with pytest.raises(UserError, match=rf"must be a whole folder .* Received .*model, which {state}"):
         load_saved_model(copied)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("place", ["variables", "assets"])
+def test_a_pipe_among_the_files_is_not_waited_for(place, copied):
+    os.mkfifo(copied / place / "more")
+    with pytest.raises(UserError, match="it is damaged"):
+        load_saved_model(copied)
+
+
+SIGNATURES = {
+    "no output of that name": (lambda image: {"other": image}, r"which fails: there is no 'image'\."),
+    "another size": (
+        lambda image: {"image": image[:, :4]},
+        r"which gives an array of shape \(1, 4, 8, 3\) in place of \(1, 8, 8, 3\)",
+    ),
+    "another rank": (lambda image: {"image": image[0]}, r"which gives an array of shape \(8, 8, 3\) in place of"),
+    "a call that fails": (
+        lambda image: {"image": tf.ensure_shape(tf.reshape(image, (1, -1, 8, 3))[:, : tf.size(image)], (1, 9, 8, 3))},
+        "which fails: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SIGNATURES)
+def test_a_graph_that_is_not_what_its_card_says_is_one_sentence(what, exported, tmp_path):
+    function, said = SIGNATURES[what]
+    module = tf.Module()
+    module.call = tf.function(function, input_signature=[tf.TensorSpec((None, None, 8, 3), tf.float32, name="image")])
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures={"translate_float": module.call})
+    shutil.copytree(exported / "assets", tmp_path / "model" / "assets", dirs_exist_ok=True)
+    translator = p2p.load(tmp_path / "model")
+    image = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(UserError, match=rf"must translate images as its card says\. Received '.*', {said}"):
+        translator(image)
+
+
+def test_a_network_to_look_through_that_fails_is_one_sentence(tmp_path):
+    save(tmp_path / "model", lambda image: tf.strings.to_number(tf.strings.as_string(image) + "x"))
+    with pytest.raises(UserError, match="Export it"):
+        load_features(str(tmp_path / "model"))(np.zeros((8, 8, 3), np.float32))

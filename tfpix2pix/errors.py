@@ -40,6 +40,14 @@ def escape_controls(text: str) -> str:
     return CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
 
 
+def shortly(error: BaseException, at_most: int = 200) -> str:
+    """Returns the first line of an error's message without its full stop, or the error's class if it says nothing."""
+    if isinstance(error, KeyError):
+        return f"there is no {error}"[:at_most]
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:at_most].rstrip(".")
+
+
 def redact_url(url: str) -> str:
     """Removes user, password and query from a URL that is shown or stored."""
     return re.sub(r"^([^/?#]*//)?[^/?#]*@", r"\1", url).partition("?")[0]

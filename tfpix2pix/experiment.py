@@ -143,10 +143,11 @@ def _train(
     sources = open_sources(config)
     checked = sum(check_readable(source) for source in sources.values() if len(source))
     looked_into = MOST_READ if config.data.dir else 0  # what comes with a package may be drawn anew elsewhere
-    seen = {name: fingerprints(source, looked_into) for name, source in sources.items()} if devices.is_chief else {}
-    record = DataRecord.of(directory) if resume and devices.is_chief else DataRecord()
+    seen = {name: fingerprints(source, looked_into) for name, source in sources.items()}
+    record = DataRecord.of(directory) if resume else DataRecord()
     if not accept_changes and Checkpoints(directory.checkpoints).any():
-        record.check_unchanged(seen)
+        with devices.refusing_together():
+            record.check_unchanged(seen)
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     if spec.minutes is not None and not resume:  # a run that is resumed knows its steps
         config = with_steps_of_minutes(config, sources["train"], build_model, devices, say)

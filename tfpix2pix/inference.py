@@ -14,7 +14,7 @@ from tfpix2pix.card import ModelCard
 from tfpix2pix.data.images import from_signed, match_channels, to_signed
 from tfpix2pix.data.labels import to_classes
 from tfpix2pix.data.rows import Encoding
-from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.errors import UserError, shortly, unknown_name
 from tfpix2pix.models.build import noise_size
 from tfpix2pix.models.noise import NO_NOISE
 from tfpix2pix.tiling import fitting_tile, translate_tiles
@@ -155,9 +155,23 @@ class Translator:
 
     def _run(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         try:
-            return self.engine(images, noise)
+            results = np.asarray(self.engine(images, noise))
         except (tf.errors.ResourceExhaustedError, tf.errors.AbortedError) as error:  # oneDNN's word is the second
             raise MemoryError(str(error)) from error
+        except (UserError, OSError, MemoryError):
+            raise
+        except Exception as error:  # each runtime has errors of its own for a network that is not what its card says
+            raise self._unfit(f"which fails: {shortly(error)}") from error
+        expected = (*images.shape[:3], self.card.config.data.target_channels)
+        if results.shape != expected:
+            raise self._unfit(f"which gives an array of shape {results.shape} in place of {expected}")
+        return results
+
+    def _unfit(self, what: str) -> UserError:
+        return UserError(
+            f"A model must translate images as its card says. Received {self.card.name!r}, {what.rstrip('.')}. Fetch "
+            f"or export it again."
+        )
 
     def _one(
         self,
@@ -174,7 +188,7 @@ class Translator:
         if not fixed and size == image.shape[:2]:
             return decode(self._run(encode(image)[np.newaxis], noise)[0])
         return translate_tiles(
-            lambda tile: self.engine(tile, noise), image, size, overlap_px,
+            lambda tile: self._run(tile, noise), image, size, overlap_px,
             blend=not self.card.config.data.target_classes, encode=encode, decode=decode,
         )  # fmt: skip
 

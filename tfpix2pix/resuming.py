@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from tfpix2pix.card import DataPeriod
 from tfpix2pix.config import Config, TrainingConfig
 from tfpix2pix.data.fingerprints import changes, digest_of
 from tfpix2pix.errors import UserError
-from tfpix2pix.foreign import read_regular_file
+from tfpix2pix.foreign import parse_json, read_regular_file
 from tfpix2pix.resolve import make_config, read_settings, resolve_config, with_overrides
 from tfpix2pix.run_directory import CONFIG, RunDirectory, flat
 from tfpix2pix.training.cluster import this_worker
@@ -142,13 +142,23 @@ class DataRecord(BaseModel):
         """Reads a run's record. A run of an older version has none; its record here has no periods.
 
         Raises:
-            UserError: it is damaged.
+            UserError: it is damaged, or of another version of the format.
         """
         if not directory.data_record.exists():  # an older version's run
             return cls()
         try:
-            return cls.model_validate_json(read_regular_file(directory.data_record))
-        except (ValidationError, OSError) as error:
+            record = parse_json(read_regular_file(directory.data_record))
+            version = record.get("format_version", 1)
+            if version != 1:
+                raise UserError(
+                    f"A run's data.json must be of format version 1. Received {directory.data_record} of version "
+                    f"{version}. Resume with the version of tfpix2pix that wrote it, or remove it to go on without a "
+                    f"comparison of the data."
+                )
+            return cls.model_validate(record)
+        except UserError:
+            raise
+        except (ValueError, AttributeError, OSError) as error:  # no JSON, no object, or not these fields
             raise UserError(
                 f"A run's data.json must be whole. Received {directory.data_record}, which is damaged. Remove it to go "
                 f"on without a comparison of the data."

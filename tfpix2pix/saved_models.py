@@ -15,6 +15,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.foreign import read_regular_file
 
 GRAPH, FINGERPRINT = "saved_model.pb", "fingerprint.pb"
+DATA = ("variables", "assets")  # folders that hold files alone
 
 # What networks compute with: arithmetic, images, variables, loops and calls. No operation of the list reads or writes
 # a file, opens a connection, or runs Python or native code from the model.
@@ -110,6 +111,9 @@ def load_saved_model(path: Path, *, trust: bool = False, advice: str = ADVICE) -
         _parsed(path, FINGERPRINT, FingerprintDef())
     if not trust:
         _check(_parsed(path, GRAPH, SavedModel()), path, advice)
+    for file in (file for folder in DATA for file in (path / folder).glob("*")):
+        if not file.is_file():  # TensorFlow waits for a pipe, and reads a device for ever
+            raise _damaged(path)
     try:
         return tf.saved_model.load(str(path))
     except Exception as error:  # protobuf, the checkpoint reader and the loader have errors of their own

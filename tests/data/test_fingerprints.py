@@ -54,10 +54,12 @@ def test_a_file_that_cannot_be_read_is_left_to_whoever_reads_it(tmp_path):
 def test_what_differs_is_named():
     before = {"train": {"a": "1", "b": "1", "c": "1", "d": "", "e": "1"}, "val": {"v": "1"}}
     now = {"train": {"b": "2", "c": "1", "d": "9", "e": "", "f": "1"}, "val": {"v": "1"}}
-    assert list(changes(before, now)) == ["of train 1 is missing ('a'), 1 is new ('f'), 1 holds another image ('b')"]
+    assert list(changes(before, now)) == [
+        "train lacks 1 pair ('a'), has 1 pair more ('f'), holds other images in 1 pair ('b')"
+    ]
     assert list(changes(before, before)) == []
     many = {"train": {str(number): "1" for number in range(5)}}
-    assert list(changes(many, {"train": {}})) == ["of train 5 are missing ('0', '1', '2', …)"]
+    assert list(changes(many, {"train": {}})) == ["train lacks 5 pairs ('0', '1', '2', …)"]
 
 
 def test_one_digest_stands_for_all_and_for_no_other():

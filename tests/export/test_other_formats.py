@@ -135,6 +135,27 @@ def test_damaged_files_are_said_so(format, tmp_path):
         EXPORTERS[format].read(path)
 
 
+@pytest.mark.parametrize("within", ["graph", "constant", "branch"])
+def test_onnx_weights_in_other_files_are_not_read(within, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path = tmp_path / "model.onnx"
+    made("onnx", path)
+    model = onnx.load(path)
+    tensor = onnx.TensorProto(name="secret", data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    constant = onnx.helper.make_node("Constant", [], ["secret"], value=tensor)
+    if within == "graph":
+        model.graph.initializer.append(tensor)
+    elif within == "constant":
+        model.graph.node.append(constant)
+    else:
+        body = onnx.helper.make_graph([constant], "body", [], [])
+        model.graph.node.append(onnx.helper.make_node("If", ["c"], ["d"], then_branch=body, else_branch=body))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match="must hold its weights itself"):
+        EXPORTERS["onnx"].read(path)
+
+
 def test_without_tf2onnx_it_is_said_how_to_have_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(UserError, match=r"Install it by pip install 'tfpix2pix\[onnx\]'"):

@@ -115,6 +115,21 @@ def test_tensorflow_js_files_that_are_not_whole(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("place", ["absolute", "above", "link"])
+def test_shards_of_weights_elsewhere_are_not_read(place, tmp_path):
+    file, _ = layers_model(tmp_path / "web")
+    described = json.loads(file.read_text())
+    name = described["weightsManifest"][0]["paths"][0]
+    elsewhere = (file.parent / name).rename(tmp_path / "secret")
+    if place == "link":
+        (file.parent / name).symlink_to(elsewhere)
+    else:
+        described["weightsManifest"][0]["paths"][0] = "../secret" if place == "above" else str(elsewhere)
+        file.write_text(json.dumps(described))
+    with pytest.raises(UserError, match=r"must lie in its folder\. Received .*model\.json, which names '"):
+        import_weights(file, out=tmp_path / "run")
+
+
 def test_a_manifest_without_a_tensor_names_it(tmp_path):
     file, _ = layers_model(tmp_path / "web")
     described = json.loads(file.read_text())

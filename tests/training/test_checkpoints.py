@@ -72,6 +72,16 @@ def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path, damage):
     assert (state["a"]["x"] == 1).all()
 
 
+@pytest.mark.parametrize("name", ["../other/a.safetensors", "/elsewhere/a.safetensors"])
+def test_a_checkpoint_that_names_files_elsewhere_is_damaged(tmp_path, name):
+    checkpoints = Checkpoints(tmp_path)
+    path = checkpoints.save(1, {"a": {"x": np.zeros(1)}})
+    manifest = path / "checkpoint.json"
+    manifest.write_text(manifest.read_text().replace("a.safetensors", name))
+    with pytest.warns(UserWarning, match="names files elsewhere"), pytest.raises(RunError, match="damaged"):
+        checkpoints.load()
+
+
 def test_none_and_only_damaged_ones_are_told_apart(tmp_path):
     with pytest.raises(UserError, match="must hold a checkpoint. Received none"):
         Checkpoints(tmp_path / "nothing").load()

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.conftest import make_combined, run_process
 from tfpix2pix.errors import UserError
 from tfpix2pix.training.checkpoints import Checkpoints
 from tfpix2pix.training.cluster import this_worker
+from tfpix2pix.training.devices import Devices
 
 SETTINGS = {
     "data.image_size_px": 32, "generator.base_filters": 8, "discriminator.base_filters": 8,
@@ -112,6 +114,25 @@ def test_two_workers_are_one_process_bit_for_bit_and_survive_the_death_of_one(al
     for a, b in zip(*logs, strict=True):
         assert a.keys() == b.keys()
         assert a.get("g/l1", 0) == pytest.approx(b.get("g/l1", 0), rel=1e-6)
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_a_refusal_on_one_worker_is_one_on_all(here, monkeypatch):
+    monkeypatch.setattr(Devices, "agree", lambda self, wish: True)  # either refuses
+    devices = Devices(tf.distribute.get_strategy(), workers=2)
+
+    def check():
+        with devices.refusing_together():
+            if here:
+                raise UserError("changed here")
+
+    with pytest.raises(UserError, match="changed here" if here else "Received a refusal from another worker"):
+        check()
+
+
+def test_a_check_that_all_workers_pass_refuses_nothing():
+    with Devices(tf.distribute.get_strategy()).refusing_together():
+        pass
 
 
 def test_a_signal_to_one_worker_stops_all_at_the_same_step(pairs, tmp_path):

@@ -50,16 +50,18 @@ def changes(before: Mapping[str, Fingerprints], now: Mapping[str, Fingerprints])
     for split in sorted(before.keys() | now.keys()):
         old, new = before.get(split, {}), now.get(split, {})
         changed = {name for name in old.keys() & new.keys() if old[name] and new[name] and old[name] != new[name]}
-        counts = (
-            (old.keys() - new.keys(), "is missing", "are missing"),
-            (new.keys() - old.keys(), "is new", "are new"),
-            (changed, "holds another image", "hold other images"),
+        kinds = (
+            (old.keys() - new.keys(), "lacks {}"),
+            (new.keys() - old.keys(), "has {} more"),
+            (changed, "holds other images in {}"),
         )
-        found = [
-            f"{len(names)} {one if len(names) == 1 else many} ({_some(names)})" for names, one, many in counts if names
-        ]
+        found = [text.format(_counted(names)) + f" ({_some(names)})" for names, text in kinds if names]
         if found:
-            yield f"of {split} {', '.join(found)}"
+            yield f"{split} {', '.join(found)}"
+
+
+def _counted(names: set[str]) -> str:
+    return f"{len(names)} pair{'s' if len(names) > 1 else ''}"
 
 
 def _some(names: set[str]) -> str:

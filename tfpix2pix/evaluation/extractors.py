@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfpix2pix.data.images import match_channels
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, shortly
 from tfpix2pix.saved_models import load_saved_model
 
 SIGNED = (-1.0, 1.0)
@@ -38,7 +38,14 @@ class ForeignModel:
     ) -> None:
         self.path = path = Path(path).expanduser()
         self._loaded = load_saved_model(path, trust=trust)  # kept: its variables live as long
-        signatures = dict(self._loaded.signatures)
+        try:
+            self._take(dict(self._loaded.signatures), value_range)
+        except UserError:
+            raise
+        except Exception as error:  # what a stranger's signatures may hold has no end
+            raise self._unfit(f"signatures of tensors. Received others: {shortly(error)}") from error
+
+    def _take(self, signatures: dict[str, Callable], value_range: tuple[float, float] | None) -> None:
         self._run = signatures.get("serving_default", next(iter(signatures.values()), None))
         if self._run is None or (len(signatures) > 1 and "serving_default" not in signatures):
             names = ", ".join(signatures) or "none"
@@ -70,12 +77,14 @@ class ForeignModel:
         if self._dtype == tf.uint8:
             given = tf.cast(tf.round(tf.clip_by_value(given, 0.0, 255.0)), tf.uint8)
         try:
-            return self._run(**{self._input: given})[self._output].numpy()[0]
+            return np.asarray(self._run(**{self._input: given})[self._output].numpy()[0])
         except tf.errors.InvalidArgumentError as error:
             raise UserError(
                 f"A network to look through must take images of any size, or say which. Received {self.path}, which "
                 f"fails with {given.shape[1]}x{given.shape[2]} px. Export it with its height and width."
             ) from error
+        except Exception as error:  # a stranger's graph may fail in any way
+            raise self._unfit(f"an array for each image. Received one that fails: {shortly(error)}") from error
 
 
 def load_features(name: str, value_range: tuple[float, float] | None = None, *, trust: bool = False) -> Network:
@@ -115,7 +124,7 @@ def _inception() -> Network:
         network = keras.applications.InceptionV3(include_top=False, pooling="avg", weights="imagenet")
     except Exception as error:  # of whatever library fetches them
         raise UserError(
-            f"`inception` must have its weights. Received an error when fetching them ({_shortly(error)}). "
+            f"`inception` must have its weights. Received an error when fetching them ({shortly(error)}). "
             f"Connect to the internet, give a SavedModel by --features, or leave fid and kid out."
         ) from error
     run = tf.function(lambda image: network(image, training=False), autograph=False)
@@ -126,10 +135,6 @@ def _inception() -> Network:
         return run(tf.image.resize(image[np.newaxis], size, antialias=True)).numpy()[0]
 
     return features
-
-
-def _shortly(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "")[:200] or type(error).__name__
 
 
 def load_segmenter(

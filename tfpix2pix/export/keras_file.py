@@ -60,6 +60,7 @@ class KerasFileEngine:
             with zipfile.ZipFile(path) as archive:
                 self.card = ModelCard.from_json(read_member(archive, FILE_NAME), path)
             model = _load(path, trust)
+            signature = [tf.TensorSpec(each.shape, each.dtype) for each in model.inputs]
         except UserError:
             raise
         except UnsafeLayer as error:
@@ -72,7 +73,6 @@ class KerasFileEngine:
                 f"A .keras file must be whole and carry {FILE_NAME}. Received {path}, which is damaged or without. "
                 f"Give one that `tfpix2pix export` wrote, or bring another in by `tfpix2pix import`."
             ) from error
-        signature = [tf.TensorSpec(each.shape, each.dtype) for each in model.inputs]
         self._run = tf.function(
             lambda *inputs: model(list(inputs) if len(inputs) > 1 else inputs[0], training=False),
             input_signature=signature, autograph=False,

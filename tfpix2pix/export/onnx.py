@@ -5,7 +5,7 @@ Inputs and output as a TFLite file's, float32: `image` (N, S, S, C) in [-1, 1], 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tfpix2pix.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
 from tfpix2pix.export.plain import plain_weights, with_plain_convolutions
 from tfpix2pix.export.stored import Stored
+from tfpix2pix.foreign import read_regular_file
 from tfpix2pix.inference import InferenceView
 from tfpix2pix.models.noise import NO_NOISE
 from tfpix2pix.quiet import quiet_native_code
@@ -59,10 +60,18 @@ class OnnxEngine:
     """Runs an .onnx file by onnxruntime on the CPU."""
 
     def __init__(self, path: Path) -> None:
-        runtime = _installed("onnxruntime")
+        onnx, runtime = _installed("onnx"), _installed("onnxruntime")
         try:
-            self._session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+            data = read_regular_file(path)
+            if any(each.data_location == onnx.TensorProto.EXTERNAL for each in tensors(onnx.load_from_string(data))):
+                raise UserError(
+                    f"An .onnx file must hold its weights itself. Received {path}, whose weights are in other files. "
+                    f"Save it as one file."
+                )
+            self._session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
             card = self._session.get_modelmeta().custom_metadata_map[FILE_NAME]
+        except UserError:
+            raise
         except Exception as error:  # onnxruntime has its own errors for each damage
             raise UserError(
                 f"An .onnx file must be whole and carry {FILE_NAME} in its metadata. Received {path}, which is damaged "
@@ -76,6 +85,17 @@ class OnnxEngine:
             off = np.full((len(images), self.card.noise_size), NO_NOISE, np.float32)
             given["noise"] = off if noise is None else noise
         return self._session.run(None, given)[0]
+
+
+def tensors(message: Any) -> Iterator[Any]:
+    """Yields every TensorProto within a protobuf message of ONNX, whatever graph, function or node holds it."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for each in value if isinstance(value, Sequence) or hasattr(value, "add") else (value,):
+                yield from tensors(each)
 
 
 def read(path: Path, trust: bool = False) -> OnnxEngine:

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, shortly
 from tfpix2pix.foreign import parse_json
 from tfpix2pix.interop.found import Found, Unfit, shaped
 from tfpix2pix.interop.keras_graph import STAND_INS, flat, modern, read_graph, traits_of
@@ -115,14 +115,22 @@ def _saved_model(path: Path) -> tuple[Any, Callable, tuple[str, ...]]:
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise unreadable(path, error) from error
     loaded = load_saved_model(path, advice="Save the model as .h5 where it was made.")
-    arrays = {variable.name.partition(":")[0]: variable.numpy() for variable in loaded.variables}
-    fill(model, arrays)
+    try:
+        arrays = {variable.name.partition(":")[0]: variable.numpy() for variable in loaded.variables}
+        fill(model, arrays)
+        signature = loaded.signatures["serving_default"]
+        key = next(iter(signature.structured_input_signature[1]))
+    except Unfit:
+        raise
+    except Exception as error:  # what its object graph may hold has no end
+        raise unreadable(path, error) from error
     notes = ("the optimiser's state was left out",) if trained else ()
-    signature = loaded.signatures["serving_default"]
-    key = next(iter(signature.structured_input_signature[1]))
 
     def graph(images: np.ndarray) -> np.ndarray:
-        return next(iter(signature(**{key: tf.constant(images)}).values())).numpy()
+        try:
+            return next(iter(signature(**{key: tf.constant(images)}).values())).numpy()
+        except Exception as error:
+            raise unreadable(path, error) from error
 
     graph.keep = loaded  # its variables live as long as it does
     return model, graph, notes
@@ -167,8 +175,7 @@ def fill(model: Any, arrays: dict[str, np.ndarray]) -> None:
 
 
 def unreadable(path: Path, error: Exception) -> UserError:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     return UserError(
         f"A Keras model must be whole, of Keras's own layers and tensorflow-addons'. Received {path}, which cannot be "
-        f"read: {first.rstrip('.')}. Fetch it again, or save it without layers of one's own."
+        f"read: {shortly(error)}. Fetch it again, or save it without layers of one's own."
     )

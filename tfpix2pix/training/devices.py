@@ -81,6 +81,25 @@ class Devices:
                 f"another elsewhere. Give all of them one --run on a file system that they share."
             )
 
+    @contextmanager
+    def refusing_together(self) -> Iterator[None]:
+        """Around a check that each worker makes: raises on all workers what it raises on one, so that none waits for
+        another that has ended.
+
+        Raises:
+            UserError: the check's own, on the worker that raised it; on the others, that one has refused.
+        """
+        refusal = None
+        try:
+            yield
+        except UserError as error:
+            refusal = error
+        if not self.agree(refusal is not None):
+            return
+        raise refusal or UserError(
+            "All workers must be able to begin. Received a refusal from another worker, which says why. Mend it there."
+        )
+
     def _sum(self, value: float) -> float:
         total = self._summed(tf.constant(value))
         return float(self.strategy.experimental_local_results(total)[0])

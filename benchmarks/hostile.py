@@ -32,11 +32,22 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the writers of foreign files are in tests/
 LIMIT_S = 20.0
 START_S = 120.0  # for a process that loads TensorFlow
 SIDE_PX = 32
 GOOD = ("read", "one sentence")
-SHARES = {"run": 0.4, "tflite": 0.2, "saved_model": 0.15, "keras": 0.15, "onnx": 0.1}  # of the models
+SHARES = {
+    "run": 0.35,
+    "tflite": 0.15,
+    "saved_model": 0.1,
+    "keras": 0.1,
+    "onnx": 0.1,
+    "h5": 0.08,
+    "tfjs": 0.08,
+    "pth": 0.04,
+}  # of the models
+IMPORTED = ("h5", "tfjs", "pth")  # weights of other programs
 PEAK_MB = 1500
 
 
@@ -114,6 +125,16 @@ def read_run(path: str) -> None:
     read_model(path)
 
 
+def read_weights(path: str) -> None:
+    from tfpix2pix.importing import import_weights
+
+    out = Path(path).with_name("imported")
+    try:
+        import_weights(Path(path), out=out)
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+
+
 def ask_server(address: str) -> None:
     from tfpix2pix.serving.client import RemoteModel
 
@@ -122,7 +143,7 @@ def ask_server(address: str) -> None:
 
 
 READERS: dict[str, Callable[[str], None]] = {
-    each.__name__: each for each in (read_picture, read_model, read_run, ask_server)
+    each.__name__: each for each in (read_picture, read_model, read_run, read_weights, ask_server)
 }
 
 
@@ -222,12 +243,38 @@ def models(out: Path) -> dict[str, Path]:
     if not (run / "model_card.json").exists():
         p2p.train("smoke", run_dir=run, overrides=("training.steps=4",))
     found = {"run": run}
-    for kind in (each for each in SHARES if each != "run"):
+    for kind in (each for each in SHARES if each != "run" and each not in IMPORTED):
         try:
             found[kind] = Path(p2p.export_run(run, kind, out / "exports" / kind).path)
         except p2p.UserError as error:  # ONNX is an extra
             print(f"without {kind}: {error}")
-    return found
+    return {**found, **weights(out / "weights")}
+
+
+def weights(out: Path) -> dict[str, Path]:
+    """Writes small generators as Keras, TensorFlow.js and PyTorch do; returns their paths by kind."""
+    import tensorflow as tf
+
+    from tests.interop.keras_networks import plain_unet, randomize
+    from tests.interop.tfjs_writer import write_layers_model
+
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    model = randomize(plain_unet(tf, tf.keras.layers.BatchNormalization))
+    model.save(out / "mine.h5")
+    arrays = {f"{layer.name}/{v.name}": np.asarray(v) for layer in model.layers for v in layer.weights}
+    write_layers_model(out / "web", json.loads(model.to_json()), arrays)
+    found = {"h5": out / "mine.h5", "tfjs": out / "web"}
+    try:
+        import torch
+    except ImportError:  # an extra
+        print("without pth: PyTorch is not installed")
+        return found
+    from tests.interop.torch_networks import unet
+
+    torch.manual_seed(0)
+    torch.save(unet(5, 4).state_dict(), out / "latest_net_G.pth")
+    return {**found, "pth": out / "latest_net_G.pth"}
 
 
 def damaged_copy(original: Path, to: Path, rng: random.Random) -> Path:
@@ -336,7 +383,12 @@ def cases_of_models(count: int, rng: random.Random, folder: Path, whole: dict[st
         kind = rng.choices(kinds, [SHARES[each] for each in kinds])[0]
         place = folder / str(number)
         place.mkdir()
-        yield kind, "read_run" if kind == "run" else "read_model", damaged_copy(whole[kind], place, rng)
+        yield kind, reader_of(kind), damaged_copy(whole[kind], place, rng)
+
+
+def reader_of(kind: str) -> str:
+    """Returns the name of the reader of a kind of model."""
+    return "read_run" if kind == "run" else "read_weights" if kind in IMPORTED else "read_model"
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ def test_whole_files_are_read(whole, tmp_path):
         (tmp_path / name).write_bytes(content)
         assert hostile.outcome("read_picture", str(tmp_path / name)) == ("read", "")
     for kind, path in whole.items():
-        assert hostile.outcome("read_run" if kind == "run" else "read_model", str(path)) == ("read", ""), kind
+        assert hostile.outcome(hostile.reader_of(kind), str(path)) == ("read", ""), kind
 
 
 def test_damaged_images(tmp_path):

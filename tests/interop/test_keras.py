@@ -130,6 +130,16 @@ def test_shards_of_weights_elsewhere_are_not_read(place, tmp_path):
         import_weights(file, out=tmp_path / "run")
 
 
+@pytest.mark.parametrize("variable", ["kernel", "moving_variance"])
+def test_weights_that_are_not_finite_are_named(variable, tmp_path):
+    model = batch_model()
+    broken = next(v for v in model.weights[5:] if v.name == variable)
+    broken.assign(np.full(broken.shape, np.nan))
+    model.save(tmp_path / "mine.h5")
+    with pytest.raises(UserError, match="holds NaN or infinity, where a tensor of finite numbers was expected"):
+        import_weights(tmp_path / "mine.h5", out=tmp_path / "run")
+
+
 def test_a_manifest_without_a_tensor_names_it(tmp_path):
     file, _ = layers_model(tmp_path / "web")
     described = json.loads(file.read_text())

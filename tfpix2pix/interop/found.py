@@ -24,6 +24,9 @@ class Norm:
     variance: np.ndarray | None = None
     epsilon: float | None = None
 
+    def __post_init__(self) -> None:
+        _check_finite(self.name, self.gamma, self.beta, self.mean, self.variance)
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -35,6 +38,9 @@ class Convolution:
     norm: Norm | None = None
     transposed: bool = False
     skip_first: bool = False  # it takes the skip connection's map before the decoder's; ours after
+
+    def __post_init__(self) -> None:
+        _check_finite(self.name, self.kernel, self.bias)
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,12 @@ class Unfit(ValueError):
             f"Imported weights must be those of a pix2pix {network}. Received {path}, whose {self}. docs/interop.md "
             f"lists the networks that can be imported; --from says of which implementation a file is."
         )
+
+
+def _check_finite(name: str, *arrays: np.ndarray | None) -> None:
+    """Raises Unfit if one of the arrays holds NaN or infinity: no translation could be compared."""
+    if not all(array is None or np.isfinite(array).all() for array in arrays):
+        raise Unfit(name, "holds NaN or infinity", "a tensor of finite numbers")
 
 
 def shaped(array: np.ndarray) -> str:

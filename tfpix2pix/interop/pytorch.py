@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, shortly
 from tfpix2pix.interop.found import Convolution, Found, Norm, Tensors, Unfit
 
 WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
@@ -102,24 +102,23 @@ def _torch(path: Path) -> Any:
             f"A file of weights must hold tensors alone, for nothing in it is run. Received {path}, which is damaged "
             f"or asks for more ({what}). Save net.state_dict() with PyTorch, or fetch the file again."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:  # the archive, the unpickler and the tensors have errors of their own for each damage
         raise _unreadable(path, error) from error
 
 
 def _safetensors(path: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
         return load_file(path)
-    except (SafetensorError, OSError, KeyError) as error:
+    except Exception as error:  # SafetensorError, and what NumPy says of a shape or type
         raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
-    first = (str(error).splitlines() or [type(error).__name__])[0][:160]
     return UserError(
-        f"A file of weights must be whole. Received {path}, which cannot be read: {first.rstrip('.')}. Fetch it again."
+        f"A file of weights must be whole. Received {path}, which cannot be read: {shortly(error, 160)}. Fetch it "
+        f"again."
     )
 
 

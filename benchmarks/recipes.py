@@ -27,6 +27,7 @@ from comparisons import command, panel
 
 from tfpix2pix.comparison import compare, draw_comparison, group, read_evaluation
 from tfpix2pix.config import Config
+from tfpix2pix.doctor import examine, quick_lines
 from tfpix2pix.examples.opening import open_examples
 from tfpix2pix.examples.request import Request
 from tfpix2pix.resolve import resolve_config
@@ -39,6 +40,7 @@ SHOWN = (
 )  # fmt: skip
 ROUNDS, STEPS_A_TURN, WARM_UP_STEPS = 9, 3, 3
 PANEL_ROWS = 6
+EXAMINED = 100  # pairs, before the first training
 
 
 def parse(
@@ -187,6 +189,9 @@ def draw_panel(options: argparse.Namespace, data: str, runs: dict[str, Path]) ->
 def main(options: argparse.Namespace) -> None:
     for data in options.data:
         preset, _ = preset_and_data(data)
+        config = resolve_config(preset, overrides_of(options), data_dir=preset_and_data(data)[1])
+        for line in quick_lines(examine(config, at_most=EXAMINED)):  # a pair of swapped sides is the other task
+            print(f"{preset}: {line}", flush=True)
         measured = paces(options, preset)
         if options.pace_only:
             continue

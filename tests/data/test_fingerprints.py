@@ -47,6 +47,10 @@ def test_pairs_without_files_of_their_own_are_names():
     assert fingerprints(Source(["a", "b"], read=None)) == {"a": "", "b": ""}
 
 
+def test_digests_that_a_source_knows_are_taken(tmp_path):
+    assert fingerprints(Source(["a", "b"], read=None, digests=["1", "2"]), at_most=0) == {"a": "1", "b": "2"}
+
+
 def test_a_file_that_cannot_be_read_is_left_to_whoever_reads_it(tmp_path):
     assert fingerprints(source_of({"a": tmp_path / "gone"})) == {"a": ""}
 

@@ -12,6 +12,7 @@ from PIL import Image
 import tfpix2pix as p2p
 from tests.conftest import make_combined, tiny_config, write_image
 from tfpix2pix.config import Config
+from tfpix2pix.data.fingerprints import fingerprints
 from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.opening import open_sources, splits_of
 from tfpix2pix.data.pipeline import training_batches
@@ -88,6 +89,21 @@ def test_undivided_data_are_divided_by_the_seed_that_reads_them(tmp_path):
         assert list(of_shards["val"].names) == list(of_files["val"].names)
         splits.add(tuple(of_shards["val"].names))
     assert len(splits) > 1
+
+
+def test_another_image_under_the_same_name_has_another_fingerprint(tmp_path):
+    found = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        files, sharded = both(combined, folder)
+        if number:
+            write_image(folder / "files" / "train" / "1.png", np.full((40, 80, 3), 7, np.uint8))
+            write_shards(files, str(folder / "more"), shard_mb=0)
+            data = sharded.data.model_copy(update={"dir": str(folder / "more")})
+            sharded = sharded.model_copy(update={"data": data})
+        found.append(fingerprints(splits_of(sharded)["train"]))
+    assert {name for name in found[0] if found[0][name] != found[1][name]} == {"1"}
 
 
 @pytest.mark.parametrize("shard_mb", [0, 128])

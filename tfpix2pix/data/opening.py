@@ -71,6 +71,7 @@ def without_unreadable(source: Source) -> Source:
     names = [source.names[index] for index in kept]
     skipped = (*source.skipped, *(found for found in faults if found))
     varied = source.at_epoch and (lambda index, epoch: source.at_epoch(kept[index], epoch))
+    digests = [source.digests[index] for index in kept] if source.digests else ()
     return Source(
-        names, lambda index: source.read(kept[index]), lambda index: source.files(kept[index]), skipped, varied
+        names, lambda index: source.read(kept[index]), lambda index: source.files(kept[index]), skipped, varied, digests
     )

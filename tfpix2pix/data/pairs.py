@@ -37,6 +37,7 @@ class Source:
     files: Callable[[int], tuple[Path, ...]] = lambda index: ()  # on disk behind a pair: one, or input and target
     skipped: Sequence[Fault] = ()  # of the pairs left out
     at_epoch: Callable[[int, int], Pair] | None = None  # index, epoch: where pairs differ from epoch to epoch
+    digests: Sequence[str] = ()  # of the pairs, if they are known without files of their own
 
     def __len__(self) -> int:
         return len(self.names)

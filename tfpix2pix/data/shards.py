@@ -117,7 +117,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
             images.append(read_image(path, indices=indices, read_bytes=lambda path, data=data: data))
         return halves(images[0], config, where) if len(images) == 1 else checked(images, config, where)
 
-    return Source(part.names, read)
+    return Source(part.names, read, digests=[f"{crc32:08x}" for crc32 in part.crc32])
 
 
 def _manifest(folder: str) -> ShardManifest:

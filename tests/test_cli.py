@@ -64,7 +64,7 @@ def test_an_unknown_recipe_is_one_sentence(tmp_path):
 
 def test_every_key_is_explained():
     keys = json.loads(run_cli("presets", "--keys", "--json")[1])
-    assert keys["training.learning_rate"] == {"default": 2e-4, "help": "Of Adam, for both networks."}
+    assert keys["training.learning_rate"] == {"default": 2e-4, "help": "Adam's learning rate, used for both networks."}
     assert all(entry["help"] for entry in keys.values())
     assert "data.image_size_px" in run_cli("presets", "--keys")[1]
 

@@ -1,6 +1,9 @@
 """TFLite files: quantised within their tolerance, in XNNPACK, in pixels or in floats, the transposed convolutions in
 phases."""
 
+import json
+import zipfile
+
 import flatbuffers
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from tests.conftest import tiny_config
 from tests.export.made import generator_of, made_tflite
 from tfpix2pix.data.images import from_signed
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.export import EXPORTERS, FAITHFUL, Tolerance
+from tfpix2pix.export import EXPORTERS, FAITHFUL, Tolerance, tflite
 from tfpix2pix.export.coverage import Coverage, coverage_of
 from tfpix2pix.export.phases import Phases, in_phases
 from tfpix2pix.export.verify import verify
@@ -236,3 +239,29 @@ def test_tflites_own_metadata_say_what_it_is(tmp_path, image_dtype):
     starts = [options.Vector(field(options, slot) - options.Pos) for slot in (0, 1)]  # mean, standard deviation
     numbers = [np.frombuffer(content, np.float32, 1, start)[0] for start in starts]
     assert numbers == ([0.0, 1.0] if image_dtype == "uint8" else [127.5, 127.5])
+
+
+def test_any_changed_byte_of_the_network_is_damage(tmp_path):
+    """One in a shape can make the interpreter take all memory, so none is run."""
+    path = tmp_path / "model.tflite"
+    made_tflite(path)
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        length = json.loads(archive.read(tflite.DIGEST))["bytes"]
+    assert tflite.read(path)
+    for place in range(0, length, length // 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(UserError, match=r"must be whole and carry model_card\.json"):
+            tflite.read(path)
+
+
+def test_a_file_of_an_older_version_has_no_digest_and_is_read(tmp_path):
+    path = tmp_path / "model.tflite"
+    engine, _ = made_tflite(path)
+    with zipfile.ZipFile(path) as archive:
+        length, card = json.loads(archive.read(tflite.DIGEST))["bytes"], archive.read("model_card.json")
+    path.write_bytes(path.read_bytes()[:length])
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("model_card.json", card)
+    image = np.zeros((1, 32, 32, 3), np.float32)
+    np.testing.assert_array_equal(tflite.read(path)(image, None), engine(image, None))

@@ -39,23 +39,23 @@ class Config(Section):
     """A run. Every field has a default; presets and `--set` change some."""
 
     name: Annotated[str, TASK] = Field("pix2pix", pattern=NAME, max_length=100)
-    """Name of the model: of its exports, and in the model card."""
+    """Name of the model, which its exports and the model card have."""
     recipe: Annotated[str | None, TASK, RowOf(RECIPES)] = None
-    """How to train: a recipe's name, or a .yaml file. Its values lie beneath the keys of a file that names it, and over
-    them with `--recipe` or `--set recipe=`. A resolved configuration has them among its keys and notes the name as
-    `{applied: NAME}`."""
+    """How to train: the name of a recipe, or a .yaml file. The keys of a file that names a recipe replace the recipe's
+    values. The values of `--recipe` and `--set recipe=` replace the file's keys. A resolved configuration contains the
+    values, and records the name as `{applied: NAME}`."""
     seed: Annotated[int, RUN] = Field(0, ge=0, lt=2**31)
-    """Of everything random: weights, order, crops, noise."""
+    """Seed of everything random: initial weights, order of the pairs, crops, noise."""
     data: Annotated[DataConfig, TASK] = DataConfig()
-    """Pairs."""
+    """The pairs."""
     generator: GeneratorConfig = GeneratorConfig()
-    """G."""
+    """The generator G."""
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
-    """D."""
+    """The discriminator D."""
     objective: ObjectiveConfig = ObjectiveConfig()
     """What G and D are trained for."""
     training: TrainingConfig = TrainingConfig()
-    """How long, how fast, how often reported."""
+    """Length, optimisers, machine and reports of the training."""
     inference: InferenceConfig = InferenceConfig()
     """How the trained generator is used."""
 

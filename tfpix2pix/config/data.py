@@ -32,101 +32,103 @@ Color = Annotated[tuple[Level, Level, Level], BeforeValidator(_rgb)]
 
 class DataConfig(Section):
     source: row_of(SOURCES) = "combined"
-    """Where pairs come from: `combined` images (one half is the input), two `folders` of files of equal names, a
-    `table` of paths, `shards` of any of these, `photographs` with an operator, the `sample_photographs` that
-    scikit-image ships, or `openmoji`, line drawings to coloured drawings (extra `openmoji`)."""
+    """Where pairs come from. `combined`: images of which one half is the input. `folders`: two folders with files of
+    the same names. `table`: a table of paths. `shards`: TFRecords of these. `photographs`: an operator makes the
+    inputs. `sample_photographs`: those in scikit-image. `openmoji`: line and coloured drawings (extra `openmoji`)."""
     dir: str | None = None
-    """Folder of the data, with train/, val/ and test/ inside or images directly; `table`: the .csv or .tsv file;
-    `shards`: what `tfpix2pix data shard` wrote, also on gs://, s3:// or hdfs://."""
+    """Folder of the data, with train/, val/ and test/ inside, or with the images themselves. `table`: the .csv or .tsv
+    file. `shards`: the folder that `tfpix2pix data shard` wrote, also on gs://, s3:// or hdfs://."""
     attribution: str | None = None
-    """Who made the data and by which licence they may be used: the model card and every page made from them show it;
-    null: what the source says of itself."""
+    """Author and licence of the data, for the model card and every page made from them. null: the source's own."""
     input_side: Literal["left", "right", "top", "bottom"] = "left"
-    """`combined`: the half that is the input; facades from labels to photo is `right`."""
+    """`combined`: the half that is the input. For facades, labels to photograph, it is `right`."""
     input_folder: str = "input"
-    """`folders`: name of the inputs' folder (`A` in other programs)."""
+    """`folders`: name of the folder with the inputs (`A` in other programs)."""
     target_folder: str = "target"
-    """`folders`: name of the targets' folder (`B` in other programs)."""
+    """`folders`: name of the folder with the targets (`B` in other programs)."""
     openmoji_set: row_of(OPENMOJI_SETS) = "drawings"
-    """`openmoji`: which drawings: `drawings` (all but flags and skin tones), of these `faces_animals_food` (and
-    plants), whose lines say most about their colours, or the `flags`, whose lines are one rectangle."""
+    """`openmoji`: the drawings to use. `drawings`: all, except flags and skin tones. `faces_animals_food`: those whose
+    lines say most about their colours. `flags`: the flags, whose lines are one rectangle."""
     operator: row_of(OPERATORS) = "edges"
-    """`photographs`: what makes the input from a photograph: `edges`, `grayscale`, `mask` (transparent holes),
-    `downsample`, `blur` or `posterize`."""
+    """`photographs`: the operator that makes the input from a photograph: `edges`, `grayscale`, `mask` (transparent
+    holes), `downsample`, `blur` or `posterize`."""
     edge_sigma_px: float = Field(1.5, gt=0, le=50)
-    """Operator `edges`: width of the smoothing before edges are found, px."""
+    """Operator `edges`: standard deviation of the Gaussian that smooths the photograph first, px."""
     edge_quantiles: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (0.6, 0.8)
-    """Operator `edges`: thresholds as quantiles of the gradient's magnitude; an edge starts above the second and goes
-    on above the first."""
+    """Operator `edges`: two thresholds, as quantiles of the gradient magnitude. An edge starts above the second and
+    continues above the first."""
     edge_thickness_px: int = Field(1, ge=1, le=32)
     """Operator `edges`: thickness of the lines, px."""
     hole_fraction: float = Field(0.25, gt=0, lt=1)
-    """Operator `mask`: share of the picture that the holes take, about; other holes every epoch."""
+    """Operator `mask`: approximate fraction of the picture that is holes. The holes differ from epoch to epoch."""
     downsample_factor: int = Field(4, ge=2, le=16)
-    """Operator `downsample`: how many times fewer pixels a side the input has before it is enlarged again."""
+    """Operator `downsample`: factor by which the input is reduced before it is enlarged again."""
     blur_sigma_px: float = Field(2.0, gt=0, le=100)
     """Operator `blur`: standard deviation of the Gaussian, px."""
     posterize_levels: int = Field(4, ge=2, le=128)
-    """Operator `posterize`: levels left of each channel's 256."""
+    """Operator `posterize`: number of levels that remain in each channel, out of 256."""
     held_out_fraction: float = Field(0.2, ge=0, lt=1)
-    """Share that is never trained on where nothing divides the data: of the files, by the seed, or of every
-    photograph's width (`sample_photographs`), or of the groups of near-twins (`openmoji`: two thirds `val`, a third
-    `test`); between 0 and 1."""
+    """Fraction of the data that is held out if no folders divide it, between 0 and 1. It is a fraction of the files,
+    chosen by the seed. `sample_photographs`: a fraction of each photograph's width. `openmoji`: a fraction of the
+    groups of near-twins, of which two thirds become `val` and a third `test`."""
     split_seed: int | None = Field(None, ge=0, le=2**31 - 1)
-    """Seed of the split where nothing divides the data; null: the run's `seed`. With one given, runs of several seeds
-    hold out the same pairs and can be compared."""
+    """Seed of the split if no folders divide the data. null: the run's `seed`. Set it if runs of several seeds shall
+    hold out the same pairs, so that they can be compared."""
     image_size_px: int = Field(256, ge=2, le=8192)
-    """Height and width of a training image, px; the generator pads it to its own multiple and crops back."""
+    """Height and width of a training image, px. The generator pads it to a multiple of its own and crops the result."""
     fit: Literal["resize", "resize_crop", "crop", "pad"] = "resize"
-    """How an image comes to `image_size_px`: `resize` it (aspect ratio not kept); `resize_crop`: its shorter side, and
-    cut a square; cut a `crop` at its own scale; `pad`: resize its longer side and reflect the rest."""
+    """How an image is brought to `image_size_px`. `resize`: resize it without keeping the aspect ratio. `resize_crop`:
+    resize the shorter side and crop a square. `crop`: crop a square at the image's own scale. `pad`: resize the longer
+    side and pad by reflection."""
     jitter_ratio: float = Field(1.0, ge=1, le=4)
-    """Enlarge to this times the size before a random crop (paper: 286/256 = 1.1171875); 1 for no jitter. Not with
-    `fit: crop`."""
+    """Random jitter: enlarge the image by this factor, then crop at random (paper: 286/256 = 1.1171875). 1: no jitter.
+    It must be 1 with `fit: crop`."""
     mirror: bool = True
-    """Mirror input and target together, left to right, every other time (training only)."""
+    """Mirror input and target together, left to right, with probability 0.5 (training only)."""
     vertical_flip: bool = False
-    """Flip input and target together, top to bottom, every other time (training only): aerial and microscope images."""
+    """Flip input and target together, top to bottom, with probability 0.5 (training only): aerial and microscope
+    images."""
     rotate: bool = False
-    """Turn input and target together by 0, 90, 180 or 270 degrees (training only)."""
+    """Rotate input and target together by 0, 90, 180 or 270 degrees at random (training only)."""
     color_jitter: float = Field(0.0, ge=0, le=1)
-    """Vary brightness, contrast and saturation of one side by up to this share (training only); 0 for not."""
+    """Largest relative change of brightness, contrast and saturation of one side (training only). 0: no change."""
     color_jitter_side: Literal["input", "target"] = "input"
-    """The side that is a photograph, whose colours may vary."""
+    """The side that `color_jitter` changes. It should be the photograph."""
     input_channels: int = Field(3, ge=1, le=4096)
-    """Channels of the input image: 1 gray, 3 RGB, 4 RGBA."""
+    """Number of channels of the input image: 1 gray, 3 RGB, 4 RGBA, or any other."""
     target_channels: int = Field(3, ge=1, le=4096)
-    """Channels of the target and of the translation."""
+    """Number of channels of the target and of the translation."""
     input_range: tuple[float, float] | None = None
-    """What becomes -1 and 1 of the inputs' values; null: 0 and the largest of 8 or 16 bits, 0 and 1 of floats."""
+    """Input values that are mapped to -1 and 1. null: 0 and the largest value of 8 or 16 bits, or 0 and 1 for
+    floats."""
     target_range: tuple[float, float] | None = None
-    """The same of the targets; translations are written in it."""
+    """Target values that are mapped to -1 and 1. Translations are written in this range."""
     alpha: Literal["refuse", "drop"] = "refuse"
-    """What to do with an alpha channel in the data that the channels above have no place for."""
+    """What to do with an alpha channel that `input_channels` or `target_channels` does not count."""
     input_classes: int | None = Field(None, ge=2, le=MOST_CLASSES)
-    """Number of classes where inputs are label maps: class indices from 0 (gray or palette PNG, NPY), or pictures in
-    `class_colors`. The generator sees a channel a class."""
+    """Number of classes, if the inputs are label maps: class indices from 0 (gray or palette PNG, NPY), or pictures in
+    `class_colors`. The generator gets one channel for each class."""
     target_classes: int | None = Field(None, ge=2, le=MOST_CLASSES)
-    """The same of the targets; translations are label maps."""
+    """Number of classes, if the targets are label maps. Translations are label maps then."""
     class_colors: tuple[Color, ...] | None = None
-    """Colour of every class, `[r, g, b]` or `'#rrggbb'`: label maps are shown in it, and pictures read by the nearest
-    colour; null: PASCAL VOC's table, and indices alone are read."""
+    """Colour of each class, `[r, g, b]` or `'#rrggbb'`. Label maps are shown in these colours, and pictures are read by
+    the nearest colour. null: the colours of PASCAL VOC, and only indices are read."""
     class_names: tuple[str, ...] | None = None
-    """Label of every class, in the order of the indices: exports carry them."""
+    """Name of each class, in the order of the indices. Exports contain them."""
     ignore_class: int | None = Field(None, ge=0, le=255)
-    """Value in label maps that stands for no class (Cityscapes, VOC: 255): in no channel, and not scored."""
+    """Value in label maps that stands for no class (Cityscapes, VOC: 255). It is in no channel and is not scored."""
     input_palette: dict[str, Color] | None = Field(None, min_length=1, max_length=MOST_CLASSES)
-    """What pictures of labels or lines are painted in, name: colour, the first as the ground: `tfpix2pix demo` offers
-    it; training does not look at it. Label maps by class have `class_colors` and `class_names`."""
+    """Colours of the inputs by name, the background first, which `tfpix2pix demo` offers for drawing. Training does not
+    use them. Label maps have `class_colors` and `class_names` instead."""
     color_space: row_of(COLOR_SPACES) = "rgb"
-    """What the networks see: the images as they are, or `lab`: lightness L in, colours a and b out."""
+    """Colour space of the networks. `rgb`: the images as they are. `lab`: lightness L in, colours a and b out."""
     on_error: Literal["stop", "skip"] = "stop"
-    """What an unreadable or unfit file does: `stop` the run with its name, or be left out and counted (`skip`: every
-    pair is read before the run starts)."""
+    """What to do with a file that cannot be read or does not fit. `stop`: end the run and name the file. `skip`: leave
+    the pair out and count it. Every pair is read before the run starts then."""
     cache_mb: int = Field(512, ge=0)
-    """Decoded images kept in memory, MB."""
+    """Memory for decoded images, MB."""
     cache_files_mb: int = Field(1024, ge=0)
-    """Files kept in memory as they are on disk, MB: for data that do not fit decoded, on a slow or remote disk."""
+    """Memory for undecoded files, MB, for data on a slow or remote disk that do not fit decoded."""
 
     @property
     def jitter_size_px(self) -> int:

@@ -19,13 +19,14 @@ class ObjectiveConfig(Section):
     weights; the name becomes weights here and `discriminator.conditional`."""
 
     gan_loss: row_of(GAN_LOSSES) = "vanilla"
-    """Form of the adversarial term; `none` trains no discriminator."""
+    """Form of the adversarial loss. `none` trains no discriminator."""
     weights: weights_of(TERMS) = Field(default_factory=lambda: dict(WEIGHTS))
-    """Weight of each term of the generator's objective; what is left out weighs what the named objective says."""
+    """Weight of each loss term in the generator's objective. A term that is left out keeps the weight of the named
+    objective."""
     discriminator_factor: float = Field(0.5, gt=0)
-    """Times the discriminator's objective: a half slows it relative to the generator (the paper)."""
+    """Factor of the discriminator's loss. The paper's 0.5 slows the discriminator relative to the generator."""
     label_smoothing: float = Field(0.0, ge=0, lt=0.5)
-    """The discriminator is told 1 minus this of real pairs (`vanilla` and `lsgan`): it stays less sure of itself."""
+    """One-sided label smoothing (`vanilla` and `lsgan`): the label of real pairs is 1 minus this number."""
 
     @model_validator(mode="before")
     @classmethod

@@ -30,86 +30,90 @@ def _switch(given: object) -> object:
 
 class TrainingConfig(Section):
     steps: Annotated[int, LENGTH] = Field(80_000, ge=1)
-    """Training steps, each on one batch (facades: 400 images × 200 epochs); beside `minutes` the most of them."""
+    """Number of training steps, one batch each (facades: 400 images × 200 epochs). If `minutes` is set too, the largest
+    number."""
     minutes: Annotated[float | None, LENGTH] = Field(None, gt=0)
-    """Minutes of training steps: a new run measures how long a step takes and lowers `steps` to those that fit, once,
-    so that it ends at a step known from the start. Start, held-out pairs, samples and checkpoints come on top: give 50
-    or less for a session of 60."""
+    """Time limit for the training steps, min. A new run measures the time of a step once and lowers `steps` to as many
+    as fit. Start-up, validation, samples and checkpoints take extra time: give 50 or less for a session of 60."""
     seconds_per_step: Annotated[float | None, LENGTH] = Field(None, gt=0)
-    """How long a step takes, s: what `minutes` are divided by. null: a new run measures it and writes it here."""
+    """Time of a step, s, by which `minutes` are divided. null: a new run measures it and writes it here."""
     batch_size: Annotated[int, LENGTH] = Field(1, ge=1)
-    """Pairs a step, over all devices together."""
+    """Number of pairs in a step, over all devices together."""
     micro_batches: Annotated[int, MACHINE] = Field(1, ge=1)
-    """Parts in which a device goes through its share of a batch, summing their gradients: memory falls with their
-    number. `batch` norm then takes the statistics of a part."""
+    """Number of parts into which a device divides its share of a batch. Their gradients are summed, and less memory is
+    needed. `batch` norm then uses the statistics of one part."""
     recompute_levels: Annotated[int, MACHINE] = Field(0, ge=0)
-    """Outer levels of a U-Net whose maps are computed again in the backward pass rather than kept: for images that are
-    large beside the memory (docs/performance.md); changes no number but the last digits."""
+    """Number of outer U-Net levels whose maps are recomputed in the backward pass to save memory (docs/performance.md).
+    Only the last digits of the results change."""
     precision: Annotated[row_of(PRECISIONS), MACHINE] = "auto"
-    """What networks compute in; weights are always float32. `auto`: bfloat16 where the machine has instructions for it
-    (AVX512-BF16, AMX; GPUs of compute capability 8.0 and up), else float32. `float16` scales its losses."""
+    """Number format of the computation. Weights are always float32. `auto`: bfloat16 if the machine has instructions
+    for it (AVX512-BF16, AMX, GPUs of compute capability 8.0 and up), else float32. `float16` uses loss scaling."""
     learning_rate: float = Field(2e-4, gt=0)
-    """Of Adam, for both networks."""
+    """Adam's learning rate, used for both networks."""
     discriminator_learning_rate: float | None = Field(None, gt=0)
-    """Of Adam for D, where it learns at a pace of its own (two time-scale updates); null: as `learning_rate`. It falls
-    by the same schedule."""
+    """Adam's learning rate for D, if it differs from G's (two time-scale update rule). null: as `learning_rate`. It
+    follows the same schedule."""
     learning_rate_schedule: row_of(SCHEDULES) = "constant"
-    """`constant`, or falling to 0 at the last step: `linear_decay`, `cosine`."""
+    """`constant`, or a decay to 0 at the last step: `linear_decay` or `cosine`."""
     learning_rate_constant_fraction: float | None = Field(None, ge=0, lt=1)
-    """Share of the steps at the full rate before it falls; null: half of `linear_decay`, none of `cosine`."""
+    """Fraction of the steps at the full learning rate, before the decay. null: 0.5 for `linear_decay`, 0 for
+    `cosine`."""
     clip_gradient_norm: float | None = Field(None, gt=0)
-    """Gradients of a network whose norm, over all its weights, is larger are scaled down to it; null: none are."""
+    """Largest norm of a network's gradient, over all its weights. Larger gradients are scaled down. null: no limit."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
-    """Keeps a moving average of the generator's weights (0.999, say), which is then what samples, held-out figures,
-    `translate` and exports use; null: none."""
+    """Decay of an exponential moving average of the generator's weights, such as 0.999. Samples, validation,
+    `translate` and exports then use the average. null: no average."""
     beta_1: float = Field(0.5, ge=0, lt=1)
-    """Of Adam: decay of the mean gradient."""
+    """Adam's decay rate of the mean gradient."""
     beta_2: float = Field(0.999, ge=0, lt=1)
-    """Of Adam: decay of the mean squared gradient."""
+    """Adam's decay rate of the mean squared gradient."""
     update_order: Literal["alternating", "simultaneous"] = "alternating"
-    """`alternating`: D first, then G against the new D (the paper); `simultaneous`: both from one forward pass."""
+    """`alternating`: update D, then G against the new D (the paper). `simultaneous`: update both from one forward
+    pass."""
     strategy: Annotated[row_of(STRATEGIES), MACHINE] = "auto"
-    """Devices to train on: `one`; `mirrored`, all GPUs of this machine; `multiworker`, the machines of TF_CONFIG;
-    `auto`: whichever of these is there."""
+    """Devices to train on. `one`: one device. `mirrored`: all GPUs of this machine. `multiworker`: the machines that
+    TF_CONFIG names. `auto`: the largest of these that is available."""
     synchronized_norm: bool = False
-    """`batch` norm by the statistics of all devices' pairs together, in place of each device's own."""
+    """Compute the statistics of `batch` norm over all devices together, instead of on each device."""
     steps_per_execution: Annotated[int, MACHINE] = Field(1, ge=1)
-    """Steps in one call of the compiled loop; changes no number. More are faster where a step takes milliseconds, and
-    Ctrl-C waits for them."""
+    """Number of steps in one call of the compiled loop. The results do not change. More are faster if a step takes
+    milliseconds, but Ctrl-C waits for the call to end."""
     xla: Annotated[bool, MACHINE] = False
-    """Compile the step by XLA: often faster on a GPU, slower on a CPU."""
+    """Compile the step with XLA: often faster on a GPU, slower on a CPU."""
     deterministic_ops: Annotated[bool, MACHINE] = False
-    """Have every number repeat bit for bit on GPUs and on any number of devices too (docs/distributed.md); slower. On
-    one CPU runs repeat without."""
+    """Repeat every number bit for bit on GPUs and on any number of devices (docs/distributed.md). This is slower. On
+    one CPU, runs repeat without it."""
     on_non_finite: Annotated[Literal["stop", "halve_learning_rate"], RUN] = "stop"
-    """When a loss or weight is no finite number: stop, or go on from the last checkpoint at half the learning rate."""
+    """If a loss or weight is NaN or infinite: stop, or go back to the last checkpoint and halve the learning rate."""
     health: Annotated[bool, RUN] = True
-    """Watch for what goes wrong with GANs (docs/health.md)."""
+    """Watch for typical failures of GAN training (docs/health.md)."""
     log_every_steps: Annotated[int, RUN] = Field(20, ge=1)
-    """Steps between lines of metrics.jsonl and TensorBoard's points; each is the mean over the steps between."""
+    """Steps between two lines of metrics.jsonl and two points in TensorBoard. Each is the mean over these steps."""
     sample_every_steps: Annotated[int, RUN] = Field(1_000, ge=1)
-    """Steps between sample grids, and TensorBoard's histograms of the weights."""
+    """Steps between two sample grids, and between two weight histograms in TensorBoard."""
     profile_steps: Annotated[tuple[int, int] | None, RUN] = None
-    """First and last step of a profiler trace, for TensorBoard; null: none."""
+    """First and last step of a profiler trace for TensorBoard. null: no trace."""
     checkpoint_every_steps: Annotated[int, RUN] = Field(1_000, ge=1)
-    """Steps between checkpoints: at most these are lost when a machine dies."""
+    """Steps between two checkpoints. A crash loses at most these."""
     checkpoint_every_minutes: Annotated[float | None, RUN] = Field(None, gt=0)
-    """And a checkpoint whenever so many minutes have passed since the last: for machines that may go at any time."""
+    """Minutes after which a further checkpoint is written, for machines that may be taken away at any time. null: by
+    steps alone."""
     keep_last: Annotated[int, RUN] = Field(2, ge=1)
-    """Newest checkpoints kept."""
+    """Number of newest checkpoints to keep."""
     keep_every_steps: Annotated[int | None, RUN] = Field(None, ge=1)
-    """Besides these, checkpoints of steps that are multiples of this are kept for good."""
+    """Keep every checkpoint whose step is a multiple of this, too. null: only the newest."""
     validate_every_steps: Annotated[int, RUN] = Field(1_000, ge=1)
-    """Steps between measurements of held-out pairs; before the first step and after the last they are measured too."""
+    """Steps between two validations on held-out pairs. There is one before the first step and one after the last,
+    too."""
     validation_images: Annotated[int, RUN] = Field(50, ge=0)
-    """Held-out pairs measured; 0 for none."""
+    """Number of held-out pairs to validate on. 0 switches validation off."""
     validation_metrics: Annotated[tuple[row_of(METRICS, _directly), ...], RUN] = USUAL
-    """What is measured on them; `tfpix2pix evaluate` knows more."""
+    """Metrics of the validation. `tfpix2pix evaluate` has more."""
     best_by: Annotated[row_of(METRICS, _with_score) | None, RUN] = None
-    """The metric of which the best checkpoint is kept, in checkpoints/best-…; null: `l1`, or `segmentation` of label
-    maps."""
+    """Metric that chooses the best checkpoint, which is kept in checkpoints/best-…. null: `l1`, or `segmentation` for
+    label maps."""
     stop_after_worse: Annotated[int | None, LENGTH] = Field(None, ge=1)
-    """Measurements in a row that are no better than the best, after which training stops early; null: never."""
+    """Stop early after this many validations in a row without a new best. null: never."""
 
     def within_minutes(self) -> TrainingConfig:
         """With `steps` lowered to those that `minutes` hold, at least 1; as it is where the pace is not known."""
@@ -149,6 +153,6 @@ class TrainingConfig(Section):
 
 class InferenceConfig(Section):
     statistics: Literal["image", "moving"] = "image"
-    """What `batch` norm uses after training: each image's own statistics (as the paper's test) or moving averages."""
+    """Statistics of `batch` norm after training: those of each `image` (the paper's test), or `moving` averages."""
     noise: Annotated[Literal["off", "on"], BeforeValidator(_switch)] = "off"
-    """Whether exports and `translate` feed noise to the generator unless told otherwise."""
+    """Feed noise to the generator in exports and `translate`, unless they are told otherwise."""

@@ -3,14 +3,16 @@
 Input `image` (1, S, S, C), float32 in [-1, 1] or uint8 pixels (`image_dtype` of the card), and, for `noise: on`,
 `noise` float32 (1, noise_size) uniform in [0, 1). The card is a member `model_card.json` of a ZIP archive appended to
 the flatbuffer, TFLite's own way of packing associated files: interpreters do not see it, `unzip` does, and the
-metadata inside names it.
+metadata inside names it. A digest beside it tells a damaged file from a whole one.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 
@@ -27,10 +29,12 @@ from tfpix2pix.export.phases import in_phases
 from tfpix2pix.export.quantization import QUANTIZERS, with_noise
 from tfpix2pix.export.signatures import from_uint8, to_uint8
 from tfpix2pix.export.stored import Stored
-from tfpix2pix.foreign import read_member
+from tfpix2pix.foreign import open_regular_file, parse_json, read_member
 from tfpix2pix.inference import InferenceView
 from tfpix2pix.models.noise import NO_NOISE
 from tfpix2pix.quiet import quiet_native_code
+
+DIGEST = "model_digest.json"  # member of the archive: bytes and SHA-256 of the flatbuffer before it
 
 
 def path_of(card: ModelCard, out: Path) -> Path:
@@ -46,9 +50,11 @@ def path_of(card: ModelCard, out: Path) -> Path:
 
 def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
     """Writes the file `path`; `calibration` are inputs float32 (1, S, S, C) in [-1, 1] as the model will see."""
-    path.write_bytes(with_metadata(_convert(generator, card, calibration), card))
+    flatbuffer = with_metadata(_convert(generator, card, calibration), card)
+    path.write_bytes(flatbuffer)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(FILE_NAME, card.to_json())
+        archive.writestr(DIGEST, json.dumps({"bytes": len(flatbuffer), "sha256": sha256(flatbuffer).hexdigest()}))
 
 
 def _convert(generator: keras.Model, card: ModelCard, calibration: Sequence[np.ndarray]) -> bytes:
@@ -82,6 +88,7 @@ class TFLiteEngine:
         try:
             with zipfile.ZipFile(path) as archive:
                 self.card = ModelCard.from_json(read_member(archive, FILE_NAME), path)
+                _check_digest(path, archive)
             with quiet_native_code():
                 self._interpreter = Interpreter(str(path), num_threads=os.cpu_count())
                 self._interpreter.allocate_tensors()
@@ -109,6 +116,17 @@ class TFLiteEngine:
     def coverage(self) -> Coverage:
         """How much of it XNNPACK runs."""
         return coverage_of(self._interpreter)
+
+
+def _check_digest(path: Path, archive: zipfile.ZipFile) -> None:
+    """Raises ValueError if the flatbuffer is not what was written. One changed number of a shape can make the
+    interpreter take all memory. Files of older versions have no digest."""
+    if DIGEST not in archive.namelist():
+        return
+    written = parse_json(read_member(archive, DIGEST))
+    with open_regular_file(path) as file:
+        if sha256(file.read(written["bytes"])).hexdigest() != written["sha256"]:
+            raise ValueError("its flatbuffer is not what was written")
 
 
 def read(path: Path, trust: bool = False) -> TFLiteEngine:

@@ -98,7 +98,7 @@ def main() -> None:
 @app.callback(invoke_without_command=True)
 def global_options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-    debug: Annotated[bool, typer.Option(DEBUG, help="With any command: print what led to an error.")] = False,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Print the traceback of an error, with any command.")] = False,
 ) -> None:
     if version:
         print(__version__)

@@ -28,7 +28,7 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         metavar="PRESET|CONFIG.yaml",
-        help="What the data are for; left out: what the folder looks like.",
+        help="Preset that reads the data; default: as the folder looks.",
         autocompletion=completion.presets_and_files,
     ),
 ]
@@ -36,13 +36,15 @@ ConfigOption = Annotated[
 
 def download(
     name: Annotated[
-        Optional[str], typer.Argument(help="Which; without it, the names.", autocompletion=completion.archives)
+        Optional[str],
+        typer.Argument(help="Name of an archive; without it, list the names.", autocompletion=completion.archives),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder to put the data set's own folder into.")] = Path("data"),
+    out: Annotated[Path, typer.Option(help="Folder in which the dataset's own folder is created.")] = Path("data"),
     mirror: Annotated[
-        Optional[str], typer.Option(metavar="URL", help="Of the archive, or of a folder with it: another server.")
+        Optional[str],
+        typer.Option(metavar="URL", help="Address of the archive, or of a folder with it, on another server."),
     ] = None,
-    sha256: Annotated[Optional[str], typer.Option(help="Refuse an archive of another hash.")] = None,
+    sha256: Annotated[Optional[str], typer.Option(help="SHA-256 that the archive must have.")] = None,
     json_: Json = False,
 ) -> None:
     """Fetch one of the paper's data sets; a download that was cut goes on where it stopped."""
@@ -70,13 +72,13 @@ def download(
 
 def check(
     folder: Annotated[
-        Optional[str], typer.Argument(metavar="DIR", help="The data: a folder, or a table's .csv or .tsv file.")
+        Optional[str], typer.Argument(metavar="DIR", help="Folder of the data, or a table's .csv or .tsv file.")
     ] = None,
     config: ConfigOption = None,
     set_: Set = None,
-    html: Annotated[Optional[Path], typer.Option(help="Write a page with pictures of what was found.")] = None,
+    html: Annotated[Optional[Path], typer.Option(help="Write a page that shows the findings with pictures.")] = None,
     most: Annotated[
-        Optional[int], typer.Option("--most", help="Look at this many pairs, evenly spread; default: all.", min=1)
+        Optional[int], typer.Option("--most", help="Number of pairs to check, evenly spread; default: all.", min=1)
     ] = None,
     json_: Json = False,
 ) -> None:
@@ -104,7 +106,7 @@ def pairs(
     operator: Annotated[
         str,
         typer.Option(
-            help="edges, grayscale, mask, downsample, blur or posterize: what makes the input.",
+            help="Operator that makes the inputs: edges, grayscale, mask, downsample, blur or posterize.",
             autocompletion=completion.operators,
         ),
     ],
@@ -132,11 +134,11 @@ def pairs(
 
 
 def shard(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="The data: a folder, or a table's .csv or .tsv file.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of the data, or a table's .csv or .tsv file.")],
     out: Annotated[str, typer.Option(help="New folder for the shards; gs://, s3:// and hdfs:// too.")],
     config: ConfigOption = None,
     set_: Set = None,
-    shard_mb: Annotated[int, typer.Option(help="Size of a shard, MB, about.", min=1)] = 128,
+    shard_mb: Annotated[int, typer.Option(help="Approximate size of a shard, MB.", min=1)] = 128,
     json_: Json = False,
 ) -> None:
     """Pack pairs into TFRecord shards, for data that outgrow one machine; training from them gives the same run."""

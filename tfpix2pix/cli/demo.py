@@ -21,10 +21,10 @@ def demo(
     ],
     data: Annotated[
         Optional[str],
-        typer.Option(help="Folder of paired data whose held-out inputs to begin with; default: the model's own."),
+        typer.Option(help="Folder of paired data, whose held-out inputs the page offers; default: the model's own."),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines use the page.")
+        str, typer.Option(help="Address to listen on. 0.0.0.0 lets other machines use the page.")
     ] = "127.0.0.1",
     port: Annotated[
         Optional[int], typer.Option(help="Port; default: the first free one from 7860.", min=1, max=65535)

@@ -18,34 +18,46 @@ Data = Annotated[
 Split = Annotated[str, typer.Option(help="train, val or test.", autocompletion=completion.splits)]
 ConfigOption = Annotated[
     Optional[str],
-    typer.Option(metavar="PRESET|FILE", help="How pairs are read, for a folder of images; default: as DIR looks."),
+    typer.Option(
+        metavar="PRESET|FILE",
+        help="Preset or file that reads the pairs, for a folder of images; default: as DIR looks.",
+    ),
 ]
-Metrics = Annotated[Optional[str], typer.Option(metavar="NAME,…", help="What to measure; default: all that can be.")]
+Metrics = Annotated[
+    Optional[str], typer.Option(metavar="NAME,…", help="Metrics to compute; default: all that are possible.")
+]
 Size = Annotated[
     Optional[str],
     typer.Option(
         metavar="PX|own",
-        help="Compare at this size; default: a model at the one it was trained at, images at their own.",
+        help="Size at which images are compared; default: the size that the model was trained at, or the images' own.",
     ),
 ]
 Variants = Annotated[
-    int, typer.Option(help="Translations an image by different noise, for diversity; 0 for none.", min=0, max=64)
+    int,
+    typer.Option(
+        help="Number of translations of each image with different noise, for diversity; 0: no diversity.", min=0, max=64
+    ),
 ]
-Seed = Annotated[int, typer.Option(help="Of noise, resampling and patches.", min=0, max=2**31 - 1)]
+Seed = Annotated[int, typer.Option(help="Seed of noise, resampling and patches.", min=0, max=2**31 - 1)]
 SegmenterOption = Annotated[
-    Optional[Path], typer.Option(help="A photo→labels model, for the FCN score: a run, an export, or any SavedModel.")
+    Optional[Path], typer.Option(help="Photo→labels model for the FCN score: a run, an export, or any SavedModel.")
 ]
-Features = Annotated[
-    Optional[str], typer.Option(help="For FID and KID: inception, or a SavedModel that gives features.")
-]
+Features = Annotated[Optional[str], typer.Option(help="Feature network for FID and KID: inception, or a SavedModel.")]
 Outputs = Annotated[
-    Optional[str], typer.Option(metavar="'*_fake_B'", help="How images of a folder are named; * is the pair's name.")
+    Optional[str],
+    typer.Option(metavar="'*_fake_B'", help="Pattern of the translations' names in a folder; * is the pair's name."),
 ]
 Targets = Annotated[
-    Optional[str], typer.Option(metavar="'*_real_B'|DIR", help="Their targets, beside them or in another folder.")
+    Optional[str], typer.Option(metavar="'*_real_B'|DIR", help="Pattern of the targets' names, or their folder.")
 ]
-Inputs = Annotated[Optional[str], typer.Option(metavar="'*_real_A'|DIR", help="Their inputs, to be shown.")]
-Replicates = Annotated[int, typer.Option(help="Of the bootstrap, for the intervals; 0 for none.", min=0, max=100_000)]
+Inputs = Annotated[
+    Optional[str],
+    typer.Option(metavar="'*_real_A'|DIR", help="Pattern of the inputs' names, or their folder, to show them."),
+]
+Replicates = Annotated[
+    int, typer.Option(help="Number of bootstrap replicates for the intervals; 0: no intervals.", min=0, max=100_000)
+]
 
 
 def evaluate(
@@ -57,7 +69,7 @@ def evaluate(
         ),
     ],
     out: Annotated[
-        Optional[Path], typer.Option(help="New folder for the results; default, of a run: RUN/evaluation/SPLIT.")
+        Optional[Path], typer.Option(help="New folder for the results; default for a run: RUN/evaluation/SPLIT.")
     ] = None,
     data: Data = None,
     split: Split = "val",
@@ -70,22 +82,24 @@ def evaluate(
     seed: Seed = 0,
     segmenter: SegmenterOption = None,
     labels: Annotated[
-        Optional[Path], typer.Option(help="With --segmenter: folder of the true label maps, named as the pairs.")
+        Optional[Path], typer.Option(help="Folder of the true label maps for --segmenter, named as the pairs.")
     ] = None,
     segmenter_range: Annotated[
-        Optional[tuple[float, float]], typer.Option(help="What a foreign --segmenter takes as black and white; -1 1.")
+        Optional[tuple[float, float]],
+        typer.Option(help="Values of black and white that a foreign --segmenter expects; default: -1 1."),
     ] = None,
     features: Features = None,
     features_range: Annotated[
-        Optional[tuple[float, float]], typer.Option(help="What a SavedModel of --features takes as black and white.")
+        Optional[tuple[float, float]],
+        typer.Option(help="Values of black and white that a SavedModel of --features expects."),
     ] = None,
     outputs: Outputs = None,
     targets: Targets = None,
     inputs: Inputs = None,
     by: Annotated[
-        Optional[str], typer.Option(metavar="FIGURE", help="What makes an image the best or worst in the report.")
+        Optional[str], typer.Option(metavar="FIGURE", help="Metric by which the report ranks images.")
     ] = None,
-    shown: Annotated[int, typer.Option(help="Images in the report's gallery.", min=0, max=1000)] = 24,
+    shown: Annotated[int, typer.Option(help="Number of images in the report's gallery.", min=0, max=1000)] = 24,
     replicates: Replicates = 1000,
     best: Best = False,
     weights: Weights = None,
@@ -136,13 +150,14 @@ def compare(
             "are trainings of one variant: their mean is compared.",
         ),
     ],
-    out: Annotated[Optional[Path], typer.Option(help="New folder for table, values, figure and evaluations.")] = None,
+    out: Annotated[
+        Optional[Path], typer.Option(help="New folder for the table, the values, the plot and the evaluations.")
+    ] = None,
     baseline: Annotated[
-        Optional[str], typer.Option(metavar="NAME", help="What the others are compared with; default: the first.")
+        Optional[str],
+        typer.Option(metavar="NAME", help="Baseline that the others are compared with; default: the first."),
     ] = None,
-    figures: Annotated[
-        Optional[str], typer.Option(metavar="NAME,…", help="Figures to show; default: all that there are.")
-    ] = None,
+    figures: Annotated[Optional[str], typer.Option(metavar="NAME,…", help="Figures to show; default: all.")] = None,
     data: Data = None,
     split: Split = "val",
     metrics: Metrics = None,

@@ -24,7 +24,8 @@ def export(
     quantize: Annotated[
         Optional[str],
         typer.Option(
-            help="Type of the weights: none (float32, the default), float16; saved_model: bfloat16; tflite: dynamic, "
+            help="Quantisation of the weights: none (float32, the default), "
+            "float16; saved_model: bfloat16; tflite: dynamic, "
             "int8 (calibrated on the run's pairs).",
             autocompletion=completion.quantizations,
         ),
@@ -32,23 +33,31 @@ def export(
     size: Annotated[
         Optional[list[int]],
         typer.Option(
-            help="tflite, keras, onnx: height and width, px; default: training's. Repeated, a file each.",
+            help="Height and width for tflite, keras and onnx, px; default: "
+            "as in training. If repeated, one file for each.",
             min=1,
             max=8192,
         ),
     ] = None,
     io: Annotated[
-        str, typer.Option(help="Image tensors: float32 in [-1, 1], or uint8 pixels (saved_model: serving_default's).")
+        str,
+        typer.Option(
+            help="Type of the image tensors: float32 in [-1, 1], or uint8 pixels (saved_model: of serving_default)."
+        ),
     ] = "float32",
     target_mb: Annotated[
         Optional[float],
-        typer.Option(help="Take the most faithful quantisation whose file has at most this many MB.", min=0.01),
+        typer.Option(help="Choose the most faithful quantisation whose file has at most this size, MB.", min=0.01),
     ] = None,
     data: Annotated[
-        Optional[Path], typer.Option(help="Folder of the run's data, if it has moved: calibrates int8 and measures.")
+        Optional[Path],
+        typer.Option(
+            help="Folder of the run's data, if it has moved. The export uses it to calibrate int8 and to compare."
+        ),
     ] = None,
     name: Annotated[
-        Optional[str], typer.Option(help="Of the model, in place of the run's `name`: it names the file or folder.")
+        Optional[str],
+        typer.Option(help="Name of the model, which names the file or folder; default: the run's `name`."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file of the same name.")] = False,
     noise: Noise = None,

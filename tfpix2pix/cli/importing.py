@@ -27,33 +27,42 @@ def import_(
         Optional[str],
         typer.Option(
             "--from",
-            help="pytorch, addons, tutorial, tf1 or tfjs; default: as the file says.",
+            help="Implementation that wrote the weights: pytorch, addons, "
+            "tutorial, tf1 or tfjs; default: detected from the file.",
             autocompletion=completion.kinds,
         ),
     ] = None,
     discriminator: Annotated[
-        Optional[Path], typer.Option(help="pytorch: the file of D, latest_net_D.pth; other kinds hold both networks.")
+        Optional[Path],
+        typer.Option(
+            help="File of the discriminator (latest_net_D.pth) for pytorch. "
+            "The other kinds hold both networks in one file."
+        ),
     ] = None,
     statistics: Annotated[
         Optional[str],
         typer.Option(
-            help="What batch norms use: `image`, each image's own, or `moving`, moving averages; default: the "
+            help="Statistics of the batch norms: `image`, each image's own, or `moving`, moving averages; default: the "
             "original's test mode."
         ),
     ] = None,
     dropout: Annotated[
         Optional[bool],
-        typer.Option(help="pytorch: whether a U-Net was trained with dropout: weights do not tell; default: yes."),
+        typer.Option(
+            help="Tell whether a U-Net of pytorch was trained with dropout, "
+            "which its weights do not show; default: yes."
+        ),
     ] = None,
     size: Annotated[
         Optional[int],
         typer.Option(
-            help="Height and width it was trained at, px; default: the file's, or 2 to a U-Net's levels.",
+            help="Height and width of the training images, px; default: as in "
+            "the file, or 2 to the power of a U-Net's levels.",
             min=4,
             max=8192,
         ),
     ] = None,
-    name: Annotated[Optional[str], typer.Option(help="Of the model; default: of the file.")] = None,
+    name: Annotated[Optional[str], typer.Option(help="Name of the model; default: the file's name.")] = None,
     json_: Json = False,
 ) -> None:
     """Bring weights of PyTorch, tensorflow-addons, TensorFlow's tutorial, TF1 or TensorFlow.js into a run directory."""

@@ -10,13 +10,13 @@ from tfpix2pix.cli import completion
 
 Noise = Annotated[
     Optional[str],
-    typer.Option(
-        help="`on` or `off`: drop units by noise; default: as the model card says.", autocompletion=completion.switch
-    ),
+    typer.Option(help="Noise, `on` or `off`; default: as the model card says.", autocompletion=completion.switch),
 ]
 Weights = Annotated[
     Optional[str],
-    typer.Option(help="Of a run with training.ema_decay: `average`, the default, or `trained`, as the last step left."),
+    typer.Option(
+        help="Weights of a run with training.ema_decay: `average` (default), or `trained`, those of the last step."
+    ),
 ]
 Trust = Annotated[
     bool,
@@ -26,5 +26,5 @@ Trust = Annotated[
     ),
 ]
 Best = Annotated[
-    bool, typer.Option("--best", help="Of a run, the checkpoint that did best on held-out pairs; default: the newest.")
+    bool, typer.Option("--best", help="Use the checkpoint that was best on held-out pairs; default: the newest.")
 ]

@@ -26,11 +26,14 @@ out_console = PrintableConsole(soft_wrap=True, highlight=False, markup=False)
 out_console.width = max(out_console.width, 120)  # tables whole: a narrow terminal wraps them, but cuts nothing
 progress_console = PrintableConsole(stderr=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Set = Annotated[
     Optional[list[str]],
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a key; may be repeated.", autocompletion=completion.settings
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a configuration key. May be repeated.",
+        autocompletion=completion.settings,
     ),
 ]
 

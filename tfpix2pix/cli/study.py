@@ -20,27 +20,29 @@ def make(
             metavar="MODEL", help="A run directory, SavedModel, .tflite, .keras or .onnx file, or a folder of images."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="New folder for index.html, which holds everything.")],
+    out: Annotated[Path, typer.Option(help="New folder for index.html, a page without other files.")],
     data: Data = None,
     split: Split = "val",
     config: ConfigOption = None,
     set_: Set = None,
     size: Size = None,
     noise: Noise = None,
-    seed: Annotated[int, typer.Option(help="Of the noise, and of which pairs are shown.", min=0, max=2**31 - 1)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise and of the choice of pairs.", min=0, max=2**31 - 1)] = 0,
     best: Best = False,
     weights: Weights = None,
     trust: Trust = False,
     outputs: Outputs = None,
     targets: Targets = None,
-    title: Annotated[str, typer.Option(help="What raters read; it should not say what made the images.")] = (
+    title: Annotated[str, typer.Option(help="Title that raters read. It should not reveal what made the images.")] = (
         "Which image was generated?"
     ),
-    practice: Annotated[int, typer.Option(help="Trials with feedback, which do not count.", min=0)] = PRACTICE,
-    trials: Annotated[int, typer.Option(help="Trials that count.", min=1)] = TRIALS,
-    shown_s: Annotated[float, typer.Option(help="How long each image is shown, s.", min=0.01, max=60)] = SHOWN_S,
+    practice: Annotated[
+        int, typer.Option(help="Number of practice trials, which give feedback and do not count.", min=0)
+    ] = PRACTICE,
+    trials: Annotated[int, typer.Option(help="Number of trials that count.", min=1)] = TRIALS,
+    shown_s: Annotated[float, typer.Option(help="Time for which each image is shown, s.", min=0.01, max=60)] = SHOWN_S,
     unpaired: Annotated[
-        bool, typer.Option("--unpaired", help="Show a generated image beside the real one of another input.")
+        bool, typer.Option("--unpaired", help="Show each generated image beside the real image of another input.")
     ] = False,
     json_: Json = False,
 ) -> None:
@@ -71,7 +73,7 @@ def make(
 
 
 def score(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="What raters' pages saved.")],
+    results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Files that the raters' pages saved.")],
     json_: Json = False,
 ) -> None:
     """How often raters took the generated image for the real one, with its interval over raters."""

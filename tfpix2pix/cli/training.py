@@ -27,7 +27,7 @@ def train(
         Optional[str],
         typer.Argument(
             metavar="PRESET|CONFIG.yaml",
-            help="What to train; left out with --resume.",
+            help="Preset or .yaml file that says what to train; not needed with --resume.",
             autocompletion=completion.presets_and_files,
         ),
     ] = None,
@@ -37,7 +37,7 @@ def train(
         Optional[str],
         typer.Option(
             metavar="RECIPE|RECIPE.yaml",
-            help=f"How to train, on any preset: {', '.join(RECIPES)}, or a file. `presets --recipes` lists them.",
+            help=f"Recipe that says how to train: {', '.join(RECIPES)}, or a file. `presets --recipes` lists them.",
             autocompletion=completion.recipes_and_files,
         ),
     ] = None,
@@ -45,7 +45,8 @@ def train(
     strategy: Annotated[
         Optional[str],
         typer.Option(
-            help="auto, one, mirrored (all GPUs) or multiworker (TF_CONFIG): training.strategy.",
+            help="Devices to train on, as training.strategy: auto, one, "
+            "mirrored (all GPUs) or multiworker (TF_CONFIG).",
             autocompletion=completion.strategies,
         ),
     ] = None,
@@ -53,10 +54,13 @@ def train(
     accept_changes: Annotated[
         bool, typer.Option("--accept-changes", help="Resume although the configuration or the data have changed.")
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Replace a run that is there.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace the run that is in the directory.")] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Print configuration, layers, parameters, FLOPs; write nothing, need no data."),
+        typer.Option(
+            "--dry-run",
+            help="Print configuration, layers, parameters and FLOPs, without data and without writing anything.",
+        ),
     ] = False,
 ) -> None:
     """Train a generator on pairs."""
@@ -106,9 +110,11 @@ def presets(
         ),
     ] = None,
     recipes: Annotated[
-        bool, typer.Option("--recipes", help="Recipes alone; with a name, the recipe of that name.")
+        bool, typer.Option("--recipes", help="List the recipes only, or print the recipe of this name.")
     ] = False,
-    keys: Annotated[bool, typer.Option("--keys", help="Print every key, its default and what it means.")] = False,
+    keys: Annotated[
+        bool, typer.Option("--keys", help="Print every configuration key with its default and its meaning.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """List the presets (what to train on) and recipes (how), or print one to start a file of your own from."""

@@ -36,33 +36,31 @@ def translate(
         ),
     ] = None,
     noise: Noise = None,
-    seed: Annotated[int, typer.Option(help="Of the noise.", min=0, max=2**31 - 1)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0, max=2**31 - 1)] = 0,
     samples: Annotated[
-        Optional[int], typer.Option(help="Write this many variants of each image, by noise.", min=1)
+        Optional[int], typer.Option(help="Number of variants of each image to write, with different noise.", min=1)
     ] = None,
     tile: Annotated[
         Optional[int],
-        typer.Option(help="Go over large images in overlapping tiles of this side, px.", min=16),
+        typer.Option(help="Translate large images in overlapping tiles of this side, px.", min=16),
     ] = None,
     overlap: Annotated[
         Optional[int],
-        typer.Option(help="With --tile: overlap of tiles, px, at most half; default: an eighth of the side.", min=0),
+        typer.Option(help="Overlap of the tiles, px, at most half of the side; default: an eighth.", min=0),
     ] = None,
     enlarge: Annotated[
-        int, typer.Option(help="Enlarge inputs this many times first: super-resolution.", min=1, max=16)
+        int, typer.Option(help="Factor by which inputs are enlarged first, for super-resolution.", min=1, max=16)
     ] = 1,
     best: Best = False,
     weights: Weights = None,
     trust: Trust = False,
     server: Annotated[
-        Optional[str], typer.Option(metavar="HOST:PORT", help="Let a TF Serving translate; https://… for TLS.")
+        Optional[str], typer.Option(metavar="HOST:PORT", help="Translate on a TF Serving server; https://… for TLS.")
     ] = None,
-    grpc: Annotated[bool, typer.Option("--grpc", help="With --server: by gRPC in place of REST.")] = False,
-    timeout_s: Annotated[
-        float, typer.Option(help="With --server: how long it may take for an image, s.", min=0.1)
-    ] = TIMEOUT_S,
+    grpc: Annotated[bool, typer.Option("--grpc", help="Use gRPC instead of REST with --server.")] = False,
+    timeout_s: Annotated[float, typer.Option(help="Time limit for an image with --server, s.", min=0.1)] = TIMEOUT_S,
     in_flight: Annotated[
-        int, typer.Option(help="With --server: images under way at a time.", min=1, max=64)
+        int, typer.Option(help="Number of images that are in flight at a time with --server.", min=1, max=64)
     ] = IN_FLIGHT,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
     json_: Json = False,

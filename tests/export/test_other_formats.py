@@ -127,12 +127,13 @@ def test_onnxruntime_alone_runs_it(tmp_path):
 
 
 @pytest.mark.parametrize("format", ["keras", "onnx"])
-def test_damaged_files_are_said_so(format, tmp_path):
+def test_damaged_files_are_said_so(format, tmp_path, capsys):
     path = tmp_path / f"model.{format}"
     made(format, path)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(UserError, match="must be whole and carry model_card.json"):
         EXPORTERS[format].read(path)
+    assert capsys.readouterr().out == ""  # where `--json` answers
 
 
 @pytest.mark.parametrize("within", ["graph", "constant", "branch"])

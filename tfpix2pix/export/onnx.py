@@ -5,7 +5,9 @@ Inputs and output as a TFLite file's, float32: `image` (N, S, S, C) in [-1, 1], 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,8 @@ class OnnxEngine:
                     f"An .onnx file must hold its weights itself. Received {path}, whose weights are in other files. "
                     f"Save it as one file."
                 )
-            self._session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
+            with redirect_stdout(io.StringIO()):  # where onnxruntime prints what it raises
+                self._session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
             card = self._session.get_modelmeta().custom_metadata_map[FILE_NAME]
         except UserError:
             raise

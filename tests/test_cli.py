@@ -123,7 +123,7 @@ def bad_pairs(folder, kind):
         (["train", "--run", "r", "--resume"], "To resume, --run must be a run directory. Received r"),
         (["train", "smoke", "--run", "r", "--resume", "--fresh"], "must not be given together"),
         (["translate", "missing", "empty", "--out", "o"], "A model must be .* Received missing, which does not exist"),
-        (["translate", "empty", "a.png", "--out", "o"], "A model must be .* Received empty, which is none"),
+        (["translate", "empty", "a.png", "--out", "o"], "A model must be .* Received empty, which is not one of these"),
         (["translate", "empty", "--out", "o"], "Either images or --split must say what to translate. Received neither"),
         (["translate", "empty", "x", "--noise", "maybe", "--out", "o"], "--noise must be one of: on, off"),
         (

@@ -205,7 +205,7 @@ class Translator:
         """`count` noise vectors of a seed: float32 (count, noise_size), uniform in [0, 1)."""
         if not self.card.noise_size:
             raise UserError(
-                "Noise must have an input to go to. Received `noise` on for a model without one. "
+                "A model must have a noise input if `noise` is on. Received `noise` on for one without it. "
                 "Translate with noise off, or export with `--noise on` from a run whose generator has noise."
             )
         return rng.uniform((count, self.card.noise_size), rng.stream(seed, "translate")).numpy()

@@ -30,7 +30,7 @@ def recognize(path: Path, also: str = "") -> str:
         advice = "Check the path, or train one with `tfpix2pix train`."
     raise UserError(
         f"A model must be a run directory, a SavedModel folder, a .tflite, .keras or .onnx file{also}. Received "
-        f"{path}, which {'is none' if path.exists() else 'does not exist'}. {advice}"
+        f"{path}, which {'is not one of these' if path.exists() else 'does not exist'}. {advice}"
     )
 
 

@@ -54,7 +54,9 @@ class Translator:
         """The noise input of a seed, where the model has one."""
         seed = self._usual_seed if seed is None else seed
         if seed >= 0 and not self.noise_size:
-            raise ValueError("Noise must have an input. Received a seed for a model without. Export with --noise on.")
+            raise ValueError(
+                "A model must have a noise input if a seed is given. Received one without it. Export with --noise on."
+            )
         values = np.random.default_rng(seed).random if seed >= 0 else np.ones  # 1: nothing is dropped
         return {"noise": values((1, self.noise_size), dtype=np.float32)} if self.noise_size else {}
 

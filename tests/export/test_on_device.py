@@ -161,7 +161,7 @@ def test_a_stream_of_frames(model, tmp_path):
     [
         (lambda model, folder: (folder / "absent.tflite", folder / "x.png"), "A model must be"),
         (lambda model, folder: (folder / "bare.tflite", folder / "x.png"), "A model must be"),
-        (lambda model, folder: (model, folder / "x.png", "--noise", 1), "Noise must have an input"),
+        (lambda model, folder: (model, folder / "x.png", "--noise", 1), "A model must have a noise input"),
         (lambda model, folder: (model, folder / "x.png"), "--out must be empty"),
         (lambda model, folder: (model, folder, "--overwrite"), "Each file must have its own name"),
         (

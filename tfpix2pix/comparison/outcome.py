@@ -26,7 +26,7 @@ from tfpix2pix.evaluation.bootstrap import COVERED
 FORMAT_VERSION = 1
 ABOUT = ("model", "kind", "step", "created", "package_version")
 GIVEN = ("statistics", "noise", "variants")
-MARKS = "Bold: the best, and what its paired interval does not tell from it; nothing where that is all of them."
+MARKS = "Bold marks the best and everything whose paired interval to it includes zero, unless that is all of them."
 VERDICTS = (
     "Verdict: what the paired interval says; open: it holds 0. Better in, worse in: the share of images. Every "
     "interval is for one figure alone: of twenty differences that are none, about one has an interval without 0."

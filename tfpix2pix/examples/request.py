@@ -110,7 +110,7 @@ def kind_of(request: Request) -> str:
     for option in ("config", "outputs", "targets", "inputs"):
         if getattr(request, option):
             raise UserError(
-                f"--{option} goes with a folder of images. Received it for {request.model}, which is none. Leave it "
+                f"--{option} goes with a folder of images. Received it for {request.model}, which is not one. Leave it "
                 f"out."
             )
     return kind

@@ -90,12 +90,12 @@ def kind_of(path: Path, wanted: str | None) -> str:
     if wanted in kinds:
         return wanted
     if wanted is not None:
-        looks = f"looks like {kinds[0]}: {IMPORTERS[kinds[0]].title}" if kinds else "is none"
+        looks = f"looks like {kinds[0]}: {IMPORTERS[kinds[0]].title}" if kinds else "is not one"
         raise UserError(f"--from {wanted} reads {IMPORTERS[wanted].title}. Received {path}, which {looks}. Change one.")
     if not kinds:
         raise UserError(
             f"Weights to import must be of a kind that is known: "
-            f"{'; '.join(f'{name}: {kind.title}' for name, kind in IMPORTERS.items())}. Received {path}, which is none "
-            f"of them. Name another file, or the folder it is in."
+            f"{'; '.join(f'{name}: {kind.title}' for name, kind in IMPORTERS.items())}. Received {path}, which is of "
+            f"no known kind. Name another file, or the folder it is in."
         )
     return kinds[0]

@@ -82,8 +82,8 @@ class RemoteModel:
         """`count` noise vectors of a seed, those of `Translator.noise`: float32 (count, noise_size)."""
         if not self.card.noise_size:
             raise UserError(
-                f"Noise must have an input to go to. Received `noise` on for {self.target.model}, a model without one. "
-                f"Translate with noise off."
+                f"A model must have a noise input if `noise` is on. Received `noise` on for {self.target.model}, "
+                f"without it. Translate with noise off."
             )
         load_tensorflow()
         from tfpix2pix import rng

@@ -28,6 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -37,17 +38,6 @@ LIMIT_S = 20.0
 START_S = 120.0  # for a process that loads TensorFlow
 SIDE_PX = 32
 GOOD = ("read", "one sentence")
-SHARES = {
-    "run": 0.35,
-    "tflite": 0.15,
-    "saved_model": 0.1,
-    "keras": 0.1,
-    "onnx": 0.1,
-    "h5": 0.08,
-    "tfjs": 0.08,
-    "pth": 0.04,
-}  # of the models
-IMPORTED = ("h5", "tfjs", "pth")  # weights of other programs
 PEAK_MB = 1500
 
 
@@ -147,6 +137,25 @@ READERS: dict[str, Callable[[str], None]] = {
 }
 
 
+class Kind(NamedTuple):
+    """A kind of model: its share of the models that are damaged, and the name of its reader."""
+
+    share: float
+    reader: str
+
+
+KINDS = {
+    "run": Kind(0.35, "read_run"),
+    "tflite": Kind(0.15, "read_model"),
+    "saved_model": Kind(0.1, "read_model"),
+    "keras": Kind(0.1, "read_model"),
+    "onnx": Kind(0.1, "read_model"),
+    "h5": Kind(0.08, "read_weights"),
+    "tfjs": Kind(0.08, "read_weights"),
+    "pth": Kind(0.04, "read_weights"),
+}
+
+
 def outcome(reader: str, argument: str) -> tuple[str, str]:
     """Reads a case; returns a word for the outcome, and the message."""
     from tfpix2pix.errors import RunError, UserError
@@ -243,7 +252,7 @@ def models(out: Path) -> dict[str, Path]:
     if not (run / "model_card.json").exists():
         p2p.train("smoke", run_dir=run, overrides=("training.steps=4",))
     found = {"run": run}
-    for kind in (each for each in SHARES if each != "run" and each not in IMPORTED):
+    for kind in (name for name, each in KINDS.items() if each.reader == "read_model"):  # the exports
         try:
             found[kind] = Path(p2p.export_run(run, kind, out / "exports" / kind).path)
         except p2p.UserError as error:  # ONNX is an extra
@@ -380,15 +389,10 @@ def cases_of_images(count: int, rng: random.Random, folder: Path) -> Iterator[tu
 def cases_of_models(count: int, rng: random.Random, folder: Path, whole: dict[str, Path]) -> Iterator:
     kinds = list(whole)
     for number in range(count):
-        kind = rng.choices(kinds, [SHARES[each] for each in kinds])[0]
+        kind = rng.choices(kinds, [KINDS[each].share for each in kinds])[0]
         place = folder / str(number)
         place.mkdir()
-        yield kind, reader_of(kind), damaged_copy(whole[kind], place, rng)
-
-
-def reader_of(kind: str) -> str:
-    """Returns the name of the reader of a kind of model."""
-    return "read_run" if kind == "run" else "read_weights" if kind in IMPORTED else "read_model"
+        yield kind, KINDS[kind].reader, damaged_copy(whole[kind], place, rng)
 
 
 def main() -> None:

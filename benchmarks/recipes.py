@@ -188,8 +188,8 @@ def draw_panel(options: argparse.Namespace, data: str, runs: dict[str, Path]) ->
 
 def main(options: argparse.Namespace) -> None:
     for data in options.data:
-        preset, _ = preset_and_data(data)
-        config = resolve_config(preset, overrides_of(options), data_dir=preset_and_data(data)[1])
+        preset, folder = preset_and_data(data)
+        config = resolve_config(preset, overrides_of(options), data_dir=folder)
         for line in quick_lines(examine(config, at_most=EXAMINED)):  # a pair of swapped sides is the other task
             print(f"{preset}: {line}", flush=True)
         measured = paces(options, preset)

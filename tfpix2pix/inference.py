@@ -169,7 +169,7 @@ class Translator:
 
     def _unfit(self, what: str) -> UserError:
         return UserError(
-            f"A model must translate images as its card says. Received {self.card.name!r}, {what.rstrip('.')}. Fetch "
+            f"A model must translate images as its card says. Received {self.card.name!r}, {what}. Fetch "
             f"or export it again."
         )
 

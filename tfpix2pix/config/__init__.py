@@ -53,7 +53,7 @@ class Config(Section):
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     """The discriminator D."""
     objective: ObjectiveConfig = ObjectiveConfig()
-    """What G and D are trained for."""
+    """The objective that G and D are trained for."""
     training: TrainingConfig = TrainingConfig()
     """Length, optimisers, machine and reports of the training."""
     inference: InferenceConfig = InferenceConfig()

@@ -32,9 +32,9 @@ Color = Annotated[tuple[Level, Level, Level], BeforeValidator(_rgb)]
 
 class DataConfig(Section):
     source: row_of(SOURCES) = "combined"
-    """Where pairs come from. `combined`: images of which one half is the input. `folders`: two folders with files of
-    the same names. `table`: a table of paths. `shards`: TFRecords of these. `photographs`: an operator makes the
-    inputs. `sample_photographs`: those in scikit-image. `openmoji`: line and coloured drawings (extra `openmoji`)."""
+    """Source of the pairs. `combined`: images of which one half is the input. `folders`: two folders with files of the
+    same names. `table`: a table of paths. `shards`: TFRecords of these. `photographs`: an operator makes the inputs.
+    `sample_photographs`: those in scikit-image. `openmoji`: line and coloured drawings (extra `openmoji`)."""
     dir: str | None = None
     """Folder of the data, with train/, val/ and test/ inside, or with the images themselves. `table`: the .csv or .tsv
     file. `shards`: the folder that `tfpix2pix data shard` wrote, also on gs://, s3:// or hdfs://."""
@@ -104,7 +104,7 @@ class DataConfig(Section):
     target_range: tuple[float, float] | None = None
     """Target values that are mapped to -1 and 1. Translations are written in this range."""
     alpha: Literal["refuse", "drop"] = "refuse"
-    """What to do with an alpha channel that `input_channels` or `target_channels` does not count."""
+    """Treatment of an alpha channel that `input_channels` or `target_channels` does not count."""
     input_classes: int | None = Field(None, ge=2, le=MOST_CLASSES)
     """Number of classes, if the inputs are label maps: class indices from 0 (gray or palette PNG, NPY), or pictures in
     `class_colors`. The generator gets one channel for each class."""
@@ -123,8 +123,8 @@ class DataConfig(Section):
     color_space: row_of(COLOR_SPACES) = "rgb"
     """Colour space of the networks. `rgb`: the images as they are. `lab`: lightness L in, colours a and b out."""
     on_error: Literal["stop", "skip"] = "stop"
-    """What to do with a file that cannot be read or does not fit. `stop`: end the run and name the file. `skip`: leave
-    the pair out and count it. Every pair is read before the run starts then."""
+    """Reaction to a file that cannot be read or does not fit. `stop`: end the run and name the file. `skip`: leave the
+    pair out and count it. Every pair is read before the run starts then."""
     cache_mb: int = Field(512, ge=0)
     """Memory for decoded images, MB."""
     cache_files_mb: int = Field(1024, ge=0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, shortly
 from tfpix2pix.interop.found import Convolution, Norm, Tensors
 from tfpix2pix.interop.recognize import checkpoint_prefix
 
@@ -32,10 +32,9 @@ def load_arrays(path: Path, wanted: str) -> dict[str, np.ndarray]:
         names = [name for name in sorted(types, key=natural) if re.search(wanted, name) and types[name].is_floating]
         return {name: reader.get_tensor(name) for name in names}
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
-        first = str(error).splitlines()[0][:160]
         raise UserError(
             f"A checkpoint must be whole, .index and .data files together. Received {prefix}, which cannot be read: "
-            f"{first.rstrip('.')}. Fetch its files again."
+            f"{shortly(error, 160)}. Fetch its files again."
         ) from error
 
 

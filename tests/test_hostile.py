@@ -59,7 +59,7 @@ def test_damaged_images(tmp_path):
 
 
 def test_damaged_models_and_runs(whole, tmp_path):
-    cases = hostile.cases_of_models(20, random.Random(0), tmp_path, whole)
+    cases = hostile.cases_of_models(30, random.Random(0), tmp_path, whole)
     assert sum(count["one sentence"] for count in outcomes(cases).values()) > 5
 
 

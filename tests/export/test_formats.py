@@ -120,7 +120,7 @@ def test_a_tflite_file_with_noise(smoke_run, tmp_path):
 
 
 def test_noise_from_a_model_without_is_refused(exports):
-    with pytest.raises(UserError, match="must have an input to go to"):
+    with pytest.raises(UserError, match="must have a noise input if `noise` is on"):
         p2p.load(exports["tflite"].path)(np.zeros((32, 32, 1), np.uint8), noise="on")
 
 

@@ -10,7 +10,7 @@ NOT_INSTALLED := || { echo 'The packages must be installed first. pip did not ge
 	Without a network, name a package index that this machine reaches in PIP_INDEX_URL, then try again.' >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint wheel docs notebooks bench bench-peers clean
+.PHONY: help install demo test test-slow test-all lint wheel docs notebooks bench bench-peers clean
 
 help:  ## what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -50,10 +50,15 @@ demo: $(VENV)/.runs  ## train line drawings->coloured drawings, export, translat
 	@echo "  $(BIN)/tensorboard --logdir $(RUN)/tensorboard"
 	@echo "The drawings: OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0. https://openmoji.org"
 
-test: install  ## lint, then all tests, two modules at a time (JOBS=…)
+test: install  ## lint, then the tests of a change, two modules at a time (JOBS=…; about 10 minutes)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+
+test-slow: install  ## the other tests: browsers, other environments, several machines, full size
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m slow
+
+test-all: test test-slow  ## all tests (about half an hour)
 
 lint: install  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

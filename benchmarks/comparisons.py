@@ -27,11 +27,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from tfpix2pix.comparison import compare, draw_comparison, group, read_evaluation
-from tfpix2pix.examples.opening import open_examples
-from tfpix2pix.examples.request import Noise, Request
-from tfpix2pix.resuming import run_config
-from tfpix2pix.run_directory import RunDirectory
+from tfpix2pix.evaluation.comparison import compare, draw_comparison, group, read_evaluation
+from tfpix2pix.evaluation.examples.opening import open_subject
+from tfpix2pix.evaluation.request import NoiseOptions, Request
+from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.resuming import resumed_config
 from tfpix2pix.training.samples import picture
 
 PANEL_ROWS, CAPTION_PX = 5, 16
@@ -104,7 +104,7 @@ def train(options: argparse.Namespace, name: str, preset: str, settings: dict[st
     overrides = [f"{key}={value}" for key, value in {**scale(options), **settings}.items()]
     begun = ["--resume"] if (path / "config.yaml").is_file() else []
     if begun:  # raises where it was of another scale
-        config = run_config(preset, path, data_dir=options.data, overrides=overrides, resume=True)
+        config = resumed_config(preset, RunDirectory(path), data_dir=options.data, overrides=overrides)
         if (card := RunDirectory(path).card()) and card.step == config.training.steps:
             return
     changes = [part for override in overrides for part in ("--set", override)]
@@ -215,9 +215,9 @@ def draw_panels(variants: Sequence[Variant], options: argparse.Namespace, path: 
     """Pictures of held-out pairs: a row a pair, a column a variant (of the first seed)."""
     columns: dict[str, list[np.ndarray]] = {}
     for variant in variants:
-        noise = Noise("on" if variant.noise_on else None)
+        noise = NoiseOptions("on" if variant.noise_on else None)
         request = Request(options.out / variant.run(options.seeds[0]), data=str(options.data), noise=noise)
-        examples = open_examples(request)
+        examples = open_subject(request).examples
         shown = [examples[i] for i in range(0, len(examples), -(-len(examples) // PANEL_ROWS))]
         columns.setdefault("input", [example.input for example in shown])
         columns[variant.label] = [example.translation for example in shown]

@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 
 import tfpix2pix as p2p
-from tfpix2pix.artefacts import run_engine
 from tfpix2pix.export import EXPORTERS
-from tfpix2pix.exporting import inputs_of
 from tfpix2pix.quiet import load_tensorflow
-from tfpix2pix.run_directory import RunDirectory
+from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.export import inputs_of
+from tfpix2pix.runs.load import run_engine
 
 
 def measure(run: Path, size_px: int | None, rounds: int) -> list[dict]:

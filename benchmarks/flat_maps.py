@@ -100,11 +100,11 @@ def of_norms(side: int) -> None:
 
 def of_run(run: Path) -> None:
     """Prints a row a format: the largest difference by kind of image."""
-    from tfpix2pix.artefacts import load, run_engine
     from tfpix2pix.export import EXPORTERS
-    from tfpix2pix.exporting import PROBE_IMAGES, export_run, inputs_of
-    from tfpix2pix.parity import DRAWINGS, distance, drawings, in_float64
-    from tfpix2pix.run_directory import RunDirectory
+    from tfpix2pix.inference.parity import DRAWINGS, distance, drawings, in_float64
+    from tfpix2pix.runs.directory import RunDirectory
+    from tfpix2pix.runs.export import PROBE_IMAGES, export_run, inputs_of
+    from tfpix2pix.runs.load import load, run_engine
 
     directory = RunDirectory(run)
     config = directory.config()

@@ -53,8 +53,8 @@ def device_s(call, steps: int) -> float:
 def measure(size: int, batch: int, precision: str, xla: bool, steps: int) -> dict:
     import tensorflow as tf
 
-    from tfpix2pix.experiment import build_model
-    from tfpix2pix.resolve import resolve_config
+    from tfpix2pix.config.resolve import resolve_config
+    from tfpix2pix.runs.networks import build_model
 
     model = build_model(resolve_config("facades", [f"data.image_size_px={size}", f"training.precision={precision}"]))
     step = tf.function(model.train_step, autograph=False, jit_compile=xla)

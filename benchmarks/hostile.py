@@ -106,17 +106,18 @@ def read_model(path: str) -> None:
 
 def read_run(path: str) -> None:
     from tfpix2pix.foreign import read_json_lines
-    from tfpix2pix.resuming import DataRecord, run_config
-    from tfpix2pix.run_directory import RunDirectory
+    from tfpix2pix.runs.directory import RunDirectory
+    from tfpix2pix.runs.resuming import DataRecord, resumed_config
 
-    run_config(None, path, resume=True)
-    DataRecord.of(RunDirectory(path))
-    read_json_lines(RunDirectory(path).metrics_file, "step")
+    directory = RunDirectory(path)
+    resumed_config(None, directory)
+    DataRecord.of(directory)
+    read_json_lines(directory.metrics_file, "step")
     read_model(path)
 
 
 def read_weights(path: str) -> None:
-    from tfpix2pix.importing import import_weights
+    from tfpix2pix.runs.import_weights import import_weights
 
     out = Path(path).with_name("imported")
     try:
@@ -126,7 +127,7 @@ def read_weights(path: str) -> None:
 
 
 def ask_server(address: str) -> None:
-    from tfpix2pix.serving.client import RemoteModel
+    from tfpix2pix.inference.remote.client import RemoteModel
 
     with RemoteModel(address, "hostile", timeout_s=3.0, retries=0) as model:
         model.translate(np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8))

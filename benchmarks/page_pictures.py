@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     arguments = parser.parse_args()
     load_tensorflow()
-    from tfpix2pix.demo.serve import serve
+    from tfpix2pix.inference.demo.serve import serve
 
     ready, until, addresses = threading.Event(), threading.Event(), []
     names = ["run", "on a phone", "third", "fourth"]

@@ -29,14 +29,14 @@ from skimage.filters import gaussian
 from tfpix2pix import Config, Pix2Pix, build_patchgan, build_unet, resolve_config
 from tfpix2pix.data.opening import open_sources
 from tfpix2pix.data.pipeline import training_batches
-from tfpix2pix.data.shard_writing import write_shards
+from tfpix2pix.data.writing import write_shards
 
 MARK = 20  # times the step's rate
 
 
 def pairs_per_s(config: Config, seconds: float, epochs_before: int = 0) -> float:
     """Pairs a second over one epoch or `seconds`, after `epochs_before`."""
-    source = open_sources(config)["train"]
+    source = open_sources(config.data, config.seed)["train"]
     count = len(source)
     iterator = iter(
         training_batches(
@@ -103,7 +103,7 @@ def main() -> None:
 
         uncached, photographs = {"cache_mb": 0}, {"source": "photographs", "input_channels": 1}
         shards = str(Path(temporary) / "shards")
-        write_shards(config(), shards)
+        write_shards(config().data, shards)
         rows = {
             "first epoch": (config(**uncached, cache_files_mb=0), 0),
             "files in memory": (config(**uncached), 1),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from comparisons import Variant, compare_variants, parse
 
-from tfpix2pix.models.patches import PATCHGANS, logits_px
+from tfpix2pix.models.sizes import PATCHGANS, logits_px
 
 
 def variants(size_px: int) -> tuple[Variant, ...]:

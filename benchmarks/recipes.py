@@ -25,14 +25,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from comparisons import command, panel
 
-from tfpix2pix.comparison import compare, draw_comparison, group, read_evaluation
 from tfpix2pix.config import Config
-from tfpix2pix.doctor import examine, quick_lines
-from tfpix2pix.examples.opening import open_examples
-from tfpix2pix.examples.request import Request
-from tfpix2pix.resolve import resolve_config
-from tfpix2pix.resuming import run_config
-from tfpix2pix.run_directory import RunDirectory
+from tfpix2pix.config.resolve import resolve_config
+from tfpix2pix.data.doctor import examine, quick_lines
+from tfpix2pix.evaluation.comparison import compare, draw_comparison, group, read_evaluation
+from tfpix2pix.evaluation.examples.opening import open_subject
+from tfpix2pix.evaluation.request import Request
+from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.resuming import resumed_config
 
 METRICS = ("l1", "psnr", "ssim", "ms_ssim", "sharpness", "lab_intersection", "swd")
 SHOWN = (
@@ -113,7 +113,7 @@ def in_turns(baseline: Config, contestant: Config) -> tuple[float, float]:
     """The median ratio of the contestant's step to the baseline's, and the median of the contestant's, in seconds."""
     import tensorflow as tf
 
-    from tfpix2pix.experiment import build_model
+    from tfpix2pix.runs.networks import build_model
 
     steps = []
     for config in (baseline, contestant):
@@ -144,7 +144,7 @@ def train(options: argparse.Namespace, data: str, recipe: str, seed: int, steps:
     overrides = [*overrides_of(options, seed, steps), f"recipe={recipe}"]
     begun = (path / "config.yaml").is_file()
     if begun:  # raises where it was of another scale
-        config = run_config(preset, path, data_dir=folder, overrides=overrides, resume=True)
+        config = resumed_config(preset, RunDirectory(path), data_dir=folder, overrides=overrides)
         if (card := RunDirectory(path).card()) and card.step == config.training.steps:
             return path
     changes = [part for override in overrides for part in ("--set", override)]
@@ -178,7 +178,7 @@ def evaluated(options: argparse.Namespace, data: str, run: Path) -> Path:
 def draw_panel(options: argparse.Namespace, data: str, runs: dict[str, Path]) -> None:
     columns = {}
     for recipe, run in runs.items():
-        examples = open_examples(Request(run, data=preset_and_data(data)[1]))
+        examples = open_subject(Request(run, data=preset_and_data(data)[1])).examples
         shown = [examples[i] for i in range(0, len(examples), -(-len(examples) // PANEL_ROWS))]
         columns.setdefault("input", [example.input for example in shown])
         columns[recipe] = [example.translation for example in shown]
@@ -190,7 +190,9 @@ def main(options: argparse.Namespace) -> None:
     for data in options.data:
         preset, folder = preset_and_data(data)
         config = resolve_config(preset, overrides_of(options), data_dir=folder)
-        for line in quick_lines(examine(config, at_most=EXAMINED)):  # a pair of swapped sides is the other task
+        for line in quick_lines(
+            examine(config.data, config.seed, at_most=EXAMINED)
+        ):  # a pair of swapped sides is the other task
             print(f"{preset}: {line}", flush=True)
         measured = paces(options, preset)
         if options.pace_only:

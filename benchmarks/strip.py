@@ -20,8 +20,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from PIL import Image
 
-from tfpix2pix.examples.opening import open_examples
-from tfpix2pix.examples.request import Request
+from tfpix2pix.evaluation.examples.opening import open_subject
+from tfpix2pix.evaluation.request import Request
 from tfpix2pix.training.samples import CAPTION_HEIGHT_PX, GAP_PX, picture, picture_grid
 
 
@@ -42,7 +42,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def rows_of(options: argparse.Namespace) -> list[list[np.ndarray]]:
     rows, shown = [], []
     for run in options.runs:
-        examples = open_examples(Request(run, data=options.data, split=options.split))
+        examples = open_subject(Request(run, data=options.data, split=options.split)).examples
         shown = chosen(examples, options.names, options.count)
         if not rows:
             rows.append([each.input for each in shown])

@@ -24,11 +24,12 @@ CHOICES = ((256, 32), (256, 64), (256, 128), (512, 64), (512, 128), (512, 256)) 
 
 def differences(run: Path, blocks: int) -> None:
     """Prints, in levels of 255, the mean and the largest difference."""
-    from tfpix2pix.artefacts import run_engine
-    from tfpix2pix.exporting import inputs_of
-    from tfpix2pix.inference import KerasEngine, Translator
-    from tfpix2pix.models.build import build_generator
-    from tfpix2pix.run_directory import RunDirectory
+    from tfpix2pix.inference.translator import Translator
+    from tfpix2pix.inference.view import KerasEngine
+    from tfpix2pix.runs.directory import RunDirectory
+    from tfpix2pix.runs.export import inputs_of
+    from tfpix2pix.runs.load import run_engine
+    from tfpix2pix.runs.networks import build_generator
 
     directory = RunDirectory(run)
     config = directory.config()

@@ -20,8 +20,8 @@ from rich.console import Console
 
 import tfpix2pix as p2p
 from tfpix2pix.config import Config
-from tfpix2pix.experiment import Run
 from tfpix2pix.files import CACHE_VARIABLE
+from tfpix2pix.runs.train import Run
 
 DATA_VARIABLE = "TFPIX2PIX_TEST_DATA"  # names the folder of the data sets that may not be passed on
 PUBLISHED_DATA = Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[2] / "shared" / "data")
@@ -107,10 +107,20 @@ def drawn_facades(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return real_pairs.write(tmp_path_factory.mktemp("drawn"), real_pairs.label_maps(35, size_px=72), held_out=11)
 
 
+MARKS_OF_FIXTURES = {  # what a test needs -> how it is marked
+    "published_data": "published",
+    "chromium": "slow",  # a browser
+    "demo": "slow",  # the page to draw on, in a browser
+    "strict_site": "slow",  # the documents built strictly
+    "wheel": "slow",  # an environment of its own
+    "small_disk": "slow",  # a disk that fills up
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "published_data" in getattr(item, "fixturenames", ()):
-            item.add_marker("published")
+        for fixture in MARKS_OF_FIXTURES.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(MARKS_OF_FIXTURES[fixture])
 
 
 @contextmanager

@@ -1,6 +1,8 @@
-"""The map of the house, held: who may import whom, which modules wait for TensorFlow, how long a module may be."""
+"""The house as docs/architecture.md draws it: imports point down, light rooms are light, files and calls are small."""
 
 import ast
+import graphlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -10,168 +12,96 @@ import pytest
 import tfpix2pix
 
 ROOT = Path(tfpix2pix.__file__).parent
+FLOORS = (  # a room may import from the floors below its own; modules beside the rooms are the ground floor
+    {"cli"},
+    {"evaluation"},
+    {"runs"},
+    {"export"},
+    {"inference"},
+    {"config"},
+    {"training", "interop"},
+    {"models", "metrics"},
+    {"data", "losses"},
+)
+HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS, -len(FLOORS)) for room in rooms}
 MODULES = {
     ".".join(("tfpix2pix", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-
-# A room may import the rooms in its list, and anything in LEAVES (docs/architecture.md draws the same map).
-LEAVES = {
-    "errors",
-    "lazy",
-    "_version",
-    "files",
-    "foreign",
-    "destinations",
-    "pages",
-    "quiet",
-    "settings_files",
-    "saved_models",
-    "keras_files",
-}
-TABLES = {
-    "data",
-    "models",
-    "losses",
-    "evaluation",
-    "export",
-    "presets",
-    "recipes",
-    "serving",
-    "training",
-    "interop",
-}  # package roots: tables, no TensorFlow
-ARROWS = {
-    "config": {"data", "models", "losses", "evaluation", "recipes", "training"},
-    "resolve": {"config", "presets", "losses"},
-    "card": {"config"},
-    "run_directory": {"card", "config", "resolve"},
-    "resuming": {"card", "config", "data.fingerprints", "resolve", "run_directory", "training.cluster"},
-    "rng": set(),
-    "tiling": set(),
-    "data": {"config", "rng", "tiling"},
-    "doctor": {"config", "data"},
-    "models": {"config", "tiling"},
-    "losses": set(),
-    "training": {"rng", "losses", "models", "evaluation", "data.images"},
-    "evaluation": {"data.images"},
-    "report": {"training.curves", "training.samples"},
-    "comparison": {"evaluation", "evaluation_directory", "training.curves"},
-    "study": {"data.formats", "evaluation.bootstrap"},
-    "inference": {"card", "config", "rng", "models", "tiling", "data"},
-    "parity": {"inference", "models.precision"},
-    "summary": {"models"},
-    "export": {"card", "inference", "models", "parity", "data.images", "data.labels"},
-    "serving": {"card", "data", "rng", "tiling"},
-    "batching": {"serving"},
-    "demo": {"artefacts", "card", "config", "data", "examples.pairs", "translate"},
-    "translate": {"batching", "card", "data", "serving"},
-    "session": {
-        "batching", "card", "config", "data", "evaluation", "inference", "models", "resolve", "run_directory",
-        "steps", "training",
-    },
-    "steps": {"config", "data", "training"},
-    "experiment": {
-        "config", "data", "doctor", "losses", "models", "resolve", "resuming", "run_directory", "session", "steps",
-        "training",
-    },
-    "dry_run": {"config", "data", "experiment", "losses", "models", "resolve", "summary"},
-    "recognize": {"config", "run_directory", "export"},
-    "examples": {
-        "artefacts", "card", "config", "data", "evaluation", "inference", "recognize", "resolve", "run_directory",
-    },
-    "evaluation_directory": {"evaluation"},
-    "perceptual": {"data.labels", "examples", "study"},
-    "comparing": {"comparison", "examples.request", "recognize", "run_directory", "evaluation_directory"},
-    "evaluating": {"data.labels", "evaluation", "examples", "report", "evaluation_directory"},
-    "artefacts": {
-        "recognize", "config", "run_directory", "models", "training.checkpoints", "inference", "export",
-    },
-    "interop": {"models.patches", "models.precision", "models.unet"},
-    "importing": {
-        "artefacts", "card", "config", "interop", "models", "parity", "resolve", "run_directory",
-        "training.checkpoints",
-    },
-    "budget": {"config", "export", "exporting", "models", "run_directory"},
-    "exporting": {"artefacts", "card", "config", "data", "export", "models", "parity", "recognize", "run_directory"},
-    "cli": {
-        "presets", "recipes", "config", "resolve", "resuming", "data", "doctor", "recognize", "run_directory",
-        "experiment", "dry_run", "artefacts", "budget", "exporting", "serving", "translate", "export", "training",
-        "comparing", "demo", "evaluating", "examples", "perceptual", "evaluation_directory", "study", "importing",
-        "interop",
-    },
-    "__main__": {"cli"},
-    "presets": set(),
-    "recipes": set(),
-    "__init__": TABLES | {
-        "artefacts", "card", "config", "evaluating", "examples", "experiment", "exporting", "importing", "inference",
-        "resolve",
-        "training", "translate",
-    },
-}  # fmt: skip
+LIGHT = (  # import no TensorFlow, and neither do the rooms themselves, which hold tables
+    "cli", "config.resolve", "config.card", "runs.directory", "runs.plan", "runs.recognize", "inference.remote.rest",
+    "inference.remote.client", "inference.files", "data.sources", "data.doctor.examination", "data.doctor.page",
+    "evaluation.request", "evaluation.folder", "evaluation.compare", "evaluation.comparison.figure",
+    "evaluation.report.page", "evaluation.study.page", "evaluation.study.score",
+)  # fmt: skip
 
 
 def imports_of(path: Path) -> set[str]:
-    """Modules of this package that a file imports, at the top or inside functions, without the package's name."""
+    """The modules of this package that a file imports anywhere, except for type checkers."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "tfpix2pix":
-            for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                found.add(whole if whole in MODULES else node.module)
-        elif isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names if alias.name.split(".")[0] == "tfpix2pix")
-    return {name.removeprefix("tfpix2pix").removeprefix(".") or "__init__" for name in found}
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            return
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "tfpix2pix":
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found.update(name if name in MODULES else node.module for name in names)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text(encoding="utf-8")))
+    return found
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_follow_the_arrows(module):
-    name = module.removeprefix("tfpix2pix").removeprefix(".") or "__init__"
-    room = name.split(".")[0]
-    allowed = LEAVES | {room} | (set() if room in LEAVES else ARROWS[room])
-    for imported in imports_of(MODULES[module]):
-        covered = imported in allowed or imported.split(".")[0] in allowed
-        assert covered, f"{name} imports {imported}; allowed are {sorted(allowed)}"
+IMPORTS = {name: imports_of(path) - {name, "tfpix2pix"} for name, path in MODULES.items()}
+del IMPORTS["tfpix2pix"]  # hands out names of every room
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+def test_every_room_has_a_floor_and_says_what_belongs_in_it():
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert rooms == HEIGHT.keys()
+    assert all(ast.get_docstring(ast.parse(path.read_text())) for path in ROOT.rglob("__init__.py"))
+
+
+def test_imports_point_down():
+    height = {name: HEIGHT.get(room_of(name), 0) for name in IMPORTS} | {"tfpix2pix.__main__": len(FLOORS) + 1}
+    ways_up = [
+        f"{name} imports {other}"
+        for name, others in IMPORTS.items()
+        for other in others
+        if room_of(name) != room_of(other) and 0 < height[other] >= height[name]
+    ]
+    assert ways_up == []
+
+
+def test_no_imports_go_round():
+    list(graphlib.TopologicalSorter(IMPORTS).static_order())  # raises CycleError, which names the modules
 
 
 def test_the_loop_knows_neither_checkpoints_nor_reports():
-    assert imports_of(MODULES["tfpix2pix.training.loop"]) == set()
+    assert IMPORTS["tfpix2pix.training.loop"] == set()
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_modules_are_short(module):
-    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 250
+def test_files_are_few_and_none_is_long():
+    assert len(MODULES) < 199
+    assert {name: lines for name, path in MODULES.items() if (lines := len(path.read_text().splitlines())) > 400} == {}
 
 
-LIGHT = [
-    "",
-    ".cli",
-    ".config",
-    ".resolve",
-    ".card",
-    ".run_directory",
-    ".recognize",
-    ".serving.client",
-    ".serving.rest",
-    ".translate",
-    ".data.sources",
-    ".doctor.examination",
-    ".doctor.page",
-    ".comparing",
-    ".comparison.comparing",
-    ".comparison.figure",
-    ".examples.request",
-    ".report.evaluation",
-    ".evaluation_directory",
-    ".study.page",
-    ".study.score",
-]
-
-
-@pytest.mark.parametrize("module", [*LIGHT, *(f".{name}" for name in sorted(TABLES))])
-def test_light_modules_import_no_tensorflow(module):
-    code = f"import sys, tfpix2pix{module}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+def test_light_rooms_import_no_tensorflow():
+    names = [f"tfpix2pix.{name}" for name in (*LIGHT, *HEIGHT)]
+    code = f"""
+import importlib, sys
+for name in {names!r}:
+    importlib.import_module(name)
+    heavy = {{"tensorflow", "keras"}} & sys.modules.keys()
+    if heavy:
+        sys.exit(f"{{name}} imports {{heavy}}")
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""
 
 
 def test_public_names_resolve():
@@ -181,13 +111,30 @@ def test_public_names_resolve():
         tfpix2pix.no_such_name  # noqa: B018
 
 
+def test_inner_functions_take_eight_parameters_at_most():
+    """Commands, builders of networks and what `import tfpix2pix` gives are called by people, with names."""
+    public = {getattr(tfpix2pix, name) for name in tfpix2pix.__all__ if name != "__version__"}
+    excepted = {function.__name__ for function in public if inspect.isroutine(function)}
+    many = []
+    for module, path in MODULES.items():
+        if room_of(f"{module}.") == "cli":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name not in excepted and not node.name.startswith("build_"):
+                arguments = node.args
+                names = [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+                if len([name for name in names if name not in ("self", "cls")]) > 8:
+                    many.append(f"{module}.{node.name}")
+    assert many == []
+
+
 def test_tables_hold_callables_under_plain_names():
-    from tfpix2pix import data, evaluation, export, losses, models
+    from tfpix2pix import data, export, losses, metrics, models
 
     for table in (data.SOURCES, models.DISCRIMINATORS):
         assert type(table) is dict
         assert all(callable(row) and name == name.lower() for name, row in table.items())
-    assert all(callable(row.make) for table in (data.OPERATORS, evaluation.METRICS) for row in table.values())
+    assert all(callable(row.make) for table in (data.OPERATORS, metrics.METRICS) for row in table.values())
     assert all(callable(row.call) for table in (losses.GAN_LOSSES, losses.TERMS) for row in table.values())
     assert all(callable(row.build) for row in models.GENERATORS.values())
     assert all(callable(row.read) and callable(row.write) for row in export.EXPORTERS.values())

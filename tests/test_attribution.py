@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.doctor.made import config_of, examined, make_set
-from tests.report.test_evaluation_page import RECORD
-from tests.report.test_evaluation_page import make as make_report
-from tests.study.test_page import make as make_study
-from tfpix2pix.card import ModelCard
+from tests.data.doctor.made import config_of, examined, make_set
+from tests.evaluation.report.test_evaluation_page import RECORD
+from tests.evaluation.report.test_evaluation_page import make as make_report
+from tests.evaluation.study.test_page import make as make_study
 from tfpix2pix.config import Config
+from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SOURCES, source_row
-from tfpix2pix.doctor import write_html
+from tfpix2pix.data.doctor import write_html
 from tfpix2pix.pages import attribution_line
 
 SAID = "Prints of A & B <b>, CC BY-SA 4.0. https://example.org/prints."
@@ -63,7 +63,7 @@ def test_data_checks_say_it(tmp_path):
     config = config_of(make_set(tmp_path / "pairs"))
     own = config.model_copy(update={"data": config.data.model_copy(update={"attribution": SAID})})
     for name, each in (("said", own), ("not", config)):
-        write_html(examined(tmp_path / "pairs"), each, tmp_path / f"{name}.html")
+        write_html(examined(tmp_path / "pairs"), each.data, each.seed, tmp_path / f"{name}.html")
     check_page(tmp_path / "said.html", tmp_path / "not.html")
 
 
@@ -79,4 +79,4 @@ def test_sources_that_bring_their_data_say_whose_they_are(name):
 def test_a_source_may_be_a_function_alone(monkeypatch):
     monkeypatch.setitem(SOURCES, "mine", lambda config, split, seed: None)
     row = source_row("mine")
-    assert row.read_as == "`data.source: mine`" and not row.attribution
+    assert row.read_as == "`data.source: mine`" and not row.attribution and not row.other_way

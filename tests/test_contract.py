@@ -10,15 +10,13 @@ import tensorflow as tf
 import tfpix2pix as p2p
 from tests.conftest import tiny_config, write_image
 from tfpix2pix.config import Config
+from tfpix2pix.config.resolve import make_config, with_overrides
 from tfpix2pix.data import COLOR_SPACES
 from tfpix2pix.errors import UserError
-from tfpix2pix.experiment import build_model
 from tfpix2pix.export import EXPORTERS, FAITHFUL
 from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, TERMS
-from tfpix2pix.models import DISCRIMINATORS, GENERATORS
-from tfpix2pix.models.blocks import NORMS
-from tfpix2pix.models.upsampling import UPSAMPLINGS
-from tfpix2pix.resolve import make_config, with_overrides
+from tfpix2pix.models import DISCRIMINATORS, GENERATORS, NORMS, UPSAMPLINGS
+from tfpix2pix.runs.networks import build_model
 
 # What Keras's own layers cannot do: padding inside the graph, Gaussian noise, colours and classes made of channels.
 NOT_IN_KERAS = {

@@ -9,18 +9,12 @@ import yaml
 
 import tfpix2pix as p2p
 from tests.conftest import make_combined, tiny_config
-from tfpix2pix.destinations import (
-    EVALUATION,
-    RUN,
-    check_new_folder,
-    check_replaces_no_input,
-    check_writable,
-)
+from tfpix2pix.destinations import EVALUATION, RUN, check_new_folder, check_replaces_no_input, check_writable
 from tfpix2pix.errors import UserError
-from tfpix2pix.evaluating import evaluate
-from tfpix2pix.examples.request import Noise, Request
-from tfpix2pix.run_directory import RunDirectory
-from tfpix2pix.translate import translate_files
+from tfpix2pix.evaluation.evaluate import evaluate
+from tfpix2pix.evaluation.request import NoiseOptions, Request
+from tfpix2pix.inference.files import translate_files
+from tfpix2pix.runs.directory import RunDirectory
 
 FEW = {"metrics": ["l1"], "replicates": 50, "shown": 1}
 
@@ -39,7 +33,9 @@ def files_of(folder):
 def run(smoke_run, tmp_path):
     """A copy of a finished run, evaluated."""
     shutil.copytree(smoke_run.path, tmp_path / "run")
-    evaluate(Request(tmp_path / "run", noise=Noise(variants=0)), out=tmp_path / "run" / "evaluation" / "val", **FEW)
+    evaluate(
+        Request(tmp_path / "run", noise=NoiseOptions(variants=0)), out=tmp_path / "run" / "evaluation" / "val", **FEW
+    )
     return tmp_path / "run"
 
 
@@ -112,9 +108,9 @@ class TestFresh:
 class TestEvaluations:
     def test_what_is_not_of_it_stays(self, run, tmp_path):
         out = tmp_path / "out"
-        evaluate(Request(run, noise=Noise(variants=0)), out=out, **FEW)
+        evaluate(Request(run, noise=NoiseOptions(variants=0)), out=out, **FEW)
         put(out / "notes.txt", out / "figures" / "thesis.tex")
-        evaluate(Request(run, noise=Noise(variants=0)), out=out, overwrite=True, **{**FEW, "shown": 0})
+        evaluate(Request(run, noise=NoiseOptions(variants=0)), out=out, overwrite=True, **{**FEW, "shown": 0})
         assert not (out / "contact_sheet.png").exists()
         names = {"metrics.json", "per_image.csv", "bootstrap.npz", "report.html", "notes.txt", "figures/thesis.tex"}
         assert files_of(out).keys() == names
@@ -138,7 +134,7 @@ class TestEvaluations:
         if there:
             (tmp_path / "disk").mkdir()
         (tmp_path / "out").symlink_to(tmp_path / "disk")
-        evaluate(Request(run, noise=Noise(variants=0)), out=tmp_path / "out", **FEW)
+        evaluate(Request(run, noise=NoiseOptions(variants=0)), out=tmp_path / "out", **FEW)
         assert (tmp_path / "out").is_symlink()
         assert json.loads((tmp_path / "disk" / "metrics.json").read_text())["name"] == "smoke"
 

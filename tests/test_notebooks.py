@@ -72,6 +72,7 @@ def printed(notebook) -> str:
 
 
 @pytest.mark.parametrize("name", SMOKE)
+@pytest.mark.slow
 def test_runs_from_top_to_bottom(name, tmp_path):
     parameters, least, files = SMOKE[name]
     assert len(pictures(run(name, parameters, tmp_path))) >= least
@@ -81,10 +82,11 @@ def test_runs_from_top_to_bottom(name, tmp_path):
             assert {"config.yaml", "model_card.json", "exports/smoke-32px.tflite"} <= set(held.namelist())
 
 
+@pytest.mark.slow
 def test_serves_by_a_live_server(smoke_run, tmp_path):
     """The same request over HTTP, to the model that the notebook finds already exported."""
     pytest.importorskip("tensorflow_serving", reason="the tests' server needs tfpix2pix[serving]")
-    from tests.serving.server import ModelServer
+    from tests.inference.remote.server import ModelServer
 
     p2p.export_run(smoke_run.path, "saved_model", tmp_path / "exports")
     with ModelServer(tmp_path / "exports") as server:
@@ -96,6 +98,7 @@ def test_serves_by_a_live_server(smoke_run, tmp_path):
     assert [path.name for path in (tmp_path / "exports" / "smoke").iterdir()] == ["1"]
 
 
+@pytest.mark.slow
 def test_trains_on_a_zip_of_pairs_and_again(tmp_path):
     """Pairs of one's own, and a second run in the same folder, which trains nothing; as far as this makes a
     difference."""

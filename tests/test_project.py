@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import setuptools
 import yaml
 
 import tfpix2pix as p2p
@@ -28,15 +29,18 @@ def test_issue_templates_are_forms(path):
 
 def test_every_package_is_in_the_wheel():
     packages = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "tfpix2pix").rglob("__init__.py")}
-    assert {name.replace(".", "/") for name in PROJECT["tool"]["setuptools"]["packages"]} == packages
+    options = PROJECT["tool"]["setuptools"]["packages"]["find"]
+    found = setuptools.find_packages(str(ROOT), include=options["include"])
+    assert {name.replace(".", "/") for name in found} == packages
 
 
 def test_every_file_beside_the_code_is_in_the_wheel():
     data = PROJECT["tool"]["setuptools"]["package-data"]
     for path in (ROOT / "tfpix2pix").rglob("*"):
         if path.is_file() and path.suffix not in (".py", ".pyc"):
-            package = ".".join(path.parent.relative_to(ROOT).parts)
-            assert any(path.match(pattern) for pattern in data.get(package, ())), path
+            package = next(folder for folder in path.parents if (folder / "__init__.py").exists())
+            patterns = data.get(".".join(package.relative_to(ROOT).parts), ())
+            assert any(path in package.glob(pattern) for pattern in patterns), path
 
 
 def test_one_version_everywhere():

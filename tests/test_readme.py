@@ -12,8 +12,8 @@ import tensorflow as tf
 
 import tfpix2pix as p2p
 from tests.conftest import write_image
-from tests.serving.server import ModelServer
-from tests.test_recipes import SMALLER, facades
+from tests.data.test_recipes import SMALLER, facades
+from tests.inference.remote.server import ModelServer
 from tfpix2pix.cli import app
 from tfpix2pix.data.images import read_image
 

@@ -14,8 +14,8 @@ from tensorflow.python.framework import op_def_registry
 import tfpix2pix as p2p
 from tests.export.made import made_saved_model
 from tfpix2pix.errors import UserError
-from tfpix2pix.evaluation.extractors import load_features, load_segmenter
-from tfpix2pix.saved_models import ALLOWED, load_saved_model, operations
+from tfpix2pix.metrics.extractors import load_features, load_segmenter
+from tfpix2pix.untrusted import ALLOWED, load_saved_model, operations
 
 
 @pytest.fixture(scope="module")
@@ -272,9 +272,9 @@ SIGNATURES = {
     "no output of that name": (lambda image: {"other": image}, r"which fails: there is no 'image'\."),
     "another size": (
         lambda image: {"image": image[:, :4]},
-        r"which gives an array of shape \(1, 4, 8, 3\) in place of \(1, 8, 8, 3\)",
+        r"which returns an array of shape \(1, 4, 8, 3\) in place of \(1, 8, 8, 3\)",
     ),
-    "another rank": (lambda image: {"image": image[0]}, r"which gives an array of shape \(8, 8, 3\) in place of"),
+    "another rank": (lambda image: {"image": image[0]}, r"which returns an array of shape \(8, 8, 3\) in place of"),
     "a call that fails": (
         lambda image: {"image": tf.ensure_shape(tf.reshape(image, (1, -1, 8, 3))[:, : tf.size(image)], (1, 9, 8, 3))},
         "which fails: ",

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 OLDEST = os.environ.get("WHEEL_OLDEST", "")
 PYTHONS = os.environ.get("WHEEL_PYTHONS", "").split() or ([] if OLDEST else [sys.executable])

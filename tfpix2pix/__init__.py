@@ -3,35 +3,38 @@
 Names are imported when first used, so that `import tfpix2pix` and the command line's help wait for nothing.
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 from tfpix2pix._version import __version__
-from tfpix2pix.lazy import lazy_attributes
+from tfpix2pix.moved import finder
 from tfpix2pix.quiet import load_tensorflow
+from tfpix2pix.tables import lazy_attributes
 
 _NAMES = {
     "Config": "tfpix2pix.config",
-    "ModelCard": "tfpix2pix.card",
+    "ModelCard": "tfpix2pix.config.card",
     "Objective": "tfpix2pix.losses.objective",
     "Pix2Pix": "tfpix2pix.training.pix2pix",
-    "Request": "tfpix2pix.examples.request",
-    "Translator": "tfpix2pix.inference",
+    "Request": "tfpix2pix.evaluation.request",
+    "Translator": "tfpix2pix.inference.translator",
     "UserError": "tfpix2pix.errors",
     "build_patchgan": "tfpix2pix.models.patchgan",
     "build_resnet": "tfpix2pix.models.resnet",
     "build_unet": "tfpix2pix.models.unet",
-    "diversity": "tfpix2pix.evaluation.images",
-    "evaluate": "tfpix2pix.evaluating",
-    "export_run": "tfpix2pix.exporting",
-    "import_weights": "tfpix2pix.importing",
-    "load": "tfpix2pix.artefacts",
-    "resolve_config": "tfpix2pix.resolve",
-    "train": "tfpix2pix.experiment",
-    "translate_files": "tfpix2pix.translate",
+    "diversity": "tfpix2pix.metrics.images",
+    "evaluate": "tfpix2pix.evaluation.evaluate",
+    "export_run": "tfpix2pix.runs.export",
+    "import_weights": "tfpix2pix.runs.import_weights",
+    "load": "tfpix2pix.runs.load",
+    "resolve_config": "tfpix2pix.config.resolve",
+    "train": "tfpix2pix.runs.train",
+    "translate_files": "tfpix2pix.inference.files",
 }
 _WITHOUT_TENSORFLOW = ("Config", "ModelCard", "Request", "UserError", "resolve_config")
 __all__ = ["__version__", *sorted(_NAMES)]
 _lazy = lazy_attributes(__name__, _NAMES)
+sys.meta_path.append(finder)
 
 
 def __getattr__(name: str) -> object:
@@ -45,21 +48,21 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from tfpix2pix.artefacts import load
-    from tfpix2pix.card import ModelCard
     from tfpix2pix.config import Config
+    from tfpix2pix.config.card import ModelCard
+    from tfpix2pix.config.resolve import resolve_config
     from tfpix2pix.errors import UserError
-    from tfpix2pix.evaluating import evaluate
-    from tfpix2pix.evaluation.images import diversity
-    from tfpix2pix.examples.request import Request
-    from tfpix2pix.experiment import train
-    from tfpix2pix.exporting import export_run
-    from tfpix2pix.importing import import_weights
-    from tfpix2pix.inference import Translator
+    from tfpix2pix.evaluation.evaluate import evaluate
+    from tfpix2pix.evaluation.request import Request
+    from tfpix2pix.inference.files import translate_files
+    from tfpix2pix.inference.translator import Translator
     from tfpix2pix.losses.objective import Objective
+    from tfpix2pix.metrics.images import diversity
     from tfpix2pix.models.patchgan import build_patchgan
     from tfpix2pix.models.resnet import build_resnet
     from tfpix2pix.models.unet import build_unet
-    from tfpix2pix.resolve import resolve_config
+    from tfpix2pix.runs.export import export_run
+    from tfpix2pix.runs.import_weights import import_weights
+    from tfpix2pix.runs.load import load
+    from tfpix2pix.runs.train import train
     from tfpix2pix.training.pix2pix import Pix2Pix
-    from tfpix2pix.translate import translate_files

@@ -1,7 +1,7 @@
-"""Decides before the work begins where results may be written, so that no file of a user is deleted or replaced.
+"""Decides where results may be written, before the work begins, so that no file of a user is deleted or replaced.
 
-A folder is ours if the content of a file in it says so; the name of the file does not matter. Only the files that this
-package writes there are ever removed; everything else in the folder stays.
+A folder belongs to this package if the content of a file in it shows so; the file's name alone is not enough. Only
+files that this package writes there are ever removed. Everything else in the folder stays.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from tfpix2pix.foreign import parse_json, parse_yaml
 
 @dataclass(frozen=True)
 class OwnFolder:
-    """A kind of folder that this package writes.
+    """Describes a kind of folder that this package writes.
 
     Args:
-        marks: file -> keys that its JSON or YAML has at the top where the folder is ours; one such file is enough.
-        files: what is written in it, a regular expression for each part of the path.
-        inside: such paths of folders in it -> their own kind.
+        marks: file name -> top-level keys of its JSON or YAML that show the folder to be of this kind. One such file
+            is enough.
+        files: paths of the files in it, with a regular expression for each part of the path.
+        inside: paths of folders in it, written in the same way -> their kind.
     """
 
     marks: Mapping[str, frozenset[str]]
@@ -33,12 +34,14 @@ class OwnFolder:
     inside: Mapping[str, OwnFolder] = field(default_factory=dict)
 
     def is_at(self, folder: Path) -> bool:
-        """Tells by content whether `folder` is of this kind."""
+        """Returns True if the content of a file in `folder` shows it to be of this kind."""
         return any(keys <= _keys_of(folder / name) for name, keys in self.marks.items())
 
     def remove_from(self, folder: Path) -> None:
-        """Removes what was written in `folder`, and folders in it that are empty then; the mark goes last, so that it
-        can be done again where it was cut short."""
+        """Removes this package's files from `folder`, and the folders in it that are empty then.
+
+        The files of `marks` are removed last, so that an interrupted removal can be repeated.
+        """
         inside = [(path, kind) for pattern, kind in self.inside.items() for path in _matching(folder, pattern)]
         for path, kind in inside:
             if kind.is_at(path):
@@ -74,31 +77,31 @@ RUN = OwnFolder(
 def _matching(folder: Path, pattern: str) -> list[Path]:
     """Lists the paths in `folder` whose parts match those of `pattern`."""
     first, _, rest = pattern.partition("/")
-    found = [path for path in (folder.iterdir() if folder.is_dir() else ()) if re.fullmatch(first, path.name)]
-    return [match for path in found for match in _matching(path, rest)] if rest else found
+    paths = [path for path in (folder.iterdir() if folder.is_dir() else ()) if re.fullmatch(first, path.name)]
+    return [match for path in paths for match in _matching(path, rest)] if rest else paths
 
 
 def holds_something(folder: Path) -> bool:
-    """Tells whether `folder` holds anything but what killed processes left."""
+    """Returns True if `folder` holds anything but the temporary files of killed processes."""
     return any(not path.match(LEFTOVER) for path in folder.iterdir())
 
 
 def check_new_folder(path: Path) -> None:
-    """Raises UserError where a folder for results (`--out`) is there and not empty, or could not be written."""
+    """Raises UserError if a folder for results (`--out`) exists and is not empty, or cannot be written."""
     if path.exists() and (not path.is_dir() or holds_something(path)):
         raise UserError(f"--out must be a new or empty folder. Received {path}, which holds something else. Change it.")
     check_writable(path)
 
 
 def check_writable(path: Path) -> None:
-    """Raises UserError, and creates nothing, where a folder `path` could not be created or written into."""
+    """Raises UserError if a folder `path` could not be created or written. Creates nothing."""
     nearest = path.resolve()
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent
     try:
         with tempfile.TemporaryDirectory(dir=nearest, prefix=".tfpix2pix-"):
             pass
-    except OSError as error:  # tried, because permission bits do not tell of read-only and special file systems
+    except OSError as error:  # permission bits do not show read-only and special file systems
         raise UserError(
             f"The folder {path} must be one that can be written. Received: {error.strerror} at {nearest}. "
             f"Choose another."
@@ -106,11 +109,12 @@ def check_writable(path: Path) -> None:
 
 
 def check_replaces_no_input(results: Iterable[Path], inputs: Iterable[Path], within: Path | None = None) -> None:
-    """Raises UserError where a result would take the place of a file that it is made from, however the two are named
-    (links, mounts, capital letters), or of any file in the folder of data `within`.
+    """Raises UserError if a result would replace an input, or a file in the data folder `within`.
+
+    Links, mounts and capital letters do not hide that two paths are one file.
 
     Args:
-        results: paths to be written; those that are free replace nothing.
+        results: paths to be written. A path without a file replaces nothing.
         inputs: files that are read.
     """
     present = [path for path in results if path.exists()]
@@ -122,7 +126,7 @@ def check_replaces_no_input(results: Iterable[Path], inputs: Iterable[Path], wit
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """Identifies a file by its disk and its number there, which all its names share."""
+    """Returns a file's device and inode numbers, which all its names share."""
     status = path.stat()
     return status.st_dev, status.st_ino
 
@@ -132,7 +136,7 @@ def _is_own_file(path: Path) -> bool:
 
 
 def _keys_of(path: Path) -> frozenset[str]:
-    """Reads the keys at the top of a JSON or YAML file; an empty set if the file is missing or holds something else."""
+    """Reads the top-level keys of a JSON or YAML file. Returns an empty set if that fails."""
     try:
         text = path.read_text(encoding="utf-8")
         content: Any = parse_yaml(text) if path.suffix == ".yaml" else parse_json(text)

@@ -1,19 +1,18 @@
-"""Two kinds of error: the user's to mend (exit 2) and a failure of the run (exit 1)."""
+"""Holds the two kinds of error: a user's mistake (exit code 2) and a failure of the run (exit code 1)."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend: one sentence with the rule, what was received and what to do next.
+    """Reports a mistake that the user can correct: the rule, what was received and what to do next.
 
-    Of a file of the data, `kind` says what is wrong with it: `unreadable`, `size`, `channels`, `range`, `classes`.
+    If a file of the data is at fault, `kind` names the fault: `unreadable`, `size`, `channels`, `range` or `classes`.
     """
 
     exit_code = 2
@@ -24,7 +23,8 @@ class UserError(ValueError):
 
 
 class RunError(RuntimeError):
-    """A failure while running (a disk that filled up, an export that is not faithful): one sentence, no traceback."""
+    """Reports a failure of the run (a full disk, an export that is not faithful) in one sentence, without a
+    traceback."""
 
     exit_code = 1
 
@@ -33,11 +33,12 @@ class RunError(RuntimeError):
 
 
 def escape_controls(text: str) -> str:
-    """Writes control characters out, `\\x1b` for Escape, so that a file's or server's text commands no terminal.
+    """Replaces control characters by their codes, Escape by `\\x1b`: text of a file or server must not control the
+    terminal.
 
     Line ends and tabs stay.
     """
-    return CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+    return CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
 
 
 def shortly(error: BaseException, at_most: int = 200) -> str:
@@ -54,7 +55,7 @@ def redact_url(url: str) -> str:
 
 
 def unknown_name(what: str, received: object, known: Iterable[object]) -> str:
-    """One sentence that names the known names, and the nearest of them where one is near."""
+    """Returns an error text that lists the known names and, if `received` resembles one of them, suggests it."""
     names = [str(name) for name in known]
     by_lower_case = {name.lower(): name for name in names}
     near = difflib.get_close_matches(str(received).lower(), by_lower_case, n=1)
@@ -62,14 +63,7 @@ def unknown_name(what: str, received: object, known: Iterable[object]) -> str:
     return f"{what} must be one of: {', '.join(names)}. Received {received!r}.{hint}"
 
 
-def row(table: Mapping[Any, Any], what: str, name: object) -> Any:
-    """`table[name]`; raises ValueError that lists the names where there is none."""
-    if name not in table:
-        raise ValueError(unknown_name(what, name, table))
-    return table[name]
-
-
 def within(holds: bool, what: str, range_: str, received: object) -> None:
-    """Raises ValueError that names the range of a number where it does not hold."""
+    """Raises ValueError with the allowed range of `what` if `holds` is false."""
     if not holds:
         raise ValueError(f"{what} must be {range_}. Received {received}. Choose another.")

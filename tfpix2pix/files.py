@@ -1,4 +1,4 @@
-"""Writing that leaves nothing half-done: a temporary sibling, renamed when whole, removed when not."""
+"""Writes files and folders whole or not at all: to a temporary sibling, renamed when complete, removed if not."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pathlib import Path
 
 from tfpix2pix.errors import RunError, UserError
 
-TEMPORARY = ".tfpix2pix-tmp"  # ends the name of what is not whole yet
+TEMPORARY = ".tfpix2pix-tmp"  # ending of the names of files that are not complete yet
 LEFTOVER = f".*{TEMPORARY}"
-LONGEST_NAME_BYTES = 200  # of the 255 that file systems take; an ending is added
+LONGEST_NAME_BYTES = 200  # file systems allow 255; the rest is for endings that are added
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{number}" for kind in ("COM", "LPT") for number in range(1, 10))}
 CACHE_VARIABLE = "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME"
 
 
 @contextmanager
 def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; renames it to `path` when the block ends well.
+    """Yields a temporary path beside `path` and renames it to `path` if the block ends without an error.
 
     `durable`: wait for the disk, so that the file survives a power failure. Thousands of files that can be made again
-    need not.
+    need not survive it.
     """
     with _whole(path, path.parent, lambda temporary: temporary.replace(path), durable) as temporary:
         yield temporary
@@ -34,31 +34,31 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def whole_directory(path: Path, *, clear: Callable[[], object] = lambda: None) -> Iterator[Path]:
-    """Yields a temporary empty folder; at the end, after `clear()`, it becomes `path`.
+    """Yields a temporary empty folder, calls `clear()` at the end and renames the folder to `path`.
 
-    Where `path` is there already, or a link to a folder, or where another disk is mounted, what the temporary folder
-    holds moves into it: files of other names stay.
+    If `path` is a folder already, a link to one, or a mount point, the entries of the temporary folder are moved into
+    it. Files with other names stay.
     """
     path = path.resolve()
-    there = path.is_dir()
+    exists = path.is_dir()
 
     def move(temporary: Path) -> None:
         clear()
-        if not there:
+        if not exists:
             temporary.replace(path)
             return
         for entry in sorted(temporary.iterdir()):
             entry.replace(path / entry.name)
 
-    with _whole(path, path if there else path.parent, move) as temporary:
+    with _whole(path, path if exists else path.parent, move) as temporary:
         temporary.mkdir()
         yield temporary
 
 
 @contextmanager
 def _whole(path: Path, folder: Path, move: Callable[[Path], object], durable: bool = True) -> Iterator[Path]:
-    """Yields a temporary path in `folder`; at the end `move` brings what was written there to `path`."""
-    shortened = f"{path.name[:40]}.{zlib.crc32(os.fsencode(path.name)):08x}"  # a name has its longest length
+    """Yields a temporary path in `folder` and calls `move` at the end, which brings its content to `path`."""
+    shortened = f"{path.name[:40]}.{zlib.crc32(os.fsencode(path.name)):08x}"  # file systems limit a name's length
     temporary = folder / f".{shortened}.{os.getpid()}{TEMPORARY}"
     make_directory(folder)
     _remove(temporary)
@@ -80,10 +80,10 @@ def _whole(path: Path, folder: Path, move: Callable[[Path], object], durable: bo
 
 
 def safe_file_name(text: str) -> str:
-    """Makes a file's name of what a card, manifest, table or server calls a thing.
+    """Returns a file name for a name in a card, manifest, table or a server's answer.
 
-    The result is one part of a path, so it leads to no other folder and to no device. A name that is safe stays the
-    same, unless it is longer than 200 bytes.
+    The result is one part of a path: it cannot lead to another folder or to a device. A safe name stays the same,
+    unless it is longer than 200 bytes.
     """
     forbidden = '<>:"/\\|?*' if os.name == "nt" else "/"
     name = "".join("_" if c in forbidden or unicodedata.category(c) == "Cc" else c for c in text)
@@ -99,10 +99,11 @@ def safe_file_name(text: str) -> str:
 
 
 def cache_directory() -> Path:
-    """The folder for what can be made again: `tfpix2pix` in $XDG_CACHE_HOME or ~/.cache, on Windows in %LOCALAPPDATA%.
+    """Returns the folder for files that can be made again: `tfpix2pix` in $XDG_CACHE_HOME or ~/.cache, on Windows in
+    %LOCALAPPDATA%.
 
     Raises:
-        UserError: the variable is not set and there is no home.
+        UserError: the variable is not set and the user has no home folder.
     """
     try:
         return Path(os.environ.get(CACHE_VARIABLE) or Path("~/.cache").expanduser()) / "tfpix2pix"
@@ -117,17 +118,19 @@ def _remove(path: Path) -> None:
 
 
 def _to_disk(path: Path, *, deep: bool = True) -> None:
-    """Waits until a file, or a folder with all in it, would survive a power failure: a name must not come before what
-    it names."""
-    for each in [*path.rglob("*"), path] if deep and path.is_dir() else [path]:
+    """Waits until a file, or a folder with all its files, would survive a power failure.
+
+    A name must not reach the disk before its content.
+    """
+    for entry in [*path.rglob("*"), path] if deep and path.is_dir() else [path]:
         try:
-            descriptor = os.open(each, os.O_RDONLY)
-        except OSError:  # a folder, where the system does not let it be opened
+            descriptor = os.open(entry, os.O_RDONLY)
+        except OSError:  # some systems do not open folders
             continue
         try:
             os.fsync(descriptor)
         except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # not every file system knows how
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # some file systems cannot do it
                 raise
         finally:
             os.close(descriptor)
@@ -140,9 +143,9 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """`path` and its parents, or one sentence why not."""
+    """Creates the folder `path` and its parents. Raises UserError if that is not possible."""
     try:
-        path.resolve().mkdir(parents=True, exist_ok=True)  # of a link, what it leads to
+        path.resolve().mkdir(parents=True, exist_ok=True)  # for a link, its target
     except OSError as error:
         raise UserError(
             f"The folder {path} must be one that can be written. Received: {error.strerror}. Choose another."
@@ -150,7 +153,7 @@ def make_directory(path: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The hash of a file of any size, in hexadecimal digits."""
+    """Returns the SHA-256 of a file of any size, in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 22):

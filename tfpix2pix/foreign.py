@@ -1,4 +1,4 @@
-"""What other programs and people wrote, read without surprises: no endless file, no text that takes all memory."""
+"""Reads files of other programs and people safely: no pipe or device without an end, no text that fills the memory."""
 
 from __future__ import annotations
 
@@ -14,29 +14,33 @@ from typing import Any, BinaryIO
 
 import yaml
 
-MOST_TEXT_BYTES = 2**24  # of a card or a configuration in an archive
-MOST_NODES = 100_000  # of a YAML file: thousands of times what a configuration has
-NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)  # the opening of a pipe does not wait for its other end
+MOST_TEXT_BYTES = 2**24  # largest card or configuration in an archive
+MOST_NODES = 100_000  # values in a YAML file: a configuration has a few hundred
+NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)  # do not wait for the other end of a pipe
 
 
 @contextmanager
 def open_regular_file(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file to be read; raises OSError if it is a pipe, a device or a folder, which have no end or no bytes."""
+    """Opens a file for reading. Raises OSError if it is a pipe, a device or a folder, which have no end or no bytes."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | NON_BLOCKING)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
         yield file
 
 
 def read_regular_file(path: Path) -> bytes:
-    """Reads all bytes of a file, as `open_regular_file` opens it."""
+    """Reads all bytes of a file, which `open_regular_file` opens."""
     with open_regular_file(path) as file:
         return file.read()
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Reads a text's member of a ZIP archive; raises ValueError if it unpacks to more than `MOST_TEXT_BYTES`, KeyError
-    if there is no such member."""
+    """Reads a text member of a ZIP archive.
+
+    Raises:
+        ValueError: it unpacks to more than `MOST_TEXT_BYTES`.
+        KeyError: the archive has no such member.
+    """
     claimed = archive.getinfo(name).file_size
     if claimed > MOST_TEXT_BYTES:
         raise ValueError(f"its part {name!r} claims {claimed / 1e6:.0f} MB")
@@ -45,7 +49,7 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parses JSON; raises ValueError if the text is not JSON or is nested too deeply."""
+    """Parses JSON. Raises ValueError if the text is not JSON or is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -53,7 +57,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """Parses YAML; raises ValueError if the text is not YAML, is nested too deeply, or has aliases that unfold to more
+    """Parses YAML. Raises ValueError if the text is not YAML, is nested too deeply, or has aliases that unfold to more
     than `MOST_NODES` values."""
     try:
         loader = yaml.SafeLoader(text)
@@ -65,12 +69,12 @@ def parse_yaml(text: str) -> Any:
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        raise ValueError(f"line {place.line + 1} is not YAML" if place else "it is not YAML") from error
+        mark = getattr(error, "problem_mark", None)
+        raise ValueError(f"line {mark.line + 1} is not YAML" if mark else "it is not YAML") from error
 
 
 def _check_unfolded(node: yaml.Node, known: dict[int, int]) -> int:
-    """Counts the values of a YAML node with every alias unfolded; raises ValueError if there are too many."""
+    """Counts the values of a YAML node with every alias unfolded. Raises ValueError if there are too many."""
     if known.setdefault(id(node), 0):
         return known[id(node)]
     parts = [part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))]
@@ -82,8 +86,10 @@ def _check_unfolded(node: yaml.Node, known: dict[int, int]) -> int:
 
 
 def read_json_lines(path: Path, *keys: str) -> list[dict[str, Any]]:
-    """Reads the objects of a file that holds one a line; skips lines that are damaged, and objects that lack one of
-    `keys`. A missing file has none."""
+    """Reads a file with one JSON object per line.
+
+    Skips damaged lines and objects that lack one of `keys`. Returns an empty list if the file does not exist.
+    """
     try:
         lines = read_regular_file(path).split(b"\n")
     except (FileNotFoundError, NotADirectoryError):
@@ -92,4 +98,4 @@ def read_json_lines(path: Path, *keys: str) -> list[dict[str, Any]]:
     for line in lines:
         with suppress(ValueError):
             objects.append(parse_json(line))
-    return [each for each in objects if isinstance(each, dict) and all(key in each for key in keys)]
+    return [entry for entry in objects if isinstance(entry, dict) and all(key in entry for key in keys)]

@@ -1,85 +1,109 @@
-"""The shell of a page that is whole in one file: its style, script, pictures and data are in it; it loads nothing."""
+"""Renders HTML pages that are whole in one file: style, script, pictures and data are inside, and nothing is requested.
+
+A page is a Jinja2 template that extends `pages.html`, the shell of all pages. Beside the template `report.html` may lie
+`report.css` and `report.js`: its style, which follows the shared `pages.css`, and its script. Text is escaped in every
+template, and an undefined name is an error.
+"""
 
 from __future__ import annotations
 
 import base64
-import json
+import hashlib
 import re
-from collections.abc import Mapping
-from html import escape
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
 from tfpix2pix.errors import UserError
 
-LOADS_NOTHING = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+POLICY = (  # by which a page requests nothing and runs no script but its own; {script} is the hash of that or 'none'
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {script}; base-uri 'none'; "
+    "form-action 'none'"
+)
 ADDRESS = re.compile(r"https?://[^\s<>\"&]+[^\s<>\"&.,;:)]")
-HEAD_LENGTH = 1_000  # characters, in which the generator of a page is named
+HEAD_LENGTH = 1_000  # characters, within which the tag of a page stands
 
 
-def generator(what: str) -> str:
-    """The tag by which a page of ours is known again."""
-    return f'<meta name="generator" content="tfpix2pix {what}">'
+@cache
+def environment() -> Environment:
+    """Returns the templates of the package, by their paths in it: `evaluation/report/report.html`."""
+    templates = Environment(
+        loader=PackageLoader("tfpix2pix", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    templates.globals["attribution_line"] = lambda attribution: Markup(attribution_line(attribution))
+    return templates
 
 
-def whole_page(what: str, title: str, body: str, data: Any, style: str, script: str, package: str) -> str:
-    """An HTML document.
+def render_page(template: str, kind: str, title: str, *, data: Any = None, **values: Any) -> str:
+    """Returns an HTML document.
 
     Args:
-        what: which of our pages it is; ASCII, as `check_page_place` is asked for it.
-        title: text.
-        body: HTML, what stands in the page's `<body>`.
-        data: JSON values, which the script finds in the element `data`.
-        style, script: names of files in `package`.
+        template: path of a template in the package.
+        kind: names the kind of page in its tag, by which `check_page_place` recognises it; ASCII.
+        title: text of the browser's tab.
+        data: JSON values, which the script reads from the element `data`; None for a page without data.
+        values: names that the template uses.
     """
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{generator(what)}'
-        f'<meta http-equiv="Content-Security-Policy" content="{LOADS_NOTHING}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title>\n<style>\n{asset(package, style)}</style></head>\n<body>\n{body}\n"
-        f'<script type="application/json" id="data">{in_script(data)}</script>\n'
-        f"<script>\n{asset(package, script)}</script>\n</body></html>\n"
-    )
+    script = _beside(template, ".js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment().get_template(template).render(
+        page_tag=page_tag(kind),
+        policy=Markup(POLICY.format(script=f"'sha256-{digest}'" if script else "'none'")),
+        title=title,
+        style=Markup(_beside("pages.html", ".css") + _beside(template, ".css")),
+        script=Markup(script),
+        data=data,
+        **values,
+    )  # fmt: skip
 
 
-def check_page_place(path: Path, what: str, advice: str = "Choose another path.") -> None:
-    """Raises UserError where a page would replace anything but an earlier one of its kind."""
+def page_tag(kind: str) -> Markup:
+    """Returns the HTML tag that marks a page as written by this package."""
+    return Markup('<meta name="generator" content="tfpix2pix {}">').format(kind)
+
+
+def check_page_place(path: Path, kind: str, advice: str = "Choose another path.") -> None:
+    """Raises UserError if a page would replace anything but an earlier page of its kind."""
     try:
-        ours = path.is_file() and generator(what) in path.read_text(encoding="utf-8", errors="replace")[:HEAD_LENGTH]
+        head = path.read_text(encoding="utf-8", errors="replace")[:HEAD_LENGTH] if path.is_file() else ""
     except OSError:
-        ours = False
-    if (path.exists() or path.is_symlink()) and not ours:
+        head = ""
+    if (path.exists() or path.is_symlink()) and page_tag(kind) not in head:
         raise UserError(f"A page must not overwrite a file. Received {path}, which exists. {advice}")
 
 
 def data_uri(content: bytes, media_type: str) -> str:
+    """Returns a file's content as an address that a page can hold."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 
-def in_script(data: Any) -> str:
-    """JSON; no text in it can end the script element that it stands in."""
-    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def definitions(entries: Mapping[str, Any], kind: str = "facts") -> str:
-    """A definition list; None is left out."""
-    rows = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(str(value))}</dd></div>"
-        for name, value in entries.items()
-        if value is not None
-    )
-    return f'<dl class="{kind}">{rows}</dl>'
-
-
 def attribution_line(attribution: str | None) -> str:
-    """Whose data a page shows, its addresses as links; "" where nobody said it."""
+    """Returns a paragraph of HTML that says whose data a page shows, with its addresses as links.
+
+    "" without an attribution.
+    """
     if not attribution:
         return ""
-    linked = ADDRESS.sub(r'<a href="\g<0>" rel="license noopener">\g<0></a>', escape(attribution))
+    escaped = str(escape(attribution))  # as Markup it would escape the links, too
+    linked = ADDRESS.sub(r'<a href="\g<0>" rel="license noopener">\g<0></a>', escaped)
     return f'<p class="attribution"><small>Data: {linked}</small></p>'
 
 
 def asset(package: str, name: str) -> str:
-    """A file that a package carries."""
+    """Returns the text of a file that a package carries."""
     return (files(package) / name).read_text(encoding="utf-8")
+
+
+def _beside(template: str, suffix: str) -> str:
+    """Returns the text of the file beside a template that has its name and `suffix`; "" if there is none."""
+    file = files("tfpix2pix").joinpath(*f"{template.removesuffix('.html')}{suffix}".split("/"))
+    return file.read_text(encoding="utf-8") if file.is_file() else ""

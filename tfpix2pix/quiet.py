@@ -1,4 +1,4 @@
-"""Keeps the notes that native code writes on standard error while it loads or converts out of a user's sight."""
+"""Hides the messages that native code writes on standard error while it loads or converts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_native_code() -> Iterator[None]:
-    """Holds back standard error at the level of file descriptors; shows it after all if the block raises."""
+    """Captures standard error at the level of file descriptors. Prints it if the block raises."""
     sys.stderr.flush()
     try:
         saved = os.dup(2)
-    except OSError:  # no standard error to hold back
+    except OSError:  # the process has no standard error
         yield
         return
     with tempfile.TemporaryFile() as held:
@@ -33,13 +33,13 @@ def quiet_native_code() -> Iterator[None]:
 
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow without its notes and with oneDNN, unless the user's environment sets either.
+    """Imports TensorFlow without its start-up messages and with oneDNN, unless the user's environment sets either.
 
-    TensorFlow uses oneDNN by itself on CPUs with AVX512-VNNI or AMX alone. On others its own convolutions take longer
+    TensorFlow itself chooses oneDNN only on CPUs with AVX512-VNNI or AMX. On others its own convolutions take longer
     (docs/performance.md) and divide their sums among the threads.
 
-    Native errors that matter come as exceptions; what is logged as an error besides is not one (a graph optimiser
-    that leaves a fusion out, say).
+    Native errors that matter are raised as exceptions. Other messages that are logged as errors report none (a graph
+    optimiser that leaves out a fusion, for instance).
     """
     if "tensorflow" in sys.modules:
         return
@@ -49,4 +49,4 @@ def load_tensorflow() -> None:
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
-        tf.config.list_physical_devices()  # starts the device code, with its notes
+        tf.config.list_physical_devices()  # starts the device code, which writes messages too

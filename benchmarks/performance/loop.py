@@ -34,7 +34,7 @@ def main() -> None:
     import tensorflow as tf
 
     import tfpix2pix as p2p
-    from tfpix2pix import session
+    from tfpix2pix.runs import session
     from tfpix2pix.training.execution import Execution
 
     bare_s: list[float] = []

@@ -24,8 +24,8 @@ def main() -> None:
     load_tensorflow()
     import tensorflow as tf
 
-    from tfpix2pix.models.build import build_discriminator
-    from tfpix2pix.resolve import resolve_config
+    from tfpix2pix.config.resolve import resolve_config
+    from tfpix2pix.runs.networks import build_discriminator
 
     discriminator = build_discriminator(resolve_config("facades"), seed=0, precision=given.precision)
     image, real, generated = (tf.random.stateless_normal(SHAPE, (number, 0)) for number in range(3))

@@ -17,10 +17,10 @@ def main() -> None:
     load_tensorflow()
     import tensorflow as tf
 
-    from tfpix2pix.artefacts import run_engine
     from tfpix2pix.export.plain import with_plain_convolutions
     from tfpix2pix.export.stored import Stored
-    from tfpix2pix.run_directory import RunDirectory
+    from tfpix2pix.runs.directory import RunDirectory
+    from tfpix2pix.runs.load import run_engine
 
     directory = RunDirectory(run)
     generator = run_engine(directory, noise_input=False, size_px=directory.config().data.image_size_px).generator

@@ -37,9 +37,9 @@ def main() -> None:
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-    from tfpix2pix.experiment import build_model
+    from tfpix2pix.config.resolve import resolve_config
     from tfpix2pix.models import norms, products
-    from tfpix2pix.resolve import resolve_config
+    from tfpix2pix.runs.networks import build_model
 
     if given.plain:
         products.on_gpu = lambda: True

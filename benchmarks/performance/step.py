@@ -30,7 +30,7 @@ def median_s(call: Callable[[], object], count: int) -> float:
 def step_gflop(generator, discriminator, batch: int) -> float:
     """The recipe's: G forward and back, three times its products; D the same on real and on generated pairs, and back
     to its input once, for G. (D before G, as here, is one forward pass of D more, which this leaves out.)"""
-    from tfpix2pix.summary import rows_of
+    from tfpix2pix.runs.dry_run import rows_of
 
     of_g, of_d = (sum(row.flops for row in rows_of(network)) for network in (generator, discriminator))
     return batch * (3 * of_g + 7 * of_d) / 1e9
@@ -49,9 +49,9 @@ def main() -> None:
     load_tensorflow()
     import tensorflow as tf
 
-    from tfpix2pix.experiment import build_model
-    from tfpix2pix.resolve import resolve_config
-    from tfpix2pix.summary import parameters
+    from tfpix2pix.config.resolve import resolve_config
+    from tfpix2pix.runs.dry_run import parameters
+    from tfpix2pix.runs.networks import build_model
 
     model = build_model(resolve_config("facades", [
         f"data.image_size_px={given.size}", f"training.precision={given.precision}",

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from skimage.color import lab2rgb, rgb2lab
 
 from tfpix2pix.data import COLOR_SPACES, OPERATORS
-from tfpix2pix.data.color_spaces import gray_to_lightness, lab_to_rgb, rgb_to_ab
+from tfpix2pix.data.encodings import gray_to_lightness, lab_to_rgb, rgb_to_ab
 from tfpix2pix.data.images import to_signed
 
 pictures = hnp.arrays(np.float32, (3, 4, 3), elements=st.floats(0, 1, width=32))

@@ -9,9 +9,9 @@ import pytest
 import tifffile
 from PIL import Image
 
+from tfpix2pix.data.doctor.headers import header
 from tfpix2pix.data.formats import HEADER_BYTES, SIGNATURES, decode, encode, format_of
 from tfpix2pix.data.images import read_image, read_size, write_image
-from tfpix2pix.doctor.headers import header
 from tfpix2pix.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -139,7 +139,7 @@ def test_other_formats_are_not_opened_whatever_pillow_knows(tmp_path, start, suf
 
 def test_a_pipe_is_no_image(tmp_path):
     os.mkfifo(tmp_path / "a.png")
-    with pytest.raises(UserError, match=r"a\.png, which cannot be read: it is no regular file"):
+    with pytest.raises(UserError, match=r"a\.png, which cannot be read: it is not a regular file"):
         read_image(tmp_path / "a.png")
 
 

@@ -15,7 +15,6 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from tests.conftest import write_image as write_picture
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.formats import decode, encode
 from tfpix2pix.data.images import (
@@ -31,6 +30,7 @@ from tfpix2pix.data.images import (
     to_signed,
     write_image,
 )
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 
 RNG = np.random.default_rng(0)

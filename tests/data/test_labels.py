@@ -11,15 +11,15 @@ from scipy.ndimage import binary_dilation, morphological_gradient
 import tfpix2pix as p2p
 from tests import real_pairs
 from tests.conftest import tiny_config, write_image
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data import SOURCES
+from tfpix2pix.data.encodings import most_likely, one_hot
 from tfpix2pix.data.images import from_signed, to_signed
 from tfpix2pix.data.labels import pictures_of, standard_colors, to_classes
-from tfpix2pix.data.one_hot import most_likely, one_hot
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import FITS, for_evaluation, for_training
 from tfpix2pix.errors import UserError
-from tfpix2pix.evaluation.example import Example, Setting
-from tfpix2pix.evaluation.scoring import measure
+from tfpix2pix.metrics.example import Example, Setting
+from tfpix2pix.metrics.scoring import measure
 
 RED_BLUE = ((255, 0, 0), (0, 0, 255), (0, 0, 0))
 
@@ -41,7 +41,7 @@ def test_a_label_map_has_one_channel_and_the_networks_see_one_a_class():
         ({"input_channels": 3}, "`data.input_channels` must be 1 with `data.input_classes: 3`. Received 3"),
         ({"input_range": (0, 2)}, "`data.input_range` must be null"),
         ({"color_space": "lab"}, "`data.color_space` must be rgb"),
-        ({"source": "photographs"}, "`data.source` must be one of given pairs"),
+        ({"source": "photographs"}, "`data.source` must be a source of pairs in files"),
         ({"color_jitter": 0.5}, "`data.color_jitter` must be 0, or .* the other side than input"),
         ({"class_colors": RED_BLUE[:2]}, "`data.class_colors` must be 3 different colours .* Received 2 of them"),
         ({"class_colors": RED_BLUE[:2] + RED_BLUE[:1]}, "`data.class_colors` must be 3 different colours"),

@@ -13,16 +13,17 @@ import pytest
 from PIL import Image
 
 from tests.conftest import open_openmoji
-from tfpix2pix.card import ModelCard
-from tfpix2pix.config import Config, DataConfig
+from tfpix2pix.config import Config
+from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import OPENMOJI_SETS, SOURCES, SPLITS
+from tfpix2pix.data.doctor import examine
 from tfpix2pix.data.images import read_image
 from tfpix2pix.data.near_duplicates import MOST_DIFFERENCE, difference, near, perceptual_hash, thumbnail
 from tfpix2pix.data.opening import check_readable
 from tfpix2pix.data.openmoji import Library, near_twins
-from tfpix2pix.doctor import examine
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.examples.pairs import at_size
+from tfpix2pix.evaluation.examples.pairs import at_size
 from tfpix2pix.files import CACHE_VARIABLE
 
 PX = 72  # of a drawing's own grid: what is drawn on it has exact pixels
@@ -107,7 +108,7 @@ class TestPairs:
         all_ = source()
         assert all(file.is_file() for index in range(len(all_)) for file in all_.files(index))
         assert check_readable(all_) == len(all_)
-        found = examine(Config.model_validate({"data": {"source": "openmoji", "image_size_px": PX}}))
+        found = examine(Config.model_validate({"data": {"source": "openmoji", "image_size_px": PX}}).data)
         assert "OpenMoji's line drawings" in found.read_as
         assert not {"leak", "duplicate", "identical", "unreadable"} & set(found.kinds)
 

@@ -6,8 +6,8 @@ from skimage.color import rgb2lab
 from skimage.filters import gaussian
 
 from tests.conftest import write_image
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data import OPERATORS, SOURCES
+from tfpix2pix.data.settings import DataConfig
 
 CHANNELS = {"edges": 1, "grayscale": 1, "mask": 4, "downsample": 3, "blur": 3, "posterize": 3}
 CONFIG = DataConfig(image_size_px=32)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import write_image
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.pipeline import evaluation_batches, training_batches
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 
 CONFIG = DataConfig(image_size_px=8, jitter_ratio=1.25, cache_mb=1)

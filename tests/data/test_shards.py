@@ -13,10 +13,10 @@ import tfpix2pix as p2p
 from tests.conftest import make_combined, tiny_config, write_image
 from tfpix2pix.config import Config
 from tfpix2pix.data.fingerprints import fingerprints
-from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.opening import open_sources, splits_of
 from tfpix2pix.data.pipeline import training_batches
-from tfpix2pix.data.shard_writing import write_shards
+from tfpix2pix.data.splits import SHARDS_MANIFEST
+from tfpix2pix.data.writing import write_shards
 from tfpix2pix.errors import RunError, UserError
 
 
@@ -62,7 +62,7 @@ def both(kind, tmp_path, shard_mb=0, **sections) -> tuple[Config, Config]:
     (tmp_path / "files").mkdir()
     data = kind(tmp_path / "files")
     files = tiny_config(data=data, **sections)
-    write_shards(files, str(tmp_path / "shards"), shard_mb=shard_mb)
+    write_shards(files.data, str(tmp_path / "shards"), shard_mb=shard_mb)
     sharded = {**data, "dir": str(tmp_path / "shards"), "source": "shards"}
     return files, tiny_config(data=sharded, **sections)
 
@@ -71,21 +71,21 @@ def both(kind, tmp_path, shard_mb=0, **sections) -> tuple[Config, Config]:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_split_holds_the_same_pairs(kind, seed, tmp_path):
     files, sharded = both(kind, tmp_path, seed=seed)
-    for split, source in splits_of(files).items():
-        other = splits_of(sharded)[split]
+    for split, source in splits_of(files.data, files.seed).items():
+        other = splits_of(sharded.data, sharded.seed)[split]
         assert list(other.names) == list(source.names)
         for index in range(len(source)):
             for image, same in zip(source.read(index), other.read(index), strict=True):
                 np.testing.assert_array_equal(image, same)
                 assert image.dtype == same.dtype
-    assert len(splits_of(files)["train"]) > len(splits_of(files)["val"]) > 0
+    assert len(splits_of(files.data, files.seed)["train"]) > len(splits_of(files.data, files.seed)["val"]) > 0
 
 
 def test_undivided_data_are_divided_by_the_seed_that_reads_them(tmp_path):
     files, sharded = both(undivided, tmp_path)
     splits = set()
     for seed in range(3):
-        of_files, of_shards = (splits_of(config.model_copy(update={"seed": seed})) for config in (files, sharded))
+        of_files, of_shards = (splits_of(config.data, seed) for config in (files, sharded))
         assert list(of_shards["val"].names) == list(of_files["val"].names)
         splits.add(tuple(of_shards["val"].names))
     assert len(splits) > 1
@@ -99,10 +99,10 @@ def test_another_image_under_the_same_name_has_another_fingerprint(tmp_path):
         files, sharded = both(combined, folder)
         if number:
             write_image(folder / "files" / "train" / "1.png", np.full((40, 80, 3), 7, np.uint8))
-            write_shards(files, str(folder / "more"), shard_mb=0)
+            write_shards(files.data, str(folder / "more"), shard_mb=0)
             data = sharded.data.model_copy(update={"dir": str(folder / "more")})
             sharded = sharded.model_copy(update={"data": data})
-        found.append(fingerprints(splits_of(sharded)["train"]))
+        found.append(fingerprints(splits_of(sharded.data, sharded.seed)["train"]))
     assert {name for name in found[0] if found[0][name] != found[1][name]} == {"1"}
 
 
@@ -120,7 +120,7 @@ def test_the_cache_of_files_changes_nothing(tmp_path):
     results = []
     for room_mb in (0, 1024):
         data = sharded.data.model_copy(update={"cache_mb": 0, "cache_files_mb": room_mb})
-        source = open_sources(sharded.model_copy(update={"data": data}))["train"]
+        source = open_sources(data, sharded.seed)["train"]
         results.append(list(training_batches(source, data, batch_size=1, seed=0, first_step=0, total_steps=12)))
     for batch, same in zip(*results, strict=True):
         for image, other in zip(batch, same, strict=True):
@@ -146,21 +146,21 @@ class TestRefused:
         data = bytearray(shard.read_bytes())
         data[len(data) // 2] ^= 1
         shard.write_bytes(data)
-        source = splits_of(sharded)["train"]
+        source = splits_of(sharded.data, sharded.seed)["train"]
         with pytest.raises(UserError, match=r"as it was written. Received .*train-00000.tfrecord, of which the pair '"):
             [source.read(index) for index in range(len(source))]
         shard.unlink()
         with pytest.raises(UserError, match=r"must be readable. Received .*train-00000.tfrecord"):
-            splits_of(sharded)["train"].read(0)
+            splits_of(sharded.data, sharded.seed)["train"].read(0)
 
     @pytest.mark.parametrize("manifest", [None, "{", "[]", '{"format_version": 2}'])
     def test_a_folder_without_a_manifest_is_none(self, tmp_path, manifest):
         if manifest is not None:
             (tmp_path / SHARDS_MANIFEST).write_text(manifest)
         with pytest.raises(UserError, match="must be a folder of shards that `tfpix2pix data shard` wrote. Received"):
-            splits_of(tiny_config(data={"dir": str(tmp_path), "source": "shards"}))
+            splits_of(tiny_config(data={"dir": str(tmp_path), "source": "shards"}).data, 0)
         with pytest.raises(UserError, match="Add `--data DIR`"):
-            splits_of(tiny_config(data={"source": "shards"}))
+            splits_of(tiny_config(data={"source": "shards"}).data, 0)
 
     @pytest.mark.parametrize(
         ("where", "value", "message"),
@@ -184,7 +184,7 @@ class TestRefused:
         part[where[-1]] = value
         path.write_text(json.dumps(manifest))
         with pytest.raises(UserError, match=f"must be a folder of shards .*{message}"):
-            splits_of(sharded)
+            splits_of(sharded.data, sharded.seed)
 
     @pytest.mark.parametrize("record", [b"", b"\xff" * 50, b"\n\x00"])
     def test_a_record_of_something_else_is_refused_though_its_checksum_is_right(self, tmp_path, record):
@@ -198,7 +198,7 @@ class TestRefused:
         shard[part["offset"][0] : part["offset"][0] + len(record)] = record
         (folder / manifest["shards"][part["shard"][0]]).write_bytes(shard)
         with pytest.raises(UserError, match="A shard must hold the files of pairs"):
-            splits_of(sharded)["train"].read(0)
+            splits_of(sharded.data, sharded.seed)["train"].read(0)
 
     def test_an_offset_beyond_the_shard_is_a_damaged_pair(self, tmp_path):
         _, sharded = both(combined, tmp_path)
@@ -208,28 +208,28 @@ class TestRefused:
         manifest["splits"]["train"]["length"][0] = 2**30
         path.write_text(json.dumps(manifest))
         with pytest.raises(UserError, match="A shard must be as it was written"):
-            splits_of(sharded)["train"].read(0)
+            splits_of(sharded.data, sharded.seed)["train"].read(0)
 
     def test_a_folder_that_holds_something_is_never_written_into(self, tmp_path):
         config = tiny_config(data=combined(tmp_path))
         with pytest.raises(UserError, match="must go into a new folder. Received .*train"):
-            write_shards(config, str(tmp_path / "train"))
+            write_shards(config.data, str(tmp_path / "train"))
 
     def test_inputs_made_on_the_fly_are_written_first(self, tmp_path):
         with pytest.raises(UserError, match="`data.source: photographs`. Write pairs with `tfpix2pix data pairs`"):
-            write_shards(tiny_config(data={"source": "photographs", "dir": str(tmp_path)}), str(tmp_path / "out"))
+            write_shards(tiny_config(data={"source": "photographs", "dir": str(tmp_path)}).data, str(tmp_path / "out"))
 
     def test_a_place_that_tensorflow_cannot_reach_is_one_sentence(self, tmp_path):
         with pytest.raises(RunError, match="must be written whole. Received: .* for nosuch://x/y.*tensorflow-io"):
-            write_shards(tiny_config(data=combined(tmp_path)), "nosuch://x/y")
+            write_shards(tiny_config(data=combined(tmp_path)).data, "nosuch://x/y")
 
     def test_what_cannot_be_read_is_not_packed(self, tmp_path):
         data = combined(tmp_path / "files")
         (tmp_path / "files" / "train" / "1.png").write_bytes(b"")
         with pytest.raises(UserError, match="1.png, which cannot be read: it is empty"):
-            write_shards(tiny_config(data=data), str(tmp_path / "out"))
+            write_shards(tiny_config(data=data).data, str(tmp_path / "out"))
         skipping = tiny_config(data={**data, "on_error": "skip"})
-        assert write_shards(skipping, str(tmp_path / "out"))["train"] == 4
+        assert write_shards(skipping.data, str(tmp_path / "out"))["train"] == 4
 
     def test_nothing_is_left_where_a_file_goes_missing(self, tmp_path):
         config = tiny_config(data=combined(tmp_path / "files"))
@@ -241,7 +241,7 @@ class TestRefused:
                 yield item
 
         with pytest.raises(UserError, match="Every image must be readable"):
-            write_shards(config, str(tmp_path / "shards"), track=track)
+            write_shards(config.data, str(tmp_path / "shards"), track=track)
         assert {path.name for path in tmp_path.iterdir()} == {"files"}
 
 

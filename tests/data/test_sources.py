@@ -11,10 +11,10 @@ from rich.console import Console
 import tfpix2pix as p2p
 from tests import real_pairs
 from tests.conftest import make_combined, tiny_config, write_image
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data import SOURCES, SPLITS
 from tfpix2pix.data.opening import check_readable, open_sources
 from tfpix2pix.data.pipeline import training_batches
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 
 SMALL = {"image_size_px": 32}
@@ -228,7 +228,7 @@ class TestTable:
         [
             ("a,b\n1,2", "columns input and target in its first line. Received a, b .* Add input and target"),
             ("", "Received none in"),
-            ("input,target\nx.png,y.png", "Received 'x.png', which is no file, in line 2"),
+            ("input,target\nx.png,y.png", "Received 'x.png', which is not a file, in line 2"),
             ("input,target,split\na.png,a.png,trian", "Received the split 'trian' in line 2"),
             ("input,target\na.png", "Received 1 values for 2 columns in line 2"),
             ("input,target,split\na.png,a.png", "Received 2 values for 3 columns in line 2"),
@@ -323,11 +323,11 @@ class TestOnError:
 
     def test_an_unreadable_file_stops_or_is_left_out_and_named(self, tmp_path):
         folder = self.folder(tmp_path)
-        whole = open_sources(self.config(folder, "stop"))["train"]
+        whole = open_sources(self.config(folder, "stop").data, 0)["train"]
         assert len(whole) == 4
         with pytest.raises(UserError, match="1.png, which is in no format"):
             check_readable(whole)
-        kept = open_sources(self.config(folder, "skip"))["train"]
+        kept = open_sources(self.config(folder, "skip").data, 0)["train"]
         assert list(kept.names) == ["0", "2", "3"]
         assert len(kept.skipped) == 1 and "1.png" in kept.skipped[0].message
         assert check_readable(kept) == 3
@@ -336,13 +336,13 @@ class TestOnError:
     def test_where_none_is_readable_the_run_stops(self, tmp_path):
         folder = self.folder(tmp_path, bad=[f"{index}.png" for index in range(4)])
         with pytest.raises(UserError, match="Received 4, none readable. The first: .*0.png"):
-            open_sources(self.config(folder, "skip"))
+            open_sources(self.config(folder, "skip").data, 0)
 
     @pytest.mark.parametrize("on_error", ["stop", "skip"])
     def test_a_file_that_vanishes_while_training(self, tmp_path, on_error):
         folder = self.folder(tmp_path, bad=())
         config = self.config(folder, on_error)
-        pairs = open_sources(config)["train"]
+        pairs = open_sources(config.data, config.seed)["train"]
         data = config.data.model_copy(update={"cache_mb": 0})
         batches = training_batches(pairs, data, batch_size=1, seed=0, first_step=0, total_steps=12)
         (folder / "2.png").unlink()

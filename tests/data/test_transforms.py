@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tfpix2pix import rng
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data import transforms
+from tfpix2pix.data.settings import DataConfig
 
 
 def run_both(function, *tensors, atol=0.0):

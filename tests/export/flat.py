@@ -3,9 +3,10 @@
 import numpy as np
 
 from tests.conftest import tiny_config
-from tfpix2pix.card import ModelCard
-from tfpix2pix.inference import KerasEngine
-from tfpix2pix.models.build import build_generator, noise_size
+from tfpix2pix.config.card import ModelCard
+from tfpix2pix.inference.view import KerasEngine
+from tfpix2pix.models.noise import noise_size
+from tfpix2pix.runs.networks import build_generator
 
 SIZE_PX = 256
 

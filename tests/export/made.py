@@ -6,11 +6,13 @@ import numpy as np
 import tensorflow as tf
 
 from tests.conftest import tiny_config
-from tfpix2pix.card import ModelCard
 from tfpix2pix.config import Config
+from tfpix2pix.config.card import ModelCard
 from tfpix2pix.export import saved_model, tflite
-from tfpix2pix.inference import KerasEngine, Translator
-from tfpix2pix.models.build import build_generator, noise_size
+from tfpix2pix.inference.translator import Translator
+from tfpix2pix.inference.view import KerasEngine
+from tfpix2pix.models.noise import noise_size
+from tfpix2pix.runs.networks import build_generator
 
 
 def generator_of(config: Config, **options):

@@ -6,7 +6,7 @@ import pytest
 from tests.export.flat import SIZE_PX, flat_view
 from tfpix2pix.export import EXPORTERS, FAITHFUL
 from tfpix2pix.export.verify import verify
-from tfpix2pix.parity import distance, drawings, in_float64, photographs
+from tfpix2pix.inference.parity import distance, drawings, in_float64, photographs
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,11 +13,11 @@ import tensorflow as tf
 
 import tfpix2pix as p2p
 from tests import real_pairs
-from tfpix2pix.artefacts import run_engine
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.export import EXPORTERS, FAITHFUL
+from tfpix2pix.export import BITS, CALIBRATED, EXPORTERS, FAITHFUL, Tolerance
 from tfpix2pix.export.verify import verify
-from tfpix2pix.inference import KerasEngine
+from tfpix2pix.inference.view import KerasEngine
+from tfpix2pix.runs.load import run_engine
 
 RNG = np.random.default_rng(0)
 
@@ -155,11 +156,11 @@ def test_an_export_is_not_overwritten(exports, smoke_run, tmp_path):
 def test_files_without_a_card_are_refused(exports, tmp_path):
     content = open(exports["tflite"].path, "rb").read()
     (tmp_path / "bare.tflite").write_bytes(content[: content.rindex(b"PK\x03\x04")])
-    with pytest.raises(UserError, match="must be whole and carry model_card.json"):
+    with pytest.raises(UserError, match="must be whole and hold model_card.json"):
         p2p.load(tmp_path / "bare.tflite")
     shutil.copytree(exports["saved_model"].path, tmp_path / "bare")
     (tmp_path / "bare" / "assets" / "model_card.json").unlink()
-    with pytest.raises(UserError, match="must carry model_card.json among its assets"):
+    with pytest.raises(UserError, match="must hold model_card.json among its assets"):
         p2p.load(tmp_path / "bare")
 
 
@@ -191,8 +192,8 @@ def test_the_error_says_levels_and_decibels_and_what_keras_is_off(smoke_run, tmp
         RunError, match=r"Received a largest difference of 0.001 \(0.13 levels of 255, 66.0 dB\)"
     ) as error:
         verified(view, Off(view, 1e-3), tmp_path / "file")
-    assert "or within 2 times what Keras is off in float32" in str(error.value)
-    assert ", where Keras is off by " in str(error.value)
+    assert "or within 2 times the difference of Keras in float32" in str(error.value)
+    assert ", while Keras is off by " in str(error.value)
 
 
 class Rough(KerasEngine):
@@ -227,6 +228,7 @@ def test_what_keras_is_off_on_one_image_excuses_nothing_on_another(smoke_run, tm
 
 
 @pytest.mark.timeout(1500)  # 54 million weights in every format, and in float64
+@pytest.mark.slow
 def test_the_full_size_network_survives_export(tmp_path, quiet):
     """One at the paper's size: 256 px, 64 filters, 54 M parameters, on label maps of drawings."""
     folder = real_pairs.write(tmp_path / "pairs", real_pairs.label_maps(6, size_px=256), held_out=5)
@@ -254,3 +256,20 @@ def test_a_folder_of_versions_means_the_newest(exports, smoke_run, tmp_path):
     card = tmp_path / "smoke" / "10" / "assets" / "model_card.json"
     card.write_text(card.read_text().replace('"step": 4', '"step": 77'))
     assert p2p.load(tmp_path / "smoke").card.step == 77
+
+
+def test_a_row_of_a_format_may_be_a_tolerance_alone():
+    """As in a user's own format."""
+    strict = Tolerance(other_classes=0.0, max_abs_error=1e-6)
+    rows = replace(EXPORTERS["keras"], quantizations={"none": strict, "int8": strict, "mine": strict}).quantizations
+    assert [(row.bits, row.calibrated) for row in rows.values()] == [(32, False), (8, True), (32, False)]
+    assert all(row.tolerance is strict for row in rows.values())
+
+
+def test_every_format_says_how_its_weights_are_stored():
+    assert BITS == {"none": 32, "float16": 16, "bfloat16": 16, "dynamic": 8, "int8": 8}
+    assert CALIBRATED == ("int8",)
+    for exporter in EXPORTERS.values():
+        bits = [row.bits for row in exporter.quantizations.values()]
+        assert bits == sorted(bits, reverse=True)  # from the most faithful to the smallest
+    assert all(row.tflite for row in EXPORTERS["tflite"].quantizations.values())

@@ -17,13 +17,12 @@ from tests.export.made import generator_of, made_tflite
 from tfpix2pix.data.images import from_signed
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.export import EXPORTERS, FAITHFUL, Tolerance, tflite
-from tfpix2pix.export.coverage import Coverage, coverage_of
 from tfpix2pix.export.phases import Phases, in_phases
+from tfpix2pix.export.tflite import Coverage, coverage_of
 from tfpix2pix.export.verify import verify
-from tfpix2pix.exporting import inputs_of
-from tfpix2pix.models import GENERATORS
-from tfpix2pix.models.upsampling import UPSAMPLINGS
-from tfpix2pix.run_directory import RunDirectory
+from tfpix2pix.models import GENERATORS, UPSAMPLINGS
+from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.export import inputs_of
 
 QUANTIZED = [name for name in EXPORTERS["tflite"].quantizations if name != "none"]
 
@@ -53,7 +52,7 @@ def trained(tmp_path_factory, drawn_facades):
 def test_quantised_files_of_a_trained_network(trained, tmp_path, quantize):
     whole = p2p.export_run(trained.path, "tflite", tmp_path)
     report = p2p.export_run(trained.path, "tflite", tmp_path, quantize=quantize)
-    assert report.psnr_db >= EXPORTERS["tflite"].quantizations[quantize].min_psnr_db
+    assert report.psnr_db >= EXPORTERS["tflite"].quantizations[quantize].tolerance.min_psnr_db
     assert report.images == 5  # real ones alone
     assert report.delegated_nodes == report.nodes
     assert report.size_mb < {"float16": 0.55, "dynamic": 0.35, "int8": 0.35}[quantize] * whole.size_mb
@@ -67,7 +66,7 @@ def test_every_norm_quantised(tmp_path, norm, quantize):
     exported, keras = made_tflite(tmp_path / "x.tflite", quantization=quantize, generator={"norm": norm})
     image = np.random.default_rng(3).uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
     error = np.mean(np.square(exported(image, None) - keras(image, None)))
-    assert 10 * np.log10(4 / error) > EXPORTERS["tflite"].quantizations[quantize].min_psnr_db
+    assert 10 * np.log10(4 / error) > EXPORTERS["tflite"].quantizations[quantize].tolerance.min_psnr_db
     assert exported.coverage.delegated == exported.coverage.nodes
 
 
@@ -93,7 +92,7 @@ def test_label_maps_stay_label_maps(tmp_path, quantize):
     image = (indices / 127.5 - 1).astype(np.float32)
     given, expected = from_signed(exported(image, None)), from_signed(keras(image, None))
     assert set(np.unique(given)) <= set(np.unique(expected))
-    assert np.mean(given != expected) <= EXPORTERS["tflite"].quantizations[quantize].other_classes
+    assert np.mean(given != expected) <= EXPORTERS["tflite"].quantizations[quantize].tolerance.other_classes
 
 
 @pytest.mark.parametrize("changes", [
@@ -181,10 +180,10 @@ def test_int8_without_the_data_says_so(combined_dir, tmp_path, quiet):
     config = tiny_config(data={"dir": str(combined_dir)}, training={"steps": 1, "validation_images": 0})
     run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
     moved = combined_dir.rename(tmp_path / "moved")
-    with pytest.raises(UserError, match="say where they are by --data"):
+    with pytest.raises(UserError, match="If the run's data have moved, name their folder by --data"):
         p2p.export_run(run.path, "tflite", tmp_path / "out", quantize="int8")
-    assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
-    with pytest.warns(UserWarning, match="measured on drawings and noise, on no image"):
+    assert [path for path in tmp_path.rglob("*") if path.suffix == ".tflite"] == []
+    with pytest.warns(UserWarning, match="compared on drawings and noise, without the run's held-out pairs"):
         assert p2p.export_run(run.path, "tflite", tmp_path / "out", quantize="dynamic").images == 4
     report = p2p.export_run(run.path, "tflite", tmp_path / "out", quantize="int8", data=moved)
     assert report.images == 2
@@ -251,7 +250,7 @@ def test_any_changed_byte_of_the_network_is_damage(tmp_path):
     assert tflite.read(path)
     for place in range(0, length, length // 7):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        with pytest.raises(UserError, match=r"must be whole and carry model_card\.json"):
+        with pytest.raises(UserError, match=r"must be whole and hold model_card\.json"):
             tflite.read(path)
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from tests.conftest import tiny_config
 from tests.export.made import generator_of
-from tfpix2pix.card import ModelCard
+from tfpix2pix.config.card import ModelCard
 from tfpix2pix.export import EXPORTERS
-from tfpix2pix.inference import KerasEngine, Translator
-from tfpix2pix.models.build import noise_size
+from tfpix2pix.inference.translator import Translator
+from tfpix2pix.inference.view import KerasEngine
+from tfpix2pix.models.noise import noise_size
 
 THREADS = 200
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfpix2pix.parity import photographs
+from tfpix2pix.inference.parity import photographs
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / ".venv-addons"

@@ -14,13 +14,12 @@ import tensorflow as tf
 import tfpix2pix as p2p
 from tests.interop.keras_networks import plain_unet, randomize
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.importing import import_weights
+from tfpix2pix.inference.parity import photographs
 from tfpix2pix.interop import IMPORTERS
-from tfpix2pix.interop.discriminators import discriminator
-from tfpix2pix.interop.found import Convolution, Found, Norm, Tensors, Unfit
-from tfpix2pix.interop.generators import bias_row, generator
-from tfpix2pix.interop.recognize import checkpoint_prefix, kind_of
-from tfpix2pix.parity import photographs
+from tfpix2pix.interop.kinds import checkpoint_prefix, kind_of
+from tfpix2pix.interop.layouts import bias_row, discriminator, generator
+from tfpix2pix.interop.weights import Convolution, ForeignWeights, Norm, Tensors, Unfit
+from tfpix2pix.runs.import_weights import import_weights
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +88,8 @@ def test_what_is_not_known_is_said(file, tmp_path):
     (tmp_path / "notes.txt").touch()
     for arguments, message in (
         ((tmp_path / "none.pth",), "which does not exist"),
-        ((tmp_path / "notes.txt",), "of a kind that is known: pytorch: "),
-        ((tmp_path,), "of a kind that is known"),
+        ((tmp_path / "notes.txt",), "of a known kind: pytorch: "),
+        ((tmp_path,), "of a known kind: pytorch: "),
         ((file, "--from", "keras"), "--from must be one of: pytorch, addons, tfjs, tf1, tutorial. Received 'keras'"),
         ((file, "--from", "tf1"), "looks like addons"),
         ((tmp_path / "notes.txt", "--from", "tf1"), "which is not one"),
@@ -111,14 +110,15 @@ def test_a_translation_that_differs_is_an_error_and_nothing_is_left(file, tmp_pa
     read = IMPORTERS["addons"].read
 
     def other(path, statistics):
-        found = read(path, statistics)
-        return Found(found.generator, traits=found.traits, original=lambda images: found.original(images) + 0.01)
+        weights = read(path, statistics)
+        original = lambda images: weights.original(images) + 0.01  # noqa: E731
+        return ForeignWeights(weights.generator, traits=weights.traits, original=original)
 
     monkeypatch.setitem(IMPORTERS, "addons", type(IMPORTERS["addons"])("", IMPORTERS["addons"].recognizes, other))
     words = r"within 0\.0001 on \[-1, 1\]\. Received a largest difference of 0\.01 \(1\.3 levels of 255, 46\.0 dB\)"
     with pytest.raises(RunError, match=words) as error:
         import_weights(file, out=tmp_path / "run")
-    assert "both computed in float64, so this is no rounding" in str(error.value)
+    assert "both computed in float64, so rounding is not the cause" in str(error.value)
     assert "order" not in str(error.value)  # nobody has looked
     assert not list(tmp_path.iterdir())
 
@@ -128,8 +128,8 @@ def test_the_files_own_graph_is_compared_too(error, kept, file, tmp_path, monkey
     read = IMPORTERS["addons"].read
 
     def with_graph(path, statistics):
-        found = read(path, statistics)
-        return dataclasses.replace(found, graph=lambda images: found.original(images) + np.float32(error))
+        weights = read(path, statistics)
+        return dataclasses.replace(weights, graph=lambda images: weights.original(images) + np.float32(error))
 
     kind = dataclasses.replace(IMPORTERS["addons"], read=with_graph)
     monkeypatch.setitem(IMPORTERS, "addons", kind)

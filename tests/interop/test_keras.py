@@ -14,8 +14,8 @@ from tests.interop.keras_networks import plain_unet, randomize, tutorial_discrim
 from tests.interop.test_tensorflow import judged
 from tests.interop.tfjs_writer import write_layers_model
 from tfpix2pix.errors import UserError
-from tfpix2pix.importing import TOLERANCE, import_weights
-from tfpix2pix.parity import photographs
+from tfpix2pix.inference.parity import photographs
+from tfpix2pix.runs.import_weights import TOLERANCE, import_weights
 
 
 def difference(translator, original, size_px=32) -> float:

@@ -9,10 +9,10 @@ from safetensors.numpy import save_file
 
 import tfpix2pix as p2p
 from tfpix2pix.errors import UserError
-from tfpix2pix.importing import TOLERANCE, import_weights
-from tfpix2pix.models.build import build_discriminator
-from tfpix2pix.parity import photographs
-from tfpix2pix.run_directory import RunDirectory
+from tfpix2pix.inference.parity import photographs
+from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.import_weights import TOLERANCE, import_weights
+from tfpix2pix.runs.networks import build_discriminator
 from tfpix2pix.training.checkpoints import Checkpoints, assign
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'tfpix2pix[pytorch]'")
@@ -71,6 +71,7 @@ def test_a_generator_translates_as_pytorch_does(name, tmp_path):
     assert translator.card.name == "facades"
 
 
+@pytest.mark.slow
 def test_the_paper_size_equals_too_and_has_its_parameters(tmp_path):
     network = nets.in_test_mode(nets.randomized(nets.unet(8, 64)))
     report = import_weights(saved(network, tmp_path / "latest_net_G.pth"), out=tmp_path / "run")
@@ -182,10 +183,10 @@ class Harm:
 def test_a_pickle_that_wants_to_run_code_is_refused(tmp_path):
     harm = tmp_path / "harm"
     (tmp_path / "g.pth").write_bytes(pickle.dumps({"model.model.0.weight": Harm(harm)}))
-    with pytest.raises(UserError, match="must hold tensors alone, for nothing in it is run"):
+    with pytest.raises(UserError, match="must hold only tensors, because no code in it is run"):
         import_weights(tmp_path / "g.pth", out=tmp_path / "run")
     torch.save({"model.model.0.weight": Harm(harm)}, tmp_path / "zip.pth")
-    with pytest.raises(UserError, match="must hold tensors alone"):
+    with pytest.raises(UserError, match="must hold only tensors"):
         import_weights(tmp_path / "zip.pth", out=tmp_path / "run")
     assert not harm.exists()
     assert nothing_in(tmp_path)

@@ -10,12 +10,12 @@ import pytest
 import tfpix2pix as p2p
 from tests.interop import originals
 from tfpix2pix.errors import UserError
-from tfpix2pix.importing import TOLERANCE, import_weights
-from tfpix2pix.models.build import build_discriminator
-from tfpix2pix.run_directory import RunDirectory
+from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.import_weights import TOLERANCE, import_weights
+from tfpix2pix.runs.networks import build_discriminator
 from tfpix2pix.training.checkpoints import Checkpoints, assign
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = [pytest.mark.timeout(1500), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import stats
 
-from tfpix2pix.models.noise import NO_NOISE, GaussianChannel, NoiseDropout
+from tfpix2pix.models.noise import NO_NOISE, GaussianChannel, NoiseDropout, no_noise
 from tfpix2pix.models.resnet import MAX_DROPPED_PX, build_resnet
 from tfpix2pix.models.unet import build_unet
 
@@ -93,3 +94,10 @@ class TestGaussian:
 def test_none_has_no_input():
     assert len(build_unet(32, base_filters=4, noise="none").inputs) == 1
     assert len(build_unet(32, base_filters=4, dropout_rate=0).inputs) == 1
+
+
+def test_no_noise_is_an_array_or_a_tensor_as_its_count_is():
+    array, tensor = no_noise(2, 3), no_noise(tf.constant(2), 3, tf.float16)
+    assert (array.dtype, tensor.dtype) == (np.float32, tf.float16)
+    np.testing.assert_array_equal(array, np.full((2, 3), NO_NOISE))
+    np.testing.assert_array_equal(tensor, array)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpix2pix.models.patches import PATCHGANS, logits_px, receptive_field
 from tfpix2pix.models.patchgan import build_patchgan
+from tfpix2pix.models.sizes import PATCHGANS, logits_px, receptive_field
 
 OUTPUT_AT_256 = {1: 256, 16: 126, 34: 62, 70: 30, 142: 14, 286: 6}
 

@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import tiny_config
-from tfpix2pix.models.build import build_discriminator
-from tfpix2pix.models.patches import receptive_field_of_scale
 from tfpix2pix.models.patchgan import build_patchgan
 from tfpix2pix.models.pyramid import Halve, build_pyramid, judging, scales_of
+from tfpix2pix.models.sizes import receptive_field_of_scale
+from tfpix2pix.runs.networks import build_discriminator
 
 
 def halved(image):

@@ -7,8 +7,8 @@ import tensorflow as tf
 from tests.conftest import tiny_config
 from tests.training.test_pix2pix import weights
 from tfpix2pix import build_resnet, build_unet
-from tfpix2pix.experiment import build_model
 from tfpix2pix.models.recompute import recomputing
+from tfpix2pix.runs.networks import build_model
 
 
 def after_steps(levels, steps=2, **changes):

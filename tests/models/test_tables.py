@@ -6,13 +6,14 @@ from typing import get_args
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
-from tfpix2pix.config import DiscriminatorConfig, GeneratorConfig, TrainingConfig
-from tfpix2pix.models import DISCRIMINATORS, GENERATORS
-from tfpix2pix.models.blocks import BIASES, NORMS
-from tfpix2pix.models.patches import PATCHGANS
-from tfpix2pix.models.upsampling import UPSAMPLINGS
+from tfpix2pix.config.resolve import known_values
+from tfpix2pix.models import BIASES, DISCRIMINATORS, GENERATORS, NORMS, UPSAMPLINGS
+from tfpix2pix.models.settings import DiscriminatorConfig, GeneratorConfig
+from tfpix2pix.models.sizes import PATCHGANS
 from tfpix2pix.training.pix2pix import UPDATE_ORDERS
+from tfpix2pix.training.settings import TrainingConfig
 
 SIZE = 32
 
@@ -35,7 +36,6 @@ def check_gradients(model):
 
 
 def test_the_configuration_names_what_the_tables_hold():
-    """These fields are literal types, for editors' sake; a new norm or patch is added in both places."""
     for section, field, table in (
         (GeneratorConfig, "norm", NORMS),
         (GeneratorConfig, "upsampling", UPSAMPLINGS),
@@ -43,11 +43,23 @@ def test_the_configuration_names_what_the_tables_hold():
         (DiscriminatorConfig, "norm", NORMS),
         (DiscriminatorConfig, "bias", BIASES),
         (TrainingConfig, "update_order", UPDATE_ORDERS),
-        (DiscriminatorConfig, "receptive_field_px", PATCHGANS),
     ):
-        assert get_args(section.model_fields[field].annotation) == tuple(table)
-    (literal, nothing) = get_args(GeneratorConfig.model_fields["last_upsampling"].annotation)
-    assert (get_args(literal), nothing) == (tuple(UPSAMPLINGS), type(None))
+        assert known_values(section.model_fields[field]) == tuple(table)
+    assert known_values(DiscriminatorConfig.model_fields["receptive_field_px"]) == tuple(PATCHGANS)
+    for name in (*UPSAMPLINGS, None):
+        assert GeneratorConfig(last_upsampling=name).last_upsampling == name
+    with pytest.raises(ValueError, match="must be one of: transposed, blurred, resize, bilinear, subpixel"):
+        GeneratorConfig(last_upsampling="nearest")
+
+
+def test_a_new_row_is_a_value_of_the_key_and_is_built(monkeypatch):
+    monkeypatch.setitem(NORMS, "mine", lambda name, seed, epsilon, statistics: layers.Rescaling(1.0, name=name))
+    monkeypatch.setitem(BIASES, "never", lambda normalized: False)
+    monkeypatch.setitem(UPSAMPLINGS, "mine", UPSAMPLINGS["resize"])
+    spec = GeneratorConfig(norm="mine", bias="never", upsampling="mine", last_upsampling="mine", base_filters=2)
+    options = {name: getattr(spec, name) for name in GENERATORS["unet"].options}
+    kinds = {type(layer) for layer in GENERATORS["unet"].build(SIZE, **options).layers}
+    assert layers.Rescaling in kinds and layers.UpSampling2D in kinds
 
 
 def check_generator(kind, **options):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from keras import Model, layers
 
-from tfpix2pix.models.build import build_discriminator, build_generator
-from tfpix2pix.resolve import resolve_config
+from tfpix2pix.config.resolve import resolve_config
+from tfpix2pix.runs.networks import build_discriminator, build_generator
 
 SIZE, FILTERS = 32, 4
 

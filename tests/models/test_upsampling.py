@@ -7,9 +7,10 @@ from keras import layers
 from scipy.ndimage import convolve1d, correlate
 from skimage.transform import resize
 
-from tfpix2pix.models.blocks import NORMS, Blocks
+from tfpix2pix.models import NORMS, UPSAMPLINGS
+from tfpix2pix.models.blocks import Blocks
 from tfpix2pix.models.unet import build_unet
-from tfpix2pix.models.upsampling import UPSAMPLINGS, Bilinear, Blur, DoublingConv2D
+from tfpix2pix.models.upsampling import Bilinear, Blur, DoublingConv2D
 
 
 def enlarger(kind, seed=0, channels=3, kernel=4):

@@ -30,7 +30,7 @@ def test_figures_are_of_it(averaged):
     from tfpix2pix.data.pipeline import evaluation_batches
 
     config = averaged.card.config
-    pairs = list(evaluation_batches(open_sources(config)["val"], config.data))
+    pairs = list(evaluation_batches(open_sources(config.data, config.seed)["val"], config.data))
     errors = {}
     for weights in ("average", "trained"):
         translator = p2p.load(averaged.path, weights=weights)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tests.conftest import tiny_config
 from tests.training.test_pix2pix import data
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.experiment import build_model
+from tfpix2pix.runs.networks import build_model
 from tfpix2pix.training.checkpoints import Checkpoints, assign, get_state, set_state, state_variables
 
 

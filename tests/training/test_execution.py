@@ -7,7 +7,7 @@ import tensorflow as tf
 from tests.conftest import tiny_config
 from tests.training.test_pix2pix import data, weights
 from tfpix2pix.errors import UserError
-from tfpix2pix.experiment import build_model
+from tfpix2pix.runs.networks import build_model
 from tfpix2pix.training.execution import Execution
 
 ONE = tf.distribute.get_strategy()

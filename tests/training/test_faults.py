@@ -13,8 +13,10 @@ from rich.console import Console
 import tfpix2pix as p2p
 from benchmarks.faults import SETTINGS, differences, finish, kill_at_random
 from tests.conftest import make_combined, run_process, tiny_config
-from tfpix2pix.run_directory import RunDirectory
+from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.training.checkpoints import Checkpoints
+
+pytestmark = pytest.mark.slow
 
 SMALL = (*SETTINGS, "generator.base_filters=8", "discriminator.base_filters=8")
 

@@ -8,10 +8,10 @@ import pytest
 import tfpix2pix as p2p
 from tests.conftest import tiny_config
 from tfpix2pix.errors import RunError
-from tfpix2pix.experiment import build_model
+from tfpix2pix.runs.networks import build_model
 from tfpix2pix.training import execution
 from tfpix2pix.training.checkpoints import Checkpoints
-from tfpix2pix.training.finite import NotFinite, check_losses, check_weights
+from tfpix2pix.training.health import NotFinite, check_losses, check_weights
 
 
 def lines(run_dir):

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from tests.conftest import tiny_config
 from tests.training.test_pix2pix import data, weights
-from tfpix2pix.experiment import build_model
 from tfpix2pix.models import products
+from tfpix2pix.runs.networks import build_model
 from tfpix2pix.training import pix2pix
 from tfpix2pix.training.gradients import summed
 from tfpix2pix.training.optimizers import FusedAdam

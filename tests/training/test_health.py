@@ -11,7 +11,7 @@ from tfpix2pix.training.health import DETECTORS, Finding, Monitor
 
 def found(lines, **options):
     monitor = Monitor(**options)
-    return [(line["step"], finding.name) for line in lines for finding in monitor.see(line)]
+    return [(line["step"], finding.name) for line in lines for finding in monitor.update(line)]
 
 
 def losses(step, real=0.8, fake=0.8, l1=0.3):
@@ -91,7 +91,7 @@ def test_a_resumed_run_goes_on_from_the_lines_it_reads_again():
     lines = logged([(1.0, 1.0)] * 60)
     whole = found(lines)
     monitor = Monitor(lines[:20])
-    assert [(line["step"], f.name) for line in lines[20:] for f in monitor.see(line)] == whole
+    assert [(line["step"], f.name) for line in lines[20:] for f in monitor.update(line)] == whole
 
 
 def test_lines_of_other_kinds_are_passed_over():
@@ -179,7 +179,7 @@ def test_what_a_generator_does_with_different_inputs_is_measured():
     import tensorflow as tf
 
     from tests.conftest import tiny_config
-    from tfpix2pix.experiment import build_model
+    from tfpix2pix.runs.networks import build_model
     from tfpix2pix.training.probe import Probe, narrowest_output, variation
 
     rng = np.random.default_rng(0)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpix2pix.training import CONSTANT_FRACTIONS, SCHEDULES
+import tfpix2pix.training
+from tfpix2pix.training import SCHEDULES, Schedule, schedule_row
 from tfpix2pix.training.optimizers import FusedAdam, LearningRate, LossScaling
 
 
@@ -63,9 +64,30 @@ def test_a_learning_rate_stays_and_then_falls_to_zero(schedule, expected):
 
 
 def test_every_schedule_begins_at_the_full_rate():
-    assert set(CONSTANT_FRACTIONS) == set(SCHEDULES)
     for schedule in SCHEDULES:
         assert float(LearningRate(0.1, schedule, 0, 100)(0)) == pytest.approx(0.1)
+
+
+def test_a_schedule_says_how_long_the_rate_is_constant():
+    fractions = {name: schedule_row(name).constant_fraction for name in SCHEDULES}
+    assert fractions == {"constant": 1.0, "linear_decay": 0.5, "cosine": 0.0}
+
+
+def test_a_schedule_may_be_a_function_alone(monkeypatch):
+    monkeypatch.setitem(SCHEDULES, "halved", lambda progress: 1.0 - 0.5 * progress)
+    assert schedule_row("halved").constant_fraction == 0.0
+    assert float(LearningRate(0.1, "halved", 0, 100)(100)) == pytest.approx(0.05)
+
+
+def test_the_table_of_constant_fractions_still_counts(monkeypatch):
+    monkeypatch.setattr(tfpix2pix.training, "_CONSTANT_FRACTIONS", {})
+    monkeypatch.setitem(SCHEDULES, "halved", lambda progress: 1.0 - 0.5 * progress)
+    monkeypatch.setitem(SCHEDULES, "late", Schedule(lambda progress: 1.0 - progress, constant_fraction=0.9))
+    with pytest.warns(FutureWarning, match="CONSTANT_FRACTIONS is part of SCHEDULES. Use SCHEDULES"):
+        table = tfpix2pix.training.CONSTANT_FRACTIONS
+    assert dict(table) == {"constant": 1.0, "linear_decay": 0.5, "cosine": 0.0, "halved": 0.0, "late": 0.9}
+    table["halved"] = 0.25
+    assert schedule_row("halved").constant_fraction == 0.25
 
 
 def test_a_factor_multiplies_the_rate_and_may_change():

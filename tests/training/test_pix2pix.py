@@ -8,8 +8,8 @@ import tensorflow as tf
 from tests.conftest import tiny_config
 from tfpix2pix import rng
 from tfpix2pix.config import Config
-from tfpix2pix.experiment import build_model
 from tfpix2pix.models.pyramid import Halve, scales_of
+from tfpix2pix.runs.networks import build_model
 from tfpix2pix.training.checkpoints import get_state
 from tfpix2pix.training.optimizers import FusedAdam
 from tfpix2pix.training.pix2pix import UPDATE_ORDERS

@@ -8,8 +8,8 @@ import tensorflow as tf
 import tfpix2pix as p2p
 from tests.conftest import tiny_config
 from tests.training.test_pix2pix import data
-from tfpix2pix.experiment import build_model
 from tfpix2pix.models import PRECISIONS
+from tfpix2pix.runs.networks import build_model
 from tfpix2pix.training import devices
 from tfpix2pix.training.checkpoints import get_state
 
@@ -120,13 +120,14 @@ def test_every_precision_has_a_policy():
     assert all(keras.DTypePolicy(policy).variable_dtype == "float32" for policy in PRECISIONS.values() if policy)
 
 
-def test_on_real_pairs_losses_stay_in_a_band_around_float32s(drawn_facades, tmp_path):
-    """Means over 100 steps: L1 within 2 %, the contest within 25 %. More: benchmarks/precision.py."""
+def test_on_real_pairs_bfloat16_moves_the_losses_less_than_another_seed_does(drawn_facades, tmp_path):
+    """Means over 100 steps against float32's. Rounding sends a training down another path, as a seed does, and how far
+    depends on the processor: so the seed is the measure. More: benchmarks/precision.py."""
     from benchmarks.precision import largest_difference, train
 
     small = ("data.image_size_px=32", "discriminator.receptive_field_px=16", "generator.base_filters=8")
     settings = (*small, "discriminator.base_filters=8", "training.steps=300")
-    runs = {name: train(name, drawn_facades, tmp_path, settings) for name in ("float32", "bfloat16")}
-    differences = largest_difference(runs["bfloat16"], runs["float32"])
-    assert differences.pop("g/l1") < 0.02
-    assert max(differences.values()) < 0.25
+    names = ("float32", "bfloat16", "float32, another seed")
+    reference, *others = (train(name, drawn_facades, tmp_path, settings) for name in names)
+    of_precision, of_seed = (np.mean(list(largest_difference(run, reference).values())) for run in others)
+    assert 0 < of_precision < of_seed

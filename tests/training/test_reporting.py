@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tests.training.test_tensorboard import read
-from tfpix2pix.run_directory import RunDirectory
+from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.training.health import Finding
 from tfpix2pix.training.reporting import Meter, MetricsLog, Reporter, held_out_table, losses_text
 from tfpix2pix.training.samples import picture_grid, sample_grid
@@ -73,7 +73,7 @@ def test_tensorboard_has_scalars_pictures_histograms_and_the_configuration(tmp_p
     report, run, _ = reporter(tmp_path)
     with report:
         report.begin("seed: 0", {"seed": 0})
-        report.measured(3, {"val/l1": 0.25})
+        report.validated(3, {"val/l1": 0.25})
         report.sample(3, np.zeros((8, 8, 3), np.uint8), {"down1/kernel": np.ones((2, 2))})
         report.finding(3, Finding("collapsed", "All the same."))
     tags = set(read(run.tensorboard).Tags()["tensors"])

@@ -92,6 +92,7 @@ def alone(pairs, tmp_path_factory):
     return run_dir
 
 
+@pytest.mark.slow
 def test_two_workers_are_one_process_bit_for_bit_and_survive_the_death_of_one(alone, pairs, tmp_path):
     run_dir = tmp_path / "run"
     command = arguments(run_dir, pairs, steps=80, strategy="multiworker")
@@ -135,6 +136,7 @@ def test_a_check_that_all_workers_pass_refuses_nothing():
         pass
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_worker_stops_all_at_the_same_step(pairs, tmp_path):
     run_dir = tmp_path / "run"
     workers = start_workers(arguments(run_dir, pairs, steps=5000, strategy="multiworker"))
@@ -234,6 +236,7 @@ def test_without_tf_config_one_machine_is_all_there_is(monkeypatch):
     assert (code, "must be one of: auto, one, mirrored, multiworker" in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_wait_for_others_and_nothing_is_written(tmp_path):
     ports = free_ports(2)
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}

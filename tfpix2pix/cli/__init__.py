@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from tfpix2pix._version import __version__
-from tfpix2pix.cli import data, study, training
-from tfpix2pix.cli.demo import demo
+from tfpix2pix.cli import data, training
+from tfpix2pix.cli import evaluation as study
 from tfpix2pix.cli.evaluation import compare, evaluate
 from tfpix2pix.cli.export import export
 from tfpix2pix.cli.importing import import_
-from tfpix2pix.cli.translate import translate
+from tfpix2pix.cli.translate import demo, translate
 from tfpix2pix.errors import RunError, UserError, escape_controls
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count

@@ -1,7 +1,7 @@
-"""What the shell completes beyond commands and options: names of tables, presets, keys of the configuration.
+"""Completes values in the shell: names in tables, presets, and keys of the configuration.
 
-Typer calls these with what has been typed so far (`tfpix2pix --install-completion` installs it); they load no
-TensorFlow.
+Typer calls these functions with the text typed so far (`tfpix2pix --install-completion` installs completion). They load
+no TensorFlow.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tfpix2pix.config.files import RECIPES, preset_names
 from tfpix2pix.data import OPERATORS, SPLITS
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.interop import IMPORTERS
-from tfpix2pix.presets import preset_names
-from tfpix2pix.recipes import RECIPES
 from tfpix2pix.training import STRATEGIES
 
 Complete = Callable[[str], list[str]]
 
 
 def one_of(names: Iterable[str]) -> Complete:
-    """Completes to names; looked up when asked."""
+    """Returns a function that completes to `names`, rows that were added later included."""
     return lambda incomplete: [name for name in names if name.startswith(incomplete)]
 
 
@@ -29,13 +28,13 @@ strategies, switch = map(one_of, (STRATEGIES, ("on", "off")))
 
 
 def quantizations(incomplete: str) -> list[str]:
-    """Of any format."""
+    """Completes to the quantizations of all formats."""
     names = dict.fromkeys(name for exporter in EXPORTERS.values() for name in exporter.quantizations)
     return one_of(names)(incomplete)
 
 
 def archives(incomplete: str) -> list[str]:
-    from tfpix2pix.data.download import ARCHIVES
+    from tfpix2pix.data.download.archives import ARCHIVES
 
     return one_of(ARCHIVES)(incomplete)
 
@@ -49,12 +48,12 @@ def presets_and_recipes(incomplete: str) -> list[str]:
 
 
 def presets_and_files(incomplete: str) -> list[str]:
-    """Presets, and the .yaml files of the folder being typed."""
+    """Completes to presets, and to the .yaml files of the folder being typed."""
     return presets(incomplete) + _yaml_files(incomplete)
 
 
 def recipes_and_files(incomplete: str) -> list[str]:
-    """Recipes, and the .yaml files of the folder being typed."""
+    """Completes to recipes, and to the .yaml files of the folder being typed."""
     return one_of(RECIPES)(incomplete) + _yaml_files(incomplete)
 
 
@@ -65,8 +64,8 @@ def _yaml_files(incomplete: str) -> list[str]:
 
 
 def settings(incomplete: str) -> list[str]:
-    """`KEY=` and, once that is typed, `KEY=VALUE` where the values have names."""
-    from tfpix2pix.resolve import choices_of, describe_keys
+    """Completes to `KEY=` and, once that is typed, to `KEY=VALUE` if the values have names."""
+    from tfpix2pix.config.resolve import choices_of, describe_keys
 
     key, equals, value = incomplete.partition("=")
     if not equals:

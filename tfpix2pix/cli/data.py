@@ -1,4 +1,4 @@
-"""`data download`, `data check`, `data pairs`, `data shard`."""
+"""Defines the commands `data download`, `data check`, `data pairs` and `data shard`."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def download(
     sha256: Annotated[Optional[str], typer.Option(help="SHA-256 that the archive must have.")] = None,
     json_: Json = False,
 ) -> None:
-    """Fetch one of the paper's data sets; a download that was cut goes on where it stopped."""
+    """Fetch one of the paper's data sets, or resume a download that was cut."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-    from tfpix2pix.data.download import ARCHIVES, download
+    from tfpix2pix.data.download.archives import ARCHIVES, download
 
     if name is None:
         sizes = {known: archive.size_mb for known, archive in ARCHIVES.items()}
@@ -65,8 +65,8 @@ def download(
             track=lambda received, total: progress.update(task, completed=received, total=total),
         )  # fmt: skip
     values = {"path": str(done.path), "url": done.url, "size_bytes": done.size_bytes, "sha256": done.sha256}
-    there = "was there already" if done.already_there else f"{done.size_bytes / 1e6:.1f} MB, SHA-256 {done.sha256}"
-    text = f"{done.path}: {there}\nTrain: tfpix2pix train {name} --data {done.path} --run runs/{name}"
+    state = "was there already" if done.already_there else f"{done.size_bytes / 1e6:.1f} MB, SHA-256 {done.sha256}"
+    text = f"{done.path}: {state}\nTrain: tfpix2pix train {name} --data {done.path} --run runs/{name}"
     answer(json_, {**values, "already_there": done.already_there}, text)
 
 
@@ -83,7 +83,7 @@ def check(
     json_: Json = False,
 ) -> None:
     """Examine data: pairing, files, sizes, direction, shifts, duplicates. Exit code 3: something was found."""
-    from tfpix2pix.doctor import as_table, check_page_place, examine, write_html
+    from tfpix2pix.data.doctor import as_table, check_page_place, examine, write_html
 
     resolved = _config(config, folder, set_ or ())
     if not resolved.data.is_given:
@@ -92,9 +92,9 @@ def check(
         check_page_place(html)
     if resolved.data.source == "shards":
         load_tensorflow()
-    examination = examine(resolved, at_most=most, track=track("examine"))
+    examination = examine(resolved.data, resolved.seed, at_most=most, track=track("examine"))
     if html is not None:
-        write_html(examination, resolved, html)
+        write_html(examination, resolved.data, resolved.seed, html)
     answer(json_, examination.as_dict(), as_table(examination))
     if html is not None and not json_:
         out_console.print(f"With pictures: {html}")
@@ -115,16 +115,16 @@ def pairs(
     json_: Json = False,
 ) -> None:
     """Make pairs of photographs and write them: the input is what the operator leaves, the target the photograph."""
+    from tfpix2pix.config.resolve import make_config, with_overrides
     from tfpix2pix.data import OPERATORS
     from tfpix2pix.data.writing import write_pairs
-    from tfpix2pix.resolve import make_config, with_overrides
 
     check_choice("--operator", operator, OPERATORS)
-    made = {"source": "photographs", "operator": operator, "input_channels": OPERATORS[operator].channels}
-    config = make_config(with_overrides({"data": made}, set_ or (), data_dir=photos), "the command")
-    if operator != "mask":  # the size of its holes alone goes by the training size; the others take any photograph
+    data = {"source": "photographs", "operator": operator, "input_channels": OPERATORS[operator].channels}
+    config = make_config(with_overrides({"data": data}, set_ or (), data_dir=photos), "the command")
+    if operator != "mask":  # only the size of holes depends on the training size; the others take any photograph
         config = config.model_copy(update={"data": config.data.model_copy(update={"image_size_px": 2})})
-    counts = write_pairs(config, out, track=track("write"))
+    counts = write_pairs(config.data, out, config.seed, track=track("write"))
     channels = f"--set data.input_channels={OPERATORS[operator].channels}"
     answer(
         json_, {"path": str(out), "pairs": counts},
@@ -146,12 +146,12 @@ def shard(
 
     resolved = _config(config, folder, set_ or ())
     if resolved.data.source != "shards":
-        # What is wrong with the folder shows before TensorFlow is loaded.
+        # Raises errors of the folder before TensorFlow is loaded.
         SOURCES[resolved.data.source](resolved.data, "train", resolved.seed)
     load_tensorflow()
-    from tfpix2pix.data.shard_writing import write_shards
+    from tfpix2pix.data.writing import write_shards
 
-    counts = write_shards(resolved, out, shard_mb=shard_mb, track=track("pack"))
+    counts = write_shards(resolved.data, out, resolved.seed, shard_mb=shard_mb, track=track("pack"))
     answer(
         json_, {"path": out, "pairs": counts},
         f"{out}: {_counted(counts)}\nTrain from it with the same keys as from the files, but --data {out} "
@@ -160,9 +160,9 @@ def shard(
 
 
 def _config(preset_or_file: str | None, folder: str | None, overrides: list[str]) -> Config:
-    """The configuration to look at data with: where it does not say how pairs lie in the folder, the folder does."""
-    from tfpix2pix.data.guess import guess_source
-    from tfpix2pix.resolve import make_config, read_settings, with_overrides
+    """Returns the configuration for reading the data. If it does not set the source, the folder's content decides."""
+    from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
+    from tfpix2pix.data.splits import guess_source
 
     settings = read_settings(preset_or_file) if preset_or_file else {}
     if folder is not None:

@@ -1,16 +1,31 @@
-"""`evaluate`, `compare`."""
+"""The commands `evaluate`, `compare`, `study make` and `study score`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.models import Best, Noise, Trust, Weights
-from tfpix2pix.cli.shared import Json, Set, answer, check_choice, load_tensorflow, out_console, track
+from tfpix2pix.cli.shared import (
+    Best,
+    Json,
+    Noise,
+    Set,
+    Trust,
+    Weights,
+    answer,
+    load_tensorflow,
+    names_options,
+    out_console,
+    track,
+)
 from tfpix2pix.errors import UserError
+from tfpix2pix.evaluation.study import PAGE, PRACTICE, SHOWN_S, TRIALS
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Data = Annotated[
     Optional[str], typer.Option(help="Folder of paired data, in place of the one the model was trained on.")
@@ -60,6 +75,14 @@ Replicates = Annotated[
 ]
 
 
+REQUEST = {
+    "model": "MODEL",
+    "overrides": "--set",
+    "mode": "--noise",
+}  # arguments of a request -> options of other names
+
+
+@names_options(**REQUEST)
 def evaluate(
     model: Annotated[
         Path,
@@ -107,42 +130,40 @@ def evaluate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an evaluation in --out.")] = False,
     json_: Json = False,
 ) -> None:
-    """Score translations beside their targets: figures with intervals, a row an image, and a page to look at."""
-    from tfpix2pix.evaluation_directory import check_free, check_names
-    from tfpix2pix.examples.request import Noise as NoiseOf
-    from tfpix2pix.examples.request import Request, kind_of
-    from tfpix2pix.recognize import RUN, model_at
+    """Compare translations with their targets: metrics with intervals, a row for each image, and a page to look at."""
+    from tfpix2pix.evaluation.folder import check_free, check_names
+    from tfpix2pix.evaluation.request import NoiseOptions, Request, resolve
+    from tfpix2pix.runs.recognize import RUN
 
-    check_choice("--noise", noise, ("on", "off"))
     names = _names(metrics)
     check_names(names)
     request = Request(
         model, data=data, split=split, config=config, overrides=set_ or (), size=size,
-        noise=NoiseOf(noise, variants, seed), best=best, weights=weights, outputs=outputs, targets=targets,
+        noise=NoiseOptions(noise, variants, seed), best=best, weights=weights, outputs=outputs, targets=targets,
         inputs=inputs, segmenter=segmenter, segmenter_range=segmenter_range, labels=labels, features=features,
         features_range=features_range, trust=trust,
     )  # fmt: skip
-    _ = request.size_px
-    kind = kind_of(request)
+    resolved = resolve(request)
     if out is None:
-        if kind != RUN:
-            raise UserError("--out must be given for what is no run directory. Received none. Name a new folder.")
-        out = model_at(model) / "evaluation" / split
+        if resolved.model.kind != RUN:
+            raise UserError("--out must be given for all but run directories. Received none. Name a new folder.")
+        out = resolved.model.path / "evaluation" / split
     check_free(out, overwrite=overwrite)
     load_tensorflow()
-    from tfpix2pix.evaluating import evaluate as run
+    from tfpix2pix.evaluation.evaluate import evaluate as run
 
-    done = run(
-        request, out=out, metrics=names, replicates=replicates, by=by, shown=shown, overwrite=overwrite,
+    evaluation = run(
+        resolved, out=out, metrics=names, replicates=replicates, by=by, shown=shown, overwrite=overwrite,
         track=track("evaluate"),
     )  # fmt: skip
-    answer(json_, done.record, _table(done.record))
+    answer(json_, evaluation.record, _table(evaluation.record))
     if not json_:
         out_console.print(f"To look at: {out / 'report.html'}")
 
 
+@names_options(**REQUEST)
 def compare(
-    given: Annotated[
+    items: Annotated[
         list[str],
         typer.Argument(
             metavar="[NAME=]PATH...",
@@ -174,54 +195,125 @@ def compare(
     trust: Trust = False,
     json_: Json = False,
 ) -> None:
-    """Put models side by side: one table, one figure, paired differences with their intervals."""
-    from tfpix2pix.comparing import FIGURE, Item
-    from tfpix2pix.comparing import compare as run
+    """Compare models: a table, a plot, and paired differences with their intervals."""
     from tfpix2pix.destinations import check_new_folder
-    from tfpix2pix.evaluation_directory import check_names
-    from tfpix2pix.examples.request import Noise as NoiseOf
-    from tfpix2pix.examples.request import Request
+    from tfpix2pix.evaluation.compare import FIGURE, Item
+    from tfpix2pix.evaluation.compare import compare as run
+    from tfpix2pix.evaluation.folder import check_names
+    from tfpix2pix.evaluation.request import NoiseOptions, Request, ResolvedRequest
 
     names = _names(metrics)
     check_names(names)
     if out is not None:
         check_new_folder(out)
     request = Request(
-        Item.parse(given[0]).path, data=data, split=split, config=config, overrides=set_ or (), size=size,
-        noise=NoiseOf(None, variants, seed), segmenter=segmenter, features=features,
+        Item.parse(items[0]).path, data=data, split=split, config=config, overrides=set_ or (), size=size,
+        noise=NoiseOptions(None, variants, seed), segmenter=segmenter, features=features,
         outputs=outputs, targets=targets, inputs=inputs, trust=trust,
     )  # fmt: skip
-    _ = request.size_px
-    asked = any((data, names, config, set_, size, segmenter, features, outputs, targets, variants != 4, seed))
+    reevaluate = any((data, names, config, set_, size, segmenter, features, outputs, targets, variants != 4, seed))
 
-    def evaluated(one: Request, where: Path) -> None:
+    def evaluate_into(resolved: ResolvedRequest, folder: Path) -> None:
         load_tensorflow()
-        from tfpix2pix.evaluating import evaluate
+        from tfpix2pix.evaluation.evaluate import evaluate
 
-        evaluate(one, out=where, metrics=names, track=track(f"evaluate {one.model}"))
+        evaluate(resolved, out=folder, metrics=names, track=track(f"evaluate {resolved.request.model}"))
 
     comparison = run(
-        given, request, evaluate=evaluated, as_asked=asked, out=out, baseline=baseline, figures=_names(figures)
-    )
+        items, request, evaluate=evaluate_into, reevaluate=reevaluate, out=out, baseline=baseline,
+        figures=_names(figures),
+    )  # fmt: skip
     answer(json_, comparison.to_json(), comparison.markdown(_names(figures)))
     if out is not None and not json_:
         out_console.print(f"To look at: {out / FIGURE}")
 
 
 def _names(metrics: str | None) -> list[str] | None:
+    """Splits names at commas."""
     return [name.strip() for name in metrics.split(",") if name.strip()] if metrics else None
 
 
-def _table(record: dict):
+def _table(record: dict) -> Table:
+    """Returns the figures of an evaluation as a table for the terminal."""
     from rich.table import Table
 
     data = record["data"]
-    where = f" of {data['split']}" if data["split"] else ""
-    title = f"{record['name']}: {data['images']} of {data['of']} pairs{where}"
+    split = f" of {data['split']}" if data["split"] else ""
+    title = f"{record['name']}: {data['images']} of {data['of']} pairs{split}"
     table = Table(title=title, title_justify="left", min_width=len(title))
     for column, justify in {"figure": "left", "value": "right", "95 % interval": "right", "better": "left"}.items():
         table.add_column(column, justify=justify)
-    for name, each in record["figures"].items():
-        limits = "" if each["low"] is None else f"{each['low']:.4f} to {each['high']:.4f}"
-        table.add_row(name, f"{each['value']:.4f}", limits, each["better"])
+    for name, figure in record["figures"].items():
+        limits = "" if figure["low"] is None else f"{figure['low']:.4f} to {figure['high']:.4f}"
+        table.add_row(name, f"{figure['value']:.4f}", limits, figure["better"])
     return table
+
+
+@names_options(**REQUEST)
+def make(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL", help="A run directory, SavedModel, .tflite, .keras or .onnx file, or a folder of images."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="New folder for index.html, a page without other files.")],
+    data: Data = None,
+    split: Split = "val",
+    config: ConfigOption = None,
+    set_: Set = None,
+    size: Size = None,
+    noise: Noise = None,
+    seed: Annotated[int, typer.Option(help="Seed of the noise and of the choice of pairs.", min=0, max=2**31 - 1)] = 0,
+    best: Best = False,
+    weights: Weights = None,
+    trust: Trust = False,
+    outputs: Outputs = None,
+    targets: Targets = None,
+    title: Annotated[str, typer.Option(help="Title that raters read. It should not reveal what made the images.")] = (
+        "Which image was generated?"
+    ),
+    practice: Annotated[
+        int, typer.Option(help="Number of practice trials, which give feedback and do not count.", min=0)
+    ] = PRACTICE,
+    trials: Annotated[int, typer.Option(help="Number of trials that count.", min=1)] = TRIALS,
+    shown_s: Annotated[float, typer.Option(help="Time for which each image is shown, s.", min=0.01, max=60)] = SHOWN_S,
+    unpaired: Annotated[
+        bool, typer.Option("--unpaired", help="Show each generated image beside the real image of another input.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Make the paper's perceptual test of a model: one page, to be opened by raters, with nothing to install."""
+    from tfpix2pix.evaluation.request import NoiseOptions, Request, resolve
+    from tfpix2pix.evaluation.study.page import Design, check_place
+
+    check_place(out / PAGE)
+    request = Request(
+        model, data=data, split=split, config=config, overrides=set_ or (), size=size,
+        noise=NoiseOptions(noise, 0, seed), best=best, weights=weights, outputs=outputs, targets=targets, trust=trust,
+    )  # fmt: skip
+    resolved = resolve(request)
+    load_tensorflow()
+    from tfpix2pix.evaluation.study.make import make_study
+
+    design = Design(practice, trials, shown_s, same_input=not unpaired, seed=seed)
+    pairs = make_study(resolved, out / PAGE, title=title, design=design)
+    page = str(out / PAGE)
+    text = (
+        f"{page}: {practice} practice and {trials} other trials, drawn from {pairs} pairs\n"
+        f"When raters have saved their results: tfpix2pix study score study-*.json"
+    )
+    answer(json_, {"page": page, "pairs": pairs, "practice": practice, "trials": trials}, text)
+
+
+def score(
+    results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Files that the raters' pages saved.")],
+    json_: Json = False,
+) -> None:
+    """Compute how often raters took the generated image for the real one, with its interval over raters."""
+    import json
+
+    from tfpix2pix.evaluation.study.score import score as run
+
+    result = run(results)
+    answer(json_, json.loads(result.to_json()), result.text())

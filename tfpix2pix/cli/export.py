@@ -1,4 +1,4 @@
-"""`export`."""
+"""The command `export`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.models import Best, Noise, Weights
-from tfpix2pix.cli.shared import Json, answer, check_choice, load_tensorflow
+from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, check_choice, load_tensorflow
 from tfpix2pix.errors import UserError
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
     format_: Annotated[
         str,
         typer.Option("--format", help="saved_model, tflite, keras or onnx.", autocompletion=completion.formats),
@@ -66,23 +65,23 @@ def export(
     json_: Json = False,
 ) -> None:
     """Export a trained generator, and measure that the export does what the generator does."""
-    from tfpix2pix.export.format import Options
-    from tfpix2pix.recognize import check_export
+    from tfpix2pix.export import Options
+    from tfpix2pix.runs.export import check_export
 
     check_choice("--noise", noise, ("on", "off"))
     if quantize and target_mb:
-        raise UserError(f"--target-mb chooses the quantisation. Received --quantize {quantize} too. Leave one out.")
+        raise UserError(f"--target-mb must go without --quantize. Received --quantize {quantize}. Leave one out.")
     sizes: list[int | None] = list(dict.fromkeys(size or [])) or [None]
-    wanted = [Options(noise, side, quantize or "none", io, name) for side in sizes]
-    for options in wanted:
+    requested = [Options(noise, side, quantize or "none", io, name) for side in sizes]
+    for options in requested:
         check_export(run, format_, options)
     load_tensorflow()
-    from tfpix2pix.budget import as_rows, export_within
-    from tfpix2pix.exporting import export_run, free_path, planned_card
-    from tfpix2pix.run_directory import RunDirectory
+    from tfpix2pix.runs.directory import RunDirectory
+    from tfpix2pix.runs.export import export_run, free_path, planned_card
+    from tfpix2pix.runs.export_within import as_rows, export_within
 
     if not target_mb:
-        for options in wanted:  # before the first is made
+        for options in requested:  # before the first export begins
             free_path(planned_card(RunDirectory(run), format_, options), format_, out, overwrite=overwrite)
     shared = {
         "noise": noise, "image_dtype": io, "best": best, "weights": weights, "data": data, "name": name,

@@ -1,4 +1,4 @@
-"""`import`."""
+"""Defines the command `import`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tfpix2pix.cli import completion
 from tfpix2pix.cli.shared import Json, answer, check_choice, load_tensorflow
-from tfpix2pix.interop.recognize import kind_of
+from tfpix2pix.interop.kinds import kind_of
 
 
 def import_(
@@ -69,7 +69,7 @@ def import_(
     check_choice("--statistics", statistics, ("image", "moving"))
     kind = kind_of(file, from_)
     load_tensorflow()
-    from tfpix2pix.importing import import_weights
+    from tfpix2pix.runs.import_weights import import_weights
 
     report = import_weights(
         file, out=out, kind=kind, discriminator=discriminator, statistics=statistics, dropout=dropout, size_px=size,
@@ -80,22 +80,22 @@ def import_(
 
 def _table(report) -> Table:
     error, field_px = report.max_abs_error, report.receptive_field_px
-    own = "each image's own statistics" if report.statistics == "image" else "moving averages"
+    statistics = "each image's own statistics" if report.statistics == "image" else "moving averages"
     rows = {
         "from": report.kind,
         "generator": report.architecture,
         "parameters": f"{report.parameters:,}",
         "discriminator": f"PatchGAN of {field_px} px" if field_px else "none",
-        "batch norms use": own,
-        "noise": f"{report.noise}, as translate takes it unless told",
+        "batch norms use": statistics,
+        "noise": f"{report.noise}, the default of translate",
         "compared with the original": (
-            f"not: {report.runtime}"
+            f"no: {report.runtime}"
             if error is None
             else f"max abs error {error:.1e} on [-1, 1], {report.max_error_levels:.2g} levels of 255, "
             f"{report.psnr_db:.1f} dB, from {report.runtime} in float64; the original in float32: "
             f"{report.original_max_abs_error:.1e}"
         ),
-        **({"passed over": "; ".join(report.notes)} if report.notes else {}),
+        **({"left out": "; ".join(report.notes)} if report.notes else {}),
         "run directory": report.path,
         "next": f"tfpix2pix export {report.path} --format saved_model",
     }

@@ -1,8 +1,11 @@
-"""What the commands have in common: consoles, options, answers, progress."""
+"""Holds what commands share: options, output, progress, and errors that name options."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Optional
 
@@ -15,7 +18,7 @@ from tfpix2pix.errors import UserError, escape_controls, unknown_name
 
 
 class PrintableConsole(Console):
-    """A console that passes on no control characters of what it is given, wherever in a table they stand."""
+    """Prints text without its control characters, in tables too."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -23,8 +26,10 @@ class PrintableConsole(Console):
 
 
 out_console = PrintableConsole(soft_wrap=True, highlight=False, markup=False)
-out_console.width = max(out_console.width, 120)  # tables whole: a narrow terminal wraps them, but cuts nothing
+out_console.width = max(out_console.width, 120)  # a narrower terminal wraps tables, but cuts nothing off
 progress_console = PrintableConsole(stderr=True)
+
+ARGUMENT = re.compile(r"(?<!of )(?<!where )`(\w+)`")  # "a key of `weights`" is one of the configuration
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Set = Annotated[
@@ -39,7 +44,7 @@ Set = Annotated[
 
 
 def answer(as_json: bool, values: dict, text: object) -> None:
-    """Prints `values` for a program or `text` for a person."""
+    """Prints `values` as JSON, for programs, or `text`, for people."""
     if as_json:
         print(json.dumps(values))
     else:
@@ -47,9 +52,33 @@ def answer(as_json: bool, values: dict, text: object) -> None:
 
 
 def check_choice(option: str, value: str | None, known: Iterable[str]) -> None:
-    """Raises UserError where an option has a value it does not know."""
+    """Raises UserError if an option has a value that it does not know."""
     if value is not None and value not in tuple(known):
         raise UserError(unknown_name(option, value, known))
+
+
+def names_options(**others: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorates a command so that its errors name the option, --size, where the package names the argument, `size`.
+
+    Args:
+        others: arguments that the command has not -> the option that sets them.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        names = {name.rstrip("_") for name in inspect.signature(command).parameters}
+        options = {**{name: f"--{name.replace('_', '-')}" for name in names}, **others}
+
+        @functools.wraps(command)
+        def run(*args: object, **kwargs: object) -> None:
+            try:
+                command(*args, **kwargs)
+            except UserError as error:
+                message = ARGUMENT.sub(lambda match: options.get(match[1], match[0]), str(error))
+                raise UserError(message, error.kind) from error
+
+        return run
+
+    return decorate
 
 
 def load_tensorflow() -> None:
@@ -59,9 +88,31 @@ def load_tensorflow() -> None:
 
 
 def track(what: str) -> Callable[[Iterable, int], Iterable]:
-    """Wraps items of a known number in a progress bar, on a terminal."""
+    """Returns a function that wraps (items, their number) in a progress bar on a terminal."""
     from rich.progress import track as bar
 
     return lambda items, total: bar(
         items, what, total, console=progress_console, disable=not progress_console.is_terminal
     )
+
+
+Noise = Annotated[
+    Optional[str],
+    typer.Option(help="Noise, `on` or `off`; default: as the model card says.", autocompletion=completion.switch),
+]
+Weights = Annotated[
+    Optional[str],
+    typer.Option(
+        help="Weights of a run with training.ema_decay: `average` (default), or `trained`, those of the last step."
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Open a SavedModel or .keras file that can do more than compute: read and write files, run code.",
+    ),
+]
+Best = Annotated[
+    bool, typer.Option("--best", help="Use the checkpoint that was best on held-out pairs; default: the newest.")
+]

@@ -1,4 +1,4 @@
-"""`train`, `presets`."""
+"""Defines the commands `train` and `presets`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,8 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.shared import (
-    Json,
-    Set,
-    answer,
-    load_tensorflow,
-    out_console,
-    progress_console,
-)
-from tfpix2pix.errors import UserError
-from tfpix2pix.presets import PRESETS
-from tfpix2pix.recipes import RECIPES
+from tfpix2pix.cli.shared import Json, Set, answer, load_tensorflow, out_console, progress_console
+from tfpix2pix.config.files import PRESETS, RECIPES
 
 
 def train(
@@ -64,37 +55,23 @@ def train(
     ] = False,
 ) -> None:
     """Train a generator on pairs."""
-    from tfpix2pix.data import SOURCES
-    from tfpix2pix.data.opening import check_readable
-    from tfpix2pix.resolve import recipe_override
-    from tfpix2pix.resuming import run_config  # TensorFlow waits until the configuration is known to be sound
-    from tfpix2pix.training.cluster import this_worker
+    from tfpix2pix.config.resolve import recipe_override
+    from tfpix2pix.runs.plan import plan_training
 
-    if run is None and not dry_run:
-        look = "" if resume else ", or --dry-run to look first"
-        raise UserError(f"A run directory must be given. Received none. Add --run DIR{look}.")
     overrides = [*(set_ or ()), *recipe_override(recipe), *([f"training.strategy={strategy}"] if strategy else [])]
-    resolved = run_config(
-        config, run, data_dir=data, overrides=overrides, resume=resume, fresh=fresh, accept_changes=accept_changes
-    )
-    alone = this_worker(resolved.training.strategy).count == 1
-    if alone and (resolved.data.dir or not dry_run):
-        # Raises where there is nothing to train on, or its first pair does not fit.
-        if resolved.data.source == "shards":
-            load_tensorflow()  # without its notes
-        source = SOURCES[resolved.data.source](resolved.data, "train", resolved.seed)
-        check_readable(source, at_most=1 if resolved.data.on_error == "stop" else 0)
-    load_tensorflow()
+    plan = plan_training(
+        config, run, data_dir=data, overrides=overrides, resume=resume, fresh=fresh, accept_changes=accept_changes,
+        dry_run=dry_run,
+    )  # fmt: skip
+    load_tensorflow()  # only now, so that a mistake is answered at once
     if dry_run:
-        from tfpix2pix.dry_run import describe
+        from tfpix2pix.runs.dry_run import describe
 
-        out_console.print(describe(resolved, run))
+        out_console.print(describe(plan))
         return
-    from tfpix2pix import experiment
+    from tfpix2pix.runs import train as runs
 
-    result = experiment.train(
-        resolved, run_dir=run, resume=resume, fresh=fresh, accept_changes=accept_changes, console=progress_console
-    )
+    result = runs.run(plan, progress_console)
     if result.interrupted:
         out_console.print(f"Stopped at step {result.card.step}, saved. Continue: tfpix2pix train --run {run} --resume")
         return
@@ -119,7 +96,7 @@ def presets(
 ) -> None:
     """List the presets (what to train on) and recipes (how), or print one to start a file of your own from."""
     if keys:
-        from tfpix2pix.resolve import describe_keys, explain_keys
+        from tfpix2pix.config.resolve import describe_keys, explain_keys
 
         values = {key: {"default": default, "help": meaning} for key, default, meaning in describe_keys()}
         answer(json_, values, explain_keys())

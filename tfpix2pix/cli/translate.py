@@ -1,26 +1,43 @@
-"""`translate`."""
+"""The commands `translate` and `demo`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.models import Best, Noise, Trust, Weights
-from tfpix2pix.cli.shared import Json, answer, check_choice, load_tensorflow, track
+from tfpix2pix.cli.shared import (
+    Best,
+    Json,
+    Noise,
+    Trust,
+    Weights,
+    answer,
+    check_choice,
+    load_tensorflow,
+    names_options,
+    out_console,
+    track,
+)
 from tfpix2pix.errors import UserError
+
+if TYPE_CHECKING:
+    from tfpix2pix.inference.remote.client import RemoteModel
+    from tfpix2pix.inference.translator import Translator
+    from tfpix2pix.runs.recognize import Recognized
 
 TIMEOUT_S, IN_FLIGHT = 60.0, 4
 
 
+@names_options()
 def translate(
     model: Annotated[
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A run directory, a SavedModel folder, a .tflite, .keras or .onnx file; with --server the served "
+            help="Run directory, SavedModel folder, or .tflite, .keras or .onnx file; with --server the served "
             "model: NAME, NAME:VERSION or NAME@LABEL.",
         ),
     ],
@@ -60,14 +77,14 @@ def translate(
     grpc: Annotated[bool, typer.Option("--grpc", help="Use gRPC instead of REST with --server.")] = False,
     timeout_s: Annotated[float, typer.Option(help="Time limit for an image with --server, s.", min=0.1)] = TIMEOUT_S,
     in_flight: Annotated[
-        int, typer.Option(help="Number of images that are in flight at a time with --server.", min=1, max=64)
+        int, typer.Option(help="Number of images that the server translates at a time, with --server.", min=1, max=64)
     ] = IN_FLIGHT,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
     json_: Json = False,
 ) -> None:
     """Translate images with a trained model, each into a file of its own size."""
     from tfpix2pix.data import SPLITS
-    from tfpix2pix.recognize import recognize
+    from tfpix2pix.runs.recognize import recognize
 
     check_choice("--noise", noise, ("on", "off"))
     check_choice("--split", split, SPLITS)
@@ -78,32 +95,36 @@ def translate(
             f"Name images or folders, or give --split (and --data) for the inputs of paired data."
         )
     if samples and noise == "off":
-        raise UserError("--samples must go with noise. Received --noise off. Leave it out.")
+        raise UserError("--samples must go with noise. Received --noise off. Leave one of the two out.")
     if tile and overlap is not None and overlap > tile // 2:
         raise UserError(
             f"--overlap must be at most half of --tile. Received {overlap} px of --tile {tile}. Change one of the two."
         )
     if server:
-        for option, given in {"--best": best, "--weights": weights, "--trust": trust}.items():
-            if given:
-                raise UserError(f"{option} is of models at hand. Received it with --server. Leave one of the two out.")
+        for option, value in {"--best": best, "--weights": weights, "--trust": trust}.items():
+            if value:
+                raise UserError(
+                    f"{option} must go with a model on this machine. Received it with --server. "
+                    f"Leave one of the two out."
+                )
     elif grpc:
         raise UserError("--grpc must go with --server. Received it alone. Add --server HOST:PORT.")
-    else:
-        recognize(Path(model))
+    recognized = None if server else recognize(model)
     for path in inputs or ():
         if not path.exists():
             raise UserError(f"An input must be an image file or a folder. Received {path}, which does not exist.")
-    if server:
+    if recognized is None:
         translator = _remote(server, model, grpc=grpc, timeout_s=timeout_s)
     else:
-        translator = _local(Path(model), best=best, weights=weights, trust=trust)
+        translator = _local(recognized, best=best, weights=weights, trust=trust)
     fixed = translator.card.fixed_size_px
     if fixed and tile:
-        raise UserError(f"--tile is of models of any size. Received it for tiles of {fixed} px, always. Leave it out.")
+        raise UserError(
+            f"--tile must go with a model of any size. Received it for a model of {fixed} px, its tiles. Leave it out."
+        )
     if overlap is not None and not (tile or fixed):
         raise UserError("--overlap must go with --tile. Received it alone. Add --tile.")
-    from tfpix2pix.translate import translate_files
+    from tfpix2pix.inference.files import translate_files
 
     written = translate_files(
         translator, inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, samples=samples,
@@ -113,17 +134,65 @@ def translate(
     answer(json_, {"written": [str(path) for path in written]}, f"{len(written)} translated into {out}")
 
 
-def _local(model: Path, *, best: bool, weights: str | None, trust: bool):
+def _local(model: Recognized, *, best: bool, weights: str | None, trust: bool) -> Translator:
+    """Loads a model of this machine."""
     load_tensorflow()
-    from tfpix2pix.artefacts import load
+    from tfpix2pix.runs.load import load
 
     return load(model, best=best, weights=weights, trust=trust)
 
 
-def _remote(server: str, model: str, *, grpc: bool, timeout_s: float):
-    """The served model: by REST without TensorFlow; gRPC's messages are TensorFlow's."""
+def _remote(server: str, model: str, *, grpc: bool, timeout_s: float) -> RemoteModel:
+    """Connects to a served model: REST works without TensorFlow, gRPC needs its messages."""
     if grpc:
         load_tensorflow()
-    from tfpix2pix.serving.client import RemoteModel
+    from tfpix2pix.inference.remote.client import RemoteModel
 
     return RemoteModel(server, model, transport="grpc" if grpc else "rest", timeout_s=timeout_s)
+
+
+@names_options()
+def demo(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Run directories, SavedModel folders, .tflite, .keras or .onnx files; several are shown side by side. "
+            "NAME=PATH names one.",
+        ),
+    ],
+    data: Annotated[
+        Optional[str],
+        typer.Option(help="Folder of paired data, whose held-out inputs the page offers; default: the model's own."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. 0.0.0.0 lets other machines use the page.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        Optional[int], typer.Option(help="Port; default: the first free one from 7860.", min=1, max=65535)
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    upload_mb: Annotated[
+        int, typer.Option(help="Size of the largest file that may be dropped, MB.", min=1, max=1024)
+    ] = 20,
+    best: Best = False,
+    weights: Weights = None,
+    trust: Trust = False,
+) -> None:
+    """Serve a page to draw on: paint or drop an input, and see its translations. Ctrl-C ends it."""
+    from tfpix2pix.runs.recognize import named_path, recognize
+
+    named = [named_path(text, "A model must be given as") for text in models]
+    recognized = [(name, path, recognize(path)) for name, path in named]
+    load_tensorflow()
+    from tfpix2pix.inference.demo.serve import serve
+    from tfpix2pix.runs.load import load
+
+    opened = ((name, path, load(model, best=best, weights=weights, trust=trust)) for name, path, model in recognized)
+    try:
+        serve(
+            opened, data=data, host=host, port=port, open_browser=open_, upload_mb=upload_mb,
+            ready=lambda address: out_console.print(f"Open {address} (Ctrl-C ends it)"),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        out_console.print("Closed.")

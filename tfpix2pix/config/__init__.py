@@ -1,7 +1,7 @@
-"""The whole run in one validated object, read from a preset or a YAML file and written beside every run.
+"""Holds the configuration of a run: one validated object, read from a preset or a YAML file and saved with every run.
 
-Imports no TensorFlow: a configuration is checked in milliseconds. Names of networks, losses, sources and operators
-are checked against their tables' keys.
+Imports no TensorFlow, so a configuration is checked in milliseconds. Names of networks, losses, sources and operators
+are checked against the keys of their tables.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_serializer, field_validator, model_validator
 
-from tfpix2pix.config.data import DataConfig
-from tfpix2pix.config.networks import DiscriminatorConfig, GeneratorConfig
-from tfpix2pix.config.objective import ObjectiveConfig, weights_of_named_objective
+from tfpix2pix.config.files import RECIPES
 from tfpix2pix.config.recipe import APPLIED, with_recipe_beneath
-from tfpix2pix.config.section import NAME, RUN, TASK, RowOf, Section
-from tfpix2pix.config.training import InferenceConfig, TrainingConfig
-from tfpix2pix.evaluation import METRICS
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.losses import objective_name
+from tfpix2pix.losses.settings import ObjectiveConfig, weights_of_named_objective
+from tfpix2pix.metrics import METRICS
 from tfpix2pix.models import GENERATORS
-from tfpix2pix.models.patches import PATCHGANS, halved_px, logits_px
-from tfpix2pix.recipes import RECIPES
+from tfpix2pix.models.settings import DiscriminatorConfig, GeneratorConfig, InferenceConfig
+from tfpix2pix.models.sizes import PATCHGANS, halved_px, logits_px
+from tfpix2pix.section import MAY_CHANGE, NAME, RUN, TASK, RowOf, Section
+from tfpix2pix.training.settings import TrainingConfig
 
 __all__ = [
     "Config",
@@ -36,11 +36,11 @@ __all__ = [
 
 
 class Config(Section):
-    """A run. Every field has a default; presets and `--set` change some."""
+    """Configures a run. Every field has a default, which presets and `--set` change."""
 
     name: Annotated[str, TASK] = Field("pix2pix", pattern=NAME, max_length=100)
     """Name of the model, which its exports and the model card have."""
-    recipe: Annotated[str | None, TASK, RowOf(RECIPES)] = None
+    recipe: Annotated[str | None, TASK, RowOf(RECIPES), MAY_CHANGE] = None
     """How to train: the name of a recipe, or a .yaml file. The keys of a file that names a recipe replace the recipe's
     values. The values of `--recipe` and `--set recipe=` replace the file's keys. A resolved configuration contains the
     values, and records the name as `{applied: NAME}`."""
@@ -61,17 +61,17 @@ class Config(Section):
 
     @property
     def size_multiple_px(self) -> int:
-        """The generator pads images whose height and width are not multiples of this."""
+        """Returns the multiple, px, to which the generator pads the height and width of images."""
         return GENERATORS[self.generator.kind].size_multiple_px(self.data.image_size_px, self.generator.levels)
 
     @property
     def objective_name(self) -> str:
-        """The terms that G is trained for, as the paper names them: `l1+cgan`."""
+        """Names the terms that G is trained for, as the paper does: `l1+cgan`."""
         return objective_name(self.objective.weights, self.discriminator.conditional)
 
     @property
     def best_metric(self) -> str | None:
-        """The row of METRICS by which the best checkpoint is chosen; None where it is not measured."""
+        """Returns the row of METRICS by which the best checkpoint is chosen, or None if it is not measured."""
         usual = "segmentation" if self.data.target_classes else "l1"
         name = self.training.best_by or usual
         return name if name in self.training.validation_metrics else None
@@ -97,17 +97,17 @@ class Config(Section):
         size = self.data.image_size_px
         try:
             _ = self.size_multiple_px
-        except ValueError as error:  # says what would fit; here the keys have sections
+        except ValueError as error:  # its text names keys without their sections
             raise ValueError(with_sections(str(error))) from None
         spec = self.discriminator
         for scale in range(1, spec.scales + 1):
             if logits_px(size, spec.receptive_field_px) < 1:
                 fits = ", ".join(str(patch) for patch in PATCHGANS if logits_px(size, patch) >= 1)
-                here = f" at scale {scale} of {spec.scales}" if scale > 1 else ""
+                of_scale = f", {size} px at scale {scale} of {spec.scales}" if scale > 1 else ""
                 fewer = ", fewer `discriminator.scales`" if scale > 1 else ""
                 raise ValueError(
                     f"`discriminator.receptive_field_px` must not exceed the padded image, of `data.image_size_px` = "
-                    f"{self.data.image_size_px} here{f', {size} px{here}' if here else ''}. Received "
+                    f"{self.data.image_size_px} here{of_scale}. Received "
                     f"{spec.receptive_field_px}. Use {fits}{fewer}, or larger images"
                 )
             size = halved_px(size)
@@ -147,10 +147,10 @@ class Config(Section):
         if self.inference.noise == "on" and not has_noise:
             raise ValueError(
                 f"`inference.noise` must be off for a generator without noise. Received on with `generator.noise: "
-                f"{spec.noise}` and `generator.dropout_rate: {spec.dropout_rate:g}`. Switch one of them"
+                f"{spec.noise}` and `generator.dropout_rate: {spec.dropout_rate:g}`. Change one of them"
             )
         if has_noise and spec.noise == "dropout" and "dropout_layers" in GENERATORS[spec.kind].options:
-            last = self.size_multiple_px.bit_length() - 2  # decoder layers before the one that gives the image
+            last = self.size_multiple_px.bit_length() - 2  # decoder layers before the one that makes the image
             if not any(layer <= last for layer in spec.dropout_layers):
                 raise ValueError(
                     f"`generator.dropout_layers` must name one of the decoder's layers, 1 to {last}. Received "
@@ -160,6 +160,6 @@ class Config(Section):
 
 
 def with_sections(message: str) -> str:
-    """`levels` -> `generator.levels`: messages of networks, in the configuration's words."""
+    """Adds the sections to keys in an error text of the networks: `generator.levels` for `levels`."""
     sections = {"image_size_px": "data", "levels": "generator", "residual_blocks": "generator"}
     return re.sub(rf"`({'|'.join(sections)})`", lambda key: f"`{sections[key[1]]}.{key[1]}`", message)

@@ -1,4 +1,4 @@
-"""Recipes: the keys that they may set, and how they lie under a file's own keys or over them."""
+"""Merges recipes with settings, under a file's own keys or over them, and checks the keys that recipes set."""
 
 from __future__ import annotations
 
@@ -7,57 +7,63 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tfpix2pix.config.objective import objective_settings
-from tfpix2pix.config.section import NotOfRecipes, Section
+from tfpix2pix.config.files import RECIPES
 from tfpix2pix.errors import UserError
-from tfpix2pix.recipes import RECIPES
+from tfpix2pix.losses.settings import objective_settings
+from tfpix2pix.section import NotOfRecipes, Section
 
 APPLIED = "applied"  # `recipe: {applied: best}` is a record: the values are in the other keys already
 Settings = dict[str, Any]
 
 
 def with_recipe_beneath(settings: Mapping[str, Any], config: type[Section]) -> Settings:
-    """`settings` with what they do not say taken from the recipe that they name; its name as a record.
+    """Returns `settings` with missing keys from the recipe that they name. The name becomes a record.
 
     Raises:
-        UserError: no such recipe, or one that sets what is not a recipe's to set.
+        UserError: the recipe does not exist, or sets a key that recipes must not set.
     """
     name = settings.get("recipe")
     if name is None or _is_record(name):
         return dict(settings)
-    own = {key: value for key, value in settings.items() if key != "recipe"}
-    return {**merged(recipe_settings(str(name), config), own), "recipe": {APPLIED: str(name)}}
+    keys = {key: value for key, value in settings.items() if key != "recipe"}
+    return {**merged(recipe_settings(str(name), config), keys), "recipe": {APPLIED: str(name)}}
 
 
 def with_recipe_over(settings: Mapping[str, Any], name: object, config: type[Section]) -> Settings:
-    """`settings` with the values of a recipe in place of their own and of the recipe that they name; None: without it.
+    """Returns `settings` with the values of the recipe `name` over their own, and without the recipe that they name.
+
+    If `name` is None, only removes the recipe that they name.
 
     Raises:
-        UserError: no such recipe, or one that sets what is not a recipe's to set.
+        UserError: the recipe does not exist, or sets a key that recipes must not set.
     """
-    own = {key: value for key, value in settings.items() if key != "recipe"}
+    keys = {key: value for key, value in settings.items() if key != "recipe"}
     if name is None:
-        return own
-    return {**merged(own, recipe_settings(str(name), config)), "recipe": {APPLIED: str(name)}}
+        return keys
+    return {**merged(keys, recipe_settings(str(name), config)), "recipe": {APPLIED: str(name)}}
 
 
 def recipe_settings(name_or_file: str, config: type[Section], above: tuple[str, ...] = ()) -> Settings:
-    """The keys of a recipe over those of the recipe that it is based on, each one a recipe's to set."""
+    """Returns the keys of a recipe over those of the recipe that it is based on.
+
+    Raises:
+        UserError: one of them does not exist, sets a key that recipes must not set, or is based on itself.
+    """
     if name_or_file in above:
         raise UserError(
             f"A recipe must not be based on itself. Received {' on '.join([*above, name_or_file])}. Take the key "
             f"`recipe` out of one of them."
         )
-    own = RECIPES.read(name_or_file)
-    base = own.pop("recipe", None)
-    _check(own, config, name_or_file)
+    keys = RECIPES.read(name_or_file)
+    base = keys.pop("recipe", None)
+    _check(keys, config, name_or_file)
     if base is None:
-        return own
-    return merged(recipe_settings(str(base), config, (*above, name_or_file)), own)
+        return keys
+    return merged(recipe_settings(str(base), config, (*above, name_or_file)), keys)
 
 
 def recipe_keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """The dotted keys that a recipe may set."""
+    """Yields the dotted keys that a recipe may set."""
     for name, field in section.model_fields.items():
         key = f"{prefix}{name}"
         if not _mark(field):
@@ -65,7 +71,10 @@ def recipe_keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Settings:
-    """Key by key, `upper` before `lower`; an objective that `upper` names decides every weight."""
+    """Merges two settings key by key, with the values of `upper` over those of `lower`.
+
+    If `upper` names an objective, it decides every weight.
+    """
     lower, upper = ({name: _plain(value, name) for name, value in settings.items()} for settings in (lower, upper))
     if isinstance(upper.get("objective"), dict) and "name" in upper["objective"]:
         decided = {"objective": lambda key: key in ("name", "weights")}
@@ -81,7 +90,7 @@ def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Settings:
 
 
 def _check(settings: Settings, section: type[BaseModel], origin: str, prefix: str = "") -> None:
-    """Raises UserError for the first key that a recipe may not set; unknown ones are for `Config` to find."""
+    """Raises UserError for the first key that recipes must not set. `Config` detects unknown keys."""
     for name, value in settings.items():
         field = section.model_fields.get(name)
         mark = field and _mark(field)
@@ -95,7 +104,7 @@ def _check(settings: Settings, section: type[BaseModel], origin: str, prefix: st
 
 
 def _mark(field: Any) -> NotOfRecipes | None:
-    return next((each for each in field.metadata if isinstance(each, NotOfRecipes)), None)
+    return next((mark for mark in field.metadata if isinstance(mark, NotOfRecipes)), None)
 
 
 def _is_section(field: Any) -> bool:
@@ -107,7 +116,7 @@ def _is_record(name: object) -> bool:
 
 
 def _plain(value: Any, name: str = "") -> Any:
-    """A section as a mapping; an objective's name as one too, and its old keys as weights."""
+    """Converts a section, or an objective's name, to a mapping with the present keys."""
     if isinstance(value, BaseModel):
         return value.model_dump(exclude_unset=True)
     return objective_settings(value) if name == "objective" else value

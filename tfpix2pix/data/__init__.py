@@ -1,19 +1,36 @@
-"""Pairs: where they come from, how a photograph becomes one, and which of them step t sees. Rows for newcomers here."""
+"""Reads pairs of images: their sources, the operators that make inputs, and the order in which steps see them.
+
+A new source, operator or colour space is a row of a table here."""
 
 from tfpix2pix.data.rows import Encoding, OpenmojiSet, Operator, SourceRow
-from tfpix2pix.lazy import lazy
+from tfpix2pix.tables import lazy
 
-# A row may also be a function alone: (DataConfig, split, seed) -> Source
+# A row may also be only a function: (DataConfig, split, seed) -> Source
 SOURCES = {
     "combined": SourceRow(
-        lazy("tfpix2pix.data.sources", "combined"), "combined images, the {0.input_side} half the input"
+        lazy("tfpix2pix.data.sources", "combined"),
+        "combined images, the {0.input_side} half the input",
+        sides="The {0.input_side} half (input) looks like a {first} and the {opposite} (target) like a {second}",
+        other_way="`--set data.input_side={opposite}`",
     ),
     "folders": SourceRow(
         lazy("tfpix2pix.data.sources", "folders"),
         "two folders, {0.input_folder}/ the inputs and {0.target_folder}/ the targets",
+        sides="The inputs, in {0.input_folder}/, look like {first}s and the targets, in {0.target_folder}/, "
+        "like {second}s",
+        other_way="`--set data.input_folder={0.target_folder} --set data.target_folder={0.input_folder}`",
     ),
-    "table": SourceRow(lazy("tfpix2pix.data.sources", "table"), "a table of inputs and targets"),
-    "shards": SourceRow(lazy("tfpix2pix.data.shards", "shards"), "TFRecord shards"),
+    "table": SourceRow(
+        lazy("tfpix2pix.data.sources", "table"),
+        "a table of inputs and targets",
+        other_way="exchange the columns input and target of {0.dir}",
+    ),
+    "shards": SourceRow(
+        lazy("tfpix2pix.data.shards", "shards"),
+        "TFRecord shards",
+        other_way="`--set data.input_side={opposite}` where they hold combined images, else exchange the sides before "
+        "`tfpix2pix data shard`",
+    ),
     "photographs": SourceRow(
         lazy("tfpix2pix.data.photographs", "photographs"),
         "photographs, their inputs made by the operator {0.operator}",
@@ -39,7 +56,7 @@ SOURCES = {
 
 
 def source_row(name: str) -> SourceRow:
-    """The row of a source; of one that is a function alone, with nothing more to know."""
+    """Returns the row of a source. If `SOURCES` holds only a function, the row's other fields have their defaults."""
     row = SOURCES[name]
     return row if isinstance(row, SourceRow) else SourceRow(row, f"`data.source: {name}`")
 
@@ -48,7 +65,7 @@ FACES = (range(0x1F600, 0x1F650), range(0x1F910, 0x1F930), range(0x1F970, 0x1F97
 ANIMALS = (range(0x1F400, 0x1F440), range(0x1F980, 0x1F9AF), range(0x1FAB0, 0x1FABE), range(0x1FACE, 0x1FAD0))
 PLANTS_AND_FOOD = (range(0x1F32D, 0x1F380), range(0x1F940, 0x1F970), range(0x1F9C0, 0x1F9CC), range(0x1FAD0, 0x1FADC))
 
-OPENMOJI_SETS = {  # an empty rectangle says nothing about a flag's colours
+OPENMOJI_SETS = {  # flags apart: their line drawing is an empty rectangle, from which no colour can be learned
     "drawings": OpenmojiSet(flags=False, grouped_by_lines=True),
     "faces_animals_food": OpenmojiSet(
         flags=False, grouped_by_lines=True, code_points=(*FACES, *ANIMALS, *PLANTS_AND_FOOD)
@@ -70,9 +87,9 @@ COLOR_SPACES = {
     "lab": Encoding(
         image_channels=(1, 3),
         network_channels=(1, 2),
-        encode_input=lazy("tfpix2pix.data.color_spaces", "gray_to_lightness"),
-        encode_target=lazy("tfpix2pix.data.color_spaces", "rgb_to_ab"),
-        decode=lazy("tfpix2pix.data.color_spaces", "lab_to_rgb"),
+        encode_input=lazy("tfpix2pix.data.encodings", "gray_to_lightness"),
+        encode_target=lazy("tfpix2pix.data.encodings", "rgb_to_ab"),
+        decode=lazy("tfpix2pix.data.encodings", "lab_to_rgb"),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Memory for what is read more than once."""
+"""Keeps values in memory that are read more than once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Value = TypeVar("Value")
 
 
 class Cache:
-    """Keeps values by key until `room_mb` is full, then no more; safe in threads.
+    """Keeps values by key until `room_mb` is full, then adds none. Safe in threads.
 
-    Nothing is ever put out: every epoch reads everything once, so what is put out is the very thing read again later.
+    Values are never evicted: every epoch reads everything once, so an evicted value would be the next one needed.
     """
 
     def __init__(self, room_mb: int) -> None:
@@ -21,7 +21,7 @@ class Cache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], Value], size_bytes: Callable[[Value], int]) -> Value:
-        """The value of `key`, made where it is not kept."""
+        """Returns the value of `key`, and calls `make` if it is not in the cache."""
         if key in self._kept:
             return self._kept[key]
         value = make()

@@ -1,34 +1,31 @@
-"""Fingerprints of the pairs that a run trains on, so that a resume can name the pairs that have changed."""
+"""Computes fingerprints of the pairs that a run trains on, so that a resume can name the pairs that have changed."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.foreign import open_regular_file
+from tfpix2pix.parallel import evenly_spread, in_order
 
-MOST_READ = 1_000  # pairs whose files are looked into; of the others, the names alone count
-PART_BYTES = 2**20  # of a file's beginning, and of its end
-NAMED = 3  # in a message
-Fingerprints = Mapping[str, str]  # name of a pair -> digest of its files; "" where they were not looked into
+MOST_READ = 1_000  # pairs whose files are read; for the others only the names count
+PART_BYTES = 2**20  # read from a file's beginning and from its end
+NAMED = 3  # pairs that a message names
+Fingerprints = Mapping[str, str]  # name of a pair -> digest of its files; "" if they were not read
 
 
 def fingerprints(source: Source, at_most: int = MOST_READ) -> dict[str, str]:
-    """Maps the name of every pair of a source to a digest of its files: of their sizes and of their first and last
-    MiB.
+    """Maps the name of every pair of a source to a digest of its files' sizes and first and last MiB.
 
-    A source that knows its pairs' digests (shards, whose manifest has checksums) gives them. Otherwise the digest is ""
-    beyond `at_most` pairs, evenly spread, and for a pair without files.
+    Shards have checksums in their manifest, which are used instead. Otherwise only `at_most` pairs, evenly spread, are
+    read; the digest of the others, and of pairs without files, is "".
     """
     if source.digests:
         return dict(zip(source.names, source.digests, strict=True))
-    count = min(len(source), at_most)
-    indices = [position * len(source) // count for position in range(count)]
-    with ThreadPoolExecutor() as pool:
-        digests = dict(zip(indices, pool.map(lambda index: _digest(source.files(index)), indices), strict=True))
+    indices = evenly_spread(len(source), at_most)
+    digests = dict(zip(indices, in_order(lambda index: _digest(source.files(index)), indices), strict=True))
     return {name: digests.get(index, "") for index, name in enumerate(source.names)}
 
 
@@ -42,13 +39,13 @@ def _digest(files: Sequence[Path]) -> str:
                 digest.update(size.to_bytes(8, "little") + file.read(PART_BYTES))
                 file.seek(max(PART_BYTES, size - PART_BYTES))
                 digest.update(file.read(PART_BYTES))
-    except OSError:  # a pair that cannot be read is said by whoever reads it
+    except OSError:  # the error is reported when the pair is read
         return ""
     return digest.hexdigest() if files else ""
 
 
 def changes(before: Mapping[str, Fingerprints], now: Mapping[str, Fingerprints]) -> Iterator[str]:
-    """Yields what differs between two sets of splits, a split at a time, in words and with the first names."""
+    """Yields a phrase for every split that differs between `before` and `now`, with counts and the first names."""
     for split in sorted(before.keys() | now.keys()):
         old, new = before.get(split, {}), now.get(split, {})
         changed = {name for name in old.keys() & new.keys() if old[name] and new[name] and old[name] != new[name]}
@@ -57,9 +54,9 @@ def changes(before: Mapping[str, Fingerprints], now: Mapping[str, Fingerprints])
             (new.keys() - old.keys(), "has {} more"),
             (changed, "holds other images in {}"),
         )
-        found = [text.format(_counted(names)) + f" ({_some(names)})" for names, text in kinds if names]
-        if found:
-            yield f"{split} {', '.join(found)}"
+        phrases = [text.format(_counted(names)) + f" ({_some(names)})" for names, text in kinds if names]
+        if phrases:
+            yield f"{split} {', '.join(phrases)}"
 
 
 def _counted(names: set[str]) -> str:

@@ -1,10 +1,10 @@
-"""Bytes of image files to arrays and back, each format by the library that keeps its depth and channels.
+"""Decodes and encodes image files, each format by the library that keeps its depth and channels.
 
-Pillow reads most. It has no colour of 16 bits, no more than 4 channels and no arrays: such PNG files go through
-TensorFlow's codec, such TIFF files through tifffile, .npy through NumPy. Colour profiles (ICC) are not applied.
+Pillow reads most files. It cannot read colour of 16 bits, more than 4 channels or arrays: TensorFlow's codec reads
+such PNG files, tifffile such TIFF files, and NumPy .npy files. Colour profiles (ICC) are not applied.
 
-The first bytes say which format a file has, whatever its name: Pillow alone would try everything that it knows, and
-have a file of PostScript run by Ghostscript.
+The first bytes decide the format, whatever the file's name. Pillow alone would try every format that it knows, and
+would let Ghostscript run a PostScript file.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ SIGNATURES = {  # format -> regular expression of a file's first bytes
     "WEBP": b"RIFF....WEBP",
     "BMP": b"BM",
     "GIF": b"GIF8[79]a",
-    "TIFF": b"II[*+]\0|MM\0[*+]",  # + in files of more than 4 GB
+    "TIFF": b"II[*+]\0|MM\0[*+]",  # + marks files of more than 4 GB
     "NPY": b"\x93NUMPY",
 }
-HEADER_BYTES = 12  # of the longest of them
+HEADER_BYTES = 12  # length of the longest signature
 NOT_READ = "is in no format that is read"
 BITS_PER_SAMPLE = 258  # the TIFF tag
-MOST_CHANNELS_OF_A_BOMB = 4  # times the pixels that Pillow allows
-PNG_LEVEL = 2  # of zlib: a third of the time of its usual 6, for files of photographs 4 % larger
+MOST_CHANNELS_OF_A_BOMB = 4  # for each pixel that Pillow allows
+PNG_LEVEL = 2  # zlib's; takes a third of the time of the usual 6, for photographs in files 4 % larger
 
 
 class Unreadable(ValueError):
-    """Why an image cannot be read, to follow its name: `cannot be read: it is empty`."""
+    """Reports why an image cannot be read, in words that follow its name: `cannot be read: it is empty`."""
 
 
 def decode(data: bytes, *, indices: bool = False, most_px: int | None = None) -> np.ndarray:
-    """(H, W, C) uint8, uint16 or float32 of an encoded image.
+    """Decodes an image to (H, W, C) uint8, uint16 or float32.
 
     Args:
-        indices: of a palette image the indices, not the colours.
-        most_px: refuse an image that says it has more pixels, before memory is taken for them.
+        indices: return a palette image's indices, not its colours.
+        most_px: refuse an image whose header claims more pixels, before memory is allocated for them.
 
     Raises:
         Unreadable: it is in no format of `SIGNATURES`, broken, too large, or holds numbers of another kind.
@@ -69,14 +69,14 @@ def decode(data: bytes, *, indices: bool = False, most_px: int | None = None) ->
         raise
     except MemoryError as error:
         raise Unreadable("cannot be read: it takes more memory than there is") from error
-    except UnidentifiedImageError as error:  # only its first bytes are an image's
+    except UnidentifiedImageError as error:  # the first bytes are an image's, the others are not
         raise Unreadable(NOT_READ) from error
     except Exception as error:  # parsers of broken files raise whatever they stumble over
         raise Unreadable(f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
 def format_of(start: bytes) -> str:
-    """Tells a file's format, a row of `SIGNATURES`, by its first `HEADER_BYTES` or more.
+    """Returns a file's format, a key of `SIGNATURES`, from its first `HEADER_BYTES` or more.
 
     Raises:
         Unreadable: the file is in another format.
@@ -89,12 +89,12 @@ def format_of(start: bytes) -> str:
 
 @contextmanager
 def open_header(path: Path) -> Iterator[Image.Image]:
-    """Opens a file by Pillow, which reads its header alone.
+    """Opens a file with Pillow, which reads only its header.
 
     Raises:
         OSError: the file cannot be opened.
-        Unreadable: it is in another format than those that Pillow reads here.
-        Exception: whatever Pillow raises for a damaged header.
+        Unreadable: it is in a format that Pillow does not read here.
+        Exception: Pillow raises errors of many types for a damaged header.
     """
     with open_regular_file(path) as file:
         format_ = format_of(file.read(HEADER_BYTES))
@@ -116,7 +116,7 @@ def _decoded(data: bytes, format_: str, indices: bool) -> np.ndarray:
 
 
 def encode(image: np.ndarray, suffix: str, palette: Sequence[int] | None = None) -> bytes:
-    """(H, W, C) as PNG (uint8 or uint16, up to 4 channels) or TIFF (any); a gray PNG may show a palette's colours."""
+    """Encodes (H, W, C) as PNG (uint8 or uint16, up to 4 channels) or TIFF (any). `palette` colours a gray PNG."""
     buffer = io.BytesIO()
     plain = image[..., 0] if image.shape[-1] == 1 else image
     if suffix in TIFF:
@@ -129,7 +129,7 @@ def encode(image: np.ndarray, suffix: str, palette: Sequence[int] | None = None)
     else:
         picture = Image.fromarray(plain)
         if palette is not None:
-            picture.putpalette(palette)  # of "L" makes "P": the pixels stay
+            picture.putpalette(palette)  # turns mode "L" into "P"; the pixels stay
         picture.save(buffer, format="PNG", compress_level=PNG_LEVEL)
     return buffer.getvalue()
 
@@ -156,21 +156,21 @@ def _npy(data: bytes) -> np.ndarray:
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
     claimed = 0 if dtype.hasobject else math.prod(shape) * dtype.itemsize
-    if claimed > len(data) - file.tell():  # before memory is taken for it
+    if claimed > len(data) - file.tell():  # checked before memory is allocated
         raise ValueError(f"it ends too soon: its header claims {dtype} values of shape {shape}")
     file.seek(0)
     return _as_image(np.load(file, allow_pickle=False))
 
 
 def _check_samples(count: int) -> None:
-    """Pillow's guard against decompression bombs, for the other libraries."""
+    """Raises ValueError for decompression bombs, as Pillow does, for the other libraries."""
     most = (Image.MAX_IMAGE_PIXELS or math.inf) * MOST_CHANNELS_OF_A_BOMB
     if count > most:
         raise ValueError(f"it would unpack to {count} values, more than {most}: a decompression bomb")
 
 
 def _tensorflow() -> Any:
-    """TensorFlow, without its notes where it has not been loaded yet."""
+    """Returns the module TensorFlow, loaded without its start-up messages."""
     load_tensorflow()
     import tensorflow
 
@@ -184,13 +184,13 @@ def _deep_png(data: bytes) -> np.ndarray:
 
 
 def _is_beyond_pillow(data: bytes) -> bool:
-    """Whether a TIFF file has several channels of more than 8 bits, several pages, or what Pillow does not know."""
+    """Returns True if a TIFF file has several channels of more than 8 bits, several pages, or is unknown to Pillow."""
     try:
         with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
             if getattr(image, "n_frames", 1) > 1:  # gray pages are channels
                 return True
             bits = image.tag_v2.get(BITS_PER_SAMPLE, (8,))
-            return len(bits) > 1 and max(bits) > 8  # Pillow would cut them to 8 without a word
+            return len(bits) > 1 and max(bits) > 8  # Pillow would silently cut them to 8
     except UnidentifiedImageError:
         return True
 
@@ -202,13 +202,13 @@ def _by_tifffile(data: bytes) -> np.ndarray:
         series = file.series[0]
         _check_samples(series.size)
         array, axes = series.asarray(), series.axes
-    if array.ndim == 3 and axes[0] in "CSQI" and axes[-2:] == "YX":  # planes one after the other
+    if array.ndim == 3 and axes[0] in "CSQI" and axes[-2:] == "YX":  # one plane per channel
         array = np.moveaxis(array, 0, -1)
     return _as_image(array)
 
 
 def _as_image(array: np.ndarray) -> np.ndarray:
-    """An array as an image, if it is one."""
+    """Returns an array as an image, (H, W, C) uint8, uint16 or float32. Raises ValueError if it is not an image."""
     if array.ndim == 2:
         array = array[..., np.newaxis]
     if array.ndim != 3 or 0 in array.shape:

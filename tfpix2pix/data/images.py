@@ -1,4 +1,4 @@
-"""Image files and arrays at the edges: uint8, uint16 or float of any range. Inside, images are float32 in [-1, 1]."""
+"""Reads, converts and writes images: uint8, uint16 or float of any range in files, float32 in [-1, 1] inside."""
 
 from __future__ import annotations
 
@@ -9,32 +9,35 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data.cache import Cache
 from tfpix2pix.data.formats import Unreadable, decode, encode, open_header
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
 from tfpix2pix.foreign import read_regular_file
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy"})
-EXIF_ORIENTATION = 0x0112  # 5 to 8 swap height and width
+EXIF_ORIENTATION = 0x0112  # the tag; its values 5 to 8 swap height and width
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files directly in `folder`, by name; a link that leads nowhere too, so that reading it names it."""
+    """Lists the image files directly in `folder`, sorted by name.
+
+    A link without a target is listed too, so that reading it raises an error that names it.
+    """
     try:
-        with os.scandir(folder) as entries:  # tells files without asking for each
-            found = [(entry.name, entry.is_symlink() or entry.is_file()) for entry in entries]
+        with os.scandir(folder) as entries:  # knows which entries are files, without a call for each
+            files = [(entry.name, entry.is_symlink() or entry.is_file()) for entry in entries]
     except OSError as error:
         raise UserError(f"A folder must be one that can be read. Received {folder}: {error.strerror}.") from error
-    paths = [folder / name for name, maybe in sorted(found) if maybe and Path(name).suffix.lower() in SUFFIXES]
+    paths = [folder / name for name, maybe in sorted(files) if maybe and Path(name).suffix.lower() in SUFFIXES]
     links = {path for path in paths if path.is_symlink() and path.exists() and not path.is_file()}
     return [path for path in paths if path not in links]
 
 
 def bytes_reader(config: DataConfig) -> Callable[[Path], bytes]:
-    """Reads files, keeping them in memory up to `config.cache_files_mb`."""
+    """Returns a function that reads files and keeps up to `config.cache_files_mb` of them in memory."""
     kept = Cache(config.cache_files_mb)
     return lambda path: kept.get(path, lambda: read_regular_file(path), len)
 
@@ -42,12 +45,12 @@ def bytes_reader(config: DataConfig) -> Callable[[Path], bytes]:
 def read_image(
     path: Path, *, indices: bool = False, read_bytes: Callable[[Path], bytes] = read_regular_file
 ) -> np.ndarray:
-    """The first frame of an image file: (H, W, C) uint8, uint16 or float32, upright by its EXIF orientation.
+    """Reads the first frame of an image file: (H, W, C) uint8, uint16 or float32, turned by its EXIF orientation.
 
-    `indices`: of a palette image the indices, not the colours.
+    `indices`: return a palette image's indices, not its colours.
 
     Raises:
-        UserError: the file cannot be read, is no image, or ends too soon.
+        UserError: the file cannot be read, is not an image, or ends too soon.
     """
     try:
         return decode(read_bytes(path), indices=indices)
@@ -60,20 +63,21 @@ def read_image(
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an image file as `read_image` would give it, from its header alone."""
+    """Reads (height, width) of the image that `read_image` would return, from the file's header."""
     try:
         with open_header(path) as image:
             width, height = image.size
             return (width, height) if image.getexif().get(EXIF_ORIENTATION, 1) >= 5 else (height, width)
-    except Exception:  # whatever a parser stumbles over: to read it all says what is wrong
+    except Exception:  # parsers raise errors of many types; reading the whole file explains them
         return read_image(path).shape[:2]
 
 
 def match_channels(image: np.ndarray, channels: int, where: object = "an array") -> np.ndarray:
-    """(H, W, C) with `channels` channels and the same dtype: gray repeated, colour made gray, alpha dropped or opaque.
+    """Converts (H, W, C) to `channels` channels of the same dtype: repeats gray, turns colour gray, drops alpha or adds
+    an opaque one.
 
     Raises:
-        UserError: there is no plain way from C to `channels`.
+        UserError: C cannot be converted to `channels` in these ways.
     """
     have, integers = image.shape[-1], image.dtype.kind == "u"
     opaque = np.iinfo(image.dtype).max if integers else 1
@@ -98,12 +102,13 @@ def match_channels(image: np.ndarray, channels: int, where: object = "an array")
 
 
 def full_range(dtype: np.dtype | type, value_range: tuple[float, float] | None = None) -> tuple[float, float]:
-    """What becomes -1 and 1: `value_range`, or 0 and an integer type's largest value, or 0 and 1 of floats."""
+    """Returns the values that are mapped to -1 and 1: `value_range`, or by default 0 and the largest value of an
+    integer type, or 0 and 1 for floats."""
     return value_range or (0.0, float(np.iinfo(dtype).max) if np.dtype(dtype).kind == "u" else 1.0)
 
 
 def check_range(image: np.ndarray, value_range: tuple[float, float] | None, key: str, where: object) -> None:
-    """Raises UserError where values are not finite or outside what becomes [-1, 1]."""
+    """Raises UserError if values are not finite or lie outside the range that is mapped to [-1, 1]."""
     if value_range is None and image.dtype.kind == "u":
         return
     (low, high), least, most = full_range(image.dtype, value_range), float(image.min()), float(image.max())
@@ -121,7 +126,7 @@ def check_range(image: np.ndarray, value_range: tuple[float, float] | None, key:
 
 
 def to_signed(image: np.ndarray, value_range: tuple[float, float] | None = None) -> np.ndarray:
-    """uint8, uint16 or float in `full_range` -> float32 in [-1, 1]."""
+    """Converts uint8, uint16 or float in `full_range` to float32 in [-1, 1]."""
     low, high = full_range(image.dtype, value_range)
     return (image.astype(np.float32) - np.float32(low)) * np.float32(2.0 / (high - low)) - np.float32(1.0)
 
@@ -129,7 +134,7 @@ def to_signed(image: np.ndarray, value_range: tuple[float, float] | None = None)
 def from_signed(
     image: np.ndarray, dtype: np.dtype | type = np.uint8, value_range: tuple[float, float] | None = None
 ) -> np.ndarray:
-    """float in [-1, 1] -> `full_range` of uint8, uint16 (clipped and rounded to nearest) or float32."""
+    """Converts float in [-1, 1] to `full_range` of uint8, uint16 (clipped and rounded to nearest) or float32."""
     low, high = full_range(dtype, value_range)
     values = (np.asarray(image, np.float32) + 1.0) * np.float32((high - low) / 2.0) + np.float32(low)
     values = np.clip(values, low, high)
@@ -137,12 +142,12 @@ def from_signed(
 
 
 def enlarged(image: np.ndarray, times: int) -> np.ndarray:
-    """(H, W, C) at `times` its height and width, bicubic."""
+    """Resizes (H, W, C) to `times` its height and width, bicubic."""
     return resized(image, (image.shape[1] * times, image.shape[0] * times))
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, C) of any kind at (width, height), bicubic: what an input of super-resolution looks like."""
+    """Resizes (H, W, C) of any dtype to `size`, (width, height), bicubic."""
     bands = [
         np.asarray(Image.fromarray(band.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
         for band in np.moveaxis(image, -1, 0)
@@ -154,17 +159,27 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def suffix_for(channels: int, dtype: np.dtype | type) -> str:
-    """The format that holds an image whole: PNG for 8 and 16 bits and 1 to 4 channels, else TIFF."""
+    """Returns the ending of a format that loses nothing: PNG for 8 and 16 bits and 1 to 4 channels, else TIFF."""
     return ".png" if np.dtype(dtype).kind == "u" and channels <= 4 else ".tif"
 
 
 def as_picture(image: np.ndarray) -> np.ndarray:
-    """What of an image a picture can show, (H, W, 3): gray and RGB as they are, else the first channel."""
+    """Converts an image to (H, W, 3) for display: gray or colour without alpha; of other images, the first channel."""
     return match_channels(image if image.shape[-1] in (1, 2, 3, 4) else image[..., :1], 3)
 
 
 def write_image(path: Path, image: np.ndarray, palette: Sequence[int] | None = None) -> None:
-    """Writes (H, W, C) uint8, uint16 or float32 by the path's suffix, .png or .tif, whole or not at all."""
+    """Writes (H, W, C) uint8, uint16 or float32 in the format of the path's suffix, .png or .tif."""
     data = encode(image, path.suffix, palette)
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
+
+
+def reflected_indices(length, total, arange=np.arange, minimum=np.minimum, maximum=np.maximum):
+    """Returns indices that extend an axis of `length` to `total` by reflection, centred, without repeating the edge.
+
+    Works as `np.pad(mode="reflect")`, for any `length` of at least 1. Pass TensorFlow's functions to use it in a graph.
+    """
+    period = maximum(2 * (length - 1), 1)
+    steps = (arange(total) - (total - length) // 2) % period
+    return minimum(steps, period - steps)

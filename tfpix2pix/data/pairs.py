@@ -1,4 +1,4 @@
-"""A pair on its way from files: what a source gives, and what every pair is checked for."""
+"""Holds sources of pairs, and checks every pair that is read from files."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from pathlib import Path
 
 import numpy as np
 
-from tfpix2pix.config import DataConfig
-from tfpix2pix.data.images import check_range, match_channels
+from tfpix2pix.data.images import check_range, match_channels, to_signed
 from tfpix2pix.data.labels import to_classes
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 
 Pair = tuple[np.ndarray, np.ndarray]  # input and target, each (H, W, C) uint8, uint16 or float32
 
 MAX_ENLARGEMENT = 4
-AT_OWN_SCALE = ("crop", "resize_crop")  # of `data.fit`: the same square is cut from both
+AT_OWN_SCALE = ("crop", "resize_crop")  # values of `data.fit` that cut the same square from input and target
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a pair cannot be trained on: what kind of fault, of which file, in one sentence."""
+    """Describes why a pair cannot be trained on: the kind of fault, the file, and one sentence."""
 
-    kind: str  # `partner`, `repeated`, `missing`: known from names alone; by reading: as of UserError
+    kind: str  # `partner`, `repeated` or `missing`, known from the names; or the `kind` of a UserError
     where: str
     message: str
 
 
 @dataclass(frozen=True)
 class Source:
-    """A finite sequence of named pairs, read by index."""
+    """Holds a finite sequence of named pairs, which are read by index."""
 
     names: Sequence[str]
     read: Callable[[int], Pair]
-    files: Callable[[int], tuple[Path, ...]] = lambda index: ()  # on disk behind a pair: one, or input and target
-    skipped: Sequence[Fault] = ()  # of the pairs left out
-    at_epoch: Callable[[int, int], Pair] | None = None  # index, epoch: where pairs differ from epoch to epoch
-    digests: Sequence[str] = ()  # of the pairs, if they are known without files of their own
+    files: Callable[[int], tuple[Path, ...]] = lambda index: ()  # a pair's files on disk: one, or input and target
+    skipped: Sequence[Fault] = ()  # faults of the pairs that were left out
+    at_epoch: Callable[[int, int], Pair] | None = None  # (index, epoch) -> pair, if pairs change from epoch to epoch
+    digests: Sequence[str] = ()  # of the pairs, if they are known without reading files
 
     def __len__(self) -> int:
         return len(self.names)
 
 
 def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_path: Path | None = None) -> Pair:
-    """The pair with the configured channels; raises UserError where it cannot be trained on.
+    """Returns the pair with the configured channels. Raises UserError if it cannot be trained on.
 
-    `target_path` is the target's own file, where it has one.
+    `target_path` is the target's file; None if both are in `path`.
     """
     paths = (path, target_path or path)
     sizes = [image.shape[:2] for image in pair]
@@ -63,21 +63,26 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
         pair, config.classes, config.ranges, (config.input_channels, config.target_channels), paths,
         ("input", "target"), strict=True,
     )  # fmt: skip
-    found = []
+    images = []
     for image, classes, value_range, channels, file, side in sides:
         if classes is not None:
-            found.append(to_classes(image, classes, config, file))
+            images.append(to_classes(image, classes, config, file))
             continue
         check_range(image, value_range, f"data.{side}_range", file)
-        own = (side,) if target_path else ("input", "target")
-        found.append(with_channels(image, channels, config, file, own))
-    return tuple(found)
+        sides_of_file = (side,) if target_path else ("input", "target")
+        images.append(with_channels(image, channels, config, file, sides_of_file))
+    return tuple(images)
+
+
+def signed(pair: Pair, config: DataConfig) -> Pair:
+    """Converts a source's pair to float32 in [-1, 1], by `config.ranges`."""
+    return tuple(to_signed(image, value_range) for image, value_range in zip(pair, config.ranges, strict=True))
 
 
 def with_channels(
     image: np.ndarray, channels: int, config: DataConfig, path: Path, sides: Sequence[str] = ("input", "target")
 ) -> np.ndarray:
-    """`match_channels` that does not drop an alpha channel unless the configuration says so."""
+    """Converts by `match_channels`. Raises UserError if that would drop alpha and `config.alpha` is `refuse`."""
     if image.shape[-1] in (2, 4) and channels in (1, 3) and config.alpha == "refuse":
         kind = "gray with alpha" if image.shape[-1] == 2 else "RGBA"
         settings = " ".join(f"--set data.{side}_channels={image.shape[-1]}" for side in sides)
@@ -91,9 +96,9 @@ def with_channels(
 
 
 def check_size(height: int, width: int, config: DataConfig, path: Path, held_out: float = 0.0) -> None:
-    """Raises UserError where an input of this size (px) is too small for the configured image size.
+    """Raises UserError if an image of this size (px) is too small for the configured image size.
 
-    `held_out` is the share of a photograph's width that is cut off and held out, where one is.
+    `held_out` is the fraction of a photograph's width that is held out; 0 if photographs are not divided.
     """
     crop = config.fit == "crop"
     least = config.image_size_px if crop else -(-config.image_size_px // MAX_ENLARGEMENT)

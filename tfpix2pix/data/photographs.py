@@ -1,4 +1,4 @@
-"""Sources that make pairs of photographs: the target is the photograph, the input what an operator leaves of it."""
+"""Makes pairs of photographs: the photograph is the target, and an operator makes the input from it."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from pathlib import Path
 
 import numpy as np
 
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data import OPERATORS
 from tfpix2pix.data.images import bytes_reader, check_range, from_signed, read_image, read_size, to_signed
 from tfpix2pix.data.pairs import Pair, Source, check_size, with_channels
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.splits import named, split_files
 from tfpix2pix.errors import UserError
 
-# Photographs that scikit-image ships in its wheel; their terms stand in docs/data.md.
+# Photographs that scikit-image ships in its wheel. docs/data.md has their terms.
 SAMPLE_PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "rocket.jpg")
 PHOTOGRAPHS_KEPT = 8
 
 
 def photographs(config: DataConfig, split: str, seed: int) -> Source:
-    """One photograph a pair: the target; the input is made from it by `config.operator`.
+    """Opens a folder of photographs, the targets; `config.operator` makes the inputs from them.
 
-    Where the folder has no train/ and val/ inside, a seeded share of the files is held out: no photograph is in two
+    If the folder has no train/ and val/ inside, a seeded fraction of the files is held out. No photograph is in two
     splits.
     """
     return _photographs(split_files(config, split, seed), config, split, seed, held_out=0.0)
 
 
 def sample_photographs(config: DataConfig, split: str, seed: int) -> Source:
-    """`photographs` over real ones that are on every machine with scikit-image installed: no download.
+    """Opens real photographs that come with scikit-image, as `photographs` does, without a download.
 
-    They are few, so the right-hand part of every one is held out.
+    They are few, so the right-hand part of every photograph is held out.
     """
     import skimage.data
 
@@ -52,23 +52,23 @@ def _photographs(files: dict[str, Path], config: DataConfig, split: str, seed: i
     read_bytes = bytes_reader(config)
     if held_out and split == "test":  # parts of photographs are `train` or `val`
         files = {}
-    # Training cuts its own random crops; held-out parts are measured tile by tile, so that all of them is seen.
+    # Training cuts random crops. Held-out parts are evaluated tile by tile, so that every pixel counts.
     tiled = split != "train" and config.fit == "crop"
-    places = [(stem, path, None) for stem, path in files.items()]
+    tiles = [(stem, path, None) for stem, path in files.items()]
     if tiled:
-        places = [(*place[:2], tile) for place in places for tile in _tiles(place[1], config, split, held_out)]
+        tiles = [(stem, path, tile) for stem, path, _ in tiles for tile in _tiles(path, config, split, held_out)]
 
-    @lru_cache(maxsize=PHOTOGRAPHS_KEPT)  # neighbouring tiles are of one photograph
+    @lru_cache(maxsize=PHOTOGRAPHS_KEPT)  # neighbouring tiles are from one photograph
     def whole(path: Path, epoch: int) -> Pair:
         target = _part(with_channels(read_image(path, read_bytes=read_bytes), 3, config, path), split, held_out)
         if target.dtype != np.uint8:  # operators work on 8 bits
             check_range(target, config.target_range, "data.target_range", path)
             target = from_signed(to_signed(target, config.target_range))
         rng = np.random.default_rng([seed, zlib.crc32(f"{path.name}/{split}".encode()), epoch])
-        return operator(target, config, rng), target  # after the cut: the input of one part shows nothing of the other
+        return operator(target, config, rng), target  # applied after the cut: a part's input shows nothing of the other
 
     def at_epoch(index: int, epoch: int) -> Pair:
-        _, path, tile = places[index]
+        _, path, tile = tiles[index]
         pair = whole(path, epoch)
         if tile is not None:
             top, left = tile
@@ -76,9 +76,9 @@ def _photographs(files: dict[str, Path], config: DataConfig, split: str, seed: i
         check_size(*pair[0].shape[:2], config, path, held_out)
         return with_channels(pair[0], config.input_channels, config, path), pair[1]
 
-    names = [stem if tile is None else f"{stem}-{tile[0]}-{tile[1]}" for stem, _, tile in places]
+    names = [stem if tile is None else f"{stem}-{tile[0]}-{tile[1]}" for stem, _, tile in tiles]
     return Source(
-        names, lambda index: at_epoch(index, 0), lambda index: places[index][1:2], at_epoch=at_epoch if random else None
+        names, lambda index: at_epoch(index, 0), lambda index: tiles[index][1:2], at_epoch=at_epoch if random else None
     )
 
 
@@ -87,7 +87,7 @@ def _part(photograph: np.ndarray, split: str, held_out: float) -> np.ndarray:
 
 
 def _columns(width: int, split: str, held_out: float) -> slice:
-    """The left-hand part for training, the right-hand part of share `held_out` for everything else."""
+    """Returns the columns of a split: the left-hand part for training, the right-hand fraction `held_out` otherwise."""
     if not held_out:
         return slice(0, width)
     cut = round(width * (1.0 - held_out))
@@ -95,7 +95,7 @@ def _columns(width: int, split: str, held_out: float) -> slice:
 
 
 def _tiles(path: Path, config: DataConfig, split: str, held_out: float) -> list[tuple[int, int]]:
-    """(top, left) of the squares of side `image_size_px` that fill a photograph's part of a split."""
+    """Lists (top, left) of the squares of side `image_size_px` that fill a split's part of a photograph."""
     height, width = read_size(path)
     columns = _columns(width, split, held_out)
     width = columns.stop - columns.start

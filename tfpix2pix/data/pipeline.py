@@ -1,4 +1,4 @@
-"""Step -> batch: what step t sees is a pure function of (configuration, seed, t), so a resumed run starts later."""
+"""Makes batches. The batch of step t is a pure function of (configuration, seed, t), so a run can resume anywhere."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ import numpy as np
 import tensorflow as tf
 
 from tfpix2pix import rng
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data import transforms
 from tfpix2pix.data.cache import Cache
-from tfpix2pix.data.images import to_signed
-from tfpix2pix.data.pairs import Pair, Source
+from tfpix2pix.data.pairs import Pair, Source, signed
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
+from tfpix2pix.parallel import evenly_spread
 
 PREFETCHED_BATCHES = 4
 PARALLEL_READS = os.cpu_count() or 2
 
 
 class Batches:
-    """An iterable over batches `(input, target)`, float32 (N, H, W, C) in [-1, 1], that raises a reader's own error.
+    """Iterates over batches `(input, target)`, float32 (N, H, W, C) in [-1, 1].
 
-    tf.data wraps whatever its functions raise in an error of its own; a `UserError` about a file comes through
-    as it was raised.
+    tf.data wraps the errors of its functions in errors of its own. Here a `UserError` about a file is raised as it is.
     """
 
     def __init__(self, dataset: tf.data.Dataset, reader: Reader) -> None:
@@ -41,7 +40,7 @@ class Batches:
 
     @contextmanager
     def own_errors(self) -> Iterator[None]:
-        """Around whatever takes from `dataset`: the reader's error in place of tf.data's."""
+        """Replaces tf.data's errors in the block by the reader's. Use it wherever `dataset` is read."""
         try:
             yield
         except tf.errors.OpError:
@@ -54,50 +53,52 @@ def training_batches(
     source: Source, config: DataConfig, *, batch_size: int, seed: int, first_step: int, total_steps: int,
     worker: int = 0, workers: int = 1,
 ) -> Batches:  # fmt: skip
-    """The batches of steps `first_step` to `total_steps` - 1: every epoch its own order, crops and mirrors.
+    """Returns the batches of steps `first_step` to `total_steps` - 1. Order, crops and mirrors differ in every epoch.
 
-    With several `workers` each reads its own part of every batch, of `batch_size` / `workers` pairs: together they are
-    the batch that one would read.
+    With several `workers`, each reads its part of every batch, `batch_size` / `workers` pairs. Together they are the
+    batch that a single worker would read.
 
     Raises:
         ValueError: the workers cannot share a batch evenly.
     """
     if batch_size % workers or not 0 <= worker < workers:
         raise ValueError(f"Workers must share a batch evenly. Received worker {worker} of {workers} for {batch_size}.")
-    reader, own = Reader(source, config), batch_size // workers
+    reader, share = Reader(source, config), batch_size // workers
     order, augmentation = rng.stream(seed, "order"), rng.stream(seed, "augmentation")
 
     def example(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        step, place = position // own, position % own
-        epoch, index = rng.shuffled_index(order, step * batch_size + worker * own + place, len(source))
+        step, offset = position // share, position % share
+        epoch, index = rng.shuffled_index(order, step * batch_size + worker * share + offset, len(source))
         return transforms.for_training(reader(index, epoch), config, rng.at(augmentation, epoch, index))
 
-    return _batches(tf.data.Dataset.range(first_step * own, total_steps * own), example, own, reader)
+    return _batches(tf.data.Dataset.range(first_step * share, total_steps * share), example, share, reader)
 
 
 def evaluation_batches(source: Source, config: DataConfig, *, count: int | None = None, batch_size: int = 1) -> Batches:
-    """`count` pairs evenly spread over a source (all by default), in order, without anything random; the last batch may
-    be smaller."""
+    """Returns batches of `count` pairs (default: all), evenly spread over a source and in order, without augmentation.
+
+    The last batch may be smaller.
+    """
     reader = Reader(source, config)
-    count = len(source) if count is None else min(count, len(source))
+    indices = np.asarray(evenly_spread(len(source), count), np.int64)
 
-    def example(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return transforms.for_evaluation(reader(position * len(source) // count), config)
+    def example(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return transforms.for_evaluation(reader(index), config)
 
-    return _batches(tf.data.Dataset.range(count), example, batch_size, reader, whole=False)
+    return _batches(tf.data.Dataset.from_tensor_slices(indices), example, batch_size, reader, whole=False)
 
 
 def _batches(positions: tf.data.Dataset, example, batch_size: int, reader: Reader, *, whole: bool = True) -> Batches:
     examples = positions.map(example, num_parallel_calls=PARALLEL_READS, deterministic=True)
     options = tf.data.Options()
-    # There is nothing to tune, and its thread, once asked to end, may sleep on for seconds, more the longer it ran.
+    # There is nothing to tune, and the tuning thread can take seconds to stop, more the longer it ran.
     options.autotune.enabled = False
     batches = examples.batch(batch_size, drop_remainder=whole).prefetch(PREFETCHED_BATCHES)
     return Batches(batches.with_options(options), reader)
 
 
 class Reader:
-    """Reads pairs by index inside tf.data, keeping decoded ones in memory up to `config.cache_mb`."""
+    """Reads pairs by index inside tf.data, and keeps up to `config.cache_mb` of decoded pairs in memory."""
 
     def __init__(self, source: Source, config: DataConfig) -> None:
         self.source, self.config = source, config
@@ -117,14 +118,14 @@ class Reader:
         else:
             make = partial(self._readable, index, self.source.read)
             pair = self._decoded.get(index, make, lambda pair: pair[0].nbytes + pair[1].nbytes)
-        return tuple(to_signed(image, each) for image, each in zip(pair, self.config.ranges, strict=True))
+        return signed(pair, self.config)
 
     def _readable(self, index: int, read: Callable[[int], Pair]) -> Pair:
-        """The pair, or the next that can be read where those that cannot be read are skipped."""
+        """Reads the pair, or with `on_error: skip` the next one that can be read."""
         for other in range(index, index + len(self.source)):
             try:
                 return read(other % len(self.source))
-            except UserError as error:  # a file that was whole when the run started
+            except UserError as error:  # the file was readable when the run started
                 self.error = error
                 if self.config.on_error == "stop":
                     break

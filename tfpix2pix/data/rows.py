@@ -1,4 +1,4 @@
-"""What rows of the tables are made of."""
+"""Holds the types of the rows in the data tables."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class SourceRow:
-    """A row of `SOURCES`: where pairs come from, and what else there is to know of them."""
+    """Describes a source of pairs: a row of `SOURCES`."""
 
     open: Callable[[Any, str, int], Any]  # (DataConfig, split, seed) -> Source
-    read_as: str  # how pairs lie, for people; {0} is the DataConfig
-    makes_inputs: bool = False  # whether inputs are made from photographs, by an operator that works on 8 bits
-    brings_data: bool = False  # whether the data come with a package, so that there is no `data.dir`
-    drawn: bool = False  # whether pairs are drawn at the size that is asked for, and so have none of their own
-    line_fraction: float = 0.0  # of line drawings, black on white: a line's width, as a share of the image's; 0: others
-    attribution: str = ""  # who made the data and by which licence they may be used; shown wherever they are
+    read_as: str  # how the pairs are stored, in words for people; {0} is the DataConfig
+    makes_inputs: bool = False  # an operator, which works on 8 bits, makes the inputs from photographs
+    brings_data: bool = False  # the data come with a package, so `data.dir` is not needed
+    drawn: bool = False  # pairs are drawn at the requested size and have no size of their own
+    line_fraction: float = 0.0  # line width of black line drawings, as a fraction of the image; 0: not line drawings
+    attribution: str = ""  # author and licence of the data; shown wherever the data are
+    sides: str = "The inputs look like {first}s and the targets like {second}s"  # {0} and {opposite}, too
+    other_way: str = ""  # how to exchange input and target; {0} and {opposite}, the side opposite to `input_side`
 
     def __call__(self, config: Any, split: str, seed: int) -> Any:
         return self.open(config, split, seed)
@@ -25,27 +27,26 @@ class SourceRow:
 
 @dataclass(frozen=True)
 class Operator:
-    """A row of `OPERATORS`: what makes the input of a photograph."""
+    """Describes an operator, which makes inputs from photographs: a row of `OPERATORS`."""
 
     make: Callable[[Any, Any, Any], Any]  # (photograph (H, W, 3) uint8, DataConfig, numpy Generator) -> (H, W, C) uint8
-    channels: int  # of the input that it makes
-    random: bool = False  # whether it draws from the generator, and so differs from epoch to epoch
-    leaves: str = (
-        "picture"  # what of a photograph: a `picture`, black `lines` on white, transparent `holes`, or `fewer`
-    )
-    # pixels, enlarged again; `tfpix2pix demo` has inputs painted so
+    channels: int  # of the input
+    random: bool = False  # it draws from the generator, so inputs differ from epoch to epoch
+    # Its result: a `picture`, black `lines` on white, a picture with transparent `holes`, or one of `fewer` pixels,
+    # enlarged again. `tfpix2pix demo` offers tools to draw such inputs.
+    leaves: str = "picture"
 
 
 @dataclass(frozen=True)
 class OpenmojiSet:
-    """A row of `OPENMOJI_SETS`: which of OpenMoji's drawings."""
+    """Describes a selection of OpenMoji's drawings: a row of `OPENMOJI_SETS`."""
 
-    flags: bool  # the flags, or all others
-    grouped_by_lines: bool  # whether drawings with the same lines in other colours are near-twins
-    code_points: tuple[range, ...] = ()  # of the character that a drawing's name begins with; empty: any
+    flags: bool  # True: only flags; False: all other drawings
+    grouped_by_lines: bool  # drawings with the same lines in other colours are near-twins
+    code_points: tuple[range, ...] = ()  # ranges for the first character of a drawing's name; empty: any
 
     def holds(self, name: str) -> bool:
-        """Says whether a drawing's first character is in the ranges; without ranges, every drawing passes."""
+        """Returns True if a drawing's first character is in the ranges, or if there are no ranges."""
         return not self.code_points or any(int(name.split("-")[0], 16) in some for some in self.code_points)
 
 
@@ -55,10 +56,11 @@ def same(image: Any) -> Any:
 
 @dataclass(frozen=True)
 class Encoding:
-    """A row of `COLOR_SPACES`: how images, in [-1, 1], become what the networks see, and translations images again."""
+    """Describes how images in [-1, 1] are encoded for the networks, and their output decoded: a row of
+    `COLOR_SPACES`."""
 
     image_channels: tuple[int, int] | None = None  # of input and target; None: any
     network_channels: tuple[int, int] | None = None  # of the generator's input and output; None: the images'
     encode_input: Callable[[Any], Any] = same  # input image -> network input
-    encode_target: Callable[[Any], Any] = same  # target image -> what the generator shall give
+    encode_target: Callable[[Any], Any] = same  # target image -> the output that the generator is trained for
     decode: Callable[[Any, Any], Any] = lambda network_input, output: output  # -> translated image

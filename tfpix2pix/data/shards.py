@@ -1,7 +1,7 @@
-"""TFRecord shards: any pairs of files, as they are on disk, in a few large files that TensorFlow's file systems read.
+"""Reads pairs from TFRecord shards, a few large files with the pairs' files as they are on disk.
 
-`shards.json` says where in which shard each pair lies, so that step t reads its own pairs, in any order, from gs://,
-s3:// or hdfs:// too; training from shards is training from the files, bit for bit. Each record is a
+`shards.json` has the shard and offset of each pair, so that a step can read its pairs in any order, also from gs://,
+s3:// or hdfs://. Training from shards equals training from the files, bit for bit. Each record is a
 `tf.train.Example`: `name`, and `image` (a combined one) or `input` and `target`, each with its `…_suffix`.
 """
 
@@ -16,22 +16,21 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data.cache import Cache
-from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.images import read_image
 from tfpix2pix.data.pairs import Pair, Source, checked
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.sources import halves
-from tfpix2pix.data.splits import data_path, seeded_split
+from tfpix2pix.data.splits import SHARDS_MANIFEST, data_path, seeded_split
 from tfpix2pix.errors import UserError, within
 from tfpix2pix.files import safe_file_name
 
-ALL = "all"  # the split of data that nothing divides: the seed does, when they are read
-KEYS = {1: ("image",), 2: ("input", "target")}  # of a record, by files a pair
+ALL = "all"  # the split of undivided data, which the seed divides when they are read
+KEYS = {1: ("image",), 2: ("input", "target")}  # number of files of a pair -> keys of its record
 
 
 class SplitIndex(BaseModel):
-    """Says where the pairs of a split lie; each list has one value for each pair."""
+    """Holds the positions of a split's pairs in the shards. Each list has one value per pair."""
 
     names: list[str]
     shard: list[Annotated[int, Field(ge=0)]]
@@ -46,13 +45,13 @@ class SplitIndex(BaseModel):
         return self
 
     def of(self, names: Container[str]) -> SplitIndex:
-        """The pairs of these names alone."""
+        """Returns an index of only the pairs with these names."""
         kept = [index for index, name in enumerate(self.names) if name in names]
         return SplitIndex.model_construct(**{key: [values[i] for i in kept] for key, values in self})
 
 
 class ShardManifest(BaseModel):
-    """Holds `shards.json`. A shard's name is a name, so it leads to no other folder."""
+    """Holds the content of `shards.json`. Names of shards are checked, so they cannot lead to another folder."""
 
     format_version: Literal[1]
     files_a_pair: Literal[0, 1, 2]
@@ -68,8 +67,8 @@ class ShardManifest(BaseModel):
 
 
 def shards(config: DataConfig, split: str, seed: int) -> Source:
-    """The pairs of a folder that `write_shards` wrote."""
-    folder = config.dir or str(data_path(config))  # which says that one must be given
+    """Opens a split of the shards that `write_shards` wrote."""
+    folder = config.dir or str(data_path(config))  # raises the error of a missing folder
     manifest = _manifest(folder)
     part = manifest.splits.get(split)
     if ALL in manifest.splits:
@@ -86,7 +85,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         try:
             with tf.io.gfile.GFile(path, "rb") as file:
                 file.seek(min(part.offset[index], file.size()))
-                data = file.read(min(length, file.size()))  # TensorFlow takes memory for all that is asked for
+                data = file.read(min(length, file.size()))  # TensorFlow allocates memory for all requested bytes
         except tf.errors.OpError as error:
             raise UserError(f"A shard must be readable. Received {path}: {error.message}. Check it.") from error
         if len(data) != length or zlib.crc32(data) != part.crc32[index]:
@@ -97,7 +96,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         return data
 
     def read(index: int) -> Pair:
-        where = Path(folder) / safe_file_name(part.names[index])
+        pair_path = Path(folder) / safe_file_name(part.names[index])
         try:
             features = tf.train.Example.FromString(cache.get(index, lambda: record(index), len)).features.feature
             files = [
@@ -106,16 +105,16 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
             ]
         except (DecodeError, IndexError, UnicodeDecodeError) as error:
             raise UserError(
-                f"A shard must hold the files of pairs. Received {where}, a record of something else. Write it anew "
-                f"with `tfpix2pix data shard`.",
+                f"A shard must hold the files of pairs. Received {pair_path}, a record of something else. Write the "
+                f"shards again with `tfpix2pix data shard`.",
                 "unreadable",
             ) from error
         images = []
         for key, (suffix, data), classes in zip(KEYS[manifest.files_a_pair], files, config.classes, strict=False):
-            path = where.with_name(safe_file_name(where.name + suffix))
+            path = pair_path.with_name(safe_file_name(pair_path.name + suffix))
             indices = classes is not None and key != "image"
             images.append(read_image(path, indices=indices, read_bytes=lambda path, data=data: data))
-        return halves(images[0], config, where) if len(images) == 1 else checked(images, config, where)
+        return halves(images[0], config, pair_path) if len(images) == 1 else checked(images, config, pair_path)
 
     return Source(part.names, read, digests=[f"{crc32:08x}" for crc32 in part.crc32])
 
@@ -137,4 +136,5 @@ def _manifest(folder: str) -> ShardManifest:
 
 
 def join(folder: str, name: str) -> str:
+    """Joins a folder, which may be a URL, and a file name."""
     return f"{folder.rstrip('/')}/{name}"

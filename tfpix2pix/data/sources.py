@@ -1,4 +1,4 @@
-"""Sources of given pairs: combined images, two folders, a table. A new kind is a function and a row of `SOURCES`."""
+"""Opens pairs in files: combined images, two folders, or a table. A new kind is a function and a row of `SOURCES`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import bytes_reader, list_images, read_image
 from tfpix2pix.data.pairs import Fault, Pair, Source, checked
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.splits import data_folder, data_path, holds, seeded_split, split_files
 from tfpix2pix.errors import UserError
 
-AXES = {"left": 1, "right": 1, "top": 0, "bottom": 0}  # of a combined image, which halves it is cut into
-COLUMNS = ("input", "target")  # of a table; `split` may stand beside them
+AXES = {"left": 1, "right": 1, "top": 0, "bottom": 0}  # axis along which a combined image is cut in half
+COLUMNS = ("input", "target")  # of a table, which may also have the column `split`
 
 
 def combined(config: DataConfig, split: str, seed: int) -> Source:
-    """One image a pair, the input one half of it (`config.input_side`)."""
+    """Opens combined images: each is a pair, and `config.input_side` is the half with the input."""
     named = split_files(config, split, seed)
     files, read_bytes = list(named.values()), bytes_reader(config)
 
@@ -33,7 +33,7 @@ def combined(config: DataConfig, split: str, seed: int) -> Source:
 
 
 def halves(image: np.ndarray, config: DataConfig, path: Path) -> Pair:
-    """The pair of a combined image."""
+    """Cuts a combined image into its pair. Raises UserError if it has an odd number of pixels there."""
     axis = AXES[config.input_side]
     if image.shape[axis] % 2:
         raise UserError(
@@ -46,10 +46,10 @@ def halves(image: np.ndarray, config: DataConfig, path: Path) -> Pair:
 
 
 def folders(config: DataConfig, split: str, seed: int) -> Source:
-    """Two folders whose files pair up by name; extensions may differ.
+    """Opens two folders whose files pair up by name; extensions may differ.
 
-    `<dir>/<split>/<input>` beside `<dir>/<split>/<target>`, or `<dir>/<input>/<split>` beside `<dir>/<target>/<split>`,
-    or, without splits, `<dir>/<input>` beside `<dir>/<target>`, a seeded share held out.
+    Layouts: `<dir>/<split>/<input>` and `<dir>/<split>/<target>`; `<dir>/<input>/<split>` and `<dir>/<target>/<split>`;
+    or, without splits, `<dir>/<input>` and `<dir>/<target>`, of which a seeded fraction is held out.
     """
     root, names = data_folder(config), (config.input_folder, config.target_folder)
     for layout in (lambda name, part: root / part / name, lambda name, part: root / name / part):
@@ -69,11 +69,12 @@ def folders(config: DataConfig, split: str, seed: int) -> Source:
 
 
 def pair_up(inputs: Path, targets: Path) -> tuple[dict[str, tuple[Path, Path]], list[Fault]]:
-    """The pairs of two folders by stem, and the files that have no partner there or several."""
+    """Pairs the files of two folders by stem. Returns the pairs, and a fault for each file without exactly one
+    partner."""
     by_stem, faults = [], []
     for folder in (inputs, targets):
         files = list_images(folder) if folder.is_dir() else []
-        stems = {file: unicodedata.normalize("NFC", file.stem) for file in files}  # macOS takes ä apart, others do not
+        stems = {file: unicodedata.normalize("NFC", file.stem) for file in files}  # macOS writes ä as two characters
         counts = Counter(stems.values())
         by_stem.append({stem: file for file, stem in stems.items()})
         for stem in (stem for stem, count in counts.items() if count > 1):
@@ -91,7 +92,10 @@ def pair_up(inputs: Path, targets: Path) -> tuple[dict[str, tuple[Path, Path]], 
 
 
 def table(config: DataConfig, split: str, seed: int) -> Source:
-    """A CSV or TSV file (`data.dir`) of paths, relative to it: columns input, target and, if given, split."""
+    """Opens a CSV or TSV file (`data.dir`) with the columns input, target and optionally split.
+
+    Paths in it are relative to its folder.
+    """
     path = data_path(config)
     if path.is_dir():
         raise UserError(
@@ -112,14 +116,14 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
     faults, present = [], []
     for number, line in enumerate(lines[1:], 2):
         row = dict(zip(columns, line, strict=False))
-        found = {name: _file(path.parent, row.get(name, "")) for name in COLUMNS}
-        gone = next((name for name in COLUMNS if found[name] is None), None)
+        files = {name: _file(path.parent, row.get(name, "")) for name in COLUMNS}
+        missing_file = next((name for name in COLUMNS if files[name] is None), None)
         if len(line) != len(columns):
             wrong = f"{len(line)} values for {len(columns)} columns"
         elif row.get("split", SPLITS[0]) not in SPLITS:
             wrong = f"the split {row['split']!r}"
         else:
-            wrong = gone and f"{row[gone]!r}, which is no file,"
+            wrong = missing_file and f"{row[missing_file]!r}, which is not a file,"
         if wrong:
             message = (
                 f"Every line of a table must name two files and, if any, a split of {', '.join(SPLITS)}. "
@@ -127,7 +131,7 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
             )
             faults.append(Fault("missing", f"{path}:{number}", message))
         else:
-            present.append({**row, "files": tuple(found.values())})
+            present.append({**row, "files": tuple(files.values())})
     rows = dict(zip(_names([row["input"] for row in present]), present, strict=True))
     if "split" in columns:
         kept = [name for name, row in rows.items() if row["split"] == split]
@@ -137,27 +141,27 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
 
 
 def _names(inputs: Sequence[str]) -> list[str]:
-    """A name for every line: the input's stem, its whole path where stems repeat, `#2` for its second target."""
+    """Returns a name for every line: the input's stem, or its path if stems repeat, with `#2` for a second target."""
     different = set(inputs)
     by_path = len({Path(path).stem for path in different}) < len(different)
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     names = []
     for path in inputs:
         name = str(Path(path).with_suffix("")).replace("/", "-") if by_path else Path(path).stem
-        seen[name] += 1
-        names.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+        counts[name] += 1
+        names.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
     return names
 
 
 def _delimiter(path: Path) -> str:
-    """What stands between the columns of the first line: spreadsheets write commas, semicolons or tabs."""
+    """Detects a table's delimiter from its first line: spreadsheets write commas, semicolons or tabs."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = file.readline()
     return max("\t,;" if path.suffix.lower() == ".tsv" else ",;\t", key=first.count)
 
 
 def _file(folder: Path, name: str) -> Path | None:
-    """The file of a name, however its accents are written."""
+    """Finds the file of a name in any Unicode form of its accents. Returns None if there is no such file."""
     spellings = (folder / form for form in (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))))
     return next((path for path in spellings if path.is_file()), None)
 
@@ -165,7 +169,7 @@ def _file(folder: Path, name: str) -> Path | None:
 def _of_files(
     pairs: dict[str, tuple[Path, Path]], config: DataConfig, split: str, where: Path, faults: Sequence[Fault]
 ) -> Source:
-    """Pairs of two files; `faults` stop the run, or are left out (`config.on_error`)."""
+    """Returns a source of pairs in two files each. `config.on_error` decides whether `faults` raise or are skipped."""
     if faults and config.on_error == "stop":
         others = f" {len(faults) - 1} more do not pair up: `tfpix2pix data check` lists them." if faults[1:] else ""
         raise UserError(faults[0].message + others)

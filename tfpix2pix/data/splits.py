@@ -1,21 +1,43 @@
-"""Which of the data are trained on and which are held out."""
+"""Divides data into splits: pairs to train on and pairs that are held out."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tfpix2pix.config import DataConfig
 from tfpix2pix.data import SPLITS
-from tfpix2pix.data.guess import guess_source
 from tfpix2pix.data.images import SUFFIXES, list_images
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError, within
+
+FOLDER_NAMES = (("input", "target"), ("A", "B"), ("a", "b"), ("inputs", "targets"))
+TABLES = (".csv", ".tsv")
+SHARDS_MANIFEST = "shards.json"
+
+
+def guess_source(path: Path) -> dict[str, str]:
+    """Guesses from `path` whether its pairs are a table, shards or two folders. Returns the keys of `data` for them.
+
+    Returns no keys for combined images, the default.
+    """
+    if path.suffix.lower() in TABLES:
+        return {"source": "table"}
+    if not os.access(path, os.R_OK | os.X_OK):
+        return {}  # opening it raises the error
+    if (path / SHARDS_MANIFEST).is_file():
+        return {"source": "shards"}
+    for names in FOLDER_NAMES:
+        for layout in ("{name}", *(f"{split}/{{name}}" for split in SPLITS)):
+            if all((path / layout.format(name=name)).is_dir() for name in names):
+                return {"source": "folders", "input_folder": names[0], "target_folder": names[1]}
+    return {}
 
 
 def data_path(config: DataConfig) -> Path:
-    """`data.dir`; raises UserError where it is not given or not there."""
+    """Returns `data.dir` as a path. Raises UserError if it is not set or does not exist."""
     if config.dir is None:
         raise UserError("A folder of pairs must be given. Received none. Add `--data DIR` or set `data.dir`.")
     path = Path(config.dir).expanduser()
@@ -25,7 +47,7 @@ def data_path(config: DataConfig) -> Path:
 
 
 def data_folder(config: DataConfig) -> Path:
-    """`data_path` where that is a folder."""
+    """Returns `data_path`. Raises UserError if it is not a folder."""
     folder = data_path(config)
     if not folder.is_dir():
         raise UserError(f"`data.dir` must be an existing folder. Received {folder}, a file{looks_like(folder)}.")
@@ -33,30 +55,30 @@ def data_folder(config: DataConfig) -> Path:
 
 
 def looks_like(path: Path) -> str:
-    """A hint where `path` holds pairs of another source than asked for; else to check it."""
-    found = guess_source(path)
-    if not found:
+    """Returns the end of an error text: the source that `path` looks like, or else what it holds."""
+    guess = guess_source(path)
+    if not guess:
         return f"{holds(path)}. Check the path"
-    settings = " ".join(f"--set data.{key}={value}" for key, value in found.items())
-    return f", which looks like `data.source: {found['source']}`. Add `{settings}`"
+    settings = " ".join(f"--set data.{key}={value}" for key, value in guess.items())
+    return f", which looks like `data.source: {guess['source']}`. Add `{settings}`"
 
 
 def holds(path: Path) -> str:
-    """What else is in a folder, for a message that misses something there."""
+    """Describes the content of a folder, for the error text of a missing file."""
     if not path.is_dir():
         return ""
     children = sorted(path.iterdir())
     folders = [f"{child.name}/" for child in children if child.is_dir()]
     kinds = Counter(child.suffix.lower() or child.name for child in children if child.is_file())
-    found = [f"the folders {', '.join(folders[:5])}"] if folders else []
-    found += [f"{count} {kind} files" for kind, count in kinds.most_common(3)]
-    return f", which holds {' and '.join(found)}" if found else ""
+    parts = [f"the folders {', '.join(folders[:5])}"] if folders else []
+    parts += [f"{count} {kind} files" for kind, count in kinds.most_common(3)]
+    return f", which holds {' and '.join(parts)}" if parts else ""
 
 
 def seeded_split(names: Sequence[str], split: str, seed: int, held_out_fraction: float) -> list[str]:
-    """The names of a split where no folders divide them: a seeded share is `val`, the rest `train`; none is `test`.
+    """Returns the names of a split of undivided data: a seeded fraction is `val`, the rest `train`, none are `test`.
 
-    The split of a name depends on the seed and the name alone, but for the rounding of the share. Pairs of one input
+    The split of a name depends only on the seed and the name, except where the fraction is rounded. Pairs of one input
     (`a`, `a#2`) stay together.
     """
     if split == "test":
@@ -68,38 +90,38 @@ def seeded_split(names: Sequence[str], split: str, seed: int, held_out_fraction:
 
 
 def split_of_group(key: str, seed: int, fractions: Mapping[str, float]) -> str:
-    """The split of all members of the group `key`; `train`, but for the shares that `fractions` names.
+    """Returns the split of the group `key`: one of `fractions`, with its fraction as probability, else `train`.
 
-    It depends on the key, the seed and the fractions alone. So a group stays where it is when others come or go, and a
-    split has its share of the groups on average, not exactly.
+    It depends only on the key, the seed and the fractions. So a group keeps its split when other groups are added or
+    removed, and a split has its fraction of the groups on average, not exactly.
 
     Raises:
         ValueError: the fractions are negative or leave nothing to train on.
     """
     within(min(fractions.values(), default=0.0) >= 0.0, "A split's fraction", "0 or more", dict(fractions))
     within(sum(fractions.values()) < 1.0, "The fractions of held-out splits", "less than 1 together", dict(fractions))
-    place = int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:8], "big") / 2**64
+    position = int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:8], "big") / 2**64
     for split, fraction in fractions.items():
-        if place < fraction:
+        if position < fraction:
             return split
-        place -= fraction
+        position -= fraction
     return SPLITS[0]
 
 
 def named(files: Sequence[Path]) -> dict[str, Path]:
-    """Files by the names of their pairs: the stem, or the whole name where several have the same."""
+    """Maps names of pairs to files: the stem, or the whole name if several files have the same stem."""
     counts = Counter(file.stem for file in files)
     return {file.stem if counts[file.stem] == 1 else file.name: file for file in files}
 
 
 def split_files(config: DataConfig, split: str, seed: int) -> dict[str, Path]:
-    """The image files of a split, by name.
+    """Maps the names of a split's pairs to their image files.
 
-    With train/, val/ or test/ inside the folder, those; a missing one is empty. Otherwise the files directly inside,
-    of which a seeded share is `val`.
+    If the folder has train/, val/ or test/ inside, uses these; a missing one is an empty split. Otherwise uses the
+    files directly inside, of which a seeded fraction is `val`.
 
     Raises:
-        UserError: no such folder, or no image for training in it.
+        UserError: the folder does not exist, or has no image for training.
     """
     folder = data_folder(config)
     divided = any((folder / name).is_dir() for name in SPLITS)

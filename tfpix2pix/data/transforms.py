@@ -1,4 +1,4 @@
-"""What happens to a pair before the networks see it: pure functions of the pair and a key; both halves move together.
+"""Resizes, crops and augments pairs: pure functions of a pair and a random key, the same for input and target.
 
 A pair is (input, target), each float32 (H, W, C) in [-1, 1].
 """
@@ -11,24 +11,27 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfpix2pix import rng
-from tfpix2pix.config import DataConfig
-from tfpix2pix.data.images import LUMA
-from tfpix2pix.tiling import reflected_indices
+from tfpix2pix.data.images import LUMA, reflected_indices
+from tfpix2pix.data.settings import DataConfig
 
 Pair = tuple[tf.Tensor, tf.Tensor]
 PHOTOGRAPHS = (False, False)
 
 
-METHODS = {False: "bilinear", True: "nearest"}  # of photographs, and of label maps
+METHODS = {False: "bilinear", True: "nearest"}  # for photographs, and for label maps
 
 
 def resize(pair: Pair, size_px: int, nearest: tuple[bool, bool] = PHOTOGRAPHS) -> Pair:
-    """Both to (size_px, size_px); aspect ratio not kept. Photographs antialiased, label maps by `nearest` neighbour."""
-    return tuple(_resize(image, (size_px, size_px), each) for image, each in zip(pair, nearest, strict=True))
+    """Resizes both to (size_px, size_px) without keeping the aspect ratio.
+
+    Photographs are antialiased. Label maps, marked in `nearest`, take the nearest neighbour.
+    """
+    sides = zip(pair, nearest, strict=True)
+    return tuple(_resize(image, (size_px, size_px), is_label_map) for image, is_label_map in sides)
 
 
 def random_crop(pair: Pair, size_px: int, key: tf.Tensor) -> Pair:
-    """The same square of side size_px from both, uniform over all places."""
+    """Crops the same square of side size_px from both, uniform over all positions."""
     room = tf.shape(pair[0])[:2] - size_px + 1  # (2,)
     fraction = rng.uniform((2,), key)
     corner = tf.minimum(tf.cast(fraction * tf.cast(room, tf.float32), tf.int32), room - 1)
@@ -36,30 +39,30 @@ def random_crop(pair: Pair, size_px: int, key: tf.Tensor) -> Pair:
 
 
 def center_crop(pair: Pair, size_px: int) -> Pair:
-    """The square of side size_px in the middle of both."""
+    """Crops the square of side size_px in the middle of both."""
     return _crop(pair, (tf.shape(pair[0])[:2] - size_px) // 2, size_px)
 
 
 def random_mirror(pair: Pair, key: tf.Tensor) -> Pair:
-    """Both mirrored left to right, with probability one half."""
+    """Mirrors both left to right, with probability one half."""
     mirrored = rng.uniform((), key) < 0.5
     return tuple(tf.where(mirrored, tf.reverse(image, axis=(1,)), image) for image in pair)
 
 
 def random_vertical_flip(pair: Pair, key: tf.Tensor) -> Pair:
-    """Both flipped top to bottom, with probability one half."""
+    """Flips both top to bottom, with probability one half."""
     flipped = rng.uniform((), key) < 0.5
     return tuple(tf.where(flipped, tf.reverse(image, axis=(0,)), image) for image in pair)
 
 
 def random_rotation(pair: Pair, key: tf.Tensor) -> Pair:
-    """Both square images turned by the same number of right angles."""
+    """Rotates both, which must be square, by the same random number of right angles."""
     turns = tf.cast(rng.uniform((), key) * 4.0, tf.int32)
     return tuple(tf.ensure_shape(tf.image.rot90(image, turns), image.shape) for image in pair)
 
 
 def color_jitter(image: tf.Tensor, strength: float, key: tf.Tensor) -> tf.Tensor:
-    """Brightness shifted, contrast and (of RGB) saturation scaled, each by up to `strength`; clipped to [-1, 1]."""
+    """Shifts brightness and scales contrast and, for RGB, saturation by up to `strength` each. Clips to [-1, 1]."""
     brightness, contrast, saturation = tf.unstack((rng.uniform((3,), key) * 2.0 - 1.0) * strength)
     mean = tf.reduce_mean(image)
     image = (image - mean) * (1.0 + contrast) + mean + brightness
@@ -70,12 +73,12 @@ def color_jitter(image: tf.Tensor, strength: float, key: tf.Tensor) -> tf.Tensor
 
 
 def to_square(pair: Pair, config: DataConfig, size_px: int) -> Pair:
-    """Both at `size_px` as the row `config.fit` of `FITS` does it, so that a square of that side can be cut."""
+    """Brings both to `size_px` by the row `config.fit` of `FITS`, so that a square of that side can be cropped."""
     return FITS[config.fit](pair, size_px, tuple(classes is not None for classes in config.classes))
 
 
 def for_training(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:
-    """Fit to size, jitter and mirror (paper §6.2: resize to 286, crop to 256, mirror), in what the networks see."""
+    """Fits, jitters, mirrors (paper §6.2: resize to 286, crop to 256, mirror) and encodes a pair for the networks."""
     pair = random_crop(to_square(pair, config, config.jitter_size_px), config.image_size_px, rng.at(key, 0))
     if config.mirror:
         pair = random_mirror(pair, rng.at(key, 1))
@@ -90,12 +93,15 @@ def for_training(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:
 
 
 def for_evaluation(pair: Pair, config: DataConfig) -> Pair:
-    """Fit to size and nothing random; images, not what the networks see of them."""
+    """Fits a pair to `image_size_px` without augmentation. The result is images, not encoded for the networks."""
     return center_crop(to_square(pair, config, config.image_size_px), config.image_size_px)
 
 
 def _resize(image: tf.Tensor, size: tuple[int, int] | tf.Tensor, nearest: bool) -> tf.Tensor:
-    """Enlarging, antialiasing changes nothing, and TensorFlow's kernel for it takes three times as long."""
+    """Resizes an image, with antialiasing only if it shrinks.
+
+    Antialiasing does not change an enlargement, and TensorFlow's kernel for it takes three times as long.
+    """
     if nearest:
         return tf.image.resize(image, size, METHODS[nearest])
     shrinks = tf.reduce_any(tf.shape(image)[:2] > tf.convert_to_tensor(size))
@@ -110,7 +116,7 @@ def _shorter_side(pair: Pair, size_px: int, nearest: tuple[bool, bool]) -> Pair:
 
 
 def _longer_side_and_reflect(pair: Pair, size_px: int, nearest: tuple[bool, bool]) -> Pair:
-    """Both with their longer side at `size_px`, reflected to a square."""
+    """Resizes both so that the longer side is `size_px`, and pads them to a square by reflection."""
     reflected = []
     for image in _scaled(pair, size_px, tf.maximum, nearest):
         for axis in (0, 1):
@@ -121,16 +127,16 @@ def _longer_side_and_reflect(pair: Pair, size_px: int, nearest: tuple[bool, bool
 
 
 def _scaled(pair: Pair, size_px: int, of: Callable, nearest: tuple[bool, bool]) -> Pair:
-    """Both resized so that the shorter (`tf.minimum`) or longer side is `size_px`."""
+    """Resizes both so that the shorter (`of=tf.minimum`) or longer side (`tf.maximum`) is `size_px`."""
     scaled = []
-    for image, each in zip(pair, nearest, strict=True):
+    for image, is_label_map in zip(pair, nearest, strict=True):
         shape = tf.cast(tf.shape(image)[:2], tf.float32)
         factor = size_px / of(shape[0], shape[1])
-        scaled.append(_resize(image, tf.cast(tf.round(shape * factor), tf.int32), each))
+        scaled.append(_resize(image, tf.cast(tf.round(shape * factor), tf.int32), is_label_map))
     return tuple(scaled)
 
 
-# How a pair comes to a size (px) from which a square of at most that side is cut.
+# Ways to bring a pair to a size (px), from which a square of at most that side is cropped.
 FITS: dict[str, Callable[[Pair, int, tuple[bool, bool]], Pair]] = {
     "resize": resize,
     "resize_crop": _shorter_side,

@@ -1,34 +1,47 @@
-"""Pairs made of photographs, written to disk: two folders of PNG files that any program reads."""
+"""Writes pairs to disk: as two folders of PNG files, or as TFRecord shards, which `shards.py` reads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tfpix2pix.config import Config
+import tensorflow as tf
+
+from tfpix2pix.data import SOURCES
 from tfpix2pix.data.images import suffix_for, write_image
-from tfpix2pix.data.opening import splits_of
-from tfpix2pix.errors import UserError
+from tfpix2pix.data.opening import open_source, splits_of
+from tfpix2pix.data.pairs import Source
+from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.shards import ALL, KEYS, join
+from tfpix2pix.data.splits import SHARDS_MANIFEST
+from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import safe_file_name, whole_directory
 
 FOLDERS = ("input", "target")
 
 
 def write_pairs(
-    config: Config, out: Path, *, track: Callable[[Iterable, int], Iterable] = lambda items, total: items
+    data: DataConfig,
+    out: Path,
+    seed: int = 0,
+    *,
+    track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> dict[str, int]:
-    """Writes `<out>/<split>/input/<name>` and `<out>/<split>/target/<name>` of every pair; returns pairs by split.
+    """Writes `<out>/<split>/input/<name>` and `<out>/<split>/target/<name>` of every pair. Returns pairs by split.
 
-    PNG, or TIFF of floats and of more than four channels. A run over them sees the pairs that `config` makes on the
-    fly, but for holes, which are those of the first epoch.
+    Writes PNG, or TIFF for floats and more than four channels. A run on these files sees the same pairs that `data`
+    makes during training, except for holes, which are those of the first epoch.
 
     Raises:
         UserError: a photograph cannot be read or is too small, or `out` exists.
-        RunError: the disk does not take it; nothing is left of it.
+        RunError: the files cannot be written to the disk. Nothing of them is left.
     """
     if out.exists():
         raise UserError(f"Pairs must go into a new folder. Received {out}, which exists. Change --out.")
-    sources = splits_of(config)
+    sources = splits_of(data, seed)
     with whole_directory(out) as folder:
         items = ((split, source, index) for split, source in sources.items() for index in range(len(source)))
         for split, source, index in track(items, sum(map(len, sources.values()))):
@@ -36,3 +49,120 @@ def write_pairs(
                 suffix = suffix_for(image.shape[-1], image.dtype)
                 write_image(folder / split / name / f"{safe_file_name(source.names[index])}{suffix}", image)
     return {split: len(source) for split, source in sources.items() if len(source)}
+
+
+FRAME_BYTES = (12, 4)  # TFRecord's: length and its checksum before the data, the data's checksum after them
+
+
+def write_shards(
+    data: DataConfig,
+    out: str,
+    seed: int = 0,
+    *,
+    shard_mb: int = 128,
+    track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
+) -> dict[str, int]:
+    """Writes all splits of pairs in files as shards of about `shard_mb` MB into the folder `out`. Returns pairs by
+    split.
+
+    Raises:
+        UserError: inputs are made during training, a file is missing, or `out` is not empty.
+        RunError: the disk or the remote store cannot be written.
+    """
+    if data.makes_inputs or data.source == "shards":
+        how = "Write pairs with `tfpix2pix data pairs` first" if data.makes_inputs else "Name the files' folder"
+        raise UserError(f"Shards must be made of files of pairs. Received `data.source: {data.source}`. {how}.")
+    sources = _parts(data, seed)
+    total = sum(len(source) for source in sources.values())
+    with _empty_folder(out) as folder, closing(_Writer(folder, shard_mb)) as writer:
+        items = ((split, source, index) for split, source in sources.items() for index in range(len(source)))
+        for split, source, index in track(items, total):
+            source.read(index)  # raises for a pair that cannot be trained on
+            writer.write(split, source.names[index], source.files(index))
+        writer.finish()
+    return {split: len(source) for split, source in sources.items()}
+
+
+def _parts(data: DataConfig, seed: int) -> dict[str, Source]:
+    """Opens the splits that hold pairs, or all pairs as one split if only the seed divides them."""
+    whole, halved = (data.model_copy(update={"held_out_fraction": fraction}) for fraction in (0.0, 0.5))
+    counts = [len(SOURCES[config.source](config, "train", seed)) for config in (whole, halved)]
+    if counts[1] < counts[0]:
+        return {ALL: open_source(whole, "train", seed)}
+    return {split: source for split, source in splits_of(whole, seed).items() if len(source)}
+
+
+class _Writer:
+    """Appends pairs to shards and records their positions. Starts a new shard for each split and after `shard_mb`."""
+
+    def __init__(self, folder: str, shard_mb: int) -> None:
+        self.folder, self.shard_bytes = folder, shard_mb * 2**20
+        self.shards: list[str] = []
+        self.splits: dict[str, dict[str, list]] = {}
+        self.files_a_pair = 0
+        self._file: tf.io.TFRecordWriter | None = None
+        self._offset = 0
+
+    def write(self, split: str, name: str, files: tuple[Path, ...]) -> None:
+        part = self.splits.setdefault(split, {key: [] for key in ("names", "shard", "offset", "length", "crc32")})
+        if not part["names"] or self._offset > self.shard_bytes:
+            self.close()
+            self.shards.append(f"{split}-{sum(shard.startswith(split) for shard in self.shards):05d}.tfrecord")
+            self._file, self._offset = tf.io.TFRecordWriter(join(self.folder, self.shards[-1])), 0
+        self.files_a_pair = len(files)
+        features = {"name": name.encode()}
+        for key, path in zip(KEYS[len(files)], files, strict=True):
+            features |= {key: _bytes_of(path), f"{key}_suffix": path.suffix.encode()}
+        feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[features[key]])) for key in features}
+        example = tf.train.Example(features=tf.train.Features(feature=feature))
+        data = example.SerializeToString(deterministic=True)
+        self._file.write(data)
+        row = (name, len(self.shards) - 1, self._offset + FRAME_BYTES[0], len(data), zlib.crc32(data))
+        for values, value in zip(part.values(), row, strict=True):
+            values.append(value)
+        self._offset += len(data) + sum(FRAME_BYTES)
+
+    def finish(self) -> None:
+        """Writes the manifest. It comes last, because without it the folder does not count as shards."""
+        self.close()
+        manifest = {
+            "format_version": 1,
+            "files_a_pair": self.files_a_pair,
+            "shards": self.shards,
+            "splits": self.splits,
+        }
+        with tf.io.gfile.GFile(join(self.folder, SHARDS_MANIFEST), "w") as file:
+            file.write(json.dumps(manifest))
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+@contextmanager
+def _empty_folder(out: str) -> Iterator[str]:
+    """Yields an empty folder: on a disk a temporary one, renamed to `out` when complete, elsewhere `out` itself."""
+    try:
+        if tf.io.gfile.exists(out) and not (tf.io.gfile.isdir(out) and not tf.io.gfile.listdir(out)):
+            raise UserError(f"Shards must go into a new folder. Received {out}, which holds something. Change --out.")
+        if "://" in out:
+            tf.io.gfile.makedirs(out)
+            yield out
+        else:
+            with whole_directory(Path(out)) as temporary:
+                yield str(temporary)
+    except tf.errors.OpError as error:
+        raise RunError(
+            f"Shards must be written whole. Received: {error.message.splitlines()[0]} for {out}. Free space or choose "
+            f"another place; for gs://, s3:// and hdfs:// see that it can be reached and `tensorflow-io` is installed."
+        ) from error
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"Every file must be readable. Received {path}: {error.strerror}. Mend or remove it."
+        ) from error

@@ -1,8 +1,8 @@
-"""PNG and JPEG files to images and back, inside a graph: what a server does with `image_bytes`.
+"""Decodes PNG and JPEG files to images and encodes PNG inside a graph, for the `image_bytes` of a server.
 
-A file is treated as `tfpix2pix translate` treats it: 8 and 16 bits, `data.input_range`, channels matched, label maps
-of indices or of colours. Its header is read before it is decoded, so that one that claims more than
-`MAX_MEGAPIXELS` costs nothing.
+The graph reads a file as `tfpix2pix translate` does: 8 and 16 bits, `data.input_range`, channels matched, label maps of
+indices or of colours. It reads the header before it decodes, so a file that claims more than `MAX_MEGAPIXELS` takes
+neither time nor memory.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfpix2pix.card import ModelCard
+from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data.images import full_range
 from tfpix2pix.data.labels import class_colors
 
 MAX_MEGAPIXELS = 16  # 4096×4096
-HEADER_BYTES = 26  # of a PNG: signature, length and name of the first chunk, width, height, bits, kind of colour
+HEADER_BYTES = 26  # of a PNG: signature, length and name of the first chunk, width, height, bits, colour type
 PNG_SIGNATURE = np.frombuffer(b"\x89PNG\r\n\x1a\n", np.uint8)
 JPEG_SIGNATURE = np.frombuffer(b"\xff\xd8\xff", np.uint8)
-DECODABLE = (1, 3, 4)  # channels that both libraries give
+DECODABLE = (1, 3, 4)  # channels that the decoders of both formats can return
 ENCODABLE = (1, 2, 3, 4)
-STEPS_8_IN_16 = 257.0  # 255 × 257 = 65535: how a PNG of 8 bits reads as 16
+STEPS_8_IN_16 = 257.0  # 255 × 257 = 65535: steps of 8 bits in 16
 
 
 def can_be_files(card: ModelCard) -> bool:
-    """Whether PNG holds what the model takes and gives."""
+    """Returns whether PNG can hold the model's inputs and translations."""
     data = card.config.data
     return (
         data.input_channels in DECODABLE
@@ -34,9 +34,9 @@ def can_be_files(card: ModelCard) -> bool:
 
 
 def read_file(content: tf.Tensor, card: ModelCard) -> tf.Tensor:
-    """A scalar string -> float32 (H, W, C) in [-1, 1]; of label maps the class indices, as index / 127.5 - 1.
+    """Decodes a scalar string to float32 (H, W, C) in [-1, 1]; class indices of label maps are index / 127.5 - 1.
 
-    An error of the graph (InvalidArgument) where it is no PNG or JPEG file, is too large, or ends too soon.
+    The graph raises InvalidArgument if the file is not PNG or JPEG, is too large, or is truncated.
     """
     data = card.config.data
     header = tf.io.decode_raw(
@@ -51,7 +51,7 @@ def read_file(content: tf.Tensor, card: ModelCard) -> tf.Tensor:
         height, width = _size(tf.identity(content), header, is_png)
     fits = (height >= 1) & (width >= 1) & (height * width <= MAX_MEGAPIXELS * 2**20)
     message = f"An image must have at least a pixel and at most {MAX_MEGAPIXELS} megapixels. Received height and width:"
-    content = only_if(fits, content, message, height, width, "Send it in parts.")  # decoded only after that
+    content = only_if(fits, content, message, height, width, "Send it in parts.")  # before decoding
     deep = is_png & (header[24] == 16)
     scale = tf.where(deep, 1.0, STEPS_8_IN_16)
     if data.input_classes:
@@ -64,35 +64,35 @@ def read_file(content: tf.Tensor, card: ModelCard) -> tf.Tensor:
 
 
 def write_file(image: tf.Tensor, card: ModelCard) -> tf.Tensor:
-    """float32 (H, W, C') in [-1, 1] -> the scalar string of a PNG file of the targets' depth."""
+    """Encodes float32 (H, W, C') in [-1, 1] as a PNG file of the targets' depth, a scalar string."""
     low, high = full_range(np.dtype(card.target_dtype), card.config.data.ranges[1])
     values = tf.clip_by_value((image + 1.0) * ((high - low) / 2.0) + low, low, high)
     return tf.io.encode_png(tf.saturate_cast(tf.round(values), tf.dtypes.as_dtype(card.target_dtype)))
 
 
 def _size(content: tf.Tensor, header: tf.Tensor, is_png: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """(height, width), int64, as the header claims."""
+    """Returns (height, width), int64, of the header."""
     bytes_ = tf.cast(header, tf.int64)
 
     def big_endian(start: int) -> tf.Tensor:
         return tf.reduce_sum(bytes_[start : start + 4] * tf.constant([2**24, 2**16, 2**8, 1], tf.int64))
 
-    def of_jpeg() -> tuple[tf.Tensor, tf.Tensor]:
+    def jpeg_size() -> tuple[tf.Tensor, tf.Tensor]:
         shape = tf.cast(tf.io.extract_jpeg_shape(content), tf.int64)
         return shape[0], shape[1]
 
-    return tf.cond(is_png, lambda: (big_endian(20), big_endian(16)), of_jpeg)
+    return tf.cond(is_png, lambda: (big_endian(20), big_endian(16)), jpeg_size)
 
 
 def _decoded(content: tf.Tensor, is_png: tf.Tensor, channels: int) -> tf.Tensor:
-    """float32 (H, W, channels), or the file's own for 0, from 0 to 65535 whatever its depth."""
+    """Returns float32 (H, W, channels) from 0 to 65535 for any depth; 0 channels: as many as the file has."""
 
     def png() -> tf.Tensor:
         return tf.cast(tf.io.decode_png(content, channels, tf.uint16), tf.float32)
 
     def jpeg() -> tf.Tensor:
-        own = 3 if channels == 4 else channels
-        image = tf.cast(tf.io.decode_jpeg(content, own, dct_method="INTEGER_ACCURATE"), tf.float32) * STEPS_8_IN_16
+        stored = 3 if channels == 4 else channels
+        image = tf.cast(tf.io.decode_jpeg(content, stored, dct_method="INTEGER_ACCURATE"), tf.float32) * STEPS_8_IN_16
         if channels == 4:
             image = tf.concat([image, tf.fill(tf.shape(image[..., :1]), 65535.0)], axis=-1)
         return image
@@ -102,7 +102,7 @@ def _decoded(content: tf.Tensor, is_png: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def _label_map(picture: tf.Tensor, card: ModelCard) -> tf.Tensor:
-    """Values from 0 to 255, indices in one channel or a picture in the classes' colours -> index / 127.5 - 1."""
+    """Returns index / 127.5 - 1 of a label map from 0 to 255: indices in a channel, or a picture in class colours."""
     data = card.config.data
     colors = tf.constant(class_colors(data, data.input_classes), tf.float32)  # (classes, 3)
 
@@ -121,10 +121,10 @@ def _label_map(picture: tf.Tensor, card: ModelCard) -> tf.Tensor:
 
 
 def only_if(condition: tf.Tensor, value: tf.Tensor, *message: object) -> tf.Tensor:
-    """`value`; where the condition does not hold, the graph ends with the message before anything sees the value.
+    """Returns `value`, but stops the graph with the message before the value is used, unless the condition holds.
 
-    The bare operation: `tf.debugging.Assert` puts it in a branch of its own, for which what comes after does not wait
-    once the graph has been optimised.
+    `tf.debugging.Assert` would put the operation in a branch, for which later operations do not wait in an optimised
+    graph.
     """
     with tf.control_dependencies([tf.raw_ops.Assert(condition=condition, data=list(message))]):
         return tf.identity(value)

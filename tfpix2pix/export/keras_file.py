@@ -1,7 +1,7 @@
-"""A `.keras` file that `keras.saving.load_model` reads without this package: fixed size, Keras's own layers.
+"""Writes a `.keras` file that `keras.saving.load_model` reads without this package: fixed size, Keras's own layers.
 
-Input `image` float32 (N, S, S, C) in [-1, 1] and, for `noise: on`, `noise` float32 (N, noise_size) uniform in [0, 1).
-The model card is a member of the archive beside Keras's own.
+Its inputs are `image`, float32 (N, S, S, C) in [-1, 1], and with `noise: on` also `noise`, float32 (N, noise_size)
+uniform in [0, 1). The archive holds the model card beside Keras's own members.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfpix2pix.card import FILE_NAME, ModelCard
+from tfpix2pix.config.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
 from tfpix2pix.export.plain import in_plain_keras
 from tfpix2pix.foreign import read_member
-from tfpix2pix.keras_files import UnsafeLayer, load_keras_file
-from tfpix2pix.models.noise import NO_NOISE
+from tfpix2pix.models.noise import no_noise
+from tfpix2pix.untrusted import UnsafeLayer, load_keras_file
 
 
 def path_of(card: ModelCard, out: Path) -> Path:
-    """`<out>/<name>-<size>px.keras`."""
+    """Returns `<out>/<name>-<size>px.keras`."""
     return out / f"{card.name}-{card.fixed_size_px}px{'-noise' if card.noise_size else ''}.keras"
 
 
@@ -33,16 +33,16 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
     """Writes the file `path`.
 
     Raises:
-        UserError: the generator has what Keras's own layers cannot do.
+        UserError: the generator needs more than Keras's own layers.
     """
     data = card.config.data
     if data.color_space != "rgb" or any(data.classes):
         what = "label maps" if any(data.classes) else f"data.color_space {data.color_space}"
         raise UserError(
-            f"A .keras file holds the network alone, which must see images as they are. Received {what}, which is made "
-            f"into channels outside it. Use --format onnx or saved_model."
+            f"A .keras file holds the network alone, so it must take images as they are. Received {what}, which is "
+            f"encoded outside the network. Use --format onnx or saved_model."
         )
-    whole = path.with_name(f"{path.name}.keras")  # Keras asks for the ending
+    whole = path.with_name(f"{path.name}.keras")  # Keras requires the ending
     try:
         in_plain_keras(generator).save(whole)
         with zipfile.ZipFile(whole, "a") as archive:
@@ -60,7 +60,7 @@ class KerasFileEngine:
             with zipfile.ZipFile(path) as archive:
                 self.card = ModelCard.from_json(read_member(archive, FILE_NAME), path)
             model = _load(path, trust)
-            signature = [tf.TensorSpec(each.shape, each.dtype) for each in model.inputs]
+            signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
         except UserError:
             raise
         except UnsafeLayer as error:
@@ -68,9 +68,9 @@ class KerasFileEngine:
                 f"A .keras file must hold nothing but layers that compute. Received {path}: {error}. Open it by "
                 f"--trust if you trust whoever made it (docs/security.md)."
             ) from error
-        except Exception as error:  # zipfile, Keras and h5py have errors of their own for each damage
+        except Exception as error:  # zipfile, Keras and h5py raise errors of many types for damage
             raise UserError(
-                f"A .keras file must be whole and carry {FILE_NAME}. Received {path}, which is damaged or without. "
+                f"A .keras file must be whole and hold {FILE_NAME}. Received {path}, which is damaged or lacks it. "
                 f"Give one that `tfpix2pix export` wrote, or bring another in by `tfpix2pix import`."
             ) from error
         self._run = tf.function(
@@ -82,19 +82,19 @@ class KerasFileEngine:
         if not self.card.noise_size:
             return self._run(images).numpy()
         if noise is None:
-            noise = np.full((len(images), self.card.noise_size), NO_NOISE, np.float32)
+            noise = no_noise(len(images), self.card.noise_size)
         return self._run(images, noise).numpy()
 
 
 def _load(path: Path, trust: bool) -> keras.Model:
     if path.suffix == ".keras":
         return load_keras_file(path, beside=(FILE_NAME,), trust=trust)
-    with tempfile.TemporaryDirectory() as folder:  # one that has not its name yet: Keras asks for the ending
+    with tempfile.TemporaryDirectory() as folder:  # a temporary file: Keras requires the ending
         named = Path(folder, "model.keras")
         shutil.copyfile(path, named)
         return load_keras_file(named, beside=(FILE_NAME,), trust=trust)
 
 
 def read(path: Path, trust: bool = False) -> KerasFileEngine:
-    """The engine of a .keras file."""
+    """Returns the engine of a .keras file."""
     return KerasFileEngine(path, trust)

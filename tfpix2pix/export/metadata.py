@@ -1,7 +1,7 @@
-"""TFLite's own metadata: what Android's MetadataExtractor, ML Kit and Netron read of a file.
+"""Adds TFLite's metadata to a file, which Android's MetadataExtractor, ML Kit and Netron read.
 
-A FlatBuffer of TFLite's metadata schema (version 1) among the model's buffers: names, descriptions and value ranges of
-the tensors, and that `model_card.json` is a file packed with the model.
+The metadata are a FlatBuffer of TFLite's metadata schema (version 1) among the model's buffers: names, descriptions and
+value ranges of the tensors, and `model_card.json` as a file packed with the model.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Any
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-from tfpix2pix.card import FILE_NAME, ModelCard
+from tfpix2pix.config.card import FILE_NAME, ModelCard
 
 NAME, IDENTIFIER, MODEL_IDENTIFIER = "TFLITE_METADATA", b"M001", b"TFL3"
-PARSER_VERSION = "1.0.0"  # of the schema: the first has all that is used here
+PARSER_VERSION = "1.0.0"  # of the schema: the first has all fields used here
 NORMALIZATION, IMAGE = 1, 2  # members of the unions ProcessUnitOptions and ContentProperties
 RGB, GRAYSCALE = 1, 2
 COLOR_SPACES = {1: GRAYSCALE, 3: RGB}
 
 
 def with_metadata(model: bytes, card: ModelCard) -> bytes:
-    """The model with its metadata in it."""
+    """Returns the model with its metadata."""
     content = schema.ModelT.InitFromPackedBuf(bytearray(model), 0)
     graph, signature = content.subgraphs[0], content.signatureDefs[0]
-    names = {each.tensorIndex: each.name.decode() for each in [*signature.inputs, *signature.outputs]}
+    names = {tensor.tensorIndex: tensor.name.decode() for tensor in [*signature.inputs, *signature.outputs]}
     buffer = schema.BufferT()
     buffer.data = list(_model_metadata(card, [names[i] for i in graph.inputs], [names[i] for i in graph.outputs]))
     entry = schema.MetadataT()
@@ -45,8 +45,12 @@ def _model_metadata(card: ModelCard, inputs: list[str], outputs: list[str]) -> b
         ("image", False): f"Its translation, {image}.",
     }
 
-    def tensors(names: list[str], given: bool) -> int:
-        return _vector(builder, [_tensor(builder, card, name, describe[name, given], given) for name in names])
+    def tensors(names: list[str], is_input: bool) -> int:
+        descriptions = [describe[name, is_input] for name in names]
+        return _vector(
+            builder,
+            [_tensor(builder, card, *pair, is_input) for pair in zip(names, descriptions, strict=True)],
+        )
 
     subgraph = _table(builder, 9, {2: tensors(inputs, True), 3: tensors(outputs, False)})
     card_file = _table(
@@ -60,16 +64,16 @@ def _model_metadata(card: ModelCard, inputs: list[str], outputs: list[str]) -> b
     return bytes(builder.Output())
 
 
-def _tensor(builder: Any, card: ModelCard, name: str, description: str, given: bool) -> int:
-    """TensorMetadata: what an image shows and, of the input, how pixels become values: (pixel - mean) / std."""
+def _tensor(builder: Any, card: ModelCard, name: str, description: str, is_input: bool) -> int:
+    """Writes TensorMetadata: the colours of an image and, for an input, (pixel - mean) / std that gives its values."""
     slots = {0: builder.CreateString(name), 1: builder.CreateString(description)}
     data = card.config.data
-    if name == "image" and given:
+    if name == "image" and is_input:
         mean, std = (0.0, 1.0) if card.image_dtype == "uint8" else (127.5, 127.5)
         options = _table(builder, 2, {0: _floats(builder, [mean]), 1: _floats(builder, [std])})
         slots[4] = _vector(builder, [_union(builder, NORMALIZATION, options, slots=2)])
     if name == "image":
-        shown = _image(builder, COLOR_SPACES.get(data.input_channels if given else data.target_channels, 0))
+        shown = _image(builder, COLOR_SPACES.get(data.input_channels if is_input else data.target_channels, 0))
         slots[3] = _union(builder, IMAGE, shown, slots=3)
     return _table(builder, 7, slots)
 
@@ -81,7 +85,7 @@ def _image(builder: Any, color_space: int) -> int:
 
 
 def _union(builder: Any, kind: int, member: int, slots: int) -> int:
-    """A table whose first two fields are a union: which member, and the member."""
+    """Writes a table whose first two fields are a union: the kind of its member, and the member."""
     builder.StartObject(slots)
     builder.PrependUint8Slot(0, kind, 0)
     builder.PrependUOffsetTRelativeSlot(1, member, 0)

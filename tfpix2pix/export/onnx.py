@@ -1,6 +1,6 @@
-"""ONNX: one file of fixed height and width and any batch, by tf2onnx; the model card in its metadata.
+"""Writes ONNX by tf2onnx: one file of fixed height and width for any batch, with the model card in its metadata.
 
-Inputs and output as a TFLite file's, float32: `image` (N, S, S, C) in [-1, 1], `noise` (N, noise_size) where it is on.
+Its inputs are float32: `image` (N, S, S, C) in [-1, 1], and `noise` (N, noise_size) uniform in [0, 1) if it is on.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfpix2pix.card import FILE_NAME, ModelCard
+from tfpix2pix.config.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
 from tfpix2pix.export.plain import plain_weights, with_plain_convolutions
 from tfpix2pix.export.stored import Stored
 from tfpix2pix.foreign import read_regular_file
-from tfpix2pix.inference import InferenceView
-from tfpix2pix.models.noise import NO_NOISE
+from tfpix2pix.inference.view import InferenceView
+from tfpix2pix.models.noise import no_noise
 from tfpix2pix.quiet import quiet_native_code
 
 OPSET = 17
 
 
 def path_of(card: ModelCard, out: Path) -> Path:
-    """`<out>/<name>-<size>px.onnx`."""
+    """Returns `<out>/<name>-<size>px.onnx`."""
     return out / f"{card.name}-{card.fixed_size_px}px{'-noise' if card.noise_size else ''}.onnx"
 
 
@@ -40,7 +40,7 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
     """
     tf2onnx = _installed("tf2onnx")
     plain = with_plain_convolutions(generator)
-    plain.set_weights([each for layer in generator.layers for each in plain_weights(layer)])
+    plain.set_weights([weights for layer in generator.layers for weights in plain_weights(layer)])
     view = InferenceView(Stored(plain), card.config.data.encoding)
     side, channels = card.fixed_size_px, card.config.data.input_channels
     specs = [tf.TensorSpec((None, side, side, channels), tf.float32, name="image")]
@@ -65,29 +65,30 @@ class OnnxEngine:
         onnx, runtime = _installed("onnx"), _installed("onnxruntime")
         try:
             data = read_regular_file(path)
-            if any(each.data_location == onnx.TensorProto.EXTERNAL for each in tensors(onnx.load_from_string(data))):
+            if any(
+                tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors(onnx.load_from_string(data))
+            ):
                 raise UserError(
-                    f"An .onnx file must hold its weights itself. Received {path}, whose weights are in other files. "
+                    f"An .onnx file must hold its weights. Received {path}, whose weights are in other files. "
                     f"Save it as one file."
                 )
-            with redirect_stdout(io.StringIO()):  # where onnxruntime prints what it raises
+            with redirect_stdout(io.StringIO()):  # onnxruntime prints what it raises
                 self._session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
             card = self._session.get_modelmeta().custom_metadata_map[FILE_NAME]
         except UserError:
             raise
-        except Exception as error:  # onnxruntime has its own errors for each damage
+        except Exception as error:  # onnxruntime raises errors of many types for damage
             raise UserError(
-                f"An .onnx file must be whole and carry {FILE_NAME} in its metadata. Received {path}, which is damaged "
-                f"or without. Give one that `tfpix2pix export` wrote."
+                f"An .onnx file must be whole and hold {FILE_NAME} in its metadata. Received {path}, which is damaged "
+                f"or lacks it. Give one that `tfpix2pix export` wrote."
             ) from error
         self.card = ModelCard.from_json(card, path)
 
     def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
-        given = {"image": images}
+        inputs = {"image": images}
         if self.card.noise_size:
-            off = np.full((len(images), self.card.noise_size), NO_NOISE, np.float32)
-            given["noise"] = off if noise is None else noise
-        return self._session.run(None, given)[0]
+            inputs["noise"] = no_noise(len(images), self.card.noise_size) if noise is None else noise
+        return self._session.run(None, inputs)[0]
 
 
 def tensors(message: Any) -> Iterator[Any]:
@@ -97,12 +98,12 @@ def tensors(message: Any) -> Iterator[Any]:
         return
     for field, value in message.ListFields():
         if field.message_type is not None:
-            for each in value if isinstance(value, Sequence) or hasattr(value, "add") else (value,):
-                yield from tensors(each)
+            for part in value if isinstance(value, Sequence) or hasattr(value, "add") else (value,):
+                yield from tensors(part)
 
 
 def read(path: Path, trust: bool = False) -> OnnxEngine:
-    """The engine of an .onnx file."""
+    """Returns the engine of an .onnx file."""
     return OnnxEngine(path)
 
 
@@ -111,5 +112,5 @@ def _installed(name: str) -> Any:
         return __import__(name)
     except ImportError as error:
         raise UserError(
-            f"--format onnx needs {name}. Received none here. Install it by pip install 'tfpix2pix[onnx]'."
+            f"--format onnx needs {name}. Received no module {name}. Install it by pip install 'tfpix2pix[onnx]'."
         ) from error

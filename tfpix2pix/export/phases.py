@@ -1,8 +1,8 @@
-"""Transposed convolutions of stride 2 as ordinary convolutions, which run about twice as fast in XNNPACK.
+"""Turns transposed convolutions of stride 2 into ordinary convolutions, which run about twice as fast in XNNPACK.
 
-Row 2j + c of a transposed convolution's full result is made of the input's rows j - 1 and j alone, by the kernel's
+Row 2j + c of a transposed convolution's full result depends on the input's rows j - 1 and j alone, by the kernel's
 rows c + 2 and c. So a 2×2 convolution to four times the channels, one set for each of the four phases (c of rows, c of
-columns), gives all of them, and depth-to-space puts them in their places: the same sums of the same products.
+columns), computes all rows, and depth-to-space arranges them: the same sums of the same products.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from keras import layers
 
 from tfpix2pix.export.plain import plain_weights, with_plain_convolutions
 
-KERNEL = 4  # a 3×3 kernel is one of 4×4 whose last row and column are 0
+KERNEL = 4  # a 3×3 kernel is a 4×4 one whose last row and column are 0
 
 
 class Phases(layers.Conv2D):
-    """(N, H, W, C) -> (N, 2H, 2W, filters), as a transposed convolution of stride 2 and kernel 4×4 (or 3×3) does."""
+    """Maps (N, H, W, C) to (N, 2H, 2W, filters), as a transposed convolution of stride 2 and kernel 4×4 (or 3×3)."""
 
     def __init__(self, filters: int, **kwargs: Any) -> None:
         super().__init__(4 * filters, kernel_size=2, padding="valid", **kwargs)
@@ -35,7 +35,7 @@ class Phases(layers.Conv2D):
 
 
 def in_phases(generator: keras.Model) -> keras.Model:
-    """The same function, with weights of its own and of ordinary convolutions alone."""
+    """Returns the same function with weights of its own, by ordinary convolutions alone."""
 
     def make(layer: layers.Layer) -> layers.Layer | None:
         if not _replaced(layer):
@@ -54,7 +54,7 @@ def _replaced(layer: layers.Layer) -> bool:
 
 
 def _converted(kernel: np.ndarray, bias: np.ndarray | None = None) -> list[np.ndarray]:
-    """(k, k, C', C) of a transposed convolution -> (2, 2, C, 4C'), and the bias of every phase."""
+    """Returns the kernel (k, k, C', C) of a transposed convolution as (2, 2, C, 4C'), and the bias of every phase."""
     missing = KERNEL - len(kernel)
     kernel = np.pad(kernel, ((0, missing), (0, missing), (0, 0), (0, 0)))
     out_channels, in_channels = kernel.shape[2:]

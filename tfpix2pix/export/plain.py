@@ -1,4 +1,4 @@
-"""A generator as Keras's own layers and operations alone, layer by layer: what other programs read."""
+"""Rebuilds a generator from Keras's own layers and operations, layer by layer, for other programs."""
 
 from __future__ import annotations
 
@@ -18,42 +18,46 @@ from tfpix2pix.models.upsampling import Bilinear, Blur, DoublingConv2D, Subpixel
 
 
 def with_plain_convolutions(network: keras.Model, make: Callable[[Any], Any] | None = None) -> keras.Model:
-    """The same function with weights of its own: convolutions are Keras's; `make(layer)` may give others, or None."""
+    """Returns the same function with weights of its own and Keras's convolutions.
+
+    Args:
+        make: returns the layer that replaces another, or None for the usual one.
+    """
 
     def clone(layer: layers.Layer) -> layers.Layer:
-        made = make(layer) if make else None
-        if made is None and isinstance(layer, DoublingConv2D):
-            made = layer.as_subpixel()
-        return made or PLAIN.get(type(layer), type(layer)).from_config(layer.get_config())
+        replacement = make(layer) if make else None
+        if replacement is None and isinstance(layer, DoublingConv2D):
+            replacement = layer.as_subpixel()
+        return replacement or PLAIN.get(type(layer), type(layer)).from_config(layer.get_config())
 
     return keras.models.clone_model(network, clone_function=clone, call_function=_call)
 
 
 def plain_weights(layer: layers.Layer) -> list[np.ndarray]:
-    """The weights of a layer of ours for what `with_plain_convolutions` puts in its place."""
+    """Returns the weights of a layer for the one that `with_plain_convolutions` puts in its place."""
     return layer.subpixel_weights() if isinstance(layer, DoublingConv2D) else layer.get_weights()
 
 
 def _call(layer: layers.Layer, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
-    """What calls in our networks have that those in their place have not: a mask of norms, two arguments of dropout."""
+    """Calls a replacement without what only our layers take: a mask of norms, two arguments of dropout."""
     if isinstance(layer, keras.Model) and len(args) > 1:
         args = (list(args),)
     return layer(*args, **kwargs)
 
 
 def in_plain_keras(generator: keras.Model) -> keras.Model:
-    """The same function, of a fixed size, without any class of this package.
+    """Returns the same function, of a fixed size, without any class of this package.
 
     Raises:
-        UserError: it has a layer that Keras has no counterpart of.
+        UserError: Keras has no counterpart of a layer.
     """
 
     def make(layer: layers.Layer) -> layers.Layer | None:
         counterpart = COUNTERPARTS.get(type(layer))
         if counterpart is None and type(layer).__module__.startswith("tfpix2pix") and type(layer) not in PLAIN:
             raise UserError(
-                f"A .keras file is of Keras's own layers, for sizes that the network takes as they are. Received a "
-                f"generator with {type(layer).__name__}, which Keras has not. Choose --size as a multiple of its "
+                f"A .keras file has Keras's own layers, for sizes that the network takes as they are. Received a "
+                f"generator with {type(layer).__name__}, which Keras lacks. Choose --size as a multiple of its "
                 f"size multiple, or --format saved_model."
             )
         return counterpart and counterpart(layer)
@@ -61,8 +65,8 @@ def in_plain_keras(generator: keras.Model) -> keras.Model:
     plain = with_plain_convolutions(generator, make)
     for layer in generator.layers:
         weights = plain_weights(layer)
-        own = plain.get_layer(layer.name)
-        own.set_weights(weights[: len(own.get_weights())])  # of norms by the image's statistics: without the averages
+        replacement = plain.get_layer(layer.name)
+        replacement.set_weights(weights[: len(replacement.get_weights())])  # norms per image have no moving averages
     return plain
 
 
@@ -73,7 +77,7 @@ def _norm(layer: BatchNormalization) -> layers.Layer:
 
 
 def _norm_per_image(layer: layers.Layer) -> keras.Model:
-    """Centres a map before Keras's layer takes its statistics: of a nearly constant one they are inaccurate otherwise
+    """Centres a map before Keras's layer takes its statistics, which are inaccurate if the map is nearly constant
     (`models/norms.py`)."""
     x = _input(layer)
     shift = ops.mean(ops.mean(x, axis=1, keepdims=True), axis=2, keepdims=True)
@@ -112,12 +116,12 @@ def _reflected(layer: ReflectionPad) -> keras.Model:
 
 
 def _dropped(layer: NoiseDropout) -> keras.Model:
-    x, noise = (layers.Input(each.shape[1:]) for each in layer.input)
+    x, noise = (layers.Input(tensor.shape[1:]) for tensor in layer.input)
     height, width, channels = layer.shape
     size, taken = noise.shape[1], height * width * channels
     values = layers.Cropping1D((layer.offset, size - layer.offset - taken))(layers.Reshape((size, 1))(noise))
     values = layers.Reshape(layer.shape)(values)
-    rows, columns = (-(-have // of) for have, of in zip(x.shape[1:3], (height, width), strict=True))
+    rows, columns = (-(-side // period) for side, period in zip(x.shape[1:3], (height, width), strict=True))
     if (rows, columns) != (1, 1):
         values = layers.Concatenate(axis=2)([values] * columns) if columns > 1 else values
         values = layers.Concatenate(axis=1)([values] * rows) if rows > 1 else values

@@ -1,7 +1,7 @@
-"""SavedModel: `<out>/<name>/<version>/`, loadable by plain TensorFlow, its C++ runtime and TF Serving, any image size.
+"""Writes a SavedModel, `<out>/<name>/<version>/`, for TensorFlow, its C++ runtime and TF Serving, for any image size.
 
-`signatures.py` lists what it can be asked. Beside the graph it carries its model card and, for label maps, the classes
-with their colours (`assets/`), and warm-up requests for TF Serving (`assets.extra/`).
+`signatures.py` lists its signatures. Beside the graph it holds its model card and, for label maps, the classes with
+their colours (`assets/`), and warm-up requests for TF Serving (`assets.extra/`).
 """
 
 from __future__ import annotations
@@ -17,32 +17,88 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfpix2pix.card import FILE_NAME, ModelCard
+from tfpix2pix.config.card import FILE_NAME, ModelCard
 from tfpix2pix.data.labels import class_colors
 from tfpix2pix.errors import UserError
+from tfpix2pix.export import QUANTIZATIONS
 from tfpix2pix.export.signatures import signatures
-from tfpix2pix.export.stored import DTYPES, Stored, in_bfloat16
-from tfpix2pix.export.warmup import write_warmup
+from tfpix2pix.export.stored import Stored, in_bfloat16
 from tfpix2pix.foreign import read_regular_file
-from tfpix2pix.inference import InferenceView
-from tfpix2pix.saved_models import load_saved_model
+from tfpix2pix.inference.view import InferenceView
+from tfpix2pix.untrusted import load_saved_model
+
+FOLDER, FILE = "assets.extra", "tf_serving_warmup_requests"
+
+# Numbers of fields in TF Serving's protos: PredictionLog.predict_log, PredictLog.request, PredictRequest.model_spec
+# and .inputs (a map: entries of key and value), ModelSpec.name and .signature_name.
+PREDICT_LOG, REQUEST, MODEL_SPEC, INPUTS, KEY, VALUE, NAME, SIGNATURE_NAME = 6, 1, 1, 2, 1, 2, 1, 3
+
+
+def write_warmup(path: Path, card: ModelCard, signatures: dict) -> None:
+    """Writes a request of one image of the training size for every signature into the SavedModel folder `path`."""
+    side, channels = card.fixed_size_px or card.config.data.image_size_px, card.config.data.input_channels
+    file = tf.io.encode_png(tf.zeros((side, side, channels), tf.uint8)).numpy() if channels <= 4 else b""
+    image = {"shape": (1, side, side, channels)}
+    values = {  # a proto of one value is small whatever its shape
+        ("image", tf.float32): tf.make_tensor_proto(np.float32(0), **image),
+        ("image", tf.uint8): tf.make_tensor_proto(np.uint8(128), **image),
+        ("noise", tf.float32): tf.make_tensor_proto(np.float32(0.5), shape=(1, card.noise_size or 1)),
+        ("image_bytes", tf.string): tf.make_tensor_proto([file]),
+        ("query_bytes", tf.string): tf.make_tensor_proto([b""]),
+    }
+    (path / FOLDER).mkdir()
+    with tf.io.TFRecordWriter(str(path / FOLDER / FILE)) as writer:
+        for name, function in signatures.items():
+            inputs = {
+                tensor.name.split(":")[0]: values[tensor.name.split(":")[0], tensor.dtype].SerializeToString()
+                for tensor in function.inputs
+                if tensor.dtype != tf.resource
+            }
+            writer.write(prediction_log(card.name, name, inputs))
+
+
+def prediction_log(model: str, signature: str, inputs: dict[str, bytes]) -> bytes:
+    """Returns a serialised PredictionLog; `inputs` are serialised TensorProtos.
+
+    The bytes are put together here because tensorflow-serving-api requires the newest TensorFlow, which would replace
+    that of a notebook. A test reads the result by the official protos.
+    """
+    spec = _field(NAME, model.encode()) + _field(SIGNATURE_NAME, signature.encode())
+    entries = [_field(KEY, name.encode()) + _field(VALUE, tensor) for name, tensor in inputs.items()]
+    request = _field(MODEL_SPEC, spec) + b"".join(_field(INPUTS, entry) for entry in entries)
+    return _field(PREDICT_LOG, _field(REQUEST, request))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """Returns a length-delimited field of a protocol buffer: text, or a message within a message."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    digits = []
+    while value > 0x7F:
+        digits.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*digits, value])
 
 
 def path_of(card: ModelCard, out: Path) -> Path:
-    """`<out>/<name>/<version>`, the next version."""
+    """Returns `<out>/<name>/<version>` of the next version."""
     return out / card.name / str(next_version(out / card.name))
 
 
 def next_version(parent: Path) -> int:
-    """One more than the largest numbered folder in `parent`."""
+    """Returns one more than the largest number of a folder in `parent`."""
     versions = [int(path.name) for path in parent.iterdir() if path.name.isdigit()] if parent.is_dir() else []
     return max(versions, default=0) + 1
 
 
 def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
-    """Writes the model into the empty folder `path`; nothing is calibrated here."""
+    """Writes the model into the empty folder `path`; calibration images are ignored."""
     generator = in_bfloat16(generator) if card.quantization == "bfloat16" else generator
-    module = InferenceView(Stored(generator, DTYPES[card.quantization]), card.config.data.encoding)
+    module = InferenceView(
+        Stored(generator, tf.as_dtype(QUANTIZATIONS[card.quantization].dtype)), card.config.data.encoding
+    )
     with tempfile.TemporaryDirectory() as folder:
         contents = {FILE_NAME: card.to_json(), **_class_tables(card)}
         for name, text in contents.items():
@@ -51,7 +107,7 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
         functions = signatures(module, card)
         try:
             tf.saved_model.save(module, str(path), signatures=functions)
-        except tf.errors.OpError as error:  # the disk's trouble in TensorFlow's words
+        except tf.errors.OpError as error:  # TensorFlow's error for a full or broken disk
             full = "No space left" in error.message or isinstance(error, tf.errors.ResourceExhaustedError)
             raise OSError(
                 errno.ENOSPC if full else errno.EIO, "No space left on device" if full else error.message
@@ -60,7 +116,7 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
 
 
 def _class_tables(card: ModelCard) -> dict[str, str]:
-    """A CSV file for a side that is label maps: index, label and colour of every class."""
+    """Returns a CSV file, with index, label and colour of every class, for each side that is label maps."""
     tables, data = {}, card.config.data
     for side, classes in zip(("input", "target"), data.classes, strict=True):
         if classes:
@@ -81,14 +137,14 @@ class SavedModelEngine:
         asset = path / "assets" / FILE_NAME
         if not asset.is_file():
             raise UserError(
-                f"A SavedModel must carry {FILE_NAME} among its assets. Received {path} without. "
+                f"A SavedModel must hold {FILE_NAME} among its assets. Received {path} without it. "
                 f"Give one that `tfpix2pix export` wrote."
             )
         self.card = ModelCard.from_json(read_regular_file(asset), asset)
-        self._loaded = load_saved_model(path, trust=trust)  # kept: its variables live as long as it does
+        self._loaded = load_saved_model(path, trust=trust)  # kept, because its variables live as long as it does
         if not {"translate_float", "sample"} & set(self._loaded.signatures):
             raise UserError(
-                f"A SavedModel must have the signatures translate_float and sample. Received {path} without. "
+                f"A SavedModel must have the signatures translate_float and sample. Received {path} without them. "
                 f"Give one that `tfpix2pix export` wrote."
             )
 
@@ -101,5 +157,5 @@ class SavedModelEngine:
 
 
 def read(path: Path, trust: bool = False) -> SavedModelEngine:
-    """The engine of a SavedModel folder."""
+    """Returns the engine of a SavedModel folder."""
     return SavedModelEngine(path, trust)

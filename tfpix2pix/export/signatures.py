@@ -1,16 +1,16 @@
-"""The signatures of a SavedModel: what a program or a server can ask of it.
+"""Makes the signatures of a SavedModel, which programs and servers call.
 
-| signature | takes | gives |
+| signature | inputs | output |
 |---|---|---|
-| `serving_default` | `translate_float`, or `translate_uint8` where exported so | |
+| `serving_default` | `translate_float`, or `translate_uint8` if exported so | |
 | `translate_float` | `image` float32 (N, H, W, C) in [-1, 1] | `image` float32 (N, H, W, C') |
 | `translate_uint8` | `image` uint8 (N, H, W, C) | `image` uint8 |
 | `translate_bytes` | `image_bytes` string (N,): PNG or JPEG files, each of its own size | `image_bytes`: PNG files |
 | `sample`, `sample_bytes` | the same and `noise` float32 (N, noise_size) uniform in [0, 1) | the same |
-| `model_card` | `query_bytes` string (N,), of no matter | `card_bytes`: the card's JSON |
+| `model_card` | `query_bytes` string (N,), ignored | `card_bytes`: the card's JSON |
 
-H and W are any, in every one: the generator pads and crops. Names end in `_bytes` where TF Serving's REST interface
-shall take and give base64. No request changes a variable.
+H and W are any, because the generator pads and crops. TF Serving's REST interface uses base64 for names that end in
+`_bytes`. No request changes a variable.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfpix2pix.card import ModelCard
+from tfpix2pix.config.card import ModelCard
 from tfpix2pix.export.files_in_graph import can_be_files, only_if, read_file, write_file
-from tfpix2pix.inference import InferenceView
+from tfpix2pix.inference.view import InferenceView
 
 Tensors = dict[str, tf.Tensor]
 
 
 def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.experimental.ConcreteFunction]:
-    """All that suit the model: `sample` ones with noise, `_bytes` ones where PNG holds what it takes and gives."""
+    """Returns the model's signatures: `sample` if it has noise, `_bytes` if PNG can hold inputs and translations."""
     channels = card.config.data.input_channels
     image = tf.TensorSpec((None, None, None, channels), tf.float32, name="image")
     image_uint8 = tf.TensorSpec((None, None, None, channels), tf.uint8, name="image")
@@ -44,11 +44,11 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
         return {"image": view.translate(checked(image, channels), checked_noise(noise, card.noise_size))}
 
     def translate_bytes(image_bytes: tf.Tensor) -> Tensors:
-        return {"image_bytes": _each(lambda content: _file(view, card, content), image_bytes)}
+        return {"image_bytes": _one_by_one(lambda content: _file(view, card, content), image_bytes)}
 
     def sample_bytes(image_bytes: tf.Tensor, noise: tf.Tensor) -> Tensors:
         pairs = (image_bytes, checked_noise(noise, card.noise_size))
-        return {"image_bytes": _each(lambda pair: _file(view, card, *pair), pairs)}
+        return {"image_bytes": _one_by_one(lambda pair: _file(view, card, *pair), pairs)}
 
     def model_card(query_bytes: tf.Tensor) -> Tensors:
         return {"card_bytes": tf.fill(tf.shape(query_bytes), card.to_json())}
@@ -72,44 +72,46 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
 
 
 def checked(image: tf.Tensor, channels: int) -> tf.Tensor:
-    """`image`, found by the graph to have its rank and channels.
+    """Returns `image`, after the graph has checked its rank and channels.
 
-    Runtimes hold requests against a signature's types and not its shapes: a convolution of 3 channels takes 6 for two
-    groups of 3, and one that is given three dimensions ends the server's process.
+    Runtimes check the types of requests, but not their shapes: a convolution of 3 channels takes 6 as two groups of 3,
+    and an image of three dimensions ends the server's process.
     """
-    image, shape = _unforeseen(image)
+    image, shape = _of_unknown_shape(image)
     fits = (tf.size(shape) == 4) & tf.reduce_all(shape > 0) & (tf.reduce_sum(shape[-1:]) == channels)
     message = f"An image must be of shape (N, H, W, {channels}), none of them 0. Received the shape:"
     return tf.ensure_shape(only_if(fits, image, message, shape), (None, None, None, channels))
 
 
 def checked_noise(noise: tf.Tensor, size: int) -> tf.Tensor:
-    """`noise`, found by the graph to be vectors of its length."""
-    noise, shape = _unforeseen(noise)
+    """Returns `noise`, after the graph has checked the length of its vectors."""
+    noise, shape = _of_unknown_shape(noise)
     fits = (tf.size(shape) == 2) & (tf.reduce_sum(shape[-1:]) == size)
     message = f"Noise must be of shape (N, {size}). Received the shape:"
     return tf.ensure_shape(only_if(fits, noise, message, shape), (None, size))
 
 
-def _unforeseen(tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """(`tensor`, its shape) such that the optimiser knows no more than a runtime does, and keeps the question: from the
-    signature's own shape it would answer it beforehand."""
+def _of_unknown_shape(tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns a tensor and its shape, unknown to the optimiser.
+
+    The optimiser would otherwise take the shape from the signature and remove the check.
+    """
     tensor = tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=None)
     return tensor, tf.shape(tensor)
 
 
 def from_uint8(image: tf.Tensor) -> tf.Tensor:
-    """Pixels from 0 to 255 -> float32 in [-1, 1]."""
+    """Returns pixels from 0 to 255 as float32 in [-1, 1]."""
     return tf.cast(image, tf.float32) * (2.0 / 255.0) - 1.0
 
 
 def to_uint8(image: tf.Tensor) -> tf.Tensor:
-    """float32 in [-1, 1] -> pixels from 0 to 255, rounded to nearest."""
+    """Returns float32 in [-1, 1] as pixels from 0 to 255, rounded to nearest."""
     return tf.cast(tf.clip_by_value(tf.round((image + 1.0) * 127.5), 0.0, 255.0), tf.uint8)
 
 
-def _each(function: Callable[..., tf.Tensor], elements: object) -> tf.Tensor:
-    """One after the other: each has the machine to itself, and a large batch needs no more memory than one image."""
+def _one_by_one(function: Callable[..., tf.Tensor], elements: object) -> tf.Tensor:
+    """Maps elements one after the other, so that a large batch needs no more memory than one image."""
     return tf.map_fn(function, elements, fn_output_signature=tf.TensorSpec((), tf.string), parallel_iterations=1)
 
 

@@ -1,4 +1,4 @@
-"""A generator whose weights an export owns, in the type that the export stores them in."""
+"""Copies a generator's weights for an export, in the type in which the export stores them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ import tensorflow as tf
 from tfpix2pix.models.precision import in_precision
 
 OUTPUT = "translation"  # the last layer of every generator: tanh
-DTYPES = {"none": tf.float32, "float16": tf.float16, "bfloat16": tf.bfloat16}
 
 
 def in_bfloat16(generator: keras.Model) -> keras.Model:
-    """The same generator with weights and convolutions in bfloat16; noise, statistics and its output stay float32."""
+    """Returns the generator with weights and convolutions in bfloat16; noise, statistics and output stay float32."""
     return in_precision(generator, "bfloat16", as_they_are=(OUTPUT,))
 
 
 class Stored(tf.Module):
-    """Called like the generator, without its Keras variables: with copies of them, which are saved with the module.
+    """Calls a generator with copies of its Keras variables, which are saved with the module.
 
-    Weights of 16 bits are half the size on disk and in memory. float16 is widened where it is used, for float32
-    arithmetic; bfloat16 is what `in_bfloat16` computes in, so that nothing is converted at a request.
+    Weights of 16 bits take half the space on disk and in memory. float16 is widened at every use, for float32
+    arithmetic. bfloat16 is also the type in which `in_bfloat16` computes, so no request converts it.
     """
 
     def __init__(self, generator: keras.Model, dtype: tf.DType = tf.float32) -> None:
@@ -38,7 +37,7 @@ class Stored(tf.Module):
             values = [tf.cast(variable, dtype) for variable, dtype in zip(stored, computed, strict=True)]
             return generator.stateless_call(values[:trainable], values[trainable:], inputs, training=False)[0]
 
-        # Closures, so that the Keras model itself is no part of what is saved.
+        # Closures, so that the Keras model itself is not saved.
         self._call, self._inputs = call, lambda: generator.inputs
 
     @property

@@ -1,9 +1,9 @@
-"""TFLite: one file of built-in operations and static shape, the model card inside it.
+"""Writes TFLite: one file of built-in operations and static shape, which holds the model card.
 
-Input `image` (1, S, S, C), float32 in [-1, 1] or uint8 pixels (`image_dtype` of the card), and, for `noise: on`,
-`noise` float32 (1, noise_size) uniform in [0, 1). The card is a member `model_card.json` of a ZIP archive appended to
-the flatbuffer, TFLite's own way of packing associated files: interpreters do not see it, `unzip` does, and the
-metadata inside names it. A digest beside it tells a damaged file from a whole one.
+Its inputs are `image` (1, S, S, C), float32 in [-1, 1] or uint8 pixels (`image_dtype` of the card), and with
+`noise: on` also `noise`, float32 (1, noise_size) uniform in [0, 1). The card is the member `model_card.json` of a ZIP
+archive after the flatbuffer, which is TFLite's way of packing files: interpreters ignore it, `unzip` reads it, and the
+metadata name it. A digest beside it shows whether the file is whole.
 """
 
 from __future__ import annotations
@@ -12,33 +12,72 @@ import json
 import os
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfpix2pix.card import FILE_NAME, ModelCard
+from tfpix2pix.config.card import FILE_NAME, ModelCard
 from tfpix2pix.data.images import from_signed, to_signed
 from tfpix2pix.errors import UserError
-from tfpix2pix.export.coverage import Coverage, coverage_of
+from tfpix2pix.export import QUANTIZATIONS
 from tfpix2pix.export.metadata import with_metadata
 from tfpix2pix.export.phases import in_phases
-from tfpix2pix.export.quantization import QUANTIZERS, with_noise
+from tfpix2pix.export.quantization import with_noise
 from tfpix2pix.export.signatures import from_uint8, to_uint8
 from tfpix2pix.export.stored import Stored
 from tfpix2pix.foreign import open_regular_file, parse_json, read_member
-from tfpix2pix.inference import InferenceView
-from tfpix2pix.models.noise import NO_NOISE
+from tfpix2pix.inference.view import InferenceView
+from tfpix2pix.models.noise import no_noise
 from tfpix2pix.quiet import quiet_native_code
+
+DELEGATE = "DELEGATE"  # name of a node that replaces a part of the graph
+HEAVY = {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL", "CONV_3D"}
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Counts the nodes of a file and those that a delegate runs, and names the heavy ones that no delegate runs."""
+
+    nodes: int
+    delegated: int
+    heavy_left: tuple[str, ...]
+
+
+def coverage_of(interpreter: Any) -> Coverage:
+    """Returns the coverage of an `ai_edge_litert` interpreter after it has allocated its tensors.
+
+    Its list of nodes then holds those of the file and those of delegates. A delegate runs the nodes from its inputs to
+    its outputs.
+    """
+    nodes = interpreter._get_ops_details()
+    own = [node for node in nodes if node["op_name"] != DELEGATE]
+    producers = {tensor: node for node in own for tensor in node["outputs"]}
+    inside: set[int] = set()
+    for delegate in nodes:
+        if delegate["op_name"] != DELEGATE:
+            continue
+        begins, wanted = set(delegate["inputs"]), list(delegate["outputs"])
+        while wanted:
+            tensor = wanted.pop()
+            node = producers.get(tensor)
+            if tensor not in begins and node is not None and node["index"] not in inside:
+                inside.add(node["index"])
+                wanted.extend(node["inputs"])
+    left = (node["op_name"] for node in own if node["index"] not in inside)
+    return Coverage(len(own), len(inside), tuple(sorted(name for name in left if name in HEAVY)))
+
 
 DIGEST = "model_digest.json"  # member of the archive: bytes and SHA-256 of the flatbuffer before it
 
 
 def path_of(card: ModelCard, out: Path) -> Path:
-    """`<out>/<name>-<size>px.tflite`, the name telling what is not the usual."""
+    """Returns `<out>/<name>-<size>px.tflite`; the name also says what is not the default."""
     parts = [
         f"{card.name}-{card.fixed_size_px}px",
         "noise" if card.noise_size else "",
@@ -49,7 +88,7 @@ def path_of(card: ModelCard, out: Path) -> Path:
 
 
 def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
-    """Writes the file `path`; `calibration` are inputs float32 (1, S, S, C) in [-1, 1] as the model will see."""
+    """Writes the file `path`; `calibration` are inputs of the model, float32 (1, S, S, C) in [-1, 1]."""
     flatbuffer = with_metadata(_convert(generator, card, calibration), card)
     path.write_bytes(flatbuffer)
     with zipfile.ZipFile(path, "a") as archive:
@@ -58,13 +97,13 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
 
 
 def _convert(generator: keras.Model, card: ModelCard, calibration: Sequence[np.ndarray]) -> bytes:
-    """The flatbuffer of a generator of fixed size, with a signature that names its tensors."""
+    """Returns the flatbuffer of a generator of fixed size, with a signature that names its tensors."""
     side, channels, pixels = card.fixed_size_px, card.config.data.input_channels, card.image_dtype == "uint8"
     specs = [tf.TensorSpec((1, side, side, channels), card.image_dtype, name="image")]
     if card.noise_size:
         specs.append(tf.TensorSpec((1, card.noise_size), tf.float32, name="noise"))
-    # `Stored`, whose variables the converter finds and makes constants. Of a Keras model it does not, and leaves
-    # READ_VARIABLE nodes, which fail on a device.
+    # The converter makes constants of the variables of `Stored`. For those of a Keras model it leaves READ_VARIABLE
+    # nodes, which fail on a device.
     view = InferenceView(Stored(in_phases(generator)), card.config.data.encoding)
 
     def translate(image: tf.Tensor, *noise: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -76,11 +115,11 @@ def _convert(generator: keras.Model, card: ModelCard, calibration: Sequence[np.n
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], view)
     images = [from_signed(image) for image in calibration] if pixels else calibration
     with quiet_native_code():
-        return bytes(QUANTIZERS[card.quantization](converter, with_noise(images, card.noise_size, NO_NOISE)))
+        return bytes(QUANTIZATIONS[card.quantization].tflite(converter, with_noise(images, card.noise_size)))
 
 
 class TFLiteEngine:
-    """Runs a .tflite file by ai-edge-litert on all cores of the CPU (XNNPACK); threads take turns."""
+    """Runs a .tflite file by ai-edge-litert on all CPU cores (XNNPACK); threads take turns."""
 
     def __init__(self, path: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
@@ -95,40 +134,41 @@ class TFLiteEngine:
             self._run = self._interpreter.get_signature_runner()
         except UserError:
             raise
-        except Exception as error:  # zipfile and the interpreter have errors of their own for each damage
+        except Exception as error:  # zipfile and the interpreter raise errors of many types for damage
             raise UserError(
-                f"A .tflite file must be whole and carry {FILE_NAME}. Received {path}, which is damaged or without. "
+                f"A .tflite file must be whole and hold {FILE_NAME}. Received {path}, which is damaged or lacks it. "
                 f"Give one that `tfpix2pix export` wrote."
             ) from error
-        self._one_at_a_time = Lock()  # an interpreter has one set of tensors, and uses all cores by itself
+        self._one_at_a_time = Lock()  # an interpreter has one set of tensors, and uses all cores
 
     def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         pixels = self.card.image_dtype == "uint8"
         inputs = {"image": from_signed(images) if pixels else images}
         if self.card.noise_size:
-            off = np.full((1, self.card.noise_size), NO_NOISE, np.float32)
-            inputs["noise"] = off if noise is None else noise
+            inputs["noise"] = no_noise(1, self.card.noise_size) if noise is None else noise
         with self._one_at_a_time:
             translation = self._run(**inputs)["image"]
         return to_signed(translation) if pixels else translation
 
     @property
     def coverage(self) -> Coverage:
-        """How much of it XNNPACK runs."""
+        """The nodes of the file that XNNPACK runs."""
         return coverage_of(self._interpreter)
 
 
 def _check_digest(path: Path, archive: zipfile.ZipFile) -> None:
-    """Raises ValueError if the flatbuffer is not what was written. One changed number of a shape can make the
-    interpreter take all memory. Files of older versions have no digest."""
+    """Raises ValueError if the flatbuffer has changed since it was written.
+
+    One changed number of a shape can make the interpreter take all memory. Files of older versions have no digest.
+    """
     if DIGEST not in archive.namelist():
         return
     written = parse_json(read_member(archive, DIGEST))
     with open_regular_file(path) as file:
         if sha256(file.read(written["bytes"])).hexdigest() != written["sha256"]:
-            raise ValueError("its flatbuffer is not what was written")
+            raise ValueError("its flatbuffer has changed")
 
 
 def read(path: Path, trust: bool = False) -> TFLiteEngine:
-    """The engine of a .tflite file."""
+    """Returns the engine of a .tflite file."""
     return TFLiteEngine(path)

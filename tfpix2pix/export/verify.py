@@ -1,4 +1,4 @@
-"""Whether an export does what the trained generator does: measured after every export, an error where it does not."""
+"""Measures after every export how far it is from the trained generator, and refuses one that is too far."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ import numpy as np
 
 from tfpix2pix.data.images import from_signed, to_signed
 from tfpix2pix.errors import RunError
-from tfpix2pix.export.coverage import Coverage
-from tfpix2pix.export.format import Tolerance
-from tfpix2pix.inference import Engine, KerasEngine
-from tfpix2pix.parity import LEVELS, Distance, distance, in_words, translations_in_float64
+from tfpix2pix.export import Tolerance
+from tfpix2pix.export.tflite import Coverage
+from tfpix2pix.inference.parity import LEVELS, Distance, distance, in_words, translations_in_float64
+from tfpix2pix.inference.view import Engine, KerasEngine
 
 REPETITIONS = 7
-LEVEL = 2.0 / 255.0 + 1e-4  # of pixels, on [-1, 1]: where a value lies between two, the last digit decides
-AS_KERAS = 2.0  # an export may be so many times as far from float64 as the float32 Keras view is, on the same image
+LEVEL = 2.0 / 255.0 + 1e-4  # of pixels, on [-1, 1]: the last digit of a value decides how it is rounded
+AS_KERAS = 2.0  # an export's distance from float64 may be so many times that of the float32 Keras view
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """How an export compares with the trained generator in float64, on the same images.
+    """Holds how an export compares with the trained generator in float64, on the same images.
 
     Attributes:
         format, quantization: rows of `EXPORTERS` and of its `quantizations`.
         path: of the export.
-        images: how many images it was measured on, each with noise too where it takes noise.
+        images: number of images that it was measured on, each also with noise if it takes noise.
         max_abs_error: largest difference on [-1, 1]; of label maps, the share of pixels of another class.
-        max_error_levels: the same in levels of 255; None of label maps.
-        psnr_db: over all images; infinite where they are equal.
-        keras_max_abs_error: what the float32 Keras view of the same weights is off by.
-        keras_latency_s, latency_s: median of an image of the first shape.
-        size_mb: of 10⁶ bytes.
-        nodes, delegated_nodes: of a TFLite file, operations, and how many of them XNNPACK runs.
+        max_error_levels: the same in levels of 255; None for label maps.
+        psnr_db: over all images; infinite if they are equal.
+        keras_max_abs_error: largest difference of the float32 Keras view of the same weights.
+        keras_latency_s, latency_s: median time of an image of the first shape.
+        size_mb: size on disk in 10⁶ bytes.
+        nodes, delegated_nodes: of a TFLite file, the number of operations, and of those that XNNPACK runs.
     """
 
     format: str
@@ -54,6 +54,7 @@ class ParityReport:
     delegated_nodes: int | None = None
 
     def as_dict(self) -> dict:
+        """Returns the attributes, for JSON."""
         return asdict(self)
 
 
@@ -66,20 +67,20 @@ def verify(
     written: Path,
     path: Path,
 ) -> ParityReport:
-    """Runs an export on `images`, with noise too where it takes noise, and compares it with its generator in float64.
+    """Runs an export on `images`, also with noise if it takes noise, and compares it with its generator in float64.
 
     Args:
         view: the float32 Keras view of the generator.
-        exported: the export, loaded by the runtime that will run it.
+        exported: the export, loaded by the runtime that is to run it.
         images: each float32 (1, H, W, C) in [-1, 1].
         tolerance: of the format and quantisation.
         format: a row of `EXPORTERS`.
-        written: where the export lies now.
+        written: where the export is now.
         path: where it will be.
 
     Raises:
-        RunError: the export is further off than the tolerance, and than `AS_KERAS` times the Keras view is on the same
-            image; or convolutions of a TFLite file run outside XNNPACK.
+        RunError: the export is farther off than the tolerance, and than `AS_KERAS` times the Keras view on the same
+            image, or convolutions of a TFLite file run outside XNNPACK.
     """
     card = exported.card
     label_maps, pixels = bool(card.config.data.target_classes), card.fixed_size_px and card.image_dtype == "uint8"
@@ -118,7 +119,7 @@ def verify(
 
 
 def _other_classes(translations: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> Distance:
-    """Of label maps: the share of pixels of another class, in place of the largest difference."""
+    """Returns the distance of label maps: shares of pixels of another class in place of largest differences."""
     shares = []
     for one, other in zip(translations, reference, strict=True):
         same = from_signed(one) == from_signed(other) if np.isfinite(one).all() else np.nan
@@ -130,8 +131,8 @@ def _check(
     report: ParityReport, of_export: Distance, of_keras: Distance, tolerance: Tolerance, *,
     label_maps: bool, pixels: bool,
 ) -> None:  # fmt: skip
-    """Raises RunError beyond what is allowed; comparisons are such that NaN is beyond it, too."""
-    in_common = zip(of_export.largest, of_keras.largest, strict=True)
+    """Raises RunError if an export is out of its tolerance, as NaN always is."""
+    by_image = zip(of_export.largest, of_keras.largest, strict=True)
     if label_maps:
         most, unit = tolerance.other_classes, "of the pixels"
         received = f"{report.max_abs_error:.3g} of the pixels of another class"
@@ -139,12 +140,12 @@ def _check(
         most, unit = max(tolerance.max_abs_error or 0.0, LEVEL if pixels else 0.0), "on [-1, 1]"
         received = f"a largest difference of {in_words(report.max_abs_error, report.psnr_db)}"
     if label_maps or tolerance.max_abs_error is not None:
-        allowed = f"{most:.4g} {unit}, or within {AS_KERAS:g} times what Keras is off in float32"
-        kept = all(off <= max(most, AS_KERAS * keras) for off, keras in in_common)
-        received += f", where Keras is off by {report.keras_max_abs_error:.3g},"
+        allowed = f"{most:.4g} {unit}, or within {AS_KERAS:g} times the difference of Keras in float32"
+        is_within = all(off <= max(most, AS_KERAS * keras) for off, keras in by_image)
+        received += f", while Keras is off by {report.keras_max_abs_error:.3g},"
     else:
-        allowed, kept = f"{tolerance.min_psnr_db:g} dB", report.psnr_db >= tolerance.min_psnr_db
-    if not kept:
+        allowed, is_within = f"{tolerance.min_psnr_db:g} dB", report.psnr_db >= tolerance.min_psnr_db
+    if not is_within:
         changed = report.quantization != "none"
         advice = "choose another --quantize" if changed else "please report this with the model card"
         raise RunError(

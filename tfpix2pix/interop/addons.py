@@ -1,6 +1,6 @@
-"""Keras models whose layers are tensorflow-addons': HDF5 and .keras files, and Keras 2's SavedModels.
+"""Reads Keras models with layers of tensorflow-addons: HDF5 and .keras files, and Keras 2's SavedModels.
 
-The package itself is not needed (and does not import beside a current TensorFlow). Optimisers' states are passed over.
+That package is not needed (it cannot be imported beside a current TensorFlow). Optimisers' states are left out.
 """
 
 from __future__ import annotations
@@ -17,37 +17,41 @@ import tensorflow as tf
 
 from tfpix2pix.errors import UserError, shortly
 from tfpix2pix.foreign import parse_json
-from tfpix2pix.interop.found import Found, Unfit, shaped
 from tfpix2pix.interop.keras_graph import STAND_INS, flat, modern, read_graph, traits_of
-from tfpix2pix.keras_files import check_hdf5, check_layers, load_keras_file
+from tfpix2pix.interop.weights import ForeignWeights, Unfit, shaped
 from tfpix2pix.models.precision import in_precision
-from tfpix2pix.saved_models import load_saved_model
+from tfpix2pix.untrusted import check_hdf5, check_layers, load_keras_file, load_saved_model
 
 METADATA = "keras_metadata.pb"
 
 
-def read(path: Path, statistics: str | None) -> Found:
-    """The generator of a file; test mode as its model is called, unless `statistics` says otherwise."""
+def read(path: Path, statistics: str | None) -> ForeignWeights:
+    """Reads the generator of a file. Test mode is that of the model's own calls, unless `statistics` is set."""
     if path.is_dir():
         model, graph, notes = _saved_model(path)
-        return found(model, statistics, notes, graph)
+        return weights_of(model, statistics, notes, graph)
     model, notes = _file(path)
-    return found(model, statistics, notes)
+    return weights_of(model, statistics, notes)
 
 
-def found(model: Any, statistics: str | None, notes: tuple[str, ...] = (), graph: Callable | None = None) -> Found:
-    """What a Keras model is, and its own forward pass for comparison; `graph` as of `Found`."""
+def weights_of(
+    model: Any, statistics: str | None, notes: tuple[str, ...] = (), graph: Callable | None = None
+) -> ForeignWeights:
+    """Reads the weights of a Keras model, with its own forward pass for comparison.
+
+    `graph` and `notes` are those of `ForeignWeights`.
+    """
     layers = read_graph(model)
     for layer, _ in flat(model):
         if isinstance(layer, keras.layers.Dropout):
-            layer.rate = 0.0  # of the original's forward pass, which is compared with noise off
+            layer.rate = 0.0  # forward passes are compared with noise off
     traits = traits_of(layers)
     as_called = traits["inference"]["statistics"]
     if statistics:
         traits["inference"]["statistics"] = statistics
-    batch = any(each.norm and each.norm.kind == "batch" for each in layers.convolutions)
+    batch = any(convolution.norm and convolution.norm.kind == "batch" for convolution in layers.convolutions)
     comparable = not batch or statistics in (None, as_called)
-    return Found(
+    return ForeignWeights(
         layers.convolutions,
         traits=traits,
         original=Original(model) if comparable else None,
@@ -59,8 +63,10 @@ def found(model: Any, statistics: str | None, notes: tuple[str, ...] = (), graph
 
 
 class Original:
-    """A Keras model as its layers are called in it: `training=False` would take the place of what they were called
-    with. In float32, or in float64 where images are."""
+    """Runs a Keras model with the `training` that its layers were called with, which `training=False` would replace.
+
+    Computes in the type of the images, float32 or float64.
+    """
 
     def __init__(self, model: Any) -> None:
         self._models = {"float32": model}
@@ -78,7 +84,7 @@ def _file(path: Path) -> tuple[Any, tuple[str, ...]]:
         model = _keras_3(path) if path.suffix == ".keras" else _hdf5(path)
     except Unfit:
         raise
-    except Exception as error:  # zipfile, Keras and h5py have errors of their own for each damage
+    except Exception as error:  # zipfile, Keras and h5py raise errors of many types for damaged files
         raise unreadable(path, error) from error
     notes = ()
     if path.suffix != ".keras":
@@ -122,7 +128,7 @@ def _saved_model(path: Path) -> tuple[Any, Callable, tuple[str, ...]]:
         key = next(iter(signature.structured_input_signature[1]))
     except Unfit:
         raise
-    except Exception as error:  # what its object graph may hold has no end
+    except Exception as error:  # its object graph may hold anything
         raise unreadable(path, error) from error
     notes = ("the optimiser's state was left out",) if trained else ()
 
@@ -132,32 +138,32 @@ def _saved_model(path: Path) -> tuple[Any, Callable, tuple[str, ...]]:
         except Exception as error:
             raise unreadable(path, error) from error
 
-    graph.keep = loaded  # its variables live as long as it does
+    graph.keep = loaded  # the variables are deleted with it
     return model, graph, notes
 
 
 def _configuration(data: bytes) -> tuple[dict, bool]:
-    """The model's, and whether it was saved with an optimiser."""
+    """Reads the model's configuration, and whether it was saved with an optimiser."""
     from tensorflow.python.keras.protobuf.saved_metadata_pb2 import SavedMetadata
 
     message = SavedMetadata()
     try:
         message.ParseFromString(data)
-    except Exception as error:  # protobuf's DecodeError, wherever its version keeps it
+    except Exception as error:  # protobuf's DecodeError, whose module depends on the version
         raise ValueError(f"{METADATA} is damaged") from error
     root = parse_json(next(node.metadata for node in message.nodes if node.node_path == "root"))
     return {"class_name": root["class_name"], "config": root["config"]}, "training_config" in root
 
 
 def model_of(configuration: dict) -> Any:
-    """The model of a Keras configuration of any version; its weights are still to be put in."""
+    """Builds the model of a Keras configuration of any version, without its weights."""
     configuration = modern(configuration)
     check_layers(configuration, STAND_INS)
     return keras.models.model_from_json(json.dumps(configuration), custom_objects=STAND_INS)
 
 
 def fill(model: Any, arrays: dict[str, np.ndarray]) -> None:
-    """Puts `arrays`, by names as `conv2d_1/kernel`, into a model's layers.
+    """Assigns `arrays`, by names such as `conv2d_1/kernel`, to a model's layers.
 
     Raises:
         Unfit: one is missing or has another shape.
@@ -165,7 +171,7 @@ def fill(model: Any, arrays: dict[str, np.ndarray]) -> None:
     for layer, _ in flat(model):
         for variable in layer.weights:
             name, shape = f"{layer.name}/{variable.name}", tuple(variable.shape)
-            # Of a model inside, its name may stand before it.
+            # For a nested model, the key may begin with that model's name.
             key = next((key for key in arrays if key == name or key.endswith(f"/{name}")), name)
             if key not in arrays:
                 raise Unfit(key, "is missing", f"a tensor of shape {shape}")
@@ -177,5 +183,5 @@ def fill(model: Any, arrays: dict[str, np.ndarray]) -> None:
 def unreadable(path: Path, error: Exception) -> UserError:
     return UserError(
         f"A Keras model must be whole, of Keras's own layers and tensorflow-addons'. Received {path}, which cannot be "
-        f"read: {shortly(error)}. Fetch it again, or save it without layers of one's own."
+        f"read: {shortly(error)}. Fetch it again, or save it without custom layers."
     )

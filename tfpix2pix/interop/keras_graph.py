@@ -1,6 +1,6 @@
-"""Keras models of any of its versions, read layer by layer: their convolutions in order, and what stands between them.
+"""Reads Keras models of any version layer by layer: their convolutions in order, and the layers between them.
 
-tensorflow-addons is not needed: its layers are stood in for by classes of the same names and numbers.
+tensorflow-addons is not needed: classes here with the same names replace its layers and compute the same.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import keras
 import numpy as np
 from keras import layers
 
-from tfpix2pix.interop.found import Convolution, Norm, Unfit
+from tfpix2pix.interop.weights import Convolution, Norm, Unfit
 
 IGNORED = (layers.InputLayer, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ZeroPadding2D, layers.Rescaling)
 
 
 class AddonsInstanceNormalization(layers.GroupNormalization):
-    """tensorflow-addons' layer: its epsilon is 1e-3 unless told."""
+    """Replaces tensorflow-addons' layer, whose default epsilon is 1e-3."""
 
     def __init__(self, groups: int = -1, **kwargs: Any) -> None:
         super().__init__(groups=-1, **kwargs)
 
 
 class AddonsSpectralNormalization(layers.Wrapper):
-    """tensorflow-addons' wrapper as it is at inference: the kernel was divided when it was trained."""
+    """Replaces tensorflow-addons' wrapper at inference: its kernel was divided during training."""
 
     def __init__(self, layer: Any, power_iterations: int = 1, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
@@ -51,13 +51,13 @@ STAND_INS = {
 
 
 def modern(configuration: Any) -> Any:
-    """A configuration as Keras 3 has it, of one that Keras 2 wrote."""
+    """Converts a configuration of Keras 2 to the form of Keras 3."""
     if isinstance(configuration, list):
-        return [modern(each) for each in configuration]
+        return [modern(part) for part in configuration]
     if not isinstance(configuration, dict):
         return configuration
     if configuration.get("class_name") == "__tuple__":
-        return [modern(each) for each in configuration["items"]]
+        return [modern(part) for part in configuration["items"]]
     changed = {key: modern(value) for key, value in configuration.items()}
     config = changed.get("config")
     if changed.get("class_name") == "BatchNormalization" and isinstance(config.get("axis"), list):
@@ -65,27 +65,27 @@ def modern(configuration: Any) -> Any:
     if changed.get("class_name") == "Conv2DTranspose":
         config.pop("groups", None)  # always 1
     if "SpectralNormalization" in str(changed.get("class_name")):
-        config["layer"].setdefault("module", "keras.layers")  # or it is looked for among classes of one's own
+        config["layer"].setdefault("module", "keras.layers")  # else Keras looks for it among custom classes
     return changed
 
 
 @dataclass
 class Graph:
-    """What `read_graph` found."""
+    """Holds the result of `read_graph`."""
 
     convolutions: list[Convolution] = field(default_factory=list)
     slopes: list[float] = field(default_factory=list)
-    rates: dict[int, float] = field(default_factory=dict)  # number of a convolution -> what is dropped after it
+    rates: dict[int, float] = field(default_factory=dict)  # number of a convolution -> dropout rate after it
     dropped_at_test: bool = False
-    own_statistics: bool = False  # batch norms that were called as in training
+    own_statistics: bool = False  # batch norms were called as in training
     activated_before_skip: bool | None = None
 
 
 def read_graph(model: keras.Model) -> Graph:
-    """The layers of a functional or sequential model, nested ones in place.
+    """Reads the layers of a functional or sequential model, those of nested models included.
 
     Raises:
-        Unfit: naming a layer that no pix2pix generator has.
+        Unfit: a layer is not one of a pix2pix generator. The text names it.
     """
     graph, activated = Graph(), False
     for layer, training in flat(model):
@@ -116,12 +116,12 @@ def read_graph(model: keras.Model) -> Graph:
 
 
 def in_digits(value: float) -> float:
-    """A float32 that somebody wrote as 0.2 is 0.2 again."""
+    """Rounds a float32 to six digits, so that what was written as 0.2 is 0.2 again."""
     return float(f"{value:.6g}")
 
 
 def flat(model: keras.Model) -> Iterator[tuple[Any, bool | None]]:
-    """(layer, the `training` it was called with or None) in the order of computation."""
+    """Yields (layer, the `training` it was called with, or None) in the order of computation."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from flat(layer)
@@ -131,8 +131,9 @@ def flat(model: keras.Model) -> Iterator[tuple[Any, bool | None]]:
 
 
 def traits_of(graph: Graph) -> dict[str, dict[str, Any]]:
-    """Settings by section, of a generator."""
-    levels = next((i for i, each in enumerate(graph.convolutions) if each.transposed), len(graph.convolutions))
+    """Returns the settings of a generator by section of the configuration."""
+    transposed = (index for index, convolution in enumerate(graph.convolutions) if convolution.transposed)
+    levels = next(transposed, len(graph.convolutions))
     dropped = sorted(number - levels + 1 for number in graph.rates if number >= levels)
     settings: dict[str, Any] = {"noise": "none"}
     if dropped and graph.convolutions[0].kernel.shape[0] == 4:

@@ -1,13 +1,9 @@
-"""Weights of pytorch-CycleGAN-and-pix2pix: `latest_net_G.pth` and `latest_net_D.pth`.
-
-Its modules are nested (`model.model.1.model.3.…`) and numbered with what has no weights counted too, so that a tensor's
-name says where it is. Names checked against its models/networks.py.
-"""
+"""Reads weights of pytorch-CycleGAN-and-pix2pix: `latest_net_G.pth` and `latest_net_D.pth`."""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,18 +11,86 @@ from typing import Any
 import numpy as np
 
 from tfpix2pix.errors import UserError, shortly
-from tfpix2pix.interop.found import Convolution, Found, Norm, Tensors, Unfit
+from tfpix2pix.interop.weights import Convolution, ForeignWeights, Norm, Tensors, Unfit
 
-WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
+
+def forward_of(
+    convolutions: Sequence[Convolution], traits: Mapping[str, Mapping[str, Any]]
+) -> tuple[Callable[[np.ndarray], np.ndarray] | None, str]:
+    """Returns the original's forward pass and the program that runs it, or (None, why not) if PyTorch is missing."""
+    try:
+        import torch
+    except ImportError:
+        return None, "PyTorch is not installed"
+    functional = torch.nn.functional
+    by_batch = traits["inference"]["statistics"] == "image"
+    slope = traits["generator"]["leaky_slope"]
+
+    def like(x: Any, array: np.ndarray | None) -> Any:
+        return None if array is None else torch.from_numpy(array).to(x.dtype)
+
+    def normalized(x: Any, layer: Convolution) -> Any:
+        norm = layer.norm
+        if norm is None:
+            return x
+        if norm.kind == "instance":
+            return functional.instance_norm(x, eps=norm.epsilon)
+        mean, variance, gamma, beta = (like(x, array) for array in (norm.mean, norm.variance, norm.gamma, norm.beta))
+        if by_batch:
+            mean, variance = None, None
+        return functional.batch_norm(x, mean, variance, gamma, beta, training=by_batch, eps=norm.epsilon)
+
+    def apply(x: Any, layer: Convolution, **sizes: int) -> Any:
+        weight, bias = like(x, np.ascontiguousarray(layer.kernel.transpose(3, 2, 0, 1))), like(x, layer.bias)
+        form = functional.conv_transpose2d if layer.transposed else functional.conv2d
+        return normalized(form(x, weight, bias, **sizes), layer)
+
+    def unet(x: Any) -> Any:
+        levels, kept = len(convolutions) // 2, []
+        for level, layer in enumerate(convolutions[:levels]):
+            if level:
+                kept.append(x)
+                x = functional.leaky_relu(x, slope)
+            x = apply(x, layer, stride=2, padding=1)
+        for number, layer in enumerate(convolutions[levels:]):
+            if number:
+                x = torch.cat([kept.pop(), x], 1)
+            x = apply(functional.relu(x), layer, stride=2, padding=1)
+        return torch.tanh(x)
+
+    def resnet(x: Any) -> Any:
+        first, *middle, last = convolutions
+        downs, blocks, ups = middle[:2], middle[2:-2], middle[-2:]
+        x = functional.relu(apply(functional.pad(x, (3, 3, 3, 3), "reflect"), first))
+        for layer in downs:
+            x = functional.relu(apply(x, layer, stride=2, padding=1))
+        for one, two in zip(blocks[::2], blocks[1::2], strict=True):
+            inside = functional.relu(apply(functional.pad(x, (1, 1, 1, 1), "reflect"), one))
+            x = x + apply(functional.pad(inside, (1, 1, 1, 1), "reflect"), two)
+        for layer in ups:
+            x = functional.relu(apply(x, layer, stride=2, padding=1, output_padding=1))
+        return torch.tanh(apply(functional.pad(x, (3, 3, 3, 3), "reflect"), last))
+
+    run = resnet if convolutions[0].kernel.shape[0] == 7 else unet
+
+    def forward(images: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            batch = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+            return run(batch).numpy().transpose(0, 2, 3, 1)
+
+    return forward, f"PyTorch {torch.__version__}"
+
+
+WRAPPERS = ("module.", "_orig_mod.")  # prefixes that DataParallel and torch.compile add to names
 EPSILON = 1e-5
 LEAKY_SLOPE = 0.2
-INSTANCE_LEFTOVERS = ("running_mean", "running_var", "num_batches_tracked")  # of instance norms before PyTorch 0.4
-FIRST_BLOCK = 10  # of a residual network: three convolutions with norm and activation come before
+INSTANCE_LEFTOVERS = ("running_mean", "running_var", "num_batches_tracked")  # unused; instance norms before PyTorch 0.4
+FIRST_BLOCK = 10  # index in a residual network, after three convolutions with norm and activation
 DROPOUT_FEWEST_LEVELS = 5
 
 
-def read(path: Path, statistics: str | None) -> Found:
-    """The generator of a file; test mode as in its test.py: norms by each image's own statistics."""
+def read(path: Path, statistics: str | None) -> ForeignWeights:
+    """Reads the generator of a file. Test mode is that of its test.py: norms use each image's own statistics."""
     tensors = Tensors(load_tensors(path))
     names = list(tensors.arrays)
     if any(name.startswith("model.model.") for name in names):
@@ -42,27 +106,26 @@ def read(path: Path, statistics: str | None) -> Found:
         raise Unfit(names[0] if names else "the file", "is there", "model.model.0.weight or model.1.weight")
     tensors.check_all_taken()
     traits["inference"]["statistics"] = statistics or "image"
-    from tfpix2pix.interop.torch_forward import forward_of
-
     original, runtime = forward_of(convolutions, traits)
-    return Found(convolutions, traits=traits, original=original, runtime=runtime)
+    return ForeignWeights(convolutions, traits=traits, original=original, runtime=runtime)
 
 
 def read_discriminator(path: Path) -> list[Convolution]:
+    """Reads the discriminator of a file."""
     tensors = Tensors(load_tensors(path))
     if any(name.startswith("net.") for name in tensors.arrays):
-        places = [("net.0", None), ("net.2", "net.3"), ("net.5", None)]
+        modules = [("net.0", None), ("net.2", "net.3"), ("net.5", None)]
     else:
         hidden = sum(array.ndim == 4 for array in tensors.arrays.values()) - 2
         middle = [(f"model.{2 + 3 * index}", f"model.{3 + 3 * index}") for index in range(max(1, hidden))]
-        places = [("model.0", None), *middle, (f"model.{2 + 3 * max(1, hidden)}", None)]
-    convolutions = [_convolution(tensors, *place) for place in places]
+        modules = [("model.0", None), *middle, (f"model.{2 + 3 * max(1, hidden)}", None)]
+    convolutions = [_convolution(tensors, *names) for names in modules]
     tensors.check_all_taken()
     return convolutions
 
 
 def load_tensors(path: Path) -> dict[str, np.ndarray]:
-    """Name -> array. Nothing in the file is run.
+    """Reads the file's arrays by name, without running anything in it.
 
     Raises:
         UserError: PyTorch is missing, or the file is damaged, wants to run code, or holds something else.
@@ -92,17 +155,17 @@ def _torch(path: Path) -> Any:
     except ImportError as error:
         raise UserError(
             f"Reading {path} needs PyTorch. Received none here. Install it by pip install 'tfpix2pix[pytorch]', or "
-            f"save the tensors as .safetensors where it is."
+            f"save the tensors as .safetensors on a machine that has it."
         ) from error
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         what = str(error).split("WeightsUnpickler error: ")[-1].splitlines()[0][:160]
         raise UserError(
-            f"A file of weights must hold tensors alone, for nothing in it is run. Received {path}, which is damaged "
-            f"or asks for more ({what}). Save net.state_dict() with PyTorch, or fetch the file again."
+            f"A file of weights must hold only tensors, because no code in it is run. Received {path}, which is "
+            f"damaged or holds more ({what}). Save net.state_dict() with PyTorch, or fetch the file again."
         ) from error
-    except Exception as error:  # the archive, the unpickler and the tensors have errors of their own for each damage
+    except Exception as error:  # the archive, the unpickler and the tensors raise errors of many types
         raise _unreadable(path, error) from error
 
 
@@ -111,7 +174,7 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
 
     try:
         return load_file(path)
-    except Exception as error:  # SafetensorError, and what NumPy says of a shape or type
+    except Exception as error:  # SafetensorError, and NumPy's errors for a shape or type
         raise _unreadable(path, error) from error
 
 
@@ -128,19 +191,19 @@ def _unet(tensors: Tensors) -> tuple[list[Convolution], dict]:
         levels += 1
     inner = range(1, levels - 1)
     last = _block(levels - 1)
-    places = [
+    modules = [
         (f"{_block(0)}0", None, False), *((f"{_block(level)}1", f"{_block(level)}2", False) for level in inner),
         (f"{last}1", None, False), (f"{last}3", f"{last}4", True),
         *((f"{_block(level)}5", f"{_block(level)}6", True) for level in reversed(inner)), (f"{_block(0)}3", None, True),
     ]  # fmt: skip
-    convolutions = [_convolution(tensors, *place) for place in places]
-    convolutions[levels + 1 :] = [replace(each, skip_first=True) for each in convolutions[levels + 1 :]]
+    convolutions = [_convolution(tensors, *names) for names in modules]
+    convolutions[levels + 1 :] = [replace(layer, skip_first=True) for layer in convolutions[levels + 1 :]]
     dropped = list(range(2, levels - DROPOUT_FEWEST_LEVELS + 2))
     return convolutions, _traits({"dropout_layers": dropped} if dropped else {}, dropout=bool(dropped))
 
 
 def _block(depth: int) -> str:
-    """The prefix of the modules of a nested block: of the outermost, `model.model.`."""
+    """Returns the prefix of the names in a nested block; `model.model.` for the outermost."""
     return "model.model." + "".join(f"{1 if level == 1 else 3}.model." for level in range(1, depth + 1))
 
 
@@ -149,16 +212,16 @@ def _resnet(tensors: Tensors) -> tuple[list[Convolution], dict]:
     dropout = any(".conv_block.6." in name and name.endswith("weight") and array.ndim == 4
                   for name, array in tensors.arrays.items())  # fmt: skip
     second = 6 if dropout else 5
-    places: list[tuple[str, str | None, bool]] = [
+    modules: list[tuple[str, str | None, bool]] = [
         (f"model.{index}", f"model.{index + 1}", False) for index in (1, 4, 7)
     ]
     for index in range(FIRST_BLOCK, FIRST_BLOCK + blocks):
         block = f"model.{index}.conv_block."
-        places += [(f"{block}1", f"{block}2", False), (f"{block}{second}", f"{block}{second + 1}", False)]
+        modules += [(f"{block}1", f"{block}2", False), (f"{block}{second}", f"{block}{second + 1}", False)]
     end = FIRST_BLOCK + blocks
-    places += [(f"model.{index}", f"model.{index + 1}", True) for index in (end, end + 3)]
-    places.append((f"model.{end + 7}", None, False))
-    return [_convolution(tensors, *place) for place in places], _traits({}, dropout=dropout)
+    modules += [(f"model.{index}", f"model.{index + 1}", True) for index in (end, end + 3)]
+    modules.append((f"model.{end + 7}", None, False))
+    return [_convolution(tensors, *names) for names in modules], _traits({}, dropout=dropout)
 
 
 def _traits(generator: dict, *, dropout: bool) -> dict:
@@ -170,18 +233,18 @@ def _traits(generator: dict, *, dropout: bool) -> dict:
 
 
 def _convolution(tensors: Tensors, name: str, norm: str | None, transposed: bool = False) -> Convolution:
-    """Kernels of PyTorch are (out, in, height, width), transposed ones (in, out, height, width)."""
+    """Takes a convolution and its norm. PyTorch's kernels are (out, in, height, width), transposed (in, out, …)."""
     weight = tensors.take(f"{name}.weight", "a kernel of four dimensions")
     if weight.ndim != 4:
         raise Unfit(f"{name}.weight", f"has {weight.ndim} dimensions", "a kernel of four")
     bias = tensors.maybe(f"{name}.bias")
     kernel = weight.transpose(2, 3, 1, 0)  # (height, width, in, out); transposed (height, width, out, in)
-    found = None if norm is None else _norm(tensors, norm, with_bias=bias is not None)
-    return Convolution(f"{name}.weight", np.ascontiguousarray(kernel), bias, found, transposed)
+    norm_ = None if norm is None else _norm(tensors, norm, with_bias=bias is not None)
+    return Convolution(f"{name}.weight", np.ascontiguousarray(kernel), bias, norm_, transposed)
 
 
 def _norm(tensors: Tensors, name: str, *, with_bias: bool) -> Norm | None:
-    """Batch norms have weights; instance norms none, and their convolutions a bias in place of them."""
+    """Takes a norm. Batch norms have weights; instance norms have none, but the convolutions before them a bias."""
     if f"{name}.weight" in tensors:
         tensors.ignore(f"{name}.num_batches_tracked")
         arrays = {key: tensors.maybe(f"{name}.{key}") for key in ("weight", "bias", "running_mean", "running_var")}

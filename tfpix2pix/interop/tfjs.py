@@ -1,4 +1,4 @@
-"""TensorFlow.js layers models: `model.json` (topology and manifest) beside shards of weights, float or quantised."""
+"""Reads TensorFlow.js layers models: `model.json` (topology and manifest) and its weight shards, float or quantised."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 from tfpix2pix.errors import UserError
 from tfpix2pix.foreign import parse_json, read_regular_file
-from tfpix2pix.interop.addons import fill, found, model_of, unreadable
-from tfpix2pix.interop.found import Found, Unfit
-from tfpix2pix.interop.recognize import model_json
+from tfpix2pix.interop.addons import fill, model_of, unreadable, weights_of
+from tfpix2pix.interop.kinds import model_json
+from tfpix2pix.interop.weights import ForeignWeights, Unfit
 
 DTYPES = {"float32": np.float32, "float16": np.float16, "int32": np.int32, "uint8": np.uint8, "uint16": np.uint16,
           "bool": np.uint8}  # fmt: skip
 
 
-def read(path: Path, statistics: str | None) -> Found:
-    """The generator of a model.json or its folder; batch norms called as in training become `statistics: image`."""
+def read(path: Path, statistics: str | None) -> ForeignWeights:
+    """Reads the generator of a model.json or its folder. Batch norms called as in training give `statistics: image`."""
     file = model_json(path)
     try:
         described = parse_json(file.read_bytes())
@@ -27,16 +27,16 @@ def read(path: Path, statistics: str | None) -> Found:
         topology = topology.get("model_config", topology)
         manifest = described["weightsManifest"]
         if not isinstance(topology, dict) or "class_name" not in topology:
-            raise ValueError("it is a graph model, which has no layers")
+            raise ValueError("it is a graph model, without layers")
         model = model_of(topology)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise unreadable(file, error) from error
     fill(model, dict(_arrays(manifest, file)))
-    return found(model, statistics)
+    return weights_of(model, statistics)
 
 
 def _arrays(manifest: list[dict[str, Any]], file: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Name -> array, of groups of shards whose bytes follow each other."""
+    """Yields (name, array) from groups of shards. The shards of a group are one sequence of bytes."""
     for group in manifest:
         data = b"".join(_shard(file, name) for name in group["paths"])
         offset = 0

@@ -1,4 +1,4 @@
-"""Objectives. A new loss is a function in `terms.py` and a row here, which holds everything about it."""
+"""Lists the losses and objectives. A new loss is a function in `terms.py` and a row here with everything about it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tfpix2pix.lazy import lazy
+from tfpix2pix.tables import lazy
 
 
 @dataclass(frozen=True)
 class GanLoss:
-    """A form of the adversarial objective.
+    """Describes a form of the adversarial objective.
 
     Attributes:
         call: (logits, is_real, for_generator, smoothing) -> scalar, the mean over the logits.
-        boundary: a logit above it says "real".
-        smoothed: whether it has labels to smooth.
-        adversarial: whether there is a discriminator to train.
+        boundary: a logit above it means "real".
+        smoothed: True if it has labels that can be smoothed.
+        adversarial: True if it trains a discriminator.
     """
 
     call: Callable[..., Any]
@@ -34,17 +34,17 @@ GAN_LOSSES = {
 }
 
 IMAGES = ("translation", "target")  # float32 (N, H, W, C) in [-1, 1]
-JUDGEMENT = ("gan_loss", "fake_logits")  # a row of GAN_LOSSES; for each scale of D its logits for the translation
-FEATURES = ("real_features", "fake_features")  # for each scale of D the maps of its hidden layers
+JUDGEMENT = ("gan_loss", "fake_logits")  # a row of GAN_LOSSES; D's logits for the translation, one tensor a scale
+FEATURES = ("real_features", "fake_features")  # for each scale of D, the maps of its hidden layers
 
 
 @dataclass(frozen=True)
 class Term:
-    """A term of the generator's objective; its weight is `objective.weights.<name>`.
+    """Describes a term of the generator's objective. Its weight is `objective.weights.<name>`.
 
     Attributes:
-        call: what it `needs` -> scalar.
-        about: what its weight weighs, for `presets --keys`.
+        call: takes the arguments in `needs` and returns a scalar.
+        about: description of its weight, for `presets --keys`.
         needs: `IMAGES`, `JUDGEMENT` or `FEATURES`.
     """
 
@@ -74,7 +74,7 @@ TERMS = {
 }
 
 LAMBDA = 100.0  # the paper's weight of the reconstruction term beside the adversarial one (§3.3)
-WEIGHTS = {"gan": 1.0, "l1": LAMBDA}  # unless something else is said
+WEIGHTS = {"gan": 1.0, "l1": LAMBDA}  # the default objective
 
 
 class NamedObjective(NamedTuple):
@@ -94,7 +94,7 @@ OBJECTIVES = {
 
 
 def objective_name(weights: Mapping[str, float], conditional: bool) -> str:
-    """What weights amount to, in the names of `OBJECTIVES` where it is one of them."""
+    """Names an objective by its terms with a weight, such as `l1+cgan`, in the words of `OBJECTIVES`."""
     terms = [name for name in TERMS if weights.get(name) and name != "gan"]
     if weights.get("gan"):
         terms.append("cgan" if conditional else "gan")

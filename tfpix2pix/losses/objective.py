@@ -1,4 +1,4 @@
-"""The combined objective: G* = arg min_G max_D L_cGAN(G, D) + λ L_L1(G) (paper eq. 4), and further terms beside."""
+"""Combines the terms to the objective G* = arg min_G max_D L_cGAN(G, D) + λ L_L1(G) (paper eq. 4) and further terms."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfpix2pix.errors import row
 from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, TERMS, WEIGHTS
 from tfpix2pix.losses.terms import mean_over_scales
+from tfpix2pix.tables import row
 
 Logits = tf.Tensor | Sequence[tf.Tensor]  # float32, of one scale of D or of each
-Features = Sequence[Sequence[tf.Tensor]]  # for each scale of D the maps of its hidden layers
+Features = Sequence[Sequence[tf.Tensor]]  # for each scale of D, the maps of its hidden layers
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Weights of the terms of the generator's loss, by name, and the form of the GAN term.
+    """Computes the losses of G and D from the weights of the terms, by name, and the form of the GAN term.
 
-    A term that has no weight here weighs nothing; it is measured and returned all the same where that costs nothing
-    but its formula (`feature_matching` needs D's features, which are only made where it has a weight).
+    A term without a weight does not train G. It is still measured and returned if its inputs are there: D's features,
+    which `feature_matching` needs, are only computed if that term has a weight.
 
     Raises:
-        ValueError: an unknown name, or a term that needs a discriminator where the GAN loss trains none.
+        ValueError: a name is unknown, or a term needs a discriminator and the GAN loss trains none.
     """
 
     gan_loss: str = "vanilla"  # a row of GAN_LOSSES
@@ -38,32 +38,32 @@ class Objective:
             term = row(TERMS, "A key of `weights`", name)
             if weight and term.needs_discriminator and not self.adversarial:
                 raise ValueError(
-                    f"`gan_loss` must train a discriminator where `weights` has {name}. Received {self.gan_loss}, "
+                    f"`gan_loss` must train a discriminator if `weights` has {name}. Received {self.gan_loss}, "
                     f"which trains none. Use {', '.join(key for key, loss in GAN_LOSSES.items() if loss.adversarial)}, "
                     f"or leave {name} out."
                 )
 
     @classmethod
     def named(cls, name: str, **changes: Any) -> Objective:
-        """One of `OBJECTIVES`: `Objective.named("l1+gan", gan_loss="lsgan")`.
+        """Makes one of `OBJECTIVES`: `Objective.named("l1+gan", gan_loss="lsgan")`.
 
-        Whether D sees the input is D's own (`build_patchgan(conditional=…)`).
+        Whether D sees the input is set when D is built (`build_patchgan(conditional=…)`).
         """
         return cls(**{"weights": dict(row(OBJECTIVES, "The objective", name).weights), **changes})
 
     @property
     def adversarial(self) -> bool:
-        """Whether there is a discriminator to train."""
+        """Returns True if the objective trains a discriminator."""
         return GAN_LOSSES[self.gan_loss].adversarial
 
     @property
     def boundary(self) -> float:
-        """A logit above it says "real"."""
+        """Returns the logit above which D's answer is "real"."""
         return GAN_LOSSES[self.gan_loss].boundary
 
     @property
     def needs_features(self) -> bool:
-        """Whether a term with a weight is about the maps of D's hidden layers."""
+        """Returns True if a term with a weight needs the maps of D's hidden layers."""
         return any(weight and "real_features" in TERMS[name].needs for name, weight in self.weights.items())
 
     def generator(
@@ -73,12 +73,13 @@ class Objective:
         target: tf.Tensor,
         features: tuple[Features, Features] | None = None,
     ) -> dict[str, tf.Tensor]:
-        """`g/total` and its terms, unweighted: `g/gan` (where adversarial), `g/l1`, …; all float32 scalars.
+        """Returns `g/total` and its terms without weights: `g/gan` (if adversarial), `g/l1`, …; all float32 scalars.
 
         Args:
-            fake_logits: D's for the translation; None without a discriminator.
-            translation: float32 (N, H, W, C) in [-1, 1], as `target`.
-            features: D's hidden maps for the target and for the translation; None where no term `needs_features`.
+            fake_logits: D's logits for the translation; None without a discriminator.
+            translation: float32 (N, H, W, C) in [-1, 1], as is `target`.
+            features: D's hidden maps for the target and for the translation; None unless the objective
+                `needs_features`.
         """
         known: dict[str, Any] = {"translation": translation, "target": target}
         if self.adversarial:
@@ -89,17 +90,20 @@ class Objective:
         for name, term in TERMS.items():
             weight = self.weights.get(name, 0.0)
             if weight and "translation" in term.needs:
-                # One more name for the translation, so that its gradients are summed in pairs (models/norms.py).
+                # Identities, so that the gradients of the translation are summed in pairs (models/norms.py).
                 known["translation"] = tf.identity(known["translation"])
             if weight or known.keys() >= set(term.needs):
                 terms[name] = term.call(*(known[need] for need in term.needs))
-            if weight:  # what is only measured stays out of the sum, so that it costs no gradient
+            if weight:  # a term that is only measured is not in the sum, so it needs no gradient
                 total += weight * terms[name]
         return {"g/total": total, **{f"g/{name}": term for name, term in terms.items()}}
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> dict[str, tf.Tensor]:
-        """`d/total` = `discriminator_factor` · (`d/real` + `d/fake`), and `d/real_accuracy` and `d/fake_accuracy`, the
-        shares of patches it is right about; all float32 scalars, each the mean over D's scales."""
+        """Returns `d/total` = `discriminator_factor` · (`d/real` + `d/fake`), its two parts, and `d/real_accuracy` and
+        `d/fake_accuracy`, the fractions of patches that D judges right.
+
+        All are float32 scalars, means over D's scales.
+        """
         loss = GAN_LOSSES[self.gan_loss]
         reals, fakes = tf.nest.flatten(real_logits), tf.nest.flatten(fake_logits)
         real = mean_over_scales([loss.call(logits, True, smoothing=self.label_smoothing) for logits in reals])
@@ -108,10 +112,10 @@ class Objective:
             "d/total": self.discriminator_factor * (real + fake),
             "d/real": real,
             "d/fake": fake,
-            "d/real_accuracy": mean_over_scales([_share(logits > loss.boundary) for logits in reals]),
-            "d/fake_accuracy": mean_over_scales([_share(logits < loss.boundary) for logits in fakes]),
+            "d/real_accuracy": mean_over_scales([_fraction(logits > loss.boundary) for logits in reals]),
+            "d/fake_accuracy": mean_over_scales([_fraction(logits < loss.boundary) for logits in fakes]),
         }
 
 
-def _share(right: tf.Tensor) -> tf.Tensor:
+def _fraction(right: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.cast(right, tf.float32))

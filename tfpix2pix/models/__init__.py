@@ -1,4 +1,4 @@
-"""Networks. Each table row builds one kind of network from keyword arguments; a new network is a function and a row."""
+"""Lists the networks. A row builds one kind of network from keyword arguments; a new one is a function and a row."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tfpix2pix.lazy import lazy
 from tfpix2pix.models.sizes import resnet_multiple_px, unet_multiple_px
+from tfpix2pix.tables import lazy
 
 COMMON = ("base_filters", "norm", "norm_epsilon", "bias", "upsampling", "noise", "dropout_rate")
 UNET = (
@@ -18,10 +18,10 @@ UNET = (
 
 @dataclass(frozen=True)
 class Architecture:
-    """A kind of generator: how it is built and which sizes it takes."""
+    """Describes a kind of generator: the function that builds it, and the sizes that it takes."""
 
     build: Callable[..., Any]  # (image_size_px, **options) -> keras.Model
-    size_multiple_px: Callable[[int, int | None], int]  # (image_size_px, levels); raises where nothing fits
+    size_multiple_px: Callable[[int, int | None], int]  # (image_size_px, levels); raises ValueError if they do not fit
     options: tuple[str, ...]  # keys of the configuration's `generator` section that `build` takes
 
 
@@ -35,6 +35,29 @@ GENERATORS = {
 
 DISCRIMINATORS = {
     "patchgan": lazy("tfpix2pix.models.patchgan", "build_patchgan"),
+}
+
+# (name, seed, epsilon, statistics) -> layer, or None
+NORMS = {
+    "batch": lazy("tfpix2pix.models.blocks", "batch_norm"),
+    "instance": lazy("tfpix2pix.models.blocks", "instance_norm"),
+    "none": lazy("tfpix2pix.models.blocks", "no_norm"),
+}
+
+# Whether a norm follows a convolution -> whether it has a bias. The last convolution has one; without norms, all have.
+BIASES: dict[str, Callable[[bool], bool]] = {
+    "all": lambda normalized: True,
+    "unnormalized": lambda normalized: not normalized,  # a norm's offset would cancel it
+    "last": lambda normalized: False,
+}
+
+# (blocks, map, filters, name, …) -> map of twice the side
+UPSAMPLINGS = {
+    "transposed": lazy("tfpix2pix.models.upsampling", "transposed"),
+    "blurred": lazy("tfpix2pix.models.upsampling", "blurred"),
+    "resize": lazy("tfpix2pix.models.upsampling", "resize"),
+    "bilinear": lazy("tfpix2pix.models.upsampling", "bilinear"),
+    "subpixel": lazy("tfpix2pix.models.upsampling", "subpixel"),
 }
 
 # What networks compute in -> Keras's name of it; `auto` asks the machine (`training/devices.py`).

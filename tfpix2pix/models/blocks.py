@@ -1,17 +1,17 @@
-"""What every network is made of: convolutions with the paper's initialisation, norms, ways to enlarge a map."""
+"""Builds the blocks of every network: convolutions with the paper's initialisation, and norms."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import layers
 
-from tfpix2pix.errors import row
+from tfpix2pix.models import BIASES, NORMS
 from tfpix2pix.models.norms import NORM_EPSILON, BatchNormalization, InstanceNormalization
 from tfpix2pix.models.products import ProductConv2D
+from tfpix2pix.tables import row
 
 LEAKY_SLOPE = 0.2
 MAX_FILTERS_FACTOR = 8  # 64 base filters grow to 512
@@ -19,12 +19,13 @@ INIT_STDDEV = 0.02  # kernels N(0, 0.02), norm scales N(1, 0.02); paper §3.3
 
 
 def seed_of(seed: int, name: str) -> int:
-    """The seed of one name's random numbers, from the seed of all."""
+    """Returns the seed for one name's random numbers, from the seed of all."""
     return zlib.crc32(f"{seed}/{name}".encode())
 
 
 def initializer(seed: int | None, name: str, mean: float = 0.0) -> Any:
-    """N(mean, 0.02) that depends on (seed, layer name) alone; zeros for `seed=None`, when weights are loaded anyway."""
+    """Returns an initialiser N(mean, 0.02) that depends only on (seed, layer name), or zeros for `seed=None`, before
+    weights are loaded."""
     if seed is None:
         return "zeros"
     return keras.initializers.RandomNormal(mean, INIT_STDDEV, seed=seed_of(seed, name))
@@ -36,7 +37,7 @@ def batch_norm(name: str, seed: int | None, epsilon: float, statistics: str) -> 
 
 
 def instance_norm(name: str, seed: int | None, epsilon: float, statistics: str) -> layers.Layer:
-    """Each image by its own statistics in training too; `statistics` has no say."""
+    """Returns a norm by each image's own statistics, in training too. `statistics` is ignored."""
     return InstanceNormalization(epsilon, gamma_initializer=initializer(seed, name, mean=1.0), name=name)
 
 
@@ -44,30 +45,16 @@ def no_norm(name: str, seed: int | None, epsilon: float, statistics: str) -> Non
     return None
 
 
-NORMS: dict[str, Callable[[str, int | None, float, str], layers.Layer | None]] = {
-    "batch": batch_norm,
-    "instance": instance_norm,
-    "none": no_norm,
-}
-
-# Which convolutions have a bias, from whether a norm follows. The last one always has; without norms all have.
-BIASES: dict[str, Callable[[bool], bool]] = {
-    "all": lambda normalized: True,
-    "unnormalized": lambda normalized: not normalized,  # a norm's offset would cancel it
-    "last": lambda normalized: False,
-}
-
-
 class Blocks:
-    """Builds named layers of one network: what all its layers share is said once.
+    """Builds the named layers of one network, which share the settings here.
 
-    Layer names are the checkpoint's keys: renaming one is a change of format.
+    Layer names are the checkpoint's keys: renaming one changes the format.
 
     Args:
-        seed: of the initial weights; None leaves them zero.
+        seed: seed of the initial weights; None leaves them zero.
         norm: a row of `NORMS`.
-        epsilon: of the norm, added to the variance.
-        statistics: what `batch` norm uses at inference.
+        epsilon: number that the norm adds to the variance.
+        statistics: statistics that `batch` norm uses at inference.
         bias: a row of `BIASES`.
         spectral_norm: divide every kernel by its largest singular value (Miyato et al., ICLR 2018).
     """
@@ -90,7 +77,7 @@ class Blocks:
         self, x: Any, kind: type, filters: int, name: str, *, normalized: bool = True, last: bool = False,
         then: layers.Layer | None = None, **kwargs: Any,
     ) -> Any:  # fmt: skip
-        """A convolution of any kind, `then` another layer, then the norm; `last` has no norm and always a bias."""
+        """Applies a convolution of any kind, the layer `then` if set, and the norm. `last` has a bias and no norm."""
         normalized = normalized and self.norm != "none" and not last
         kwargs.setdefault("kernel_initializer", initializer(self.seed, name))
         use_bias = last or self.norm == "none" or self.has_bias(normalized)
@@ -103,11 +90,11 @@ class Blocks:
     def conv(
         self, x: Any, filters: int, name: str, *, stride: int, kernel: int = 4, small: bool = False, **kwargs: Any
     ) -> Any:
-        """k×k convolution with the Torch code's padding of 1 on every side (0 for k = 1), then the norm.
+        """Applies a k×k convolution with the Torch code's padding of 1 on every side (0 for k = 1), then the norm.
 
-        `small`: to a map of at most `products.LARGEST_SIDE_PX`; for kernels of 4×4 and stride 2.
+        `small`: the result is a map of at most `products.LARGEST_SIDE_PX`, for kernels of 4×4 and stride 2.
         """
-        if kernel > 1 and (stride == 1 or kernel % 2):  # elsewhere `same` pads 1 before and 1 after, too
+        if kernel > 1 and (stride == 1 or kernel % 2):  # in other cases `same` pads 1 before and 1 after, too
             x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
             padding = "valid"
         else:
@@ -118,7 +105,7 @@ class Blocks:
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class SeededSpectralNormalization(layers.SpectralNormalization):
-    """Keras's spectral normalisation, whose power iteration starts from (seed, layer name) and not from anywhere."""
+    """Normalises as Keras's layer does, but starts the power iteration from (seed, layer name), so that it repeats."""
 
     def __init__(self, layer: layers.Layer, seed: int | None = 0, **kwargs: Any) -> None:
         super().__init__(layer, name=f"{layer.name}_spectral", **kwargs)

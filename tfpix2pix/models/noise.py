@@ -1,8 +1,8 @@
-"""z, the generator's noise: an explicit second input of values uniform in [0, 1), so that one vector is one image.
+"""Builds the generator's noise z: a second input of values uniform in [0, 1), so that one vector gives one image.
 
-`dropout` (paper §3.1): a unit is dropped where its value is below the rate. `gaussian` (the earlier work the paper
-compares with): the values become a channel of N(0, 1) beside the image, by the Box-Muller transform. The value
-`NO_NOISE` switches either off. Comparisons and elementary functions alone: the same in TF Serving and TFLite.
+`dropout` (paper §3.1): a unit is dropped if its value is below the rate. `gaussian` (the earlier work that the paper
+compares with): the Box-Muller transform turns the values into a channel of N(0, 1) beside the image. The value
+`NO_NOISE` switches either off. Only comparisons and elementary functions are used: the same in TF Serving and TFLite.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
 from tfpix2pix.errors import unknown_name
 
-NO_NOISE = 1.0  # a noise value that no draw from [0, 1) gives: the unit is neither dropped nor scaled
-SMALLEST = 2.0**-24  # below 1 by less than any draw: keeps the logarithm finite
+NO_NOISE = 1.0  # cannot be drawn from [0, 1): the unit is neither dropped nor scaled
+SMALLEST = 2.0**-24  # keeps the logarithm finite; no draw is nearer to 1
 
 KINDS = ("dropout", "gaussian", "none")
 Shape = tuple[int, int, int]  # height, width, channels
@@ -27,14 +28,14 @@ class _FromNoise(layers.Layer):
     """Reads `height * width * channels` values of the noise vector, from `offset`."""
 
     def __init__(self, offset: int, shape: Shape, **kwargs: Any) -> None:
-        super().__init__(autocast=False, **kwargs)  # in 16 bits, noise just below 1 would be `NO_NOISE`
+        super().__init__(autocast=False, **kwargs)  # in 16 bits, noise just below 1 would round to `NO_NOISE`
         self.offset, self.shape = offset, tuple(shape)
 
     def values(self, noise: tf.Tensor) -> tf.Tensor:
         return noise[:, self.offset : self.offset + math.prod(self.shape)]
 
     def over(self, values: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        """`values` (N, product of the shape) as a map of x's size, repeated periodically where x is larger."""
+        """Reshapes `values` (N, product of the shape) to a map of x's size, and repeats it if x is larger."""
         height, width, _ = self.shape
         values = tf.reshape(values, (-1, *self.shape))
         if tuple(x.shape[1:3]) != (height, width):
@@ -48,7 +49,7 @@ class _FromNoise(layers.Layer):
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class NoiseDropout(_FromNoise):
-    """Units whose noise value is below `rate` are dropped, the others scaled by 1/(1-rate)."""
+    """Drops units whose noise value is below `rate`, and scales the others by 1/(1-rate)."""
 
     def __init__(self, rate: float, offset: int, shape: Shape, **kwargs: Any) -> None:
         super().__init__(offset, shape, **kwargs)
@@ -66,13 +67,13 @@ class NoiseDropout(_FromNoise):
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class GaussianChannel(_FromNoise):
-    """`x` (N, H, W, C) with one more channel: N(0, 1) made of the noise, 0 where it is `NO_NOISE` or None."""
+    """Adds a channel to `x` (N, H, W, C): N(0, 1) made from the noise, 0 where the noise is `NO_NOISE` or None."""
 
     def call(self, x: tf.Tensor, noise: tf.Tensor | None = None) -> tf.Tensor:
         if noise is None:
             return tf.concat([x, tf.zeros_like(x[..., :1])], axis=-1)
         values = self.values(noise)
-        half = math.prod(self.shape) // 2  # an even number: one half gives radii, the other angles
+        half = math.prod(self.shape) // 2  # the shape's product is even: one half are radii, the other angles
         radius = tf.sqrt(-2.0 * tf.math.log(tf.maximum(1.0 - values[:, :half], SMALLEST)))
         angle = (2.0 * math.pi) * values[:, half:]
         normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=-1)
@@ -84,17 +85,17 @@ class GaussianChannel(_FromNoise):
 
 
 class Noise:
-    """The noise of one generator: its input, and the layers that read their part of the vector in turn.
+    """Builds the noise input of one generator, and the layers that read their parts of the vector in turn.
 
     Args:
         kind: `dropout`, `gaussian` or `none`.
-        rate: share of units that `dropout` drops; 0 is none.
-        dropped: shapes of the maps that `dropout` falls on, in the order of the calls of `drop`.
+        rate: fraction of units that `dropout` drops; 0 drops none.
+        dropped: shapes of the maps with `dropout`, in the order of the calls of `drop`.
         side_px: height and width of the Gaussian channel.
-        given: whether there is a noise input; False builds the same network with the noise off.
+        has_input: True for a noise input; False builds the same network with the noise off.
     """
 
-    def __init__(self, kind: str, rate: float, dropped: list[Shape], side_px: int, *, given: bool) -> None:
+    def __init__(self, kind: str, rate: float, dropped: list[Shape], side_px: int, *, has_input: bool) -> None:
         if kind not in KINDS:
             raise ValueError(unknown_name("`noise`", kind, KINDS))
         self.gaussian = kind == "gaussian"
@@ -102,17 +103,17 @@ class Noise:
         drops = dropped if kind == "dropout" and rate else []
         shapes = [(side_px, side_px, 1)] if self.gaussian else drops
         size = sum(map(math.prod, shapes))
-        self.input = layers.Input((size,), name="noise") if given and size else None
+        self.input = layers.Input((size,), name="noise") if has_input and size else None
         self._shapes, self._offset = list(shapes), 0
 
     def beside(self, x: Any) -> Any:
-        """`x` with the Gaussian channel, where that is the noise."""
+        """Returns `x` with the Gaussian channel if the noise is `gaussian`, else `x`."""
         if not self.gaussian:
             return x
         return GaussianChannel(0, self._shapes[0], name="z")(x, *([] if self.input is None else [self.input]))
 
     def drop(self, x: Any, name: str) -> Any:
-        """`x` after dropout, where that is the noise."""
+        """Returns `x` after dropout if the noise is `dropout`, else `x`."""
         if self.gaussian or self.input is None:
             return x
         shape, offset = self._shapes.pop(0), self._offset
@@ -120,5 +121,17 @@ class Noise:
         return NoiseDropout(self.rate, offset, shape, name=name)(x, self.input)
 
     def inputs(self, image: Any) -> Any:
-        """The inputs of the model."""
+        """Returns the inputs of the model."""
         return image if self.input is None else [image, self.input]
+
+
+def no_noise(count: int | tf.Tensor, size: int, dtype: Any = "float32") -> np.ndarray | tf.Tensor:
+    """Returns `count` noise vectors that switch the noise off, (count, size): a tensor if `count` is one."""
+    if tf.is_tensor(count):
+        return tf.fill((count, size), tf.cast(NO_NOISE, dtype))
+    return np.full((count, size), NO_NOISE, dtype)
+
+
+def noise_size(generator: keras.Model) -> int:
+    """Returns the number of noise values for one image; 0 for a generator without a noise input."""
+    return generator.inputs[1].shape[-1] if len(generator.inputs) == 2 else 0

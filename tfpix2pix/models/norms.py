@@ -1,16 +1,16 @@
-"""Normalisation whose inference is what training was, and whose gradient is one operation or one formula.
+"""Normalises maps, with the same statistics at inference as in training, and with reproducible gradients.
 
-Not automatic differentiation of mean and variance: that makes three terms to be summed for every input, and TensorFlow
-sums three terms in an order that depends on which of their buffers is free first, so that two runs of one configuration
-would differ in the last digit. TensorFlow's fused operation normalises over a batch, in a third of the time; what it
-cannot do (each image of a batch by itself, the batch of all replicas) has its gradient written out (Ioffe and Szegedy
-2015, §3, simplified).
+The gradient is one operation or one formula, not the automatic differentiation of mean and variance. That would give
+three terms to sum for every input. TensorFlow sums three terms in an order that depends on which of their buffers is
+free first, so two runs of one configuration would differ in the last digit. TensorFlow's fused operation normalises
+over a batch in a third of the time. For the cases that it does not cover (each image of a batch by itself, the batch of
+all replicas) the gradient is written out (Ioffe and Szegedy 2015, §3, simplified).
 
-Statistics of flat maps need care. A white background gives maps that are nearly constant: their standard deviation is
-small against their mean, and 1 / sqrt(variance + epsilon) enlarges every error of the two by up to 1 / sqrt(epsilon). A
-float32 sum over all pixels of a map at once is off by 1e-4 of its value, in TensorFlow as in XNNPACK and onnxruntime.
-`moments` has what is done about it; docs/export.md#flat-backgrounds has what each form is off by. The fused operation
-keeps its one sum: what it is off by moved a translation by less than a tenth of a level of 255.
+Statistics of flat maps need care. White backgrounds give nearly constant maps, whose standard deviation is small
+compared with the mean, and 1 / sqrt(variance + epsilon) enlarges every error of the two by up to 1 / sqrt(epsilon). A
+float32 sum over all pixels of a map at once has an error of 1e-4 of its value, in TensorFlow, XNNPACK and onnxruntime.
+`moments` computes more accurately; docs/export.md#flat-backgrounds lists the error of each form. The fused operation
+keeps its one sum: its error moved a translation by less than a tenth of a level of 255.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ NORM_EPSILON = 1e-5
 NORM_MOMENTUM = 0.9  # keeps 9/10 of the old moving average, as the authors' Torch code does
 BATCH_AXES = (0, 1, 2)
 IMAGE_AXES = (1, 2)
-SHARE = 8  # a map is centred by the mean of the first eighth of its rows, at first
+SHARE = 8  # a map is centred first by the mean of the first eighth of its rows
 _MOVING: ContextVar[bool] = ContextVar("moving", default=True)
 
 
 @contextmanager
 def without_moving() -> Iterator[None]:
-    """Inside, training leaves the moving averages alone: for what is computed a second time."""
+    """Keeps training in the block from changing the moving averages: for maps that are computed a second time."""
     token = _MOVING.set(False)
     try:
         yield
@@ -44,17 +44,17 @@ def without_moving() -> Iterator[None]:
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class BatchNormalization(layers.BatchNormalization):
-    """Batch normalisation whose inference uses each image's own statistics, or the moving averages.
+    """Normalises by the batch in training, and by each image's own statistics or the moving averages at inference.
 
-    Training normalises by the batch, as ever. At inference `statistics="image"` normalises each image by its own
-    mean and variance: at batch size 1 exactly what training did and what the paper's test did (§3.4), and a result
-    that does not depend on its batch neighbours. `statistics="moving"` uses the moving averages (Keras's habit).
+    At inference `statistics="image"` normalises each image by its own mean and variance. At batch size 1 that equals
+    training and the paper's test (§3.4), and the result does not depend on other images of the batch.
+    `statistics="moving"` uses the moving averages, as Keras does.
     """
 
     def __init__(self, statistics: str = "image", epsilon: float = NORM_EPSILON, **kwargs: Any) -> None:
         super().__init__(momentum=NORM_MOMENTUM, epsilon=epsilon, **kwargs)
         self.statistics = statistics
-        self.across_replicas, self.fused = False, True  # training's choice, and no part of the layer's configuration
+        self.across_replicas, self.fused = False, True  # set by training; not part of the layer's configuration
 
     def call(self, x: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         if training:
@@ -78,7 +78,7 @@ class BatchNormalization(layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class InstanceNormalization(layers.GroupNormalization):
-    """Each image and channel by its own mean and variance, in training and at inference.
+    """Normalises each image and channel by its own mean and variance, in training and at inference.
 
     Source: Ulyanov, Vedaldi and Lempitsky 2016, "Instance normalization: the missing ingredient for fast stylization".
     """
@@ -101,7 +101,7 @@ class InstanceNormalization(layers.GroupNormalization):
 def normalize_per_image(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float = NORM_EPSILON) -> tf.Tensor:
     """Normalises each image and channel of (N, H, W, C) by its own mean and variance, then scales and shifts.
 
-    Computes in float32, or in float64 where `x` is float64, and gives the type of `x`.
+    Computes in float32, or in float64 if `x` is float64, and returns the type of `x`.
     """
     wide = _wide(x)
     gamma, beta = (tf.cast(weights, wide.dtype) for weights in (gamma, beta))
@@ -111,15 +111,16 @@ def normalize_per_image(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon
 
 
 def moments(x: tf.Tensor, mean: Callable[[tf.Tensor], tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Centres a map and computes its variance, accurately where it is nearly constant.
+    """Centres a map and computes its variance, accurately even if the map is nearly constant.
 
-    The corrected two-pass algorithm of Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance:
-    analysis and recommendations", from any `shift` near the mean: `residue`, the mean of what is left, makes up for
-    the rest. The mean of a share p of the rows lies within sqrt(1 / p - 1) standard deviations of that of all.
+    Uses the corrected two-pass algorithm of Chan, Golub and LeVeque 1983, "Algorithms for computing the sample
+    variance: analysis and recommendations", which starts from any `shift` near the mean. `residue`, the mean of the
+    shifted map, corrects the rest. The mean of a fraction p of the rows lies within sqrt(1 / p - 1) standard deviations
+    of the mean of all.
 
     Args:
         x: float32 or float64 (N, H, W, C).
-        mean: of such a map, keeping its dimensions.
+        mean: computes the mean of such a map, and keeps its dimensions.
 
     Returns:
         (x - shift, shift, residue, variance): the mean is shift + residue, and x - mean is x - shift - residue.
@@ -132,7 +133,7 @@ def moments(x: tf.Tensor, mean: Callable[[tf.Tensor], tf.Tensor]) -> tuple[tf.Te
 
 
 def mean_of(values: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
-    """Takes the mean over `axes` one after the other, keeping them: sums of hundreds of terms, not of 65,536."""
+    """Returns the mean over `axes`, which it keeps. One axis at a time: sums have hundreds of terms, not 65,536."""
     for axis in sorted(axes, key=lambda axis: axis == 0):  # rows, columns, then the batch
         values = tf.reduce_mean(values, axis=axis, keepdims=True)
     return values
@@ -146,13 +147,14 @@ def normalize_in_training(
     x: tf.Tensor, gamma: Any, beta: Any, epsilon: float, axes: tuple[int, ...], *, across_replicas: bool = False,
     fused: bool = True,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:  # fmt: skip
-    """(N, H, W, C) normalised over `axes`, scaled and shifted; with mean and variance, which have no gradient.
+    """Normalises (N, H, W, C) over `axes`, scales and shifts. Returns the result, mean and variance.
 
-    Statistics are float32 whatever the type of `x`; of the pairs of all replicas where `across_replicas`. `fused`: by
-    TensorFlow's operation where it can, whose last digits depend on the number of threads.
+    Mean and variance have no gradient. They are float32 for any type of `x`; with `across_replicas`, they are those of
+    the pairs of all replicas. `fused` uses TensorFlow's operation if possible, whose last digits depend on the number
+    of threads.
     """
     gamma, beta = (tf.convert_to_tensor(weights, tf.float32) for weights in (gamma, beta))
-    if fused and not across_replicas and (axes == BATCH_AXES or x.shape[0] == 1):  # of one image the two are one
+    if fused and not across_replicas and (axes == BATCH_AXES or x.shape[0] == 1):  # one image: both are the same
         return _fused(x, gamma, beta, epsilon)
     return _written(x, gamma, beta, epsilon, axes, across_replicas)
 
@@ -163,7 +165,7 @@ def _fused(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) -> t
         x=x, scale=gamma, offset=beta, mean=unused, variance=unused, epsilon=epsilon, is_training=True
     )
     count = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
-    variance = outputs.batch_variance * ((count - 1.0) / count)  # it gives the unbiased one
+    variance = outputs.batch_variance * ((count - 1.0) / count)  # the operation returns the unbiased variance
     return outputs.y, tf.stop_gradient(outputs.batch_mean), tf.stop_gradient(variance)
 
 
@@ -171,9 +173,9 @@ def _written(
     x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, axes: tuple[int, ...], across_replicas: bool
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     def mean(values: tf.Tensor) -> tf.Tensor:
-        own = mean_of(values, axes)
+        local = mean_of(values, axes)
         replica = tf.distribute.get_replica_context() if across_replicas else None
-        return own if replica is None else replica.all_reduce(tf.distribute.ReduceOp.MEAN, own)
+        return local if replica is None else replica.all_reduce(tf.distribute.ReduceOp.MEAN, local)
 
     @tf.custom_gradient
     def normalize(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Any]:

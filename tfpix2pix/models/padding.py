@@ -1,4 +1,4 @@
-"""Images of any size through networks that halve: reflected to the size multiple inside the graph, cropped back."""
+"""Pads images of any size by reflection to the network's size multiple, in the graph, and crops translations back."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from tfpix2pix.data.images import reflected_indices
 from tfpix2pix.models.sizes import padded_px
-from tfpix2pix.tiling import reflected_indices
 
 
 class _ToMultiple(layers.Layer):
-    """A layer that knows the size multiple."""
+    """Holds the size multiple of a layer."""
 
     def __init__(self, multiple_px: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -25,7 +25,7 @@ class _ToMultiple(layers.Layer):
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class PadToMultiple(_ToMultiple):
-    """(N, H, W, C) reflected, centred, to the next multiples of `multiple_px` in height and width."""
+    """Pads (N, H, W, C) by reflection, centred, to the next multiples of `multiple_px` in height and width."""
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         for axis in (1, 2):
@@ -45,7 +45,7 @@ class PadToMultiple(_ToMultiple):
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class CropBack(_ToMultiple):
-    """`(padded, image)`: the part of `padded` that stands where `PadToMultiple` had `image`."""
+    """Takes `(padded, image)` and crops `padded` to the part where `PadToMultiple` had `image`."""
 
     def call(self, padded: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
         for axis in (1, 2):
@@ -59,12 +59,12 @@ class CropBack(_ToMultiple):
 
 
 def pad(image: Any, multiple_px: int) -> Any:
-    """`image` at a size that the network takes; itself where its fixed size is one already."""
+    """Pads `image` to a size that the network takes, or returns it if its fixed size is one already."""
     needed = any(side is None or side % multiple_px for side in image.shape[1:3])
     return PadToMultiple(multiple_px, name="pad")(image) if needed else image
 
 
 def crop_back(translation: Any, image: Any, multiple_px: int) -> Any:
-    """The part of `translation` that is of `image` and not of its padding."""
+    """Crops the padding of `image` off `translation`."""
     needed = any(side is None or side % multiple_px for side in image.shape[1:3])
     return CropBack(multiple_px, name="crop")(translation, image) if needed else translation

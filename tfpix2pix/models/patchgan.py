@@ -1,13 +1,13 @@
-"""The PatchGAN discriminator: one logit for every N×N patch (paper §3.2.2, §6.1.2)."""
+"""Builds the PatchGAN discriminator, which gives one logit for every N×N patch (paper §3.2.2, §6.1.2)."""
 
 from __future__ import annotations
 
 import keras
 from keras import layers
 
-from tfpix2pix.errors import row
 from tfpix2pix.models.blocks import LEAKY_SLOPE, MAX_FILTERS_FACTOR, NORM_EPSILON, Blocks
-from tfpix2pix.models.patches import PATCHGANS
+from tfpix2pix.models.sizes import PATCHGANS
+from tfpix2pix.tables import row
 
 
 def build_patchgan(
@@ -26,22 +26,23 @@ def build_patchgan(
     conditional: bool = True,
     seed: int | None = 0,
 ) -> keras.Model:
-    """D(x, y): a map of logits, each judging one patch of `receptive_field_px` as real or generated.
+    """Builds D(x, y), whose output is a map of logits that judge patches of `receptive_field_px` as real or generated.
 
-    C64-C128-C256-C512 for 70 px (2,768,705 trainable parameters); no norm on the first layer, LeakyReLU 0.2.
+    For 70 px it is C64-C128-C256-C512 (2,768,705 trainable parameters), with LeakyReLU 0.2 and no norm on the first
+    layer.
 
     Args:
         receptive_field_px: a key of `PATCHGANS`.
         image_size_px: fixed height and width, or None for any.
-        max_filters_factor: no layer has more filters than this many times `base_filters`.
-        norm: a row of `NORMS`; none on the first layer and the last.
-        bias: a row of `BIASES`; by default of every convolution that no norm follows, as in [torch].
-        spectral_norm: every kernel divided by its largest singular value (Miyato et al., ICLR 2018).
-        conditional: whether D sees the input beside the target or translation (the paper's cGAN) or not (its GAN).
+        max_filters_factor: largest number of filters of a layer, as a multiple of `base_filters`.
+        norm: a row of `NORMS`. The first and the last layer have no norm.
+        bias: a row of `BIASES`; by default every convolution without a norm has one, as in [torch].
+        spectral_norm: divide every kernel by its largest singular value (Miyato et al., ICLR 2018).
+        conditional: True if D sees the input beside the target or translation (the paper's cGAN), else its GAN.
 
     Returns:
-        A model of inputs `[input, target]` (`target` alone unless conditional), each float32 (N, H, W, C) in
-        [-1, 1]; output float32 logits (N, H', W', 1), unbounded.
+        A model of inputs `[input, target]` (only `target` unless conditional), each float32 (N, H, W, C) in [-1, 1];
+        output float32 logits (N, H', W', 1), unbounded.
 
     Raises:
         ValueError: `receptive_field_px` is not a key of `PATCHGANS`.

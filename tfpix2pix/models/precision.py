@@ -1,4 +1,4 @@
-"""A network that computes in another type, with the weights of the first."""
+"""Rebuilds a network so that it computes in another type, with the same weights."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def in_precision(network: keras.Model, dtype: str, *, as_they_are: Collection[st
 
 
 def _of_type(value: Any, dtype: str, as_they_are: Collection[str]) -> Any:
-    """A configuration in which every floating type is `dtype`."""
+    """Returns a configuration in which every floating type is `dtype`."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_of_type(each, dtype, as_they_are) for each in value)
+        return type(value)(_of_type(part, dtype, as_they_are) for part in value)
     if not isinstance(value, dict):
         return value
     if value.get("class_name") == "InputLayer" and dtype != "float64":
@@ -34,6 +34,6 @@ def _of_type(value: Any, dtype: str, as_they_are: Collection[str]) -> Any:
     if isinstance(value.get("config"), dict) and value["config"].get("name") in as_they_are:
         return value
     return {
-        key: dtype if key == "dtype" and "float" in str(each) else _of_type(each, dtype, as_they_are)
-        for key, each in value.items()
+        key: dtype if key == "dtype" and "float" in str(part) else _of_type(part, dtype, as_they_are)
+        for key, part in value.items()
     }

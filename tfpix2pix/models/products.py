@@ -1,12 +1,12 @@
-"""4×4 convolutions of stride 2 on small maps, each as one matrix product: half the time, the same sums of products.
+"""Computes 4×4 convolutions of stride 2 on small maps as matrix products: half the time, the same sums of products.
 
-Where a map has few pixels and a kernel millions of weights, a convolution's time is that of moving the kernel. On a CPU
-TensorFlow's convolutions first lay it out anew, in every pass of every step; a product reads it as it lies, and what is
-laid out anew are the few pixels. `patches` and `fold` do that; each is the gradient of the other, so that all six
-passes (of a convolution and of a transposed one: forward, to the input, to the kernel) are products of these. Automatic
-differentiation finds that by itself: slices and pads are each other's gradients. (`tf.custom_gradient` would keep every
-graph that it was ever part of.)
-docs/performance.md has what each layer takes in either form.
+If a map has few pixels and a kernel millions of weights, the time of a convolution is that of moving the kernel. On a
+CPU, TensorFlow's convolutions rearrange the kernel in memory in every pass of every step. A matrix product reads it in
+place, and only the few pixels are rearranged. `patches` and `fold` do that. Each is the gradient of the other, so all
+six passes (of a convolution and of a transposed one: forward, to the input, to the kernel) are products of these.
+Automatic differentiation derives that by itself, because slices and pads are each other's gradients.
+(`tf.custom_gradient` would keep every graph that it was ever part of.) docs/performance.md has the time of each layer
+in both forms.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import tensorflow as tf
 from keras import layers
 
 KERNEL, STRIDE = 4, 2
-LARGEST_SIDE_PX = 16  # of the smaller of the two maps: there convolutions of one image catch up (docs/performance.md)
+LARGEST_SIDE_PX = 16  # of the smaller map; on larger ones convolutions are as fast (docs/performance.md)
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class ProductConv2D(layers.Conv2D):
-    """`Conv2D` of kernel 4×4, stride 2 and `same` padding: the same function of the same weights."""
+    """Computes the same as `Conv2D` of kernel 4×4, stride 2 and `same` padding, with the same weights."""
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         return super().call(x) if on_gpu() else with_bias(self, convolved(x, _kernel(self)))
@@ -29,7 +29,7 @@ class ProductConv2D(layers.Conv2D):
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class ProductConv2DTranspose(layers.Conv2DTranspose):
-    """`Conv2DTranspose` of kernel 4×4, stride 2 and `same` padding: the same function of the same weights."""
+    """Computes the same as `Conv2DTranspose` of kernel 4×4, stride 2 and `same` padding, with the same weights."""
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         return super().call(x) if on_gpu() else with_bias(self, convolved_transposed(x, _kernel(self)))
@@ -39,28 +39,28 @@ PLAIN = {ProductConv2D: layers.Conv2D, ProductConv2DTranspose: layers.Conv2DTran
 
 
 def on_gpu() -> bool:
-    """Whether a GPU computes: there convolutions are left to cuDNN."""
+    """Returns True if TensorFlow has a GPU, whose convolutions are left to cuDNN."""
     return bool(tf.config.list_logical_devices("GPU"))
 
 
 def convolved(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """(N, 2h, 2w, C) -> (N, h, w, C') by a kernel (4, 4, C, C')."""
+    """Convolves (N, 2h, 2w, C) to (N, h, w, C') by a kernel (4, 4, C, C')."""
     rows = patches(x)
     y = tf.matmul(_flat(rows), tf.reshape(kernel, (-1, kernel.shape[-1])))
     return _like(rows, y)
 
 
 def convolved_transposed(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """(N, h, w, C) -> (N, 2h, 2w, C') by a kernel (4, 4, C', C)."""
+    """Applies a transposed convolution to (N, h, w, C): (N, 2h, 2w, C') by a kernel (4, 4, C', C)."""
     y = tf.matmul(_flat(x), tf.reshape(kernel, (-1, kernel.shape[-1])), transpose_b=True)
     return fold(_like(x, y))
 
 
 def patches(x: tf.Tensor) -> tf.Tensor:
-    """(N, 2h, 2w, C) -> (N, h, w, 16C): what each place of the kernel sees, in the kernel's own order (row, column, C).
+    """Returns the windows of (N, 2h, 2w, C) under the kernel: (N, h, w, 16C), in the kernel's order (row, column, C).
 
-    Row 2a + b of a window that starts at row 2i of the padded map is row b of the pair i + a: so windows are two pairs
-    of rows of two pairs of columns, and no pixel is gathered by itself.
+    Row 2a + b of a window that starts at row 2i of the padded map is row b of the pair i + a. So windows are two pairs
+    of rows of two pairs of columns, and no single pixels need to be gathered.
     """
     height, width, channels = _sizes(x)
     h, w = height // STRIDE, width // STRIDE
@@ -71,7 +71,7 @@ def patches(x: tf.Tensor) -> tf.Tensor:
 
 
 def fold(windows: tf.Tensor) -> tf.Tensor:
-    """(N, h, w, 16C) -> (N, 2h, 2w, C): every pixel the sum of what windows say of it; `patches` transposed."""
+    """Sums windows (N, h, w, 16C) to a map (N, 2h, 2w, C): the transpose of `patches`."""
     h, w, size = _sizes(windows)
     channels = size // KERNEL**2
     rows = _overlapped(windows, axis=1)
@@ -82,7 +82,7 @@ def fold(windows: tf.Tensor) -> tf.Tensor:
 
 
 def _overlapped(x: tf.Tensor, axis: int) -> tf.Tensor:
-    """The second half of the channels one place further along `axis` than the first, and added to it."""
+    """Moves the second half of the channels by one along `axis`, and adds it to the first half."""
     first, second = tf.split(x, 2, -1)
     return tf.pad(first, _one(x, axis, (0, 1))) + tf.pad(second, _one(x, axis, (1, 0)))
 
@@ -92,7 +92,7 @@ def _one(x: tf.Tensor, axis: int, padding: tuple[int, int]) -> list[tuple[int, i
 
 
 def _sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
-    """Height, width and channels, known when the graph is made or when it runs."""
+    """Returns height, width and channels, as integers if they are known when the graph is built, else as tensors."""
     return [static or tf.shape(x)[axis] for axis, static in enumerate(x.shape) if axis]
 
 
@@ -101,7 +101,7 @@ def _flat(x: tf.Tensor) -> tf.Tensor:
 
 
 def _like(x: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """`rows` of a product, in the places of `x`."""
+    """Reshapes the rows of a product to the height and width of `x`."""
     height, width, _ = _sizes(x)
     return tf.reshape(rows, (-1, height, width, rows.shape[-1]))
 

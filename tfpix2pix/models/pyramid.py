@@ -1,7 +1,8 @@
-"""A discriminator at several scales, and the maps of its hidden layers (pix2pixHD: Wang et al., CVPR 2018, §3.2).
+"""Builds discriminators at several scales, and returns the maps of hidden layers (pix2pixHD: Wang et al., CVPR 2018,
+§3.2).
 
-Scale 1 judges the images as they are, every further one images of half the side, by a network of its own of the same
-kind: it sees twice as far and half as fine.
+Scale 1 judges the images at full size. Each further scale judges images of half the side by a separate network of the
+same kind, whose patches cover twice the side at half the resolution.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ from keras import layers
 
 from tfpix2pix.errors import within
 from tfpix2pix.models.blocks import seed_of
-from tfpix2pix.models.patches import halved_px
+from tfpix2pix.models.sizes import halved_px
 
 POOL_PX, HALF = 3, 2
-ACTIVATION = "_act"  # what the names of layers end with whose outputs are features
+ACTIVATION = "_act"  # ending of the names of layers whose outputs are features
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class Halve(layers.Layer):
-    """(N, H, W, C) at half the side, rounded up: means over 3×3 pixels, centred on every second one, of those that the
-    image has."""
+    """Halves the sides of (N, H, W, C), rounded up: means over 3×3 pixels, centred on every second one.
+
+    At the border, only pixels inside the image count.
+    """
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         def sums_over_nine(x: tf.Tensor) -> tf.Tensor:
@@ -37,11 +40,11 @@ class Halve(layers.Layer):
 
 
 class Pyramid(keras.Model):
-    """The discriminators of all scales as one network: inputs as theirs, output the logits of each, finest first."""
+    """Joins the discriminators of all scales to one network: the same inputs, and the logits of each, finest first."""
 
     @property
     def scales(self) -> list[keras.Model]:
-        """The discriminator of every scale, finest first."""
+        """Returns the discriminators of all scales, finest first."""
         return sorted((layer for layer in self.layers if isinstance(layer, keras.Model)), key=lambda scale: scale.name)
 
 
@@ -52,15 +55,15 @@ def build_pyramid(
     image_size_px: int | None = None,
     seed: int | None = 0,
 ) -> keras.Model:
-    """D at one scale or several; at one it is what `build` gives.
+    """Builds D at several scales. For one scale, returns `build`'s discriminator.
 
     Args:
-        build: (image_size_px, seed) -> a discriminator, such as `build_patchgan`'s with other arguments bound.
-        scales: how many, each with weights of its own; the names of those of scale n begin with `scaleN/`, of scale 1
-            with nothing, so that a checkpoint's names do not depend on the number.
+        build: (image_size_px, seed) -> a discriminator, such as `build_patchgan` with other arguments bound.
+        scales: number of scales, each with its own weights. Names of the weights of scale n begin with `scaleN/`, those
+            of scale 1 have no prefix, so that a checkpoint's names do not depend on the number.
 
     Raises:
-        ValueError: fewer than one scale, or more than nine.
+        ValueError: there are fewer than one scale, or more than nine.
     """
     within(1 <= scales <= 9, "`scales`", "1 to 9", scales)
     finest = build(image_size_px, seed)
@@ -84,26 +87,26 @@ def build_pyramid(
 
 
 def scales_of(discriminator: keras.Model) -> list[keras.Model]:
-    """The networks of a discriminator of one scale or several, finest first."""
+    """Returns the networks of a discriminator with one scale or several, finest first."""
     return discriminator.scales if isinstance(discriminator, Pyramid) else [discriminator]
 
 
 class Judgement(NamedTuple):
-    """What D says of a batch of pairs, for each of its scales, finest first."""
+    """Holds D's outputs for a batch of pairs, for each scale, finest first."""
 
     logits: list[tf.Tensor]  # float32 (N, H', W', 1)
-    features: list[list[tf.Tensor]]  # (N, H", W", C") of every hidden layer after its activation; empty unless wanted
+    features: list[list[tf.Tensor]]  # (N, H", W", C") of every hidden layer after its activation; may be empty
 
 
 def judging(discriminator: keras.Model, *, features: bool = False) -> Callable[..., Judgement]:
-    """A function (image, candidate, training) that has D judge `candidate`, a target or a translation.
+    """Returns a function (image, candidate, training) by which D judges `candidate`, a target or a translation.
 
     Args:
         discriminator: a model of inputs `[input, target]` or `target`, or a `Pyramid` of them.
-        features: whether to give the maps of hidden layers: no other pass, but more outputs of the same one.
+        features: also return the maps of hidden layers, as further outputs of the same pass.
 
     Raises:
-        ValueError: `features`, and there is no layer whose name ends with `_act`.
+        ValueError: `features` is set, and no layer has a name that ends with `_act`.
     """
     networks = [_with_features(scale) if features else scale for scale in scales_of(discriminator)]
 
@@ -114,7 +117,7 @@ def judging(discriminator: keras.Model, *, features: bool = False) -> Callable[.
                 candidate = Halve()(candidate)
                 image = Halve()(image) if len(network.inputs) > 1 else image
             if number + 1 < len(networks):
-                candidate = tf.identity(candidate)  # what flows back is summed in pairs (models/norms.py says why)
+                candidate = tf.identity(candidate)  # gradients are summed in pairs (models/norms.py tells why)
             outputs = network([image, candidate] if len(network.inputs) > 1 else candidate, training=training)
             *hidden, last = outputs if features else [outputs]
             logits.append(tf.cast(last, tf.float32))
@@ -125,7 +128,7 @@ def judging(discriminator: keras.Model, *, features: bool = False) -> Callable[.
 
 
 def _with_features(network: keras.Model) -> keras.Model:
-    """The same layers, with the maps of the hidden ones as outputs before the logits."""
+    """Returns a network of the same layers, with the maps of hidden layers as outputs before the logits."""
     hidden = [layer.output for layer in network.layers if layer.name.endswith(ACTIVATION)]
     if not hidden:
         raise ValueError(

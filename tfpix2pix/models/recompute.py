@@ -1,8 +1,8 @@
-"""A U-Net whose outer levels are computed again in the backward pass: less memory, more time.
+"""Computes the outer levels of a U-Net again in the backward pass, which takes less memory and more time.
 
-Of a large image nearly all of what a step remembers are maps of the outer levels, of which only the skip connections
-are needed for anything else than their own gradient. Source: Chen et al. 2016, "Training deep nets with sublinear
-memory cost"; `tf.recompute_grad` does the work.
+For a large image, most of the memory of a step holds maps of the outer levels. Only the skip connections among them are
+needed for more than their own gradient. Source: Chen et al. 2016, "Training deep nets with sublinear memory cost". The
+implementation is `tf.recompute_grad`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tfpix2pix.models.norms import without_moving
 
 
 def recomputing(generator: keras.Model, levels: int) -> Callable[..., tf.Tensor]:
-    """What `generator(inputs, training=True)` is, of the same weights, remembering less between its passes.
+    """Returns a function that computes `generator(inputs, training=True)` and keeps less memory between the passes.
 
     Args:
-        generator: of `build_unet`, with skip connections.
-        levels: how many are computed again, counted from the image; fewer than it has.
+        generator: a network of `build_unet` with skip connections.
+        levels: number of levels to compute again, counted from the image; fewer than it has.
 
     Raises:
         ValueError: the generator has no skip connection at that level.
@@ -29,7 +29,7 @@ def recomputing(generator: keras.Model, levels: int) -> Callable[..., tf.Tensor]
     joined = [_skip(generator, level) for level in range(1, levels + 1)]
     innermost, encoded = joined[-1][0], [encoder_side for _, encoder_side in joined]
     inputs, noise = generator.inputs, generator.inputs[1:]
-    # Each is given all that it may need; which of them reads the noise, or the image's size, depends on the layout.
+    # All get the inputs, because the layout decides which of them reads the noise or the image's size.
     encoder = _again(keras.Model(inputs, encoded))
     inner = keras.Model([encoded[-1], *noise], innermost)
     decoder = _again(keras.Model([innermost, *encoded, *inputs], generator.output))
@@ -44,7 +44,7 @@ def recomputing(generator: keras.Model, levels: int) -> Callable[..., tf.Tensor]
 
 
 def _again(network: keras.Model) -> Callable[..., Any]:
-    """`network` in training, called a second time for its gradient; moving averages move the first time alone."""
+    """Returns `network` in training, called again for its gradient. Moving averages change only in the first call."""
     times = 0
 
     def call(*inputs: tf.Tensor) -> Any:
@@ -59,11 +59,11 @@ def _again(network: keras.Model) -> Callable[..., Any]:
 
 
 def _skip(generator: keras.Model, level: int) -> list[Any]:
-    """What the skip connection of a level joins: the decoder's map and the encoder's."""
+    """Returns the two maps that the skip connection of a level joins: the decoder's and the encoder's."""
     try:
         return generator.get_layer(f"up{level + 1}_skip").input
     except ValueError:
         raise ValueError(
-            f"`recompute_levels` must be fewer than the levels of a U-Net with skip connections. Received {level}, "
-            f"where there is none. Use a smaller number, or 0."
+            f"`recompute_levels` must be fewer than the levels of a U-Net with skip connections. Received {level}, and "
+            f"that level has no skip connection. Use a smaller number, or 0."
         ) from None

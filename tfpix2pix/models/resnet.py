@@ -1,4 +1,4 @@
-"""The residual generator: the alternative of [torch] (Johnson et al., "Perceptual losses …", ECCV 2016)."""
+"""Builds the residual generator, the alternative of [torch] (Johnson et al., "Perceptual losses …", ECCV 2016)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from tfpix2pix.errors import row
+from tfpix2pix.models import UPSAMPLINGS
 from tfpix2pix.models.blocks import NORM_EPSILON, Blocks
 from tfpix2pix.models.noise import Noise
 from tfpix2pix.models.padding import crop_back, pad
 from tfpix2pix.models.sizes import RESNET_MULTIPLE_PX, padded_px
-from tfpix2pix.models.upsampling import UPSAMPLINGS
+from tfpix2pix.tables import row
 
 HALVINGS = 2
 MAX_DROPPED_PX = 16  # a full map of noise for every block would be 9.4 million values at 256 px; the mask repeats
@@ -37,16 +37,17 @@ def build_resnet(
     input_size_px: int | Literal["any"] | None = None,
     seed: int | None = 0,
 ) -> keras.Model:
-    """c7s1-64, d128, d256, residual blocks R256, u128, u64, c7s1-3: 11,383,427 trainable parameters with 9 blocks.
+    """Builds c7s1-64, d128, d256, residual blocks R256, u128, u64, c7s1-3.
 
-    Dropout stands between the two convolutions of every residual block. Its mask covers at most
-    `MAX_DROPPED_PX` px of the map and repeats beyond. Arguments that are not named here are as in `build_unet`.
+    With 9 blocks it has 11,383,427 trainable parameters. Dropout is between the two convolutions of every residual
+    block. Its mask covers at most `MAX_DROPPED_PX` px of the map and repeats beyond. Other arguments are those of
+    `build_unet`.
 
     Args:
-        residual_blocks: 9 for 256 px and 6 for 128 px in [torch].
+        residual_blocks: number of residual blocks; [torch] has 9 for 256 px and 6 for 128 px.
 
     Returns:
-        A model of inputs and output as `build_unet`'s.
+        A model with inputs and output as those of `build_unet`.
     """
     blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias)
     up = row(UPSAMPLINGS, "`upsampling`", upsampling)
@@ -56,10 +57,10 @@ def build_resnet(
     deepest = base_filters * 2**HALVINGS
     dropped_px = min(padded_side // 2**HALVINGS, MAX_DROPPED_PX)
     shapes = [(dropped_px, dropped_px, deepest)] * residual_blocks
-    z = Noise(noise, dropout_rate, shapes, padded_side, given=noise_input)
+    z = Noise(noise, dropout_rate, shapes, padded_side, has_input=noise_input)
 
     def reflected(x: Any, filters: int, name: str, kernel: int, **kwargs: Any) -> Any:
-        """Convolution after reflection, which leaves the size as it is."""
+        """Applies a convolution after padding by reflection, so that the size stays."""
         x = ReflectionPad(kernel // 2, name=f"{name}_reflect")(x)
         return blocks.convolution(x, layers.Conv2D, filters, name, kernel_size=kernel, **kwargs)
 
@@ -84,7 +85,7 @@ def build_resnet(
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class ReflectionPad(layers.Layer):
-    """(N, H, W, C) with `border_px` more on every side, mirrored at the edge pixel."""
+    """Pads (N, H, W, C) by `border_px` on every side, mirrored at the edge pixel."""
 
     def __init__(self, border_px: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)

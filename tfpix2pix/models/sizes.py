@@ -1,29 +1,30 @@
-"""Which image sizes a generator takes. Imports no TensorFlow, for the configuration's sake.
+"""Computes the image sizes that networks take: generators by their levels, discriminators by their receptive field.
 
-Any size is taken: images are reflected to the network's size multiple and the translation is cropped back
-(`padding.py`). What is chosen here is that multiple.
-"""
+Imports no TensorFlow, because the configuration uses it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 MAX_AUTOMATIC_LEVELS = 8  # the paper's depth at 256 px
-MAX_BOTTLENECK_PX = 8  # a larger one sees too little of the image at once
-RESNET_MULTIPLE_PX = 8  # two halvings, and a map of at least 2 px, which its reflections need
+MAX_BOTTLENECK_PX = 8  # units of a larger one would see too little of the image
+RESNET_MULTIPLE_PX = 8  # two halvings, and at least 2 px then, which its reflections need
 
 
 def padded_px(size_px: int, multiple_px: int) -> int:
-    """The least multiple of `multiple_px` that holds `size_px`."""
+    """Returns the smallest multiple of `multiple_px` that is at least `size_px`."""
     return -(-size_px // multiple_px) * multiple_px
 
 
 def unet_levels(image_size_px: int, levels: int | None = None) -> int:
-    """The halvings of a U-Net for `image_size_px`: `levels` if that many fit, else chosen for the size.
+    """Returns the number of halvings of a U-Net for `image_size_px`: `levels`, or a number chosen for the size.
 
-    Automatic depth pads least, with a bottleneck of at most 8 px, and is the deepest of those: 8 for 256 px,
-    7 for 128 px, 6 for 300 px, which becomes 320.
+    The automatic choice pads least among the depths with a bottleneck of at most 8 px, and is the deepest of those: 8
+    for 256 px, 7 for 128 px, 6 for 300 px, which is padded to 320.
 
     Raises:
-        ValueError: 2^levels is more than the image has pixels, or the image is smaller than 4 px.
+        ValueError: 2^levels is more than the image's side, or the image is smaller than 4 px.
     """
     deepest = image_size_px.bit_length() - 1  # the largest n with 2^n <= image_size_px
     if levels is None:
@@ -42,15 +43,15 @@ def unet_levels(image_size_px: int, levels: int | None = None) -> int:
 
 
 def unet_multiple_px(image_size_px: int, levels: int | None) -> int:
-    """The size multiple of a U-Net and of its ablation: 2^levels."""
+    """Returns the size multiple of a U-Net and of its ablation: 2^levels."""
     return 2 ** unet_levels(image_size_px, levels)
 
 
 def resnet_multiple_px(image_size_px: int, levels: int | None) -> int:
-    """The size multiple of a residual network, whose depth does not depend on the size.
+    """Returns the size multiple of a residual network, whose depth does not depend on the size.
 
     Raises:
-        ValueError: `levels` is given, which such a network does not have, or the image is smaller than 8 px.
+        ValueError: `levels` is set, which such a network does not have, or the image is smaller than 8 px.
     """
     if levels is not None:
         raise ValueError(
@@ -60,3 +61,63 @@ def resnet_multiple_px(image_size_px: int, levels: int | None) -> int:
     if image_size_px < 8:
         raise ValueError(f"`image_size_px` must be at least 8 for a resnet. Received {image_size_px}. Use 8 or more")
     return RESNET_MULTIPLE_PX
+
+
+class Convolution(NamedTuple):
+    filters_factor: int  # times `base_filters`
+    kernel: int
+    stride: int
+
+
+def _stack(*factors: int) -> tuple[Convolution, ...]:
+    """Returns 4×4 convolutions of stride 2, the last of stride 1."""
+    return tuple(Convolution(f, 4, 1 if i == len(factors) - 1 else 2) for i, f in enumerate(factors))
+
+
+# Hidden layers by receptive field (paper §6.1.2). A convolution to one logit with the last layer's kernel follows.
+PATCHGANS: dict[int, tuple[Convolution, ...]] = {
+    1: (Convolution(1, 1, 1), Convolution(2, 1, 1)),  # PixelGAN
+    16: _stack(1, 2),
+    34: _stack(1, 2, 4),
+    70: _stack(1, 2, 4, 8),
+    142: _stack(1, 2, 4, 8, 8),
+    286: _stack(1, 2, 4, 8, 8, 8),
+}
+
+
+def receptive_field(layers_: Sequence[tuple[int, int]]) -> int:
+    """Returns the side, px, of the patch that one unit after a stack of (kernel, stride) sees.
+
+    From the last layer back, r ← (r-1)·stride + kernel.
+    """
+    size = 1
+    for kernel, stride in reversed(layers_):
+        size = (size - 1) * stride + kernel
+    return size
+
+
+def receptive_field_of_scale(receptive_field_px: int, scale: int) -> int:
+    """Returns the side, px of the full-size image, of the patch that a logit of a scale sees; scale 1 is the finest.
+
+    Each further scale sees means of 3×3 pixels at every second pixel.
+    """
+    return receptive_field([(3, 2)] * (scale - 1) + [(receptive_field_px, 1)])
+
+
+def halved_px(size_px: int) -> int:
+    """Returns the side of an image at half the scale."""
+    return -(-size_px // 2)
+
+
+def logits_px(image_size_px: int, receptive_field_px: int) -> int:
+    """Returns the height and width of the map of logits; 0 or less if the padded image is smaller than a patch.
+
+    Every 4×4 convolution pads a pixel on each side, so a patch may reach beyond the image. The paper's 286 px patch has
+    6×6 logits on 256 px.
+    """
+    hidden = PATCHGANS[receptive_field_px]
+    size = image_size_px
+    for _, kernel, stride in (*hidden, Convolution(1, hidden[-1].kernel, 1)):
+        if kernel > 1:
+            size = halved_px(size) if stride == 2 else size - 1
+    return size

@@ -1,4 +1,4 @@
-"""The U-Net generator (paper §6.1; layout checked against the authors' Torch models.lua)."""
+"""Builds the U-Net generator (paper §6.1; layout checked against the authors' Torch models.lua)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from tfpix2pix.errors import row
+from tfpix2pix.models import UPSAMPLINGS
 from tfpix2pix.models.blocks import LEAKY_SLOPE, MAX_FILTERS_FACTOR, NORM_EPSILON, Blocks
 from tfpix2pix.models.noise import Noise
 from tfpix2pix.models.padding import crop_back, pad
 from tfpix2pix.models.products import LARGEST_SIDE_PX
 from tfpix2pix.models.sizes import padded_px, unet_levels
-from tfpix2pix.models.upsampling import UPSAMPLINGS
+from tfpix2pix.tables import row
 
 DROPOUT_LAYERS = (1, 2, 3)  # CD512-CD512-CD512: the first three decoder layers, counted from the bottleneck
 
@@ -44,37 +44,37 @@ def build_unet(
     input_size_px: int | Literal["any"] | None = None,
     seed: int | None = 0,
 ) -> keras.Model:
-    """G(x, z): encoder and mirrored decoder with a skip connection at every level.
+    """Builds G(x, z): encoder and mirrored decoder with a skip connection at every level.
 
     Encoder C64-C128-C256-C512-C512-C512-C512-C512, decoder CD512-CD512-CD512-C512-C256-C128-C64 and a transposed
     convolution to `output_channels` with tanh; at 256 px and 8 levels 54,413,955 trainable parameters.
 
     Args:
-        image_size_px: height and width in training; with `levels` it fixes the layout of the noise.
-        max_filters_factor: no layer has more filters than this many times `base_filters`.
-        levels: number of halvings; by default as many as suit the size, 8 at the most (`sizes.py`). An image whose
-            sides are no multiples of 2^levels is reflected to the next and the translation cropped back.
-        norm: a row of `NORMS`. None on the first layer, nor at the bottleneck, whose map may be 1×1, unless
-            `bottleneck_norm` says so ([tut]).
-        bias: a row of `BIASES`; by default the last convolution's alone, as in [torch].
+        image_size_px: height and width in training. With `levels` it fixes the layout of the noise.
+        max_filters_factor: largest number of filters of a layer, as a multiple of `base_filters`.
+        levels: number of halvings; by default as many as suit the size, 8 at most (`sizes.py`). An image whose sides
+            are not multiples of 2^levels is padded to the next by reflection, and the translation is cropped back.
+        norm: a row of `NORMS`. The first layer has no norm. The bottleneck, whose map may be 1×1, has one only with
+            `bottleneck_norm` ([tut]).
+        bias: a row of `BIASES`; by default only the last convolution has one, as in [torch].
         skip_activation: `after` the concatenation of a skip connection (the paper), or `before` it ([tut]).
         upsampling: a row of `UPSAMPLINGS`.
         last_upsampling: the same for the layer whose result is the translation; None: as the others.
         noise: `dropout`, `gaussian` or `none` (`noise.py`).
-        dropout_rate: share of units dropped in `dropout_layers`; 0 for none.
-        dropout_layers: decoder layers counted from the bottleneck, 1 the first.
-        noise_input: whether there is a second input that feeds the noise, in training and at test; False: no noise.
-        statistics: `image` or `moving`, what `batch` norm uses at inference.
-        skips: whether encoder level i is concatenated to the decoder's input of the same size.
-        input_size_px: height and width of the input where they differ from training's; `any` for all.
-        seed: of the initial weights; None leaves them zero, to be loaded.
+        dropout_rate: fraction of units dropped in `dropout_layers`; 0 drops none.
+        dropout_layers: decoder layers with dropout, counted from the bottleneck, 1 the first.
+        noise_input: True for a second input that feeds the noise, in training and at test; False for no noise.
+        statistics: statistics that `batch` norm uses at inference, `image` or `moving`.
+        skips: True if encoder level i is concatenated to the decoder's input of the same size.
+        input_size_px: height and width of the input if they differ from training's; `any` for all.
+        seed: seed of the initial weights; None leaves them zero until weights are loaded.
 
     Returns:
         A model of inputs `image` float32 (N, H, W, input_channels) in [-1, 1] and, with noise, `noise` float32
         (N, noise_size) uniform in [0, 1); output float32 (N, H, W, output_channels) in [-1, 1].
 
     Raises:
-        ValueError: the image cannot be halved `levels` times, or no such norm, bias, upsampling or noise.
+        ValueError: the image cannot be halved `levels` times, or a norm, bias, upsampling or noise is unknown.
     """
     levels = unet_levels(image_size_px, levels)
     multiple_px = 2**levels
@@ -87,10 +87,10 @@ def build_unet(
     image = layers.Input((side, side, input_channels), name="image")  # (B, H, W, C)
     padded_side = padded_px(image_size_px, multiple_px)
     sides_px = [padded_side // 2**level for level in range(levels + 1)]  # of each level's map in training
-    decoder = list(reversed(range(1, levels)))  # the level that each layer's result has
+    decoder = list(reversed(range(1, levels)))  # level of each layer's result
     dropped = [level for position, level in enumerate(decoder, 1) if position in dropout_layers]
     shapes = [(sides_px[level], sides_px[level], filters[level - 1]) for level in dropped]
-    z = Noise(noise, dropout_rate, shapes, padded_side, given=noise_input)
+    z = Noise(noise, dropout_rate, shapes, padded_side, has_input=noise_input)
 
     x, encoded = z.beside(pad(image, multiple_px)), []
     for level in range(levels):  # (B, H/2, W/2, 64) … (B, H/2^levels, W/2^levels, 512)
@@ -125,5 +125,5 @@ def build_unet(
 
 
 def build_encoder_decoder(image_size_px: int = 256, **options: Any) -> keras.Model:
-    """`build_unet` without its skip connections: the paper's ablation (§4.3, §6.1.1)."""
+    """Builds `build_unet`'s network without skip connections: the paper's ablation (§4.3, §6.1.1)."""
     return build_unet(image_size_px, skips=False, **options)

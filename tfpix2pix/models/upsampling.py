@@ -1,16 +1,16 @@
-"""Ways to double the height and width of a map. A new one is a function and a row.
+"""Doubles the height and width of a map. A new way is a function and a row of `UPSAMPLINGS`.
 
-Each is told the kernel of a transposed convolution and the side of the map in training (None: any), and may not care.
+Each function gets the kernel of a transposed convolution and the side of the map in training (None: any). Some ignore
+them.
 
-Where the strides of a transposed convolution divide unevenly into its kernel, or its weights differ between the
-phases of the output grid, its result carries a checkerboard (Odena et al., "Deconvolution and checkerboard
-artifacts", Distill 2016). `resize` and `bilinear` cannot make one, `blurred` takes it away, `subpixel` starts without
-one. Nearest neighbour leaves straight streaks of its own, because its pixels come in blocks of four equal ones.
+If the kernel of a transposed convolution is not a multiple of its stride, or its weights differ between the phases of
+the output grid, its result has a checkerboard (Odena et al., "Deconvolution and checkerboard artifacts", Distill 2016).
+`resize` and `bilinear` cannot make one, `blurred` removes it, and `subpixel` starts without one. Nearest neighbour
+leaves straight streaks, because its pixels come in blocks of four equal ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from tfpix2pix.models import UPSAMPLINGS  # noqa: F401  (its place in earlier versions)
 from tfpix2pix.models.blocks import Blocks, initializer
 from tfpix2pix.models.products import LARGEST_SIDE_PX, ProductConv2DTranspose, with_bias
 
@@ -27,7 +28,7 @@ RESIZE_KERNEL = 3
 def transposed(
     blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, side_px: int | None = None, **options: Any
 ) -> Any:
-    """Transposed convolution of stride 2, 4×4 as in the paper or 3×3 as in the [torch] resnet."""
+    """Applies a transposed convolution of stride 2, 4×4 as in the paper or 3×3 as in the [torch] resnet."""
     sizes = {"kernel_size": kernel, "strides": 2}
     if kernel == 4:
         small = side_px is not None and side_px <= LARGEST_SIDE_PX
@@ -41,10 +42,11 @@ def transposed(
 def blurred(
     blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, side_px: int | None = None, **options: Any
 ) -> Any:
-    """`transposed`, then the fixed filter [1, 2, 1]/4 along both axes, before the norm (Karras et al., "A style-based
-    generator architecture …", CVPR 2019, §2.1): it is zero at the frequency of a checkerboard.
+    """Applies `transposed`, then the fixed filter [1, 2, 1]/4 along both axes, before the norm.
 
-    A map of one pixel is not blurred: filtered, its 2×2 result is constant, and a norm makes zero of a constant.
+    The filter is zero at the frequency of a checkerboard (Karras et al., "A style-based generator architecture …", CVPR
+    2019, §2.1). A map of one pixel is not blurred: its filtered 2×2 result would be constant, which a norm turns to
+    zero.
     """
     blur = None if side_px == 1 else Blur(name=f"{name}_blur")
     return transposed(blocks, x, filters, name, kernel, side_px, then=blur, **options)
@@ -53,21 +55,21 @@ def blurred(
 def resize(
     blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, side_px: int | None = None, **options: Any
 ) -> Any:
-    """Nearest neighbour, then a 3×3 convolution: every output pixel has had the same treatment."""
+    """Resizes by nearest neighbour, then applies a 3×3 convolution: every output pixel is computed in the same way."""
     return _convolved(blocks, x, filters, name, layers.UpSampling2D(2, name=f"{name}_resize"), "nearest", **options)
 
 
 def bilinear(
     blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, side_px: int | None = None, **options: Any
 ) -> Any:
-    """Bilinear, then a 3×3 convolution: a smooth map stays smooth, where nearest neighbour makes steps of it."""
+    """Resizes bilinearly, then applies a 3×3 convolution: a smooth map stays smooth, without steps."""
     return _convolved(blocks, x, filters, name, Bilinear(name=f"{name}_resize"), "bilinear", **options)
 
 
 def _convolved(
     blocks: Blocks, x: Any, filters: int, name: str, double: layers.Layer, how: str, last: bool = False, **options: Any
 ) -> Any:
-    if last:  # of few filters on a large map: to make the doubled map would cost more than the convolution
+    if last:  # few filters on a large map: computing the doubled map would cost more than the convolution
         return blocks.convolution(x, DoublingConv2D, filters, name, interpolation=how, last=True, **options)
     sizes = {"kernel_size": RESIZE_KERNEL, "padding": "same"}
     return blocks.convolution(double(x), layers.Conv2D, filters, name, **sizes, **options)
@@ -76,29 +78,20 @@ def _convolved(
 def subpixel(
     blocks: Blocks, x: Any, filters: int, name: str, kernel: int = 4, side_px: int | None = None, **options: Any
 ) -> Any:
-    """A 3×3 convolution to four times the channels, rearranged to twice the side (Shi et al., CVPR 2016).
+    """Applies a 3×3 convolution to four times the channels, rearranged to twice the side (Shi et al., CVPR 2016).
 
-    The four kernels of one output channel start equal (ICNR, Aitken et al. 2017): the first output is `resize`'s.
+    The four kernels of an output channel start equal (ICNR, Aitken et al. 2017), so the first output equals `resize`'s.
     """
     start = Repeated(initializer(blocks.seed, name))
     return blocks.convolution(x, SubpixelConv2D, filters, name, kernel_initializer=start, **options)
 
 
-UPSAMPLINGS: dict[str, Callable[..., Any]] = {
-    "transposed": transposed,
-    "blurred": blurred,
-    "resize": resize,
-    "bilinear": bilinear,
-    "subpixel": subpixel,
-}
-
-
 @keras.saving.register_keras_serializable("tfpix2pix")
 class Blur(layers.Layer):
-    """(N, H, W, C) by the filter [1, 2, 1]/4 along both axes, mirrored at the edge pixel: constants stay constant, and
-    what changes its sign from pixel to pixel becomes zero, at the edges too.
+    """Filters (N, H, W, C) by [1, 2, 1]/4 along both axes, mirrored at the edge pixel.
 
-    As two means of 2×2 pixels: pooling is quick forward and back, and there are no weights to keep.
+    Constants stay constant, and values that change sign from pixel to pixel become zero, at the edges too. Computed as
+    two means of 2×2 pixels: pooling is fast in both passes and has no weights.
     """
 
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -112,9 +105,9 @@ class Blur(layers.Layer):
 
 
 def _mirrored(x: tf.Tensor, training: bool | None, at_the_edge: bool = False) -> tf.Tensor:
-    """(N, H, W, C) -> (N, H + 2, W + 2, C), mirrored at the edge, or at the pixel there.
+    """Pads (N, H, W, C) to (N, H + 2, W + 2, C), mirrored `at_the_edge`, or else at the outermost pixel.
 
-    At inference by operations that XNNPACK has; their gradients would be sums of three.
+    At inference it uses operations that XNNPACK has. In training their gradients would be sums of three terms.
     """
     if training:
         return tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="SYMMETRIC" if at_the_edge else "REFLECT")
@@ -124,17 +117,17 @@ def _mirrored(x: tf.Tensor, training: bool | None, at_the_edge: bool = False) ->
 
 
 def _doubled(shape: tuple, channels: int) -> tuple:
-    """(N, H, W, C) as (N, 2H, 2W, channels), where H and W may be unknown."""
+    """Returns the shape (N, 2H, 2W, channels) for (N, H, W, C); H and W may be None."""
     return (shape[0], *(None if side is None else 2 * side for side in shape[1:3]), channels)
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class Bilinear(layers.Layer):
-    """(N, H, W, C) -> (N, 2H, 2W, C), bilinear between the pixels' centres."""
+    """Doubles (N, H, W, C) to (N, 2H, 2W, C), bilinear between the pixels' centres."""
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         sides = [2 * (side or tf.shape(x)[axis]) for axis, side in ((1, x.shape[1]), (2, x.shape[2]))]
-        return tf.cast(tf.image.resize(x, sides, "bilinear"), x.dtype)  # it gives float32 of any type
+        return tf.cast(tf.image.resize(x, sides, "bilinear"), x.dtype)  # resize returns float32 for any type
 
     def compute_output_shape(self, shape: tuple) -> tuple:
         return _doubled(shape, shape[3])
@@ -142,7 +135,7 @@ class Bilinear(layers.Layer):
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class Transposed3(layers.Conv2DTranspose):
-    """3×3 transposed convolution of stride 2 with Torch's alignment (padding 1, output padding 1)."""
+    """Applies a 3×3 transposed convolution of stride 2 with Torch's alignment (padding 1, output padding 1)."""
 
     def __init__(self, filters: int, **kwargs: Any) -> None:
         kwargs.update(kernel_size=3, strides=2, padding="valid")
@@ -157,10 +150,10 @@ class Transposed3(layers.Conv2DTranspose):
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class SubpixelConv2D(layers.Conv2D):
-    """3×3 convolution and depth-to-space: (N, H, W, C) -> (N, 2H, 2W, filters).
+    """Applies a 3×3 convolution and depth-to-space: (N, H, W, C) -> (N, 2H, 2W, filters).
 
     Args:
-        edges: what stands beyond the map, `zero` or `mirrored`, its outermost pixels once more.
+        edges: values beyond the map: `zero`, or `mirrored`, which repeats the outermost pixels.
     """
 
     def __init__(self, filters: int, edges: Literal["zero", "mirrored"] = "zero", **kwargs: Any) -> None:
@@ -181,11 +174,11 @@ class SubpixelConv2D(layers.Conv2D):
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class DoublingConv2D(layers.Conv2D):
-    """Twice the side by `interpolation`, then a 3×3 convolution, as one convolution of the map as it is.
+    """Doubles the side by `interpolation` and applies a 3×3 convolution, as one convolution of the small map.
 
-    Between the pixels of the doubled map lie fixed means of those of the small one. So each of its four phases is a 3×3
-    convolution of the small map, by a kernel that is a fixed linear function of the one that is learnt: the large map
-    of many channels is never made. Beyond the edge `nearest` has zeros and `bilinear` the map mirrored.
+    The pixels of the doubled map are fixed means of pixels of the small one. So each of the result's four phases is a
+    3×3 convolution of the small map, whose kernel is a fixed linear function of the learned one. The large map of many
+    channels is never computed. Beyond the edge `nearest` has zeros, and `bilinear` the mirrored map.
     """
 
     def __init__(self, filters: int, interpolation: Literal["nearest", "bilinear"], **kwargs: Any) -> None:
@@ -203,20 +196,21 @@ class DoublingConv2D(layers.Conv2D):
         return with_bias(self, tf.nn.depth_to_space(y, 2))
 
     def phases(self, kernel: tf.Tensor) -> tf.Tensor:
-        """(3, 3, C, filters) -> (3, 3, C, 4 · filters), in the order of depth-to-space."""
+        """Returns the kernels of the four phases, (3, 3, C, 4 · filters) in the order of depth-to-space, of
+        `kernel` (3, 3, C, filters)."""
         means = tf.constant(MEANS[self.interpolation], kernel.dtype)  # phase, offset in the small map, in the large one
         kernel = tf.einsum("pai,qbj,ijcf->abcpqf", means, means, kernel)
         return tf.reshape(kernel, (*kernel.shape[:3], 4 * self.filters))
 
     def as_subpixel(self) -> SubpixelConv2D:
-        """The same function with the kernels of the phases as its weights (`subpixel_weights`)."""
+        """Returns a layer that computes the same with the phases' kernels as weights (`subpixel_weights`)."""
         shared = {"use_bias": self.use_bias, "name": self.name, "dtype": self.dtype_policy}
         return SubpixelConv2D(self.filters, self.edges, **shared)
 
     def subpixel_weights(self) -> list[np.ndarray]:
-        """The weights for `as_subpixel`."""
+        """Returns the weights for `as_subpixel`."""
         kernel, *bias = self.get_weights()
-        return [self.phases(tf.constant(kernel)).numpy(), *(np.tile(each, 4) for each in bias)]
+        return [self.phases(tf.constant(kernel)).numpy(), *(np.tile(values, 4) for values in bias)]
 
     def compute_output_shape(self, shape: tuple) -> tuple:
         return _doubled(shape, self.filters)
@@ -225,8 +219,8 @@ class DoublingConv2D(layers.Conv2D):
         return {**super().get_config(), "interpolation": self.interpolation}
 
 
-# What the pixels at -1, 0 and 1 of the doubled map (columns) take of those at -1, 0 and 1 of the small one (rows),
-# counted from a pixel of the first phase or of the second.
+# Weights of the pixels at -1, 0 and 1 of the small map (rows) in those at -1, 0 and 1 of the doubled one (columns),
+# counted from a pixel of the first phase and of the second.
 MEANS = {
     "nearest": [[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]],
     "bilinear": [
@@ -238,7 +232,7 @@ MEANS = {
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class Repeated(keras.initializers.Initializer):
-    """Four times the same kernel, in the order of depth-to-space, which takes the position before the channel."""
+    """Repeats a kernel four times, in the order of depth-to-space, in which the position comes before the channel."""
 
     def __init__(self, kernel: Any) -> None:
         self.kernel = keras.initializers.get(kernel)

@@ -1,19 +1,66 @@
-"""Training: the step (`pix2pix`), the loop, checkpoints and reporting, each usable on its own.
+"""Trains: the step (`pix2pix`), the loop, checkpoints and reports, each usable alone.
 
-Tables of what a configuration can choose; a new row is a function in the module named and a line here.
+The tables hold what a configuration can choose. A new row is a function in the module named and a line here.
 """
 
-from tfpix2pix.lazy import lazy
+from __future__ import annotations
 
-# (progress) -> share of the learning rate; progress goes from 0, where the rate may begin to fall, to 1 at the end
-SCHEDULES = {
-    "constant": lazy("tfpix2pix.training.optimizers", "constant"),
-    "linear_decay": lazy("tfpix2pix.training.optimizers", "linear_decay"),
-    "cosine": lazy("tfpix2pix.training.optimizers", "cosine"),
+import warnings
+from collections import ChainMap
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tfpix2pix.tables import lazy
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Holds a learning-rate schedule.
+
+    Attributes:
+        function: progress -> fraction of the learning rate. Progress goes from 0, after the steps at the full rate, to
+            1 at the last step.
+        constant_fraction: fraction of the steps at the full rate, if `training.learning_rate_constant_fraction` is
+            null.
+    """
+
+    function: Callable[[Any], Any]
+    constant_fraction: float = 0.0
+
+    def __call__(self, progress: Any) -> Any:
+        return self.function(progress)
+
+
+# A row may also be a function alone, whose constant fraction is 0
+SCHEDULES: dict[str, Callable[[Any], Any]] = {
+    "constant": Schedule(lazy("tfpix2pix.training.optimizers", "constant"), constant_fraction=1.0),
+    "linear_decay": Schedule(lazy("tfpix2pix.training.optimizers", "linear_decay"), constant_fraction=0.5),
+    "cosine": Schedule(lazy("tfpix2pix.training.optimizers", "cosine")),
 }
-CONSTANT_FRACTIONS = {"constant": 1.0, "linear_decay": 0.5, "cosine": 0.0}  # of the steps, unless told otherwise
+_CONSTANT_FRACTIONS: dict[str, float] = {}  # set through `CONSTANT_FRACTIONS`
 
-# () -> tf.distribute.Strategy; `auto` looks what is there
+
+def schedule_row(name: str) -> Schedule:
+    """Returns a row of `SCHEDULES`, also for a row that is a function alone."""
+    row = SCHEDULES[name]
+    row = row if isinstance(row, Schedule) else Schedule(row)
+    return replace(row, constant_fraction=_CONSTANT_FRACTIONS.get(name, row.constant_fraction))
+
+
+def __getattr__(name: str) -> MutableMapping[str, float]:
+    """Returns `CONSTANT_FRACTIONS`, a table of earlier versions: its values are read, and those set in it count."""
+    if name != "CONSTANT_FRACTIONS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(
+        "CONSTANT_FRACTIONS is part of SCHEDULES. Use SCHEDULES[name] = Schedule(function, constant_fraction=…).",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return ChainMap(_CONSTANT_FRACTIONS, {row: schedule_row(row).constant_fraction for row in SCHEDULES})
+
+
+# () -> tf.distribute.Strategy
 STRATEGIES = {
     "auto": lazy("tfpix2pix.training.devices", "auto"),
     "one": lazy("tfpix2pix.training.devices", "one"),

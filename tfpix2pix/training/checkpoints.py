@@ -1,6 +1,6 @@
-"""A training state on disk: `checkpoints/step-000300/`, whole or not there at all, verified when read.
+"""Writes checkpoints, `checkpoints/step-000300/`, whole or not at all, and verifies them when they are read.
 
-State is the networks, both optimisers and the step; everything random is a function of the step. Each part is one
+The state is the networks, both optimisers and the step. Everything random is a function of the step. Each part is a
 safetensors file of named arrays, so that a translator reads the generator alone.
 """
 
@@ -23,28 +23,29 @@ from tfpix2pix.files import remove_leftovers, sha256_of, whole_directory
 from tfpix2pix.foreign import parse_json
 
 MANIFEST = "checkpoint.json"
-NOTES = "notes.json"  # of the run beside its variables: the best score so far, means begun
+NOTES = "notes.json"  # the best score so far, and sums of losses since the last log
 SUFFIX = ".safetensors"
-DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError)  # what reading one may raise
+# Raised when a damaged checkpoint is read.
+DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError)
 State = dict[str, dict[str, np.ndarray]]  # part -> variable name -> value
-AVERAGE = "average"  # the part of the moving average of the generator's weights
+AVERAGE = "average"  # the part with the moving average of the generator's weights
 Notes = dict[str, Any]  # JSON
 
 
 class Checkpoints:
-    """The checkpoints of one run: the `keep_last` newest, multiples of `keep_every_steps`, and the best."""
+    """Keeps the checkpoints of a run: the `keep_last` newest, multiples of `keep_every_steps`, and the best."""
 
     def __init__(self, directory: Path, keep_last: int = 2, keep_every_steps: int | None = None) -> None:
         self.directory, self.keep_last, self.keep_every_steps = directory, keep_last, keep_every_steps
 
     def steps(self) -> list[int]:
-        """Steps at which there is a checkpoint, ascending."""
+        """Returns the steps of all checkpoints, ascending."""
         return [_step_of(path) for path in self._folders("step") if (path / MANIFEST).is_file()]
 
     def save(self, step: int, state: State, notes: Notes | None = None) -> Path:
-        """Writes the state of `step`, then removes what need not be kept."""
+        """Writes the state of `step`, then removes the checkpoints that are not kept."""
         path = self._path(step)
-        if not path.exists():  # as a finished run that is resumed with nothing to do
+        if not path.exists():  # a finished run that is resumed has it already
             self._write(path, step, state, notes)
         for old in self.steps()[: -self.keep_last]:
             if not self.keep_every_steps or old % self.keep_every_steps:
@@ -52,7 +53,7 @@ class Checkpoints:
         return path
 
     def save_best(self, step: int, state: State) -> Path:
-        """Writes the state of `step` as the best so far, then removes the best before it."""
+        """Writes the state of `step` as the best so far, then removes the previous best."""
         before, path = self._bests(), self.directory / f"best-{step:06d}"
         if path not in before:
             self._write(path, step, state)
@@ -62,10 +63,10 @@ class Checkpoints:
         return path
 
     def load_best(self, parts: Sequence[str] | None = None) -> tuple[int, State]:
-        """(step, state) of the best checkpoint.
+        """Returns (step, state) of the best checkpoint.
 
         Raises:
-            UserError: none is kept, or it is damaged.
+            UserError: there is no best checkpoint, or it is damaged.
         """
         for path in reversed(self._bests()):
             try:
@@ -82,7 +83,7 @@ class Checkpoints:
         return [path for path in self._folders("best") if (path / MANIFEST).is_file()]
 
     def _folders(self, kind: str) -> list[Path]:
-        """The folders `<kind>-<step>`, by step: not those that sync programs put beside them, such as `… (1)`."""
+        """Returns the folders `<kind>-<step>` by step, without copies of sync programs such as `… (1)`."""
         named = (path for path in self.directory.glob(f"{kind}-*") if re.fullmatch(f"{kind}-[0-9]+", path.name))
         return sorted(named, key=_step_of)
 
@@ -91,18 +92,21 @@ class Checkpoints:
             for part, arrays in state.items():
                 try:
                     save_file(arrays, temporary / f"{part}{SUFFIX}")
-                except SafetensorError as error:  # such as a full disk, which it does not raise as OSError
+                except SafetensorError as error:  # a full disk, among others
                     raise OSError(str(error)) from error
             (temporary / NOTES).write_text(json.dumps(notes or {}))
             hashes = {file.name: sha256_of(file) for file in sorted(temporary.iterdir())}
             (temporary / MANIFEST).write_text(json.dumps({"step": step, "sha256": hashes}, indent=2))
 
     def load(self, parts: Sequence[str] | None = None) -> tuple[int, State]:
-        """(step, state) of the newest whole checkpoint; `parts` alone where given. A damaged one is passed over.
+        """Returns (step, state) of the newest whole checkpoint. Damaged ones are skipped, with a warning.
+
+        Args:
+            parts: names of the parts to read; None: all.
 
         Raises:
             UserError: there is no checkpoint.
-            RunError: there are some, and each is damaged.
+            RunError: all checkpoints are damaged.
         """
         paths = self._folders("step")
         if copies := sorted(set(self.directory.glob("step-*")) - set(paths)):
@@ -124,16 +128,16 @@ class Checkpoints:
         raise UserError(f"{self.directory} must hold a checkpoint. Received none. Train first, or give another run.")
 
     def notes(self, step: int) -> Notes:
-        """What was noted beside the state of `step`, which `load` found whole."""
+        """Reads the notes beside the state of `step`, which `load` has verified."""
         return parse_json((self._path(step) / NOTES).read_text())
 
     def any(self) -> bool:
-        """Whether a checkpoint was ever written, whole or damaged since."""
+        """Returns True if there is a checkpoint, whole or damaged."""
         return bool(self._folders("step"))
 
     def clear_after(self, step: int) -> None:
-        """Before a run goes on from `step`: removes what killed processes left, and renames what `load` passed over
-        for being damaged, so that it takes no whole checkpoint's place."""
+        """Prepares to resume from `step`: removes leftovers of killed processes, and renames damaged later checkpoints,
+        so that whole ones can be written there."""
         remove_leftovers(self.directory)
         for path in self._folders("step"):
             if _step_of(path) > step:
@@ -160,7 +164,7 @@ def _step_of(path: Path) -> int:
 
 
 def state_variables(model) -> dict[str, dict[str, object]]:
-    """The variables that are a `Pix2Pix` model's training state, by part and name."""
+    """Returns the variables of a `Pix2Pix` model's training state, by part and name."""
     networks = {"generator": model.generator, "discriminator": model.discriminator}
     if model.average is not None:
         networks[AVERAGE] = model.average
@@ -176,7 +180,7 @@ def state_variables(model) -> dict[str, dict[str, object]]:
 
 
 def get_state(model) -> State:
-    """The training state of a `Pix2Pix` model as arrays."""
+    """Returns the training state of a `Pix2Pix` model as arrays."""
     return {
         part: {name: np.asarray(v) for name, v in variables.items()}
         for part, variables in state_variables(model).items()
@@ -184,13 +188,13 @@ def get_state(model) -> State:
 
 
 def set_state(model, state: State) -> None:
-    """Sets a `Pix2Pix` model to `state`, whose parts and names must be the model's own."""
+    """Sets a `Pix2Pix` model to `state`, which must have the model's parts and names."""
     for part, variables in state_variables(model).items():
         assign(variables, state[part], part)
 
 
 def assign(variables: dict[str, object], arrays: dict[str, np.ndarray], what: str) -> None:
-    """Assigns `arrays` to `variables` of the same names and shapes; raises UserError naming the first that differs."""
+    """Assigns `arrays` to `variables` of the same names and shapes; raises UserError for the first that differs."""
     different = [
         name for name in sorted(variables.keys() | arrays.keys()) if _shape(variables, name) != _shape(arrays, name)
     ]
@@ -209,5 +213,5 @@ def _shape(named: dict[str, object], name: str) -> tuple[int, ...] | None:
 
 
 def _by_short_path(variables) -> dict[str, object]:
-    """Optimisers' variables without the optimiser's own name, which counts instances in the process."""
+    """Returns variables by path, without the optimiser's name, which counts the instances in the process."""
     return {v.path.partition("/")[2]: v for v in variables}

@@ -1,4 +1,4 @@
-"""Which of several machines this process is, read from TF_CONFIG without TensorFlow."""
+"""Reads from TF_CONFIG, without TensorFlow, which of several workers this process is."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ EXAMPLE = '{"cluster": {"worker": ["host1:9999", "host2:9999"]}, "task": {"type"
 
 
 class Worker(NamedTuple):
-    """The place of this process among all: 0 is the chief, which alone reports and saves."""
+    """Holds the number of this process among all workers. Worker 0 is the chief, which alone reports and saves."""
 
     index: int
     count: int
 
 
 def this_worker(strategy: str) -> Worker:
-    """This process's place under a row of `STRATEGIES`.
+    """Returns which worker this process is, under a row of `STRATEGIES`.
 
     Raises:
-        UserError: `multiworker` is asked for, or TF_CONFIG is set under `auto`, and it does not say which one this is.
+        UserError: TF_CONFIG does not say which one, under `multiworker`, or under `auto` if it is set.
     """
     text = os.environ.get("TF_CONFIG", "")
     if strategy not in ("auto", "multiworker") or (strategy == "auto" and not text):
@@ -35,7 +35,7 @@ def this_worker(strategy: str) -> Worker:
         before = len(cluster.get("chief", ())) if kind == "worker" else 0
         if not 0 <= index < len(cluster[kind]):
             raise ValueError(f"there is no {kind} {index} among {len(cluster[kind])}")
-        for address in (each for addresses in cluster.values() for each in addresses):
+        for address in (address for addresses in cluster.values() for address in addresses):
             if not str(address).rpartition(":")[2].isdecimal() or ":" not in str(address):
                 raise ValueError(f"{address} names no port")
     except (ValueError, KeyError, TypeError) as error:

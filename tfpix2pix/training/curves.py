@@ -1,4 +1,4 @@
-"""A run's curves as one picture, from the lines of metrics.jsonl."""
+"""Draws the curves of a run as one picture, from the lines of metrics.jsonl."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from tfpix2pix.files import whole_file
 
 DPI = 120
 WIDTH_PX, ROW_PX = 1200, 310
-MANY = 50  # points, from which on single ones are noise and their running mean is read
-MEAN_OVER = 1 / 40  # of a curve's points
-SHOWN = (0.2, 99.8)  # percentiles of the single points that a panel has room for: one spike hides no curve
-NEAR = 1 / 60  # of the panel's width: findings no further apart would be written over each other
+MANY = 50  # points; a curve of more is drawn faint, with its running mean
+MEAN_OVER = 1 / 40  # of a curve's points: the window of the running mean
+SHOWN = (0.2, 99.8)  # percentiles of the points that a panel shows, so that a spike does not flatten the curve
+NEAR = 1 / 60  # of the panel's width; names of findings that are nearer would overlap
 ROUND = [1, 2, 5, 10]  # steps between ticks
 PALE = "0.45"
 
-# Okabe & Ito's colours, which colour-blind readers tell apart as well.
+# Okabe & Ito's colours, which colour-blind readers can tell apart.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves of one unit: name in a line -> (label, colour)."""
+    """Holds the curves of one unit."""
 
     title: str
-    curves: Mapping[str, tuple[str, str]]
-    level: tuple[float, str] | None = None  # a faint line, and what it means
-    between: tuple[float | None, float | None] = (None, None)  # the limits that are known beforehand
+    curves: Mapping[str, tuple[str, str]]  # name in metrics.jsonl -> (label, colour)
+    level: tuple[float, str] | None = None  # a faint horizontal line, and its label
+    between: tuple[float | None, float | None] = (None, None)  # limits of the axis; None: from the curves
 
 
 PANELS = (
@@ -88,7 +88,7 @@ PANELS = (
 
 @dataclass(frozen=True)
 class Series:
-    """The points of one name, NaN where a line has no number for it."""
+    """Holds the points of a curve. Values that are not finite are NaN."""
 
     steps: np.ndarray
     values: np.ndarray
@@ -104,43 +104,43 @@ class Series:
         return bool(np.isfinite(self.values).any())
 
     def mean(self) -> np.ndarray:
-        """The running mean of the numbers; over fewer at the start, where a curve falls steeply."""
+        """Returns the running mean of the finite values, over fewer of them at the start, where a curve is steep."""
         half = max(int(len(self.values) * MEAN_OVER / 2), 2)
         index = np.arange(len(self.values))
         half = np.clip(index, half // 5, half)
         first, last = np.maximum(index - half, 0), np.minimum(index + half + 1, len(index))
         known = np.isfinite(self.values)
-        sums, counts = (np.concatenate([[0], np.cumsum(each)]) for each in (np.where(known, self.values, 0), known))
+        sums, counts = (np.concatenate([[0], np.cumsum(array)]) for array in (np.where(known, self.values, 0), known))
         count = counts[last] - counts[first]
         return np.where(known, (sums[last] - sums[first]) / np.maximum(count, 1), np.nan)
 
 
 def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draws what `lines` hold to the PNG file `path`; writes nothing where there is nothing to draw."""
+    """Draws the curves of `lines` to the PNG file `path`. Writes nothing if there is nothing to draw."""
     figure = curves_figure(lines)
     if figure is None:
         return
-    canvas = FigureCanvasAgg(figure)  # and no pyplot, whose state a notebook or a user's program shares
+    canvas = FigureCanvasAgg(figure)  # pyplot's state would be shared with a notebook or a user's program
     with whole_file(path) as temporary:
         canvas.print_png(temporary)
 
 
 def curves_figure(lines: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Each panel that has a number to show, and the findings across all of them; None without any."""
-    found = [(panel, {name: Series.of(name, lines) for name in panel.curves}) for panel in PANELS]
-    found = [(panel, {name: each for name, each in curves.items() if each.has_numbers}) for panel, curves in found]
-    found = [(panel, curves) for panel, curves in found if curves]
-    if not found:
+    """Returns a figure of the panels that have numbers, with the findings across all of them; None without numbers."""
+    panels = [(panel, {name: Series.of(name, lines) for name in panel.curves}) for panel in PANELS]
+    panels = [(panel, {name: curve for name, curve in curves.items() if curve.has_numbers}) for panel, curves in panels]
+    panels = [(panel, curves) for panel, curves in panels if curves]
+    if not panels:
         return None
     findings = [(line["step"], str(line["finding"])) for line in lines if "finding" in line]
     end = max(1, *(line["step"] for line in lines))
-    rows = (len(found) + 1) // 2
+    rows = (len(panels) + 1) // 2
     size = (WIDTH_PX / DPI, rows * ROW_PX / DPI)
     figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
     grid = figure.add_gridspec(rows, 2)
-    odd = len(found) % 2  # then the first is as wide as two
-    for index, (panel, curves) in enumerate(found):
+    odd = len(panels) % 2  # if so, the first panel is as wide as two
+    for index, (panel, curves) in enumerate(panels):
         axes = figure.add_subplot(grid[0, :] if odd and not index else grid[divmod(index + odd, 2)])
         _draw(axes, panel, curves)
         axes.set_xlim(-0.01 * end, 1.01 * end)
@@ -155,7 +155,7 @@ def _draw(axes: Axes, panel: Panel, curves: Mapping[str, Series]) -> None:
         many = len(series.values) > MANY
         strong = series.mean() if many else series.values
         if many:
-            faint = 0.22 + 0.28 * MANY / len(series.values)  # few lines would be hard to see
+            faint = 0.22 + 0.28 * MANY / len(series.values)  # stronger if there are few points
             axes.plot(series.steps, series.values, color=color, alpha=faint, linewidth=0.7, zorder=2)
         marker = None if many else "o"
         axes.plot(
@@ -170,7 +170,7 @@ def _draw(axes: Axes, panel: Panel, curves: Mapping[str, Series]) -> None:
     margin = max(0.06 * (high - low), 0.02 * abs(high)) or 1.0
     known_low, known_high = panel.between
     axes.set_ylim(low - margin if known_low is None else known_low, high + margin if known_high is None else known_high)
-    if len(panel.curves) > 1:  # above the axes, where nothing is drawn
+    if len(panel.curves) > 1:  # the legend is above the axes
         axes.legend(
             fontsize=7, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, borderaxespad=0.1,
             handlelength=1.6, columnspacing=1.4, borderpad=0.2,
@@ -189,12 +189,12 @@ def _draw(axes: Axes, panel: Panel, curves: Mapping[str, Series]) -> None:
 
 
 def _mark(axes: Axes, findings: Sequence[tuple[float, str]]) -> None:
-    """A line a finding. One that comes again is named the first time; a name too near to others is left out."""
+    """Draws a vertical line for each finding. It is named the first time, unless its name would overlap others."""
     steps = [step for step, _ in findings]
     across = axes.get_xaxis_transform()
     axes.vlines(steps, 0, 1, transform=across, color=PALE, linewidth=0.7, linestyle=":", zorder=1)
     first, last = axes.get_xlim()
-    taken = {"top": -math.inf, "bottom": -math.inf}  # up to which step
+    taken = {"top": -math.inf, "bottom": -math.inf}  # step of the last name on this side
     named: set[str] = set()
     for step, name in sorted(findings):
         free = [side for side, until in taken.items() if step - until >= NEAR * (last - first)]

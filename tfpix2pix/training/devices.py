@@ -1,4 +1,4 @@
-"""What a run trains on: one device, all GPUs of a machine, or several machines that `TF_CONFIG` names."""
+"""Makes the devices that a run trains on: one, all GPUs of a machine, or the machines that `TF_CONFIG` names."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import tensorflow as tf
 
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.training import STRATEGIES
-from tfpix2pix.training.cluster import this_worker
+from tfpix2pix.training.cluster import Worker
 
 FAST_BFLOAT16 = ("avx512_bf16", "amx_bf16")  # flags of CPUs with instructions for it
-FAST_BFLOAT16_GPU = (8, 0)  # compute capability: Ampere
+FAST_BFLOAT16_GPU = (8, 0)  # lowest compute capability: Ampere
 
 
 @dataclass(frozen=True)
 class Devices:
-    """A distribution strategy and this process's place among its workers; the chief alone reports and saves."""
+    """Holds a distribution strategy, the number of this worker, and the number of workers. The chief is worker 0."""
 
     strategy: tf.distribute.Strategy
     worker: int = 0
@@ -35,15 +35,15 @@ class Devices:
 
     @property
     def replicas(self) -> int:
-        """Devices over all workers."""
+        """Number of devices over all workers."""
         return self.strategy.num_replicas_in_sync
 
     def scope(self) -> AbstractContextManager:
-        """Variables made inside live on every replica."""
+        """Returns a context in which new variables live on every replica."""
         return self.strategy.scope()
 
     def check_batch(self, batch_size: int, micro_batches: int) -> None:
-        """Raises UserError where replicas and their parts cannot share a batch evenly."""
+        """Raises UserError if the batch does not divide evenly by replicas and micro-batches."""
         if batch_size % (self.replicas * micro_batches):
             parts = f" in {micro_batches} parts" if micro_batches > 1 else ""
             multiple = self.replicas * micro_batches
@@ -54,27 +54,27 @@ class Devices:
             )
 
     def describe(self, batch_size: int) -> str:
-        """`2 workers of 1 GPU, a batch of 4 is 2 × 2` for the log."""
+        """Returns a text for the log: `worker 0 of 2, GPU each, a batch of 4 is 2 × 2`."""
         kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-        each = self.replicas // self.workers
-        own = f"{each} {kind}s" if each > 1 else kind
-        where = f"worker {self.worker} of {self.workers}, {own} each" if self.workers > 1 else own
+        count = self.replicas // self.workers
+        local = f"{count} {kind}s" if count > 1 else kind
+        where = f"worker {self.worker} of {self.workers}, {local} each" if self.workers > 1 else local
         if self.replicas == 1:
             return where
         return f"{where}, a batch of {batch_size} is {self.replicas} × {batch_size // self.replicas}"
 
     def agree(self, wish: bool) -> bool:
-        """Whether any worker wishes so. All workers must ask at the same point of their run."""
+        """Returns True on all workers if any of them passes True. All must call it at the same point of the run."""
         return wish if self.workers == 1 else self._sum(float(wish)) > 0
 
     def of_chief(self, number: float) -> float:
-        """The chief's number on every worker, to float32. All workers must ask at the same point of their run."""
+        """Returns the chief's number on all workers, in float32. All must call it at the same point of the run."""
         if self.workers == 1:
             return number
         return self._sum(number if self.is_chief else 0.0) / (self.replicas // self.workers)
 
     def check_same(self, number: int, what: str) -> None:
-        """Raises RunError where workers come with different numbers."""
+        """Raises RunError if workers pass different numbers."""
         if self.workers > 1 and self._sum(float(number)) != float(number) * self.replicas:
             raise RunError(
                 f"All workers must start from the same {what}. Received {number} on worker {self.worker} and "
@@ -83,11 +83,11 @@ class Devices:
 
     @contextmanager
     def refusing_together(self) -> Iterator[None]:
-        """Around a check that each worker makes: raises on all workers what it raises on one, so that none waits for
-        another that has ended.
+        """Stops all workers if the check inside fails on one of them, so that no worker waits for one that has ended.
 
         Raises:
-            UserError: the check's own, on the worker that raised it; on the others, that one has refused.
+            UserError: the check's error, on the workers where it fails. On the others, a note that another worker has
+                refused.
         """
         refusal = None
         try:
@@ -107,14 +107,14 @@ class Devices:
     @cached_property
     def _summed(self) -> Callable[[tf.Tensor], tf.Tensor]:
         def add(value: tf.Tensor) -> tf.Tensor:
-            here = tf.identity(value)  # on this replica's device
+            here = tf.identity(value)  # a copy on this replica's device
             return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, here)
 
         return tf.function(lambda value: self.strategy.run(add, args=(value,)), autograph=False)
 
     @contextmanager
     def in_reach(self) -> Iterator[None]:
-        """Around what devices do together: one sentence where another worker is lost, or memory is too small."""
+        """Raises RunError, one sentence, if another worker is lost inside or the device has too little memory."""
         try:
             yield
         except tf.errors.ResourceExhaustedError as error:
@@ -133,31 +133,38 @@ class Devices:
             ) from error
 
 
-def make_devices(name: str) -> Devices:
-    """The devices of a row of `STRATEGIES`; before anything else is computed, or several machines are refused."""
-    worker = this_worker(name)
+def make_devices(name: str, worker: Worker) -> Devices:
+    """Makes the devices of a row of `STRATEGIES`. Several workers join, which must come before any computation.
+
+    Args:
+        name: a row of `STRATEGIES`. `auto` is `multiworker` if there are several workers.
+        worker: what TF_CONFIG says (`this_worker`).
+    """
+    if name == "auto" and worker.count > 1:
+        name = "multiworker"
+    if name == "multiworker":
+        waiting = f"Worker {worker.index} of {worker.count}: waiting for the others of TF_CONFIG."
+        print(waiting, file=sys.stderr, flush=True)
     strategy = STRATEGIES[name]()
     joined = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
     return Devices(strategy, *worker) if joined else Devices(strategy)
 
 
 def one() -> tf.distribute.Strategy:
-    """TensorFlow's own choice of one device."""
+    """Returns TensorFlow's default strategy, which uses one device."""
     return tf.distribute.get_strategy()
 
 
 def mirrored() -> tf.distribute.Strategy:
-    """All GPUs of this machine; without any, all logical CPU devices."""
+    """Returns a strategy of all GPUs of this machine, or of all logical CPU devices if it has no GPU."""
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
 def multiworker() -> tf.distribute.Strategy:
-    """The machines of TF_CONFIG, each with all its GPUs or its CPU; waits until all have come."""
-    worker = this_worker("multiworker")
-    print(f"Worker {worker.index} of {worker.count}: waiting for the others of TF_CONFIG.", file=sys.stderr, flush=True)
+    """Waits until all machines of TF_CONFIG have joined; returns a strategy of their GPUs, or of their CPUs."""
     main = threading.current_thread() is threading.main_thread()
-    # TensorFlow waits in native code, where Python's handler of Ctrl-C never runs. Nothing has begun yet.
+    # TensorFlow waits in native code, where Python's handler of Ctrl-C never runs. There is nothing to save yet.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL) if main else None
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -172,27 +179,25 @@ def multiworker() -> tf.distribute.Strategy:
 
 
 def auto() -> tf.distribute.Strategy:
-    """Several machines where TF_CONFIG names several, all GPUs where there are several, else one device."""
-    if this_worker("auto").count > 1:
-        return multiworker()
+    """Returns a strategy of all GPUs if there are several, else of one device."""
     return mirrored() if len(tf.config.list_physical_devices("GPU")) > 1 else one()
 
 
 def resolve_precision(name: str) -> str:
-    """What `auto` is on this machine: bfloat16 where it has instructions for it, else float32."""
+    """Returns a row of `PRECISIONS`; for `auto` bfloat16 if this machine has instructions for it, else float32."""
     if name != "auto":
         return name
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-        fast = all(each.get("compute_capability", (0, 0)) >= FAST_BFLOAT16_GPU for each in details)
+        fast = all(gpu.get("compute_capability", (0, 0)) >= FAST_BFLOAT16_GPU for gpu in details)
     else:
         fast = any(flag in _cpu_flags() for flag in FAST_BFLOAT16)
     return "bfloat16" if fast else "float32"
 
 
 def _cpu_flags() -> set[str]:
-    """Of the CPU, where Linux tells."""
+    """Returns the flags of the CPU, empty if the system is not Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

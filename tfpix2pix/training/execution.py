@@ -1,4 +1,4 @@
-"""Many steps in one call of a compiled function, on one device or many, with every step's losses."""
+"""Runs many steps in one call of a compiled function, on one device or many, and returns the losses of every step."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Losses = dict[str, np.ndarray]  # of shape (steps,)
 
 
 class Execution:
-    """`execution(count)` trains `count` steps on the next batches and returns the losses of each.
+    """Trains `count` steps on the next batches when called, and returns the losses of every step.
 
-    The same compiled graph whatever the count, so that `training.steps_per_execution` changes no number.
+    The compiled graph is the same for any count, so that `training.steps_per_execution` changes no number.
 
     Args:
-        step: `(input, target) -> losses by name` of one replica's share of a batch: `Pix2Pix.train_step`.
-        batches: a tf.data.Dataset of `(input, target)`, this worker's share of every batch.
-        strategy: whose replicas share a batch.
-        workers: machines of the strategy, each with the same number of replicas.
-        jit_compile: compile the step by XLA.
-        own_errors: context manager that gives a reader's own error back in place of tf.data's.
+        step: `(input, target) -> losses by name`, on one replica's share of a batch: `Pix2Pix.train_step`.
+        batches: a tf.data.Dataset of `(input, target)`, each this worker's share of a batch.
+        strategy: the distribution strategy whose replicas share a batch.
+        workers: number of machines, which have the same number of replicas.
+        jit_compile: compile the step with XLA.
+        own_errors: makes a context that raises a reader's error in place of tf.data's.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Execution:
         return dict(zip(self.names, values.numpy().T, strict=True))
 
     def _steps(self, iterator: Any, count: tf.Tensor) -> tf.Tensor:
-        """Losses float32 (count, names)."""
+        """Returns losses, float32 (count, names)."""
 
         def one(done: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             values = self.strategy.run(self._replica_step, args=next(iterator))
@@ -61,7 +61,7 @@ class Execution:
         return tf.while_loop(lambda done, _: done < count, one, (0, losses), parallel_iterations=1)[1].stack()
 
     def _replica_step(self, image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """The losses of one step, over the whole batch, in the order of `names`."""
+        """Returns the losses of one step, means over the whole batch, in the order of `names`."""
         replica, local = tf.distribute.get_replica_context(), self.local_replicas
         if local > 1:
             share = image.shape[0] // local

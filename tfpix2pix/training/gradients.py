@@ -1,4 +1,4 @@
-"""From gradients to new weights: in parts of a batch, on one replica or many, clipped, and averaged over time."""
+"""Turns gradients into new weights: sums over parts of a batch and replicas, clips, updates, and averages over time."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ SUM = tf.distribute.ReduceOp.SUM
 
 
 def replicas() -> int:
-    """How many replicas train in step; 1 outside a distribution strategy."""
+    """Returns the number of replicas; 1 outside a distribution strategy."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def weights_of(network: keras.Model) -> list[tf.Variable]:
-    """The trainable variables of one network, as a tape knows them."""
+    """Returns the trainable variables of a network, as a tape takes them."""
     return [v.value for v in network.trainable_variables]
 
 
 @contextmanager
 def tape_on(network: keras.Model) -> Iterator[tf.GradientTape]:
-    """A tape on the trainable variables of one network."""
+    """Yields a gradient tape that watches the trainable variables of a network, and no others."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(weights_of(network))
         yield tape
@@ -34,10 +34,11 @@ def tape_on(network: keras.Model) -> Iterator[tf.GradientTape]:
 def summed(
     gradients_of: Callable[..., tuple[list[tf.Tensor], dict[str, tf.Tensor]]], batch: Sequence[tf.Tensor], parts: int
 ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
-    """Gradients summed, and losses averaged, over equal parts of a batch.
+    """Returns gradients summed, and losses averaged, over equal parts of a batch.
 
-    `gradients_of` takes a part of each of `batch`. A part waits for the gradients of the one before, so that no more
-    than one part's activations are in memory. Written out rather than looped over: replicas cannot meet in a loop.
+    `gradients_of` takes one part of every tensor in `batch`. A part waits for the gradients of the part before, so that
+    the activations of only one part are in memory. The loop is unrolled, because replicas cannot communicate inside a
+    TensorFlow loop.
     """
     if parts == 1:
         return gradients_of(*batch)
@@ -49,8 +50,8 @@ def summed(
     losses: dict[str, tf.Tensor] = {}
     for part in range(parts):
         with tf.control_dependencies(gradients):
-            own = [tf.identity(values[part * size : (part + 1) * size]) for values in batch]
-        new, new_losses = gradients_of(*own)
+            inputs = [tf.identity(values[part * size : (part + 1) * size]) for values in batch]
+        new, new_losses = gradients_of(*inputs)
         gradients = [old + gradient for old, gradient in zip(gradients, new, strict=True)] if part else new
         losses = {name: losses[name] + value for name, value in new_losses.items()} if part else new_losses
     return gradients, {name: value / parts for name, value in losses.items()}
@@ -62,7 +63,7 @@ def update(
     gradients: list[tf.Tensor],
     clip_norm: float | None = None,
 ) -> None:
-    """Applies `gradients`, summed over replicas, to the trainable variables of a network."""
+    """Updates the trainable variables of a network by `gradients`, which the optimiser sums over replicas."""
     if clip_norm is not None:
         factor = _clip_factor(gradients, optimizer.scale_loss(clip_norm))
         gradients = [gradient * tf.cast(factor, gradient.dtype) for gradient in gradients]
@@ -70,16 +71,16 @@ def update(
 
 
 def _clip_factor(gradients: list[tf.Tensor], limit: tf.Tensor | float) -> tf.Tensor:
-    """What brings the norm of the gradients of the whole batch down to `limit`; 1 where it is not above."""
-    if replicas() > 1:  # the optimiser sums them too, but after it is too late to clip
+    """Returns the factor that scales the gradients of the whole batch to a norm of at most `limit`."""
+    if replicas() > 1:  # the optimiser sums over replicas only after clipping
         gradients = tf.distribute.get_replica_context().all_reduce(SUM, gradients)
     return tf.minimum(1.0, limit / tf.linalg.global_norm(gradients))
 
 
 def update_average(average: keras.Model, network: keras.Model, decay: float, step: keras.Variable) -> None:
-    """`average`'s weights take a step towards `network`'s: an exponential moving average that starts short.
+    """Updates `average`, the exponential moving average of a network's weights.
 
-    Its decay is min(decay, (1 + t)/(10 + t)) at step t. What is no weight (moving statistics) is copied.
+    The decay is min(decay, (1 + t)/(10 + t)) at step t. Moving statistics, which are not trained, are copied.
     """
     t = tf.cast(step.value, tf.float32)
     share = 1.0 - tf.minimum(decay, (1.0 + t) / (10.0 + t))
@@ -88,15 +89,15 @@ def update_average(average: keras.Model, network: keras.Model, decay: float, ste
 
     def move(strategy: tf.distribute.Strategy, share: tf.Tensor) -> None:
         for averaged, variable, weight in pairs:
-            step_to = _towards if weight else _to
-            strategy.extended.update(averaged, step_to, args=(variable, share), group=False)
+            assign = _assign_mean if weight else _assign_copy
+            strategy.extended.update(averaged, assign, args=(variable, share), group=False)
 
     tf.distribute.get_replica_context().merge_call(move, args=(share,))
 
 
-def _towards(averaged: tf.Variable, variable: tf.Tensor, share: tf.Tensor) -> None:
+def _assign_mean(averaged: tf.Variable, variable: tf.Tensor, share: tf.Tensor) -> None:
     averaged.assign_add((variable - averaged) * share)
 
 
-def _to(averaged: tf.Variable, variable: tf.Tensor, share: tf.Tensor) -> None:
+def _assign_copy(averaged: tf.Variable, variable: tf.Tensor, share: tf.Tensor) -> None:
     averaged.assign(variable)

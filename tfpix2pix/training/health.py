@@ -1,7 +1,7 @@
-"""What goes wrong with GANs, known from the lines of metrics.jsonl: each finding is one sentence with what to try.
+"""Detects what goes wrong in a training: typical failures of GANs, and numbers that are not finite.
 
-A detector is a function of the lines seen so far alone, so a resumed run that reads them again goes on as if it had
-never stopped. docs/health.md shows the curves of each finding.
+A finding is one sentence with what to try; docs/health.md shows its curves. A detector depends on nothing but the lines
+of metrics.jsonl, so a resumed run, which reads them again, detects the same.
 """
 
 from __future__ import annotations
@@ -10,34 +10,38 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import tensorflow as tf
+
 Line = Mapping[str, float]
 
-SATURATED_STEPS = 500  # over so many must D be right, or wrong, about nearly all patches
-ALWAYS, NEVER = 0.99, 0.01  # shares of patches
-LEAST_VARIATION = 0.05  # of translations across inputs, against their targets'
-LEAST_BOTTLENECK_VARIATION = 1e-3  # across inputs, against its own size
-GAP = 1.5  # held-out L1 against training's
+SATURATED_STEPS = 500  # for which D is right, or wrong, about nearly all patches
+ALWAYS, NEVER = 0.99, 0.01  # fractions of patches
+LEAST_VARIATION = 0.05  # of translations across inputs, relative to their targets
+LEAST_BOTTLENECK_VARIATION = 1e-3  # across inputs, relative to the size of the values
+GAP = 1.5  # held-out L1 divided by L1 in training
 COLLAPSED_MEASUREMENTS, COLLAPSED_STEPS = 2, 500
 OVERFITTING_MEASUREMENTS = 3
-MEMORY = 0.2  # how far the mean sign of D's logits for held-out real pairs stays below that for training's
+MEMORY = 0.2  # difference of the mean sign of D's logits between training pairs and held-out pairs
 MEMORY_MEASUREMENTS = 3
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something found in a run: a name for programs, a sentence for people."""
+    """Holds a failure that was detected in a run: its name, and a sentence for people."""
 
     name: str
     text: str
 
 
 class Sustained:
-    """Reports once when `condition(line)` has held on every line that concerns it, for long enough.
+    """Reports once when `condition(line)` has held for at least `steps` and `lines`.
 
     Args:
-        condition: True, False, or None where the line does not concern it.
-        steps: from the first such line to the latest; or
-        lines: so many lines.
+        text: the sentence to report, a format string for the values of the line.
+        condition: returns True or False, or None for a line that does not matter.
+        steps: number of steps from the first line to the latest.
+        lines: number of lines.
     """
 
     def __init__(self, text: str, condition: Callable[[Line], bool | None], *, steps: int = 0, lines: int = 1) -> None:
@@ -45,14 +49,14 @@ class Sustained:
         self.since: int | None = None
         self.count, self.before = 0, 0
 
-    def see(self, line: Line) -> str | None:
-        """The sentence on the line that makes it long enough, and not again before the condition failed."""
+    def update(self, line: Line) -> str | None:
+        """Returns the sentence when the condition has held long enough, and not again before it has failed."""
         holds = self.condition(line)
         if holds is None:
             return None
         reported = self._enough()
         self.count = self.count + 1 if holds else 0
-        # A line is the mean over the steps since the one before: what it says began there.
+        # A line is a mean over the steps since the line before, so the condition has held since then.
         self.since = (self.before if self.since is None else self.since) if holds else None
         self.before = int(line["step"])
         return self.text.format(**line) if holds and self._enough() and not reported else None
@@ -62,13 +66,13 @@ class Sustained:
 
 
 class OverfittingGap:
-    """Condition of overfitting: held-out L1 is above its best, and far above training's."""
+    """Returns True if held-out L1 is above its best, and far above L1 in training: overfitting."""
 
     def __init__(self) -> None:
         self.sum, self.count, self.best = 0.0, 0, float("inf")
 
     def __call__(self, line: Line) -> bool | None:
-        if "g/l1" in line:  # training, since the last measurement
+        if "g/l1" in line:  # in training, since the last validation
             self.sum, self.count = self.sum + line["g/l1"], self.count + 1
         if "val/l1" not in line or not self.count:
             return None
@@ -78,7 +82,7 @@ class OverfittingGap:
 
 
 class AccuracyOverSteps:
-    """Condition on the worse of D's two accuracies, its mean over the last `SATURATED_STEPS`."""
+    """Tests the worse of D's two accuracies, its mean over the last `SATURATED_STEPS`."""
 
     def __init__(self, holds: Callable[[float], bool]) -> None:
         self.holds = holds
@@ -99,7 +103,7 @@ class AccuracyOverSteps:
 
 
 def _memorised(line: Line) -> bool | None:
-    """D calls the real pairs that it was trained on real, and others less so."""
+    """Returns True if D calls the real pairs that it is trained on real more often than held-out ones."""
     training, held_out = line.get("health/real_sign"), line.get("health/held_out_real_sign")
     return None if training is None or held_out is None or not line["step"] else training - held_out > MEMORY
 
@@ -155,24 +159,67 @@ DETECTORS: dict[str, Callable[[], Sustained]] = {
 }
 
 
-ADVERSARIAL = ("d_always_right", "d_always_wrong", "d_memorises")  # where G is trained against D
+ADVERSARIAL = ("d_always_right", "d_always_wrong", "d_memorises")  # only if G is trained against D
 
 
 class Monitor:
-    """Sees every line of metrics.jsonl in turn.
+    """Passes the lines of metrics.jsonl to the detectors.
 
     Args:
         before: lines that an earlier part of the run wrote.
-        adversarial: whether G is trained against D; where D is only measured, what it is right about tells nothing.
+        adversarial: False if G is not trained against D. D's accuracy then says nothing.
     """
 
     def __init__(self, before: Iterable[Line] = (), *, adversarial: bool = True) -> None:
         names = [name for name in DETECTORS if adversarial or name not in ADVERSARIAL]
         self.detectors = {name: DETECTORS[name]() for name in names}
         for line in before:
-            self.see(line)
+            self.update(line)
 
-    def see(self, line: Line) -> list[Finding]:
-        """What is found now, and was not when the line before was seen."""
-        texts = {name: detector.see(line) for name, detector in self.detectors.items()}
+    def update(self, line: Line) -> list[Finding]:
+        """Takes the next line; returns the findings that are new with it."""
+        texts = {name: detector.update(line) for name, detector in self.detectors.items()}
         return [Finding(name, text) for name, text in texts.items() if text]
+
+
+class NotFinite(Exception):
+    """Says that losses or weights are NaN or infinite after `step`."""
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
+
+
+def check_losses(step: int, losses: Mapping[str, np.ndarray]) -> None:
+    """Raises NotFinite, with names and steps, if a loss of the call that ends at `step` is not finite."""
+    bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in losses.items()}
+    bad = {name: indices for name, indices in bad.items() if len(indices)}
+    if not bad:
+        return
+    count = len(next(iter(losses.values())))
+    first = step - count + 1 + int(min(indices[0] for indices in bad.values()))
+    named = ", ".join(f"{name} {losses[name][indices[0]]}" for name, indices in bad.items())
+    span = f"step {first}" if first == step else f"steps {first} to {step}"
+    raise NotFinite(f"Losses must be finite numbers. Received {named} in {span}.", step)
+
+
+def check_weights(model, step: int) -> None:
+    """Raises NotFinite if a weight of a `Pix2Pix` model's networks is not finite."""
+    networks = {"generator": model.generator, "discriminator": model.discriminator}
+    for name, network in networks.items():
+        if not bool(_finite([v.value for v in network.variables])):
+            raise NotFinite(f"Weights must be finite numbers. Received others in the {name} after step {step}.", step)
+
+
+def _finite(values: list[tf.Variable]) -> tf.Tensor:
+    # The sum of values · 0 is 0 if all are finite, else NaN. It needs no array of booleans.
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(tf.reduce_sum(value * 0.0))) for value in values])
+
+
+def advice(precision: str, halved: bool) -> str:
+    """Returns what to try. `halved`: lower learning rates have been tried already."""
+    low = "" if precision == "float32" else ", set training.precision=float32"
+    more = f"lower training.learning_rate{low}, or set training.clip_gradient_norm=1, and start again."
+    if halved:
+        return f"It was so after halvings of the learning rate too: {more}"
+    return f"To go on at half the learning rate: --resume --set training.on_non_finite=halve_learning_rate. Or {more}"

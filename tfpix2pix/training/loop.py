@@ -1,4 +1,4 @@
-"""The loop: steps, hooks at their cadence, and a clean stop between two steps."""
+"""Runs the loop: steps, hooks at their cadence, and a clean stop between two steps."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-Losses = Mapping[str, Any]  # of the steps of one call, in order: arrays (count,) by name
+Losses = Mapping[str, Any]  # name -> array (count,), a value for each step of a call
 
 
 class Hook(NamedTuple):
-    """`action(step, losses)` after every `every_steps`-th step, and after the last one; None: after every call.
+    """Calls `action(step, losses)` after every `every_steps`-th step and after the last; None: after every call.
 
-    `losses` are those of the latest call. Hooks of one step run in their order. `when_stopped`: also after a step that
-    was the last only because a stop was asked for.
+    `losses` are those of the latest call. The hooks of a step run in their order. `when_stopped`: also after the step
+    at which the loop was stopped.
     """
 
     every_steps: int | None
@@ -32,10 +32,9 @@ def run(
     steps_per_execution: int = 1,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Calls `advance(count)`, which does so many steps, until `last_step`; returns the number of the last step done.
+    """Calls `advance(count)`, which does `count` steps, until `last_step`; returns the last step that was done.
 
-    No call goes beyond a step after which a hook is due. A stop asked for during a call comes after it and its due
-    hooks. `should_stop` is asked once a call.
+    No call goes beyond a step after which a hook is due. `should_stop` is called after every call and its hooks.
     """
     step = first_step
     cadences = [hook.every_steps for hook in hooks if hook.every_steps]
@@ -56,9 +55,9 @@ def run(
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Yields `should_stop`, true once Ctrl-C or SIGTERM came; a second Ctrl-C interrupts at once.
+    """Yields `should_stop`, which returns True after Ctrl-C or SIGTERM. A second Ctrl-C interrupts at once.
 
-    Outside the main thread, where Python allows no signal handlers, it stays false.
+    Outside the main thread, in which Python allows no signal handlers, it always returns False.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""Adam in one kernel per variable, learning rates that fall, and the scale of float16's losses."""
+"""Defines Adam in one kernel per variable, the learning-rate schedules, and loss scaling for float16."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from tfpix2pix.training import SCHEDULES
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class FusedAdam(keras.optimizers.Adam):
-    """Keras's Adam with TensorFlow's fused update kernel: the same numbers, about a third of the time on a CPU.
+    """Computes Keras's Adam with TensorFlow's fused kernel: the same numbers, in about a third of the time on a CPU.
 
-    Keras writes the update as seven element-wise operations, each of which reads and writes whole arrays of 54
-    million parameters; the kernel makes one pass. Source: Kingma & Ba 2015, §2 (the efficient form of the bias
-    correction, which both use).
+    Keras's update is seven element-wise operations, which each read and write whole arrays (54 million parameters). The
+    kernel makes one pass. Source: Kingma & Ba 2015, §2 (the efficient form of the bias correction, which both use).
     """
 
     def __init__(self, learning_rate: Any = 2e-4, beta_1: float = 0.5, beta_2: float = 0.999, **kwargs: Any) -> None:
@@ -26,7 +25,7 @@ class FusedAdam(keras.optimizers.Adam):
             raise ValueError("FusedAdam has no AMSGrad form. Received amsgrad=True. Use keras.optimizers.Adam.")
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
-        if isinstance(variable, keras.Variable):  # Keras passes TensorFlow's own variables here, users may not
+        if isinstance(variable, keras.Variable):  # Keras passes TensorFlow's variables here; users may pass these
             variable = variable.value
         index = self._get_variable_index(variable)
         steps = tf.cast(self.iterations.value + 1, variable.dtype)
@@ -46,9 +45,9 @@ class FusedAdam(keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class LossScaling(keras.optimizers.LossScaleOptimizer):
-    """Keras's dynamic loss scaling for float16, which skips a step whose gradients overflowed on any replica.
+    """Scales losses dynamically for float16, as Keras does, and skips a step if gradients overflow on any replica.
 
-    Keras asks the first replica alone. Source: Micikevicius et al., ICLR 2018, §3.2.
+    Keras checks the first replica alone. Source: Micikevicius et al., ICLR 2018, §3.2.
     """
 
     def check_finite(self, grads: list[tf.Tensor]) -> tf.Tensor:
@@ -60,26 +59,26 @@ class LossScaling(keras.optimizers.LossScaleOptimizer):
 
 
 def constant(progress: tf.Tensor) -> tf.Tensor:
-    """1 throughout."""
+    """Returns 1."""
     return tf.ones_like(progress)
 
 
 def linear_decay(progress: tf.Tensor) -> tf.Tensor:
-    """1 to 0 in a straight line, as in [torch]."""
+    """Falls from 1 to 0 in a straight line, as in [torch]."""
     return 1.0 - progress
 
 
 def cosine(progress: tf.Tensor) -> tf.Tensor:
-    """1 to 0 along half a cosine. Source: Loshchilov and Hutter, ICLR 2017, eq. 5 without restarts."""
+    """Falls from 1 to 0 along half a cosine. Source: Loshchilov and Hutter, ICLR 2017, eq. 5 without restarts."""
     return 0.5 * (1.0 + tf.cos(math.pi * progress))
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """`learning_rate` for `constant_steps`, then as a row of `SCHEDULES` says until `total_steps`.
+    """Returns `learning_rate` for `constant_steps`, then a row of `SCHEDULES` times it until `total_steps`.
 
     Args:
-        factor: a variable that multiplies it; 1 unless a run was rolled back (`training.on_non_finite`).
+        factor: a variable that multiplies the rate: 1 until a run is rolled back (`training.on_non_finite`).
     """
 
     def __init__(

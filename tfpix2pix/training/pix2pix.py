@@ -1,4 +1,4 @@
-"""The training step: one discriminator step, one generator step (paper §3.3), as a `keras.Model` that `fit` trains."""
+"""Defines the training step, of the discriminator and of the generator (paper §3.3), as a `keras.Model` for `fit`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import keras
 import tensorflow as tf
 
 from tfpix2pix import rng
-from tfpix2pix.errors import row, within
+from tfpix2pix.errors import within
 from tfpix2pix.losses.objective import Features, Objective
-from tfpix2pix.models.build import noise_size
-from tfpix2pix.models.noise import NO_NOISE
+from tfpix2pix.models.noise import no_noise, noise_size
 from tfpix2pix.models.pyramid import judging
 from tfpix2pix.models.recompute import recomputing
+from tfpix2pix.tables import row
 from tfpix2pix.training.gradients import replicas, summed, tape_on, update, update_average, weights_of
 from tfpix2pix.training.optimizers import FusedAdam
 
@@ -21,18 +21,18 @@ Losses = dict[str, tf.Tensor]
 
 
 class Pix2Pix(keras.Model):
-    """A generator and a discriminator trained together on pairs.
+    """Trains a generator and a discriminator together on pairs.
 
     Args:
         generator: a model of inputs `image` or `[image, noise]`, such as `build_unet(256)`.
         discriminator: a model of inputs `[input, target]` or `target`, such as `build_patchgan(70)`.
-        average: another generator of the same layers, which follows the first as the moving average of its weights
-            and translates in its place (`compile(ema_decay=…)`); None for none.
-        seed: of the dropout noise; the noise of step t depends on (seed, t) alone.
-        recompute_levels: outer levels of a U-Net that training computes again in the backward pass, for less memory.
+        average: a second generator of the same layers, which holds the moving average of the first one's weights and
+            makes the translations (`compile(ema_decay=…)`). None: no average.
+        seed: seed of the noise. The noise of step t depends on (seed, t) alone.
+        recompute_levels: number of outer U-Net levels that are recomputed in the backward pass to save memory.
 
-    Call it for a translation: `model(images)` with images float32 (N, H, W, C) in [-1, 1] gives the same shape in
-    [-1, 1], without dropout, each image normalised by its own statistics.
+    `model(images)` translates images, float32 (N, H, W, C) in [-1, 1], to the same height, width and range. It adds no
+    noise, and normalises each image by its own statistics.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Pix2Pix(keras.Model):
         self.objective, self.judge = Objective(), judging(discriminator)
         first = {"shape": (), "trainable": False, "aggregation": "only_first_replica"}
         self.step = self.add_weight(name="step", dtype="int64", initializer="zeros", **first)
-        # Multiplies the learning rate: 1, unless a run was rolled back for numbers that were not finite.
+        # Multiplies the learning rate. It is 1 until a run is rolled back because of numbers that are not finite.
         self.learning_rate_factor = self.add_weight(name="learning_rate_factor", initializer="ones", **first)
         self.built = True
 
     @property
     def own_variables(self) -> list[keras.Variable]:
-        """State that is of neither network nor optimiser."""
+        """The state that belongs to neither a network nor an optimiser."""
         return [self.step, self.learning_rate_factor]
 
     def compile(
@@ -70,15 +70,16 @@ class Pix2Pix(keras.Model):
         ema_decay: float = 0.999,
         **kwargs: Any,
     ) -> None:
-        """Builds the optimisers' variables at once, so that a checkpoint can be restored before the first step: Adam of
-        learning rate 2e-4 and β 0.5, 0.999 (paper §3.3) for both, and cGAN + 100·L1, unless told otherwise.
+        """Sets optimisers and objective, and builds the optimisers' variables, so that a checkpoint can be restored.
 
         Args:
-            objective: an `Objective`, or the name of one: `l1+cgan`.
-            update_order: `alternating` or `simultaneous`: the methods.
-            micro_batches: parts in which a batch is gone through; their gradients are summed before an update.
-            clip_gradient_norm: the norm, over all weights of a network, to which larger gradients are scaled down.
-            ema_decay: of `average`, nearing this value as steps go by.
+            generator_optimizer: default: Adam of learning rate 2e-4 and β 0.5, 0.999 (paper §3.3).
+            discriminator_optimizer: default: the same.
+            objective: an `Objective`, or the name of one, such as `l1+cgan`. Default: cGAN + 100·L1.
+            update_order: a row of `UPDATE_ORDERS`.
+            micro_batches: number of parts of a batch, whose gradients are summed before an update.
+            clip_gradient_norm: largest norm of a network's gradient over all its weights; None: no limit.
+            ema_decay: decay of `average`. The first steps use a smaller one.
 
         Raises:
             ValueError: an unknown name, or a number outside its range.
@@ -87,7 +88,7 @@ class Pix2Pix(keras.Model):
         within(micro_batches >= 1, "`micro_batches`", "at least 1", micro_batches)
         within(clip_gradient_norm is None or clip_gradient_norm > 0, "`clip_gradient_norm`", "> 0", clip_gradient_norm)
         within(0 <= ema_decay < 1, "`ema_decay`", "in [0, 1)", ema_decay)
-        kwargs.setdefault("jit_compile", False)  # as in the loop: XLA's convolutions are slower on a CPU
+        kwargs.setdefault("jit_compile", False)  # XLA's convolutions are slower on a CPU
         super().compile(**kwargs)
         self.objective = Objective.named(objective) if isinstance(objective, str) else objective or Objective()
         self.judge = judging(self.discriminator, features=self.objective.needs_features)
@@ -100,21 +101,21 @@ class Pix2Pix(keras.Model):
 
     @property
     def translator(self) -> keras.Model:
-        """The generator that translations come from: the average where there is one."""
+        """The generator that makes the translations: the average if there is one."""
         return self.generator if self.average is None else self.average
 
     def call(self, image: tf.Tensor, noise: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """A translation; `noise` (N, noise_size) uniform in [0, 1) switches z on, None off."""
+        """Returns translations. `noise` (N, noise_size), uniform in [0, 1), switches z on; None switches it off."""
         generator = self.training_generator if training else self.translator
         if self.noise_size and noise is None:
-            noise = tf.fill((tf.shape(image)[0], self.noise_size), NO_NOISE)
+            noise = no_noise(tf.shape(image)[0], self.noise_size)
         return generator([image, noise] if self.noise_size else image, training=training)
 
-    @tf.autograph.experimental.do_not_convert  # no Python control flow on tensors: tracing is faster as it is
+    @tf.autograph.experimental.do_not_convert  # traces faster, and has no Python control flow on tensors
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> Losses:
-        """One step on `(input, target)`, each float32 (N, H, W, C) in [-1, 1]; returns the losses by name.
+        """Trains one step on `(input, target)`, each float32 (N, H, W, C) in [-1, 1]; returns the losses by name.
 
-        On several replicas, `data` is a replica's share of the batch and the losses are of that share.
+        On several replicas, `data` and the losses are of one replica's share of the batch.
         """
         image, target = map(tf.convert_to_tensor, data)
         noise = self.training_noise(image.shape[0] or tf.shape(image)[0])
@@ -126,10 +127,11 @@ class Pix2Pix(keras.Model):
         return losses
 
     def alternating(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
-        """D is updated first and G against the new D: the order of the paper (§3.3) and of the authors' code.
+        """Updates D, then G against the new D: the order of the paper (§3.3) and of the authors' code.
 
-        The generator runs forward once: D sees its translations as data, the generator's tape differentiates them. In
-        parts it runs twice, because the new D is known only after the last part. Features of targets are the old D's.
+        The generator runs forward once. Its translations are data for D, and G's tape differentiates them. With
+        micro-batches it runs twice, because the new D is known only after the last part. The features of the targets
+        are the old D's.
         """
         if self.micro_batches > 1:
             return self._alternating_in_parts(image, target, noise)
@@ -138,18 +140,20 @@ class Pix2Pix(keras.Model):
             with g_tape.stop_recording():
                 d_gradients, d_losses, features = self._discriminator_gradients(image, target, translation)
                 self._update_discriminator(d_gradients)
-            g_losses = self._generator_losses(image, target, translation, features)
+            fake = self.judge(image, translation)
+            g_losses = self.objective.generator(fake.logits, translation, target, (features, fake.features))
             g_loss = self._scaled(g_losses["g/total"], self.generator_optimizer)
         self._update_generator(g_tape.gradient(g_loss, weights_of(self.generator)))
         return {**g_losses, **d_losses}
 
     def _alternating_in_parts(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
-        features = []  # of the targets of every part
+        features = []  # of the targets, by part
 
         def of_discriminator(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
-            *found, maps = self._discriminator_gradients(image, target, self(image, noise, training=True))
+            translation = self(image, noise, training=True)
+            gradients, losses, maps = self._discriminator_gradients(image, target, translation)
             features.append(maps)
-            return tuple(found)
+            return gradients, losses
 
         batch, of_generator = (image, target, noise), lambda *part: self._generator_gradients(*part, features.pop(0))
         d_gradients, d_losses = summed(of_discriminator, batch, self.micro_batches)
@@ -159,7 +163,7 @@ class Pix2Pix(keras.Model):
         return {**g_losses, **d_losses}
 
     def simultaneous(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
-        """Both gradients from one forward pass, then both updates: the order of the TensorFlow tutorial."""
+        """Updates D and G from one forward pass: the order of the TensorFlow tutorial."""
         g_count = len(self.generator.trainable_variables)
 
         def of_both(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
@@ -180,27 +184,27 @@ class Pix2Pix(keras.Model):
         return losses
 
     def without_discriminator(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
-        """The reconstruction terms alone (`gan_loss: none`)."""
+        """Updates G for the reconstruction terms alone (`gan_loss: none`)."""
         gradients, losses = summed(self._generator_gradients, (image, target, noise), self.micro_batches)
         self._update_generator(gradients)
         return losses
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> Losses:
-        """The losses on `(input, target)` without noise, for `evaluate` and `fit`; no state changes."""
+        """Returns the losses on `(input, target)` without noise, for `evaluate` and `fit`. Changes no state."""
         image, target = map(tf.convert_to_tensor, data)
         features = self.judge(image, target, training=False).features
         return self._generator_losses(image, target, self(image), features, training=False)
 
     @property
     def noise_size(self) -> int:
-        """Values of noise that one image takes; 0 for a generator without."""
+        """Number of noise values for one image; 0 for a generator without noise."""
         return noise_size(self.generator)
 
     def training_noise(self, count: tf.Tensor | int) -> tf.Tensor:
-        """The noise of the current step: float32 (count, noise_size), uniform in [0, 1).
+        """Draws the noise of the current step: float32 (count, noise_size), uniform in [0, 1).
 
-        On several replicas, each one's rows of what a single one would draw for the whole batch.
+        Each of several replicas gets its rows of the noise that one replica would draw for the whole batch.
         """
         key, replica = rng.at(self.noise_key, self.step.value), tf.distribute.get_replica_context()
         noise = rng.uniform((count * replicas(), self.noise_size), key)
@@ -229,14 +233,14 @@ class Pix2Pix(keras.Model):
     def _generator_losses(
         self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor, features: Features, training: bool = True
     ) -> Losses:
-        """By the present D, where there is one; `features` are those of the target."""
+        """Returns the generator's losses, by the present D if the objective has one. `features`: of the target."""
         if not self.objective.adversarial:
             return self.objective.generator(None, translation, target)
         fake = self.judge(image, translation, training)
         return self.objective.generator(fake.logits, translation, target, (features, fake.features))
 
     def _scaled(self, loss: tf.Tensor, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
-        """`loss` such that gradients summed over parts and replicas are those of the mean over the whole batch."""
+        """Returns `loss`, scaled so that its gradients, summed over parts and replicas, are those of the batch mean."""
         parts = replicas() * self.micro_batches
         return optimizer.scale_loss(loss if parts == 1 else loss / parts)
 

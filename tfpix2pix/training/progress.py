@@ -1,4 +1,4 @@
-"""How progress is shown: redrawn in place on a terminal or in a notebook, line by line in a log."""
+"""Shows progress: redrawn in place on a terminal or in a notebook, line by line in a log."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ try:
 except ImportError:  # Windows
     resource = None
 
-BAR_COLUMNS = (8, 24)  # at least and at most, on a terminal
+BAR_COLUMNS = (8, 24)  # smallest and largest width on a terminal
 NOTEBOOK_BAR = 10
-AFTER_FACT = {"left": " left"}  # what a fact's text does not say by itself
+AFTER_FACT = {"left": " left"}  # words after the text of a fact
 
 
 class View(Protocol):
-    """Where the progress of a run is seen.
+    """Shows the progress of a run.
 
-    `facts` are short texts by name, in the order to show them; of these, `left` is a bare duration.
+    `facts` are short texts by name, in the order to show them. `left` is a duration.
     """
 
     def start(self) -> None: ...
@@ -37,17 +37,17 @@ class View(Protocol):
     def stop(self) -> None: ...
 
     def due(self, step: int) -> bool:
-        """Whether `update` would draw now; where it would not, its texts need not be made (losses wait for a GPU)."""
+        """Returns True if `update` would draw now. If not, its texts need not be computed (losses wait for a GPU)."""
 
     def update(self, step: int, facts: Mapping[str, str], losses: str) -> None:
-        """Takes the state after a step; may be called after each one, a view draws as often as it sees fit."""
+        """Takes the state after a step, and draws if it is due."""
 
     def logged(self, step: int, facts: Mapping[str, str], losses: str) -> None:
-        """Takes the state at the logging cadence."""
+        """Takes the state after every `training.log_every_steps`."""
 
 
 class LogView:
-    """Plain lines, one at each call of `logged`."""
+    """Prints a plain line at each call of `logged`."""
 
     def __init__(self, console: Console, first_step: int, total_steps: int) -> None:
         self.console, self.total_steps = console, total_steps
@@ -67,7 +67,7 @@ class LogView:
 
 
 class TerminalView:
-    """A bar with steps and facts, the losses below it."""
+    """Draws a bar with steps and facts, and the losses below it."""
 
     redraw_s = 0.2
 
@@ -98,22 +98,22 @@ class TerminalView:
         line = Table.grid(padding=(0, 1))
         for _ in range(3):
             line.add_column(no_wrap=True)
-        line.add_column()  # facts alone go on below where the terminal is narrow
+        line.add_column()  # facts wrap if the terminal is narrow
         line.add_row("step", bar, Text(count, "progress.download"), Text(state.facts, "progress.remaining"))
         return Group(line, Text(state.losses))
 
 
 class NotebookView:
-    """One line as HTML and as text, redrawn by IPython's display handle: no widget that a saved notebook would lack."""
+    """Draws a line, as HTML and as text, by IPython's display handle. A saved notebook keeps it, unlike a widget."""
 
-    redraw_s = 0.5  # each redrawing is a message to the browser
+    redraw_s = 0.5  # a redraw sends a message to the browser
 
     def __init__(self, console: Console, first_step: int, total_steps: int) -> None:
         self.state = _State(first_step, total_steps, self.redraw_s)
         self.handle: Any = None
 
     def start(self) -> None:
-        from IPython.display import display  # there is an IPython where there is a notebook
+        from IPython.display import display  # installed if this is a notebook
 
         self.handle = display(_Line(self._line()), display_id=True)
 
@@ -142,18 +142,18 @@ class NotebookView:
 
 
 class _State:
-    """What a view that redraws shows, and when it is time to."""
+    """Holds what a view that redraws shows, and when it drew last."""
 
     def __init__(self, first_step: int, total_steps: int, redraw_s: float) -> None:
         self.step, self.total_steps, self.facts, self.losses = first_step, total_steps, "", ""
         self.redraw_s, self.drawn_s = redraw_s, -math.inf
 
     def due(self, step: int) -> bool:
-        """Whether to draw: some time after the last drawing, and at the last step."""
+        """Returns True at the last step, and if `redraw_s` have passed since the last drawing."""
         return step == self.total_steps or monotonic() - self.drawn_s >= self.redraw_s
 
     def take(self, step: int, facts: Mapping[str, str], losses: str) -> bool:
-        """Whether to draw what was taken."""
+        """Takes the state after a step; returns True if it is to be drawn."""
         self.step, self.facts, self.losses = step, _facts_text(facts), losses
         due = self.due(step)
         if due:
@@ -162,7 +162,7 @@ class _State:
 
 
 class _Line:
-    """A line of text for IPython to display."""
+    """Holds a line of text for IPython to display."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -174,7 +174,7 @@ class _Line:
         return f'<pre style="margin: 0; white-space: pre-wrap">{html.escape(self.text)}</pre>'
 
 
-KINDS: tuple[tuple[Callable[[Console], bool], type[View]], ...] = (  # the first that fits
+KINDS: tuple[tuple[Callable[[Console], bool], type[View]], ...] = (  # the first that suits the console is used
     (lambda console: console.is_jupyter, NotebookView),
     (lambda console: console.is_terminal and not console.is_dumb_terminal, TerminalView),
     (lambda console: True, LogView),
@@ -182,12 +182,12 @@ KINDS: tuple[tuple[Callable[[Console], bool], type[View]], ...] = (  # the first
 
 
 def progress_view(console: Console, first_step: int, total_steps: int) -> View:
-    """The view that suits where `console` writes to."""
+    """Returns the view for the terminal, notebook or log that `console` writes to."""
     return next(view for suits, view in KINDS if suits(console))(console, first_step, total_steps)
 
 
 def duration(seconds: float) -> str:
-    """`8 s`, `1 min 10 s`, `2 h 05 min`, `3 d 4 h`; `?` where it is not finite."""
+    """Returns a duration as text: `8 s`, `1 min 10 s`, `2 h 05 min`, `3 d 4 h`, or `?` if it is not finite."""
     if not math.isfinite(seconds):
         return "?"
     minutes, seconds = divmod(max(round(seconds), 0), 60)
@@ -201,7 +201,7 @@ def duration(seconds: float) -> str:
 
 
 def peak_memory_gb() -> float:
-    """The most memory that this process has had resident, in GB (1e9 bytes); NaN where the system does not say."""
+    """Returns the peak resident memory of this process, GB (1e9 bytes); NaN if the system does not report it."""
     if resource is None:
         return math.nan
     unit_bytes = 1 if sys.platform == "darwin" else 1024
@@ -209,7 +209,7 @@ def peak_memory_gb() -> float:
 
 
 def gpu_memory_gb() -> float | None:
-    """The most memory that TensorFlow has had in use on the first GPU, in GB (1e9 bytes); None without one."""
+    """Returns TensorFlow's peak memory on the first GPU, GB (1e9 bytes); None without a GPU."""
     if not tf.config.list_physical_devices("GPU"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a run tells: metrics.jsonl, TensorBoard, sample pictures, curves, and progress on a terminal or in a log."""
+"""Reports a run: metrics.jsonl, TensorBoard, sample pictures, curves, and progress on a terminal or in a log."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ from tfpix2pix.training.loop import Losses
 from tfpix2pix.training.progress import duration, gpu_memory_gb, peak_memory_gb, progress_view
 from tfpix2pix.training.tensorboard import TensorBoard
 
-REDRAW_S = 60.0  # at least between two pictures of the curves
+REDRAW_S = 60.0  # shortest time between two drawings of the curves
 
 
 class MetricsLog:
-    """metrics.jsonl: one JSON object a line. A resumed run drops the lines that its checkpoint does not know of: those
-    after `known_step`."""
+    """Writes metrics.jsonl, a JSON object on each line. A resumed run drops the lines after `known_step`."""
 
     def __init__(self, path: Path | None, known_step: int) -> None:
         self.path = path
@@ -47,9 +46,9 @@ class MetricsLog:
 
 
 class Meter:
-    """Means of losses over the steps since the last log.
+    """Computes means of losses over the steps since the last log.
 
-    Summed step by step in float64, so that it makes no difference in how many calls, or runs, the steps were done.
+    They are summed step by step in float64, so that the number of calls, or of resumed runs, makes no difference.
     """
 
     def __init__(self, known: Mapping[str, Any] | None = None) -> None:
@@ -65,18 +64,18 @@ class Meter:
         return {name: total / self.count for name, total in self.sums.items() if self.count}
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs to go on: JSON."""
+        """Returns what a resumed run needs, for JSON."""
         return {"count": self.count, "sums": self.sums}
 
 
 class Reporter:
-    """Collects the losses of every step and reports their means; a context manager around the loop.
+    """Collects the losses of every step and reports their means. It is a context manager around the loop.
 
-    Its methods are hooks of the loop: `collect` every call, `log` at the logging cadence.
+    Hooks of the loop call it: `collect` after every call, `log` after every `training.log_every_steps`.
 
     Args:
-        run: the run directory; None reports nothing, for workers that are not the chief.
-        known_step: the last whose lines stay in metrics.jsonl; None: `first_step`, -1: none do.
+        run: the run directory. None, for workers that are not the chief, reports nothing.
+        known_step: the last step whose lines stay in metrics.jsonl. None: `first_step`. -1: no line stays.
         meter: `Meter.state()` of a run that is resumed between two logs.
         profile_steps: first and last step of a profiler trace.
     """
@@ -101,7 +100,7 @@ class Reporter:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        if self.meter.count:  # else what was shown last stays
+        if self.meter.count:  # else the last drawing is up to date
             self._show(self.step)
         self.view.stop()
         if self.trace:
@@ -111,10 +110,10 @@ class Reporter:
             self.draw()
 
     def collect(self, step: int, losses: Losses) -> None:
-        """Adds the losses of a call of steps and shows them."""
+        """Adds the losses of a call of steps, and shows them."""
         self.meter.add(losses)
         if self.step == self.first_step:
-            self.restart_clock()  # the first call compiled the step
+            self.restart_clock()  # the first call compiles the step
         else:
             self.steps_timed += step - self.step
         self.step = step
@@ -124,7 +123,10 @@ class Reporter:
             self._show(step)
 
     def log(self, step: int, rates: Mapping[str, float]) -> dict[str, Any]:
-        """Means since the last call, and rates of learning -> metrics.jsonl, TensorBoard, without a terminal a line."""
+        """Writes means since the last log, and learning rates, to metrics.jsonl, TensorBoard and the log.
+
+        Returns the line of metrics.jsonl.
+        """
         means, rate = self.meter.means(), self._images_per_s()
         self.view.logged(step, self._facts(step), losses_text(means))
         values = {**means, **rates}
@@ -134,8 +136,8 @@ class Reporter:
         self.restart_clock()
         return self.metrics.write(step, {**values, "images_per_s": round(rate, 3), "time_s": time_s})
 
-    def measured(self, step: int, values: Mapping[str, float]) -> dict[str, Any]:
-        """Figures of held-out pairs and of the generator's health, by their whole names."""
+    def validated(self, step: int, values: Mapping[str, float]) -> dict[str, Any]:
+        """Writes metrics of a validation to metrics.jsonl and TensorBoard; returns the line of metrics.jsonl."""
         self.board.scalars(step, values)
         return self.metrics.write(step, values)
 
@@ -154,7 +156,7 @@ class Reporter:
         self.board.text(step, f"health/{finding.name}", finding.text)
 
     def begin(self, config: str, hyperparameters: Mapping[str, object]) -> None:
-        """What a run is, before its first step."""
+        """Writes the configuration of a new run to TensorBoard."""
         self.board.text(0, "config", config)
         self.board.hparams(hyperparameters)
 
@@ -164,7 +166,7 @@ class Reporter:
             draw_curves(self.metrics.lines, self.run.curves)
 
     def restart_clock(self) -> None:
-        """Called after what is no training: images/s are those of steps."""
+        """Restarts the clock of images/s, after work that is not a training step."""
         self.timed_from_s, self.steps_timed = time.perf_counter(), 0
 
     def _show(self, step: int) -> None:
@@ -172,29 +174,29 @@ class Reporter:
 
     def _facts(self, step: int) -> dict[str, str]:
         rate, gpu = self._images_per_s(), gpu_memory_gb()
-        # Unknown while all that was timed is the first call, which compiled the step.
+        # Unknown after the first call, which compiles the step.
         left = (self.total_steps - step) * self.batch_size / rate if self.steps_timed else math.inf
         memory = f"{peak_memory_gb():.1f} GB" + (f", GPU {gpu:.1f} GB" if gpu is not None else "")
         return {"left": duration(left), "rate": f"{rate:.1f} images/s", "memory": memory}
 
     def _images_per_s(self) -> float:
         steps, since_s = self.steps_timed, self.timed_from_s
-        if not steps:  # none timed yet, or none since something else was done
+        if not steps:  # no step was timed since the clock was restarted
             steps, since_s = self.step - self.first_step, self.started_s
         return steps * self.batch_size / max(time.perf_counter() - since_s, 1e-9)
 
 
 def losses_text(means: Mapping[str, float]) -> str:
-    """The terms and D's accuracy; totals stand in metrics.jsonl."""
+    """Returns the terms of the losses and D's accuracy as text, without the totals, which metrics.jsonl has."""
     shown = {name: value for name, value in means.items() if not name.endswith(("/total", "_accuracy"))}
     if "d/real_accuracy" in means:
         shown["D right"] = (means["d/real_accuracy"] + means["d/fake_accuracy"]) / 2
     return "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
 
 
-def held_out_table(metrics: Mapping[str, Mapping[str, float]], measured: int, of: int) -> Table:
-    """`untrained` beside `trained`, a row a metric."""
-    title = f"Held out: {measured} of {of} pairs never trained on"
+def held_out_table(metrics: Mapping[str, Mapping[str, float]], count: int, total: int) -> Table:
+    """Returns a table of `untrained` and `trained` metrics, a row for each metric."""
+    title = f"Held out: {count} of {total} pairs never trained on"
     table = Table(title=title, title_justify="left", min_width=len(title))  # a title wraps at the table's width
     table.add_column("metric")
     for name in metrics:

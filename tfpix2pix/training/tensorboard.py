@@ -1,4 +1,4 @@
-"""What a run writes for TensorBoard."""
+"""Writes a run's events for TensorBoard."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.plugins.histogram.metadata import create_summary_metadata
 from tensorboard.plugins.hparams import api as hparams_plugin
 
-BUCKETS = 30  # of a histogram, as many as `tf.summary.histogram` makes
-# Values of a variable at most, evenly spread: of millions a histogram looks the same, and takes seconds.
-COUNTED = 2**18
+BUCKETS = 30  # of a histogram, as in `tf.summary.histogram`
+COUNTED = 2**18  # most values of a variable in a histogram; millions would take seconds and look the same
 
 
 class TensorBoard:
-    """A run's events in `directory`; with None every call does nothing, as in workers that are not the chief.
+    """Writes events to `directory`. With None, for workers that are not the chief, it writes nothing.
 
-    A run resumed after `first_step` writes into the folder it wrote into before: TensorBoard then no longer shows what
-    was written there of later steps.
+    A run that is resumed after `first_step` writes to the same folder as before. TensorBoard then hides what was
+    written there for later steps.
     """
 
     def __init__(self, directory: Path | None, first_step: int = 0) -> None:
@@ -42,7 +41,7 @@ class TensorBoard:
                 tf.summary.scalar(name, value)
 
     def image(self, step: int, name: str, grid: np.ndarray) -> None:
-        """`grid` uint8 (H, W, C)."""
+        """Writes a picture, uint8 (H, W, C)."""
         with self.writer.as_default(step=step):
             tf.summary.image(name, grid[np.newaxis])
 
@@ -51,8 +50,8 @@ class TensorBoard:
             tf.summary.text(name, markdown)
 
     def histograms(self, step: int, variables: Mapping[str, Any]) -> None:
-        """The finite values of each variable or array (of a large one, `COUNTED`), as `weights/<name>`; nothing of one
-        that has none."""
+        """Writes histograms of variables or arrays, `weights/<name>`: of their finite values, at most `COUNTED`. A
+        variable without finite values is left out."""
         if self.directory is None:
             return
         with self.writer.as_default(step=step):
@@ -62,14 +61,15 @@ class TensorBoard:
                     tf.summary.write(f"weights/{name}", buckets, metadata=create_summary_metadata(None, None))
 
     def hparams(self, flat: Mapping[str, object]) -> None:
-        """The configuration, for TensorBoard's HParams; what is no bool, number or text is written as text."""
+        """Writes the configuration for TensorBoard's HParams. Lists and other values become texts."""
         plain = (bool, int, float, str)
         values = {name: value if isinstance(value, plain) else str(value) for name, value in flat.items()}
         with self.writer.as_default():
             hparams_plugin.hparams(values)
 
     def profile(self, first_step: int, last_step: int) -> Trace:
-        """A trace of the steps after `first_step` up to `last_step`; of none where the run resumed later than that."""
+        """Returns a trace of the steps after `first_step`, up to `last_step`. A run resumed later than that traces
+        nothing."""
         return Trace(self.directory if self.first_step < last_step else None, first_step, last_step)
 
     def flush(self) -> None:
@@ -79,11 +79,10 @@ class TensorBoard:
         self.writer.close()
 
     def _supersede(self, step: int) -> None:
-        """Marks the start of a session: TensorBoard drops what it read before of `step` and later ones.
+        """Marks the start of a session, so that TensorBoard drops earlier events of `step` and of later steps.
 
-        It takes the first mark in a folder for the start of the run, so there are two. They must stand in the file of
-        the writer itself, by an operation that `tf.summary` has no name for: of a folder's files TensorBoard follows
-        the last one alone.
+        TensorBoard takes the first mark in a folder for the start of the run, so two are written. They must be in the
+        writer's file, because TensorBoard follows only the last file of a folder; `tf.summary` cannot write them.
         """
         mark = Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START))
         for _ in range(2):
@@ -91,14 +90,14 @@ class TensorBoard:
 
 
 class Trace:
-    """TensorFlow's profiler over some steps of a run; for TensorBoard's Profile page, in plugins/profile."""
+    """Runs TensorFlow's profiler over some steps, for TensorBoard's Profile page (plugins/profile)."""
 
     def __init__(self, directory: Path | None, first_step: int, last_step: int) -> None:
         self.directory, self.first_step, self.last_step = directory, first_step, last_step
         self.running = False
 
     def at(self, step: int) -> None:
-        """To be called after each call of steps, with the number of steps done; a trace holds one call at least."""
+        """Starts or ends the trace. The loop calls it after each call of steps; a trace holds at least one call."""
         if self.running:
             if step >= self.last_step:
                 self.close()
@@ -108,7 +107,7 @@ class Trace:
                 self.directory = None
 
     def close(self) -> None:
-        """Writes the trace, if there is one that is not written yet."""
+        """Writes the trace if it is running."""
         if self.running:
             self._tried(tf.profiler.experimental.stop)
         self.running, self.directory = False, None
@@ -116,7 +115,7 @@ class Trace:
     def _tried(self, action: Callable[..., None], *arguments: str) -> bool:
         try:
             action(*arguments)
-        except Exception as error:  # of whatever kind: no run shall end for its trace
+        except Exception as error:  # a failed trace must not end the run
             reason = str(error).partition("\n")[0]
             warnings.warn(
                 f"No trace of the steps {self.first_step} to {self.last_step} is written, training goes on without: "
@@ -128,13 +127,13 @@ class Trace:
 
 
 def _buckets(values: np.ndarray) -> np.ndarray:
-    """float64 (BUCKETS, 3) of left and right edges and counts; (0, 3) where no value is finite.
+    """Returns left edges, right edges and counts, float64 (BUCKETS, 3); (0, 3) if no value is finite.
 
-    `tf.summary.histogram` draws nothing where one value is NaN, and takes 240 bytes of memory a value.
+    `tf.summary.histogram` draws nothing if one value is NaN, and takes 240 bytes of memory for a value.
     """
     values = values.ravel()
     values = values[:: -(-values.size // COUNTED) or 1].astype(np.float32)
-    values = values[np.isfinite(values)].astype(np.float64)  # the width of float32's whole range is no float32
+    values = values[np.isfinite(values)].astype(np.float64)  # float32 cannot hold the width of its own range
     if not values.size:
         return np.zeros((0, 3))
     counts, edges = np.histogram(values, BUCKETS)

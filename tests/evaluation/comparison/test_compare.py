@@ -1,0 +1,172 @@
+"""The table, its marks, and what is written of a comparison."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.evaluation.comparison.made import made
+from tfpix2pix.errors import UserError
+from tfpix2pix.evaluation.comparison import compare, group
+
+RNG = np.random.default_rng(0)
+HARD = RNG.uniform(0.2, 0.6, 60)
+NOISE = RNG.normal(0, 0.05, 60)  # of mean about 0, and a spread by which nothing small is told apart
+
+
+def l1(**values):
+    return compare([made(name, {"l1": each}) for name, each in values.items()])
+
+
+def best(comparison, figure="l1"):
+    return [name for name, cells in comparison.table.items() if figure in cells and cells[figure].best]
+
+
+def test_cells_are_what_the_evaluations_say():
+    comparison = l1(a=HARD, b=HARD + 0.1)
+    for each in comparison.evaluations:
+        cell, said = comparison.table[each.name]["l1"], each.record.figures["l1"]
+        assert (cell.value, cell.low, cell.high) == (said.value, said.low, said.high)
+        assert cell.members == ()
+
+
+def test_the_best_is_marked_where_it_is_told_from_the_others():
+    assert best(l1(a=HARD + 0.1, b=HARD, c=HARD + 0.2)) == ["b"]
+
+
+def test_so_is_what_is_not_told_from_it():
+    mixed = HARD + NOISE - NOISE.mean() + 0.001
+    assert best(l1(a=HARD, b=mixed, c=HARD + 0.2)) == ["a", "b"]
+
+
+def test_where_nothing_is_told_apart_nothing_is_marked():
+    assert best(l1(a=HARD, b=HARD + NOISE - NOISE.mean())) == []
+    assert best(l1(a=HARD, b=HARD)) == []
+    assert best(l1(a=HARD)) == []
+
+
+def test_intervals_that_overlap_may_be_told_apart():
+    """What pairing is for."""
+    comparison = l1(a=HARD, b=HARD + 0.01)
+    assert comparison.table["a"]["l1"].high > comparison.table["b"]["l1"].low
+    assert best(comparison) == ["a"]
+
+
+MARKED = {
+    "psnr_db": ([10 * HARD, 10 * HARD + 1], ["b"]),
+    "sharpness": ([HARD + 0.2, HARD + 0.8], ["b"]),
+    "gradient_magnitude": ([HARD, HARD + 0.1], []),
+}
+
+
+@pytest.mark.parametrize("figure", MARKED)
+def test_marks_know_what_is_better(figure):
+    values, marked = MARKED[figure]
+    evaluations = [made(name, {figure: each}) for name, each in zip("ab", values, strict=True)]
+    assert best(compare(evaluations), figure) == marked
+
+
+def test_nothing_is_marked_of_figures_without_intervals():
+    comparison = compare([made(name, {}, whole={"fid": value}) for name, value in {"a": 120.0, "b": 90.0}.items()])
+    assert best(comparison, "fid") == []
+
+
+def test_evaluations_may_have_different_figures():
+    a, b = made("a", {"l1": HARD, "ssim": HARD}), made("b", {"psnr_db": HARD, "l1": HARD + 0.1})
+    comparison = compare([a, b])
+    assert list(comparison.figures) == ["l1", "ssim", "psnr_db"]
+    assert set(comparison.differences["b"]) == {"l1"}
+    heading, of_a, of_b = comparison.rows()
+    assert heading == ["", "l1 ↓", "ssim ↑", "psnr_db ↑"]
+    assert (of_a[0], of_a[3]) == ("a", "")
+    assert (of_b[0], of_b[2]) == ("b", "")
+
+
+def test_one_alone_is_a_table_without_differences():
+    comparison = l1(a=HARD)
+    assert comparison.differences == {}
+    text = comparison.markdown()
+    assert "Difference" not in text and "Bold" not in text and "paired" not in text
+    assert comparison.difference_rows()[1:] == []
+    assert f"| a | {HARD.mean():.2f}" in text
+
+
+def test_numbers_have_the_digits_that_their_interval_allows():
+    figures = {"l1": np.tile([0.30, 0.34], 50), "psnr_db": np.tile([10.0, 14.0], 50)}
+    row = compare([made("a", figures, replicates=1000, whole={"fid": 1234.567, "kid": 0.0123456})]).rows()[1]
+    assert row[1].startswith("0.3200 (0.31") and row[1].count(" to ") == 1
+    assert row[2].startswith("12.00 (11.")
+    assert row[3:] == ["1235", "0.01235"]
+
+
+def test_markdown_says_all_that_one_must_know():
+    a = made("a", {"l1": HARD}, notes=["Only half of the pairs."])
+    b = group([made(f"b{seed}", {"l1": HARD + 0.05 + 0.001 * seed}) for seed in range(3)], "b|c")
+    text = compare([a, b]).markdown()
+    assert "| a | **" in text and "| b\\|c | 0." in text
+    assert "95 % intervals: bootstrap over 60 images, 200 replicates" in text
+    assert "over training seeds (b\\|c: 3)" in text
+    assert "| l1 ↓ | b\\|c | +0.0510 | +0.04" in text and "| worse | 0 % | 100 % |" in text
+    assert "- l1: mean absolute difference on [-1, 1] over pixels and channels; mean over images." in text
+    assert "- a: runs/a; step 2000, statistics image, noise off" in text
+    assert "- b\\|c: mean over 3 trainings: runs/b0, runs/b1, runs/b2; step 2000" in text
+    assert "- a: Only half of the pairs." in text
+
+
+def test_every_row_of_a_table_is_equally_long():
+    lines = compare([made("a | b", {"l1": HARD, "ssim": HARD}), made("c\nd", {"l1": HARD})]).markdown().split("\n\n")
+    for table in (lines[0], lines[3]):
+        counts = {line.replace("\\|", "").count("|") for line in table.splitlines()}
+        assert len(counts) == 1
+
+
+def test_the_longer_side_goes_down_the_page():
+    evaluations = [made(name, {"l1": HARD, "ssim": HARD, "psnr_db": HARD}) for name in "ab"]
+    assert compare(evaluations).markdown().startswith("|  | a | b |\n")
+    assert compare(evaluations).markdown(["ssim"]).startswith("|  | ssim ↑ |\n")
+
+
+def test_figures_can_be_chosen():
+    comparison = compare([made(name, {"l1": HARD, "ssim": HARD}) for name in "ab"])
+    assert comparison.rows(["ssim"])[0] == ["", "ssim ↑"]
+    assert "l1" not in comparison.markdown(["ssim"])
+    with pytest.raises(UserError, match="Did you mean 'ssim'"):
+        comparison.markdown(["sssim"])
+
+
+def test_json_holds_everything_and_is_json():
+    nan = np.full(60, np.nan)
+    a = made("a", {"l1": HARD, "class_iou": nan})
+    b = group([made(f"b{seed}", {"l1": HARD + 0.1 + 0.01 * seed, "class_iou": HARD}) for seed in range(2)], "b")
+    text = json.dumps(compare([a, b]).to_json(), allow_nan=False)
+    read = json.loads(text)
+    assert read["format_version"] == 1
+    assert read["baseline"] == "a"
+    assert read["protocol"]["size_px"] == 128
+    first, second = read["evaluations"]
+    assert first["model"] == "runs/a" and first["noise"] == "off" and first["members"] == []
+    assert first["figures"]["class_iou"]["value"] is None
+    assert [member["model"] for member in second["members"]] == ["runs/b0", "runs/b1"]
+    assert second["figures"]["l1"]["members"] == pytest.approx([HARD.mean() + 0.1, HARD.mean() + 0.11])
+    assert read["differences"]["b"]["l1"]["verdict"] in ("worse", "open")
+    assert read["differences"]["b"]["class_iou"]["value"] is None
+    assert read["protocols"].keys() == {"l1", "segmentation"}
+
+
+def test_none_two_of_one_name_and_no_baseline_are_refused():
+    with pytest.raises(UserError, match="^A comparison must have an evaluation"):
+        compare([])
+    with pytest.raises(UserError, match=r"different names\. Received 'a' twice"):
+        compare([made("a", {"l1": HARD}), made("a", {"l1": HARD})])
+    with pytest.raises(UserError, match=r"one of the 1 evaluations, from 0\. Received 1"):
+        compare([made("a", {"l1": HARD})], baseline=1)
+
+
+def test_no_tensorflow_is_imported():
+    code = (
+        "import sys; from tfpix2pix.evaluation.comparison import compare, draw_comparison, group, read_evaluation; "
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,269 @@
+"""Files in, PNG files out."""
+
+import numpy as np
+import pytest
+
+import tfpix2pix as p2p
+from tests.conftest import tiny_config
+from tests.conftest import write_image as write_picture
+from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data import SOURCES
+from tfpix2pix.data.images import enlarged, full_range, read_image, write_image
+from tfpix2pix.errors import UserError
+from tfpix2pix.inference.files import Input, Reader, Variants, Writer, notes_on, translate_files
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def translator(smoke_run):
+    return p2p.load(smoke_run.path)
+
+
+def picture(path, height=40, width=30, channels=1):
+    return write_picture(path, RNG.integers(0, 256, (height, width, channels), np.uint8))
+
+
+def test_files_and_folders(translator, tmp_path):
+    one = picture(tmp_path / "one.png")
+    for name in ("a.png", "b.bmp"):
+        picture(tmp_path / "folder" / name, 20, 50)
+    written = translate_files(translator, [one, tmp_path / "folder"], out=tmp_path / "out")
+    assert [path.name for path in written] == ["one.png", "a.png", "b.png"]
+    np.testing.assert_array_equal(read_image(written[0]), translator(read_image(one)))
+    assert read_image(written[1]).shape == (20, 50, 3)
+
+
+def test_the_inputs_of_paired_data(translator, tmp_path, smoke_run):
+    written = translate_files(translator, out=tmp_path / "out", split="train")
+    assert {path.stem for path in written} >= {"astronaut", "chelsea"}
+
+
+def test_noise_by_seed(translator, tmp_path):
+    one = picture(tmp_path / "one.png")
+    images = []
+    for index, seed in enumerate((1, 1, 2)):
+        path = translate_files(translator, [one], out=tmp_path / str(index), noise="on", seed=seed)[0]
+        images.append(read_image(path))
+    np.testing.assert_array_equal(images[0], images[1])
+    assert (images[0] != images[2]).any()
+
+
+def test_several_variants_of_each_image(translator, tmp_path):
+    one, two = picture(tmp_path / "one.png"), picture(tmp_path / "two.png")
+    written = translate_files(translator, [one, two], out=tmp_path / "out", samples=3, seed=5)
+    assert [path.name for path in written] == [f"{name}-{i}.png" for name in ("one", "two") for i in (1, 2, 3)]
+    variants = [read_image(path) for path in written[:3]]
+    assert len({variant.tobytes() for variant in variants}) == 3
+    np.testing.assert_array_equal(variants, translator.samples(read_image(one), 3, seed=5))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "options", "message"),
+    [
+        (lambda d: [d / "missing.png"], {}, "Received .*missing.png, which does not exist"),
+        (lambda d: [(d / "empty").mkdir() or d / "empty"], {}, "must hold images. Received .*empty"),
+        (lambda d: [], {}, "Received no image"),
+        (lambda d: [picture(d / "x" / "a.png"), picture(d / "y" / "a.png")], {}, "name of its own"),
+        (lambda d: [], {"split": "vall"}, "--split must be one of: train, val, test. Received 'vall'. Did you mean"),
+        (lambda d: [], {"split": "val", "data": "nowhere"}, "must be left out for the sample photographs"),
+        (lambda d: [], {"split": "test"}, "must hold pairs. Received 'test', which is empty"),
+    ],
+)
+def test_what_cannot_be_translated(translator, tmp_path, prepare, options, message):
+    inputs = prepare(tmp_path)
+    with pytest.raises(UserError, match=message):
+        translate_files(translator, inputs, out=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_existing_file_stays_unless_told(translator, tmp_path):
+    one = picture(tmp_path / "one.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "one.png").write_text("mine")
+    with pytest.raises(UserError, match="which exists. Add --overwrite"):
+        translate_files(translator, [one], out=tmp_path / "out")
+    assert (tmp_path / "out" / "one.png").read_text() == "mine"
+    translate_files(translator, [one], out=tmp_path / "out", overwrite=True)
+    assert read_image(tmp_path / "out" / "one.png").shape == (40, 30, 3)
+
+
+def test_an_input_is_never_replaced(translator, tmp_path):
+    one = picture(tmp_path / "one.png")
+    before = one.read_bytes()
+    with pytest.raises(UserError, match="must not replace an input"):
+        translate_files(translator, [one], out=tmp_path, overwrite=True)
+    assert one.read_bytes() == before
+
+
+def test_a_bad_file_among_good_ones(translator, tmp_path):
+    picture(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "b.png").write_text("no image")
+    picture(tmp_path / "in" / "c.png")
+    with pytest.raises(UserError, match="b.png, which is in no format .* The other 2 of 3 were translated"):
+        translate_files(translator, [tmp_path / "in"], out=tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
+
+
+def test_all_files_that_failed_are_named(translator, tmp_path):
+    for name in "bcd":
+        (tmp_path / f"{name}.png").write_text("no image")
+    picture(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"b\.png, .* 2 more could not be translated: c, d\. The other 1 of 4 were"):
+        translate_files(translator, [tmp_path], out=tmp_path / "out")
+
+
+def test_inputs_are_enlarged_first(translator, tmp_path):
+    small = picture(tmp_path / "small.png", 10, 12)
+    written = translate_files(translator, [small], out=tmp_path / "out", enlarge=4)
+    np.testing.assert_array_equal(read_image(written[0]), translator(enlarged(read_image(small), 4)))
+    assert read_image(written[0]).shape == (40, 48, 3)
+
+
+DEEP = {  # data: dtype, channels, suffix, range; and how a translation is written
+    "16-bit gray TIFF": (np.uint16, 1, ".tif", None, ".png"),
+    "12 bits in 16": (np.uint16, 1, ".tif", (0, 4095), ".png"),
+    "16-bit RGB PNG": (np.uint16, 3, ".png", None, ".png"),
+    "5-channel NPY": (np.uint8, 5, ".npy", None, ".tif"),
+    "float NPY": (np.float32, 2, ".npy", (-40, 60), ".tif"),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_depth_channels_and_range_of_the_targets_are_kept(name, tmp_path, quiet):
+    """From two folders of files over a short training to files: 16 bits in, 16 bits out."""
+    dtype, channels, suffix, value_range, written_as = DEEP[name]
+    low, high = full_range(dtype, value_range)
+    for side in ("input", "target"):
+        for index in range(3):
+            path = tmp_path / "data" / side / f"{index}{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image = (low + RNG.random((40, 36, channels)) * (high - low)).astype(dtype)
+            np.save(path, image) if suffix == ".npy" else write_image(path, image)
+    data = {"source": "folders", "dir": str(tmp_path / "data"), "input_range": value_range, "target_range": value_range}
+    data |= {"input_channels": channels, "target_channels": channels}
+    run = p2p.train(tiny_config(data=data, training={"steps": 1}), run_dir=tmp_path / "run", console=quiet)
+    assert run.card.target_dtype == np.dtype(dtype).name
+    written = translate_files(p2p.load(run.path), [tmp_path / "data" / "input"], out=tmp_path / "out")
+    assert [path.name for path in written] == [f"{index}{written_as}" for index in range(3)]
+    out = read_image(written[0])
+    assert (out.shape, out.dtype) == ((40, 36, channels), dtype)
+    assert low <= out.min() < out.max() <= high
+    if dtype == np.uint16:
+        assert len(np.unique(out)) > 256  # not eight bits in sixteen
+
+
+def test_inputs_outside_the_range_are_refused(tmp_path, translator):
+    np.save(tmp_path / "a.npy", np.full((8, 8, 1), 3.0))
+    with pytest.raises(UserError, match="within `data.input_range`, 0 to 1 here. Received 3 to 3 in a"):
+        translate_files(translator, [tmp_path / "a.npy"], out=tmp_path / "out")
+
+
+def test_what_is_translated_otherwise_than_one_might_think_is_said(translator, tmp_path):
+    """Sizes that a static export reflects or cuts, and transparency; an opaque alpha goes without a word."""
+    card = translator.card
+    assert notes_on(np.zeros((32, 32, 1), np.uint8), card) == []
+    fixed = card.model_copy(update={"fixed_size_px": 32})
+    assert notes_on(np.zeros((32, 32, 1), np.uint8), fixed) == []
+    assert "fixed 32x32 px" in notes_on(np.zeros((32, 31, 1), np.uint8), fixed)[0]
+    assert notes_on(np.full((8, 8, 4), 255, np.uint8), card) == []
+    assert "transparent parts" in notes_on(np.zeros((8, 8, 4), np.uint8), card)[0]
+    files = [picture(tmp_path / "a.png", channels=4), picture(tmp_path / "b.png")]
+    with pytest.warns(UserWarning, match="1 of 2 images have transparent parts"):
+        translate_files(translator, files, out=tmp_path / "out")
+
+
+def test_photographs_of_a_stated_range_are_written_in_eight_bits(tmp_path, quiet):
+    """Operators work on 8 bits, so the pairs, and with them the translations, have the range of 8 bits."""
+    for index in range(2):
+        (tmp_path / "photos" / "train").mkdir(parents=True, exist_ok=True)
+        write_image(
+            tmp_path / "photos" / "train" / f"{index}.tif", RNG.integers(0, 4096, (40, 40, 3)).astype(np.uint16)
+        )
+    data = {"source": "photographs", "operator": "blur", "dir": str(tmp_path / "photos"), "target_range": (0, 4095)}
+    run = p2p.train(tiny_config(data=data, training={"steps": 1}), run_dir=tmp_path / "run", console=quiet)
+    translator = p2p.load(run.path)
+    written = translate_files(translator, out=tmp_path / "out", split="train")
+    image = SOURCES["photographs"](run.card.config.data, "train", 0).read(0)[0]
+    np.testing.assert_array_equal(read_image(written[0]), translator(image))
+
+
+def test_whole_pairs_given_as_inputs_are_remarked_on():
+    """The folder of the pairs themselves is what one would name first."""
+
+    def notes(image, **data):
+        return notes_on(image, ModelCard.of(tiny_config(data=data), 0))
+
+    pair, half = np.zeros((40, 80, 3), np.uint8), np.zeros((40, 40, 3), np.uint8)
+    assert any("--split val" in note for note in notes(pair))
+    assert any("--split val" in note for note in notes(pair.swapaxes(0, 1), input_side="top"))
+    assert not notes(half)
+    assert not notes(pair, source="folders")
+
+
+def held(image, name="a"):
+    """An input that is in memory."""
+    return Input(name, lambda: image, ())
+
+
+class Adding:
+    """A translator that adds the noise, and keeps what it is called with."""
+
+    def __init__(self):
+        self.calls = []
+
+    def translate_many(self, images, noise=None, where=(), *, tile_px=None, overlap_px=None):
+        self.calls.append((len(images), list(where), tile_px, overlap_px))
+        if any(image.size > 4 for image in images):
+            raise MemoryError
+        return [image + (0 if noise is None else noise[0, 0]) for image in images]
+
+
+def test_the_reader_enlarges_and_counts_notes(translator):
+    reader = Reader(translator.card, enlarge=2)
+    clear, opaque = np.zeros((4, 6, 4), np.uint8), np.full((4, 6, 4), 255, np.uint8)
+    assert [reader(held(image)).shape for image in (clear, opaque, clear)] == [(8, 12, 4)] * 3
+    ((note, count),) = reader.notes.items()
+    assert (note.split(",")[0], count) == ("have transparent parts", 2)
+    with pytest.raises(UserError, match="Received 3 to 3 in a"):
+        reader(held(np.full((8, 8, 1), 3.0)))
+
+
+@pytest.mark.parametrize("stage", ["read", "of_one", "of_batch"])
+def test_an_image_beyond_memory_is_named_with_the_way_out(translator, stage):
+    def full():
+        raise MemoryError
+
+    variants, image = Variants(Adding(), [None]), np.zeros(8)
+    stages = {
+        "read": lambda: Reader(translator.card)(Input("a", full, ())),
+        "of_one": lambda: list(variants.of_one(held(image), image)),
+        "of_batch": lambda: variants.of_batch([held(image), held(image, "b")], [image, image]),
+    }
+    with pytest.raises(UserError, match="fit in memory. Received a, which did not. .* --tile 512"):
+        stages[stage]()
+
+
+def test_there_is_a_variant_for_every_noise_vector():
+    adding, images = Adding(), [np.zeros(2), np.ones(2)]
+    variants = Variants(adding, [None, np.full((1, 3), 0.5)], tile_px=32, overlap_px=4)
+    np.testing.assert_array_equal(
+        variants.of_batch([held(images[0]), held(images[1], "b")], images), [[[0, 0], [0.5, 0.5]], [[1, 1], [1.5, 1.5]]]
+    )
+    assert adding.calls == [(2, ["a", "b"], 32, 4)] * 2
+    one = variants.of_one(held(images[0]), images[0])
+    assert len(adding.calls) == 2  # nothing is translated before it is taken
+    np.testing.assert_array_equal(list(one), [[0, 0], [0.5, 0.5]])
+
+
+def test_the_writer_names_files_after_inputs_and_checks_them_first(translator, tmp_path):
+    writer = Writer.of(translator.card, tmp_path / "out", samples=2)
+    one = held(np.zeros((4, 4, 3), np.uint8))
+    assert [path.name for path in writer.paths(one)] == ["a-1.png", "a-2.png"]
+    writer.check([one, held(None, "b")], within=None, overwrite=False)
+    assert writer(one, iter([one.read(), one.read() + 9])) == writer.paths(one)
+    assert [read_image(path).max() for path in writer.paths(one)] == [0, 9]
+    with pytest.raises(UserError, match="must not overwrite a file. Received .*a-1.png"):
+        writer.check([one], within=None, overwrite=False)
+    with pytest.raises(UserError, match="a name of its own. Received several for .*a-1.png"):
+        writer.check([one, one], within=None, overwrite=True)

@@ -1,0 +1,131 @@
+"""Holds the model card, which describes a model in every run and every export, so that loading needs no flags."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tfpix2pix._version import __version__
+from tfpix2pix.config import Config
+from tfpix2pix.errors import UserError
+from tfpix2pix.section import NAME
+
+FILE_NAME = "model_card.json"
+MOST_PX = 65_536  # largest side in a card; a larger one is taken for a forgery
+MOST_NOISE = 2**30
+
+
+class Origin(BaseModel):
+    """Records the origin of imported weights."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    kind: str
+    """Implementation that wrote them: a row of `IMPORTERS`."""
+    file: str
+    """Name of the file or folder."""
+    sha256: str | None = None
+    """SHA-256 of the file; null for a folder."""
+    max_abs_error: float | None = None
+    """Largest difference to the original's own forward pass on photographs, on [-1, 1]; null: not compared."""
+    runtime: str = ""
+    """Program that ran the original, or why it was not compared."""
+
+
+class DataPeriod(BaseModel):
+    """Records the pairs that a run's steps saw, from one step on."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    from_step: Annotated[int, Field(ge=0)]
+    """First of these steps, counted from 0."""
+    pairs: dict[str, int]
+    """Number of pairs, by split."""
+    digest: str
+    """Digest of their names and files; equal data have equal digests."""
+
+
+class ModelCard(BaseModel):
+    """Records architecture, conventions, modes, provenance and figures of one trained generator."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+    format_version: Literal[1] = 1
+    name: Annotated[str, Field(pattern=NAME, max_length=100)]
+    """Name of the model."""
+    config: Config
+    """Resolved configuration of the run that trained it."""
+    step: Annotated[int, Field(ge=0)]
+    """Number of training steps of the weights."""
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    """Range of float images, input and output."""
+    size_multiple_px: Annotated[int, Field(ge=1, le=MOST_PX)]
+    """The network's size multiple. Images of other sizes are padded to it and cropped back, in the graph."""
+    statistics: Literal["image", "moving"]
+    """Statistics that batch normalisation uses."""
+    noise: Literal["off", "on"]
+    """Default of calls: `on` feeds noise to the generator."""
+    attribution: str = ""
+    """Author and licence of the training data; "" if they are not known."""
+    target_dtype: Literal["uint8", "uint16", "float32"] = "uint8"
+    """Depth of the training targets, in which `translate` writes."""
+    noise_size: Annotated[int, Field(ge=0, le=MOST_NOISE)] = 0
+    """Number of noise values for an image; 0 if the model has no noise input."""
+    fixed_size_px: Annotated[int, Field(ge=1, le=MOST_PX)] | None = None
+    """Height and width of the input of a static export; null: any."""
+    image_dtype: Literal["float32", "uint8"] = "float32"
+    """Type of the image tensors of a static export and of `serving_default`: `float32` in `value_range`, or `uint8`
+    from 0 to 255."""
+    quantization: str = "none"
+    """Type of an export's weights: none is float32."""
+    objective: str = "l1+cgan"
+    """Terms that it was trained for, as the paper names them."""
+    update_order: Literal["alternating", "simultaneous"] = "alternating"
+    """`alternating`: D was updated first, then G against the new D; `simultaneous`: both from one forward pass."""
+    data_periods: tuple[DataPeriod, ...] = ()
+    """Data that the steps saw: more than one period if the run was resumed on changed data."""
+    metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """Held-out figures: `untrained` and `trained`, by metric."""
+    metrics_images: int = 0
+    """Number of held-out pairs that were measured."""
+    origin: Origin | None = None
+    """Origin of imported weights; null: trained here."""
+    package_version: str = __version__
+    """Version of tfpix2pix that wrote the weights."""
+    created: str = Field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    """Time of creation, UTC."""
+
+    @classmethod
+    def of(cls, config: Config, step: int, **more: Any) -> ModelCard:
+        """Makes the card of a configuration's generator after `step` steps."""
+        return cls(
+            name=config.name,
+            config=config,
+            step=step,
+            size_multiple_px=config.size_multiple_px,
+            statistics=config.inference.statistics,
+            noise=config.inference.noise,
+            objective=config.objective_name,
+            update_order=config.training.update_order,
+            attribution=config.data.terms,
+            **more,
+        )
+
+    def to_json(self) -> str:
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, origin: object) -> ModelCard:
+        """Reads a card. Raises UserError that names `origin` if `text` is not a card."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"])) or "the whole"
+            raise UserError(
+                f"{origin} must carry a model card that tfpix2pix {__version__} reads. Received one in which "
+                f"{key} does not fit ({first['msg']}). Export it again, or install the version that wrote it."
+            ) from error

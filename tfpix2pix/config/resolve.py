@@ -1,0 +1,205 @@
+"""Makes a `Config` from a preset, a YAML file and `--set` overrides, and turns errors into one sentence."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from tfpix2pix.config import Config
+from tfpix2pix.config.files import PRESETS
+from tfpix2pix.config.recipe import with_recipe_over
+from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.foreign import parse_yaml
+from tfpix2pix.losses import OBJECTIVES
+from tfpix2pix.losses.settings import objective_settings, weight_key
+from tfpix2pix.section import RowOf, WeightsOf
+
+# Replaces pydantic's words that speak of Python and not of the file.
+RULES = {
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+    "dict_type": "must be a mapping of keys to values",
+    "model_type": "must be a mapping of keys to values",
+    "string_pattern_mismatch": "must be letters, digits, '.', '_' and '-' alone, the first a letter or digit",
+}
+
+
+def resolve_config(
+    preset_or_file: str, overrides: Iterable[str] = (), *, recipe: str | None = None, data_dir: str | None = None
+) -> Config:
+    """Makes the configuration of a preset or .yaml file, changed by a recipe, then by `key=value` overrides.
+
+    Args:
+        recipe: a recipe's name or a .yaml file, as an override `recipe=…`.
+        data_dir: value of `data.dir`.
+
+    Raises:
+        UserError: a preset, recipe or file does not exist or is not YAML, or a key or value is unknown.
+    """
+    overrides = [*recipe_override(recipe), *overrides]
+    return make_config(with_overrides(read_settings(preset_or_file), overrides, data_dir=data_dir), preset_or_file)
+
+
+def read_settings(preset_or_file: str) -> dict[str, Any]:
+    """Reads the mapping in a preset or a .yaml file."""
+    return PRESETS.read(preset_or_file)
+
+
+def recipe_override(recipe: str | None) -> list[str]:
+    """Returns the override for which `--recipe` is short."""
+    return [] if recipe is None else [f"recipe={json.dumps(recipe)}"]
+
+
+def with_overrides(
+    settings: Mapping[str, Any], overrides: Iterable[str], *, data_dir: str | None = None
+) -> dict[str, Any]:
+    """Returns `settings` with each `dotted.key=value` (a YAML value) set.
+
+    The last `recipe` is applied first, so that other overrides can change its keys. A section is set before the keys
+    inside it.
+    """
+    settings = copy.deepcopy(dict(settings))
+    overrides = [*overrides, *([] if data_dir is None else [f"data.dir={yaml.safe_dump(str(data_dir))}"])]
+    values = [_key_and_value(override) for override in overrides]
+    recipes = [value for key, value in values if key == "recipe"]
+    if recipes:
+        settings = with_recipe_over(settings, recipes[-1], Config)
+    others = [pair for pair in values if pair[0] != "recipe"]
+    for key, value in sorted(others, key=lambda pair: pair[0].count(".")):  # stable: keeps their order otherwise
+        *sections, name = key.split(".")
+        section = settings
+        for part in sections:
+            if part == "objective":  # it may be a name, and the override change one weight
+                section[part] = objective_settings(section.get(part, {}))
+            section = section.setdefault(part, {})
+            if not isinstance(section, dict):
+                raise UserError(
+                    f"An override must name a key of the configuration. Received {key!r}: {part} is a value."
+                )
+        section[name] = value
+    return settings
+
+
+def _key_and_value(override: str) -> tuple[str, Any]:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"An override must read KEY=VALUE. Received {override!r}. Write it as training.steps=200.")
+    try:
+        return _present(key.strip()), parse_yaml(value)
+    except ValueError as error:
+        raise UserError(f"The value of an override must be YAML. Received {override!r}. Quote it.") from error
+
+
+def _present(key: str) -> str:
+    section, dot, name = key.partition(".")
+    return f"{section}.{weight_key(name)}" if dot and section == "objective" else key
+
+
+def make_config(settings: Mapping[str, Any], origin: object = "the configuration") -> Config:
+    """Validates a plain mapping as a configuration. Raises UserError for the first key or value that does not fit."""
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        raise UserError(one_sentence(error, origin)) from None
+
+
+def choices_of(key: str) -> tuple[str, ...]:
+    """Returns the names that a key's value may have. Empty if it is a number or a text, or the key is unknown."""
+    if key == "objective":
+        return tuple(OBJECTIVES)
+    section: type[BaseModel] = Config
+    *sections, name = key.split(".")
+    for part in sections:
+        field = section.model_fields.get(part)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return ()
+        section = field.annotation
+    field = section.model_fields.get(name)
+    if field is not None and field.annotation is bool:
+        return ("true", "false")
+    return tuple(map(str, known_values(field))) if field is not None else ()
+
+
+def describe_keys(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, object, str]]:
+    """Yields (key, default, help) of every value of the configuration, in order. The help ends with known values."""
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            if name == "objective":
+                meaning = f"By name: sets the weights below and what D sees. One of: {', '.join(OBJECTIVES)}."
+                yield name, Config().objective_name, meaning
+            yield from describe_keys(field.annotation, f"{prefix}{name}.")
+            continue
+        weights = next((mark for mark in field.metadata if isinstance(mark, WeightsOf)), None)
+        if weights:
+            usual = field.get_default(call_default_factory=True)
+            for row, term in weights.table.items():
+                yield f"{prefix}{name}.{row}", usual.get(row, 0.0), term.about
+        else:
+            values = known_values(field)
+            known = f" One of: {', '.join(map(str, values))}." if values else ""
+            yield f"{prefix}{name}", field.default, " ".join((field.description or "").split()) + known
+
+
+def explain_keys() -> str:
+    """Lists every key with its default on one line, and its meaning below."""
+    lines = (
+        f"{key} = {json.dumps(default)}\n{textwrap.indent(textwrap.fill(meaning, 100), '    ')}"
+        for key, default, meaning in describe_keys()
+    )
+    return "\n".join(lines)
+
+
+def known_values(field: FieldInfo) -> tuple:
+    """Returns the values that a field is restricted to. Empty if it is a number or a text."""
+    for known in field.metadata:
+        if isinstance(known, RowOf):
+            return known.names
+    return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+
+
+def to_yaml(config: Config) -> str:
+    """Writes the whole configuration as YAML, from which `resolve_config` makes an equal one."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def one_sentence(error: ValidationError, origin: object) -> str:
+    """Describes the first of pydantic's errors: the key, the rule, what was received, what to do."""
+    first = error.errors()[0]
+    location = first["loc"]
+    if isinstance(first.get("ctx", {}).get("error"), UserError):  # complete in itself
+        return str(first["ctx"]["error"])
+    key = ".".join(str(part) for part in location)
+    if first["type"] == "extra_forbidden":
+        section = _section(location[:-1])
+        prefix = ".".join(str(part) for part in location[:-1])
+        sentence = unknown_name(
+            f"A key of {f'`{prefix}`' if prefix else 'the configuration'}", location[-1], section.model_fields
+        )
+        elsewhere = [key for key, _, _ in describe_keys() if key.rpartition(".")[2] == location[-1]]
+        return f"{sentence} Did you mean {' or '.join(elsewhere)}?" if elsewhere else sentence
+    message = first["msg"].removeprefix("Value error, ")
+    if message.startswith("`"):  # a rule over several keys, complete in itself
+        return message if message.endswith((".", "?")) else f"{message}."
+    if message.startswith("A key must be one of"):
+        return message.replace("A key", f"A key of `{key}`", 1)
+    if message.startswith("must be one of"):
+        return f"`{key}` {message}"
+    rule = re.sub(r"^(Input|String|Value) should", "must", RULES.get(first["type"], message))
+    return f"`{key}` {rule}. Received {first['input']!r}. Change it in {origin} or with `--set {key}=VALUE`."
+
+
+def _section(location: tuple) -> type[BaseModel]:
+    section: type[BaseModel] = Config
+    for part in location:
+        section = section.model_fields[str(part)].annotation
+    return section

@@ -1,0 +1,40 @@
+"""Finds faults in a set of pairs before it is trained on. A new check is a function and a row of `CHECKS`.
+
+Imports no TensorFlow, so an examination starts at once.
+"""
+
+from tfpix2pix.tables import lazy, lazy_attributes
+
+# (Survey) -> list of Finding
+CHECKS = {
+    "pairing": lazy("tfpix2pix.data.doctor.files", "pairing"),
+    "reading": lazy("tfpix2pix.data.doctor.files", "reading"),
+    "files": lazy("tfpix2pix.data.doctor.files", "outliers"),
+    "constant": lazy("tfpix2pix.data.doctor.content", "constant"),
+    "identical": lazy("tfpix2pix.data.doctor.content", "identical"),
+    "swapped": lazy("tfpix2pix.data.doctor.direction", "swapped"),
+    "misaligned": lazy("tfpix2pix.data.doctor.alignment", "misaligned"),
+    "duplicate": lazy("tfpix2pix.data.doctor.content", "duplicates"),
+    "leak": lazy("tfpix2pix.data.doctor.content", "leaks"),
+}
+
+# (Survey) -> list of sentences: advice about what is not a fault
+NOTES = {
+    "direction": lazy("tfpix2pix.data.doctor.direction", "direction"),
+    "profiles": lazy("tfpix2pix.data.doctor.files", "profiles"),
+    "splits": lazy("tfpix2pix.data.doctor.notes", "splits"),
+    "shapes": lazy("tfpix2pix.data.doctor.notes", "shapes"),
+}
+
+__getattr__ = lazy_attributes(
+    __name__,
+    {
+        "examine": "tfpix2pix.data.doctor.examination",
+        "Examination": "tfpix2pix.data.doctor.findings",
+        "Finding": "tfpix2pix.data.doctor.findings",
+        "as_table": "tfpix2pix.data.doctor.report",
+        "quick_lines": "tfpix2pix.data.doctor.report",
+        "check_page_place": "tfpix2pix.data.doctor.page",
+        "write_html": "tfpix2pix.data.doctor.page",
+    },
+)

@@ -1,0 +1,97 @@
+"""Checks the content of pairs: sides from which nothing can be learned, and pairs that occur twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfpix2pix.data import SPLITS
+from tfpix2pix.data.doctor.findings import Finding, finding
+from tfpix2pix.data.doctor.report import grouped, listed
+from tfpix2pix.data.near_duplicates import MOST_DIFFERENCE, Groups, difference, near
+
+if TYPE_CHECKING:
+    from tfpix2pix.data.doctor.survey import Look, Survey
+
+SIDES = ("input", "target")
+CONSTANT_LEVELS = 2.0  # standard deviation, of 255 levels; facades and shoes have 18 or more
+IDENTICAL_LEVELS = 1.0  # mean absolute difference, of 255 levels; facades and shoes have 14 or more
+COMPARED_AT_ONCE = 4096  # thumbnails
+
+
+def flat_sides(survey: Survey, look: Look) -> list[str]:
+    """Lists the sides of a pair that are nearly one colour. Label maps may be of one class and are left out."""
+    sides = zip(SIDES, look.traits.spread, survey.data.classes, strict=True)
+    return [side for side, spread, classes in sides if classes is None and spread < CONSTANT_LEVELS]
+
+
+def constant(survey: Survey) -> list[Finding]:
+    """Finds pairs with a side of one colour: a blank page, a lost image, a mask of 0 and 1 read as levels of 255.
+
+    A picture with one thin line across is not reported: its deviation is 8 levels.
+    """
+    findings = []
+    for look in survey.whole:
+        for side in flat_sides(survey, look):
+            spread = look.traits.spread[SIDES.index(side)]
+            message = f"Its {side} is {'nearly ' * (spread > 0)}one colour: it varies by {spread:.1f} of 255 levels."
+            findings.append(finding("constant", look.split, [look.name], message, **survey.of(look)))
+    return findings
+
+
+def identical(survey: Survey) -> list[Finding]:
+    """Finds pairs whose two sides are one picture, apart from compression noise."""
+    return [
+        finding(
+            "identical", look.split, [look.name],
+            f"Input and target are one picture: they differ by {look.traits.difference:.2f} of 255 levels on average.",
+            **survey.of(look),
+        )
+        for look in survey.whole
+        if look.traits.difference < IDENTICAL_LEVELS and not flat_sides(survey, look)
+    ]  # fmt: skip
+
+
+def duplicates(survey: Survey) -> list[Finding]:
+    """Finds pairs of one split with the same pixels on both sides. Equal pairs are one finding."""
+    findings = []
+    for looks in grouped(survey.whole, lambda look: (look.split, look.traits.exact)):
+        if len(looks) > 1:
+            names = [look.name for look in looks]
+            message = f"{len(looks)} pairs have the same pixels: {listed(names)}."
+            findings.append(finding("duplicate", looks[0].split, names, message, **survey.of(*looks)))
+    return findings
+
+
+def leaks(survey: Survey) -> list[Finding]:
+    """Finds pairs that are in two splits, with the same pixels or the same to the eye. Equal pairs are one finding.
+
+    Exact copies have equal hashes. `near` finds candidates for others, which count if their thumbnails differ by
+    MOST_DIFFERENCE at most.
+    """
+    looks = survey.whole
+    groups = Groups(len(looks))
+    by_exact = grouped(range(len(looks)), lambda index: looks[index].traits.exact)
+    for same in by_exact:
+        for index in same[1:]:
+            groups.join(same[0], index)
+    firsts = [in_split[0] for same in by_exact for in_split in grouped(same, lambda index: looks[index].split)]
+    traits = [looks[index].traits for index in firsts]
+    hashes = np.array([trait.perceptual for trait in traits], np.uint64)
+    candidates = near(hashes, np.array([SPLITS.index(looks[index].split) for index in firsts]))
+    for start in range(0, len(candidates), COMPARED_AT_ONCE):
+        part = candidates[start : start + COMPARED_AT_ONCE]
+        a, b = (np.stack([traits[index].thumbnails for index in side]) for side in part.T)
+        for i, j in part[difference(a, b) <= MOST_DIFFERENCE]:
+            groups.join(firsts[i], firsts[j])
+    findings = []
+    for same in grouped(range(len(looks)), groups.of):
+        if len({looks[index].split for index in same}) > 1:
+            members = [looks[index] for index in same]
+            exact = len({look.traits.exact for look in members}) == 1
+            names = [f"{look.split}/{look.name}" for look in members]
+            how = "have the same pixels" if exact else "are the same to the eye"
+            message = f"{listed(names)} {how}."
+            findings.append(finding("leak", "", names, message, **survey.of(*members)))
+    return findings

@@ -1,0 +1,68 @@
+"""Reads every pair once, keeps a few measurements of each, and runs the checks on them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+
+from PIL import Image
+
+from tfpix2pix.data import SOURCES, SPLITS
+from tfpix2pix.data.doctor import CHECKS, NOTES
+from tfpix2pix.data.doctor.files import histograms
+from tfpix2pix.data.doctor.findings import ADVICE, Examination, Finding
+from tfpix2pix.data.doctor.notes import read_as
+from tfpix2pix.data.doctor.survey import Survey, looker
+from tfpix2pix.data.pairs import Source
+from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.parallel import evenly_spread, in_order
+
+
+def examine(
+    data: DataConfig,
+    seed: int = 0,
+    *,
+    at_most: int | None = None,
+    track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
+) -> Examination:
+    """Examines the pairs of the configuration `data`.
+
+    Reads `at_most` pairs, evenly spread over all splits (None: every pair). Faults of names, such as missing partners,
+    are all reported, because they need no reading. `track` wraps the pairs as they are read, for a progress bar.
+
+    Raises:
+        UserError: there are no data to examine.
+    """
+    survey = Survey(data, open_all(data, seed))
+    pairs = [(split, index) for split, source in survey.sources.items() for index in range(len(source))]
+    chosen = [pairs[position] for position in evenly_spread(len(pairs), at_most)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # such files are findings
+        for look, correlation in track(in_order(looker(survey), chosen), len(chosen)):
+            survey.looks.append(look)
+            if correlation is not None:
+                survey.surfaces.add(correlation)  # in order, because floating-point sums depend on it
+    findings = [finding for check in CHECKS.values() for finding in check(survey)]
+    counts = histograms(survey)
+    return Examination(
+        findings=tuple(sorted(findings, key=_rank)),
+        notes=tuple(note for check in NOTES.values() for note in check(survey)),
+        read_as=read_as(data),
+        pairs={split: len(source) for split, source in survey.sources.items()},
+        examined=len(chosen),
+        sizes=counts["size"],
+        channels=counts["channels"],
+    )
+
+
+def open_all(data: DataConfig, seed: int) -> dict[str, Source]:
+    """Opens the sources of all splits, which skip faulty pairs and name them, and keep no files in memory."""
+    data = data.model_copy(update={"on_error": "skip", "cache_files_mb": 0})
+    return {split: SOURCES[data.source](data, split, seed) for split in SPLITS}
+
+
+def _rank(finding: Finding) -> tuple:
+    """Returns a sorting key, by kind, then split and pair, so that the order is the same for any number of threads."""
+    kinds, pairs = list(ADVICE), [(SPLITS.index(split), index) for split, index in finding.pairs]
+    last = len(kinds)  # for kinds of a user's own check or source
+    return kinds.index(finding.kind) if finding.kind in ADVICE else last, finding.kind, pairs, finding.names

@@ -1,0 +1,104 @@
+"""Holds the result of an examination: findings, each a fault of some pairs or files, and counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+EXIT_CLEAN, EXIT_FINDINGS = 0, 3
+
+# kind -> advice, in the order in which kinds are reported
+ADVICE = {
+    "partner": "Add the missing file under the same name, or remove the one that is alone.",
+    "repeated": "Keep one file of each name in a folder.",
+    "missing": "Mend the line of the table, or remove it.",
+    "unreadable": "Replace the file by a whole copy, or remove it.",
+    "size": "Cut or scale it like the others, or remove it. If all are like it, set another `data.image_size_px` or "
+    "`data.fit`.",
+    "channels": "Save it like the others, or remove it. If all are like it, set `data.input_channels` and "
+    "`data.target_channels`.",
+    "range": "Set `data.input_range` and `data.target_range` to what the files hold.",
+    "classes": "Mend the label map, or set the number of classes, `data.ignore_class` or `data.class_colors`.",
+    "unfit": "Mend the pair or remove it.",
+    "constant": "Remove the pair: nothing can be learned from it. If values fill little of their range, set "
+    "`data.input_range` or `data.target_range`. If they are classes, set `data.input_classes` or "
+    "`data.target_classes`.",
+    "identical": "Check that input and target are not one file; remove the pair.",
+    "swapped": "Exchange its input and target.",
+    "misaligned": "Cut it again so that both sides show the same point at the same pixel, or remove it.",
+    "duplicate": "Keep one of them: the others only give it more weight.",
+    "leak": "Keep it in one split: a held-out pair that is trained on measures nothing.",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Describes one fault: its kind, its pairs or files, one sentence with the measurement, and advice."""
+
+    kind: str  # a key of ADVICE
+    split: str  # empty for several splits or none; names of pairs then begin with their split, as in `val/12`
+    names: tuple[str, ...]  # of pairs, or of files without a pair; empty for the whole set
+    message: str
+    advice: str
+    files: tuple[str, ...] = ()  # on disk
+    pairs: tuple[tuple[str, int], ...] = ()  # split and index in its source, to read them again
+
+
+def finding(kind: str, split: str, names: Sequence[str], message: str, **more: Any) -> Finding:
+    """Makes a finding with the advice of its kind."""
+    return Finding(kind, split, tuple(names), message, ADVICE[kind], **more)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """Holds all results about a set of pairs."""
+
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]  # advice about what is not a fault
+    read_as: str  # how the folder was read, in words
+    pairs: Mapping[str, int]  # split -> how many pairs it has
+    examined: int  # how many of them were read
+    sizes: Mapping[str, Mapping[str, int]]  # `image`, or `input` and `target` -> `512x256 px` -> number of files
+    channels: Mapping[str, Mapping[str, int]]  # the same -> `RGB, 8 bits` -> number of files
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """Counts the findings of each kind, in the order in which kinds are reported."""
+        return dict(Counter(finding.kind for finding in self.findings))
+
+    @property
+    def exit_code(self) -> int:
+        """Returns 0 if there are no findings, else 3."""
+        return EXIT_FINDINGS if self.findings else EXIT_CLEAN
+
+    @property
+    def verdict(self) -> str:
+        """Returns a summary in one line."""
+        total = sum(self.pairs.values())
+        pairs = f"{self.examined} of {total} pairs" if self.examined < total else f"{total} pairs"
+        if not self.findings:
+            return f"{pairs}, nothing found"
+        count, kinds = len(self.findings), len(self.kinds)
+        return f"{pairs}, {count} finding{'s' * (count > 1)}{f' of {kinds} kinds' if kinds > 1 else ''}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns a dictionary for JSON: `read_as`, `pairs`, `examined`, `findings`, `notes`, `kinds`, `sizes`,
+        `channels` and `exit_code`.
+
+        A finding has `kind`, `split`, `names`, `files`, `message` and `advice`.
+        """
+        keys = ("kind", "split", "names", "files", "message", "advice")
+        rows = [{key: getattr(finding, key) for key in keys} for finding in self.findings]
+        return {
+            "read_as": self.read_as,
+            "pairs": dict(self.pairs),
+            "examined": self.examined,
+            "findings": [{**row, "names": list(row["names"]), "files": list(row["files"])} for row in rows],
+            "notes": list(self.notes),
+            "kinds": self.kinds,
+            "sizes": {role: dict(counts) for role, counts in self.sizes.items()},
+            "channels": {role: dict(counts) for role, counts in self.channels.items()},
+            "exit_code": self.exit_code,
+        }

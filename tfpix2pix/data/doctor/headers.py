@@ -1,0 +1,127 @@
+"""Reads size, channels and depth of image files on disk, from their headers."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from tfpix2pix.data.formats import BITS_PER_SAMPLE, HEADER_BYTES, PNG_SIGNATURE, format_of, open_header
+from tfpix2pix.data.images import EXIF_ORIENTATION
+from tfpix2pix.errors import UserError
+from tfpix2pix.foreign import open_regular_file
+
+MODES = {  # Pillow's mode -> channels and depth, in words
+    "1": "black and white, 1 bit",
+    "L": "gray, 8 bits",
+    "P": "palette, 8 bits",
+    "LA": "gray with alpha, 8 bits",
+    "I;16": "gray, 16 bits",
+    "I;16B": "gray, 16 bits",
+    "I;16L": "gray, 16 bits",
+    "I": "gray, 32 bits",
+    "F": "gray, float",
+}
+CHANNELS = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
+BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+class Header(NamedTuple):
+    """Holds what the header of one file shows."""
+
+    size: str  # `512x256 px`, width first, upright
+    channels: str  # `RGB, 8 bits`
+    profile: str = ""  # name of its colour profile (ICC), unless that is sRGB
+
+
+def header(path: Path) -> Header | None:
+    """Reads the header of an image file. Returns None if it is damaged; reading the file then explains why.
+
+    Raises:
+        UserError: the file has so many pixels that it is not opened (a decompression bomb).
+    """
+    try:
+        with open_regular_file(path) as file:
+            format_ = format_of(file.read(HEADER_BYTES))
+        return _of_array(path) if format_ == "NPY" else _by_pillow(path)
+    except UserError:
+        raise
+    except BOMB as error:
+        raise _bomb(path, str(error)) from error
+    except UnidentifiedImageError:
+        return _by_tifffile(path)
+    except Exception:  # parsers raise errors of many types
+        return None
+
+
+def _by_pillow(path: Path) -> Header | None:
+    with open_header(path) as image:
+        width, height = image.size
+        if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
+            return _by_tifffile(path)
+        # Pillow itself only warns, and the filters of warnings are shared by all threads.
+        if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
+            raise _bomb(path, f"{width}x{height} px are more than {Image.MAX_IMAGE_PIXELS} pixels")
+        may_be_turned = image.format != "PNG" or "exif" in image.info  # for a PNG, getexif() would decode all of it
+        if may_be_turned and image.getexif().get(EXIF_ORIENTATION, 1) >= 5:
+            width, height = height, width
+        bits = _bits(path, image)
+        channels = MODES.get(image.mode) or f"{image.mode}, {bits} bits"
+        return Header(f"{width}x{height} px", channels, _profile(image.info.get("icc_profile")))
+
+
+def _profile(icc: bytes | None) -> str:
+    """Returns the name of a colour profile, or "" if it is sRGB or missing."""
+    if not icc:
+        return ""
+    try:
+        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc))).strip()
+    except (ImageCms.PyCMSError, OSError):
+        name = "unreadable"
+    return "" if "srgb" in name.lower() else name
+
+
+def _bits(path: Path, image: Image.Image) -> int:
+    """Returns the bits per channel of a colour image, also if Pillow would cut 16 to 8."""
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(BITS_PER_SAMPLE, (8,)))
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            start = file.read(25)
+        return start[24] if start[:8] == PNG_SIGNATURE else 8
+    return 8
+
+
+def _of_array(path: Path) -> Header:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return _of(array.shape, array.dtype)
+
+
+def _by_tifffile(path: Path) -> Header | None:
+    """Reads the header of a TIFF file with several channels of more than 8 bits, or with one plane per channel."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            planes = len(series.shape) == 3 and series.axes[0] in "CSQI" and series.axes[-2:] == "YX"
+            return _of((*series.shape[1:], series.shape[0]) if planes else series.shape, series.dtype)
+    except Exception:  # parsers raise errors of many types
+        return None
+
+
+def _of(shape: tuple[int, ...], dtype: np.dtype) -> Header:
+    height, width, channels = (*shape, 1)[:3]
+    depth = "float" if dtype.kind == "f" else f"{dtype.itemsize * 8} bits"
+    return Header(f"{width}x{height} px", f"{CHANNELS.get(channels, f'{channels} channels')}, {depth}")
+
+
+def _bomb(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"Every image must be readable and whole. Received {path}, which is not opened: {reason}. Replace the file or "
+        f"remove it.",
+        "unreadable",
+    )

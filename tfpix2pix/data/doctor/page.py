@@ -1,0 +1,118 @@
+"""Writes an examination as one HTML page: pictures of the pairs with findings, then notes and the kinds of files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tfpix2pix import pages
+from tfpix2pix.data.doctor.examination import open_all
+from tfpix2pix.data.doctor.findings import Examination, Finding
+from tfpix2pix.data.doctor.report import by_kind, where
+from tfpix2pix.data.doctor.survey import viewer
+from tfpix2pix.data.pairs import Source
+from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.errors import UserError
+from tfpix2pix.files import whole_file
+
+KIND = "data check"
+TEMPLATE = "data/doctor/check.html"
+THUMBNAIL_PX = 160  # of either side of a pair
+MOST_SHOWN = 24  # findings of a kind with pictures. Below them the others are listed by name.
+MOST_PAIRS = 4  # pictures of a finding: copies of one pair may be many
+BARS_SHOWN = 12
+
+
+def write_html(examination: Examination, data: DataConfig, seed: int, path: Path) -> None:
+    """Writes the page to `path`, whole or not at all. Pairs in findings are read again for their pictures.
+
+    Raises:
+        UserError: something else lies at `path`.
+        RunError: the page cannot be written.
+    """
+    check_page_place(path)
+    pictures = painter(data, seed) if examination.findings else lambda finding: []
+    name = data.dir or data.source
+    page = pages.render_page(
+        TEMPLATE,
+        KIND,
+        f"Data check: {name}",
+        name=name,
+        read_as=examination.read_as,
+        pairs=examination.pairs,
+        verdict=examination.verdict,
+        kinds=sorted(
+            (_kind(findings, pictures) for findings in by_kind(examination)),
+            key=lambda kind: not any(card["pictures"] for card in kind["cards"]),  # kinds with pictures come first
+        ),
+        notes=examination.notes,
+        sizes=_charts(examination.sizes),
+        channels=_charts(examination.channels),
+        attribution=data.terms,
+    )
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def check_page_place(path: Path) -> None:
+    """Raises UserError if a page would replace anything but an earlier page of its kind."""
+    pages.check_page_place(path, KIND, "Change --html.")
+
+
+def painter(data: DataConfig, seed: int) -> Callable[[Finding], list[str]]:
+    """Returns a function of a finding that returns pictures of its pairs as data URIs: input left, target right.
+
+    Pairs that cannot be read are left out.
+    """
+    sources: Mapping[str, Source] = open_all(data, seed)
+    views = viewer(data, THUMBNAIL_PX)
+
+    def pictures(finding: Finding) -> list[str]:
+        painted = []
+        for split, index in finding.pairs[:MOST_PAIRS]:
+            try:
+                image, target = views(sources[split].read(index))
+            except UserError:
+                continue
+            gap = np.full((image.shape[0], 4, 3), 128, np.uint8)
+            buffer = io.BytesIO()
+            Image.fromarray(np.concatenate([image, gap, target], axis=1)).save(buffer, "JPEG", quality=85)
+            painted.append(pages.data_uri(buffer.getvalue(), "image/jpeg"))
+        return painted
+
+    return pictures
+
+
+def _kind(findings: list[Finding], pictures: Callable[[Finding], list[str]]) -> dict[str, Any]:
+    """Returns the findings of one kind: what to do about them, cards of the first, and where the others are."""
+    return {
+        "name": findings[0].kind,
+        "count": len(findings),
+        "advice": findings[0].advice,
+        "cards": [
+            {"where": where(finding), "message": finding.message, "pictures": pictures(finding)}
+            for finding in findings[:MOST_SHOWN]
+        ],
+        "others": [where(finding) for finding in findings[MOST_SHOWN:]],
+    }
+
+
+def _charts(roles: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
+    """Returns how many files of each role have which value, as bars with percentages of the longest."""
+    return [
+        {
+            "role": role,
+            "total": sum(counts.values()),
+            "bars": [
+                {"value": value, "count": count, "percent": f"{100 * count / max(counts.values()):.1f}"}
+                for value, count in list(counts.items())[:BARS_SHOWN]
+            ],
+            "others": max(0, len(counts) - BARS_SHOWN),
+        }
+        for role, counts in roles.items()
+    ]

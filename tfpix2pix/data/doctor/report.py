@@ -1,0 +1,85 @@
+"""Writes findings as text: for the terminal, for the page, and in a few lines for a run that starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tfpix2pix.data.doctor.findings import Examination, Finding
+
+NAMES_SHOWN, VALUES_SHOWN = 5, 6
+
+
+def grouped(items: Iterable[Any], key: Callable[[Any], Hashable]) -> list[list]:
+    """Groups items with equal keys, in the order of their first items."""
+    groups: dict[Hashable, list] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.values())
+
+
+def listed(names: list[str], most: int = 4) -> str:
+    """Joins names: `a, b and 3 more`."""
+    if len(names) <= most:
+        return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def by_kind(examination: Examination) -> list[list[Finding]]:
+    """Groups the findings by kind."""
+    return grouped(examination.findings, lambda finding: finding.kind)
+
+
+def where(finding: Finding) -> str:
+    """Names the pairs or files of a finding: `val/12`, a file's name, or `the whole set`."""
+    if not finding.names:
+        return "the whole set"
+    if not finding.split:
+        return listed(list(finding.names))
+    return listed([f"{finding.split}/{name}" for name in finding.names])
+
+
+def first_names(findings: Iterable[Finding]) -> str:
+    return listed([where(finding) for finding in findings], NAMES_SHOWN)
+
+
+def figures(examination: Examination) -> list[str]:
+    """Writes the counts of files, one line for each role: `size of image: 512x256 px: 500`."""
+    lines = []
+    for what, roles in (("size", examination.sizes), ("kind", examination.channels)):
+        for role, counts in roles.items():
+            values = [f"{value}: {count}" for value, count in list(counts.items())[:VALUES_SHOWN]]
+            rest = len(counts) - VALUES_SHOWN
+            lines.append(f"{what} of {role}: {', '.join(values)}{f' and {rest} other' if rest > 0 else ''}")
+    return lines
+
+
+def as_table(examination: Examination) -> RenderableType:
+    """Makes a table with a row for each kind of finding, followed by counts of files, notes and the verdict."""
+    parts: list[RenderableType] = []
+    if examination.findings:
+        table = Table(show_lines=True)
+        for heading in ("found", "times", "first", "what to do"):
+            table.add_column(heading, justify="right" if heading == "times" else "left", overflow="fold")
+        for findings in by_kind(examination):
+            first = Text(f"{first_names(findings)}\n{findings[0].message}")
+            table.add_row(Text(findings[0].kind), str(len(findings)), first, Text(findings[0].advice))
+        parts.append(table)
+    parts.append(Text(f"read as: {examination.read_as}"))
+    parts += [Text(line) for line in figures(examination)]
+    parts += [Text(f"Note: {note}") for note in examination.notes]
+    return Group(*parts, Text(examination.verdict))
+
+
+def quick_lines(examination: Examination) -> list[str]:
+    """Returns lines for the start of a run: one for each kind, with the first pair's name, then the notes."""
+    lines = [
+        f"{findings[0].kind}: {len(findings)}, the first {where(findings[0])}: {findings[0].message}"
+        for findings in by_kind(examination)
+    ]
+    more = ["All of them, and what to do: `tfpix2pix data check`."] if lines else []
+    return lines + more + list(examination.notes)

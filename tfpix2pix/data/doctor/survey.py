@@ -1,0 +1,149 @@
+"""Measures pairs and keeps less than 2 KB of each, so that memory does not grow with the size of the pictures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image, ImageStat
+
+from tfpix2pix.data.doctor.headers import Header, header
+from tfpix2pix.data.doctor.measure import Peak, Surfaces, peak_of, surface, texture
+from tfpix2pix.data.images import as_picture, to_signed
+from tfpix2pix.data.labels import pictures_of
+from tfpix2pix.data.near_duplicates import exact_hash, perceptual_hash, thumbnail
+from tfpix2pix.data.pairs import Fault, Source
+from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.errors import UserError
+
+VIEW_PX = 256  # largest side of a view
+SEAM_PX = 4  # border of a half into which the other half of a combined JPEG bleeds
+
+
+@dataclass(frozen=True)
+class Traits:
+    """Holds measurements of a readable pair's two views, input before target."""
+
+    scale: tuple[float, float]  # px of the input, across and down, in a px of its view
+    spread: tuple[float, float]  # standard deviation of each side (`_spread`), of 255 levels
+    difference: float  # between the sides: mean absolute, of 255 levels
+    texture: tuple[float, float]  # of each side (`measure.texture`)
+    exact: bytes  # hash of all pixels and sizes
+    perceptual: int  # 64 bits
+    thumbnails: np.ndarray  # uint8 (2, 8, 8, 3)
+    peak: Peak | None  # of the alignment; None: not measured
+
+
+@dataclass(frozen=True)
+class Look:
+    """Holds the `traits` of one pair, or the `fault` for which it cannot be read."""
+
+    split: str
+    index: int  # in its source
+    name: str
+    headers: tuple[Header | None, ...]  # of its files
+    traits: Traits | None = None
+    fault: Fault | None = None
+
+
+@dataclass
+class Survey:
+    """Holds the measurements of all pairs, for the checks."""
+
+    data: DataConfig
+    sources: dict[str, Source]
+    looks: list[Look] = field(default_factory=list)
+    surfaces: Surfaces = field(default_factory=Surfaces)
+
+    @property
+    def readable(self) -> list[Look]:
+        return [look for look in self.looks if look.traits is not None]
+
+    @property
+    def whole(self) -> list[Look]:
+        """Returns the readable pairs that are not tiles of one photograph, in which a flat sky is not a fault."""
+        files = [(look.split, *self.files(look)) for look in self.readable]
+        counts = Counter(files) if self.data.makes_inputs else {}
+        return [look for look, key in zip(self.readable, files, strict=True) if counts.get(key, 1) == 1]
+
+    def files(self, look: Look) -> tuple[str, ...]:
+        """Returns the paths of a pair's files."""
+        return tuple(str(path) for path in self.sources[look.split].files(look.index))
+
+    def of(self, *looks: Look) -> dict[str, tuple]:
+        """Returns the fields of a finding that locate its pairs."""
+        files = dict.fromkeys(path for look in looks for path in self.files(look))
+        return {"files": tuple(files), "pairs": tuple((look.split, look.index) for look in looks)}
+
+
+Views = tuple[np.ndarray, np.ndarray]  # pictures of a pair's sides: both uint8 (H, W, 3), of one size
+
+
+def viewer(data: DataConfig, most_px: int = VIEW_PX) -> Callable[[tuple[np.ndarray, np.ndarray]], Views]:
+    """Returns a function from a pair of any kind to its views: label maps in colours, other ranges stretched to 8 bits,
+    at most `most_px`."""
+    sides = list(zip(pictures_of(data), data.classes, data.ranges, strict=True))
+
+    def views(pair: tuple[np.ndarray, np.ndarray]) -> Views:
+        height, width = (min(image.shape[axis] for image in pair) for axis in (0, 1))
+        shrink = max(1.0, max(height, width) / most_px)
+        size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+        both = []
+        for image, (picture, classes, value_range) in zip(pair, sides, strict=True):
+            if classes is None and value_range is None and image.dtype == np.uint8:
+                view = as_picture(image)
+            else:
+                view = picture(to_signed(image, None if classes else value_range))
+            if view.shape[1::-1] != size:
+                view = np.asarray(Image.fromarray(view).resize(size, Image.Resampling.BOX))
+            both.append(view)
+        return tuple(both)
+
+    return views
+
+
+def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray | None]]:
+    """Returns a function from (split, index) to the `Look` at that pair and its correlation surface.
+
+    The function may run in threads.
+    """
+    views, makes_inputs = viewer(survey.data), survey.data.makes_inputs
+
+    def look(position: tuple[str, int]) -> tuple[Look, np.ndarray | None]:
+        split, index = position
+        source, headers = survey.sources[split], ()
+        try:
+            headers = tuple(header(path) for path in source.files(index))
+            pair = source.read(index)
+        except UserError as error:
+            fault = Fault(error.kind or "unfit", source.names[index], str(error))
+            return Look(split, index, source.names[index], headers, fault=fault), None
+        pictures = views(pair)
+        # An input that is made from the target is aligned and may be random: only the target identifies the pair.
+        images = (pair[1], pair[1]) if makes_inputs else pair
+        shown = (pictures[1], pictures[1]) if makes_inputs else pictures
+        correlation = None if makes_inputs else surface(*pictures)
+        (height, width), view_shape = pair[0].shape[:2], pictures[0].shape
+        traits = Traits(
+            scale=(width / view_shape[1], height / view_shape[0]),
+            spread=tuple(_spread(view) for view in pictures),
+            difference=float(np.abs(pictures[0].astype(np.int16) - pictures[1]).mean()),
+            texture=tuple(texture(view) for view in pictures),
+            exact=exact_hash(images),
+            perceptual=perceptual_hash(shown),
+            thumbnails=np.stack([thumbnail(view) for view in shown]),
+            peak=None if correlation is None else peak_of(correlation),
+        )
+        return Look(split, index, source.names[index], headers, traits), correlation
+
+    return look
+
+
+def _spread(view: np.ndarray) -> float:
+    """Returns the standard deviation of the most varied channel, in levels, without SEAM_PX on all sides of a view that
+    is large enough."""
+    seam = SEAM_PX if min(view.shape[:2]) >= 8 * SEAM_PX else 0
+    inner = view[seam : view.shape[0] - seam, seam : view.shape[1] - seam]
+    return float(max(ImageStat.Stat(Image.fromarray(inner)).stddev))

@@ -1,0 +1,1 @@
+"""Downloads the paper's data sets."""

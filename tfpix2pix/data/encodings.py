@@ -1,0 +1,73 @@
+"""Encodes images for the networks as CIE Lab or as one channel per class, and decodes the networks' output.
+
+Written in TensorFlow, because an encoding is part of the exported graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+AB_RANGE = 110.0  # a and b of every sRGB colour lie within (-110, 110)
+WHITE_XYZ = (0.95047, 1.0, 1.08883)  # D65, 2 degrees
+RGB_TO_XYZ = np.array(
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]], np.float64
+)
+CUT, SLOPE, OFFSET = 0.008856, 7.787, 16.0 / 116.0  # where the cube root gives way to a line
+
+
+def gray_to_lightness(gray: tf.Tensor) -> tf.Tensor:
+    """Converts a gray picture (…, 1) in [-1, 1] to its L in [-1, 1] (for 0 to 100)."""
+    luminance = _to_linear(gray)
+    return (116.0 * _root(luminance) - 16.0) / 50.0 - 1.0
+
+
+def rgb_to_ab(rgb: tf.Tensor) -> tf.Tensor:
+    """Converts a picture (…, 3) in [-1, 1] to its a and b in [-1, 1] (for -110 to 110), shape (…, 2)."""
+    xyz = tf.matmul(_to_linear(rgb), tf.constant((RGB_TO_XYZ.T / WHITE_XYZ), rgb.dtype))
+    x, y, z = tf.unstack(_root(xyz), axis=-1)
+    return tf.stack([500.0 * (x - y), 200.0 * (y - z)], axis=-1) / AB_RANGE
+
+
+def lab_to_rgb(lightness: tf.Tensor, ab: tf.Tensor) -> tf.Tensor:
+    """Converts L (…, 1) and a, b (…, 2), both in [-1, 1], to RGB (…, 3) in [-1, 1]. Clips colours outside sRGB."""
+    y = ((lightness + 1.0) * 50.0 + 16.0) / 116.0
+    x = y + ab[..., :1] * (AB_RANGE / 500.0)
+    z = tf.maximum(y - ab[..., 1:] * (AB_RANGE / 200.0), 0.0)
+    f = tf.concat([x, y, z], axis=-1)
+    xyz = tf.where(f > CUT ** (1 / 3), f * f * f, (f - OFFSET) / SLOPE)
+    linear = tf.matmul(xyz, tf.constant((np.linalg.inv(RGB_TO_XYZ) * WHITE_XYZ).T, ab.dtype))
+    linear = tf.clip_by_value(linear, 0.0, 1.0)
+    curved = 1.055 * tf.pow(tf.maximum(linear, 1e-6), 1.0 / 2.4) - 0.055
+    return tf.clip_by_value(tf.where(linear > 0.0031308, curved, linear * 12.92), 0.0, 1.0) * 2.0 - 1.0
+
+
+def _to_linear(signed: tf.Tensor) -> tf.Tensor:
+    """Converts sRGB in [-1, 1] to linear light in [0, 1]."""
+    value = (signed + 1.0) * 0.5
+    curved = tf.pow((tf.maximum(value, 0.0) + 0.055) / 1.055, 2.4)
+    return tf.where(value > 0.04045, curved, value / 12.92)
+
+
+def _root(value: tf.Tensor) -> tf.Tensor:
+    return tf.where(value > CUT, tf.pow(tf.maximum(value, 1e-6), 1.0 / 3.0), SLOPE * value + OFFSET)
+
+
+HALF_RANGE = 127.5  # of 8 bits
+
+
+def one_hot(label_map: tf.Tensor, classes: int) -> tf.Tensor:
+    """Converts class indices (…, 1) in [-1, 1] to (…, classes): 1 in the channel of the class, -1 in all others.
+
+    An index beyond the classes (pixels to ignore) becomes -1 in every channel.
+    """
+    indices = tf.cast(tf.round((label_map[..., 0] + 1.0) * HALF_RANGE), tf.int32)
+    return tf.one_hot(indices, classes, on_value=1.0, off_value=-1.0, dtype=label_map.dtype)
+
+
+def most_likely(network_input: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+    """Converts scores (…, classes) to the index (…, 1), in [-1, 1], of the class with the highest score.
+
+    `network_input` is not used; `Encoding.decode` passes it.
+    """
+    indices = tf.argmax(scores, axis=-1, output_type=tf.int32)[..., tf.newaxis]
+    return tf.cast(indices, scores.dtype) / HALF_RANGE - 1.0

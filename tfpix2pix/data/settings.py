@@ -1,0 +1,250 @@
+"""Holds the configuration section `data`: the pairs, and their preparation for the networks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from tfpix2pix.data import COLOR_SPACES, OPENMOJI_SETS, OPERATORS, SOURCES, source_row
+from tfpix2pix.data.rows import Encoding
+from tfpix2pix.section import MAY_CHANGE, Section, row_of
+from tfpix2pix.tables import lazy
+
+ONE_HOT = lazy("tfpix2pix.data.encodings", "one_hot")
+MOST_LIKELY = lazy("tfpix2pix.data.encodings", "most_likely")
+MOST_CLASSES = 256  # a class index is one byte
+Level = Annotated[int, Field(ge=0, le=255)]
+
+
+def _rgb(value: Any) -> Any:
+    """Converts `#ff8000` to (255, 128, 0). Returns other values as they are."""
+    if isinstance(value, str) and re.fullmatch("#[0-9a-fA-F]{6}", value):
+        return tuple(bytes.fromhex(value[1:]))
+    return value
+
+
+Color = Annotated[tuple[Level, Level, Level], BeforeValidator(_rgb)]
+
+
+class DataConfig(Section):
+    source: row_of(SOURCES) = "combined"
+    """Source of the pairs. `combined`: images of which one half is the input. `folders`: two folders with files of the
+    same names. `table`: a table of paths. `shards`: TFRecords of these. `photographs`: an operator makes the inputs.
+    `sample_photographs`: those in scikit-image. `openmoji`: line and coloured drawings (extra `openmoji`)."""
+    dir: Annotated[str | None, MAY_CHANGE] = None
+    """Folder of the data, with train/, val/ and test/ inside, or with the images themselves. `table`: the .csv or .tsv
+    file. `shards`: the folder that `tfpix2pix data shard` wrote, also on gs://, s3:// or hdfs://."""
+    attribution: str | None = None
+    """Author and licence of the data, for the model card and every page made from them. null: the source's own."""
+    input_side: Literal["left", "right", "top", "bottom"] = "left"
+    """`combined`: the half that is the input. For facades, labels to photograph, it is `right`."""
+    input_folder: str = "input"
+    """`folders`: name of the folder with the inputs (`A` in other programs)."""
+    target_folder: str = "target"
+    """`folders`: name of the folder with the targets (`B` in other programs)."""
+    openmoji_set: row_of(OPENMOJI_SETS) = "drawings"
+    """`openmoji`: the drawings to use. `drawings`: all, except flags and skin tones. `faces_animals_food`: those whose
+    lines say most about their colours. `flags`: the flags, whose lines are one rectangle."""
+    operator: row_of(OPERATORS) = "edges"
+    """`photographs`: the operator that makes the input from a photograph: `edges`, `grayscale`, `mask` (transparent
+    holes), `downsample`, `blur` or `posterize`."""
+    edge_sigma_px: float = Field(1.5, gt=0, le=50)
+    """Operator `edges`: standard deviation of the Gaussian that smooths the photograph first, px."""
+    edge_quantiles: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (0.6, 0.8)
+    """Operator `edges`: two thresholds, as quantiles of the gradient magnitude. An edge starts above the second and
+    continues above the first."""
+    edge_thickness_px: int = Field(1, ge=1, le=32)
+    """Operator `edges`: thickness of the lines, px."""
+    hole_fraction: float = Field(0.25, gt=0, lt=1)
+    """Operator `mask`: approximate fraction of the picture that is holes. The holes differ from epoch to epoch."""
+    downsample_factor: int = Field(4, ge=2, le=16)
+    """Operator `downsample`: factor by which the input is reduced before it is enlarged again."""
+    blur_sigma_px: float = Field(2.0, gt=0, le=100)
+    """Operator `blur`: standard deviation of the Gaussian, px."""
+    posterize_levels: int = Field(4, ge=2, le=128)
+    """Operator `posterize`: number of levels that remain in each channel, out of 256."""
+    held_out_fraction: float = Field(0.2, ge=0, lt=1)
+    """Fraction of the data that is held out if no folders divide it, between 0 and 1. It is a fraction of the files,
+    chosen by the seed. `sample_photographs`: a fraction of each photograph's width. `openmoji`: a fraction of the
+    groups of near-twins, of which two thirds become `val` and a third `test`."""
+    split_seed: int | None = Field(None, ge=0, le=2**31 - 1)
+    """Seed of the split if no folders divide the data. null: the run's `seed`. Set it if runs of several seeds shall
+    hold out the same pairs, so that they can be compared."""
+    image_size_px: int = Field(256, ge=2, le=8192)
+    """Height and width of a training image, px. The generator pads it to a multiple of its own and crops the result."""
+    fit: Literal["resize", "resize_crop", "crop", "pad"] = "resize"
+    """How an image is brought to `image_size_px`. `resize`: resize it without keeping the aspect ratio. `resize_crop`:
+    resize the shorter side and crop a square. `crop`: crop a square at the image's own scale. `pad`: resize the longer
+    side and pad by reflection."""
+    jitter_ratio: float = Field(1.0, ge=1, le=4)
+    """Random jitter: enlarge the image by this factor, then crop at random (paper: 286/256 = 1.1171875). 1: no jitter.
+    It must be 1 with `fit: crop`."""
+    mirror: bool = True
+    """Mirror input and target together, left to right, with probability 0.5 (training only)."""
+    vertical_flip: bool = False
+    """Flip input and target together, top to bottom, with probability 0.5 (training only): aerial and microscope
+    images."""
+    rotate: bool = False
+    """Rotate input and target together by 0, 90, 180 or 270 degrees at random (training only)."""
+    color_jitter: float = Field(0.0, ge=0, le=1)
+    """Largest relative change of brightness, contrast and saturation of one side (training only). 0: no change."""
+    color_jitter_side: Literal["input", "target"] = "input"
+    """The side that `color_jitter` changes. It should be the photograph."""
+    input_channels: int = Field(3, ge=1, le=4096)
+    """Number of channels of the input image: 1 gray, 3 RGB, 4 RGBA, or any other."""
+    target_channels: int = Field(3, ge=1, le=4096)
+    """Number of channels of the target and of the translation."""
+    input_range: tuple[float, float] | None = None
+    """Input values that are mapped to -1 and 1. null: 0 and the largest value of 8 or 16 bits, or 0 and 1 for
+    floats."""
+    target_range: tuple[float, float] | None = None
+    """Target values that are mapped to -1 and 1. Translations are written in this range."""
+    alpha: Literal["refuse", "drop"] = "refuse"
+    """Treatment of an alpha channel that `input_channels` or `target_channels` does not count."""
+    input_classes: int | None = Field(None, ge=2, le=MOST_CLASSES)
+    """Number of classes, if the inputs are label maps: class indices from 0 (gray or palette PNG, NPY), or pictures in
+    `class_colors`. The generator gets one channel for each class."""
+    target_classes: int | None = Field(None, ge=2, le=MOST_CLASSES)
+    """Number of classes, if the targets are label maps. Translations are label maps then."""
+    class_colors: tuple[Color, ...] | None = None
+    """Colour of each class, `[r, g, b]` or `'#rrggbb'`. Label maps are shown in these colours, and pictures are read by
+    the nearest colour. null: the colours of PASCAL VOC, and only indices are read."""
+    class_names: tuple[str, ...] | None = None
+    """Name of each class, in the order of the indices. Exports contain them."""
+    ignore_class: int | None = Field(None, ge=0, le=255)
+    """Value in label maps that stands for no class (Cityscapes, VOC: 255). It is in no channel and is not scored."""
+    input_palette: dict[str, Color] | None = Field(None, min_length=1, max_length=MOST_CLASSES)
+    """Colours of the inputs by name, the background first, which `tfpix2pix demo` offers for drawing. Training does not
+    use them. Label maps have `class_colors` and `class_names` instead."""
+    color_space: row_of(COLOR_SPACES) = "rgb"
+    """Colour space of the networks. `rgb`: the images as they are. `lab`: lightness L in, colours a and b out."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """Reaction to a file that cannot be read or does not fit. `stop`: end the run and name the file. `skip`: leave the
+    pair out and count it. Every pair is read before the run starts then."""
+    cache_mb: Annotated[int, MAY_CHANGE] = Field(512, ge=0)
+    """Memory for decoded images, MB."""
+    cache_files_mb: Annotated[int, MAY_CHANGE] = Field(1024, ge=0)
+    """Memory for undecoded files, MB, for data on a slow or remote disk that do not fit decoded."""
+
+    @property
+    def jitter_size_px(self) -> int:
+        """Returns the size to which images are resized before the random crop, px."""
+        return round(self.image_size_px * self.jitter_ratio)
+
+    def seed_of_split(self, run_seed: int) -> int:
+        """Returns the seed that divides the data of a run."""
+        return run_seed if self.split_seed is None else self.split_seed
+
+    @property
+    def makes_inputs(self) -> bool:
+        """Returns True if an operator, which works on 8 bits, makes the inputs from photographs."""
+        return source_row(self.source).makes_inputs
+
+    @property
+    def is_given(self) -> bool:
+        """Returns True if pairs can be read: from a path, or from a source that brings them."""
+        return self.dir is not None or source_row(self.source).brings_data
+
+    @property
+    def terms(self) -> str:
+        """Returns the author and licence of the data, or "" if they are not known."""
+        return self.attribution or source_row(self.source).attribution
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+        """Returns, for a source's inputs and targets, the values that are mapped to -1 and 1 (None: the defaults)."""
+        return (None, None) if self.makes_inputs else (self.input_range, self.target_range)
+
+    @property
+    def classes(self) -> tuple[int | None, int | None]:
+        """Returns the number of classes of inputs and of targets; None for images."""
+        return self.input_classes, self.target_classes
+
+    @property
+    def encoding(self) -> Encoding:
+        """Returns how images are encoded for the networks."""
+        encoding = COLOR_SPACES[self.color_space]
+        if self.input_classes:
+            encoding = replace(encoding, encode_input=partial(ONE_HOT, classes=self.input_classes))
+        if self.target_classes:
+            to_target = partial(ONE_HOT, classes=self.target_classes)
+            encoding = replace(encoding, encode_target=to_target, decode=MOST_LIKELY)
+        return encoding
+
+    @property
+    def network_channels(self) -> tuple[int, int]:
+        """Returns the channels of the generator's input and output. Encodings may change the images' numbers."""
+        default = (self.input_classes or self.input_channels, self.target_classes or self.target_channels)
+        return self.encoding.network_channels or default
+
+    @model_validator(mode="before")
+    @classmethod
+    def _label_maps_have_one_channel(cls, settings: Any) -> Any:
+        if isinstance(settings, dict):
+            gray = {f"{side}_channels": 1 for side in ("input", "target") if settings.get(f"{side}_classes")}
+            return {**gray, **settings}
+        return settings
+
+    @model_validator(mode="after")
+    def _label_maps_stand_alone(self) -> DataConfig:
+        for side, classes in zip(("input", "target"), self.classes, strict=True):
+            if classes is None:
+                continue
+            names, colors = self.class_names or (), self.class_colors or ()
+            jitter = self.color_jitter if self.color_jitter_side == side else 0.0
+            rules = (  # key, whether its value is allowed, the allowed values
+                (f"{side}_channels", getattr(self, f"{side}_channels") == 1, "1"),
+                (f"{side}_range", getattr(self, f"{side}_range") is None, "null"),
+                ("color_space", self.color_space == "rgb", "rgb"),
+                ("source", not self.makes_inputs, "a source of pairs in files"),
+                ("color_jitter", jitter == 0, f"0, or `data.color_jitter_side` the other side than {side}"),
+                (
+                    "class_colors",
+                    not colors or len(set(colors)) == len(colors) == classes,
+                    f"{classes} different colours",
+                ),
+                ("class_names", not names or len(names) == classes, f"{classes} labels"),
+                ("ignore_class", self.ignore_class is None or self.ignore_class >= classes, f"{classes} or more"),
+            )
+            for key, allowed, rule in rules:
+                if not allowed:
+                    value = getattr(self, key)
+                    received = f"{len(value)} of them" if key in ("class_colors", "class_names") else value
+                    raise ValueError(
+                        f"`data.{key}` must be {rule} with `data.{side}_classes: {classes}`. Received {received}. "
+                        f"Change one of the two"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> DataConfig:
+        for key in ("input_range", "target_range"):
+            value = getattr(self, key)
+            if value and not value[0] < value[1]:
+                raise ValueError(
+                    f"`data.{key}` must be two numbers, the smaller first. Received {list(value)}. Exchange them"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _channels_suit_the_operator(self) -> DataConfig:
+        if self.makes_inputs and self.operator == "mask" and self.input_channels != 4:
+            raise ValueError(
+                f"`data.input_channels` must be 4 for the operator mask, whose holes are transparent. Received "
+                f"{self.input_channels}. Set it to 4"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _channels_suit_the_color_space(self) -> DataConfig:
+        expected, channels = COLOR_SPACES[self.color_space].image_channels, (self.input_channels, self.target_channels)
+        if expected and channels != expected:
+            raise ValueError(
+                f"`data.color_space: {self.color_space}` must have `data.input_channels: {expected[0]}` and "
+                f"`data.target_channels: {expected[1]}`. Received {channels[0]} and {channels[1]}. Set them so"
+            )
+        return self

@@ -1,1 +1,0 @@
-"""A page in the browser to draw on: inputs painted by hand or dropped as files, and what models make of them."""

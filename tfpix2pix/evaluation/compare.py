@@ -1,0 +1,122 @@
+"""Compares models: `tfpix2pix compare`, and the same from Python."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tfpix2pix.destinations import check_new_folder
+from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.evaluation.comparison import Comparison, Evaluated, draw_comparison, group, read_evaluation
+from tfpix2pix.evaluation.comparison import compare as compare_evaluations
+from tfpix2pix.evaluation.folder import is_evaluation, read_record
+from tfpix2pix.evaluation.request import Request, ResolvedRequest, resolve_for
+from tfpix2pix.files import whole_directory
+from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.recognize import RUN, Recognized, named_path
+
+TABLE, VALUES, FIGURE, EVALUATIONS = "comparison.md", "comparison.json", "comparison.png", "evaluations"
+Evaluate = Callable[[ResolvedRequest, Path], object]  # into a folder
+
+
+@dataclass(frozen=True)
+class Item:
+    """Holds the name and path of an evaluation, or of a model or folder of images that is evaluated first."""
+
+    name: str
+    path: Path
+
+    @classmethod
+    def parse(cls, text: str) -> Item:
+        """Reads `PATH` or `NAME=PATH`. An evaluation in a run directory has the run's name by default."""
+        name, path = named_path(text, "Something to compare must be")
+        if name is not None:
+            return cls(name, path)
+        named = path.parent.parent if is_evaluation(path) and path.parent.name == "evaluation" else path
+        return cls(named.name or named.resolve().name, path)
+
+
+def compare(
+    items: Sequence[str],
+    request: Request,
+    *,
+    evaluate: Evaluate,
+    reevaluate: bool,
+    out: Path | None = None,
+    baseline: str | None = None,
+    figures: Sequence[str] | None = None,
+) -> Comparison:
+    """Compares evaluations, runs, exports and folders of images; those that are not evaluated yet are evaluated first.
+
+    Args:
+        items: `PATH` or `NAME=PATH`; those of one name are trainings of one variant, whose mean is compared.
+        request: says how to evaluate; its `model` is replaced.
+        evaluate: evaluates a request into a folder.
+        reevaluate: evaluate runs by the request even if they have an evaluation of its split.
+        out: new folder for the table, the values, the plot, and the new evaluations.
+        baseline: name of the evaluation that the others are compared with; None: the first.
+        figures: those to show; None: all.
+
+    Raises:
+        UserError: there is nothing to compare, evaluations are not of the same images or by the same protocol, or
+            `out` holds something.
+    """
+    parsed = [Item.parse(text) for text in items]
+    if out is not None:
+        check_new_folder(out)
+    resolved = [None if is_evaluation(item.path) else resolve_for(request, item.path) for item in parsed]
+    names = list(dict.fromkeys(item.name for item in parsed))
+    if baseline is not None and baseline not in names:
+        raise UserError(unknown_name("`baseline`", baseline, names))
+    with nullcontext() if out is None else whole_directory(out) as folder:
+        members: dict[str, list[Evaluated]] = {name: [] for name in names}
+        for number, (item, to_evaluate) in enumerate(zip(parsed, resolved, strict=True), start=1):
+            path = item.path
+            if to_evaluate is not None:
+                slug = re.sub(r"[^A-Za-z0-9._-]+", "-", item.name)
+                new = None if folder is None else folder / EVALUATIONS / f"{number}-{slug}"
+                path = _evaluation(to_evaluate, new, evaluate, reevaluate)
+            evaluation = read_evaluation(path, item.name)
+            if folder is not None and folder in path.parents:
+                evaluation = replace(evaluation, path=out / path.relative_to(folder))  # its place in the end
+            members[item.name].append(evaluation)
+        groups = [group(evaluations, name) for name, evaluations in members.items()]
+        comparison = compare_evaluations(groups, names.index(baseline) if baseline else 0)
+        comparison.chosen(figures)
+        if folder is not None:
+            (folder / TABLE).write_text(comparison.markdown(figures), encoding="utf-8")
+            values = json.dumps(comparison.to_json(), indent=2, ensure_ascii=False)
+            (folder / VALUES).write_text(values + "\n", encoding="utf-8")
+            draw_comparison(comparison, folder / FIGURE, figures)
+    return comparison
+
+
+def _evaluation(resolved: ResolvedRequest, new: Path | None, evaluate: Evaluate, reevaluate: bool) -> Path:
+    """Returns the folder of a run's current evaluation, or evaluates the request into the folder `new`."""
+    request, model = resolved.request, resolved.model
+    current = model.path / "evaluation" / request.split
+    if not reevaluate and _is_current(model, current):
+        return current
+    if new is None:
+        raise UserError(
+            f"Something to compare must have been evaluated, or there must be a folder for its evaluation. Received "
+            f"{request.model} and no `out`. Add a new folder by `out`."
+        )
+    evaluate(resolved, new)
+    return new
+
+
+def _is_current(model: Recognized, evaluation: Path) -> bool:
+    """Tells whether a run was evaluated at its newest step."""
+    if model.kind != RUN or not is_evaluation(evaluation):
+        return False
+    card = RunDirectory(model.path).card()
+    try:
+        record = read_record(evaluation)
+    except UserError:
+        return False
+    return card is not None and record.step == card.step

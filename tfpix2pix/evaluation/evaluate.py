@@ -1,0 +1,246 @@
+"""Evaluates a model or a folder of images: `tfpix2pix evaluate`, and the same from Python."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tfpix2pix._version import __version__
+from tfpix2pix.data.labels import pictures_of
+from tfpix2pix.errors import UserError
+from tfpix2pix.evaluation.examples.opening import Subject, open_subject
+from tfpix2pix.evaluation.examples.pairs import Examples
+from tfpix2pix.evaluation.examples.segmenters import Segmenter, open_segmenter
+from tfpix2pix.evaluation.folder import (
+    FORMAT_VERSION,
+    PAGE,
+    RECORD,
+    RESAMPLED,
+    ROWS,
+    SHEET,
+    DataRecord,
+    FigureRecord,
+    ProtocolRecord,
+    Record,
+    check_free,
+    check_names,
+    replacing,
+    write_rows,
+)
+from tfpix2pix.evaluation.report.choosing import spread
+from tfpix2pix.evaluation.report.page import Pictures, check_by, write_report
+from tfpix2pix.evaluation.report.pictures import contact_sheet
+from tfpix2pix.evaluation.request import NATIVE, Request, ResolvedRequest, resolve
+from tfpix2pix.foreign import read_json_lines
+from tfpix2pix.metrics import METRICS
+from tfpix2pix.metrics.bootstrap import COVERED, REPLICATES, Resampling
+from tfpix2pix.metrics.example import Setting
+from tfpix2pix.metrics.extractors import load_features
+from tfpix2pix.metrics.features import Remembered
+from tfpix2pix.metrics.scoring import Figure, Scorer
+from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.recognize import RUN
+
+WITHOUT = {  # need of a metric -> why the metric is not measured
+    "target": "there are no targets",
+    "variants": "it needs several translations an image: a model with noise and --variants 2 or more",
+    "features": "it needs a feature network: --features",
+    "segmenter": "it needs a photo→labels model: --segmenter",
+    "labels": "it needs the true label maps: --segmenter",
+}
+FEW = 20  # images; intervals of fewer are rough
+Track = Callable[[Iterable, int], Iterable]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Holds an evaluation: its folder, and its record, the content of `metrics.json`."""
+
+    path: Path
+    record: dict[str, Any]
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Returns the values of the figures by name."""
+        return {name: figure["value"] for name, figure in self.record["figures"].items()}
+
+    def __repr__(self) -> str:
+        return f"Evaluation({str(self.path)!r}, {', '.join(f'{k} {v:.4g}' for k, v in self.figures.items())})"
+
+
+def evaluate(
+    request: Request | ResolvedRequest,
+    *,
+    out: str | Path,
+    metrics: Sequence[str] | None = None,
+    replicates: int = REPLICATES,
+    by: str | None = None,
+    shown: int = 24,
+    overwrite: bool = False,
+    track: Track = lambda items, total: items,
+) -> Evaluation:
+    """Compares a model's translations, or a folder of images, with their targets, and writes `metrics.json`,
+    `per_image.csv`, `bootstrap.npz` (the replicates, for `compare`), `report.html` and `contact_sheet.png` into `out`.
+
+    Args:
+        request: says what to evaluate and how.
+        out: folder of the evaluation.
+        metrics: rows of `METRICS`; None: all that can be measured.
+        replicates: number of bootstrap replicates for the intervals; 0: no intervals.
+        by: figure by which the report ranks images; None: the first that has a better and a worse.
+        shown: number of images in the report's gallery and on the contact sheet; 0: no sheet.
+        overwrite: replace an evaluation in `out`.
+        track: wraps the images to show progress.
+
+    Raises:
+        UserError: nothing to evaluate, an unknown metric or one that cannot be measured here, sizes that differ,
+            translations that are not finite, or `out` holds something else; nothing has been written then.
+    """
+    out = Path(out).expanduser()
+    check_names(metrics)
+    check_free(out, overwrite=overwrite)
+    resolved = resolve(request)
+    request, subject = resolved.request, open_subject(resolved)
+    examples = subject.examples
+    segmenter = _segmenter(request, subject)
+    features = _features(request)
+    setting = Setting(
+        classes=examples.data.target_classes, segmenter=segmenter and segmenter.segment,
+        segmenter_classes=segmenter and segmenter.classes, features=features, seed=request.noise.seed,
+    )  # fmt: skip
+    available = {*examples.has, *(("features",) if features else ()), *(("segmenter", "labels") if segmenter else ())}
+    if segmenter and metrics and "semantic" not in metrics:
+        raise UserError(
+            "`segmenter` is for the metric semantic. Received `metrics` without it. Add it, or leave one out."
+        )
+    names, left_out = choose(metrics, available, label_maps=bool(setting.classes))
+    scorer = Scorer(names, setting, Resampling(replicates, request.noise.seed))
+    rows, levels = [], []
+    for index in track(range(len(examples)), len(examples)):
+        example = examples[index]
+        rows.append({"name": example.name, **scorer.see(segmenter.with_labels(example) if segmenter else example)})
+        if example.target is not None:
+            levels.append([np.mean(example.target), np.std(example.target)])
+        if index == 0:  # the figures are known now, and little time is lost
+            check_by([name for name in rows[0] if name != "name"], by)
+    resampled = scorer.replicates()
+    data = DataRecord(
+        dir=subject.dir, split=subject.split, images=len(examples), of=examples.pairs,
+        attribution=examples.data.terms, target_levels=np.mean(levels, axis=0).tolist() if levels else None,
+    )  # fmt: skip
+    protocol = ProtocolRecord(
+        **asdict(subject.protocol), replicates=replicates, covered=COVERED,
+        segmenter=segmenter and segmenter.record, features=request.features,
+    )  # fmt: skip
+    record = _record(resolved, subject, data, protocol, scorer.figures(resampled), left_out)
+    for note in record.notes:
+        warnings.warn(note, stacklevel=2)
+    with replacing(out) as folder:
+        record.write(folder / RECORD)
+        write_rows(folder / ROWS, rows)
+        arrays = {name: values for figures in resampled.values() for name, values in figures.items()}
+        np.savez_compressed(folder / RESAMPLED, **arrays)
+        write_report(
+            folder / PAGE, record.to_json(), rows, painter(examples), by=by, lines=_training_lines(subject),
+            card=subject.card and subject.card.model_dump(mode="json"), shown=shown,
+        )  # fmt: skip
+        if shown and rows:
+            sheet = contact_sheet([painter(examples)(index) for index in spread(rows, shown)])
+            Image.fromarray(sheet).save(folder / SHEET)
+    return Evaluation(out, record.to_json())
+
+
+def choose(metrics: Sequence[str] | None, available: set[str], *, label_maps: bool) -> tuple[list[str], dict[str, str]]:
+    """Returns the metrics to compute, and why others are not; raises UserError if that is one of `metrics`."""
+    chosen, left_out = [], {}
+    for name in metrics or METRICS:
+        row = METRICS[name]
+        missing = [need for need in row.needs if need not in available]
+        if not row.suits(label_maps):
+            if metrics:
+                targets, others = ("label maps", "images") if label_maps else ("images", "label maps")
+                raise UserError(f"The metric {name} is of {others}. Received targets that are {targets}. Leave it out.")
+        elif missing:
+            if metrics:
+                raise UserError(f"The metric {name} cannot be measured here: {WITHOUT[missing[0]]}.")
+            left_out[name] = WITHOUT[missing[0]]
+        else:
+            chosen.append(name)
+    return chosen, left_out
+
+
+def painter(examples: Examples) -> Callable[[int], Pictures]:
+    """Returns index -> the pictures of an example, which is computed again."""
+    input_picture, target_picture = pictures_of(examples.data)
+
+    def pictures(index: int) -> Pictures:
+        example = examples[index]
+        return Pictures(
+            example.name,
+            target_picture(example.translation),
+            None if example.input is None else input_picture(example.input),
+            None if example.target is None else target_picture(example.target),
+            tuple(map(target_picture, () if example.variants is None else example.variants)),
+        )
+
+    return pictures
+
+
+def _training_lines(subject: Subject) -> list[dict[str, Any]]:
+    """Returns the lines that a run logged, for its curves."""
+    return read_json_lines(RunDirectory(subject.path).metrics_file, "step") if subject.kind == RUN else []
+
+
+def _segmenter(request: Request, subject: Subject) -> Segmenter | None:
+    if request.segmenter is None:
+        return None
+    size = subject.protocol.size_px
+    return open_segmenter(
+        request.segmenter, data_dir=request.data, split=request.split, size_px=None if size == NATIVE else size,
+        label_maps=request.labels, data=subject.examples.data, value_range=request.segmenter_range, trust=request.trust,
+    )  # fmt: skip
+
+
+def _features(request: Request) -> Remembered | None:
+    if request.features is None:
+        return None
+    return Remembered(load_features(request.features, request.features_range, trust=request.trust))
+
+
+def _record(
+    resolved: ResolvedRequest, subject: Subject, data: DataRecord, protocol: ProtocolRecord,
+    figures: Mapping[str, Figure], left_out: Mapping[str, str],
+) -> Record:  # fmt: skip
+    """Returns the record of an evaluation."""
+    examples = subject.examples
+    notes = list(examples.notes)
+    if "target" not in examples.has:
+        notes.append("There are no targets: only metrics without a reference were measured.")
+    if 1 < len(examples) < FEW:
+        notes.append(f"Intervals of {len(examples)} images are rough: a bootstrap wants {FEW} or more.")
+    if len(examples) == 1:
+        notes.append("One image has no interval: it says nothing of others.")
+    return Record(
+        format_version=FORMAT_VERSION,
+        model=str(resolved.request.model),
+        name=subject.name,
+        kind=subject.kind,
+        step=subject.step,
+        package_version=__version__,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        data=data,
+        protocol=protocol,
+        figures={name: FigureRecord(**asdict(figure), better=figure.better) for name, figure in figures.items()},
+        protocols={
+            metric: METRICS[metric].protocol for metric in dict.fromkeys(each.metric for each in figures.values())
+        },
+        not_measured=dict(left_out),
+        notes=notes,
+    )

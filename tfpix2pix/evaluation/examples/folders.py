@@ -1,0 +1,109 @@
+"""Examples of images that another program wrote."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tfpix2pix.config import Config
+from tfpix2pix.data.images import match_channels, to_signed
+from tfpix2pix.data.labels import read_side
+from tfpix2pix.data.opening import pair_reader, split_of
+from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.errors import UserError
+from tfpix2pix.evaluation.examples.layouts import Layout, beside, matching
+from tfpix2pix.evaluation.examples.pairs import INPUT, TARGET, Examples, at_size, fitted
+from tfpix2pix.metrics.example import Example
+
+
+def folder_examples(
+    folder: Path, layout: Layout, config: Config, *, split: str | None, size_px: int | None
+) -> Examples:
+    """Returns the examples of a folder of images.
+
+    Args:
+        config: says how files are read, and with a `split` where the pairs of the outputs lie.
+        split: split of these pairs; None: targets and inputs lie where `layout` says, or there are none.
+        size_px: size at which images are compared; None: that of the files.
+
+    Raises:
+        UserError: no output belongs to a pair, or sizes differ.
+    """
+    data, outputs = config.data, matching(folder, layout.output)
+    pairs = _pairs(at_size(config, size_px), split) if split else _files_beside(folder, layout, data, outputs)
+    names, notes = [name for name in pairs.names if name in outputs], []
+    if not names:
+        raise UserError(
+            f"An output must have the name of a pair. Received {', '.join(list(outputs)[:3]) or 'none'} in {folder} "
+            f"for pairs named {', '.join(pairs.names[:3])}. Say by `outputs` how they are named: '*_fake_B', "
+            f"for example."
+        )
+    if len(names) < len(pairs.names):
+        notes.append(
+            f"{len(pairs.names) - len(names)} of {len(pairs.names)} pairs have no output: figures are of the others."
+        )
+    if len(names) < len(outputs):
+        notes.append(f"{len(outputs) - len(names)} of {len(outputs)} outputs belong to no pair and were left out.")
+    resized = None if size_px is None else data.model_copy(update={"image_size_px": size_px})
+    converted: list[str] = []
+
+    def compute(index: int) -> Example:
+        name = names[index]
+        image, target = pairs.read(name)
+        output = read_as(TARGET, outputs[name], data)
+        if target is not None:
+            if output.shape[-1] != target.shape[-1] and not converted:
+                converted.append(name)
+                kinds = f"{output.shape[-1]} channels for targets of {target.shape[-1]}"
+                warnings.warn(f"Outputs have {kinds} ({name!r} and perhaps others): they were converted.", stacklevel=2)
+            output = match_channels(output, target.shape[-1], outputs[name])
+        if resized is not None:
+            image, target = fitted(image, resized, INPUT), fitted(target, resized, TARGET)
+            output = fitted(output, resized, TARGET)
+        elif target is not None and output.shape != target.shape:
+            sizes = [f"{picture.shape[1]}x{picture.shape[0]}" for picture in (output, target)]
+            raise UserError(
+                f"An output must be as large as its target. Received {sizes[0]} px in {outputs[name]} for a target of "
+                f"{sizes[1]} px. Make them equally large, or give a `size` for both."
+            )
+        return Example(name, output, image, target)
+
+    return Examples(names, compute, data, pairs.has, len(pairs.names), tuple(notes))
+
+
+class _Pairs(NamedTuple):
+    """Holds the inputs and targets that outputs belong to."""
+
+    names: list[str]
+    has: frozenset[str]  # `input`, `target`
+    read: Callable[[str], tuple[np.ndarray | None, np.ndarray | None]]  # name -> input and target, if there are any
+
+
+def _pairs(config: Config, split: str) -> _Pairs:
+    """Opens the pairs of a split."""
+    source = split_of(config.data, split, config.seed)
+    indices, read = {name: index for index, name in enumerate(source.names)}, pair_reader(source, config.data)
+    return _Pairs(list(indices), frozenset({"input", "target"}), lambda name: read(indices[name]))
+
+
+def _files_beside(folder: Path, layout: Layout, data: DataConfig, outputs: dict[str, Path]) -> _Pairs:
+    """Finds inputs and targets in files beside the outputs, or in other folders."""
+    files = {"input": beside(folder, layout.input), "target": beside(folder, layout.target)}
+    names = sorted(files["target"] or outputs)
+    needed = set(names) & outputs.keys()
+    has = frozenset(kind for kind, files_of in files.items() if files_of and needed <= files_of.keys())
+
+    def read(name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+        sides = (("input", INPUT), ("target", TARGET))
+        return tuple(read_as(side, files[kind][name], data) if kind in has else None for kind, side in sides)
+
+    return _Pairs(names, has, read)
+
+
+def read_as(side: int, path: Path, data: DataConfig) -> np.ndarray:
+    """Reads an image file, or the label map in it, as inputs (`side` 0) or targets (1) are: float32 in [-1, 1]."""
+    return to_signed(read_side(path, data.classes[side], data), data.ranges[side])

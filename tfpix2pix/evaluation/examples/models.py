@@ -1,0 +1,74 @@
+"""Examples of a model: its translations of a split."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfpix2pix.config import Config
+from tfpix2pix.data.images import from_signed, match_channels, to_signed
+from tfpix2pix.data.labels import class_colors, nearest_color
+from tfpix2pix.data.opening import pair_reader, split_of
+from tfpix2pix.data.pairs import Pair
+from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.transforms import for_evaluation
+from tfpix2pix.errors import UserError
+from tfpix2pix.evaluation.examples.pairs import Examples, at_size
+from tfpix2pix.evaluation.request import NoiseOptions
+from tfpix2pix.inference.translator import Translator
+from tfpix2pix.metrics.example import Example
+
+
+def model_examples(
+    translator: Translator, config: Config, split: str, *, size_px: int | None, noise: NoiseOptions
+) -> Examples:
+    """Returns a model's translations of a split.
+
+    Args:
+        config: the card's, or one with other `data`. If it has `target_classes` and the model was trained on pictures
+            of label maps, its translations are read as label maps: each pixel is the nearest of `class_colors`.
+        size_px: size to which pairs are brought; None: pairs keep the size of their files.
+        noise: without variants, if the model has no noise input.
+
+    Raises:
+        UserError: the split is empty, or noise is asked of a model without a noise input.
+    """
+    config, trained_on = at_size(config, size_px), translator.card.config.data
+    source, data = split_of(config.data, split, config.seed), config.data
+    read = pair_reader(source, data)
+
+    def compute(index: int) -> Example:
+        pair, name = read(index), source.names[index]
+        pair = of_one_size(pair, name) if size_px is None else for_evaluation(pair, data)
+        image, target = map(np.asarray, pair)
+        seed = noise.seed_of(name)
+        image = np.asarray(match_channels(image, trained_on.input_channels), np.float32)
+        translation = translator(image, noise=noise.mode, seed=seed)
+        variants = translator.samples(image, noise.variants, seed=seed) if noise.variants else None
+        if data.target_classes and not trained_on.target_classes:
+            translation = as_label_map(translation, data)
+            variants = None if variants is None else np.stack([as_label_map(variant, data) for variant in variants])
+        return Example(name, translation, image, target, variants=variants)
+
+    has = frozenset({"input", "target", *(("variants",) if noise.variants > 1 else ())})
+    notes = [fault.message for fault in source.skipped[:1]]
+    if source.skipped:
+        notes = [f"{len(source.skipped)} pairs were left out. The first: {notes[0]}"]
+    return Examples(source.names, compute, data, has, len(source), tuple(notes))
+
+
+def of_one_size(pair: Pair, name: str) -> Pair:
+    """Returns the pair; raises UserError if input and target differ in size."""
+    if pair[0].shape[:2] != pair[1].shape[:2]:
+        sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in pair]
+        raise UserError(
+            f"At their own size, input and target must be equally large. Received {sizes[0]} and {sizes[1]} px in "
+            f"{name!r}. Give a `size` for both."
+        )
+    return pair
+
+
+def as_label_map(picture: np.ndarray, data: DataConfig) -> np.ndarray:
+    """Returns for a picture, float (H, W, 3) in [-1, 1], the classes of the nearest colours, float (H, W, 1):
+    index / 127.5 - 1."""
+    label_map, _ = nearest_color(from_signed(match_channels(picture, 3)), class_colors(data, data.target_classes))
+    return to_signed(label_map)

@@ -1,0 +1,123 @@
+"""Opens what a request names: a model of any form, or a folder of another program's images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tfpix2pix.config.card import ModelCard
+from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
+from tfpix2pix.data.splits import guess_source
+from tfpix2pix.evaluation.examples.folders import folder_examples
+from tfpix2pix.evaluation.examples.layouts import find_layout
+from tfpix2pix.evaluation.examples.models import model_examples
+from tfpix2pix.evaluation.examples.pairs import Examples
+from tfpix2pix.evaluation.request import IMAGES, NATIVE, Request, ResolvedRequest, resolve
+from tfpix2pix.runs.load import load
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Says how the examples of a subject are computed.
+
+    Args:
+        size_px: size at which images are compared, px, or `own`, that of the files.
+        fit: how pairs are brought to the size; None: they are not.
+        statistics: statistics of a model's normalization; None for images.
+        noise: noise of a model, `on` or `off`; None for images.
+        seed: of the noise, the resampling and the patches.
+        variants: number of translations of each image with different noise.
+    """
+
+    size_px: int | str
+    fit: str | None
+    statistics: str | None
+    noise: str | None
+    seed: int
+    variants: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Holds what is evaluated.
+
+    Args:
+        kind: `run`, an export format, or `images`.
+        path: path of the model or folder.
+        name: name of the model or folder.
+        step: training steps of a model; None for images.
+        dir: folder of the pairs.
+        split: split of the pairs; None: images lie beside their targets, or have none.
+        protocol: how the examples are computed.
+        examples: translations, or images, with their inputs and targets.
+        card: card of a model.
+    """
+
+    kind: str
+    path: Path
+    name: str
+    step: int | None
+    dir: str | None
+    split: str | None
+    protocol: Protocol
+    examples: Examples
+    card: ModelCard | None = None
+
+
+def open_subject(request: Request | ResolvedRequest) -> Subject:
+    """Opens the model or folder of a request, and its pairs.
+
+    Raises:
+        UserError: there is nothing to evaluate, or it cannot be read.
+    """
+    resolved = resolve(request)
+    return _open_images(resolved) if resolved.model.kind == IMAGES else _open_model(resolved)
+
+
+def _open_model(resolved: ResolvedRequest) -> Subject:
+    request, model = resolved.request, resolved.model
+    translator = load(model, best=request.best, weights=request.weights, trust=request.trust)
+    card = translator.card
+    settings = card.config.model_dump(mode="json")
+    for side in ("input", "target"):  # one channel, if they become label maps
+        if any(change.startswith(f"data.{side}_classes=") for change in request.overrides):
+            settings["data"].pop(f"{side}_channels")
+    config = make_config(with_overrides(settings, request.overrides, data_dir=request.data), "the model card")
+    noise = request.noise if card.noise_size else replace(request.noise, variants=0)
+    size = request.size or config.data.image_size_px
+    protocol = Protocol(
+        size_px=size,
+        fit=None if size == NATIVE else config.data.fit,
+        statistics=card.statistics,
+        noise=noise.mode or card.noise,
+        seed=noise.seed,
+        variants=noise.variants,
+    )
+    examples = model_examples(translator, config, request.split, size_px=None if size == NATIVE else size, noise=noise)
+    return Subject(
+        model.kind, model.path, card.name, card.step, config.data.dir, request.split, protocol, examples, card
+    )
+
+
+def _open_images(resolved: ResolvedRequest) -> Subject:
+    request, folder = resolved.request, resolved.model.path
+    layout = find_layout(folder, request.outputs)
+    layout = replace(layout, target=request.targets or layout.target, input=request.inputs or layout.input)
+    settings = read_settings(request.config) if request.config else {}
+    if request.data is not None:
+        settings["data"] = {**guess_source(Path(request.data)), **settings.get("data", {})}
+    config = make_config(
+        with_overrides(settings, request.overrides, data_dir=request.data), request.config or "the command"
+    )
+    split = request.split if request.data is not None or config.data.is_given else None
+    examples = folder_examples(folder, layout, config, split=split, size_px=request.size_px)
+    protocol = Protocol(
+        size_px=request.size_px or NATIVE,
+        fit=config.data.fit if request.size_px else None,
+        statistics=None,
+        noise=None,
+        seed=request.noise.seed,
+        variants=0,
+    )
+    name = f"{folder.name} {request.outputs}" if request.outputs else folder.name
+    return Subject(IMAGES, folder, name, None, config.data.dir, split, protocol, examples)

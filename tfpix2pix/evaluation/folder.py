@@ -1,0 +1,185 @@
+"""The folder of an evaluation: its files, its record, and when it may be written. Imports no TensorFlow.
+
+`evaluate` writes the record, metrics.json, and `compare` reads it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+from zipfile import BadZipFile
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tfpix2pix.destinations import EVALUATION, check_new_folder, check_writable
+from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.files import whole_directory
+from tfpix2pix.foreign import parse_json
+from tfpix2pix.metrics import METRICS
+
+RECORD, ROWS, RESAMPLED, PAGE = "metrics.json", "per_image.csv", "bootstrap.npz", "report.html"
+SHEET = "contact_sheet.png"
+FORMAT_VERSION = 1
+
+
+def is_evaluation(path: Path) -> bool:
+    """Tells whether a folder has the record of an evaluation."""
+    return (path / RECORD).is_file()
+
+
+def check_names(metrics: Sequence[str] | None) -> None:
+    """Raises UserError if a name is not a metric."""
+    for name in metrics or ():
+        if name not in METRICS:
+            raise UserError(unknown_name("A metric", name, METRICS))
+
+
+def check_free(out: Path, *, overwrite: bool) -> None:
+    """Raises UserError if an evaluation may not be written to a folder."""
+    holds_evaluation = EVALUATION.is_at(out)
+    if holds_evaluation and not overwrite:
+        raise UserError(
+            f"An evaluation must not overwrite another. Received {out}, which holds one. Add --overwrite or change "
+            f"--out."
+        )
+    if not holds_evaluation:
+        check_new_folder(out)
+    check_writable(out)
+
+
+@contextmanager
+def replacing(out: Path) -> Iterator[Path]:
+    """Yields a folder that replaces the evaluation in `out` when it is whole; other files there stay."""
+    with whole_directory(out, clear=lambda: EVALUATION.remove_from(out)) as folder:
+        yield folder
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes a CSV file: a row for each image, a column for each figure, empty if an image has none."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+class _Part(BaseModel):
+    """Holds a part of a record. It keeps keys that this version does not know; older versions wrote no keys that have a
+    default."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow", protected_namespaces=())
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the keys that were written or read, as JSON values; numbers may be NaN."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class FigureRecord(_Part):
+    """Holds one figure over all images, with its 95 % interval if it has one."""
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    better: Literal["higher", "lower", "near 1", ""]
+
+
+class DataRecord(_Part):
+    """Says which images were evaluated."""
+
+    dir: str | None
+    split: str | None
+    images: int = Field(ge=1)
+    of: int | None = None  # pairs of the split
+    attribution: str | None = None
+    target_levels: list[float] | None = None  # mean and deviation of the targets on [-1, 1]: `compare` knows them by it
+
+
+class ProtocolRecord(_Part):
+    """Says how the images were evaluated."""
+
+    statistics: str | None = None  # of the normalization, of a model
+    noise: str | None = None
+    seed: int
+    variants: int | None = None
+    size_px: int | Literal["own"]
+    fit: str | None
+    replicates: int = Field(ge=0)
+    covered: float
+    segmenter: dict[str, Any] | None = None
+    features: Any = None
+
+
+class Record(_Part):
+    """Holds the content of metrics.json."""
+
+    format_version: int
+    model: str | None = None
+    name: str
+    kind: str | None = None  # `run`, `images` or an export format
+    step: int | None = None
+    package_version: str | None = None
+    created: str | None = None
+    data: DataRecord
+    protocol: ProtocolRecord
+    figures: dict[str, FigureRecord]
+    protocols: dict[str, str]  # metric -> the sentence that defines it
+    not_measured: dict[str, str] = {}  # metric -> why
+    notes: list[str] = []
+
+    def write(self, path: Path) -> None:
+        """Writes the record to a file."""
+        path.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_record(folder: Path) -> Record:
+    """Reads the record of the evaluation in a folder.
+
+    Raises:
+        UserError: there is no evaluation, it is of another format version, or its record is damaged.
+    """
+    if not (folder / RECORD).is_file():
+        reason = "has no " + RECORD if folder.is_dir() else "is not a folder"
+        raise _foreign(folder, f"which {reason}")
+    with naming_damage(folder, RECORD):
+        content = parse_json((folder / RECORD).read_bytes())
+    if not isinstance(content, dict) or "format_version" not in content:
+        raise _foreign(folder, f"whose {RECORD} has no format version")
+    if content["format_version"] != FORMAT_VERSION:
+        raise UserError(
+            f"An evaluation must be of format version {FORMAT_VERSION}. Received {folder} of "
+            f"{content['format_version']!r}. Evaluate the model again with this version of tfpix2pix."
+        )
+    with naming_damage(folder, RECORD):
+        return Record.model_validate(content)
+
+
+def _foreign(folder: Path, reason: str) -> UserError:
+    return UserError(
+        f"An evaluation must be a folder that `tfpix2pix evaluate` wrote. Received {folder}, {reason}. Evaluate the "
+        f"model first."
+    )
+
+
+@contextmanager
+def naming_damage(folder: Path, file: str) -> Iterator[None]:
+    """Raises UserError that an evaluation is damaged if one of its files cannot be read."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"`{'.'.join(map(str, first['loc']))}` does not fit ({first['msg']})"
+    except FileNotFoundError:
+        reason = "it is missing"
+    except (OSError, EOFError, ValueError, KeyError, TypeError, csv.Error, BadZipFile, zlib.error) as error:
+        reason = str(error)
+    else:
+        return
+    raise UserError(
+        f"An evaluation must be whole. Received {folder}, whose {file} is damaged: {reason}. Evaluate the model again."
+    )

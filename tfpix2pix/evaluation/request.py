@@ -1,0 +1,236 @@
+"""Says what to evaluate and how, and recognizes the model or folder of images; looks at names only."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic.dataclasses import dataclass
+
+from tfpix2pix.data import SPLITS
+from tfpix2pix.data.images import list_images
+from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.runs.recognize import Recognized, find_model, recognize
+
+NATIVE = "own"  # the size of the files themselves
+IMAGES = "images"  # the kind of a folder of another program's images
+OF_IMAGES = ("config", "outputs", "targets", "inputs")  # arguments that say how a folder of images is read
+STRICT = ConfigDict(extra="forbid", protected_namespaces=())
+Class = TypeVar("Class", bound=type)
+
+
+class Rule(NamedTuple):
+    """Completes the sentence of an argument that does not fit."""
+
+    must_be: str
+    advice: str
+
+
+def raises_user_errors(cls: Class) -> Class:
+    """Decorates a pydantic dataclass, whose types have a `Rule`, to raise UserError for an argument that does not
+    fit."""
+    validate = cls.__init__
+
+    @functools.wraps(validate)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            validate(self, *args, **kwargs)
+        except ValidationError as error:
+            raise UserError(_sentence(cls, error.errors()[0])) from None
+
+    cls.__init__ = init
+    return cls
+
+
+def _sentence(cls: type, finding: dict[str, Any]) -> str:
+    """Returns the sentence on the first of pydantic's findings."""
+    names = [field.name for field in dataclasses.fields(cls)]
+    first, *inner = finding["loc"]  # a name, or the number of a positional argument
+    name = names[first] if isinstance(first, int) and first < len(names) else first
+    if isinstance(name, int):
+        return f"{cls.__name__} must have {len(names)} arguments at most. Received more. Leave the others out."
+    if name not in names:
+        return unknown_name(f"An argument of {cls.__name__}", name, names)
+    reason = finding.get("ctx", {}).get("error")
+    if isinstance(reason, UserError):
+        return str(reason)
+    rule = next(each for each in cls.__pydantic_fields__[name].metadata if isinstance(each, Rule))
+    received = "none" if finding["type"] == "missing" and not inner else repr(finding["input"])
+    return f"`{name}` must be {rule.must_be}. Received {received}. {rule.advice}"
+
+
+def _text(path: Any) -> Any:
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
+
+
+def _one_of(name: str, known: tuple[str, ...]) -> AfterValidator:
+    """Refuses a value that is not known."""
+
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in known:
+            raise UserError(unknown_name(f"`{name}`", value, known))
+        return value
+
+    return AfterValidator(check)
+
+
+ExpandedPath = Annotated[Path, AfterValidator(Path.expanduser)]
+Text = Annotated[str, BeforeValidator(_text)]  # a Path becomes its text
+
+# The types of arguments, each with its rule.
+Model = Annotated[
+    ExpandedPath, Rule("the path of a model or of a folder of images", "Give a run directory, for example.")
+]
+Pairs = Annotated[Text | None, Rule("the path of a folder of pairs", "Give the folder that holds the splits.")]
+Split = Annotated[str, _one_of("split", tuple(SPLITS)), Rule("the name of a split", "Give 'val', for example.")]
+ConfigName = Annotated[Text | None, Rule("a preset or a .yaml file", "Give 'facades', for example.")]
+Overrides = Annotated[tuple[str, ...], Rule("a list of KEY=VALUE", "Give ['data.fit=crop'], for example.")]
+Size = Annotated[PositiveInt | Literal["own"] | None, Rule("a number of pixels, or own", "Give 256, for example.")]
+Mode = Annotated[str | None, _one_of("mode", ("on", "off")), Rule("on or off", "Choose one of the two.")]
+Variants = Annotated[int, Field(ge=0), Rule("a number of translations, 0 or more", "Give 4, for example.")]
+Seed = Annotated[int, Rule("a whole number", "Give 0, for example.")]
+Weights = Annotated[str | None, Rule("average or trained", "Choose one of the two.")]
+Pattern = Annotated[Text | None, Rule("a pattern of file names", "Give '*_fake_B', for example.")]
+PatternOrFolder = Annotated[Text | None, Rule("a pattern of file names, or a folder", "Give '*_real_B', for example.")]
+Segmenter = Annotated[ExpandedPath | None, Rule("the path of a model", "Give a run directory, for example.")]
+LabelMaps = Annotated[ExpandedPath | None, Rule("the path of a folder of label maps", "Give that folder.")]
+Features = Annotated[Text | None, Rule("inception, or the path of a SavedModel", "Choose one of the two.")]
+Range = Annotated[
+    tuple[float, float] | None, Rule("two numbers, the values of black and white", "Give (-1, 1), for example.")
+]
+Switch = Annotated[bool, Rule("True or False", "Choose one of the two.")]
+
+
+@raises_user_errors
+@dataclass(frozen=True, config=STRICT)
+class NoiseOptions:
+    """Says which noise translations have, and how many variants each image has beside its translation.
+
+    Args:
+        mode: `on` or `off`; None: as the model card says.
+        variants: number of translations of each image with different noise.
+        seed: of the noise, the resampling and the patches.
+
+    Raises:
+        UserError: an argument does not fit.
+    """
+
+    mode: Mode = None
+    variants: Variants = 0
+    seed: Seed = 0
+
+    def seed_of(self, name: str) -> int:
+        """Returns the seed of an image's noise, which does not depend on the other images."""
+        return int.from_bytes(hashlib.sha256(f"{self.seed}/{name}".encode()).digest()[:4], "little") >> 1
+
+
+@raises_user_errors
+@dataclass(frozen=True, config=STRICT)
+class Request:
+    """Says what to evaluate, on which pairs and how. The path of the model is looked at later, by `resolve`.
+
+    Attributes:
+        model: a run directory, SavedModel, .tflite, .keras or .onnx file, or a folder of another program's images.
+        data: folder of the pairs, in place of the one in a model's card.
+        split: `train`, `val` or `test`.
+        config: a preset or .yaml file that says how pairs are read, for a folder of images; None: as the folder looks.
+        overrides: changes of the configuration, `data.key=value`, as --set takes them.
+        size: size at which images are compared, px, or `own`, that of the files; None: the size that a model was
+            trained at, or the images' own.
+        noise: `NoiseOptions` of a model's translations, or a mapping of its arguments, `{"variants": 4}`.
+        best: translate with the checkpoint that did best on held-out pairs, in place of the newest.
+        weights: `average` or `trained`, for a run with `training.ema_decay`.
+        outputs: pattern of the images' names in a folder; `*` stands for the pair's name.
+        targets: pattern of their targets' names, or the folder of the targets.
+        inputs: pattern of their inputs' names, or the folder of the inputs.
+        segmenter: a photo→labels model, for the FCN score.
+        segmenter_range: values of black and white that a SavedModel of other origin expects as a segmenter.
+        labels: folder of the true label maps, if the segmenter's own pairs do not have them.
+        features: `inception`, or a SavedModel that computes features, for FID and KID.
+        features_range: values of black and white that a SavedModel of other origin expects for its features.
+        trust: open models, segmenters and feature networks that can do more than compute.
+
+    Raises:
+        UserError: an argument does not fit.
+    """
+
+    model: Model
+    data: Pairs = None
+    split: Split = "val"
+    config: ConfigName = None
+    overrides: Overrides = ()
+    size: Size = None
+    noise: Annotated[NoiseOptions, Rule("NoiseOptions or a mapping", "Give {'mode': 'on'}, for example.")] = (
+        NoiseOptions()
+    )
+    best: Switch = False
+    weights: Weights = None
+    outputs: Pattern = None
+    targets: PatternOrFolder = None
+    inputs: PatternOrFolder = None
+    segmenter: Segmenter = None
+    segmenter_range: Range = None
+    labels: LabelMaps = None
+    features: Features = None
+    features_range: Range = None
+    trust: Switch = False
+
+    @property
+    def size_px(self) -> int | None:
+        """Returns the size as a number; None if the request names none."""
+        return None if self.size == NATIVE else self.size
+
+
+@dataclasses.dataclass(frozen=True)
+class ResolvedRequest:
+    """Holds a request and what its model was recognized as, once for all that is done with it."""
+
+    request: Request
+    model: Recognized  # of kind `images`: a folder of another program's images
+
+
+def resolve(request: Request | ResolvedRequest) -> ResolvedRequest:
+    """Recognizes the model of a request.
+
+    Raises:
+        UserError: it is neither a model nor a folder of images, or arguments are given that belong to the other.
+    """
+    if isinstance(request, ResolvedRequest):
+        return request
+    return _fitting(request, _recognize(request.model))
+
+
+def resolve_for(request: Request, path: Path) -> ResolvedRequest:
+    """Resolves a request for another model. Arguments that say how a folder of images is read are dropped for a model.
+
+    Raises:
+        UserError: as `resolve`.
+    """
+    model = _recognize(path)
+    dropped = {} if model.kind == IMAGES else dict.fromkeys(OF_IMAGES)
+    return _fitting(dataclasses.replace(request, model=path, **dropped), model)
+
+
+def _recognize(path: Path) -> Recognized:
+    model = find_model(path)
+    if model is None and path.is_dir() and list_images(path):
+        return Recognized(IMAGES, path)
+    return model or recognize(path, also=", or a folder of images")
+
+
+def _fitting(request: Request, model: Recognized) -> ResolvedRequest:
+    """Raises UserError if an argument does not go with the kind of the model."""
+    if model.kind == IMAGES:
+        values = {"best": request.best, "weights": request.weights, "noise": request.noise.mode}
+        rule, reason = "a model", "a folder of images"
+    else:
+        values = {name: getattr(request, name) for name in OF_IMAGES}
+        rule, reason = "a folder of images", "which is a model"
+    for name in (name for name, value in values.items() if value):
+        raise UserError(f"`{name}` must go with {rule}. Received it for {request.model}, {reason}. Leave it out.")
+    return ResolvedRequest(request, model)

@@ -1,0 +1,179 @@
+"""The models of the page: whether they take the same kind of input, and their translations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfpix2pix.config import Config
+from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data import OPERATORS
+from tfpix2pix.data.images import as_picture, check_range, enlarged, from_signed, read_size, to_signed
+from tfpix2pix.data.labels import palette_of, pictures_of, read_side
+from tfpix2pix.data.opening import open_source, pair_reader
+from tfpix2pix.data.transforms import for_evaluation
+from tfpix2pix.errors import UserError
+from tfpix2pix.inference.batching import ImageTranslator
+from tfpix2pix.inference.files import notes_on
+from tfpix2pix.parallel import evenly_spread
+
+MOST_PX = 4_000_000  # of an image on the page, for which a person waits
+EXAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Holds a model on the page."""
+
+    name: str
+    translator: ImageTranslator
+
+    @property
+    def card(self) -> ModelCard:
+        return self.translator.card
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the page says about the model: title -> text."""
+        card, data = self.card, self.card.config.data
+        size = f"{card.fixed_size_px}x{card.fixed_size_px} px, others in tiles" if card.fixed_size_px else "any size"
+        return {
+            "model": self.name,
+            "origin": f"{card.config.name}, step {card.step:,}" if card.origin is None else f"from {card.origin.kind}",
+            "trained at": f"{data.image_size_px} px",
+            "takes": size,
+            "weights": {"none": "float32"}.get(card.quantization, card.quantization),
+            "noise": "yes" if card.noise_size else "none",
+        }
+
+
+@dataclass(frozen=True)
+class Translation:
+    """Holds a translation by a model."""
+
+    image: np.ndarray  # (H, W, C') as its file holds it
+    picture: np.ndarray  # uint8 (H, W, 3) to look at
+    palette: Sequence[int] | None  # of its file, if it is a label map
+    seconds: float
+    notes: Sequence[str]
+
+
+def side_px(model: Shown) -> int:
+    """Returns height and width of a sheet to draw on."""
+    return model.card.fixed_size_px or model.card.config.data.image_size_px
+
+
+def warm(model: Shown) -> None:
+    """Translates once, so that no user waits for what a model does at its first image."""
+    data, side = model.card.config.data, side_px(model)
+    blank = np.zeros((side, side, 1 if data.input_classes else data.input_channels), np.uint8)
+    model.translator.translate(blank)
+
+
+def check_alike(models: Sequence[Shown]) -> None:
+    """Raises UserError if models side by side take different kinds of input."""
+    first = models[0]
+    for other in models[1:]:
+        if _kind(other.card.config) != _kind(first.card.config):
+            raise UserError(
+                f"Models side by side must take the same kind of input. Received {first.name}, which takes "
+                f"{_words(first.card.config)}, and {other.name}, which takes {_words(other.card.config)}. Show them "
+                f"one after the other."
+            )
+
+
+def _kind(config: Config) -> tuple:
+    data = config.data
+    return data.input_classes, data.input_channels, data.input_range if not data.makes_inputs else None
+
+
+def _words(config: Config) -> str:
+    data = config.data
+    if data.input_classes:
+        return f"label maps of {data.input_classes} classes"
+    among = f" from {data.input_range[0]:g} to {data.input_range[1]:g}" if data.input_range else ""
+    return f"images of {data.input_channels} channel{'s' if data.input_channels > 1 else ''}{among}"
+
+
+def check_size(height: int, width: int) -> None:
+    """Raises UserError if an image is too large for the page."""
+    if height * width > MOST_PX:
+        raise UserError(
+            f"An image on the page must have at most {MOST_PX / 1e6:g} megapixels. Received {width}x{height} px. "
+            f"Make it smaller, or use `tfpix2pix translate` with --tile 512."
+        )
+
+
+def translate(model: Shown, image: np.ndarray, *, noise: int, where: str) -> Translation:
+    """Translates an input as its file holds it.
+
+    Args:
+        noise: 0 for noise off, otherwise the seed; a model without noise ignores it.
+        where: name of the image, for messages.
+
+    Raises:
+        UserError: the image is too large for the page, does not fit the model, or has values out of range.
+    """
+    card = model.card
+    data = card.config.data
+    check_size(*image.shape[:2])
+    if not data.input_classes:
+        check_range(image, data.ranges[0], "data.input_range", where)
+    notes = notes_on(image, card)
+    if noise and not card.noise_size:
+        notes.append("the model has no noise input: every image is the same")
+    vector = model.translator.noise(1, noise) if noise and card.noise_size else None
+    start = time.perf_counter()
+    result = model.translator.translate(image, vector, where)
+    seconds = time.perf_counter() - start
+    picture = pictures_of(data)[1](to_signed(result, data.ranges[1]))
+    return Translation(result, picture, palette_of(data), seconds, notes)
+
+
+def read_input(path: Path, card: ModelCard, *, by_operator: bool, enlarge: int = 1) -> np.ndarray:
+    """Reads a file as an input of a model.
+
+    Args:
+        by_operator: whether the file is a photograph, from which the model's operator makes the input.
+        enlarge: factor by which the input is enlarged.
+
+    Raises:
+        UserError: the file is unreadable, too large for the page, or does not fit the model.
+    """
+    data, (height, width) = card.config.data, read_size(path)
+    check_size(height * enlarge, width * enlarge)  # before it is decoded
+    image = read_side(path, data.input_classes, data)
+    if by_operator:
+        photograph = as_picture(from_signed(to_signed(image)))
+        image = OPERATORS[data.operator].make(photograph, data, np.random.default_rng(0))
+    return enlarged(image, enlarge) if enlarge > 1 else image
+
+
+def example_pictures(config: Config, folder: str | None = None) -> list[np.ndarray]:
+    """Returns pictures of held-out inputs of a model's data at its training size, uint8 (H, W, 3).
+
+    For a model that fills holes, they are the whole photographs. Without the data, there are no pictures.
+
+    Args:
+        folder: of the data; None: as in the model's configuration.
+
+    Raises:
+        UserError: `folder` does not hold such data.
+    """
+    data = config.data if folder is None else config.data.model_copy(update={"dir": folder})
+    whole = int(data.makes_inputs and OPERATORS[data.operator].leaves == "holes")
+    picture_of = pictures_of(data)[whole]
+    try:
+        source = open_source(data, "val", config.seed)
+        read = pair_reader(source, data)
+        pairs = [for_evaluation(read(index), data) for index in evenly_spread(len(source), EXAMPLES)]
+    except UserError:
+        if folder is not None:
+            raise
+        return []
+    pictures = [picture_of(np.asarray(pair[whole])) for pair in pairs]
+    return [picture for picture in pictures if picture.min() != picture.max()]  # pictures of one colour show nothing

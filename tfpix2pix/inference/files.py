@@ -1,0 +1,306 @@
+"""Files in, files out: `tfpix2pix translate` and the same from Python, as a reader, a translator and a writer."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data import SPLITS
+from tfpix2pix.data.images import check_range, enlarged, full_range, list_images, suffix_for, write_image
+from tfpix2pix.data.labels import palette_of, read_side
+from tfpix2pix.data.opening import open_source
+from tfpix2pix.destinations import check_replaces_no_input, check_writable
+from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.files import safe_file_name
+from tfpix2pix.inference.batching import ImageTranslator, in_batches, one_by_one
+from tfpix2pix.parallel import Outcome
+
+MOST_NAMED = 20  # images that could not be translated, in one message
+
+
+@dataclass(frozen=True)
+class Input:
+    """An image to translate."""
+
+    name: str  # of its translation, without suffix; for messages too
+    read: Callable[[], np.ndarray]  # (H, W, C) as its file holds it
+    files: tuple[Path, ...]  # that it is read from
+
+
+def translate_files(
+    translator: ImageTranslator,
+    inputs: Sequence[str | Path] = (),
+    *,
+    out: str | Path,
+    data: str | Path | None = None,
+    split: str | None = None,
+    noise: str | None = None,
+    seed: int = 0,
+    samples: int | None = None,
+    tile_px: int | None = None,
+    overlap_px: int | None = None,
+    in_flight: int | None = None,
+    enlarge: int = 1,
+    overwrite: bool = False,
+    track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
+) -> list[Path]:
+    """Translates image files, the images of folders, or the inputs of a split of paired data into files in `out`.
+
+    The files are PNG, or TIFF if the targets were floats or had more than four channels. Label maps are palette PNG.
+
+    Args:
+        translator: a `Translator`, or a `RemoteModel` of a server.
+        inputs: image files and folders of them.
+        data: folder of paired data as the model was trained on, in place of the one in its card; with `split`.
+        split: `train`, `val` or `test`: translate the inputs of that split's pairs.
+        noise: `on` or `off`; None: as the model card says.
+        seed: of the noise, which is the same for all images.
+        samples: write this many variants of each image by different noise, `<name>-1.png` and so on; turns noise on.
+        tile_px: translate in tiles of this side that overlap by `overlap_px`, as `Translator` does.
+        overlap_px: least overlap of tiles; None: an eighth of the side.
+        in_flight: number of images that a server translates at a time; None: one batch of one size at a time. Tiles
+            go one image at a time.
+        enlarge: enlarge every input by this factor first (bicubic), as super-resolution was trained.
+        overwrite: replace files of the same names in `out`.
+        track: wraps the results to show progress.
+
+    Returns:
+        The paths of the files, in the order of the inputs.
+
+    Raises:
+        UserError: there is nothing to translate, an image is unreadable (the readable ones are translated), or a name
+            is taken.
+    """
+    card = translator.card
+    folder = data or card.config.data.dir if split else None
+    items = list(inputs_of_split(card, folder, split) if split else inputs_of_files(inputs, card))
+    if not items:
+        raise UserError("There must be something to translate. Received no image. Name files, folders, or --split val.")
+    reader, writer = Reader(card, enlarge), Writer.of(card, Path(out), samples)
+    writer.check(items, within=None if folder is None else Path(folder), overwrite=overwrite)
+    variants = Variants(translator, _noise_vectors(translator, noise, seed, samples), tile_px, overlap_px)
+    if in_flight is None and tile_px is None:
+        results = in_batches(items, reader, variants.of_batch, writer)
+    else:
+        results = one_by_one(items, reader, variants.of_one, writer, in_flight or 1)
+    results = list(track(results, len(items)))
+    for note, count in reader.notes.items():
+        warnings.warn(f"{count} of {len(items)} images {note}", stacklevel=2)
+    _check_all_translated(results, writer.folder)
+    return [path for done in results for path in done.result]
+
+
+class Reader:
+    """Reads inputs as a model takes them, from any number of threads.
+
+    Attributes:
+        notes: how many images each note of `notes_on` is about.
+    """
+
+    def __init__(self, card: ModelCard, enlarge: int = 1) -> None:
+        self.card, self.enlarge = card, enlarge
+        self.notes: Counter[str] = Counter()
+        self._noting = Lock()
+
+    def __call__(self, item: Input) -> np.ndarray:
+        """Returns the image of an input, (H, W, C).
+
+        Raises:
+            UserError: it is unreadable, has values out of range, or does not fit in memory.
+        """
+        data = self.card.config.data
+        with _fitting_in_memory(item):
+            image = item.read()
+            if self.enlarge > 1:
+                image = enlarged(image, self.enlarge)
+        if not data.input_classes:
+            check_range(image, data.ranges[0], "data.input_range", item.name)
+        with self._noting:
+            self.notes.update(notes_on(image, self.card))
+        return image
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Translates every image once for each noise vector."""
+
+    translator: ImageTranslator
+    vectors: Sequence[np.ndarray | None]  # (1, noise_size) each; None: noise off
+    tile_px: int | None = None
+    overlap_px: int | None = None
+
+    def of_one(self, item: Input, image: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields the variants of an image, which need not fit in memory together."""
+        for vector in self.vectors:
+            yield self._translations([item], [image], vector)[0]
+
+    def of_batch(self, items: list[Input], images: list[np.ndarray]) -> list[list[np.ndarray]]:
+        """Returns the variants of every image."""
+        by_vector = [self._translations(items, images, vector) for vector in self.vectors]
+        return [list(variants) for variants in zip(*by_vector, strict=True)]
+
+    def _translations(
+        self, items: list[Input], images: list[np.ndarray], vector: np.ndarray | None
+    ) -> list[np.ndarray]:
+        names = [item.name for item in items]
+        with _fitting_in_memory(items[0]):
+            return self.translator.translate_many(
+                images, vector, names, tile_px=self.tile_px, overlap_px=self.overlap_px
+            )
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes the variants of every input as files of a folder."""
+
+    folder: Path
+    suffix: str
+    palette: Sequence[int] | None  # of label maps
+    endings: Sequence[str] = ("",)  # of the names, one a variant
+
+    @classmethod
+    def of(cls, card: ModelCard, folder: Path, samples: int | None = None) -> Writer:
+        """Returns the writer of a model's translations, in the depth of its targets."""
+        data = card.config.data
+        endings = [f"-{number}" for number in range(1, samples + 1)] if samples else [""]
+        return cls(folder, suffix_for(data.target_channels, np.dtype(card.target_dtype)), palette_of(data), endings)
+
+    def paths(self, item: Input) -> list[Path]:
+        """Returns where the variants of an input go."""
+        return [self.folder / f"{item.name}{ending}{self.suffix}" for ending in self.endings]
+
+    def check(self, items: Sequence[Input], *, within: Path | None, overwrite: bool) -> None:
+        """Checks that every variant can be written, before the first is computed.
+
+        Args:
+            within: folder of paired data that the inputs are from.
+
+        Raises:
+            UserError: two inputs have one name, a file is an input or exists, or the folder is not writable.
+        """
+        paths = [path for item in items for path in self.paths(item)]
+        duplicates = [path for path, count in Counter(paths).items() if count > 1]
+        if duplicates:
+            raise UserError(
+                f"Each input must have a name of its own. Received several for {duplicates[0]}. Translate them apart."
+            )
+        check_replaces_no_input(paths, [file for item in items for file in item.files], within=within)
+        taken = [path for path in paths if path.exists()]
+        if taken and not overwrite:
+            raise UserError(
+                f"A translation must not overwrite a file. Received {taken[0]}, which exists. "
+                f"Add --overwrite or change --out."
+            )
+        check_writable(self.folder)
+
+    def __call__(self, item: Input, variants: Iterable[np.ndarray]) -> list[Path]:
+        """Writes the variants of an input, and returns their paths."""
+        paths = self.paths(item)
+        for path, variant in zip(paths, variants, strict=True):
+            write_image(path, variant, self.palette)
+        return paths
+
+
+def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[Input]:
+    """Yields image files and the images of folders.
+
+    Raises:
+        UserError: a path does not exist, or a folder holds no images.
+    """
+    data = card.config.data
+    for path in map(Path, inputs):
+        if not path.exists():
+            raise UserError(f"An input must be an image file or a folder. Received {path}, which does not exist.")
+        files = list_images(path) if path.is_dir() else [path]
+        if not files:
+            raise UserError(f"A folder to translate must hold images. Received {path} without any. Check the path.")
+        for file in files:
+            yield Input(safe_file_name(file.stem), lambda file=file: read_side(file, data.input_classes, data), (file,))
+
+
+def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> Iterator[Input]:
+    """Yields the inputs of the pairs of a split.
+
+    Args:
+        folder: of paired data; None: the model's source brings its data.
+
+    Raises:
+        UserError: the split is unknown, or has no pairs.
+    """
+    if split not in SPLITS:
+        raise UserError(unknown_name("--split", split, SPLITS))
+    data = card.config.data.model_copy(update={"dir": None if folder is None else str(folder)})
+    source = open_source(data, split, card.config.seed)
+    if not len(source):
+        raise UserError(
+            f"The split must hold pairs. Received {split!r}, which is empty in {data.dir}. Use another split."
+        )
+    for index, name in enumerate(source.names):
+        yield Input(safe_file_name(name), lambda index=index: source.read(index)[0], source.files(index))
+
+
+def looks_like_a_pair(image: np.ndarray, card: ModelCard) -> bool:
+    """Returns whether an image has the shape of a whole pair of the model's data: two square halves."""
+    data, (height, width) = card.config.data, image.shape[:2]
+    if data.source != "combined":
+        return False
+    return width == 2 * height if data.input_side in ("left", "right") else height == 2 * width
+
+
+def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
+    """Returns what a user should know if an image is not translated as one might expect."""
+    notes, size, channels = [], card.fixed_size_px, card.config.data.input_channels
+    if looks_like_a_pair(image, card):
+        notes.append(
+            "have the shape of a whole pair, input and target in one, and were translated whole: --split val (and "
+            "--data) translates the inputs of pairs."
+        )
+    if size and image.shape[:2] != (size, size):
+        notes.append(
+            f"differ from the model's fixed {size}x{size} px and are reflected or cut into tiles, each with statistics "
+            f"of its own: colours may differ from the run's and the SavedModel's."
+        )
+    if image.shape[-1] in (2, 4) and channels in (1, 3) and image[..., -1].min() < full_range(image.dtype)[1]:
+        notes.append("have transparent parts, which the model does not see: their colours were translated.")
+    return notes
+
+
+@contextmanager
+def _fitting_in_memory(item: Input) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise UserError(
+            f"An image and its translation must fit in memory. Received {item.name}, which did not. Translate it in "
+            f"tiles: --tile 512."
+        ) from error
+
+
+def _noise_vectors(
+    translator: ImageTranslator, noise: str | None, seed: int, samples: int | None
+) -> Sequence[np.ndarray | None]:
+    """Returns the noise of every variant, the same for all images: (1, noise_size) each, or None if it is off."""
+    if samples or (noise or translator.card.noise) == "on":
+        return np.split(translator.noise(samples or 1, seed), samples or 1)
+    return [None]
+
+
+def _check_all_translated(results: Sequence[Outcome], folder: Path) -> None:
+    """Raises a UserError that names the images that could not be translated, with the first reason."""
+    failed = [done for done in results if done.error]
+    if not failed:
+        return
+    others = [done.item.name for done in failed[1:]]
+    named = ", ".join(others[:MOST_NAMED]) + (", …" if len(others) > MOST_NAMED else "")
+    more = f" {len(others)} more could not be translated: {named}." if others else ""
+    translated = len(results) - len(failed)
+    done = f" The other {translated} of {len(results)} were translated into {folder}." if translated else ""
+    raise UserError(f"{failed[0].error}{more}{done}")

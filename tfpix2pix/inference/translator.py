@@ -1,0 +1,204 @@
+"""Translates images: any size, uint8 or float, one image or many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfpix2pix import rng
+from tfpix2pix.data.images import from_signed, match_channels, to_signed
+from tfpix2pix.data.labels import to_classes
+from tfpix2pix.errors import UserError, shortly, unknown_name
+from tfpix2pix.inference.batching import ImageTranslator, names_of, vectors_of
+from tfpix2pix.inference.tiling import fitting_tile, translate_tiles
+from tfpix2pix.inference.view import Engine
+
+
+class Values(NamedTuple):
+    """How the values of images become those of an engine, float32 in [-1, 1], and those of translations again."""
+
+    encode: Callable[[np.ndarray], np.ndarray]
+    decode: Callable[[np.ndarray], np.ndarray]
+
+
+class Translator(ImageTranslator):
+    """Translates images by one trained generator, whatever it was loaded from.
+
+    `translator(image)` takes (H, W, C), (N, H, W, C) or, for gray, (H, W): uint8, uint16, or float in [-1, 1].
+    It returns the same rank and dtype with the target's channels. Label maps are class indices, uint8 or uint16 in and
+    uint8 out. A result does not depend on its batch neighbours.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.card = engine, engine.card
+
+    def __repr__(self) -> str:
+        return f"Translator({self.card.name!r}, step {self.card.step}, by {type(self.engine).__name__})"
+
+    def __call__(
+        self,
+        images: np.ndarray,
+        *,
+        noise: str | None = None,
+        seed: int = 0,
+        tile_px: int | None = None,
+        overlap_px: int | None = None,
+    ) -> np.ndarray:
+        """Translates one image or a batch.
+
+        Args:
+            noise: `on` drops units by a noise vector drawn from `seed`, `off` drops none; None: as the model card says.
+            seed: of the noise; the i-th image of a call gets the i-th vector of the seed.
+            tile_px: side of overlapping tiles, for images larger than memory allows.
+            overlap_px: least overlap of tiles, where they are blended; None: an eighth of the side.
+
+        Raises:
+            UserError: the array is not an image or does not fit the model, noise is on for a model without it, or
+                tiles overlap by more than half.
+        """
+        batch, values, is_single = self._batch(np.asarray(images))
+        if noise not in (None, "on", "off"):
+            raise UserError(unknown_name("`noise`", noise, ("on", "off")))
+        vectors = self.noise(len(batch), seed) if (noise or self.card.noise) == "on" else None
+        results = self._each(batch, vectors, values, tile_px, overlap_px)
+        return results[0] if is_single else np.stack(results)
+
+    def translate_many(
+        self,
+        images: Sequence[np.ndarray],
+        noise: np.ndarray | None = None,
+        where: Sequence[object] = (),
+        *,
+        tile_px: int | None = None,
+        overlap_px: int | None = None,
+    ) -> list[np.ndarray]:
+        """Translates images (H, W, C) of any sizes, each in its own range, into (H, W, C') as files hold them.
+
+        Images of one shape and type go through the engine in one batch if it takes any size.
+
+        Args:
+            images: uint8, uint16 or float32 in `data.input_range`, or class indices of label maps.
+            noise: one vector, float32 (1, noise_size), for all images, or (N, noise_size); None: off.
+            where: names of the images, for messages.
+            tile_px: side of overlapping tiles, for images larger than memory allows.
+            overlap_px: least overlap of tiles, where they are blended; None: an eighth of the side.
+
+        Raises:
+            UserError: an image does not fit the model, or tiles overlap by more than half.
+        """
+        data, dtype = self.card.config.data, np.dtype(self.card.target_dtype)
+        input_range, target_range = data.ranges
+        values = Values(
+            lambda image: to_signed(image, input_range), lambda image: from_signed(image, dtype, target_range)
+        )
+        names = names_of(where, len(images))
+        images = [match_channels(image, data.input_channels, name) for image, name in zip(images, names, strict=True)]
+        vectors = vectors_of(noise, len(images))
+        alike = len({(image.shape, image.dtype) for image in images}) == 1
+        if not alike or tile_px or self.card.fixed_size_px:
+            return self._each(images, vectors, values, tile_px, overlap_px)
+        return [values.decode(result) for result in self._run(values.encode(np.stack(images)), vectors)]
+
+    def samples(self, image: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:
+        """Returns `count` translations of one image (H, W, C) by different noise of a seed: (count, H, W, C')."""
+        if np.ndim(image) > 3 or count < 1:
+            raise UserError(
+                f"Samples must be one or more, of one image (H, W, C). Received {count} of an array of shape "
+                f"{np.shape(image)}. Take the images of a batch in turn."
+            )
+        return self(np.stack([np.asarray(image)] * count), noise="on", seed=seed)
+
+    def noise(self, count: int, seed: int) -> np.ndarray:
+        """Returns `count` noise vectors of a seed: float32 (count, noise_size), uniform in [0, 1)."""
+        if not self.card.noise_size:
+            raise UserError(
+                "A model must have a noise input if `noise` is on. Received `noise` on for one without it. "
+                "Translate with noise off, or export with `--noise on` from a run whose generator has noise."
+            )
+        return rng.uniform((count, self.card.noise_size), rng.stream(seed, "translate")).numpy()
+
+    def _each(
+        self,
+        images: Sequence[np.ndarray],
+        vectors: np.ndarray | None,
+        values: Values,
+        tile_px: int | None,
+        overlap_px: int | None,
+    ) -> list[np.ndarray]:
+        """Translates images one at a time, so that batches change nothing in the results."""
+        results = []
+        for index, image in enumerate(images):
+            vector = None if vectors is None else vectors[index : index + 1]
+            results.append(self._translation(image, vector, values, tile_px, overlap_px))
+        return results
+
+    def _translation(
+        self, image: np.ndarray, vector: np.ndarray | None, values: Values, tile_px: int | None, overlap_px: int | None
+    ) -> np.ndarray:
+        """Translates (H, W, C) into (H, W, C'), in tiles if the engine's size is fixed or `tile_px` is less."""
+        fixed = self.card.fixed_size_px
+        size = fixed or (fitting_tile(tile_px, *image.shape[:2]) if tile_px else image.shape[:2])
+        if not fixed and size == image.shape[:2]:
+            return values.decode(self._run(values.encode(image)[np.newaxis], vector)[0])
+        return translate_tiles(
+            lambda tile: self._run(tile, vector), image, size, overlap_px,
+            blend=not self.card.config.data.target_classes, encode=values.encode, decode=values.decode,
+        )  # fmt: skip
+
+    def _run(self, images: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
+        """Runs the engine on float32 (N, H, W, C) in [-1, 1].
+
+        Raises:
+            MemoryError: the images do not fit.
+            UserError: the network is not what its card says.
+        """
+        try:
+            results = np.asarray(self.engine(images, vectors))
+        except (tf.errors.ResourceExhaustedError, tf.errors.AbortedError) as error:  # oneDNN raises the second
+            raise MemoryError(str(error)) from error
+        except (UserError, OSError, MemoryError):
+            raise
+        except Exception as error:  # each runtime has its own errors for a network that is not what its card says
+            raise self._unfit(f"which fails: {shortly(error)}") from error
+        expected = (*images.shape[:3], self.card.config.data.target_channels)
+        if results.shape != expected:
+            raise self._unfit(f"which returns an array of shape {results.shape} in place of {expected}")
+        return results
+
+    def _unfit(self, reason: str) -> UserError:
+        return UserError(
+            f"A model must translate images as its card says. Received {self.card.name!r}, {reason}. Fetch "
+            f"or export it again."
+        )
+
+    def _batch(self, images: np.ndarray) -> tuple[list[np.ndarray], Values, bool]:
+        """Returns an array's images (H, W, C), how their values change, and whether it was a single image."""
+        data = self.card.config.data
+        shape, is_single = images.shape, images.ndim < 4
+        if images.ndim == 2:
+            images = images[..., np.newaxis]
+        if images.ndim == 3:
+            images = images[np.newaxis]
+        if images.ndim != 4 or 0 in images.shape:
+            raise UserError(
+                f"An image must have the shape (H, W, C) or (N, H, W, C), none of them 0. Received {shape}. "
+                f"Load it with channels last."
+            )
+        if images.dtype in (np.uint8, np.uint16):
+            dtype = np.uint8 if any(data.classes) else images.dtype  # class indices are 8 bits
+            if data.input_classes:
+                images = np.stack([to_classes(image, data.input_classes, data, "an array") for image in images])
+            values = Values(to_signed, lambda result: from_signed(result, dtype))
+        elif images.dtype.kind == "f":
+            if not (np.isfinite(images).all() and np.abs(images).max() <= 1.0 + 1e-3):
+                raise UserError(
+                    f"A float image must be finite and within [-1, 1]. Received values from {images.min():.4g} to "
+                    f"{images.max():.4g}. Scale it, or pass uint8."
+                )
+            values = Values(lambda part: part.astype(np.float32), lambda result: result.astype(images.dtype))
+        else:
+            raise UserError(f"An image must be uint8, uint16 or float. Received {images.dtype}. Convert it.")
+        return [match_channels(image, data.input_channels) for image in images], values, is_single

@@ -1,0 +1,201 @@
+"""Measures how good translations are. A new metric is a class in a module of this room and a row here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tfpix2pix.tables import lazy
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Describes a metric: a row of `METRICS`. A metric may compute several figures."""
+
+    make: Callable[[Any], Any]  # (Setting) -> an Accumulator, both in metrics/example.py
+    protocol: str  # how its figures are computed, in one sentence that is shown beside them
+    needs: tuple[str, ...] = ("target",)  # fields of Example or Setting; without them it is not measured
+    of_label_maps: bool | None = False  # True: for class indices; False: for images; None: for both
+    score: str | None = None  # name of the figure by which translators are compared; None: not compared
+    better: str = "higher"  # which values are better, for all its figures: `higher`, `lower`, `near 1`, or `` (neither)
+    most: float | None = None  # largest possible figure, which bounds the intervals too
+    while_training: bool = False  # runs measure it on held-out pairs, unless their configuration lists others
+    titles: Mapping[str, str] = field(default_factory=dict)  # figure -> its name in words; * stands for any text
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Returns True if a higher score is better."""
+        return self.better == "higher"
+
+    def suits(self, label_maps: bool) -> bool:
+        """Returns True if it measures label maps, or images if `label_maps` is False."""
+        return self.of_label_maps is None or self.of_label_maps == label_maps
+
+
+def title_of(figure: str) -> str:
+    """Returns the name of a figure in words; its key if no row of `METRICS` names it."""
+    for row in METRICS.values():
+        for key, title in row.titles.items():
+            start, star, end = key.partition("*")
+            if figure == key or (star and figure.startswith(start) and figure.endswith(end)):
+                return title.replace("*", figure[len(start) : len(figure) - len(end)])
+    return figure
+
+
+def _of(module: str, name: str, protocol: str, **more: Any) -> Metric:
+    return Metric(lazy(f"tfpix2pix.metrics.{module}", name), protocol, **more)
+
+
+_OF_LABEL_MAPS = {
+    "pixel_accuracy": "Per-pixel accuracy",
+    "class_accuracy": "Per-class accuracy",
+    "class_iou": "Class IoU",
+}
+METRICS = {
+    "l1": _of(
+        "images",
+        "L1",
+        "mean absolute difference on [-1, 1] over pixels and channels; mean over images",
+        score="l1",
+        better="lower",
+        while_training=True,
+        titles={"l1": "Mean absolute difference (L1)"},
+    ),
+    "l2": _of(
+        "images",
+        "L2",
+        "mean squared difference on [-1, 1] over pixels and channels; mean over images",
+        score="l2",
+        better="lower",
+        titles={"l2": "Mean squared difference (L2)"},
+    ),
+    "psnr": _of(
+        "images",
+        "PSNR",
+        "10 log10(4 / mean squared difference on [-1, 1]), dB, at most 200; mean over images",
+        score="psnr_db",
+        while_training=True,
+        titles={"psnr_db": "Peak signal-to-noise ratio (PSNR), dB"},
+    ),
+    "ssim": _of(
+        "images",
+        "SSIM",
+        "structural similarity (Wang et al. 2004): Gaussian windows of sigma 1.5 px (11 px), K 0.01 "
+        "and 0.03, on [0, 1], each channel alone; mean over pixels, channels and images",
+        score="ssim",
+        most=1.0,
+        while_training=True,
+        titles={"ssim": "Structural similarity (SSIM)"},
+    ),
+    "ms_ssim": _of(
+        "images",
+        "MSSSIM",
+        "multi-scale structural similarity (Wang et al. 2003) on [0, 1]: five scales, weights "
+        "0.0448, 0.2856, 0.3001, 0.2363, 0.1333, windows inside the image, below 0 counts as 0; "
+        "below 176 px fewer scales, their weights raised to a sum of 1; mean over channels and images",
+        score="ms_ssim",
+        most=1.0,
+        titles={"ms_ssim": "Multi-scale structural similarity (MS-SSIM)"},
+    ),
+    "sharpness": _of(
+        "images",
+        "Sharpness",
+        "mean gradient magnitude (forward differences) of all translations over that of all "
+        "targets; 1 is as sharp, less is blurrier",
+        better="near 1",
+        while_training=True,
+        titles={"sharpness": "Sharpness relative to the targets"},
+    ),
+    "lab_intersection": _of(
+        "color",
+        "LabIntersection",
+        "intersection of the histograms of all pixels of all images in CIE Lab, per "
+        "channel: 100 bins over L [0, 100], a and b [-111.1, 108.9] (paper Fig. 7)",
+        most=1.0,
+        while_training=True,
+        titles={
+            "lab_intersection_L": "Overlap of lightness histograms (Lab L)",
+            "lab_intersection_a": "Overlap of green–red histograms (Lab a)",
+            "lab_intersection_b": "Overlap of blue–yellow histograms (Lab b)",
+        },
+    ),
+    "gradient": _of(
+        "images",
+        "Gradient",
+        "mean gradient magnitude (forward differences) of the translations on [-1, 1]: sharpness "
+        "without a target; mean over images",
+        needs=(),
+        better="",
+        titles={"gradient_magnitude": "Mean gradient magnitude"},
+    ),
+    "diversity": _of(
+        "images",
+        "Diversity",
+        "mean absolute difference on [-1, 1] between translations of one image by different "
+        "noise, over all pairs of them; mean over images",
+        needs=("variants",),
+        better="",
+        titles={"diversity": "Diversity over noise"},
+    ),
+    "swd": _of(
+        "patches",
+        "SlicedWasserstein",
+        "sliced Wasserstein distance x 1000 between 7x7 px patches of all translations "
+        "and of all targets, 128 an image and level, on a Laplacian pyramid (levels named by their px), normalised by "
+        "the targets' mean and deviation "
+        "(at least 2/255), 512 projections; swd is the levels' mean (after Karras et al. 2018)",
+        score="swd",
+        better="lower",
+        titles={
+            "swd": "Sliced Wasserstein distance (SWD)",
+            "swd_*": "Sliced Wasserstein distance at * px",
+        },
+    ),
+    "fid": _of(
+        "features",
+        "FID",
+        "Frechet distance between Gaussians fitted to the features of translations and of targets "
+        "(Heusel et al. 2017); biased upwards for few images",
+        needs=("target", "features"),
+        score="fid",
+        better="lower",
+        titles={"fid": "Fréchet distance of features (FID)"},
+    ),
+    "kid": _of(
+        "features",
+        "KID",
+        "squared maximum mean discrepancy between the features of translations and of targets, "
+        "kernel (x.y / D + 1)^3, unbiased, in blocks of up to 1,000 images, averaged by size (Binkowski et al. 2018)",
+        needs=("target", "features"),
+        score="kid",
+        better="lower",
+        titles={"kid": "Kernel distance of features (KID)"},
+    ),
+    "semantic": _of(
+        "segmentation",
+        "Semantic",
+        "the FCN score (paper section 3.4): label maps that a segmenter sees in the "
+        "translations against the true ones, figures as of `segmentation`; semantic_real_… are its scores of the real "
+        "images",
+        needs=("segmenter", "labels"),
+        score="semantic_class_iou",
+        most=1.0,
+        titles={
+            f"semantic_{side}{key}": f"FCN score{of}: {title[0].lower()}{title[1:]}"
+            for side, of in (("", ""), ("real_", " of the real images"))
+            for key, title in _OF_LABEL_MAPS.items()
+        },
+    ),
+    "segmentation": _of(
+        "segmentation",
+        "Segmentation",
+        "label maps, one confusion matrix over all pixels of all images but those to "
+        "ignore: per-pixel accuracy, per-class accuracy, class IoU (paper Table 6; Long et al. 2015)",
+        of_label_maps=True,
+        score="class_iou",
+        most=1.0,
+        while_training=True,
+        titles=_OF_LABEL_MAPS,
+    ),
+}

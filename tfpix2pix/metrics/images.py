@@ -1,0 +1,226 @@
+"""Measures single images: distances to the target, structural similarity, sharpness and diversity."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+from scipy.ndimage import correlate1d
+from skimage.metrics import structural_similarity
+
+from tfpix2pix.metrics.example import Example, Setting
+
+SSIM_WINDOW_PX = 11
+
+
+class MeanOverImages:
+    """Accumulates `of(example)`, one number for each image. The figure, called `name`, is the mean over images."""
+
+    name: str
+
+    def __init__(self, setting: Setting | None = None) -> None:
+        self.totals, self.counts = 0.0, 0.0
+
+    def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:
+        value = self.of(example)
+        self.totals, self.counts = self.totals + weights * value, self.counts + weights
+        return {self.name: value}
+
+    def result(self) -> dict[str, np.ndarray]:
+        return {self.name: ratio(self.totals, self.counts)} if np.any(self.counts) else {}
+
+    @staticmethod
+    def of(example: Example) -> float:
+        raise NotImplementedError
+
+
+def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Returns above / below, with NaN where below is 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(below != 0, np.asarray(above, np.float64) / below, np.nan)
+
+
+def difference(example: Example) -> np.ndarray:
+    """Returns translation minus target, float64 (H, W, C)."""
+    return example.translation.astype(np.float64) - example.target
+
+
+class L1(MeanOverImages):
+    """Measures the mean absolute difference on [-1, 1]: mean over images of the mean over pixels. Lower is better."""
+
+    name = "l1"
+
+    @staticmethod
+    def of(example: Example) -> float:
+        return float(np.mean(np.abs(difference(example))))
+
+
+class L2(MeanOverImages):
+    """Measures the mean squared difference on [-1, 1]: mean over images of the mean over pixels. Lower is better."""
+
+    name = "l2"
+
+    @staticmethod
+    def of(example: Example) -> float:
+        return float(np.mean(np.square(difference(example))))
+
+
+class PSNR(MeanOverImages):
+    """Measures the peak signal-to-noise ratio, dB, for a peak-to-peak range of 2: mean over images. Higher is better.
+
+    Equal images have 200 dB, the largest value: with an infinite one, the mean would not depend on the others.
+    """
+
+    name = "psnr_db"
+
+    @staticmethod
+    def of(example: Example) -> float:
+        return 10.0 * math.log10(4.0 / max(float(np.mean(np.square(difference(example)))), 4e-20))
+
+
+class SSIM(MeanOverImages):
+    """Measures structural similarity, 1 if equal: Gaussian windows of σ 1.5 px, K 0.01 and 0.03; mean over pixels,
+    channels and images. Higher is better.
+
+    Computed on [0, 1]: it compares means as ratios, so it would differ on [-1, 1], where black is not 0. Images smaller
+    than the window of 11 px are one window. Source: Wang et al., 2004, by scikit-image.
+    """
+
+    name = "ssim"
+
+    @staticmethod
+    def of(example: Example) -> float:
+        translation, target = example.translation, example.target
+        options = {"data_range": 1.0, "channel_axis": -1, "gaussian_weights": True, "sigma": 1.5}
+        least = min(target.shape[:2])
+        window = {} if least >= SSIM_WINDOW_PX else {"win_size": least - 1 + least % 2}
+        if least < 3:
+            return float(np.array_equal(translation, target))
+        pair = (np.asarray(image, np.float64) * 0.5 + 0.5 for image in (target, translation))
+        return float(structural_similarity(*pair, use_sample_covariance=False, **options, **window))
+
+
+class Sharpness:
+    """Measures the mean gradient magnitude of the translations over that of the targets: 1 is as sharp, less blurrier.
+
+    The gradient is the root of the squared differences to the pixel below and to the right. Its mean is over all
+    pixels, channels and images.
+    """
+
+    name = "sharpness"
+
+    def __init__(self, setting: Setting | None = None) -> None:
+        self.translations, self.targets = 0.0, 0.0
+
+    def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:
+        translation, target = gradient_magnitude(example.translation), gradient_magnitude(example.target)
+        self.translations, self.targets = self.translations + weights * translation, self.targets + weights * target
+        return {self.name: translation / target} if target else {}
+
+    def result(self) -> dict[str, np.ndarray]:
+        values = ratio(self.translations, self.targets)
+        return {self.name: values} if np.isfinite(values[..., :1]).any() else {}
+
+
+class Gradient(MeanOverImages):
+    """Measures the mean gradient magnitude of the translations, per pixel on [-1, 1]: sharpness without a target."""
+
+    name = "gradient_magnitude"
+
+    @staticmethod
+    def of(example: Example) -> float:
+        return gradient_magnitude(example.translation)
+
+
+def gradient_magnitude(image: np.ndarray) -> float:
+    """Returns, for (H, W, C), the mean over pixels and channels of the root of the squared forward differences."""
+    image = np.asarray(image, np.float64)
+    down, right = np.diff(image, axis=0)[:, :-1], np.diff(image, axis=1)[:-1]
+    # `np.hypot`, which avoids overflow, takes four times as long.
+    return float(np.mean(np.sqrt(down * down + right * right))) if down.size else 0.0
+
+
+class Diversity(MeanOverImages):
+    """Measures the `diversity` of each image's variants: mean over images. Dropout gives little, which the paper leaves
+    as an open question (§3.1, §5)."""
+
+    name = "diversity"
+
+    @staticmethod
+    def of(example: Example) -> float:
+        return diversity(example.variants)
+
+
+def diversity(samples: np.ndarray) -> float:
+    """Returns the mean pairwise L1 of translations (K, H, W, C) of one image, in units of their range; 0 if all are
+    equal.
+
+    Raises:
+        ValueError: there are fewer than two samples.
+    """
+    if len(samples) < 2:
+        raise ValueError(f"Diversity compares samples, so at least 2 are needed. Received {len(samples)}. Add some.")
+    values = np.asarray(samples, np.float64)
+    return float(np.mean([np.mean(np.abs(a - b)) for a, b in itertools.combinations(values, 2)]))
+
+
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, fine to coarse
+SIGMA_PX = 1.5
+C1, C2 = 0.01**2, 0.03**2
+
+
+class MSSSIM(MeanOverImages):
+    """Measures multi-scale structural similarity, 1 if equal: contrast and structure at five scales, luminance at the
+    last.
+
+    Computed on [0, 1], with the windows of `SSIM` that lie inside the image; averages of 2×2 px halve it. Contrast and
+    structure below 0 count as 0. Images below 176 px have as many scales as hold a window, and their weights are raised
+    to a sum of 1. Below 11 px it is SSIM. Source: Wang, Simoncelli and Bovik, "Multi-scale structural similarity for
+    image quality assessment", 2003.
+    """
+
+    name = "ms_ssim"
+
+    @staticmethod
+    def of(example: Example) -> float:
+        pair = [np.asarray(image, np.float64) * 0.5 + 0.5 for image in (example.translation, example.target)]
+        scales = sum(min(pair[0].shape[:2]) >= SSIM_WINDOW_PX * 2**scale for scale in range(len(WEIGHTS)))
+        if not scales:
+            return SSIM.of(example)
+        weights = np.array(WEIGHTS[:scales])
+        if scales < len(WEIGHTS):
+            weights /= weights.sum()  # all five keep the paper's weights, whose sum is 1.0001
+        value = 1.0
+        for scale, weight in enumerate(weights):
+            whole, structure = similarities(*pair)
+            value = value * np.maximum(whole if scale == scales - 1 else structure, 0.0) ** weight
+            pair = [halved(image) for image in pair]
+        return float(np.mean(value))
+
+
+def similarities(image: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns, for two images (H, W, C) in [0, 1], the mean over pixels of SSIM and of its contrast-structure term,
+    each (C,)."""
+    mean, other_mean = windowed(image), windowed(other)
+    covariance = windowed(image * other) - mean * other_mean
+    variances = windowed(image**2) - mean**2 + windowed(other**2) - other_mean**2
+    structure = (2 * covariance + C2) / (variances + C2)
+    luminance = (2 * mean * other_mean + C1) / (mean**2 + other_mean**2 + C1)
+    return (luminance * structure).mean(axis=(0, 1)), structure.mean(axis=(0, 1))
+
+
+def windowed(image: np.ndarray) -> np.ndarray:
+    """Returns the means over the Gaussian windows that lie inside the image: (H, W, C) -> (H - 10, W - 10, C)."""
+    half = SSIM_WINDOW_PX // 2
+    window = np.exp(-0.5 * (np.arange(-half, half + 1) / SIGMA_PX) ** 2)
+    for axis in (0, 1):
+        image = correlate1d(image, window / window.sum(), axis=axis)
+    return image[half:-half, half:-half]
+
+
+def halved(image: np.ndarray) -> np.ndarray:
+    """Halves an image by averages of 2×2 px. A last odd row or column is left out."""
+    height, width = (side // 2 * 2 for side in image.shape[:2])
+    even = image[:height, :width]
+    return (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4

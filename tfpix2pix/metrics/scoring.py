@@ -1,0 +1,81 @@
+"""Computes the figures of many examples, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfpix2pix.metrics import METRICS
+from tfpix2pix.metrics.bootstrap import Resampling, interval
+from tfpix2pix.metrics.example import Example, Setting
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Holds one figure over all images."""
+
+    metric: str  # the row of METRICS that computes it
+    value: float
+    low: float | None = None  # 95 % interval; None: without an interval
+    high: float | None = None
+
+    @property
+    def better(self) -> str:
+        """Returns which values are better: `higher`, `lower`, `near 1`, or ``."""
+        return METRICS[self.metric].better
+
+
+class Scorer:
+    """Counts examples one by one, and computes the figures of all of them.
+
+    Args:
+        names: rows of `METRICS`.
+        resampling: for intervals; None for figures without them.
+    """
+
+    def __init__(self, names: Sequence[str], setting: Setting, resampling: Resampling | None = None) -> None:
+        self.accumulators = {name: METRICS[name].make(setting) for name in names}
+        self.resampling = resampling or Resampling(replicates=0)
+        self.count = 0
+
+    def update(self, example: Example) -> dict[str, float]:
+        """Counts an example, and returns the figures of this example alone, by name."""
+        weights, figures = self.resampling.weights(example.name), {}
+        for accumulator in self.accumulators.values():
+            figures.update(accumulator.update(example, weights))
+        self.count += 1
+        return figures
+
+    see = update
+
+    def replicates(self) -> dict[str, dict[str, np.ndarray]]:
+        """Returns metric -> figure -> (1 + replicates,): the value and its replicates, or (1,) without these."""
+        return {name: accumulator.result() for name, accumulator in self.accumulators.items()}
+
+    def figures(self, replicates: Mapping[str, Mapping[str, np.ndarray]] | None = None) -> dict[str, Figure]:
+        """Returns the figures with their intervals.
+
+        Pass `replicates` if they are known already, because some take seconds to compute.
+        """
+        figures = {}
+        for metric, results in (replicates or self.replicates()).items():
+            for name, values in results.items():
+                limits = interval(values) if self.count > 1 else None  # one image shows no variation
+                most = METRICS[metric].most
+                limits = [limit if most is None else min(limit, most) for limit in limits or ()]
+                figures[name] = Figure(metric, float(values[0]), *limits)
+        return figures
+
+
+def measure(examples: Iterable[Example], names: Sequence[str], setting: Setting) -> dict[str, float]:
+    """Returns the figures of `examples` without intervals, as runs measure them during training.
+
+    Leaves out the rows of `METRICS` among `names` that do not suit the examples, which are images or label maps.
+    """
+    label_maps = bool(setting.classes)
+    scorer = Scorer([name for name in names if METRICS[name].suits(label_maps)], setting)
+    for example in examples:
+        scorer.update(example)
+    return {name: figure.value for name, figure in scorer.figures().items()}

@@ -1,0 +1,90 @@
+"""Holds the configuration sections `generator`, `discriminator` and `inference`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from tfpix2pix.models import BIASES, DISCRIMINATORS, GENERATORS, NORMS, UPSAMPLINGS
+from tfpix2pix.section import SIZE, Section, row_of
+
+
+class GeneratorConfig(Section):
+    kind: row_of(GENERATORS) = "unet"
+    """The network that translates: `unet`, `resnet`, or `encoder_decoder`, the paper's ablation without skip
+    connections."""
+    base_filters: Annotated[int, SIZE] = Field(64, ge=1, le=512)
+    """Number of filters in the first layer. Deeper layers have up to `max_filters_factor` times as many (`resnet`:
+    4)."""
+    max_filters_factor: int = Field(8, ge=1, le=64)
+    """`unet`: the largest number of filters in a layer, as a multiple of `base_filters`. The paper has 8 (512 filters).
+    At 256 px, 4 leaves 31 % of the weights and 2 leaves 9 %."""
+    levels: Annotated[int | None, SIZE] = Field(None, ge=2, le=12)
+    """`unet`: number of halvings from the image to the bottleneck. null: as many as fit `data.image_size_px`, at most
+    8."""
+    residual_blocks: Annotated[int, SIZE] = Field(9, ge=1, le=64)
+    """`resnet`: number of residual blocks between the halvings and the doublings. Each has two convolutions."""
+    norm: row_of(NORMS) = "batch"
+    """Normalisation after each convolution, except the last. `unet` also leaves out the first and the bottleneck."""
+    norm_epsilon: float = Field(1e-5, gt=0, lt=1)
+    """Small number that the norm adds to the variance."""
+    bottleneck_norm: bool = False
+    """`unet`: normalise the bottleneck too. At batch size 1 this erases a bottleneck of one pixel."""
+    bias: row_of(BIASES) = "last"
+    """Convolutions that have a bias: `all`; `unnormalized`, those without a norm; or only the `last`. Without norms,
+    all have one."""
+    leaky_slope: float = Field(0.2, ge=0, lt=1)
+    """`unet`: negative slope of the encoder's LeakyReLU."""
+    skip_activation: Literal["after", "before"] = "after"
+    """`unet`: apply the activation `after` a skip connection is concatenated, or `before`."""
+    upsampling: row_of(UPSAMPLINGS) = "transposed"
+    """How the decoder doubles the size of a map. `transposed`: transposed convolution as in the paper, which can leave
+    a checkerboard. `blurred`: the same, followed by a fixed [1, 2, 1]/4 filter. `resize` (nearest neighbour) and
+    `bilinear`: resize, then convolve. `subpixel`: convolve, then move channels to pixels (depth to space)."""
+    last_upsampling: row_of(UPSAMPLINGS) | None = None
+    """`unet`: the same choice for the last layer, which makes the translation. null: as `upsampling`."""
+    noise: Literal["dropout", "gaussian", "none"] = "dropout"
+    """The noise z. `dropout` drops units in the decoder. `gaussian` adds an input channel drawn from N(0, 1)."""
+    dropout_rate: float = Field(0.5, ge=0, lt=1)
+    """`noise: dropout`: fraction of units that are dropped. 0 switches dropout off."""
+    dropout_layers: tuple[Annotated[int, Field(ge=1, le=12)], ...] = (1, 2, 3)
+    """`unet`: decoder layers with dropout, counted from the bottleneck."""
+
+
+class DiscriminatorConfig(Section):
+    kind: row_of(DISCRIMINATORS) = "patchgan"
+    """The network that judges."""
+    receptive_field_px: Annotated[Literal[1, 16, 34, 70, 142, 286], SIZE] = 70
+    """Side of the patch that one logit judges, px. Each further scale about doubles it."""
+    scales: int = Field(1, ge=1, le=3)
+    """Number of discriminators, each with its own weights. They see the image at full, half and quarter size. Losses
+    are averaged over them."""
+    base_filters: Annotated[int, SIZE] = Field(64, ge=1, le=512)
+    """Number of filters in the first layer. Deeper layers have up to `max_filters_factor` times as many."""
+    max_filters_factor: int = Field(8, ge=1, le=64)
+    """The largest number of filters in a layer, as a multiple of `base_filters`."""
+    norm: row_of(NORMS) = "batch"
+    """Normalisation after each convolution, except the first and the last."""
+    norm_epsilon: float = Field(1e-5, gt=0, lt=1)
+    """Small number that the norm adds to the variance."""
+    bias: row_of(BIASES) = "unnormalized"
+    """Convolutions that have a bias, as for the generator."""
+    leaky_slope: float = Field(0.2, ge=0, lt=1)
+    """Negative slope of LeakyReLU."""
+    spectral_norm: bool = False
+    """Divide each kernel by its largest singular value (spectral normalisation)."""
+    conditional: bool = True
+    """Show the discriminator the input beside the target (cGAN). false: the target alone (GAN)."""
+
+
+def _switch(value: object) -> object:
+    """Converts True and False to "on" and "off", because YAML reads an unquoted on or off as a boolean."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+class InferenceConfig(Section):
+    statistics: Literal["image", "moving"] = "image"
+    """Statistics of `batch` norm after training: those of each `image` (the paper's test), or `moving` averages."""
+    noise: Annotated[Literal["off", "on"], BeforeValidator(_switch)] = "off"
+    """Default of exports and `translate`: `on` feeds noise to the generator."""

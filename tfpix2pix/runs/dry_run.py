@@ -1,0 +1,158 @@
+"""Describes a planned training for `train --dry-run`: its configuration, networks, data and directory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from tfpix2pix.config.resolve import to_yaml
+from tfpix2pix.losses import GAN_LOSSES
+from tfpix2pix.models.pyramid import scales_of
+from tfpix2pix.models.sizes import receptive_field_of_scale
+from tfpix2pix.models.upsampling import SubpixelConv2D
+from tfpix2pix.runs.networks import build_discriminator, build_generator
+from tfpix2pix.runs.plan import Plan
+from tfpix2pix.training.settings import TrainingConfig
+
+# Types of layers, as the column `then` names them. Other layers have their own names there; padding is left out.
+SHORT = {
+    "BatchNormalization": "batch norm", "InstanceNormalization": "instance norm", "NoiseDropout": "dropout",
+    "Concatenate": "skip", "Activation": "tanh", "ReLU": "ReLU", "LeakyReLU": "LeakyReLU", "Add": "add",
+    "GaussianChannel": "Gaussian z", "UpSampling2D": "nearest ×2", "Bilinear": "bilinear ×2", "Blur": "blur",
+    "PadToMultiple": "pad", "CropBack": "crop",
+}  # fmt: skip
+KINDS = {
+    "Transposed3": "Conv2DTranspose", "SubpixelConv2D": "Conv2D, to subpixels,",
+    "DoublingConv2D": "Conv2D, doubling,",
+    "ProductConv2D": "Conv2D", "ProductConv2DTranspose": "Conv2DTranspose",
+}  # fmt: skip
+PADDING = ("ZeroPadding2D", "ReflectionPad")
+
+
+@dataclass
+class Row:
+    """Holds a convolution and the layers between it and the next one."""
+
+    name: str
+    kind: str
+    output: tuple[int | None, ...]  # height, width, channels
+    parameters: int = 0  # trainable
+    flops: int = 0  # of the convolution, one image, forward; a multiplication and an addition count as two
+    receptive_field_px: int = 0  # without skip connections
+    then: list[str] = field(default_factory=list)
+
+
+def rows_of(model: keras.Model) -> list[Row]:
+    """Returns the layers of a network of fixed input size, a row for each convolution and the layers after it."""
+    rows = [Row("input", "", tuple(model.inputs[0].shape[1:]))]
+    reach, jump = 1, 1  # receptive field, and distance between neighbouring outputs, px of the input
+    for layer in model.layers:
+        inner = layer.layer if isinstance(layer, keras.layers.SpectralNormalization) else layer
+        if isinstance(inner, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)):
+            size, stride = inner.kernel_size[0], inner.strides[0]
+            reach, jump = reach + (size - 1) * jump, jump * stride
+            kind = f"{KINDS.get(type(inner).__name__, type(inner).__name__)} {size}×{size}" + (
+                f" /{stride}" if stride > 1 else ""
+            )
+            rows.append(Row(inner.name, kind, (), flops=_flops(inner, layer), receptive_field_px=reach))
+            if layer is not inner:
+                rows[-1].then.append("spectral norm")
+        elif isinstance(layer, keras.layers.InputLayer) or type(layer).__name__ in PADDING:
+            continue
+        else:
+            beside = layer.name == "pair"  # D's input beside the target
+            rows[-1].then.append("beside the input" if beside else SHORT.get(type(layer).__name__, layer.name))
+        rows[-1].parameters += parameters(layer)
+        rows[-1].output = tuple(layer.output.shape[1:])
+    return rows
+
+
+def parameters(layer: Any) -> int:
+    """Counts the trainable parameters of a layer or network."""
+    return sum(math.prod(variable.shape) for variable in layer.trainable_variables)
+
+
+def _flops(convolution: Any, layer: Any) -> int:
+    """Counts FLOPs: 2 × size of the kernel × pixels of the output, or of the input if the convolution enlarges."""
+    enlarges = isinstance(convolution, (keras.layers.Conv2DTranspose, SubpixelConv2D))
+    _, height, width, _ = (layer.input if enlarges else layer.output).shape
+    return 2 * math.prod(convolution.kernel.shape) * height * width
+
+
+def layer_table(model: keras.Model, *, receptive_field: bool) -> Table:
+    """Returns a table of a network's rows, with totals below."""
+    rows = rows_of(model)
+    table = Table(show_footer=True, box=None, padding=(0, 2, 0, 0))
+    table.add_column("layer", "total", no_wrap=True)
+    table.add_column("convolution", no_wrap=True)
+    table.add_column("output", "", no_wrap=True)
+    table.add_column("parameters", f"{sum(row.parameters for row in rows):,}", justify="right")
+    table.add_column("MFLOP", f"{sum(row.flops for row in rows) / 1e6:,.1f}", justify="right")
+    if receptive_field:
+        table.add_column("sees, px", str(rows[-1].receptive_field_px), justify="right")
+    table.add_column("then", no_wrap=True)
+    for row in rows:
+        cells = [row.name, row.kind, "×".join(map(str, row.output)), f"{row.parameters:,}", f"{row.flops / 1e6:,.1f}"]
+        table.add_row(*cells, *([str(row.receptive_field_px or 1)] if receptive_field else []), ", ".join(row.then))
+    return table
+
+
+def describe(plan: Plan) -> Group:
+    """Returns what a training would be: the resolved configuration, the layers of the networks, data and directory."""
+    config = plan.config
+    pairs = "No data given: add --data DIR to check it."
+    if plan.sources:
+        pairs = f"{len(plan.sources['train'])} training and {len(plan.sources['val'])} held-out pairs."
+    generator, discriminator = build_generator(config, seed=None), build_discriminator(config, seed=None)
+    spec, terms, patch = config.training, config.objective, config.discriminator.receptive_field_px
+    weights = ", ".join(f"{name} {weight:g}" for name, weight in terms.weights.items() if weight)
+    rests = "" if GAN_LOSSES[terms.gan_loss].adversarial else f", not trained (gan_loss: {terms.gan_loss})"
+    return Group(
+        Text(to_yaml(config)),
+        Text(f"Generator: {config.generator.kind}, size multiple {config.size_multiple_px} px"),
+        layer_table(generator, receptive_field=False),
+        *_discriminators(discriminator, patch, rests),
+        Text(
+            f"\nMFLOP: convolutions, one image, forward.\n"
+            f"Recipe: {config.recipe or 'none named'}.\nLength: {_length(spec)}.\n"
+            f"Objective: {config.objective_name} ({weights}), "
+            f"{terms.gan_loss}, update order {spec.update_order}.\n{pairs}\n"
+            f"{_destination(plan)}"
+        ),
+    )
+
+
+def _destination(plan: Plan) -> str:
+    if plan.directory is None:
+        return "Nothing was written."
+    if plan.resume:
+        step = plan.card.step if plan.card else 0
+        return f"Would resume {plan.directory.path} from step {step}; nothing was written."
+    return f"Would write {plan.directory.path}; nothing was written."
+
+
+def _discriminators(discriminator: keras.Model, patch_px: int, rests: str) -> Iterator[Text | Table]:
+    """Yields a heading and a table for each scale."""
+    scales = scales_of(discriminator)
+    for number, scale in enumerate(scales, 1):
+        where = f", scale {number} of {len(scales)}" if len(scales) > 1 else ""
+        whole_px = receptive_field_of_scale(patch_px, number)
+        there = f" at 1/{2 ** (number - 1)} of the side, {whole_px} px of the whole image" if number > 1 else ""
+        yield Text(f"\nDiscriminator{where}: receptive field {patch_px} px{there}{rests}")
+        yield layer_table(scale, receptive_field=True)
+
+
+def _length(spec: TrainingConfig) -> str:
+    if spec.minutes is None or spec.seconds_per_step is not None:
+        return f"{spec.within_minutes().steps} steps"
+    return (
+        f"{spec.minutes:g} minutes, and {spec.steps} steps at the most; how long a step takes is measured when the run "
+        f"begins"
+    )

@@ -1,0 +1,179 @@
+"""Exports a run's generator, and compares each export with the generator in float64 before it gets its name."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from tfpix2pix.config import Config
+from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data import SOURCES
+from tfpix2pix.data.pipeline import evaluation_batches
+from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.export import EXPORTERS, Options
+from tfpix2pix.export.verify import ParityReport, verify
+from tfpix2pix.files import whole_directory, whole_file
+from tfpix2pix.inference.parity import drawings
+from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.load import run_engine
+from tfpix2pix.section import NAME
+
+PROBE_IMAGES = 5
+CALIBRATION_IMAGES = 64
+
+
+def export_run(
+    run_dir: str | Path,
+    format: str,
+    out: str | Path,
+    *,
+    noise: str | None = None,
+    size_px: int | None = None,
+    quantize: str = "none",
+    image_dtype: str = "float32",
+    best: bool = False,
+    weights: str | None = None,
+    data: str | Path | None = None,
+    name: str | None = None,
+    overwrite: bool = False,
+) -> ParityReport:
+    """Exports a run's generator in a format, and measures that the export does what the generator does in float64.
+
+    Args:
+        run_dir: directory of the run.
+        format: a row of `EXPORTERS`.
+        out: folder to write into.
+        noise: `on` gives a static export a noise input; None: as the run says. A SavedModel has both signatures.
+        size_px: height and width of a static export; None: the training size.
+        quantize: type of the weights, one of the format's `quantizations`.
+        image_dtype: of the image tensors (of a SavedModel, `serving_default`'s): `float32` in [-1, 1] or `uint8`.
+        best: the best checkpoint in place of the newest.
+        weights: as of `load`.
+        data: folder of the run's data, if they have moved; the export is calibrated (int8) and compared on them.
+        name: of the model, in place of the run's; it names the file or folder.
+        overwrite: replace a file of the same name. A SavedModel becomes the next version.
+
+    Returns:
+        The comparison of the export with the generator.
+
+    Raises:
+        UserError: the format or quantisation is unknown, `run_dir` is not a run, a size is set for a format that takes
+            any, or there are no data for int8.
+        RunError: the export is farther from the generator in float64 than its tolerance, and than twice the float32
+            Keras view; it is removed.
+    """
+    options = Options(noise, size_px, quantize, image_dtype, name)
+    check_export(run_dir, format, options)
+    directory = RunDirectory(run_dir)
+    exporter, config = EXPORTERS[format], directory.config()
+    if data is not None:
+        config = config.model_copy(update={"data": config.data.model_copy(update={"dir": str(data)})})
+    card = planned_card(directory, format, options)
+    path, size_px = free_path(card, format, out, overwrite=overwrite), card.fixed_size_px
+    view = run_engine(directory, best=best, weights=weights, noise_input=bool(card.noise_size), size_px=size_px)
+    view.card = view.card.model_copy(
+        update={key: getattr(card, key) for key in ("quantization", "image_dtype", "name")}
+    )
+    quantization = exporter.quantizations[quantize]
+    calibration = inputs_of(config, "train", size_px, CALIBRATION_IMAGES) if quantization.calibrated else []
+    tolerance = quantization.tolerance
+    images = _probe_images(config, size_px, synthetic=tolerance.max_abs_error is not None)
+    whole = whole_file if exporter.single_file else whole_directory
+    with whole(path) as temporary:  # it gets its name after it is verified
+        exporter.write(view.generator, view.card, temporary, calibration)
+        return verify(view, exporter.read(temporary), images, tolerance, format, temporary, path)
+
+
+def planned_card(directory: RunDirectory, format: str, options: Options) -> ModelCard:
+    """Returns the card of an export, except for its step; the export's name depends on it."""
+    card, config, static = directory.card(), directory.config(), EXPORTERS[format].static
+    with_noise = not static or (options.noise or config.inference.noise) == "on"
+    return card.model_copy(
+        update={
+            "noise_size": card.noise_size if with_noise else 0,
+            "fixed_size_px": (options.size_px or config.data.image_size_px) if static else None,
+            "quantization": options.quantize,
+            "image_dtype": options.image_dtype,
+            "name": options.name or card.name,
+        }
+    )
+
+
+def free_path(card: ModelCard, format: str, out: str | Path, *, overwrite: bool = False) -> Path:
+    """Returns where an export goes.
+
+    Raises:
+        UserError: a file of that name exists, and `overwrite` is False.
+    """
+    path = EXPORTERS[format].path(card, Path(out))
+    if path.exists() and not overwrite:
+        raise UserError(
+            f"An export must not overwrite another. Received {path}, which exists. Add --overwrite, or change --out or "
+            f"--name."
+        )
+    return path
+
+
+def inputs_of(config: Config, split: str, size_px: int | None, count: int) -> list[np.ndarray]:
+    """Returns at most `count` inputs of a split as the model takes them, each float32 (1, S, S, C) in [-1, 1].
+
+    Raises:
+        UserError: the run's data are not where its configuration says.
+    """
+    data = config.data.model_copy(update={"image_size_px": size_px or config.data.image_size_px})
+    try:
+        source = SOURCES[data.source](data, split, config.seed)
+        return [image.numpy() for image, _ in evaluation_batches(source, data, count=min(count, len(source)))]
+    except UserError as error:
+        raise UserError(f"{error} If the run's data have moved, name their folder by --data.") from error
+
+
+def _probe_images(config: Config, size_px: int | None, *, synthetic: bool) -> list[np.ndarray]:
+    """Returns the images on which an export is compared: inputs of the run's held-out pairs, drawings and noise.
+
+    Args:
+        synthetic: whether drawings and noise are among them if there are held-out pairs. For rounded weights or
+            activations they are not, because ranges are measured on real inputs.
+    """
+    data = config.data
+    size, channels = size_px or data.image_size_px, data.input_channels
+    noise = np.random.default_rng(0).uniform(-1, 1, (1, size, size, channels)).astype(np.float32)
+    synthetic_images = [*drawings(size, channels, data.input_classes), noise]
+    try:
+        real = inputs_of(config, "val", size_px, PROBE_IMAGES)
+    except UserError as error:
+        warnings.warn(
+            f"The export is compared on drawings and noise, without the run's held-out pairs: {error}", stacklevel=3
+        )
+        real = []
+    return real + synthetic_images if synthetic or not real else real
+
+
+def check_export(run_dir: str | Path, format: str, options: Options) -> None:
+    """Raises UserError if a run cannot be exported with these options, before anything slow begins."""
+    if format not in EXPORTERS:
+        raise UserError(unknown_name("--format", format, EXPORTERS))
+    if options.quantize not in EXPORTERS[format].quantizations:
+        raise UserError(unknown_name(f"--quantize of {format}", options.quantize, EXPORTERS[format].quantizations))
+    if options.image_dtype not in EXPORTERS[format].image_dtypes:
+        raise UserError(unknown_name(f"--io of {format}", options.image_dtype, EXPORTERS[format].image_dtypes))
+    directory = RunDirectory(run_dir)
+    card = directory.card() if directory.is_run() else None
+    if card is None:
+        without = ", which has no model_card.json" if directory.is_run() else ""
+        raise UserError(f"An export needs a run directory. Received {run_dir}{without}. Give the --run of a training.")
+    if options.name is not None and not re.fullmatch(NAME, options.name):
+        raise UserError(
+            f"--name must be letters, digits, '.', '_' and '-': it names a file. Received {options.name!r}. Change it."
+        )
+    if options.size_px and not EXPORTERS[format].static:
+        raise UserError(
+            f"--size goes with a static format. Received it for {format}, which takes any size. Leave it out."
+        )
+    if options.noise == "on" and not card.noise_size:
+        raise UserError(
+            f"--noise on needs a generator with noise. Received {run_dir}, whose generator has no noise. Leave it out."
+        )

@@ -1,0 +1,263 @@
+"""Imports weights of other implementations as a run directory, after a comparison with the original's forward pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfpix2pix.config import Config
+from tfpix2pix.config.card import ModelCard, Origin
+from tfpix2pix.config.resolve import make_config
+from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.files import sha256_of, whole_directory
+from tfpix2pix.inference.parity import (
+    LEVELS,
+    Distance,
+    distance,
+    drawings,
+    in_words,
+    photographs,
+    translations_in_float64,
+)
+from tfpix2pix.interop import IMPORTERS
+from tfpix2pix.interop.kinds import checkpoint_prefix, kind_of
+from tfpix2pix.interop.layouts import discriminator as as_discriminator
+from tfpix2pix.interop.layouts import generator as as_generator
+from tfpix2pix.interop.weights import ForeignWeights, Unfit
+from tfpix2pix.models.noise import noise_size
+from tfpix2pix.models.sizes import PATCHGANS, logits_px
+from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.load import run_engine
+from tfpix2pix.runs.networks import build_discriminator, build_generator
+from tfpix2pix.training.checkpoints import Checkpoints, State, assign
+
+TOLERANCE = 1e-4  # largest difference to the original's output, on [-1, 1]
+AS_ORIGINAL = 2.0  # allowed error of the file's float32 graph, as a multiple of the original layers' float32 error
+ILL_CONDITIONED = 1e-2  # float32 error of the original, on [-1, 1]; images with a larger one are left out
+RESNET_PX = {6: 128}  # residual blocks -> its authors' training size; 256 for other numbers
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """Describes an imported model.
+
+    Attributes:
+        kind: row of `IMPORTERS`.
+        path: the run directory.
+        architecture: the generator, in words.
+        parameters: number of trainable parameters of the generator.
+        receptive_field_px: of the discriminator; None: the file has no discriminator.
+        statistics, noise: how the run translates.
+        max_abs_error: largest difference of a translation from that of the original in float64, on [-1, 1], on
+            photographs and drawings; None: not compared.
+        max_error_levels: the same in levels of 255.
+        psnr_db: over all these images.
+        original_max_abs_error: the same error of the original in float32.
+        runtime: the program that ran the original, or why it was not compared.
+        notes: sentences about parts of the file that were left out.
+    """
+
+    kind: str
+    path: str
+    architecture: str
+    parameters: int
+    receptive_field_px: int | None
+    statistics: str
+    noise: str
+    max_abs_error: float | None
+    max_error_levels: float | None
+    psnr_db: float | None
+    original_max_abs_error: float | None
+    runtime: str
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "notes": list(self.notes)}
+
+
+def import_weights(
+    file: str | Path,
+    *,
+    out: str | Path,
+    kind: str | None = None,
+    discriminator: str | Path | None = None,
+    statistics: str | None = None,
+    dropout: bool | None = None,
+    size_px: int | None = None,
+    name: str | None = None,
+) -> ImportReport:
+    """Writes a run directory with the generator of `file`, and with its discriminator if there is one.
+
+    Args:
+        file: a file of weights, a checkpoint (folder, prefix or .index), a SavedModel folder or a model.json.
+        out: the run directory to create.
+        kind: a row of `IMPORTERS`; None: detected from the file's name and first bytes.
+        discriminator: a file with D, for kinds that keep it in a separate file (`latest_net_D.pth`).
+        statistics: statistics of the batch norms, `image` or `moving`; None: those of the original's test mode.
+        dropout: whether a U-Net of PyTorch was trained with dropout, which weights do not show; None: yes.
+        size_px: height and width of the training images; None: those of the file's model, or the smallest that a
+            U-Net's levels allow.
+        name: of the model; None: the file's name.
+
+    Raises:
+        UserError: the file does not exist, is of no known kind or damaged, or a tensor is not one of a pix2pix network.
+            The text names the first such tensor.
+        RunError: the translations differ from the original's, both computed in float64. Nothing has been written then.
+    """
+    path, directory = Path(file).expanduser(), RunDirectory(out)
+    kind = kind_of(path, kind)
+    directory.check_free(resume=False, fresh=False, instead="Choose another --out.")
+    try:
+        weights = IMPORTERS[kind].read(path, statistics)
+        network, arrays = as_generator(weights.generator)
+    except Unfit as error:
+        raise error.of(path) from error
+    critic = _discriminator(kind, path, discriminator, weights, network["channels"])
+    config = _config(weights, network, critic and critic[0], dropout, size_px, name or _name_of(path))
+    generator = build_generator(config, seed=None)
+    state: State = {"generator": _filled(generator, arrays, "generator")}
+    if critic:
+        state["discriminator"] = _filled(build_discriminator(config, seed=None), critic[1], "discriminator")
+    origin = Origin(kind=kind, file=path.name, sha256=sha256_of(path) if path.is_file() else None)
+    card = ModelCard.of(config, 0, noise_size=noise_size(generator), origin=origin)
+    if directory.path.is_dir():  # empty, which `check_free` has checked
+        directory.path.rmdir()
+    with whole_directory(directory.path) as temporary:
+        written = RunDirectory(temporary)
+        written.write_config(config)
+        Checkpoints(written.checkpoints).save(0, state)
+        written.write_card(card)
+        ours, originals = _compare(written, weights, path) or (None, None)
+        error = ours and ours.max_abs_error
+        compared = origin.model_copy(update={"max_abs_error": error, "runtime": weights.runtime})
+        written.write_card(card.model_copy(update={"origin": compared}))
+    return ImportReport(
+        kind, str(directory.path), _in_words(config), sum(int(np.prod(v.shape)) for v in generator.trainable_variables),
+        config.discriminator.receptive_field_px if critic else None, config.inference.statistics,
+        config.inference.noise, error, ours and error * LEVELS, ours and ours.psnr_db,
+        originals and originals.max_abs_error, weights.runtime, weights.notes,
+    )  # fmt: skip
+
+
+def _discriminator(
+    kind: str, path: Path, file: str | Path | None, weights: ForeignWeights, channels: tuple[int, int]
+) -> tuple[dict, dict] | None:
+    """Returns the settings and arrays of D, or None if there is no discriminator."""
+    reader = IMPORTERS[kind].read_discriminator
+    convolutions = weights.discriminator
+    if file is not None:
+        path = Path(file).expanduser()
+        if reader is None:
+            raise UserError(
+                f"--discriminator goes with --from pytorch: checkpoints of other kinds hold both networks. Received it "
+                f"with {kind}. Leave it out."
+            )
+        if not path.is_file():
+            raise UserError(f"--discriminator must be a file. Received {path}, which does not exist. Check the path.")
+    try:
+        if file is not None:
+            convolutions = reader(path)
+        return as_discriminator(convolutions, channels) if convolutions else None
+    except Unfit as error:
+        raise error.of(path, "discriminator") from error
+
+
+def _config(
+    weights: ForeignWeights, network: dict, critic: dict | None, dropout: bool | None, size_px: int | None, name: str
+) -> Config:
+    """Returns the configuration of a run with these networks."""
+    settings = {section: dict(values) for section, values in weights.traits.items()}
+    channels = network["channels"]
+    generator = {**settings.get("generator", {}), **{key: value for key, value in network.items() if key != "channels"}}
+    smallest = 2 ** generator["levels"] if "levels" in generator else RESNET_PX.get(generator["residual_blocks"], 256)
+    size_px = size_px or weights.size_px or smallest
+    if dropout is False:
+        generator["noise"] = "none"
+        settings.setdefault("inference", {})["noise"] = "off"
+    data = {"input_channels": channels[0], "target_channels": channels[1], "image_size_px": size_px}
+    judge = {**settings.get("discriminator", {}), **(critic or _that_fits(size_px))}
+    return make_config({**settings, "name": name, "data": data, "generator": generator, "discriminator": judge})
+
+
+def _that_fits(size_px: int) -> dict[str, int]:
+    """Returns the default receptive field, or the largest that gives an image of this size a logit."""
+    usual = Config().discriminator.receptive_field_px
+    fitting = [px for px in PATCHGANS if px <= usual and logits_px(size_px, px) >= 1]
+    return {"receptive_field_px": max(fitting, default=usual)}
+
+
+def _filled(network: keras.Model, arrays: Mapping[str, np.ndarray], what: str) -> dict[str, np.ndarray]:
+    """Assigns `arrays` to the network's variables, and returns these by name."""
+    variables = {v.path: v for v in network.variables}
+    # Leaves out zeros for biases that neither the file nor the network has.
+    present = {name: array for name, array in arrays.items() if name in variables or np.any(array)}
+    assign(variables, present, what)
+    return {name: np.asarray(variable) for name, variable in variables.items()}
+
+
+def _compare(directory: RunDirectory, weights: ForeignWeights, path: Path) -> tuple[Distance, Distance] | None:
+    """Returns the distances of the imported generator and of the original, both in float32, from the original in
+    float64, or None if the original cannot be run.
+
+    The check compares both in float64, so that rounding has no part in it. Images on which the original in float32 is
+    off by more than `ILL_CONDITIONED` are left out: for instance blank paper through instance norms.
+
+    Raises:
+        RunError: the two are further apart than the tolerance.
+    """
+    if weights.original is None:
+        return None
+    view = run_engine(directory)
+    data = view.card.config.data
+    size_px = weights.size_px or data.image_size_px
+    images = [*photographs(size_px, data.input_channels), *drawings(size_px, data.input_channels)]
+    ours = translations_in_float64(view, ((image, None) for image in images))
+    reference = [weights.original(image.astype(np.float64)) for image in images]
+    originals = [weights.original(image) for image in images]
+    errors = distance(originals, reference).largest
+    kept = [index for index, error in enumerate(errors) if error <= ILL_CONDITIONED] or [0]
+    images, ours, reference, originals = ([some[i] for i in kept] for some in (images, ours, reference, originals))
+    _check(distance(ours, reference), path)
+    if weights.graph:
+        of_layers = max(distance(originals, ours).largest)
+        _check(distance([weights.graph(image) for image in images], ours), path, of_layers)
+    return distance([view(image, None) for image in images], reference), distance(originals, reference)
+
+
+def _check(off: Distance, path: Path, of_layers: float | None = None) -> None:
+    """Raises RunError if the distance exceeds the tolerance. With `of_layers`, the float32 error of the same layers,
+    twice that error is allowed too."""
+    worst, allowed = off.max_abs_error, f"{TOLERANCE:g} on [-1, 1]"
+    if of_layers is None:
+        how = "both computed in float64, so rounding is not the cause"
+    else:
+        how = f"where float32 explains {of_layers:.3g}"
+    if not worst <= max(TOLERANCE, AS_ORIGINAL * (of_layers or 0.0)):  # written so that NaN raises, too
+        raise RunError(
+            f"Imported weights must translate as the original does, within {allowed}. Received a largest difference of "
+            f"{in_words(worst, off.psnr_db)} for {path}, {how}: the original computes something else with tensors of "
+            f"these shapes. It cannot be imported; docs/interop.md lists what can."
+        )
+
+
+def _name_of(path: Path) -> str:
+    """Makes a model's name from the file's name; for `facades_label2photo/latest_net_G.pth`, from the folder's."""
+    stem = checkpoint_prefix(path).name if not path.is_file() else path.stem
+    usual = re.fullmatch(r"(latest|\d+)_net_G|model|saved_model|\d+", stem)
+    name = path.resolve().parent.name if usual else stem
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-_")
+    return name or "imported"
+
+
+def _in_words(config: Config) -> str:
+    spec = config.generator
+    depth = f"{spec.residual_blocks} residual blocks" if spec.kind == "resnet" else f"{spec.levels} levels"
+    kind = {"unet": "U-Net", "encoder_decoder": "encoder-decoder", "resnet": "residual network"}[spec.kind]
+    channels = f"{config.data.input_channels} to {config.data.target_channels} channels"
+    return f"{kind}, {depth}, {spec.base_filters} filters, {spec.norm} norm, {channels}"

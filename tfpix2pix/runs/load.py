@@ -1,0 +1,84 @@
+"""Loads models for translation: runs and exports of every format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tfpix2pix.config import Config
+from tfpix2pix.errors import UserError
+from tfpix2pix.export import EXPORTERS
+from tfpix2pix.inference.translator import Translator
+from tfpix2pix.inference.view import KerasEngine
+from tfpix2pix.models.noise import noise_size
+from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.networks import build_generator
+from tfpix2pix.runs.recognize import RUN, Recognized, recognize
+from tfpix2pix.tables import row
+from tfpix2pix.training.checkpoints import AVERAGE, Checkpoints, assign
+
+
+def load(
+    path: str | Path | Recognized, *, best: bool = False, weights: str | None = None, trust: bool = False
+) -> Translator:
+    """Returns the translator of a run directory, a SavedModel folder (or one of its versions), a .tflite, .keras or
+    .onnx file.
+
+    Args:
+        path: where the model is, or what `recognize` returned for it.
+        best: load a run's checkpoint that did best on held-out pairs (`training.best_by`) in place of the newest.
+        weights: `average` (the default) or `trained`, for a run with `training.ema_decay`.
+        trust: open a SavedModel or a .keras file that can do more than compute: read and write files, run code.
+
+    Raises:
+        UserError: `path` is not a model, is damaged, or can do more than compute; `best` or `weights` are given for a
+            model that has no checkpoints.
+    """
+    model = path if isinstance(path, Recognized) else recognize(path)
+    if model.kind == RUN:
+        return Translator(run_engine(RunDirectory(model.path), best=best, weights=weights))
+    if best or weights:
+        argument = "best" if best else "weights"
+        raise UserError(f"`{argument}` must go with a run directory. Received it for {model.path}. Leave it out.")
+    return Translator(EXPORTERS[model.kind].read(model.path, trust))
+
+
+def run_engine(
+    directory: RunDirectory,
+    *,
+    best: bool = False,
+    weights: str | None = None,
+    noise_input: bool = True,
+    size_px: int | None = None,
+) -> KerasEngine:
+    """Opens a run's newest or best checkpoint as a Keras model.
+
+    Args:
+        noise_input: build the generator with an input for its noise.
+        size_px: build the generator for this size; None: for any size.
+
+    Raises:
+        UserError: the run has no model card or no whole checkpoint, or `weights` is not one of its parts.
+    """
+    config, card = directory.config(), directory.card()
+    if card is None:
+        raise UserError(
+            f"A run must have its model_card.json. Received {directory.path} without. Put it back, or have it written "
+            f"anew by training on: --resume --set training.steps=…"
+        )
+    checkpoints, part = Checkpoints(directory.checkpoints), part_of(config, weights)
+    step, state = checkpoints.load_best([part]) if best else checkpoints.load([part])
+    generator = build_generator(config, seed=None, noise_input=noise_input, input_size_px=size_px or "any")
+    assign({v.path: v for v in generator.variables}, state[part], "generator")
+    changes = {"step": step, "noise_size": noise_size(generator), "fixed_size_px": size_px}
+    return KerasEngine(generator, card.model_copy(update=changes))
+
+
+def part_of(config: Config, weights: str | None) -> str:
+    """Returns the name of the part of a checkpoint that a translator reads."""
+    averaged = config.training.ema_decay is not None
+    parts = {"trained": "generator", **({"average": AVERAGE} if averaged else {})}
+    try:
+        return row(parts, "`weights`", weights or ("average" if averaged else "trained"))
+    except ValueError as error:
+        more = "" if averaged else " The run keeps no average (`training.ema_decay`)."
+        raise UserError(f"{error}{more}") from None

@@ -1,0 +1,121 @@
+"""Builds networks from a configuration: those that every inference view shares, and the model that is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+
+from tfpix2pix.config import Config
+from tfpix2pix.losses.objective import Objective
+from tfpix2pix.models import DISCRIMINATORS, GENERATORS, PRECISIONS
+from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
+from tfpix2pix.models.pyramid import build_pyramid, scales_of
+from tfpix2pix.training import schedule_row
+from tfpix2pix.training.devices import resolve_precision
+from tfpix2pix.training.optimizers import FusedAdam, LearningRate, LossScaling
+from tfpix2pix.training.pix2pix import Pix2Pix
+
+DISCRIMINATOR_OPTIONS = (
+    "base_filters", "max_filters_factor", "norm", "norm_epsilon", "bias", "leaky_slope", "spectral_norm", "conditional",
+)  # fmt: skip
+
+
+def build_generator(
+    config: Config,
+    *,
+    seed: int | None,
+    noise_input: bool = True,
+    input_size_px: int | str | None = None,
+    precision: str = "float32",
+) -> keras.Model:
+    """Builds the configured generator.
+
+    Args:
+        seed: seed of the initial weights. None: the weights are 0, to be loaded.
+        noise_input: give the network a second input for the noise.
+        input_size_px: height and width of the input, px. None: the training size. `any`: not fixed.
+        precision: number format of the layers, a row of `PRECISIONS`. Weights and output are float32.
+    """
+    architecture = GENERATORS[config.generator.kind]
+    input_channels, output_channels = config.data.network_channels
+    with computing_in(precision):
+        return architecture.build(
+            config.data.image_size_px,
+            input_channels=input_channels,
+            output_channels=output_channels,
+            statistics=config.inference.statistics,
+            noise_input=noise_input,
+            input_size_px=input_size_px,
+            seed=seed,
+            **{name: getattr(config.generator, name) for name in architecture.options},
+        )
+
+
+def build_discriminator(
+    config: Config, *, seed: int | None, input_size_px: int | str | None = None, precision: str = "float32"
+) -> keras.Model:
+    """Builds the configured discriminator. The arguments are as for `build_generator`."""
+    spec = config.discriminator
+    input_channels, target_channels = config.data.network_channels
+
+    def build(image_size_px: int | None, seed: int | None) -> keras.Model:
+        return DISCRIMINATORS[spec.kind](
+            spec.receptive_field_px,
+            image_size_px=image_size_px,
+            input_channels=input_channels,
+            target_channels=target_channels,
+            seed=seed,
+            **{name: getattr(spec, name) for name in DISCRIMINATOR_OPTIONS},
+        )
+
+    size_px = None if input_size_px == "any" else input_size_px or config.data.image_size_px
+    with computing_in(precision):
+        return build_pyramid(build, spec.scales, image_size_px=size_px, seed=seed)
+
+
+@contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Builds layers inside that compute in `precision`. Keras has one policy for the process; it is restored after."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(PRECISIONS[precision])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def build_model(config: Config) -> Pix2Pix:
+    """Builds both networks with their initial weights, the optimisers and the objective of a configuration."""
+    spec, terms = config.training, config.objective
+    precision = resolve_precision(spec.precision)
+    generator = build_generator(config, seed=config.seed, precision=precision)
+    discriminator = build_discriminator(config, seed=config.seed, precision=precision)
+    average = build_generator(config, seed=None) if spec.ema_decay else None
+    for layer in (layer for network in (generator, *scales_of(discriminator)) for layer in network.layers):
+        if isinstance(layer, BatchNormalization):
+            layer.across_replicas = spec.synchronized_norm
+        if isinstance(layer, (BatchNormalization, InstanceNormalization)):
+            layer.fused = not spec.deterministic_ops
+    model = Pix2Pix(generator, discriminator, average=average, seed=config.seed, recompute_levels=spec.recompute_levels)
+
+    fraction = spec.learning_rate_constant_fraction
+    if fraction is None:
+        fraction = schedule_row(spec.learning_rate_schedule).constant_fraction
+    constant_steps = round(fraction * spec.steps)
+
+    def optimizer(learning_rate: float) -> keras.optimizers.Optimizer:
+        rate = LearningRate(
+            learning_rate, spec.learning_rate_schedule, constant_steps, spec.steps, model.learning_rate_factor
+        )
+        adam = FusedAdam(rate, spec.beta_1, spec.beta_2)
+        return LossScaling(adam) if precision == "float16" else adam
+
+    objective = Objective(terms.gan_loss, terms.weights, terms.discriminator_factor, terms.label_smoothing)
+    model.compile(
+        optimizer(spec.learning_rate), optimizer(spec.discriminator_learning_rate or spec.learning_rate), objective,
+        spec.update_order, micro_batches=spec.micro_batches, clip_gradient_norm=spec.clip_gradient_norm,
+        ema_decay=spec.ema_decay or 0.0,
+    )  # fmt: skip
+    return model

@@ -1,0 +1,136 @@
+"""Plans a training without TensorFlow: its configuration, worker, pairs, and the run that it starts or resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tfpix2pix.config import Config
+from tfpix2pix.config.card import ModelCard
+from tfpix2pix.config.resolve import resolve_config
+from tfpix2pix.data.opening import check_readable, open_sources
+from tfpix2pix.data.pairs import Source
+from tfpix2pix.errors import UserError
+from tfpix2pix.quiet import load_tensorflow
+from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.resuming import DataRecord, resumed_config
+from tfpix2pix.training.checkpoints import Checkpoints
+from tfpix2pix.training.cluster import Worker, this_worker
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Holds everything about a training that is decided before TensorFlow is imported.
+
+    Attributes:
+        config: the resolved configuration. `training.precision` is `auto` until TensorFlow knows the devices.
+        directory: the run directory; None for a dry run without one.
+        worker: the index of this process and the number of processes.
+        sources: the pairs, by split: `train` and `val`. None if there are several workers, which open them after they
+            have joined, and for a dry run without data.
+        resume: continue the run in the directory.
+        fresh: replace the run in the directory.
+        accept_changes: resume with other data than before.
+        card: the model card of the run to resume; None if it has none.
+        record: the pairs that the run to resume was trained on.
+    """
+
+    config: Config
+    directory: RunDirectory | None
+    worker: Worker
+    sources: dict[str, Source] | None
+    resume: bool = False
+    fresh: bool = False
+    accept_changes: bool = False
+    card: ModelCard | None = None
+    record: DataRecord = field(default_factory=DataRecord)
+
+
+def plan_training(
+    config: Config | str | None,
+    run_dir: str | Path | None,
+    *,
+    data_dir: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    fresh: bool = False,
+    accept_changes: bool = False,
+    dry_run: bool = False,
+) -> Plan:
+    """Plans a training, and checks everything that can be checked without TensorFlow. Writes nothing.
+
+    TensorFlow is imported for `data.source: shards` alone, whose reader needs it.
+
+    Args:
+        config: a `Config`, the name of a preset, or a .yaml file; None to resume with the run's own configuration.
+        run_dir: the run directory. None is for a dry run.
+        data_dir: folder of the data, in place of `data.dir`.
+        overrides: `dotted.key=value` strings.
+        resume: continue the run in the directory.
+        fresh: replace the run in the directory.
+        accept_changes: resume although the configuration or the data have changed.
+        dry_run: plan without data if the configuration names none.
+
+    Raises:
+        UserError: the configuration, the directory or the data do not fit.
+    """
+    if run_dir is None and not dry_run:
+        look = "" if resume else ", or --dry-run to look first"
+        raise UserError(f"A run directory must be given. Received none. Add --run DIR{look}.")
+    if isinstance(config, Config):
+        if overrides or data_dir is not None:
+            raise UserError(
+                "`data`, `recipe` and `overrides` go with a preset or a file. Received a Config. Set them in it."
+            )
+    elif accept_changes and not resume:
+        raise UserError("--accept-changes must go with --resume. Received it alone. Add --resume, or leave it out.")
+    elif resume and fresh:
+        raise UserError("--resume and --fresh must not be given together. Received both. Leave one out.")
+    if resume and run_dir is None:
+        raise UserError("To resume, --run must be a run directory. Received none. Add --run DIR.")
+    directory = None if run_dir is None else RunDirectory(run_dir)
+    if resume:
+        config = resumed_config(
+            config, directory, data_dir=data_dir, overrides=overrides, accept_changes=accept_changes
+        )
+    elif config is None:
+        raise UserError("A preset or a .yaml file must be given. Received none. `tfpix2pix presets` lists them.")
+    elif not isinstance(config, Config):
+        config = resolve_config(config, overrides, data_dir=None if data_dir is None else str(data_dir))
+    worker = this_worker(config.training.strategy)
+    if directory and not resume and worker.index == 0:  # the chief has written to it before other workers start
+        directory.check_free(resume=False, fresh=fresh)
+    return Plan(
+        config, directory, worker, _open(config, worker, dry_run), resume, fresh, accept_changes,
+        card=_card_to_resume(directory) if resume else None,
+        record=DataRecord.of(directory) if resume else DataRecord(),
+    )  # fmt: skip
+
+
+def _open(config: Config, worker: Worker, dry_run: bool) -> dict[str, Source] | None:
+    """Opens the pairs to train on and those held out, and reads one pair."""
+    data = config.data
+    if worker.count > 1 and not dry_run:
+        return None  # a worker that stops here would leave the others waiting
+    if data.source == "shards":
+        load_tensorflow()  # without its notes
+    try:
+        sources = open_sources(data, config.seed)
+    except UserError:
+        if dry_run and not data.is_given:
+            return None
+        raise
+    check_readable(sources["train"], at_most=1 if data.on_error == "stop" else 0)
+    return sources
+
+
+def _card_to_resume(directory: RunDirectory) -> ModelCard | None:
+    """Reads the model card of a run; raises UserError if the run has been trained and has no checkpoint left."""
+    card = directory.card()
+    if card and card.step and not Checkpoints(directory.checkpoints).any():
+        raise UserError(
+            f"To resume, a run must have a checkpoint. Received {directory.path}, which was at step {card.step} and "
+            f"has none left. Start again with --fresh, or choose another --run."
+        )
+    return card

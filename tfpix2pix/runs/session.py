@@ -1,0 +1,281 @@
+"""Holds a run while it trains: hooks of the loop that report, sample, validate and save, roll back, and the end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+
+from tfpix2pix.config import Config
+from tfpix2pix.config.card import DataPeriod, ModelCard
+from tfpix2pix.config.resolve import to_yaml
+from tfpix2pix.data.labels import pictures_of
+from tfpix2pix.data.pairs import Source
+from tfpix2pix.data.pipeline import evaluation_batches
+from tfpix2pix.errors import RunError
+from tfpix2pix.inference.batching import batch_of
+from tfpix2pix.inference.view import InferenceView
+from tfpix2pix.metrics import METRICS
+from tfpix2pix.metrics.example import Setting, examples_of
+from tfpix2pix.metrics.scoring import measure
+from tfpix2pix.models.noise import noise_size
+from tfpix2pix.runs.directory import Run, RunDirectory, flat
+from tfpix2pix.training import loop
+from tfpix2pix.training.checkpoints import Checkpoints, State, get_state, set_state
+from tfpix2pix.training.devices import Devices
+from tfpix2pix.training.health import Finding, Monitor, NotFinite, advice, check_losses, check_weights
+from tfpix2pix.training.pix2pix import Pix2Pix
+from tfpix2pix.training.probe import Probe, RealSigns
+from tfpix2pix.training.reporting import Reporter, held_out_table
+from tfpix2pix.training.samples import sample_grid
+
+SAMPLE_ROWS = 6
+MAX_ROLL_BACKS = 5
+
+
+class Best:
+    """Keeps the best score of a metric, and counts the validations since.
+
+    Args:
+        metric: a row of `METRICS`.
+        state: `state()` of a run that is resumed.
+    """
+
+    def __init__(self, metric: str, state: Mapping[str, Any] | None = None) -> None:
+        row, state = METRICS[metric], state or {}
+        self.name, self.higher = row.score, row.higher_is_better
+        self.value: float | None = state.get("value")
+        self.worse: int = state.get("worse", 0)  # validations since the best
+
+    def state(self) -> dict[str, Any]:
+        """Returns what a resumed run needs, for JSON."""
+        return {"value": self.value, "worse": self.worse}
+
+    def update(self, values: Mapping[str, float]) -> bool:
+        """Takes the metrics of a validation; returns True if they are the best so far. A missing or NaN score is
+        ignored."""
+        value = values.get(self.name)
+        if value is None or math.isnan(value):
+            return False
+        if self.value is None or (value > self.value if self.higher else value < self.value):
+            self.value, self.worse = value, 0
+            return True
+        self.worse += 1
+        return False
+
+
+@dataclass
+class Start:
+    """Holds the step where a training starts, and the notes of its checkpoint."""
+
+    step: int = 0
+    untouched: bool = False  # a new run, whose untrained generator has not been validated
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    best: dict[str, Any] = field(default_factory=dict)
+    meter: dict[str, Any] = field(default_factory=dict)
+    finding: Finding | None = None  # why the run was rolled back to this step
+
+
+class Session:
+    """Holds what the hooks of a training share. Of several workers, only the chief reports, validates and saves.
+
+    Args:
+        initial: computes the state before the first step.
+        data_periods: which steps see which pairs, for the model card.
+    """
+
+    def __init__(
+        self, config: Config, directory: RunDirectory, sources: dict[str, Source], model: Pix2Pix, devices: Devices,
+        console: Console, initial: Callable[[], State], data_periods: tuple[DataPeriod, ...] = (),
+    ) -> None:  # fmt: skip
+        self.config, self.directory, self.sources, self.model = config, directory, sources, model
+        self.devices, self.console, self.initial = devices, console, initial
+        self.data_periods = data_periods
+        spec, data = config.training, config.data
+        self.spec = spec
+        self.checkpoints = Checkpoints(directory.checkpoints, spec.keep_last, spec.keep_every_steps)
+        view = InferenceView(model.translator, data.encoding)
+        self.translate = tf.function(view.translate, autograph=False, reduce_retracing=True)
+        self.held_out_count = min(spec.validation_images, len(sources["val"]))
+        together = batch_of(data.image_size_px, data.image_size_px)
+        self.held_out = evaluation_batches(sources["val"], data, count=spec.validation_images, batch_size=together)
+        shown = sources["val"] if len(sources["val"]) else sources["train"]
+        self.shown = list(evaluation_batches(shown, data, count=SAMPLE_ROWS))
+        self.trained_on = evaluation_batches(sources["train"], data, count=self.held_out_count, batch_size=together)
+        self.real_signs = RealSigns(model.judge, model.objective.boundary, data.encoding)
+        self.probe = Probe(self.translate, model.translator, data.encoding.encode_input, self.shown)
+        self.target_dtype = sources["train"].read(0)[1].dtype.name
+        self.saved_s = time.monotonic()
+        self.roll_backs = 0
+
+    @contextmanager
+    def reporting(self, start: Start) -> Iterator[None]:
+        """Reports the steps that are done inside. A new run reports its untrained generator first."""
+        chief = self.devices.is_chief
+        self._begin(start)
+        with self.reporter:
+            if start.finding and chief:
+                self.reporter.finding(start.step, start.finding)
+            if start.untouched and chief:
+                sections = {"recipe", "seed", "generator", "discriminator", "objective", "training"}
+                hyperparameters = dict(flat(self.config.model_dump(mode="json", include=sections)))
+                self.reporter.begin(f"```yaml\n{to_yaml(self.config)}```", hyperparameters)
+                self._sample(0, {})
+                self._validate(0, {})
+                self._write_card(0)
+            yield
+
+    def hooks(self) -> list[loop.Hook]:
+        """Returns what the loop calls after its steps, in this order."""
+        spec = self.spec
+        hooks = [
+            loop.Hook(None, check_losses),
+            loop.Hook(None, self.reporter.collect),
+            loop.Hook(spec.log_every_steps, self._log),
+            loop.Hook(spec.sample_every_steps, self._sample),
+            loop.Hook(spec.validate_every_steps, self._validate),
+            loop.Hook(spec.checkpoint_every_steps, self._check_weights, when_stopped=True),
+            # Last, so that everything up to a checkpoint has been reported and validated.
+            loop.Hook(spec.checkpoint_every_steps, self._save, when_stopped=True),
+            loop.Hook(None, self._save_in_time),
+        ]
+        if self.devices.is_chief:
+            return hooks
+        # The other workers check too. All hooks keep their cadences, so that all workers make the same calls of steps.
+        checks = (check_losses, self._check_weights)
+        return [hook if hook.action in checks else hook._replace(action=lambda *_: None) for hook in hooks]
+
+    def should_stop(self, signalled: bool = False) -> bool:
+        """Returns True if any worker was signalled, or if `training.stop_after_worse` is reached. All workers call it
+        after the same steps."""
+        return self.devices.agree(signalled or self._enough())
+
+    def _begin(self, start: Start) -> None:
+        chief, size = self.devices.is_chief, {"first_step": start.step, "total_steps": self.spec.steps}
+        self.reporter = Reporter(
+            self.directory if chief else None, batch_size=self.spec.batch_size, console=self.console,
+            known_step=-1 if start.untouched else start.step, meter=start.meter,
+            profile_steps=self.spec.profile_steps, **size,
+        )  # fmt: skip
+        self.metrics = dict(start.metrics)
+        self.best = (
+            Best(self.config.best_metric, start.best) if self.config.best_metric and self.held_out_count else None
+        )
+        adversarial = self.config.objective.weights["gan"] > 0
+        self.monitor = Monitor(self.reporter.metrics.lines, adversarial=adversarial)
+
+    def _log(self, step: int, _: loop.Losses) -> None:
+        rates = {"learning_rate": self.model.generator_optimizer.learning_rate}
+        if self.spec.discriminator_learning_rate:
+            rates["discriminator_learning_rate"] = self.model.discriminator_optimizer.learning_rate
+        rates = {name: float(f"{float(np.asarray(rate)):.6g}") for name, rate in rates.items()}  # as float32 has it
+        self._detect(self.reporter.log(step, rates))
+
+    def _sample(self, step: int, _: loop.Losses) -> None:
+        grid = sample_grid(self.translate, self.shown, pictures_of(self.config.data))
+        weights = {v.path: v for v in (*self.model.generator.weights, *self.model.discriminator.weights)}
+        self.reporter.sample(step, grid, weights)
+        self.reporter.restart_clock()
+
+    def _validate(self, step: int, _: loop.Losses) -> None:
+        metrics = {}
+        if self.held_out_count:
+            setting = Setting(classes=self.config.data.target_classes)
+            metrics = measure(examples_of(self.translate, self.held_out), self.spec.validation_metrics, setting)
+            self.metrics["trained" if step else "untrained"] = metrics
+        named = {**{f"val/{name}": value for name, value in metrics.items()}, **self._probed()}
+        if named:
+            self._detect(self.reporter.validated(step, named))
+        if self.best and step and self.best.update(metrics):
+            self.metrics["best"] = {**metrics, "step": step}
+            self.checkpoints.save_best(step, get_state(self.model))
+        self.reporter.restart_clock()
+
+    def _probed(self) -> dict[str, float]:
+        if not self.spec.health:
+            return {}
+        judged = self.held_out_count and self.model.objective.adversarial
+        signs = self.real_signs.measure(self.trained_on, self.held_out) if judged else {}
+        return {**self.probe.measure(), **signs}
+
+    def _detect(self, line: dict[str, Any]) -> None:
+        for finding in self.monitor.update(line) if self.spec.health else ():
+            self.reporter.finding(line["step"], finding)
+
+    def _check_weights(self, step: int, _: loop.Losses) -> None:
+        check_weights(self.model, step)
+
+    def _save(self, step: int, _: loop.Losses) -> None:
+        best = self.best.state() if self.best else {}
+        notes = {"metrics": self.metrics, "best": best, "meter": self.reporter.meter.state()}  # fields of `Start`
+        self.checkpoints.save(step, get_state(self.model), notes)
+        self._write_card(step)
+        self.saved_s = time.monotonic()
+        self.reporter.restart_clock()
+
+    def _save_in_time(self, step: int, losses: loop.Losses) -> None:
+        minutes = self.spec.checkpoint_every_minutes
+        if not minutes or time.monotonic() - self.saved_s < 60 * minutes:
+            return
+        try:
+            check_weights(self.model, step)
+        except NotFinite:
+            if self.devices.workers == 1:
+                raise
+            return  # clocks differ, so the other workers do not check now; the next losses show it to all of them
+        self._save(step, losses)
+
+    def _enough(self) -> bool:
+        return bool(self.best and self.spec.stop_after_worse and self.best.worse >= self.spec.stop_after_worse)
+
+    def roll_back(self, trouble: NotFinite) -> Start:
+        """Restores the last checkpoint, or the beginning, and halves the learning rate; returns where to start again.
+
+        Raises:
+            RunError: `training.on_non_finite` is `stop`, or this is the sixth time.
+        """
+        self.roll_backs += 1
+        given_up = self.roll_backs > MAX_ROLL_BACKS
+        chief, steps = self.devices.is_chief, self.checkpoints.steps()
+        factor = float(np.asarray(self.model.learning_rate_factor)) / 2
+        step, state = self.checkpoints.load() if steps else (0, self.initial())
+        start = Start(step, **self.checkpoints.notes(step)) if steps else Start()
+        if self.spec.on_non_finite == "stop" or given_up:
+            if chief:
+                self.reporter.metrics.write(trouble.step, {"finding": "not_finite", "text": str(trouble)})
+                self.reporter.draw()
+            raise RunError(f"{trouble} The run is as at step {step}. {advice(self.spec.precision, given_up)}")
+        set_state(self.model, state)
+        self.model.learning_rate_factor.assign(factor)
+        self.devices.check_same(step, "checkpoint")
+        text = f"{trouble} Back at step {step}, going on at {factor:g} times the learning rate."
+        start.finding = Finding("not_finite", text)
+        return start
+
+    def end(self, step: int) -> Run:
+        """Prints the metrics of a finished run; returns the run."""
+        enough = self._enough()
+        finished = step == self.spec.steps or enough
+        if finished and self.metrics:
+            shown = {name: values for name, values in self.metrics.items() if values.get("step") != step}
+            self.console.print(held_out_table(shown, self.held_out_count, len(self.sources["val"])))
+        if enough:
+            no_better = f"no better {self.best.name} than {self.best.value:.4f} in {self.best.worse} measurements"
+            self.console.print(f"Stopped early at step {step}: {no_better}.", soft_wrap=True, highlight=False)
+        return Run(self.directory, self._card(step), interrupted=not finished)
+
+    def _write_card(self, step: int) -> None:
+        self.directory.write_card(self._card(step))
+
+    def _card(self, step: int) -> ModelCard:
+        return ModelCard.of(
+            self.config, step, noise_size=noise_size(self.model.generator), target_dtype=self.target_dtype,
+            metrics=self.metrics, metrics_images=self.held_out_count, data_periods=self.data_periods,
+        )  # fmt: skip

@@ -1,0 +1,206 @@
+"""Trains: from a plan to the pairs, networks and run directory, and through the steps to a finished run."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import tensorflow as tf
+from rich.console import Console
+
+from tfpix2pix.config import Config
+from tfpix2pix.config.resolve import recipe_override
+from tfpix2pix.data.doctor import examine, quick_lines
+from tfpix2pix.data.fingerprints import MOST_READ, fingerprints
+from tfpix2pix.data.opening import check_readable, open_sources
+from tfpix2pix.data.pairs import Source
+from tfpix2pix.errors import UserError
+from tfpix2pix.runs.directory import Run
+from tfpix2pix.runs.networks import build_model
+from tfpix2pix.runs.plan import Plan, plan_training
+from tfpix2pix.runs.resuming import DataRecord, Splits
+from tfpix2pix.runs.session import Session, Start
+from tfpix2pix.runs.steps import build_on, execution, with_steps_of_minutes
+from tfpix2pix.training import loop
+from tfpix2pix.training.checkpoints import Checkpoints, get_state, set_state
+from tfpix2pix.training.devices import Devices, make_devices, resolve_precision
+from tfpix2pix.training.health import NotFinite
+from tfpix2pix.training.pix2pix import Pix2Pix
+from tfpix2pix.training.settings import TrainingConfig
+
+EXAMINED_AT_START = 100  # pairs
+
+
+def train(
+    config: Config | str | None = None,
+    *,
+    run_dir: str | Path,
+    data: str | Path | None = None,
+    recipe: str | None = None,
+    overrides: tuple[str, ...] = (),
+    resume: bool = False,
+    fresh: bool = False,
+    accept_changes: bool = False,
+    console: Console | None = None,
+) -> Run:
+    """Trains, or continues, the run of a configuration in `run_dir`.
+
+    Args:
+        config: a `Config`, the name of a preset, or a .yaml file; None to resume.
+        data: folder of the data, in place of `data.dir`.
+        recipe: how to train: a recipe's name or a .yaml file, whose values replace the preset's own.
+        overrides: `dotted.key=value` strings, as `--set` takes them.
+        resume: continue an interrupted run from its newest checkpoint.
+        fresh: replace a run that is there.
+        accept_changes: resume although the configuration or the data are others than before.
+        console: where progress goes; standard error by default.
+
+    Raises:
+        UserError: the configuration, the data or the directory does not fit; nothing has been written then.
+    """
+    plan = plan_training(
+        config, run_dir, data_dir=data, overrides=(*recipe_override(recipe), *overrides), resume=resume, fresh=fresh,
+        accept_changes=accept_changes,
+    )  # fmt: skip
+    return run(plan, console)
+
+
+def run(plan: Plan, console: Console | None = None) -> Run:
+    """Trains as planned, until the last step, an early stop or a signal.
+
+    Args:
+        plan: from `plan_training`, with a run directory.
+        console: where progress goes; standard error by default.
+
+    Raises:
+        UserError: the pairs or the batch do not fit. Nothing has been written then.
+        RunError: the training failed.
+    """
+    console = console or Console(stderr=True)
+    devices = make_devices(plan.config.training.strategy, plan.worker)  # first: workers join before they compute
+    _set_up(devices, plan.config.training)
+    if not devices.is_chief:
+        where = devices.describe(plan.config.training.batch_size)
+        console.print(f"{where}: worker 0 reports.", highlight=False)
+        console = Console(file=io.StringIO())
+    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+
+    sources = plan.sources or open_sources(plan.config.data, plan.config.seed)
+    checked = sum(check_readable(source) for source in sources.values() if len(source))
+    splits = _compared(plan, sources, devices)
+    config = _settled(plan, sources, devices, say)
+    spec = config.training
+    model = build_on(devices, config)
+    start = _restored(plan, model)
+    devices.check_same(start.step, "checkpoint")
+    say(
+        f"{config.name}: {len(sources['train'])} training and {len(sources['val'])} held-out pairs, {checked} of them "
+        f"read and found whole; {devices.describe(spec.batch_size)}, {spec.precision}; {plan.directory.path}"
+        f"{f', going on from step {start.step}' if 0 < start.step < spec.steps else ''}"
+    )
+    _say_what_the_data_are(plan, sources, say)
+    if start.step >= spec.steps:
+        say(f"{plan.directory.path} is finished: step {start.step} of {spec.steps}. {_how_to_go_on(start.step, spec)}")
+        return Run(plan.directory, plan.directory.card())
+
+    record = plan.record.resumed(start.step, splits)
+    session = Session(
+        config, plan.directory, sources, model, devices, console, lambda: get_state(build_model(config)),
+        record.summary(),
+    )  # fmt: skip
+    with plan.directory.in_use() if devices.is_chief else nullcontext():
+        if devices.is_chief:
+            _write_beginning(plan, config, start, record)
+        with loop.stop_on_signals() as signalled, devices.in_reach():
+            while True:
+                try:
+                    with session.reporting(start):
+                        step = loop.run(
+                            execution(config, sources["train"], model, devices, first_step=start.step),
+                            session.hooks(),
+                            first_step=start.step,
+                            last_step=start.step if session.should_stop() else spec.steps,  # stopped early before
+                            steps_per_execution=spec.steps_per_execution,
+                            should_stop=lambda: session.should_stop(signalled()),
+                        )
+                    return session.end(step)
+                except NotFinite as trouble:
+                    start = session.roll_back(trouble)
+
+
+def _set_up(devices: Devices, spec: TrainingConfig) -> None:
+    """Checks that the devices can share a batch, and makes TensorFlow deterministic if that is configured."""
+    devices.check_batch(spec.batch_size, spec.micro_batches)
+    if spec.deterministic_ops:
+        tf.config.experimental.enable_op_determinism()
+        # This optimiser reorders sums by what else is in the graph, which differs with the number of devices.
+        tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+
+
+def _compared(plan: Plan, sources: Mapping[str, Source], devices: Devices) -> Splits:
+    """Returns the fingerprints of all pairs; raises UserError if a run to resume was trained on other pairs."""
+    most_read = MOST_READ if plan.config.data.dir else 0  # pairs of a package may be drawn anew on another machine
+    splits = {split: fingerprints(source, most_read) for split, source in sources.items()}
+    if not plan.accept_changes and Checkpoints(plan.directory.checkpoints).any():
+        with devices.refusing_together():
+            plan.record.check_unchanged(splits)
+    return splits
+
+
+def _settled(plan: Plan, sources: Mapping[str, Source], devices: Devices, say: partial) -> Config:
+    """Returns the configuration with the precision of this machine and the steps that fit in `training.minutes`."""
+    precision = resolve_precision(plan.config.training.precision)  # written, so that a resume uses the same elsewhere
+    spec = plan.config.training.model_copy(update={"precision": precision})
+    config = plan.config.model_copy(update={"training": spec})
+    if spec.minutes is not None and not plan.resume:  # a run that is resumed has its steps
+        config = with_steps_of_minutes(config, sources["train"], devices, say)
+    return config
+
+
+def _restored(plan: Plan, model: Pix2Pix) -> Start:
+    """Sets the model to the newest checkpoint of a run that is resumed; returns where the training starts."""
+    checkpoints = Checkpoints(plan.directory.checkpoints)
+    if not plan.resume or not checkpoints.any():
+        return Start(untouched=True)
+    step, state = checkpoints.load()
+    set_state(model, state)
+    return Start(step, **checkpoints.notes(step))
+
+
+def _say_what_the_data_are(plan: Plan, sources: Mapping[str, Source], say: partial) -> None:
+    """Prints what the doctor finds in the first pairs of a new run, and how many pairs are skipped."""
+    if not plan.resume:
+        for line in quick_lines(examine(plan.config.data, plan.config.seed, at_most=EXAMINED_AT_START)):
+            say(line)
+    skipped = list(dict.fromkeys(fault.message for source in sources.values() for fault in source.skipped))
+    if skipped:
+        say(f"{len(skipped)} pairs skipped. The first: {skipped[0]}")
+
+
+def _how_to_go_on(step: int, spec: TrainingConfig) -> str:
+    """Returns how to lengthen a finished run; raises UserError if it has more than the configured steps."""
+    keys = "training.steps" if spec.minutes is None else "training.steps and training.minutes"
+    if step > spec.steps:
+        pace = f", with {spec.minutes:g} minutes of {spec.seconds_per_step:.3g} s a step" if spec.minutes else ""
+        raise UserError(
+            f"`training.steps` must be at least the run's {step}. Received {spec.steps}{pace}. Raise {keys}."
+        )
+    if spec.learning_rate_schedule == "constant":
+        return f"To train on, raise {keys} with --set."
+    return "Its learning rate has fallen to 0, so it cannot be trained on."
+
+
+def _write_beginning(plan: Plan, config: Config, start: Start, record: DataRecord) -> None:
+    """Writes what a run directory holds before the first step."""
+    if plan.resume:
+        Checkpoints(plan.directory.checkpoints).clear_after(start.step)
+        plan.directory.write_config(config)  # `training.steps` may have grown
+        if plan.card:
+            card = plan.card.model_copy(update={"config": config, "data_periods": record.summary()})
+            plan.directory.write_card(card)
+    else:
+        plan.directory.start(config, fresh=plan.fresh)
+    plan.directory.write_data_record(record.model_dump_json(indent=1))

@@ -1,0 +1,84 @@
+"""Holds the base class of every section of the configuration, and the types and marks of its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from tfpix2pix.errors import unknown_name
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of runs and models, which name files and folders
+
+
+@dataclass(frozen=True, eq=False)
+class RowOf:
+    """Marks a field whose value must be the name of a row in `table` that `fits` accepts."""
+
+    table: dict[str, Any]
+    fits: Callable[[Any], bool] = lambda row: True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Returns the allowed names, rows that were added at run time included."""
+        return tuple(name for name, row in self.table.items() if self.fits(row))
+
+
+def row_of(table: dict[str, Any], fits: Callable[[Any], bool] = lambda row: True) -> Any:
+    """Returns the type of a field whose value is the name of a row in `table` that `fits` accepts."""
+    known = RowOf(table, fits)
+
+    def check(name: str) -> str:
+        if name not in known.names:
+            raise ValueError(unknown_name("", name, known.names).strip())
+        return name
+
+    return Annotated[str, AfterValidator(check), known]
+
+
+@dataclass(frozen=True, eq=False)
+class WeightsOf:
+    """Marks a field that is a dictionary of weights, whose keys are names of rows in `table`."""
+
+    table: dict[str, Any]
+
+
+def weights_of(table: dict[str, Any]) -> Any:
+    """Returns the type of a field that maps names of rows in `table` to weights of 0 or more."""
+
+    def check(weights: dict[str, float]) -> dict[str, float]:
+        for name in weights:
+            if name not in table:
+                raise ValueError(unknown_name("A key", name, table))
+        return weights
+
+    weight = Annotated[float, Field(ge=0)]
+    return Annotated[dict[str, weight], AfterValidator(check), WeightsOf(table)]
+
+
+@dataclass(frozen=True)
+class NotOfRecipes:
+    """Marks a field, or a whole section, that a recipe must not set because something else decides it."""
+
+    decided_by: str
+
+
+TASK = NotOfRecipes("the task")
+SIZE = NotOfRecipes("the size of images and networks")
+LENGTH = NotOfRecipes("the length of the training")
+MACHINE = NotOfRecipes("the machine")
+RUN = NotOfRecipes("what a run reports and keeps")
+
+
+@dataclass(frozen=True)
+class MayChange:
+    """Marks a field whose value may change when a run is resumed, because no step's outcome depends on it."""
+
+
+MAY_CHANGE = MayChange()
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)

@@ -1,0 +1,147 @@
+"""Defines the section `training`: length, optimisers, machine and reports."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tfpix2pix.metrics import METRICS, Metric
+from tfpix2pix.models import PRECISIONS
+from tfpix2pix.section import LENGTH, MACHINE, MAY_CHANGE, RUN, Section, row_of
+from tfpix2pix.training import SCHEDULES, STRATEGIES
+
+USUAL = tuple(name for name, row in METRICS.items() if row.while_training)
+
+
+def _directly(row: Metric) -> bool:
+    """Returns True for metrics that need no segmenter and no features."""
+    return row.needs == ("target",)
+
+
+def _with_score(row: Metric) -> bool:
+    return _directly(row) and row.score is not None
+
+
+class TrainingConfig(Section):
+    steps: Annotated[int, LENGTH, MAY_CHANGE] = Field(80_000, ge=1)
+    """Number of training steps, one batch each (facades: 400 images × 200 epochs). If `minutes` is set too, the largest
+    number."""
+    minutes: Annotated[float | None, LENGTH, MAY_CHANGE] = Field(None, gt=0)
+    """Time limit for the training steps, min. A new run measures the time of a step once and lowers `steps` to as many
+    as fit. Start-up, validation, samples and checkpoints take extra time: give 50 or less for a session of 60."""
+    seconds_per_step: Annotated[float | None, LENGTH] = Field(None, gt=0)
+    """Time of a step, s, by which `minutes` are divided. null: a new run measures it and writes it here."""
+    batch_size: Annotated[int, LENGTH] = Field(1, ge=1)
+    """Number of pairs in a step, over all devices together."""
+    micro_batches: Annotated[int, MACHINE] = Field(1, ge=1)
+    """Number of parts into which a device divides its share of a batch. Their gradients are summed, and less memory is
+    needed. `batch` norm then uses the statistics of one part."""
+    recompute_levels: Annotated[int, MACHINE] = Field(0, ge=0)
+    """Number of outer U-Net levels whose maps are recomputed in the backward pass to save memory (docs/performance.md).
+    Only the last digits of the results change."""
+    precision: Annotated[row_of(PRECISIONS), MACHINE] = "auto"
+    """Number format of the computation. Weights are always float32. `auto`: bfloat16 if the machine has instructions
+    for it (AVX512-BF16, AMX, GPUs of compute capability 8.0 and up), else float32. `float16` uses loss scaling."""
+    learning_rate: float = Field(2e-4, gt=0)
+    """Adam's learning rate, used for both networks."""
+    discriminator_learning_rate: float | None = Field(None, gt=0)
+    """Adam's learning rate for D, if it differs from G's (two time-scale update rule). null: as `learning_rate`. It
+    follows the same schedule."""
+    learning_rate_schedule: row_of(SCHEDULES) = "constant"
+    """`constant`, or a decay to 0 at the last step: `linear_decay` or `cosine`."""
+    learning_rate_constant_fraction: float | None = Field(None, ge=0, lt=1)
+    """Fraction of the steps at the full learning rate, before the decay. null: 0.5 for `linear_decay`, 0 for
+    `cosine`."""
+    clip_gradient_norm: float | None = Field(None, gt=0)
+    """Largest norm of a network's gradient, over all its weights. Larger gradients are scaled down. null: no limit."""
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    """Decay of an exponential moving average of the generator's weights, such as 0.999. Samples, validation,
+    `translate` and exports then use the average. null: no average."""
+    beta_1: float = Field(0.5, ge=0, lt=1)
+    """Adam's decay rate of the mean gradient."""
+    beta_2: float = Field(0.999, ge=0, lt=1)
+    """Adam's decay rate of the mean squared gradient."""
+    update_order: Literal["alternating", "simultaneous"] = "alternating"
+    """`alternating`: update D, then G against the new D (the paper). `simultaneous`: update both from one forward
+    pass."""
+    strategy: Annotated[row_of(STRATEGIES), MACHINE, MAY_CHANGE] = "auto"
+    """Devices to train on. `one`: one device. `mirrored`: all GPUs of this machine. `multiworker`: the machines that
+    TF_CONFIG names. `auto`: the largest of these that is available."""
+    synchronized_norm: bool = False
+    """Compute the statistics of `batch` norm over all devices together, instead of on each device."""
+    steps_per_execution: Annotated[int, MACHINE, MAY_CHANGE] = Field(1, ge=1)
+    """Number of steps in one call of the compiled loop. The results do not change. More are faster if a step takes
+    milliseconds, but Ctrl-C waits for the call to end."""
+    xla: Annotated[bool, MACHINE] = False
+    """Compile the step with XLA: often faster on a GPU, slower on a CPU."""
+    deterministic_ops: Annotated[bool, MACHINE] = False
+    """Repeat every number bit for bit on GPUs and on any number of devices (docs/distributed.md). This is slower. On
+    one CPU, runs repeat without it."""
+    on_non_finite: Annotated[Literal["stop", "halve_learning_rate"], RUN, MAY_CHANGE] = "stop"
+    """If a loss or weight is NaN or infinite: stop, or go back to the last checkpoint and halve the learning rate."""
+    health: Annotated[bool, RUN, MAY_CHANGE] = True
+    """Watch for typical failures of GAN training (docs/health.md)."""
+    log_every_steps: Annotated[int, RUN] = Field(20, ge=1)
+    """Steps between two lines of metrics.jsonl and two points in TensorBoard. Each is the mean over these steps."""
+    sample_every_steps: Annotated[int, RUN] = Field(1_000, ge=1)
+    """Steps between two sample grids, and between two weight histograms in TensorBoard."""
+    profile_steps: Annotated[tuple[int, int] | None, RUN, MAY_CHANGE] = None
+    """First and last step of a profiler trace for TensorBoard. null: no trace."""
+    checkpoint_every_steps: Annotated[int, RUN, MAY_CHANGE] = Field(1_000, ge=1)
+    """Steps between two checkpoints. A crash loses at most these."""
+    checkpoint_every_minutes: Annotated[float | None, RUN, MAY_CHANGE] = Field(None, gt=0)
+    """Minutes after which a further checkpoint is written, for machines that may be taken away at any time. null: by
+    steps alone."""
+    keep_last: Annotated[int, RUN, MAY_CHANGE] = Field(2, ge=1)
+    """Number of newest checkpoints to keep."""
+    keep_every_steps: Annotated[int | None, RUN, MAY_CHANGE] = Field(None, ge=1)
+    """Keep every checkpoint whose step is a multiple of this, too. null: only the newest."""
+    validate_every_steps: Annotated[int, RUN] = Field(1_000, ge=1)
+    """Steps between two validations on held-out pairs. There is one before the first step and one after the last,
+    too."""
+    validation_images: Annotated[int, RUN] = Field(50, ge=0)
+    """Number of held-out pairs to validate on. 0 switches validation off."""
+    validation_metrics: Annotated[tuple[row_of(METRICS, _directly), ...], RUN] = USUAL
+    """Metrics of the validation. `tfpix2pix evaluate` has more."""
+    best_by: Annotated[row_of(METRICS, _with_score) | None, RUN] = None
+    """Metric that chooses the best checkpoint, which is kept in checkpoints/best-…. null: `l1`, or `segmentation` for
+    label maps."""
+    stop_after_worse: Annotated[int | None, LENGTH, MAY_CHANGE] = Field(None, ge=1)
+    """Stop early after this many validations in a row without a new best. null: never."""
+
+    def within_minutes(self) -> TrainingConfig:
+        """Returns a copy with `steps` lowered to as many as fit in `minutes`, at least 1. If the time of a step is
+        unknown, nothing changes."""
+        if self.minutes is None or self.seconds_per_step is None:
+            return self
+        most = max(1, int(60 * self.minutes / self.seconds_per_step))
+        return self.model_copy(update={"steps": min(self.steps, most)})
+
+    @model_validator(mode="after")
+    def _parts_are_even(self) -> TrainingConfig:
+        if self.batch_size % self.micro_batches:
+            raise ValueError(
+                f"`training.micro_batches` must divide `training.batch_size`. Received {self.micro_batches} for "
+                f"{self.batch_size}. Change one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_constant_rate_has_no_fraction(self) -> TrainingConfig:
+        if self.learning_rate_schedule == "constant" and self.learning_rate_constant_fraction is not None:
+            raise ValueError(
+                f"`training.learning_rate_constant_fraction` must be left out where the learning rate never falls. "
+                f"Received {self.learning_rate_constant_fraction:g} with `learning_rate_schedule: constant`. Use "
+                f"linear_decay or cosine, or null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _profiled_steps_are_a_range(self) -> TrainingConfig:
+        if self.profile_steps and not 0 < self.profile_steps[0] <= self.profile_steps[1]:
+            raise ValueError(
+                f"`training.profile_steps` must be a first and a last step. Received {list(self.profile_steps)}. "
+                f"Use [10, 15], say"
+            )
+        return self

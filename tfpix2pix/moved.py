@@ -30,24 +30,21 @@ MODULES = {
 }
 
 
-def _moved(old: str, new: str) -> None:
-    warnings.warn(f"{old} has moved. Import it from {new}.", FutureWarning, stacklevel=3)
-
-
 def moved_attributes(package: str, names: dict[str, str]) -> Callable[[str], Any]:
     """Makes a module-level `__getattr__` (PEP 562) of a package from which names have moved: name -> new module."""
 
     def getattr_(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        _moved(f"{package}.{name}", names[name])
+        message = f"{package}.{name} has moved. Import it from {names[name]}."
+        warnings.warn(message, FutureWarning, stacklevel=2)
         return getattr(importlib.import_module(names[name]), name)
 
     return getattr_
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Is asked last, for modules that are not there."""
+    """Finds modules under their old names. It comes last, so it is asked only for modules that no other finder has."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         return ModuleSpec(name, self, is_package=True) if name in MODULES else None

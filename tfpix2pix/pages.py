@@ -104,6 +104,6 @@ def asset(package: str, name: str) -> str:
 
 
 def _beside(template: str, suffix: str) -> str:
-    """Returns the text of the file beside a template that has its name and `suffix`; "" if there is none."""
+    """Returns the text of the file beside a template that has its name and `suffix`, or "" without such a file."""
     file = files("tfpix2pix").joinpath(*f"{template.removesuffix('.html')}{suffix}".split("/"))
     return file.read_text(encoding="utf-8") if file.is_file() else ""

@@ -297,7 +297,7 @@ BAD = {
     "a figure that is none": (["--by", "beauty"], "Received 'beauty'"),
     "no such outputs": (["--outputs", "*_out"], "fits no image in"),
     "a pattern without a star": (["--outputs", "out"], "must have one \\*"),
-    "a size that is none": (
+    "a size that is not a number": (
         ["--size", "big"],
         r"--size must be a number of pixels, or own\. Received 'big'\. Give 256, for example\.",
     ),

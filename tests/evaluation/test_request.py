@@ -1,4 +1,4 @@
-"""What may be asked of `evaluate`: checked when it is made, in one sentence, and recognized once."""
+"""Requests check themselves when they are made, in one sentence, and recognize a model once."""
 
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path

@@ -19,7 +19,7 @@ def flat(name, value, target=0.0):
 def scored(values, *, seed=0, replicates=1000, metric="l1"):
     scorer = Scorer([metric], Setting(), Resampling(replicates, seed))
     for name, value in enumerate(values):
-        scorer.see(flat(name, value))
+        scorer.update(flat(name, value))
     return scorer
 
 
@@ -66,8 +66,8 @@ def test_order_does_not_matter():
     forth, back = (Scorer(["l1"], Setting(), Resampling(100)) for _ in range(2))
     examples = [flat(i, value) for i, value in enumerate(RNG.uniform(0, 1, 10))]
     for a, b in zip(examples, examples[::-1], strict=True):
-        forth.see(a)
-        back.see(b)
+        forth.update(a)
+        back.update(b)
     assert forth.replicates()["l1"]["l1"] == pytest.approx(back.replicates()["l1"]["l1"])
 
 
@@ -99,7 +99,7 @@ def test_memory_does_not_grow_with_the_images():
     image = RNG.uniform(-1, 1, (8, 8, 3))
     sizes = []
     for name in range(50):
-        scorer.see(Example(str(name), image, None, image[::-1]))
+        scorer.update(Example(str(name), image, None, image[::-1]))
         sizes.append(held())
     assert sizes[0] == sizes[-1]
 
@@ -115,6 +115,6 @@ def test_figures_that_are_no_means_have_intervals_too(metric):
             translation, target = given / 127.5 - 1, target / 127.5 - 1
         else:
             translation, target = rng.uniform(-1, 1, (2, 8, 8, 3)) * np.array([0.5 + name / 24, 1]).reshape(2, 1, 1, 1)
-        scorer.see(Example(str(name), translation, None, target))
+        scorer.update(Example(str(name), translation, None, target))
     for figure in scorer.figures().values():
         assert figure.low < figure.value < figure.high

@@ -1,4 +1,4 @@
-"""What an earlier version wrote is read as it was: a run, its SavedModel and TFLite file, and an evaluation.
+"""A run, its SavedModel and TFLite file, and an evaluation of an earlier version are read as they were.
 
 `earlier_version.tar.xz` was written before the package had its rooms: a run of 6 steps of `smoke` with 2 filters and 4
 levels, its exports, one input with the translations of each, and its evaluation.

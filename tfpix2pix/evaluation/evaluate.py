@@ -125,7 +125,7 @@ def evaluate(
     rows, levels = [], []
     for index in track(range(len(examples)), len(examples)):
         example = examples[index]
-        rows.append({"name": example.name, **scorer.see(segmenter.with_labels(example) if segmenter else example)})
+        rows.append({"name": example.name, **scorer.update(segmenter.with_labels(example) if segmenter else example)})
         if example.target is not None:
             levels.append([np.mean(example.target), np.std(example.target)])
         if index == 0:  # the figures are known now, and little time is lost

@@ -48,8 +48,6 @@ class Scorer:
         self.count += 1
         return figures
 
-    see = update
-
     def replicates(self) -> dict[str, dict[str, np.ndarray]]:
         """Returns metric -> figure -> (1 + replicates,): the value and its replicates, or (1,) without these."""
         return {name: accumulator.result() for name, accumulator in self.accumulators.items()}

@@ -97,7 +97,7 @@ class Site:
             self.release.wait(20)
 
     def ranges(self):
-        """What the requests asked for, None for the whole."""
+        """Returns the ranges that were requested; None for the whole archive."""
         return [headers.get("Range") for _, headers in self.seen]
 
 

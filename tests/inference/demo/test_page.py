@@ -138,7 +138,7 @@ class Demo:
         mouse.up()
 
     def said(self) -> str:
-        """What the page says of an error."""
+        """Returns the error that the page shows."""
         toast = self.page.locator(".toast-body").last
         toast.wait_for()
         return toast.inner_text()

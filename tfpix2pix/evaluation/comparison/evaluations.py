@@ -19,7 +19,7 @@ from tfpix2pix.evaluation.folder import (
     read_record,
 )
 
-NAME = "name"  # the column of ROWS that is no figure
+NAME = "name"  # the column of ROWS that holds no figures
 
 
 @dataclass(frozen=True, eq=False)

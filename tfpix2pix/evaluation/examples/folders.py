@@ -27,7 +27,7 @@ def folder_examples(
 
     Args:
         config: says how files are read, and with a `split` where the pairs of the outputs lie.
-        split: split of these pairs; None: targets and inputs lie where `layout` says, or there are none.
+        split: split of these pairs; None: targets and inputs, if any, lie where `layout` says.
         size_px: size at which images are compared; None: that of the files.
 
     Raises:

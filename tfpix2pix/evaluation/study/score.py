@@ -64,7 +64,7 @@ class Session(BaseModel):
     """A function of what raters see."""
     title: str
     model: dict[str, Any]
-    """What generated the images."""
+    """The model that generated the images."""
     same_input: bool
     shown_s: float = Field(gt=0)
     asked: Asked

@@ -38,7 +38,7 @@ class Shown:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What the page says about the model: title -> text."""
+        """Returns the facts that the page shows about the model: title -> text."""
         card, data = self.card, self.card.config.data
         size = f"{card.fixed_size_px}x{card.fixed_size_px} px, others in tiles" if card.fixed_size_px else "any size"
         return {

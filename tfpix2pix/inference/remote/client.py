@@ -102,12 +102,7 @@ class RemoteModel(ImageTranslator):
 
         Integers go as PNG, which the server reads as it reads files. Floats, and what PNG cannot hold, go as float32.
 
-        Args:
-            images: uint8, uint16 or float32 in `data.input_range`, or class indices of label maps.
-            noise: one vector, float32 (1, noise_size), for all images, or (N, noise_size); None: off.
-            where: names of the images, for messages.
-            tile_px: side of overlapping tiles, for images larger than the server takes.
-            overlap_px: least overlap of tiles; None: an eighth of the side.
+        The arguments are those of `ImageTranslator.translate_many`.
 
         Raises:
             UserError: an image does not fit the model, or the server refuses it.

@@ -53,7 +53,7 @@ class Probe:
 
     def _inside(self, image: tf.Tensor) -> np.ndarray:
         encoded = self.encode(image)
-        inputs = [encoded, no_noise(1, self.noise_size)] if self.noise_size else encoded
+        inputs = [encoded, tf.constant(no_noise(1, self.noise_size))] if self.noise_size else encoded
         return np.asarray(self._narrowest(inputs, training=False), np.float32)
 
 

@@ -46,6 +46,11 @@ def tiny_config(**changes) -> Config:
     return Config.model_validate({**TINY, **changes, **sections})
 
 
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
 @pytest.fixture(scope="session")
 def quiet() -> Console:
     return Console(file=open(os.devnull, "w"))

@@ -14,13 +14,12 @@ from tfpix2pix.data.formats import HEADER_BYTES, SIGNATURES, decode, encode, for
 from tfpix2pix.data.images import read_image, read_size, write_image
 from tfpix2pix.errors import UserError
 
-RNG = np.random.default_rng(0)
-
 
 def picture(channels, dtype):
+    rng = np.random.default_rng(channels)
     if np.dtype(dtype).kind == "f":
-        return RNG.normal(0, 100, (9, 7, channels)).astype(dtype)
-    return RNG.integers(0, np.iinfo(dtype).max, (9, 7, channels), dtype, endpoint=True)
+        return rng.normal(0, 100, (9, 7, channels)).astype(dtype)
+    return rng.integers(0, np.iinfo(dtype).max, (9, 7, channels), dtype, endpoint=True)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -51,8 +50,8 @@ def test_tiff_planes_one_after_the_other():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.int32])
-def test_npy(tmp_path, dtype):
-    image = (RNG.random((6, 5, 7)) * 100).astype(dtype)
+def test_npy(tmp_path, dtype, rng):
+    image = (rng.random((6, 5, 7)) * 100).astype(dtype)
     np.save(tmp_path / "a.npy", image)
     back = read_image(tmp_path / "a.npy")
     assert back.dtype == {"f": np.float32, "i": np.uint16, "u": dtype}[np.dtype(dtype).kind]
@@ -79,9 +78,9 @@ def test_arrays_that_are_no_images(tmp_path, array, message):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".npy"])
-def test_deep_files_cut_short_are_refused(tmp_path, suffix):
+def test_deep_files_cut_short_are_refused(tmp_path, suffix, rng):
     path = tmp_path / f"a{suffix}"
-    image = RNG.integers(0, 65536, (64, 64, 3), np.uint16)
+    image = rng.integers(0, 65536, (64, 64, 3), np.uint16)
     np.save(path, image) if suffix == ".npy" else write_image(path, image)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UserError, match="must be readable and whole"):

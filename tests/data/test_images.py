@@ -33,8 +33,6 @@ from tfpix2pix.data.images import (
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 
-RNG = np.random.default_rng(0)
-
 
 def encoded(image: Image.Image, format: str, **options) -> bytes:
     buffer = io.BytesIO()
@@ -66,13 +64,13 @@ def test_from_signed_clips_and_rounds(image):
     assert np.abs(from_signed(image).astype(float) - twin).max() <= 1  # ties may fall either way in float32
 
 
-def test_sixteen_bits_and_orientation_are_kept(tmp_path):
-    deep = RNG.integers(0, 65536, (6, 5), np.uint16)
+def test_sixteen_bits_and_orientation_are_kept(tmp_path, rng):
+    deep = rng.integers(0, 65536, (6, 5), np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
     assert (read_image(tmp_path / "deep.png") == deep[..., None]).all()
     assert read_image(tmp_path / "deep.png").dtype == np.uint16
 
-    picture = Image.fromarray(RNG.integers(0, 256, (6, 5, 3), np.uint8))
+    picture = Image.fromarray(rng.integers(0, 256, (6, 5, 3), np.uint8))
     exif = picture.getexif()
     exif[0x0112] = 6  # rotate by 90 degrees to view
     picture.save(tmp_path / "turned.png", exif=exif)
@@ -110,8 +108,8 @@ def test_channels_without_a_plain_way_are_refused():
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", None])
-def test_what_is_no_whole_image_is_named(tmp_path, content):
-    path = write_picture(tmp_path / "picture.png", RNG.integers(0, 256, (64, 64, 3), np.uint8))
+def test_what_is_no_whole_image_is_named(tmp_path, content, rng):
+    path = write_picture(tmp_path / "picture.png", rng.integers(0, 256, (64, 64, 3), np.uint8))
     path.write_bytes(path.read_bytes()[:2000] if content is None else content)
     with pytest.raises(UserError, match=r"Every image must be readable and whole. Received .*picture.png") as caught:
         read_image(path)
@@ -172,9 +170,9 @@ def test_decompression_bombs_are_refused(tmp_path, monkeypatch):
         read_image(path)
 
 
-def test_png_round_trip_and_listing(tmp_path):
+def test_png_round_trip_and_listing(tmp_path, rng):
     for channels in (1, 3, 4):
-        image = RNG.integers(0, 256, (9, 7, channels), np.uint8)
+        image = rng.integers(0, 256, (9, 7, channels), np.uint8)
         write_image(tmp_path / f"{channels}.png", image)
         np.testing.assert_array_equal(read_image(tmp_path / f"{channels}.png"), image)
     (tmp_path / "notes.txt").touch()

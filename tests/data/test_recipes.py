@@ -23,12 +23,11 @@ SMALLER = [
         "training.validation_images=1",
     ) for flag in ("--set", setting)
 ]  # fmt: skip
-RNG = np.random.default_rng(0)
 
 
-def smooth(height: int, width: int, channels: int = 3) -> np.ndarray:
+def smooth(index: int, height: int, width: int, channels: int = 3) -> np.ndarray:
     """A made photograph: coarse noise enlarged, 0 to 1."""
-    coarse = RNG.random((6, 6, channels))
+    coarse = np.random.default_rng(index).random((6, 6, channels))
     bands = [
         np.asarray(
             Image.fromarray(coarse[..., band].astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
@@ -38,8 +37,8 @@ def smooth(height: int, width: int, channels: int = 3) -> np.ndarray:
     return np.clip(np.stack(bands, axis=-1), 0, 1)
 
 
-def picture(height: int = 80, width: int = 80, channels: int = 3) -> np.ndarray:
-    return np.rint(smooth(height, width, channels) * 255).astype(np.uint8)
+def picture(index: int, height: int = 80, width: int = 80, channels: int = 3) -> np.ndarray:
+    return np.rint(smooth(index, height, width, channels) * 255).astype(np.uint8)
 
 
 def facades(folder):
@@ -63,7 +62,7 @@ def pairs(folder, name, write, inputs="input", targets="target"):
 
 def two_folders(folder):
     def write(image, target, index):
-        photograph = picture()
+        photograph = picture(index)
         write_image(image.with_suffix(".png"), 255 - photograph)
         write_image(target.with_suffix(".jpg"), photograph)
 
@@ -72,7 +71,7 @@ def two_folders(folder):
 
 def cells(folder):
     def write(image, target, index):
-        values = (smooth(90, 80, 1)[..., 0] * 65535).astype(np.uint16)
+        values = (smooth(index, 90, 80, 1)[..., 0] * 65535).astype(np.uint16)
         tifffile.imwrite(image.with_suffix(".tif"), values)
         tifffile.imwrite(target.with_suffix(".tiff"), 65535 - values)
 
@@ -82,14 +81,14 @@ def cells(folder):
 def sprites(folder):
     for split, count in (("train", 4), ("val", 2)):
         for index in range(count):
-            image = picture(channels=4)
+            image = picture(index, channels=4)
             both = np.concatenate([image, 255 - image], axis=1)
             write_image(folder / "sprites" / split / f"{index}.png", both)
 
 
 def satellite(folder):
     def write(image, target, index):
-        bands = (smooth(80, 80, 5) * 6 - 3).astype(np.float32)
+        bands = (smooth(index, 80, 80, 5) * 6 - 3).astype(np.float32)
         np.save(image.with_suffix(".npy"), bands)
         np.save(target.with_suffix(".npy"), bands.mean(axis=-1))
 
@@ -98,7 +97,7 @@ def satellite(folder):
 
 def streets(folder):
     def write(image, target, index):
-        photograph = picture()
+        photograph = picture(index)
         label_map = photograph[..., :1] // 32
         label_map[:4] = 255
         write_image(image.with_suffix(".png"), label_map)
@@ -109,7 +108,7 @@ def streets(folder):
 
 def odd(folder):
     def write(image, target, index):
-        photograph = picture(*((300, 500), (81, 67))[index % 2])
+        photograph = picture(index, *((300, 500), (81, 67))[index % 2])
         write_image(image.with_suffix(".png"), 255 - photograph)
         write_image(target.with_suffix(".png"), photograph)
 
@@ -119,7 +118,7 @@ def odd(folder):
 def scans(folder):
     rows = ["input,target,split"]
     for index in range(6):
-        photograph = picture()
+        photograph = picture(index)
         write_image(folder / "scans" / "Blätter roh" / f"Übung {index}, vorn.png", 255 - photograph)
         write_image(folder / "scans" / "fertig" / f"写真 {index}.png", photograph)
         split = "train" if index < 4 else "val"
@@ -129,7 +128,7 @@ def scans(folder):
 
 def photos(folder):
     for index in range(5):
-        write_image(folder / "photos" / f"{index}.png", picture())
+        write_image(folder / "photos" / f"{index}.png", picture(index))
 
 
 DATA = {

@@ -18,12 +18,11 @@ from tfpix2pix.evaluation.examples.opening import open_subject
 from tfpix2pix.evaluation.folder import check_free
 from tfpix2pix.evaluation.request import NoiseOptions, Request
 
-RNG = np.random.default_rng(0)
 FEW = {"metrics": ["l1", "psnr", "ssim"], "replicates": 50, "shown": 2}
 
 
-def picture(size_px=16, channels=3):
-    return RNG.integers(0, 256, (size_px, size_px, channels), np.uint8)
+def picture(rng, size_px=16, channels=3):
+    return rng.integers(0, 256, (size_px, size_px, channels), np.uint8)
 
 
 def folder_of(path, images):
@@ -33,11 +32,11 @@ def folder_of(path, images):
 
 
 @pytest.fixture
-def three(tmp_path):
+def three(tmp_path, rng):
     """Outputs near their targets, in two folders: (outputs, targets, both as arrays by name)."""
-    targets = {name: picture() for name in ("a", "b", "c")}
+    targets = {name: picture(rng) for name in ("a", "b", "c")}
     outputs = {
-        name: np.clip(image.astype(int) + RNG.integers(-40, 40, image.shape), 0, 255).astype(np.uint8)
+        name: np.clip(image.astype(int) + rng.integers(-40, 40, image.shape), 0, 255).astype(np.uint8)
         for name, image in targets.items()
     }
     return folder_of(tmp_path / "outputs", outputs), folder_of(tmp_path / "targets", targets), outputs, targets
@@ -181,9 +180,9 @@ class TestFolders:
         assert examples.has == {"target"}
         np.testing.assert_allclose(examples[1].target, wanted["b"] / 127.5 - 1, atol=1e-6)
 
-    def test_outputs_of_a_split_of_pairs(self, tmp_path):
+    def test_outputs_of_a_split_of_pairs(self, tmp_path, rng):
         make_combined(tmp_path / "pairs" / "val", count=3)
-        folder_of(tmp_path / "theirs", {f"epoch9_{name}_out": picture(40) for name in range(2)})
+        folder_of(tmp_path / "theirs", {f"epoch9_{name}_out": picture(rng, 40) for name in range(2)})
         examples = open_subject(
             request(tmp_path / "theirs", data=str(tmp_path / "pairs"), outputs="epoch9_*_out.png")
         ).examples
@@ -213,8 +212,8 @@ class TestFolders:
         assert set(record["figures"]) == {"gradient_magnitude"}
         assert record["not_measured"]["l1"] == "there are no targets"
 
-    def test_one_image_has_no_interval(self, tmp_path):
-        image = picture()
+    def test_one_image_has_no_interval(self, tmp_path, rng):
+        image = picture(rng)
         folder_of(tmp_path / "outputs", {"a": image})
         folder_of(tmp_path / "targets", {"a": 255 - image})
         asked = request(tmp_path / "outputs", targets=str(tmp_path / "targets"))
@@ -222,9 +221,9 @@ class TestFolders:
             record = evaluate(asked, out=tmp_path / "out", **FEW).record
         assert all(figure["low"] is None for figure in record["figures"].values())
 
-    def test_sizes_that_differ(self, tmp_path):
-        outputs = folder_of(tmp_path / "outputs", {"a": picture(16)})
-        targets = folder_of(tmp_path / "targets", {"a": picture(32)})
+    def test_sizes_that_differ(self, tmp_path, rng):
+        outputs = folder_of(tmp_path / "outputs", {"a": picture(rng, 16)})
+        targets = folder_of(tmp_path / "targets", {"a": picture(rng, 32)})
         asked = {"targets": str(targets)}
         with pytest.raises(
             UserError, match=r"Received 16x16 px in .*a\.png for a target of 32x32 px.*or give a `size` for both\.$"
@@ -234,11 +233,11 @@ class TestFolders:
         example = open_subject(request(outputs, size="16", **asked)).examples[0]
         assert example.target.shape == (16, 16, 3)
 
-    def test_label_maps_in_colours_are_read_by_the_nearest(self, tmp_path):
+    def test_label_maps_in_colours_are_read_by_the_nearest(self, tmp_path, rng):
         colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
-        wanted = RNG.integers(0, 3, (16, 16))
-        given = np.where(RNG.uniform(0, 1, wanted.shape) < 0.25, 0, wanted)
-        noise = RNG.integers(0, 40, (16, 16, 3)).astype(np.uint8)
+        wanted = rng.integers(0, 3, (16, 16))
+        given = np.where(rng.uniform(0, 1, wanted.shape) < 0.25, 0, wanted)
+        noise = rng.integers(0, 40, (16, 16, 3)).astype(np.uint8)
         outputs = folder_of(tmp_path / "outputs", {"a": np.maximum(colors[given], noise)})
         targets = folder_of(tmp_path / "targets", {"a": colors[wanted]})
         classes = ["data.target_classes=3", "data.class_colors=['#ff0000','#00ff00','#0000ff']"]
@@ -261,9 +260,9 @@ def test_what_lies_beside_named_outputs_is_found(three, tmp_path):
         open_subject(request(tmp_path / "theirs"))
 
 
-def test_two_outputs_of_one_name(three):
+def test_two_outputs_of_one_name(three, rng):
     outputs = three[0]
-    Image.fromarray(picture()).save(outputs / "a.jpg")
+    Image.fromarray(picture(rng)).save(outputs / "a.jpg")
     with pytest.raises(UserError, match=r"Received a\.jpg and a\.png"):
         open_subject(request(outputs))
     assert len(open_subject(request(outputs, outputs="*.png")).examples) == 3
@@ -282,8 +281,8 @@ def test_a_segmenter_that_sees_pictures_is_refused(three, tmp_path, smoke_run):
         evaluate(asked, out=tmp_path / "out", **FEW)
 
 
-def test_patterns_are_stems_with_a_name_in_place_of_the_star(tmp_path):
-    folder_of(tmp_path, {name: picture() for name in ("1_fake_B", "1_real_B", "x_fake_B", "_fake_B")})
+def test_patterns_are_stems_with_a_name_in_place_of_the_star(tmp_path, rng):
+    folder_of(tmp_path, {name: picture(rng) for name in ("1_fake_B", "1_real_B", "x_fake_B", "_fake_B")})
     assert set(matching(tmp_path, "*_fake_B")) == {"1", "x"}
     assert set(matching(tmp_path, "*_fake_B.png")) == {"1", "x"}
     with pytest.raises(UserError, match="must have one \\*"):

@@ -19,8 +19,6 @@ from tfpix2pix.export.verify import verify
 from tfpix2pix.inference.view import KerasEngine
 from tfpix2pix.runs.load import run_engine
 
-RNG = np.random.default_rng(0)
-
 
 @pytest.fixture(scope="module")
 def exports(smoke_run, tmp_path_factory):
@@ -42,9 +40,9 @@ def test_parity_is_measured_and_within_tolerance(exports, name):
 
 @pytest.mark.parametrize("name", EXPORTERS)
 @pytest.mark.parametrize("size", [(32, 32), (1, 1), (20, 50), (90, 40)])
-def test_one_call_loads_it_and_takes_any_size(exports, smoke_run, name, size):
+def test_one_call_loads_it_and_takes_any_size(exports, smoke_run, name, size, rng):
     translator = p2p.load(exports[name].path)
-    x = RNG.integers(0, 256, (*size, 1), np.uint8)
+    x = rng.integers(0, 256, (*size, 1), np.uint8)
     out = translator(x)
     assert (out.shape, out.dtype) == ((*size, 3), np.uint8)
     if max(size) <= 32 or name == "saved_model":  # a static export goes over larger images in tiles
@@ -60,9 +58,9 @@ def test_the_card_travels_with_it(exports, smoke_run, name):
     assert card.statistics == "image"
 
 
-def test_signatures_by_plain_tensorflow_alone(exports, smoke_run):
+def test_signatures_by_plain_tensorflow_alone(exports, smoke_run, rng):
     """In a process where this package cannot be imported."""
-    x = RNG.integers(0, 256, (2, 45, 33, 1), np.uint8)
+    x = rng.integers(0, 256, (2, 45, 33, 1), np.uint8)
     expected = p2p.load(smoke_run.path)(x)
     code = f"""
 import sys; sys.modules["tfpix2pix"] = None
@@ -83,9 +81,9 @@ np.save(sys.argv[1], out)
     assert np.abs(np.load(path).astype(int) - expected).max() <= 1
 
 
-def test_requests_change_no_state(exports):
+def test_requests_change_no_state(exports, rng):
     model = tf.saved_model.load(exports["saved_model"].path)
-    x = tf.constant(RNG.uniform(-1, 1, (1, 32, 32, 1)).astype(np.float32))
+    x = tf.constant(rng.uniform(-1, 1, (1, 32, 32, 1)).astype(np.float32))
     first = model.signatures["serving_default"](image=x)["image"].numpy()
     for _ in range(20):
         model.signatures["serving_default"](image=tf.random.uniform((3, 40, 50, 1), -1, 1))
@@ -111,10 +109,10 @@ def test_a_tflite_file_is_builtin_static_and_carries_its_card(exports):
     assert interpreter.get_input_details()[0]["shape"].tolist() == [1, 32, 32, 1]
 
 
-def test_a_tflite_file_with_noise(smoke_run, tmp_path):
+def test_a_tflite_file_with_noise(smoke_run, tmp_path, rng):
     report = p2p.export_run(smoke_run.path, "tflite", tmp_path, noise="on")
     assert report.max_abs_error <= 1e-4
-    x = RNG.integers(0, 256, (32, 32, 1), np.uint8)
+    x = rng.integers(0, 256, (32, 32, 1), np.uint8)
     exported, keras = p2p.load(report.path), p2p.load(smoke_run.path)
     assert np.abs(exported(x, noise="on", seed=4).astype(int) - keras(x, noise="on", seed=4)).max() <= 1
     assert np.abs(exported(x, noise="off").astype(int) - keras(x)).max() <= 1
@@ -126,10 +124,10 @@ def test_noise_from_a_model_without_is_refused(exports):
 
 
 @pytest.mark.parametrize("size", [64, 50])  # the second is padded and cropped inside
-def test_another_static_size(smoke_run, tmp_path, size):
+def test_another_static_size(smoke_run, tmp_path, size, rng):
     report = p2p.export_run(smoke_run.path, "tflite", tmp_path, size_px=size)
     assert report.path.endswith(f"smoke-{size}px.tflite")
-    x = RNG.integers(0, 256, (size, size, 1), np.uint8)
+    x = rng.integers(0, 256, (size, size, 1), np.uint8)
     assert np.abs(p2p.load(report.path)(x).astype(int) - p2p.load(smoke_run.path)(x)).max() <= 1
 
 

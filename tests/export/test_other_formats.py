@@ -14,7 +14,6 @@ from tfpix2pix.export import EXPORTERS
 from tfpix2pix.inference.view import KerasEngine
 from tfpix2pix.models.noise import noise_size
 
-RNG = np.random.default_rng(0)
 GENERATORS = {
     "unet": {},
     "instance norm": {"norm": "instance"},
@@ -40,10 +39,10 @@ def made(format, path, *, noise=False, size_px=32, inference=None, data=None, **
 
 @pytest.mark.parametrize(("name", "noise"), [("unet", False), *((name, True) for name in GENERATORS)])
 @pytest.mark.parametrize("format", ["keras", "onnx"])
-def test_every_generator(format, name, noise, tmp_path):
+def test_every_generator(format, name, noise, tmp_path, rng):
     exported, keras = made(format, tmp_path / f"model.{format}", noise=noise, **GENERATORS[name])
-    images = RNG.uniform(-1, 1, (3, 32, 32, 3)).astype(np.float32)  # any batch
-    vectors = RNG.random((3, keras.card.noise_size), np.float32) if noise else None
+    images = rng.uniform(-1, 1, (3, 32, 32, 3)).astype(np.float32)  # any batch
+    vectors = rng.random((3, keras.card.noise_size), np.float32) if noise else None
     assert np.abs(exported(images, vectors) - keras(images, vectors)).max() < 1e-4
     if noise:
         assert np.abs(exported(images, None) - keras(images, None)).max() < 1e-4
@@ -51,20 +50,20 @@ def test_every_generator(format, name, noise, tmp_path):
 
 
 @pytest.mark.parametrize("format", ["keras", "onnx"])
-def test_moving_averages(format, tmp_path):
+def test_moving_averages(format, tmp_path, rng):
     exported, keras = made(format, tmp_path / f"model.{format}", inference={"statistics": "moving"})
-    image = RNG.uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
+    image = rng.uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
     assert np.abs(exported(image, None) - keras(image, None)).max() < 1e-4
 
 
-def test_onnx_takes_sizes_that_are_padded_inside_and_colours(tmp_path):
+def test_onnx_takes_sizes_that_are_padded_inside_and_colours(tmp_path, rng):
     lab = {"color_space": "lab", "input_channels": 1}
     for number, options in enumerate(
         ({"size_px": 50}, {"data": lab}, {"noise": True, "kind": "resnet", "size_px": 80})
     ):
         exported, keras = made("onnx", tmp_path / f"{number}.onnx", **options)
         data = keras.card.config.data
-        image = RNG.uniform(-1, 1, (1, *2 * [keras.card.fixed_size_px], data.input_channels)).astype(np.float32)
+        image = rng.uniform(-1, 1, (1, *2 * [keras.card.fixed_size_px], data.input_channels)).astype(np.float32)
         assert np.abs(exported(image, None) - keras(image, None)).max() < 1e-4
 
 
@@ -97,10 +96,10 @@ def in_another_process(code, *arguments):
 
 
 @pytest.mark.parametrize("name", ["unet", "resnet", "subpixel", "blurred", "bilinear"])
-def test_plain_keras_loads_it(name, tmp_path):
+def test_plain_keras_loads_it(name, tmp_path, rng):
     """In a process where this package cannot be imported, in Keras's safe mode."""
     exported, _ = made("keras", tmp_path / "model.keras", noise=True, **GENERATORS[name])
-    image, vector = RNG.uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32), RNG.random((1, exported.card.noise_size))
+    image, vector = rng.uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32), rng.random((1, exported.card.noise_size))
     np.savez(tmp_path / "x.npz", image=image, noise=vector.astype(np.float32))
     in_another_process(
         "import keras, numpy as np\n"
@@ -112,9 +111,9 @@ def test_plain_keras_loads_it(name, tmp_path):
     assert np.abs(np.load(tmp_path / "y.npy") - exported(image, vector.astype(np.float32))).max() < 1e-5
 
 
-def test_onnxruntime_alone_runs_it(tmp_path):
+def test_onnxruntime_alone_runs_it(tmp_path, rng):
     exported, _ = made("onnx", tmp_path / "model.onnx")
-    image = RNG.uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    image = rng.uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
     np.save(tmp_path / "x.npy", image)
     in_another_process(
         "sys.modules['tensorflow'] = None\nimport numpy as np, onnxruntime\n"

@@ -22,7 +22,6 @@ from tfpix2pix.data.formats import decode, encode
 from tfpix2pix.data.images import read_image
 from tfpix2pix.models import GENERATORS
 
-RNG = np.random.default_rng(0)
 ODD_SIZES = [(32, 32), (1, 1), (45, 20), (33, 100)]
 
 
@@ -48,8 +47,8 @@ def ask(model, signature: str, **inputs):
     return output.numpy()
 
 
-def pixels(*size_and_channels: int) -> np.ndarray:
-    return RNG.integers(0, 256, size_and_channels, np.uint8)
+def pixels(*size_and_channels: int, low: int = 0, end: int = 256, dtype: type = np.uint8) -> np.ndarray:
+    return np.random.default_rng(size_and_channels).integers(low, end, size_and_channels, dtype)
 
 
 def test_every_signature_is_there(small):
@@ -84,17 +83,17 @@ def test_a_jpeg_file_is_decoded_as_pillow_does(small, tmp_path):
     ("data", "image", "card"),
     [
         ({"input_channels": 1}, pixels(40, 33, 1), {}),
-        ({"input_channels": 1, "target_channels": 1}, RNG.integers(0, 65536, (40, 33, 1), np.uint16),
+        ({"input_channels": 1, "target_channels": 1}, pixels(40, 33, 1, end=65536, dtype=np.uint16),
          {"target_dtype": "uint16"}),
-        ({}, RNG.integers(0, 65536, (40, 33, 3), np.uint16), {"target_dtype": "uint16"}),
-        ({"input_range": (0, 4095), "target_range": (0, 4095)}, RNG.integers(0, 4096, (40, 33, 3), np.uint16),
+        ({}, pixels(40, 33, 3, end=65536, dtype=np.uint16), {"target_dtype": "uint16"}),
+        ({"input_range": (0, 4095), "target_range": (0, 4095)}, pixels(40, 33, 3, end=4096, dtype=np.uint16),
          {"target_dtype": "uint16"}),
-        ({"input_range": (16, 235)}, RNG.integers(16, 236, (40, 33, 3), np.uint8), {}),
+        ({"input_range": (16, 235)}, pixels(40, 33, 3, low=16, end=236), {}),
         ({"input_channels": 4, "target_channels": 4}, pixels(40, 33, 4), {}),
         ({"input_channels": 4}, pixels(40, 33, 3), {}),
         ({}, pixels(40, 33, 4), {}),
         ({}, pixels(40, 33, 1), {}),
-        ({"input_classes": 5}, RNG.integers(0, 5, (40, 33, 1), np.uint8), {}),
+        ({"input_classes": 5}, pixels(40, 33, 1, end=5), {}),
         ({"target_classes": 4}, pixels(40, 33, 3), {}),
         ({"input_channels": 1, "color_space": "lab"}, pixels(40, 33, 1), {}),
     ],
@@ -110,12 +109,12 @@ def test_a_file_is_treated_as_translate_treats_it(tmp_path, data, image, card):
     assert np.mean(different) < 0.002
 
 
-def test_a_label_map_may_be_drawn_in_colours(tmp_path):
+def test_a_label_map_may_be_drawn_in_colours(tmp_path, rng):
     colors = [[0, 0, 0], [255, 0, 0], [0, 0, 255]]
     model, _ = made_saved_model(tmp_path / "1", data={"input_classes": 3, "class_colors": colors})
-    indices = RNG.integers(0, 3, (40, 33, 1), np.uint8)
+    indices = rng.integers(0, 3, (40, 33, 1), np.uint8)
     drawn = np.array(colors, np.uint8)[indices[..., 0]]
-    noisy = np.clip(drawn.astype(int) + RNG.integers(-20, 21, drawn.shape), 0, 255).astype(np.uint8)
+    noisy = np.clip(drawn.astype(int) + rng.integers(-20, 21, drawn.shape), 0, 255).astype(np.uint8)
     answers = ask(model, "translate_bytes", image_bytes=[png(indices), png(drawn), png(noisy)])
     assert answers[0] == answers[1] == answers[2]
     with pytest.raises(tf.errors.InvalidArgumentError, match="class indices 0 to 2"):
@@ -192,23 +191,23 @@ def test_the_card_can_be_asked_for(small):
     assert p2p.ModelCard.from_json(text, "a server") == small[2].card
 
 
-def test_an_image_does_not_depend_on_its_neighbours_nor_on_what_came_before(small):
+def test_an_image_does_not_depend_on_its_neighbours_nor_on_what_came_before(small, rng):
     _, model, _ = small
     images = (
-        RNG.uniform(-1, 1, (8, 48, 40, 3)).astype(np.float32)
+        rng.uniform(-1, 1, (8, 48, 40, 3)).astype(np.float32)
         * np.linspace(0.1, 1, 8, dtype=np.float32)[:, None, None, None]
     )
     alone = [ask(model, "translate_float", image=image[np.newaxis])[0] for image in images]
     together = ask(model, "translate_float", image=images)
     np.testing.assert_allclose(together, alone, atol=2e-6)  # products of more rows are summed in other blocks
-    others = np.concatenate([images[:1], RNG.uniform(-1, 1, (7, 48, 40, 3)).astype(np.float32)])
+    others = np.concatenate([images[:1], rng.uniform(-1, 1, (7, 48, 40, 3)).astype(np.float32)])
     np.testing.assert_array_equal(ask(model, "translate_float", image=others)[0], together[0])
     variables = model.signatures["translate_float"].variables
     before = [variable.numpy() for variable in variables]
     assert before
     for index in range(1000):
         size = (1 + index % 40, 1 + index % 29)
-        ask(model, "translate_float", image=RNG.uniform(-1, 1, (1 + index % 2, *size, 3)).astype(np.float32))
+        ask(model, "translate_float", image=rng.uniform(-1, 1, (1 + index % 2, *size, 3)).astype(np.float32))
     for image, first in zip(images, alone, strict=True):
         np.testing.assert_array_equal(ask(model, "translate_float", image=image[np.newaxis])[0], first)
     for old, variable in zip(before, variables, strict=True):
@@ -256,14 +255,14 @@ def bomb(side: int, *, whole: bool) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", content) + chunk(b"IEND", b"")
 
 
-def test_ten_thousand_hostile_requests(small):
+def test_ten_thousand_hostile_requests(small, rng):
     """An error each; good ones between them are answered as ever; memory does not grow."""
     _, model, translator = small
     good = pixels(20, 24, 3)
     expected = ask(model, "translate_bytes", image_bytes=[png(good)])[0]
     whole = jpeg(pixels(64, 64, 3))
     hostile = [
-        [b""], [b"\x89PNG"], [b"\xff\xd8\xff"], [b"GIF89a" + bytes(50)], [bytes(1000)], [RNG.bytes(300)],
+        [b""], [b"\x89PNG"], [b"\xff\xd8\xff"], [b"GIF89a" + bytes(50)], [bytes(1000)], [rng.bytes(300)],
         [whole[: len(whole) // 2]], [whole[:20]], [png(good)[:-40]], [png(good)[:30]],
         [bomb(60_000, whole=False)], [bomb(5000, whole=True)], [bomb(0, whole=False)],
         [png(good), b"not an image"], [[png(good)]], png(good), [1.0, 2.0], np.zeros((1, 4, 4, 3), np.uint8),
@@ -313,9 +312,9 @@ def in_c(runner: Path, folder: Path, signature: str, content: bytes, *mode: obje
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
-def test_the_runtime_in_c_agrees(runner, tmp_path, kind):
+def test_the_runtime_in_c_agrees(runner, tmp_path, kind, rng):
     _, translator = made_saved_model(tmp_path / "1", generator={"kind": kind, "base_filters": 8})
-    image = RNG.uniform(-1, 1, (1, 50, 37, 3)).astype(np.float32)
+    image = rng.uniform(-1, 1, (1, 50, 37, 3)).astype(np.float32)
     done = in_c(runner, tmp_path / "1", "serving_default", image.tobytes(), "float", *image.shape)
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(

@@ -9,8 +9,6 @@ from tfpix2pix.metrics.bootstrap import Resampling, interval
 from tfpix2pix.metrics.example import Example, Setting
 from tfpix2pix.metrics.scoring import Scorer
 
-RNG = np.random.default_rng(0)
-
 
 def flat(name, value, target=0.0):
     return Example(str(name), np.full((2, 2, 3), value), None, np.full((2, 2, 3), target))
@@ -23,15 +21,15 @@ def scored(values, *, seed=0, replicates=1000, metric="l1"):
     return scorer
 
 
-def test_the_figure_itself_is_not_resampled():
-    values = RNG.uniform(0, 1, 30)
+def test_the_figure_itself_is_not_resampled(rng):
+    values = rng.uniform(0, 1, 30)
     assert scored(values).figures()["l1"].value == pytest.approx(values.mean())
 
 
-def test_equals_the_usual_bootstrap():
-    values = RNG.uniform(0, 1, 60) ** 2
+def test_equals_the_usual_bootstrap(rng):
+    values = rng.uniform(0, 1, 60) ** 2
     figure = scored(values, replicates=4000).figures()["l1"]
-    means = RNG.choice(values, (4000, 60)).mean(axis=1)
+    means = rng.choice(values, (4000, 60)).mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     width = high - low
     assert figure.low == pytest.approx(low, abs=0.1 * width)
@@ -62,18 +60,18 @@ def test_weights_are_poisson():
     assert (drawn == 0).mean() == pytest.approx(np.exp(-1), abs=0.01)
 
 
-def test_order_does_not_matter():
+def test_order_does_not_matter(rng):
     forth, back = (Scorer(["l1"], Setting(), Resampling(100)) for _ in range(2))
-    examples = [flat(i, value) for i, value in enumerate(RNG.uniform(0, 1, 10))]
+    examples = [flat(i, value) for i, value in enumerate(rng.uniform(0, 1, 10))]
     for a, b in zip(examples, examples[::-1], strict=True):
         forth.update(a)
         back.update(b)
     assert forth.replicates()["l1"]["l1"] == pytest.approx(back.replicates()["l1"]["l1"])
 
 
-def test_differences_of_replicates_are_paired():
+def test_differences_of_replicates_are_paired(rng):
     """Of two models whose errors differ by a constant, the difference has no spread, however far images differ."""
-    values = RNG.uniform(0, 1, 40)
+    values = rng.uniform(0, 1, 40)
     a, b = (scored(each).replicates()["l1"]["l1"] for each in (values, values + 0.1))
     low, high = interval(b - a)
     assert (low, high) == (pytest.approx(0.1), pytest.approx(0.1))
@@ -90,13 +88,13 @@ def test_of_two_images_replicates_that_drew_neither_are_left_out():
     assert (figure.low, figure.high) == (pytest.approx(0.2, abs=0.02), pytest.approx(0.4, abs=0.02))
 
 
-def test_memory_does_not_grow_with_the_images():
+def test_memory_does_not_grow_with_the_images(rng):
     scorer = Scorer(["l1", "sharpness", "lab_intersection"], Setting(), Resampling(20))
 
     def held():
         return sum(np.asarray(value).nbytes for each in scorer.accumulators.values() for value in vars(each).values())
 
-    image = RNG.uniform(-1, 1, (8, 8, 3))
+    image = rng.uniform(-1, 1, (8, 8, 3))
     sizes = []
     for name in range(50):
         scorer.update(Example(str(name), image, None, image[::-1]))

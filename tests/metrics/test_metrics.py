@@ -12,9 +12,8 @@ from tfpix2pix.metrics.example import Example, Setting, examples_of
 from tfpix2pix.metrics.images import Diversity, diversity
 from tfpix2pix.metrics.scoring import measure
 
-RNG = np.random.default_rng(0)
 TARGET = astronaut()[:128, :128].astype(np.float64) / 127.5 - 1
-NOISY = np.clip(TARGET + RNG.normal(0, 0.2, TARGET.shape), -1, 1)
+NOISY = np.clip(TARGET + np.random.default_rng(0).normal(0, 0.2, TARGET.shape), -1, 1)
 IMAGES = Setting()
 USUAL = tuple(name for name, row in METRICS.items() if row.while_training and not row.of_label_maps)
 

@@ -16,7 +16,6 @@ from tfpix2pix.metrics.features import Moments, Remembered, frechet_distance, sq
 from tfpix2pix.metrics.patches import Sample, generator, laplacian, patches, sliced_wasserstein
 from tfpix2pix.metrics.scoring import measure
 
-RNG = np.random.default_rng(0)
 PHOTOGRAPHS = [image.astype(np.float32) / 127.5 - 1 for image in (astronaut(), chelsea(), coffee())]
 CROPS = [image[y : y + 64, x : x + 64] for image in PHOTOGRAPHS for y in (0, 100, 200) for x in (0, 100, 200, 300)]
 
@@ -65,18 +64,18 @@ class TestMultiscale:
 
 
 class TestSlicedWasserstein:
-    def test_along_one_axis_it_is_scipys(self):
-        a, b = RNG.normal(0, 1, (500, 1)), RNG.normal(0.3, 2, (500, 1))
-        assert sliced_wasserstein(a, b, RNG, 3) == pytest.approx(stats.wasserstein_distance(a[:, 0], b[:, 0]))
+    def test_along_one_axis_it_is_scipys(self, rng):
+        a, b = rng.normal(0, 1, (500, 1)), rng.normal(0.3, 2, (500, 1))
+        assert sliced_wasserstein(a, b, rng, 3) == pytest.approx(stats.wasserstein_distance(a[:, 0], b[:, 0]))
 
-    def test_of_a_shift_it_is_the_mean_projected_shift(self):
+    def test_of_a_shift_it_is_the_mean_projected_shift(self, rng):
         """E|θ·v| over directions of D dimensions is |v| Γ(D/2) / (√π Γ((D+1)/2))."""
-        a, size = RNG.normal(0, 1, (2000, 9)), 9
+        a, size = rng.normal(0, 1, (2000, 9)), 9
         from scipy.special import gamma
 
         expected = 2.0 * gamma(size / 2) / (np.sqrt(np.pi) * gamma((size + 1) / 2))
         moved = a + 2.0 * np.eye(size)[0]
-        assert sliced_wasserstein(a, moved, RNG, 4000) == pytest.approx(expected, rel=0.03)
+        assert sliced_wasserstein(a, moved, rng, 4000) == pytest.approx(expected, rel=0.03)
 
     def test_a_pyramid_adds_up_to_its_image(self):
         from tfpix2pix.metrics.patches import enlarged
@@ -121,10 +120,10 @@ class TestSlicedWasserstein:
 
 
 class TestFrechet:
-    def test_of_gaussians_it_is_the_closed_form(self):
-        a, b = RNG.normal(0, 1, (2, 5, 5))
+    def test_of_gaussians_it_is_the_closed_form(self, rng):
+        a, b = rng.normal(0, 1, (2, 5, 5))
         covariance, other = a @ a.T, b @ b.T
-        mean, other_mean = RNG.normal(0, 1, (2, 5))
+        mean, other_mean = rng.normal(0, 1, (2, 5))
         twin = np.sum((mean - other_mean) ** 2) + np.trace(covariance + other - 2 * sqrtm(covariance @ other).real)
         assert frechet_distance(mean, covariance, other_mean, other) == pytest.approx(twin, rel=1e-8)
 
@@ -133,13 +132,13 @@ class TestFrechet:
         found = frechet_distance(np.zeros(3), np.diag(deviations**2), np.ones(3), np.diag(others**2))
         assert found == pytest.approx(3 + np.sum((deviations - others) ** 2))
 
-    def test_singular_covariances_of_few_images(self):
-        few = RNG.normal(0, 1, (4, 64))
+    def test_singular_covariances_of_few_images(self, rng):
+        few = rng.normal(0, 1, (4, 64))
         covariance = np.cov(few, rowvar=False)
         assert frechet_distance(few.mean(0), covariance, few.mean(0), covariance) == pytest.approx(0, abs=1e-4)
 
-    def test_streaming_moments_are_numpys(self):
-        vectors, moments = RNG.normal(5, 2, (50, 6)), Moments()
+    def test_streaming_moments_are_numpys(self, rng):
+        vectors, moments = rng.normal(5, 2, (50, 6)), Moments()
         for vector in vectors:
             moments.add(vector)
         np.testing.assert_allclose(moments.mean, vectors.mean(axis=0))
@@ -147,8 +146,8 @@ class TestFrechet:
 
 
 class TestKernel:
-    def test_equals_a_double_loop(self):
-        a, b = RNG.normal(0, 1, (2, 9, 4))
+    def test_equals_a_double_loop(self, rng):
+        a, b = rng.normal(0, 1, (2, 9, 4))
 
         def kernel(x, y):
             return (np.dot(x, y) / 4 + 1) ** 3

@@ -13,8 +13,8 @@ import numpy as np
 
 from tfpix2pix.data.download.archives import download
 
-RANDOM = np.random.default_rng(0)
-FILES = {f"train/{index}.jpg": RANDOM.bytes(90_000) for index in range(3)} | {"val/1.jpg": RANDOM.bytes(50_000)}
+SIZES = {"train/0.jpg": 90_000, "train/1.jpg": 90_000, "train/2.jpg": 90_000, "val/1.jpg": 50_000}
+FILES = {name: np.random.default_rng([*name.encode()]).bytes(size) for name, size in SIZES.items()}
 PART, NOTE, RECORD = ".facades.tar.gz.part", ".facades.tar.gz.part.json", "facades.download.json"
 
 

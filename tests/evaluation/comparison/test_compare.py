@@ -11,9 +11,8 @@ from tests.evaluation.comparison.made import made
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import compare, group
 
-RNG = np.random.default_rng(0)
-HARD = RNG.uniform(0.2, 0.6, 60)
-NOISE = RNG.normal(0, 0.05, 60)  # of mean about 0, and a spread by which nothing small is told apart
+HARD = np.random.default_rng(0).uniform(0.2, 0.6, 60)
+NOISE = np.random.default_rng(1).normal(0, 0.05, 60)
 
 
 def l1(**values):

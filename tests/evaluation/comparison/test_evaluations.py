@@ -10,8 +10,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import read_evaluation
 from tfpix2pix.evaluation.folder import Record
 
-RNG = np.random.default_rng(0)
-VALUES = RNG.uniform(0.2, 0.6, 12)
+VALUES = np.random.default_rng(0).uniform(0.2, 0.6, 12)
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import compare, draw_comparison, group
 from tfpix2pix.evaluation.comparison.figure import comparison_figure, short
 
-RNG = np.random.default_rng(0)
-HARD = RNG.uniform(0.2, 0.6, 30)
+HARD = np.random.default_rng(0).uniform(0.2, 0.6, 30)
 
 
 @pytest.fixture(scope="module")

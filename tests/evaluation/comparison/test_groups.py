@@ -7,8 +7,7 @@ from tests.evaluation.comparison.made import made, write
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import compare, group, read_evaluation
 
-RNG = np.random.default_rng(0)
-IMAGES = RNG.uniform(0.2, 0.6, 20)
+IMAGES = np.random.default_rng(0).uniform(0.2, 0.6, 20)
 MEMBERS = [
     made(f"seed{seed}", {"l1": IMAGES + shift}, whole={"fid": 100 + seed}) for seed, shift in enumerate((0, 0.03))
 ]

@@ -25,7 +25,6 @@ COUNT = 12
 L1 = [0.31, 0.12, 0.55, 0.20, 0.47, 0.08, 0.62, 0.25, 0.36, 0.41, 0.17, 0.29]  # ranked: 5 1 10 | 3 7 11 0 8 9 | 4 2 6
 EVIL = "<img src=x onerror=alert(1)>"
 NAMES = [str(number) for number in range(1, COUNT)] + [EVIL]
-RNG = np.random.default_rng(0)
 ROWS = [
     {"name": name, "l1": l1, "sharpness": 0.5 + index / 10, "diversity": 0.0123}
     for index, (name, l1) in enumerate(zip(NAMES, L1, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import io
 import os
@@ -44,6 +45,21 @@ def tiny_config(**changes) -> Config:
     """A configuration of seconds: 32 px, 8 filters. `changes` are sections, merged key by key."""
     sections = {name: {**TINY.get(name, {}), **values} for name, values in changes.items() if isinstance(values, dict)}
     return Config.model_validate({**TINY, **changes, **sections})
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()  # what is imported stays: a collection need not look at it again
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _released_models() -> Iterator[None]:
+    """The models of a module are released after it, or the processes of the tests would grow to 7 GB."""
+    yield
+    if "keras" in sys.modules:
+        import keras
+
+        keras.utils.clear_session()  # collects garbage too
 
 
 @pytest.fixture

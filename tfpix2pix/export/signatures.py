@@ -22,6 +22,7 @@ import tensorflow as tf
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.export.files_in_graph import can_be_files, only_if, read_file, write_file
 from tfpix2pix.inference.view import InferenceView
+from tfpix2pix.models.noise import no_noise
 
 Tensors = dict[str, tf.Tensor]
 
@@ -33,22 +34,23 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
     image_uint8 = tf.TensorSpec((None, None, None, channels), tf.uint8, name="image")
     files = tf.TensorSpec((None,), tf.string, name="image_bytes")
     noise = tf.TensorSpec((None, card.noise_size), tf.float32, name="noise")
+    translate = _translate(view, image, noise)
 
     def translate_float(image: tf.Tensor) -> Tensors:
-        return {"image": view.translate(checked(image, channels))}
+        return {"image": translate(checked(image, channels))}
 
     def translate_uint8(image: tf.Tensor) -> Tensors:
-        return {"image": to_uint8(view.translate(from_uint8(checked(image, channels))))}
+        return {"image": to_uint8(translate(from_uint8(checked(image, channels))))}
 
     def sample(image: tf.Tensor, noise: tf.Tensor) -> Tensors:
-        return {"image": view.translate(checked(image, channels), checked_noise(noise, card.noise_size))}
+        return {"image": translate(checked(image, channels), checked_noise(noise, card.noise_size))}
 
     def translate_bytes(image_bytes: tf.Tensor) -> Tensors:
-        return {"image_bytes": _one_by_one(lambda content: _file(view, card, content), image_bytes)}
+        return {"image_bytes": _one_by_one(lambda content: _file(translate, card, content), image_bytes)}
 
     def sample_bytes(image_bytes: tf.Tensor, noise: tf.Tensor) -> Tensors:
         pairs = (image_bytes, checked_noise(noise, card.noise_size))
-        return {"image_bytes": _one_by_one(lambda pair: _file(view, card, *pair), pairs)}
+        return {"image_bytes": _one_by_one(lambda pair: _file(translate, card, *pair), pairs)}
 
     def model_card(query_bytes: tf.Tensor) -> Tensors:
         return {"card_bytes": tf.fill(tf.shape(query_bytes), card.to_json())}
@@ -69,6 +71,18 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
         name: tf.function(function, autograph=False).get_concrete_function(*specs)
         for name, (function, specs) in table.items()
     }
+
+
+def _translate(view: InferenceView, image: tf.TensorSpec, noise: tf.TensorSpec) -> Callable[..., tf.Tensor]:
+    """Returns `view.translate` as one function of the graph, which holds the network once for all signatures."""
+    if not view.noise_size:
+        return tf.function(view.translate, input_signature=[image], autograph=False)
+    with_noise = tf.function(view.translate, input_signature=[image, noise], autograph=False)
+
+    def translate(images: tf.Tensor, noise: tf.Tensor | None = None) -> tf.Tensor:
+        return with_noise(images, no_noise(tf.shape(images)[0], view.noise_size) if noise is None else noise)
+
+    return translate
 
 
 def checked(image: tf.Tensor, channels: int) -> tf.Tensor:
@@ -115,6 +129,8 @@ def _one_by_one(function: Callable[..., tf.Tensor], elements: object) -> tf.Tens
     return tf.map_fn(function, elements, fn_output_signature=tf.TensorSpec((), tf.string), parallel_iterations=1)
 
 
-def _file(view: InferenceView, card: ModelCard, content: tf.Tensor, noise: tf.Tensor | None = None) -> tf.Tensor:
+def _file(
+    translate: Callable[..., tf.Tensor], card: ModelCard, content: tf.Tensor, noise: tf.Tensor | None = None
+) -> tf.Tensor:
     image = read_file(content, card)[tf.newaxis]
-    return write_file(view.translate(image, None if noise is None else noise[tf.newaxis])[0], card)
+    return write_file(translate(image, *(() if noise is None else (noise[tf.newaxis],)))[0], card)

@@ -97,7 +97,7 @@ def in_a_map(path):
 )  # fmt: skip
 def test_a_graph_that_can_do_more_than_compute_is_not_loaded(make, operation, tmp_path):
     save(tmp_path / "model", make(tmp_path / "secret"))
-    with pytest.raises(UserError, match=rf"Received one with {operation}, in .*model\. Add --trust"):
+    with pytest.raises(UserError, match=rf"Received one with {operation}, in .*model\. Add `trust`"):
         load_saved_model(tmp_path / "model")
     assert not (tmp_path / "secret").exists()
     load_saved_model(tmp_path / "model", trust=True)

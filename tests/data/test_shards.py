@@ -159,7 +159,7 @@ class TestRefused:
             (tmp_path / SHARDS_MANIFEST).write_text(manifest)
         with pytest.raises(UserError, match="must be a folder of shards that `tfpix2pix data shard` wrote. Received"):
             splits_of(tiny_config(data={"dir": str(tmp_path), "source": "shards"}).data, 0)
-        with pytest.raises(UserError, match="Add `--data DIR`"):
+        with pytest.raises(UserError, match="Add `data`, or set"):
             splits_of(tiny_config(data={"source": "shards"}).data, 0)
 
     @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ class TestStudy:
         assert path.read_text(encoding="utf-8").count("data:image/png") == 2 * COUNT
 
     def test_too_few_pairs(self, folders, tmp_path):
-        with pytest.raises(UserError, match=r"Received 6 pairs\. Lower --trials or --practice"):
+        with pytest.raises(UserError, match=r"Received 6 pairs\. Lower `trials` or `practice`"):
             make_study(self.asked(folders), tmp_path / "index.html", title="", design=Design(10, 40))
 
     def test_without_real_images(self, folders, tmp_path):

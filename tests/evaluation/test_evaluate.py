@@ -97,7 +97,7 @@ class TestModels:
         record = evaluate(request(run.path, noise=NoiseOptions(variants=2)), out=tmp_path / "out", replicates=20).record
         assert {"l1", "l2", "psnr_db", "ssim", "ms_ssim", "sharpness", "diversity", "swd"} <= set(record["figures"])
         assert set(record["not_measured"]) == {"fid", "kid", "semantic"}
-        assert "--segmenter" in record["not_measured"]["semantic"]
+        assert "`segmenter`" in record["not_measured"]["semantic"]
         assert set(record["protocols"]) == {figure["metric"] for figure in record["figures"].values()}
 
     @pytest.mark.parametrize("format", ["saved_model", "tflite"])
@@ -133,7 +133,7 @@ class TestModels:
         assert (len(subject.examples), subject.examples.pairs) == (3, 3)
 
     def test_a_split_that_is_empty(self, run):
-        with pytest.raises(UserError, match=r"Received 'test', empty in .*Use --split train or val"):
+        with pytest.raises(UserError, match=r"Received 'test', empty in .*Use `split` train or val"):
             open_subject(request(run.path, split="test"))
 
     def test_numbers_that_are_not_finite_name_the_image(self, run, monkeypatch, tmp_path):
@@ -146,7 +146,7 @@ class TestModels:
 
     def test_another_evaluation_is_kept_unless_told_otherwise(self, run, tmp_path):
         done = evaluate(request(run.path), out=tmp_path / "out", **FEW)
-        with pytest.raises(UserError, match=r"holds one\. Add --overwrite"):
+        with pytest.raises(UserError, match=r"holds one\. Add `overwrite`"):
             evaluate(request(run.path), out=tmp_path / "out", **FEW)
         again = evaluate(request(run.path), out=tmp_path / "out", overwrite=True, **FEW)
         assert again.figures == done.figures

@@ -149,7 +149,7 @@ def test_objectives_own_their_weights():
 @pytest.mark.parametrize("term", [name for name, term in TERMS.items() if term.needs_discriminator])
 def test_a_term_that_needs_a_discriminator_is_refused_without_one(term):
     """It would weigh nothing without a word."""
-    with pytest.raises(ValueError, match=f"must train a discriminator if `weights` has {term}. Received none"):
+    with pytest.raises(ValueError, match=f"must train a discriminator for {term} of `weights`. Received none"):
         Objective("none", {"l1": 1.0, term: 1.0})
 
 

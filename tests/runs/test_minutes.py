@@ -199,7 +199,7 @@ def test_a_run_that_was_lost_before_its_pace_was_known_is_no_run_yet(pairs, tmp_
     with pytest.raises(KeyboardInterrupt):
         p2p.train(config(pairs), run_dir=tmp_path / "run", console=console())
     assert not (tmp_path / "run").exists()
-    with pytest.raises(UserError, match="To resume, --run must be a run directory"):
+    with pytest.raises(UserError, match="To resume, `run_dir` must be a run directory"):
         plan_training(None, tmp_path / "run", resume=True)
 
 

@@ -14,6 +14,7 @@ from tfpix2pix.cli.shared import (
     answer,
     check_choice,
     load_tensorflow,
+    names_options,
     out_console,
     progress_console,
     track,
@@ -32,8 +33,10 @@ ConfigOption = Annotated[
         autocompletion=completion.presets_and_files,
     ),
 ]
+FOLDER = {"folder": "DIR", "data": "DIR"}  # arguments -> what the command line has for them
 
 
+@names_options(name="NAME")
 def download(
     name: Annotated[
         Optional[str],
@@ -70,6 +73,7 @@ def download(
     answer(json_, {**values, "already_there": done.already_there}, text)
 
 
+@names_options(**FOLDER)
 def check(
     folder: Annotated[
         Optional[str], typer.Argument(metavar="DIR", help="Folder of the data, or a table's .csv or .tsv file.")
@@ -101,6 +105,7 @@ def check(
     raise typer.Exit(examination.exit_code)
 
 
+@names_options(photos="PHOTOS", data="PHOTOS")
 def pairs(
     photos: Annotated[str, typer.Argument(metavar="PHOTOS", help="Folder of photographs, divided or not.")],
     operator: Annotated[
@@ -133,6 +138,7 @@ def pairs(
     )  # fmt: skip
 
 
+@names_options(**FOLDER)
 def shard(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of the data, or a table's .csv or .tsv file.")],
     out: Annotated[str, typer.Option(help="New folder for the shards; gs://, s3:// and hdfs:// too.")],

@@ -161,7 +161,7 @@ def evaluate(
         out_console.print(f"To look at: {out / 'report.html'}")
 
 
-@names_options(**REQUEST)
+@names_options(**REQUEST, replicates="--replicates")
 def compare(
     items: Annotated[
         list[str],
@@ -306,6 +306,7 @@ def make(
     answer(json_, {"page": page, "pairs": pairs, "practice": practice, "trials": trials}, text)
 
 
+@names_options()
 def score(
     results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Files that the raters' pages saved.")],
     json_: Json = False,

@@ -9,10 +9,11 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, check_choice, load_tensorflow
+from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, check_choice, load_tensorflow, names_options
 from tfpix2pix.errors import UserError
 
 
+@names_options(run="RUN", run_dir="RUN", size_px="--size", image_dtype="--io")
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
     format_: Annotated[

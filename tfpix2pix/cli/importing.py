@@ -9,10 +9,11 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.shared import Json, answer, check_choice, load_tensorflow
+from tfpix2pix.cli.shared import Json, answer, check_choice, load_tensorflow, names_options
 from tfpix2pix.interop.kinds import kind_of
 
 
+@names_options(file="FILE", kind="--from", size_px="--size")
 def import_(
     file: Annotated[
         Path,

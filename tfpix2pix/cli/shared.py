@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Annotated, Optional
 
@@ -14,7 +15,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from tfpix2pix.cli import completion
-from tfpix2pix.errors import UserError, escape_controls, unknown_name
+from tfpix2pix.errors import RunError, UserError, escape_controls, unknown_name
 
 
 class PrintableConsole(Console):
@@ -29,7 +30,7 @@ out_console = PrintableConsole(soft_wrap=True, highlight=False, markup=False)
 out_console.width = max(out_console.width, 120)  # a narrower terminal wraps tables, but cuts nothing off
 progress_console = PrintableConsole(stderr=True)
 
-ARGUMENT = re.compile(r"(?<!of )(?<!where )`(\w+)`")  # "a key of `weights`" is one of the configuration
+ARGUMENT = re.compile(r"(?<!of )(?<!key )`(\w+)`")  # "the key `seed`", "a key of `weights`": of the configuration
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Set = Annotated[
@@ -58,23 +59,30 @@ def check_choice(option: str, value: str | None, known: Iterable[str]) -> None:
 
 
 def names_options(**others: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorates a command so that its errors name the option, --size, where the package names the argument, `size`.
+    """Decorates a command so that errors and warnings name the option, --size, in place of the argument, `size`.
 
     Args:
-        others: arguments that the command has not -> the option that sets them.
+        others: arguments that the command does not have -> the option that sets them.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         names = {name.rstrip("_") for name in inspect.signature(command).parameters}
         options = {**{name: f"--{name.replace('_', '-')}" for name in names}, **others}
 
+        def with_options(text: object) -> str:
+            return ARGUMENT.sub(lambda match: options.get(match[1], match[0]), str(text))
+
         @functools.wraps(command)
         def run(*args: object, **kwargs: object) -> None:
+            show = warnings.showwarning
+            warnings.showwarning = lambda message, *about: show(with_options(message), *about)
             try:
                 command(*args, **kwargs)
-            except UserError as error:
-                message = ARGUMENT.sub(lambda match: options.get(match[1], match[0]), str(error))
-                raise UserError(message, error.kind) from error
+            except (UserError, RunError) as error:
+                error.args = (with_options(error),)
+                raise
+            finally:
+                warnings.showwarning = show
 
         return run
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TIMEOUT_S, IN_FLIGHT = 60.0, 4
 
 
-@names_options()
+@names_options(model="MODEL", inputs="INPUT", tile_px="--tile", overlap_px="--overlap")
 def translate(
     model: Annotated[
         str,
@@ -151,7 +151,7 @@ def _remote(server: str, model: str, *, grpc: bool, timeout_s: float) -> RemoteM
     return RemoteModel(server, model, transport="grpc" if grpc else "rest", timeout_s=timeout_s)
 
 
-@names_options()
+@names_options(models="MODEL", open_browser="--open")
 def demo(
     models: Annotated[
         list[str],

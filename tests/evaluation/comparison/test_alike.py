@@ -24,12 +24,12 @@ def refusal(*evaluations):
 
 
 DIFFERENT = {
-    "size_px": ({"size_px": 256}, "size_px 128 of 'a' and size_px 256 of 'b'. Evaluate both at one --size."),
+    "size_px": ({"size_px": 256}, "size_px 128 of 'a' and size_px 256 of 'b'. Evaluate both at one `size`."),
     "own size": ({"size_px": "own", "fit": None}, "size_px 128 of 'a' and size_px own of 'b'."),
     "fit": ({"fit": "crop"}, "fit resize of 'a' and fit crop of 'b'."),
-    "seed": ({"seed": 1}, "seed 0 of 'a' and seed 1 of 'b'. Evaluate both with the same --seed."),
+    "seed": ({"seed": 1}, "seed 0 of 'a' and seed 1 of 'b'. Evaluate both with the same `seed`."),
     "replicates": ({"replicates": 50}, "replicates 200 of 'a' and replicates 50 of 'b'."),
-    "split": ({"split": "test"}, "split val of 'a' and split test of 'b'. Evaluate both on one --split."),
+    "split": ({"split": "test"}, "split val of 'a' and split test of 'b'. Evaluate both on one `split`."),
 }
 
 
@@ -78,7 +78,7 @@ def test_networks_that_figures_are_measured_through_must_be_the_same():
     )
     compare([one, same, evaluation("without")])
     assert "step 4000" in refusal(one, other) and "step 8000" in refusal(one, other)
-    assert re.search(r"same --segmenter\.$", refusal(one, other))
+    assert re.search(r"same `segmenter`\.$", refusal(one, other))
 
 
 def test_what_is_compared_may_differ():

@@ -213,7 +213,7 @@ def test_an_unknown_figure_is_named_with_the_nearest_and_nothing_written(tmp_pat
         make(tmp_path, by="sharpnes")
     with pytest.raises(
         UserError,
-        match="^--by must be a metric that single images have. Received 'l1', but no image has any. Leave it out.",
+        match="^`by` must be a metric that single images have. Received 'l1', but no image has any. Leave it out.",
     ):
         check_by([], "l1")
     with pytest.raises(UserError, match="0 or more. Received -1. Choose another number."):

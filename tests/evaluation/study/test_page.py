@@ -125,9 +125,9 @@ def test_images_of_different_inputs_where_asked_for(tmp_path):
 
 PAIRS = made_pairs(3)
 WRONG = {  # pairs and options -> what is said
-    "too few": (PAIRS, {"practice": 10, "trials": 40}, "10 practice and 40 other trials. Received 3 pairs. Lower --tr"),
-    "no trials": (PAIRS, {"practice": 3, "trials": 0}, "--trials must be 1 or more. Received 0"),
-    "less than none": (PAIRS, {"practice": -1, "trials": 3}, "--practice must be 0 or more. Received -1"),
+    "too few": (PAIRS, {"practice": 10, "trials": 40}, "10 practice and 40 other trials. Received 3 pairs. Lower `tr"),
+    "no trials": (PAIRS, {"practice": 3, "trials": 0}, "`trials` must be 1 or more. Received 0"),
+    "less than none": (PAIRS, {"practice": -1, "trials": 3}, "`practice` must be 0 or more. Received -1"),
     "no time": (PAIRS, {"practice": 0, "trials": 3, "shown_s": 0}, "up to 60 seconds. Received 0"),
     "one name": ([PAIRS[0]] * 3, {"practice": 0, "trials": 3}, "different names. Received .* twice"),
     "sizes": (

@@ -98,6 +98,20 @@ def test_a_run_needs_a_directory():
         plan_training(None, None, resume=True, dry_run=True)
 
 
+@pytest.mark.parametrize("config", ["smoke", tiny_config(), None], ids=["preset", "Config", "none"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"accept_changes": True}, r"^`accept_changes` must go with `resume`\. Received it alone\."),
+        ({"resume": True, "fresh": True}, r"^`resume` and `fresh` must not be given together\. Received both\."),
+    ],
+)  # fmt: skip
+def test_arguments_that_contradict_each_other_are_refused_for_every_configuration(tmp_path, config, arguments, message):
+    with pytest.raises(UserError, match=message):
+        plan_training(config, tmp_path / "run", **arguments)
+    assert tree(tmp_path) == []
+
+
 def test_few_calls_lead_from_a_plan_to_the_loss(combined_dir, tmp_path, quiet, monkeypatch):
     class LossError(Exception):
         pass

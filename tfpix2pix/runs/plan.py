@@ -78,14 +78,13 @@ def plan_training(
     if run_dir is None and not dry_run:
         look = "" if resume else ", or `dry_run` to look first"
         raise UserError(f"A run directory must be given. Received none. Add `run_dir`{look}.")
-    if isinstance(config, Config):
-        if overrides or data_dir is not None:
-            raise UserError(
-                "`data`, `recipe` and `overrides` go with a preset or a file. Received a Config. Set them in it."
-            )
-    elif accept_changes and not resume:
+    if isinstance(config, Config) and (overrides or data_dir is not None):
+        raise UserError(
+            "`data`, `recipe` and `overrides` go with a preset or a file. Received a Config. Set them in it."
+        )
+    if accept_changes and not resume:
         raise UserError("`accept_changes` must go with `resume`. Received it alone. Add `resume`, or leave it out.")
-    elif resume and fresh:
+    if resume and fresh:
         raise UserError("`resume` and `fresh` must not be given together. Received both. Leave one out.")
     if resume and run_dir is None:
         raise UserError("To resume, `run_dir` must be a run directory. Received none. Add it.")

@@ -125,6 +125,8 @@ def bad_pairs(folder, kind):
         (["translate", "empty", "a.png", "--out", "o"], "A model must be .* Received empty, which is not one of these"),
         (["translate", "empty", "--out", "o"], "Either images or --split must say what to translate. Received neither"),
         (["translate", "empty", "x", "--noise", "maybe", "--out", "o"], "--noise must be one of: on, off"),
+        (["translate", "empty", "--split", "vall", "--out", "o"], "--split must be .*'vall'. Did you mean 'val'\\?$"),
+        (["demo", "empty", "--weights", "best"], "--weights must be one of: average, trained. Received 'best'.$"),
         (
             ["translate", "empty", "x", "--samples", "3", "--noise", "off", "--out", "o"],
             "--samples must go with noise. Received --noise off. Leave one of the two out",

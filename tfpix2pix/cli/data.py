@@ -12,13 +12,14 @@ from tfpix2pix.cli.shared import (
     Json,
     Set,
     answer,
-    check_choice,
+    choice,
     load_tensorflow,
     names_options,
     out_console,
     progress_console,
     track,
 )
+from tfpix2pix.data import OPERATORS
 from tfpix2pix.errors import UserError
 
 if TYPE_CHECKING:
@@ -108,23 +109,15 @@ def check(
 @names_options(photos="PHOTOS", data="PHOTOS")
 def pairs(
     photos: Annotated[str, typer.Argument(metavar="PHOTOS", help="Folder of photographs, divided or not.")],
-    operator: Annotated[
-        str,
-        typer.Option(
-            help="Operator that makes the inputs: edges, grayscale, mask, downsample, blur or posterize.",
-            autocompletion=completion.operators,
-        ),
-    ],
+    operator: Annotated[str, choice(OPERATORS, "Operator that makes the inputs.")],
     out: Annotated[Path, typer.Option(help="New folder for <split>/input/ and <split>/target/.")],
     set_: Set = None,
     json_: Json = False,
 ) -> None:
     """Make pairs of photographs and write them: the input is what the operator leaves, the target the photograph."""
     from tfpix2pix.config.resolve import make_config, with_overrides
-    from tfpix2pix.data import OPERATORS
     from tfpix2pix.data.writing import write_pairs
 
-    check_choice("--operator", operator, OPERATORS)
     data = {"source": "photographs", "operator": operator, "input_channels": OPERATORS[operator].channels}
     config = make_config(with_overrides({"data": data}, set_ or (), data_dir=photos), "the command")
     if operator != "mask":  # only the size of holes depends on the training size; the others take any photograph

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, check_choice, load_tensorflow, names_options
+from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, load_tensorflow, names_options
 from tfpix2pix.errors import UserError
 
 
@@ -69,7 +69,6 @@ def export(
     from tfpix2pix.export import Options
     from tfpix2pix.runs.export import check_export
 
-    check_choice("--noise", noise, ("on", "off"))
     if quantize and target_mb:
         raise UserError(f"--target-mb must go without --quantize. Received --quantize {quantize}. Leave one out.")
     sizes: list[int | None] = list(dict.fromkeys(size or [])) or [None]

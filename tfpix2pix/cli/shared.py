@@ -7,8 +7,8 @@ import inspect
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterable
-from typing import Annotated, Optional
+from collections.abc import Callable, Collection, Iterable
+from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -52,10 +52,19 @@ def answer(as_json: bool, values: dict, text: object) -> None:
         out_console.print(text)
 
 
-def check_choice(option: str, value: str | None, known: Iterable[str]) -> None:
-    """Raises UserError if an option has a value that it does not know."""
-    if value is not None and value not in tuple(known):
-        raise UserError(unknown_name(option, value, known))
+def choice(names: Collection[str], help: str) -> Any:
+    """Returns an option whose value is one of `names`: help lists them, and the shell completes them.
+
+    `names` may be a table: a row that is added later can be chosen too. Typer's own choices have no suggestion for a
+    misspelled value, and no class to derive from in all versions.
+    """
+
+    def check(option: typer.CallbackParam, value: Optional[str]) -> Optional[str]:
+        if value is not None and value not in names:
+            raise UserError(unknown_name(option.opts[0], value, names))
+        return value
+
+    return typer.Option(metavar="|".join(names), help=help, callback=check, autocompletion=completion.one_of(names))
 
 
 def names_options(**others: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -106,12 +115,13 @@ def track(what: str) -> Callable[[Iterable, int], Iterable]:
 
 Noise = Annotated[
     Optional[str],
-    typer.Option(help="Noise, `on` or `off`; default: as the model card says.", autocompletion=completion.switch),
+    choice(("on", "off"), "Whether translations have noise; default: as the model card says."),
 ]
 Weights = Annotated[
     Optional[str],
-    typer.Option(
-        help="Weights of a run with training.ema_decay: `average` (default), or `trained`, those of the last step."
+    choice(
+        ("average", "trained"),
+        "Weights of a run with training.ema_decay: their average (default), or those of the last step.",
     ),
 ]
 Trust = Annotated[

@@ -121,8 +121,8 @@ def test_what_a_run_has_written_is_a_function_of_nothing_but_itself(whole, tmp_p
 def test_an_interrupted_run_of_minutes_goes_on_to_the_same_step(whole, pairs, tmp_path, timed, monkeypatch):
     @contextmanager
     def stopping():
-        asked = iter(range(1, 100))
-        yield lambda: next(asked) >= 3
+        calls = iter(range(1, 100))
+        yield lambda: next(calls) >= 3
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "stop_on_signals", stopping)

@@ -239,7 +239,7 @@ def _record(
         protocol=protocol,
         figures={name: FigureRecord(**asdict(figure), better=figure.better) for name, figure in figures.items()},
         protocols={
-            metric: METRICS[metric].protocol for metric in dict.fromkeys(each.metric for each in figures.values())
+            metric: METRICS[metric].protocol for metric in dict.fromkeys(figure.metric for figure in figures.values())
         },
         not_measured=dict(left_out),
         notes=notes,

@@ -35,9 +35,9 @@ from tfpix2pix.errors import RunError, UserError
 class TestWhole:
     def test_a_data_set_is_fetched_unpacked_and_recorded(self, site, tmp_path):
         out = tmp_path / "new" / "data"
-        found = fetch(site, out)
+        downloaded = fetch(site, out)
         url = f"{site.url}facades.tar.gz"
-        assert found == Downloaded("facades", out / "facades", url, len(GOOD), sha256(GOOD), already_there=False)
+        assert downloaded == Downloaded("facades", out / "facades", url, len(GOOD), sha256(GOOD), already_there=False)
         assert_whole(out, site)
         record = json.loads((out / RECORD).read_text())
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", record.pop("downloaded"))

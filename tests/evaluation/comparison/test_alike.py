@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.evaluation.comparison.made import made
+from tests.evaluation.comparison.made import scored
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import compare, group
 
@@ -14,7 +14,7 @@ SEGMENTER = {"model": "runs/segmenter", "step": 4000, "classes": 12}
 
 
 def evaluation(name, **changes):
-    return made(name, {"l1": VALUES}, **changes)
+    return scored(name, {"l1": VALUES}, **changes)
 
 
 def refusal(*evaluations):
@@ -45,7 +45,7 @@ def test_other_images_are_refused():
 
 
 def test_images_that_are_partly_the_same_are_refused_with_what_to_do():
-    fewer = made("b", {"l1": VALUES[:9]})
+    fewer = scored("b", {"l1": VALUES[:9]})
     assert refusal(evaluation("a"), fewer) == (
         "Evaluations that are compared must be of the same images. Received 12 images (009, 010, 011 only there) of "
         "'a' and 9 images of 'b'. 9 are common to both: evaluate both on the same pairs, which runs of "
@@ -73,7 +73,7 @@ def test_members_of_a_group_must_be_alike():
 def test_networks_that_figures_are_measured_through_must_be_the_same():
     semantic = {"semantic_class_iou": VALUES}
     one, same, other = (
-        made(name, semantic, segmenter={**SEGMENTER, **changes})
+        scored(name, semantic, segmenter={**SEGMENTER, **changes})
         for name, changes in {"a": {}, "b": {"model": "./runs//segmenter"}, "c": {"step": 8000}}.items()
     )
     compare([one, same, evaluation("without")])

@@ -38,19 +38,19 @@ LIGHT = (  # import no TensorFlow, and neither do the rooms themselves, which ho
 
 def imports_of(path: Path) -> set[str]:
     """The modules of this package that a file imports anywhere, except for type checkers."""
-    found = set()
+    modules = set()
 
     def visit(node: ast.AST) -> None:
         if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
             return
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "tfpix2pix":
             names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found.update(name if name in MODULES else node.module for name in names)
+            modules.update(name if name in MODULES else node.module for name in names)
         for child in ast.iter_child_nodes(node):
             visit(child)
 
     visit(ast.parse(path.read_text(encoding="utf-8")))
-    return found
+    return modules
 
 
 IMPORTS = {name: imports_of(path) - {name, "tfpix2pix"} for name, path in MODULES.items()}
@@ -122,7 +122,7 @@ def test_inner_functions_take_eight_parameters_at_most():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name not in excepted and not node.name.startswith("build_"):
                 arguments = node.args
-                names = [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+                names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
                 if len([name for name in names if name not in ("self", "cls")]) > 8:
                     many.append(f"{module}.{node.name}")
     assert many == []

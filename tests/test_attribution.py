@@ -61,9 +61,9 @@ def test_studies_say_it(tmp_path):
 
 def test_data_checks_say_it(tmp_path):
     config = config_of(make_set(tmp_path / "pairs"))
-    own = config.model_copy(update={"data": config.data.model_copy(update={"attribution": SAID})})
-    for name, each in (("said", own), ("not", config)):
-        write_html(examined(tmp_path / "pairs"), each.data, each.seed, tmp_path / f"{name}.html")
+    attributed = config.model_copy(update={"data": config.data.model_copy(update={"attribution": SAID})})
+    for name, described in (("said", attributed), ("not", config)):
+        write_html(examined(tmp_path / "pairs"), described.data, described.seed, tmp_path / f"{name}.html")
     check_page(tmp_path / "said.html", tmp_path / "not.html")
 
 

@@ -22,15 +22,15 @@ FOUND = ROOT / "docs" / "performance" / "performance.json"
 
 
 @pytest.fixture(scope="module")
-def made():
+def texts():
     return tables.markdown(json.loads(FOUND.read_text(encoding="utf-8")))
 
 
-def test_the_tables_of_the_page_are_those_that_were_measured(made):
+def test_the_tables_of_the_page_are_those_that_were_measured(texts):
     page = PAGE.read_text(encoding="utf-8")
-    assert tables.filled(page, made) == page
-    assert made.keys() == tables.TABLES.keys()
-    for name in made:
+    assert tables.filled(page, texts) == page
+    assert texts.keys() == tables.TABLES.keys()
+    for name in texts:
         assert f"<!-- {name} -->" in page, f"the page leaves {name} out"
 
 

@@ -162,7 +162,7 @@ def test_no_sum_of_a_step_depends_on_timing(name):
     """TensorFlow adds three tensors or more in an order that depends on which buffer is free first: there are none."""
     config = config_of(name)
     size, (inputs, targets) = config.data.image_size_px, config.data.network_channels
-    specs = tuple(tf.TensorSpec((config.training.batch_size, size, size, each)) for each in (inputs, targets))
+    specs = tuple(tf.TensorSpec((config.training.batch_size, size, size, channels)) for channels in (inputs, targets))
     step = tf.function(build_model(config).train_step, autograph=False).get_concrete_function(specs)
     sums = [op for op in step.graph.get_operations() if op.type in ("AddN", "AccumulateNV2")]
     assert not [op.name for op in sums if len(op.inputs) > 2]

@@ -81,7 +81,7 @@ class TestFresh:
         put(tmp_path / "site" / "thesis.tex")
         (tmp_path / "site" / "config.yaml").write_bytes(text.encode(errors="surrogateescape"))
         before = files_of(tmp_path)
-        with pytest.raises(UserError, match=r"--fresh must replace a run\. Received .*site, whose config\.yaml"):
+        with pytest.raises(UserError, match=r"`fresh` must replace a run\. Received .*site, whose config\.yaml"):
             p2p.train("smoke", run_dir=tmp_path / "site", fresh=True, console=quiet)
         assert files_of(tmp_path) == before
 
@@ -120,7 +120,7 @@ class TestEvaluations:
         put(tmp_path / "out" / "metrics.json", text=record)
         put(tmp_path / "out" / "model.bin")
         before = files_of(tmp_path / "out")
-        with pytest.raises(UserError, match="--out must be a new or empty folder"):
+        with pytest.raises(UserError, match="`out` must be a new or empty folder"):
             evaluate(Request(run), out=tmp_path / "out", overwrite=True, **FEW)
         assert files_of(tmp_path / "out") == before
 

@@ -47,11 +47,11 @@ class Elements(HTMLParser):
 
     def __init__(self, page: Path) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict]] = []
+        self.tags: list[tuple[str, dict]] = []
         self.feed(page.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
+        self.tags.append((tag, dict(attributes)))
 
 
 def pages_of(strict_site: Path) -> list[Path]:
@@ -61,7 +61,7 @@ def pages_of(strict_site: Path) -> list[Path]:
 def test_every_page_of_docs_is_in_the_nav(strict_site):
     nav = {
         attributes["href"]
-        for tag, attributes in Elements(strict_site / "index.html").found
+        for tag, attributes in Elements(strict_site / "index.html").tags
         if tag == "a" and "md-nav__link" in attributes.get("class", "")
     }
     for page in DOCS.rglob("*.md"):
@@ -73,7 +73,7 @@ def test_pages_load_nothing_from_other_hosts(strict_site):
     loaded = {
         attributes[key]
         for page in pages_of(strict_site)
-        for tag, attributes in Elements(page).found
+        for tag, attributes in Elements(page).tags
         for key in ("src", "href")
         if key in attributes and (key == "src" or tag == "link")
     }
@@ -85,7 +85,7 @@ def test_pages_load_nothing_from_other_hosts(strict_site):
 
 def test_links_between_files_lead_somewhere(strict_site):
     for page in pages_of(strict_site):
-        for tag, attributes in Elements(page).found:
+        for tag, attributes in Elements(page).tags:
             url = attributes.get("href") or attributes.get("src") or ""
             if tag in ("a", "img") and url and not re.match(r"[a-z]+:|#", url) and page.name != "404.html":
                 assert (page.parent / url.partition("#")[0]).exists(), f"{page.name}: {url}"
@@ -99,26 +99,26 @@ def test_tables_are_tables(strict_site):
 
 
 def test_formulas_are_formulas(strict_site):
-    found = 0
+    formulas = 0
     for page in pages_of(strict_site):
         text = page.read_text(encoding="utf-8")
-        found += text.count("<math ")
+        formulas += text.count("<math ")
         assert "<merror" not in text
         prose = re.sub(r"<(pre|code|math)\b.*?</\1>", "", text, flags=re.DOTALL)
         assert not re.search(r"\\(mathcal|frac|log|lambda|mathbb)\b", prose), page.name
-    assert found > 10 or not (DOCS / "notebooks").is_dir()
+    assert formulas > 10 or not (DOCS / "notebooks").is_dir()
 
 
 def commands() -> dict:
     """Every command of the program by its whole name."""
 
-    found, waiting = {}, [("tfpix2pix", typer.main.get_command(app))]
+    commands, waiting = {}, [("tfpix2pix", typer.main.get_command(app))]
     while waiting:
         name, command = waiting.pop()
         inner = getattr(command, "commands", {})
-        waiting += [(f"{name} {each}", inner[each]) for each in inner]
-        found.update({} if inner else {name: command})
-    return found
+        waiting += [(f"{name} {subcommand}", inner[subcommand]) for subcommand in inner]
+        commands.update({} if inner else {name: command})
+    return commands
 
 
 def text_of(page: Path) -> str:
@@ -126,7 +126,7 @@ def text_of(page: Path) -> str:
 
 
 def test_every_command_is_in_the_command_reference_with_its_example(strict_site):
-    ids = {attributes.get("id") for _, attributes in Elements(strict_site / "commands.html").found}
+    ids = {attributes.get("id") for _, attributes in Elements(strict_site / "commands.html").tags}
     text = text_of(strict_site / "commands.html")
     for name, command in commands().items():
         assert name.replace(" ", "-") in ids
@@ -136,7 +136,7 @@ def test_every_command_is_in_the_command_reference_with_its_example(strict_site)
 
 
 def test_every_public_name_and_table_is_in_the_python_reference(strict_site):
-    ids = {attributes.get("id") for _, attributes in Elements(strict_site / "reference.html").found}
+    ids = {attributes.get("id") for _, attributes in Elements(strict_site / "reference.html").tags}
     assert {f"tfpix2pix.{name}" for name in p2p.__all__} <= ids
     assert "tfpix2pix.Translator.__call__" in ids
     assert set(TABLES) <= ids
@@ -309,9 +309,9 @@ def test_detector(rows):
     from tfpix2pix.training.health import Monitor
 
     monitor = Monitor()
-    found = [monitor.update({"step": step, "val/l1": l1}) for step, l1 in enumerate((0.5, 0.4, 0.6, 0.6, 0.6))]
-    assert [finding.name for finding in found[-1]] == ["worse_than_untrained"]
-    assert not any(found[:-1])
+    findings = [monitor.update({"step": step, "val/l1": l1}) for step, l1 in enumerate((0.5, 0.4, 0.6, 0.6, 0.6))]
+    assert [finding.name for finding in findings[-1]] == ["worse_than_untrained"]
+    assert not any(findings[:-1])
 
 
 # What the questions name.

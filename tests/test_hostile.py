@@ -31,8 +31,8 @@ def outcomes(cases):
         warnings.simplefilter("ignore")  # of checkpoints that are passed over
         for kind, reader, path in cases:
             before = hostile.fingerprint(path)
-            found = hostile.outcome(reader, str(path))
-            tally.add(kind, *found, lost=hostile.fingerprint(path) != before)
+            outcome = hostile.outcome(reader, str(path))
+            tally.add(kind, *outcome, lost=hostile.fingerprint(path) != before)
     assert tally.wrong == []
     return tally.counts
 
@@ -41,7 +41,7 @@ def test_damages_repeat_and_change_something():
     content = bytes(range(256)) * 8
     once, again = ([hostile.damaged(content, random.Random(seed)) for seed in range(200)] for _ in range(2))
     assert once == again
-    assert sum(each == content for each in once) == 0
+    assert sum(text == content for text in once) == 0
     assert len(set(once)) == 200
 
 

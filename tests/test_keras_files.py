@@ -22,10 +22,10 @@ def save(path, *layers):
 def with_member(path, name, content, compression=zipfile.ZIP_STORED):
     """The archive with one of its members replaced."""
     with zipfile.ZipFile(path) as archive:
-        members = {each: archive.read(each) for each in archive.namelist()}
+        members = {member: archive.read(member) for member in archive.namelist()}
     with zipfile.ZipFile(path, "w", compression) as archive:
-        for each, old in {**members, name: content}.items():
-            archive.writestr(each, content if each == name else old)
+        for member, old in {**members, name: content}.items():
+            archive.writestr(member, content if member == name else old)
     return path
 
 
@@ -33,7 +33,7 @@ def with_layer(path, module, class_name):
     """The archive with its convolution called a layer of another class."""
     with zipfile.ZipFile(path) as archive:
         configuration = json.loads(archive.read("config.json"))
-    layer = next(each for each in configuration["config"]["layers"] if each["class_name"] == "Conv2D")
+    layer = next(layer for layer in configuration["config"]["layers"] if layer["class_name"] == "Conv2D")
     layer.update({"module": module, "class_name": class_name, "registered_name": None})
     return with_member(path, "config.json", json.dumps(configuration))
 

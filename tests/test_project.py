@@ -30,8 +30,8 @@ def test_issue_templates_are_forms(path):
 def test_every_package_is_in_the_wheel():
     packages = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "tfpix2pix").rglob("__init__.py")}
     options = PROJECT["tool"]["setuptools"]["packages"]["find"]
-    found = setuptools.find_packages(str(ROOT), include=options["include"])
-    assert {name.replace(".", "/") for name in found} == packages
+    discovered = setuptools.find_packages(str(ROOT), include=options["include"])
+    assert {name.replace(".", "/") for name in discovered} == packages
 
 
 def test_every_file_beside_the_code_is_in_the_wheel():

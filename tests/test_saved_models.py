@@ -97,7 +97,7 @@ def in_a_map(path):
 )  # fmt: skip
 def test_a_graph_that_can_do_more_than_compute_is_not_loaded(make, operation, tmp_path):
     save(tmp_path / "model", make(tmp_path / "secret"))
-    with pytest.raises(UserError, match=rf"Received one with {operation}, in .*model\. Add --trust"):
+    with pytest.raises(UserError, match=rf"Received one with {operation}, in .*model\. Add `trust`"):
         load_saved_model(tmp_path / "model")
     assert not (tmp_path / "secret").exists()
     load_saved_model(tmp_path / "model", trust=True)
@@ -135,12 +135,12 @@ def test_the_functions_that_save_a_model_anew_are_no_cover(exported):
     saved = SavedModel()
     saved.ParseFromString((exported / "saved_model.pb").read_bytes())
     graph = saved.meta_graphs[0]
-    assert any(node.op == "SaveV2" for each in graph.graph_def.library.function for node in each.node_def)
+    assert any(node.op == "SaveV2" for body in graph.graph_def.library.function for node in body.node_def)
     assert set(operations(graph)) <= ALLOWED
-    saver = next(each for each in graph.graph_def.library.function if any(n.op == "SaveV2" for n in each.node_def))
+    saver = next(body for body in graph.graph_def.library.function if any(n.op == "SaveV2" for n in body.node_def))
     inner = next(
-        each for each in graph.graph_def.library.function
-        if each.signature.name in graph.object_graph_def.concrete_functions
+        body for body in graph.graph_def.library.function
+        if body.signature.name in graph.object_graph_def.concrete_functions
     )  # fmt: skip
     call = inner.node_def.add()
     call.name, call.op = "cover", "StatefulPartitionedCall"
@@ -154,7 +154,7 @@ def test_no_function_hides_behind_the_saver_or_another_s_name(how, copied):
     saved = SavedModel()
     saved.ParseFromString(path.read_bytes())
     library = saved.meta_graphs[0].graph_def.library
-    saver = next(each for each in library.function if any(node.op == "SaveV2" for node in each.node_def))
+    saver = next(body for body in library.function if any(node.op == "SaveV2" for node in body.node_def))
     if how == "twice":
         library.function.add().CopyFrom(saver)
     elif how == "operation":
@@ -185,7 +185,7 @@ def test_a_function_of_an_object_is_looked_at_though_the_list_of_functions_lacks
     saved = SavedModel()
     saved.ParseFromString((exported / "saved_model.pb").read_bytes())
     graph = saved.meta_graphs[0]
-    saver = next(each for each in graph.graph_def.library.function if any(n.op == "SaveV2" for n in each.node_def))
+    saver = next(body for body in graph.graph_def.library.function if any(n.op == "SaveV2" for n in body.node_def))
     graph.object_graph_def.nodes.add().function.concrete_functions.append(saver.signature.name)
     assert "SaveV2" in set(operations(graph))
 
@@ -206,7 +206,7 @@ def test_a_card_inside_proves_nothing(copied):
     saved = SavedModel()
     saved.ParseFromString(path.read_bytes())
     function = next(
-        each for each in saved.meta_graphs[0].graph_def.library.function if any(n.op == "Tanh" for n in each.node_def)
+        body for body in saved.meta_graphs[0].graph_def.library.function if any(n.op == "Tanh" for n in body.node_def)
     )
     node = function.node_def.add()
     node.name, node.op = "owned", "WriteFile"
@@ -222,8 +222,8 @@ def test_networks_of_keras_are_of_operations_of_the_list(name):
     network = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(64, 64, 3), pooling="avg")
     call = tf.function(lambda image: network(image, training=False), autograph=False)
     graph = call.get_concrete_function(tf.TensorSpec((None, 64, 64, 3), tf.float32)).graph.as_graph_def()
-    bodies = (graph.node, *(each.node_def for each in graph.library.function))
-    functions = {each.signature.name for each in graph.library.function}
+    bodies = (graph.node, *(body.node_def for body in graph.library.function))
+    functions = {body.signature.name for body in graph.library.function}
     assert {node.op for body in bodies for node in body} - functions <= ALLOWED
 
 

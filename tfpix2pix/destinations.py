@@ -87,9 +87,9 @@ def holds_something(folder: Path) -> bool:
 
 
 def check_new_folder(path: Path) -> None:
-    """Raises UserError if a folder for results (`--out`) exists and is not empty, or cannot be written."""
+    """Raises UserError if a folder for results (`out`) exists and is not empty, or cannot be written."""
     if path.exists() and (not path.is_dir() or holds_something(path)):
-        raise UserError(f"--out must be a new or empty folder. Received {path}, which holds something else. Change it.")
+        raise UserError(f"`out` must be a new or empty folder. Received {path}, which holds something else. Change it.")
     check_writable(path)
 
 
@@ -122,7 +122,7 @@ def check_replaces_no_input(results: Iterable[Path], inputs: Iterable[Path], wit
     for path in present:
         in_data = within is not None and within.exists() and path.resolve().is_relative_to(within.resolve())
         if in_data or _identity(path) in read:
-            raise UserError(f"A translation must not replace an input. Received {path} for both. Change --out.")
+            raise UserError(f"A translation must not replace an input. Received {path} for both. Change `out`.")
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -102,7 +102,7 @@ ALLOWED = frozenset(
 
 
 SAVER = frozenset({"DisableCopyOnRead", "MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
-ADVICE = "Add --trust if you trust whoever made it (docs/security.md)."
+ADVICE = "Add `trust` if you trust whoever made it (docs/security.md)."
 
 
 def load_saved_model(path: Path, *, trust: bool = False, advice: str = ADVICE) -> Any:

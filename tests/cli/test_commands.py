@@ -100,7 +100,7 @@ def bad_pairs(folder, kind):
     ("arguments", "message"),
     [
         (["train", "facades", "--data", "missing", "--run", "r"], "must be an existing folder. Received missing"),
-        (["train", "facades", "--run", "r"], "A folder of pairs must be given. Received none. Add `--data DIR`"),
+        (["train", "facades", "--run", "r"], "must be given. Received none. Add --data, or set `data.dir`"),
         (["train", "facades", "--data", "empty", "--run", "r"], "must hold images"),
         (["train", "facades", "--data", "no image", "--run", "r", *TINY_FLAGS], "1.png, which is in no format"),
         (["train", "facades", "--data", "truncated", "--run", "r", *TINY_FLAGS], "truncated/1.png"),
@@ -112,7 +112,7 @@ def bad_pairs(folder, kind):
         (["train", "smoke", "--run", "taken"], "must be new or empty. Received taken"),
         (["train", "smoke", "--run", "file/inside"], "must be one that can be written. Received: Not a directory"),
         (["train", "facades", "--data", "rgba", "--run", "r"], "RGBA in rgba/0.png. Add .*channels=4.*alpha=drop"),
-        (["train", "smoke"], "A run directory must be given. Received none. Add --run DIR, or --dry-run"),
+        (["train", "smoke"], "A run directory must be given. Received none. Add --run, or --dry-run to look first"),
         (["train", "facades", "--run", "r", "--set", "generator.levels=9"], "Received 9. Use 8, or images of 512 px"),
         (["train", "facades", "--run", "r", "--set", "data.image_size_px=16"], "Received 70. Use 1, 16, 34, or larger"),
         (
@@ -125,6 +125,8 @@ def bad_pairs(folder, kind):
         (["translate", "empty", "a.png", "--out", "o"], "A model must be .* Received empty, which is not one of these"),
         (["translate", "empty", "--out", "o"], "Either images or --split must say what to translate. Received neither"),
         (["translate", "empty", "x", "--noise", "maybe", "--out", "o"], "--noise must be one of: on, off"),
+        (["translate", "empty", "--split", "vall", "--out", "o"], "--split must be .*'vall'. Did you mean 'val'\\?$"),
+        (["demo", "empty", "--weights", "best"], "--weights must be one of: average, trained. Received 'best'.$"),
         (
             ["translate", "empty", "x", "--samples", "3", "--noise", "off", "--out", "o"],
             "--samples must go with noise. Received --noise off. Leave one of the two out",
@@ -197,7 +199,7 @@ def test_a_dry_run_shows_what_would_be_built_and_writes_nothing(tmp_path):
     for part in ("image_size_px: 256", "54,413,955", "2,765,633", "12,096.4", "receptive field 70 px", "l1+gan"):
         assert part in out, part
     assert "up1" in out
-    assert "No data given: add --data DIR" in out
+    assert "No data given: set data.dir to check them." in out
     assert tree(tmp_path) == []
 
 

@@ -34,6 +34,8 @@ def completed(line: str, cwd=None) -> list[str]:
         ("tfpix2pix train facades --recipe p", ["paper"]),
         ("tfpix2pix export run --format t", ["tflite"]),
         ("tfpix2pix export run --quantize d", ["dynamic"]),
+        ("tfpix2pix translate run --noise o", ["on", "off"]),
+        ("tfpix2pix data pairs photos --operator m", ["mask"]),
         ("tfpix2pix data download edges", ["edges2shoes", "edges2handbags"]),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import make_combined, run_cli, write_image
 from tests.data.test_recipes import picture
+from tfpix2pix.data import OPERATORS
 
 
 @pytest.mark.parametrize("command", ["download", "check", "pairs", "shard"])
@@ -53,6 +54,14 @@ class TestCheck:
 
 
 class TestPairsAndShards:
+    def test_an_operator_that_a_user_adds_can_be_chosen(self, tmp_path, monkeypatch):
+        write_image(tmp_path / "photos" / "0.png", picture())
+        command = ("data", "pairs", tmp_path / "photos", "--operator", "mine", "--out", tmp_path / "pairs")
+        code, _, err = run_cli(*command)
+        assert code == 2 and "--operator must be one of: edges, grayscale, mask, " in err
+        monkeypatch.setitem(OPERATORS, "mine", OPERATORS["grayscale"])
+        assert run_cli(*command)[0] == 0
+
     def test_pairs_then_shards(self, tmp_path):
         for index in range(5):
             write_image(tmp_path / "photos" / f"{index}.png", picture())

@@ -88,9 +88,9 @@ def test_the_papers_recipe_is_the_defaults():
 
 @pytest.mark.parametrize("name", ["torch", "tutorial"])
 def test_presets_of_other_implementations_are_facades_with_their_recipe(name):
-    own = {"name": name, "training.steps": resolve_config(name).training.steps}
+    kept = {"name": name, "training.steps": resolve_config(name).training.steps}
     facades = resolve_config("facades", ["data.input_palette=null"], recipe=name)
-    assert {**values(facades), **own} == values(resolve_config(name))
+    assert {**values(facades), **kept} == values(resolve_config(name))
     assert resolve_config(name).recipe == name
 
 

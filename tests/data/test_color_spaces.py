@@ -37,9 +37,9 @@ def test_rgb_of_lab_equals_scikit_images(unit):
     with np.testing.suppress_warnings() as quiet:
         quiet.filter(UserWarning)  # scikit-image on colours outside sRGB
         expected = lab2rgb(lab)
-    found = lab_to_rgb(tf.constant(unit[..., :1] * 2 - 1), tf.constant(unit[..., 1:] * 2 - 1))
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose((found + 1) / 2, expected, atol=5e-3)
+    rgb = lab_to_rgb(tf.constant(unit[..., :1] * 2 - 1), tf.constant(unit[..., 1:] * 2 - 1))
+    assert np.isfinite(rgb).all()
+    np.testing.assert_allclose((rgb + 1) / 2, expected, atol=5e-3)
 
 
 @settings(max_examples=50, deadline=None)

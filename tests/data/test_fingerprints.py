@@ -38,9 +38,9 @@ def test_of_many_pairs_some_are_looked_into_and_all_are_named(tmp_path):
     files = {f"{number}": tmp_path / f"{number}" for number in range(10)}
     for path in files.values():
         path.write_text("x")
-    found = fingerprints(source_of(files), at_most=4)
-    assert list(found) == list(files)
-    assert [name for name, digest in found.items() if digest] == ["0", "2", "5", "7"]
+    digests = fingerprints(source_of(files), at_most=4)
+    assert list(digests) == list(files)
+    assert [name for name, digest in digests.items() if digest] == ["0", "2", "5", "7"]
 
 
 def test_pairs_without_files_of_their_own_are_names():
@@ -70,4 +70,4 @@ def test_one_digest_stands_for_all_and_for_no_other():
     one = {"train": {"a": "1"}, "val": {"b": "2"}}
     assert digest_of(one) == digest_of({"val": {"b": "2"}, "train": {"a": "1"}})
     others = [{"train": {"a": "1"}}, {"train": {"b": "1"}, "val": {"b": "2"}}, {"train": {"a": "1", "b": "2"}}]
-    assert len({digest_of(each) for each in (one, *others)}) == 4
+    assert len({digest_of(splits) for splits in (one, *others)}) == 4

@@ -6,7 +6,7 @@ from tfpix2pix.data.splits import guess_source
 
 
 @pytest.mark.parametrize(
-    ("made", "path", "found"),
+    ("files", "path", "settings"),
     [
         (["train", "val"], ".", {}),
         (["A", "B"], ".", {"source": "folders", "input_folder": "A", "target_folder": "B"}),
@@ -22,10 +22,10 @@ from tfpix2pix.data.splits import guess_source
         ([], "nowhere", {}),
     ],
 )
-def test_a_folder_says_how_its_pairs_lie(tmp_path, made, path, found):
-    for name in made:
+def test_a_folder_says_how_its_pairs_lie(tmp_path, files, path, settings):
+    for name in files:
         (tmp_path / name).mkdir(parents=True)
-    assert guess_source(tmp_path / path) == found
+    assert guess_source(tmp_path / path) == settings
 
 
 def test_shards_are_known_by_their_manifest(tmp_path):

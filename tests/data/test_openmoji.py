@@ -108,9 +108,9 @@ class TestPairs:
         all_ = source()
         assert all(file.is_file() for index in range(len(all_)) for file in all_.files(index))
         assert check_readable(all_) == len(all_)
-        found = examine(Config.model_validate({"data": {"source": "openmoji", "image_size_px": PX}}).data)
-        assert "OpenMoji's line drawings" in found.read_as
-        assert not {"leak", "duplicate", "identical", "unreadable"} & set(found.kinds)
+        examination = examine(Config.model_validate({"data": {"source": "openmoji", "image_size_px": PX}}).data)
+        assert "OpenMoji's line drawings" in examination.read_as
+        assert not {"leak", "duplicate", "identical", "unreadable"} & set(examination.kinds)
 
     def test_flags_skin_tones_and_what_has_nothing_to_colour_are_left_out(self, package):
         assert list(source().names) == ["1F34E", "1F34F", "1F448", "1F449", "1F468-200D-1F680", "1F469-200D-1F680",

@@ -92,7 +92,7 @@ def test_undivided_data_are_divided_by_the_seed_that_reads_them(tmp_path):
 
 
 def test_another_image_under_the_same_name_has_another_fingerprint(tmp_path):
-    found = []
+    digests = []
     for number in range(2):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -102,8 +102,8 @@ def test_another_image_under_the_same_name_has_another_fingerprint(tmp_path):
             write_shards(files.data, str(folder / "more"), shard_mb=0)
             data = sharded.data.model_copy(update={"dir": str(folder / "more")})
             sharded = sharded.model_copy(update={"data": data})
-        found.append(fingerprints(splits_of(sharded.data, sharded.seed)["train"]))
-    assert {name for name in found[0] if found[0][name] != found[1][name]} == {"1"}
+        digests.append(fingerprints(splits_of(sharded.data, sharded.seed)["train"]))
+    assert {name for name in digests[0] if digests[0][name] != digests[1][name]} == {"1"}
 
 
 @pytest.mark.parametrize("shard_mb", [0, 128])
@@ -159,7 +159,7 @@ class TestRefused:
             (tmp_path / SHARDS_MANIFEST).write_text(manifest)
         with pytest.raises(UserError, match="must be a folder of shards that `tfpix2pix data shard` wrote. Received"):
             splits_of(tiny_config(data={"dir": str(tmp_path), "source": "shards"}).data, 0)
-        with pytest.raises(UserError, match="Add `--data DIR`"):
+        with pytest.raises(UserError, match="Add `data`, or set"):
             splits_of(tiny_config(data={"source": "shards"}).data, 0)
 
     @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ class TestFolders:
                 picture(tmp_path / layout.format(split=split, name="input") / f"ä {index}.png", index)
                 picture(tmp_path / layout.format(split=split, name="target") / f"ä {index}.bmp", 100 + index, (80, 60))
         splits = [source(split, source="folders", dir=str(tmp_path)) for split in SPLITS]
-        assert [len(each) for each in splits] == [3, 1, 0]
+        assert [len(split) for split in splits] == [3, 1, 0]
         assert list(splits[0].names) == ["ä 0", "ä 1", "ä 2"]
         image, target = splits[0].read(1)
         assert (image == 1).all() and (target == 101).all()

@@ -34,8 +34,8 @@ def folders(tmp_path_factory):
 @pytest.fixture(scope="module")
 def evaluations(folders):
     for name in ("near", "far", "further"):
-        asked = Request(folders / name, targets=str(folders / "targets"), noise=NoiseOptions())
-        evaluate(asked, out=folders / "scored" / name, metrics=["l1", "ssim"], replicates=200, shown=0)
+        request = Request(folders / name, targets=str(folders / "targets"), noise=NoiseOptions())
+        evaluate(request, out=folders / "scored" / name, metrics=["l1", "ssim"], replicates=200, shown=0)
     return folders / "scored"
 
 
@@ -44,14 +44,14 @@ def compared(given, out=None, **options):
         raise AssertionError(f"evaluated {resolved.request.model}")
 
     request = Request(given[0].partition("=")[2] or given[0])
-    return compare([str(each) for each in given], request, evaluate=none, reevaluate=False, out=out, **options)
+    return compare([str(item) for item in given], request, evaluate=none, reevaluate=False, out=out, **options)
 
 
 def test_evaluations_side_by_side(evaluations, tmp_path):
-    found = compared([str(evaluations / name) for name in ("near", "far")], tmp_path / "out")
-    assert [each.name for each in found.evaluations] == ["near", "far"]
-    assert found.differences["far"]["l1"].verdict == "worse"
-    assert found.differences["far"]["l1"].wins == 0
+    comparison = compared([str(evaluations / name) for name in ("near", "far")], tmp_path / "out")
+    assert [evaluation.name for evaluation in comparison.evaluations] == ["near", "far"]
+    assert comparison.differences["far"]["l1"].verdict == "worse"
+    assert comparison.differences["far"]["l1"].wins == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "comparison.json", "comparison.md", "comparison.png",
     ]  # fmt: skip
@@ -60,16 +60,16 @@ def test_evaluations_side_by_side(evaluations, tmp_path):
 
 def test_several_of_one_name_are_one_variant(evaluations):
     given = [f"mine={evaluations / 'near'}", f"mine={evaluations / 'far'}", f"theirs={evaluations / 'further'}"]
-    found = compared(given, baseline="theirs")
+    comparison = compared(given, baseline="theirs")
     values = [read(evaluations / name)["l1"] for name in ("near", "far")]
-    assert found.table["mine"]["l1"].value == pytest.approx(np.mean(values))
-    assert found.table["mine"]["l1"].members == pytest.approx(values)
-    assert found.evaluations[found.baseline].name == "theirs"
+    assert comparison.table["mine"]["l1"].value == pytest.approx(np.mean(values))
+    assert comparison.table["mine"]["l1"].members == pytest.approx(values)
+    assert comparison.evaluations[comparison.baseline].name == "theirs"
 
 
 def test_other_targets_under_the_same_names_are_refused(folders, evaluations, tmp_path):
-    asked = Request(folders / "near", targets=str(folders / "further"), noise=NoiseOptions())
-    evaluate(asked, out=tmp_path / "other", metrics=["l1", "ssim"], replicates=200, shown=0)
+    request = Request(folders / "near", targets=str(folders / "further"), noise=NoiseOptions())
+    evaluate(request, out=tmp_path / "other", metrics=["l1", "ssim"], replicates=200, shown=0)
     with pytest.raises(UserError, match=r"of the same images\. Received targets of mean"):
         compared([str(evaluations / "near"), f"other={tmp_path / 'other'}"])
 
@@ -88,11 +88,11 @@ def test_what_is_not_evaluated_yet_is_evaluated_into_the_folder(folders, tmp_pat
         evaluate(request, out=folder, metrics=["l1"], replicates=50, shown=0)
 
     given = [str(folders / "near"), f"b={folders / 'far'}"]
-    found = compare(given, Request(folders / "near"), evaluate=score, reevaluate=False, out=tmp_path / "out")
+    comparison = compare(given, Request(folders / "near"), evaluate=score, reevaluate=False, out=tmp_path / "out")
     assert evaluated == ["near", "far"]
-    assert [each.name for each in found.evaluations] == ["near", "b"]
+    assert [evaluation.name for evaluation in comparison.evaluations] == ["near", "b"]
     assert (tmp_path / "out" / "evaluations" / "2-b" / "report.html").is_file()
-    assert found.evaluations[1].path == tmp_path / "out" / "evaluations" / "2-b"
+    assert comparison.evaluations[1].path == tmp_path / "out" / "evaluations" / "2-b"
 
 
 def test_a_runs_evaluation_counts_if_it_is_of_the_newest_step_and_readable(folders, evaluations, tmp_path, smoke_run):
@@ -133,7 +133,7 @@ def test_a_failed_evaluation_leaves_nothing(folders, tmp_path):
 )
 def test_what_cannot_be_compared(folders, evaluations, given, options, message):
     with pytest.raises(UserError, match=message):
-        compared([str(folders / each) for each in given], **options)
+        compared([str(folders / name) for name in given], **options)
 
 
 def test_names_are_given_or_the_folders():
@@ -160,18 +160,18 @@ def test_from_the_command_line(evaluations, tmp_path):
 
 
 class TestStudy:
-    def asked(self, folders, **more):
+    def request_of(self, folders, **more):
         return Request(folders / "near", targets=str(folders / "targets"), noise=NoiseOptions(), **more)
 
     def test_a_page_of_what_is_evaluated(self, folders, tmp_path):
         path = tmp_path / "study" / "index.html"
-        drawn = make_study(self.asked(folders), path, title="Which?", design=Design(1, 5, 0.5))
+        drawn = make_study(self.request_of(folders), path, title="Which?", design=Design(1, 5, 0.5))
         assert drawn == COUNT
         assert path.read_text(encoding="utf-8").count("data:image/png") == 2 * COUNT
 
     def test_too_few_pairs(self, folders, tmp_path):
-        with pytest.raises(UserError, match=r"Received 6 pairs\. Lower --trials or --practice"):
-            make_study(self.asked(folders), tmp_path / "index.html", title="", design=Design(10, 40))
+        with pytest.raises(UserError, match=r"Received 6 pairs\. Lower `trials` or `practice`"):
+            make_study(self.request_of(folders), tmp_path / "index.html", title="", design=Design(10, 40))
 
     def test_without_real_images(self, folders, tmp_path):
         with pytest.raises(UserError, match="A study must show real images"):

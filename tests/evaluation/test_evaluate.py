@@ -65,11 +65,11 @@ class TestModels:
             pair = np.split(np.asarray(image).astype(np.float32) / 127.5 - 1, 2, axis=1)
             import tensorflow as tf
 
-            given, target = (tf.image.resize(each, (32, 32), antialias=True).numpy() for each in pair)
+            given, target = (tf.image.resize(image, (32, 32), antialias=True).numpy() for image in pair)
             translation = translator(given).astype(np.float64)
             expected["l1"].append(np.abs(translation - target).mean())
             expected["psnr_db"].append(peak_signal_noise_ratio(target, translation.astype(np.float32), data_range=2))
-            halves = ((each.astype(np.float64) + 1) / 2 for each in (target, translation))
+            halves = ((image.astype(np.float64) + 1) / 2 for image in (target, translation))
             options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
             expected["ssim"].append(structural_similarity(*halves, channel_axis=-1, data_range=1, **options))
         for name, values in expected.items():
@@ -96,7 +96,7 @@ class TestModels:
         record = evaluate(request(run.path, noise=NoiseOptions(variants=2)), out=tmp_path / "out", replicates=20).record
         assert {"l1", "l2", "psnr_db", "ssim", "ms_ssim", "sharpness", "diversity", "swd"} <= set(record["figures"])
         assert set(record["not_measured"]) == {"fid", "kid", "semantic"}
-        assert "--segmenter" in record["not_measured"]["semantic"]
+        assert "`segmenter`" in record["not_measured"]["semantic"]
         assert set(record["protocols"]) == {figure["metric"] for figure in record["figures"].values()}
 
     @pytest.mark.parametrize("format", ["saved_model", "tflite"])
@@ -132,7 +132,7 @@ class TestModels:
         assert (len(subject.examples), subject.examples.pairs) == (3, 3)
 
     def test_a_split_that_is_empty(self, run):
-        with pytest.raises(UserError, match=r"Received 'test', empty in .*Use --split train or val"):
+        with pytest.raises(UserError, match=r"Received 'test', empty in .*Use `split` train or val"):
             open_subject(request(run.path, split="test"))
 
     def test_numbers_that_are_not_finite_name_the_image(self, run, monkeypatch, tmp_path):
@@ -145,7 +145,7 @@ class TestModels:
 
     def test_another_evaluation_is_kept_unless_told_otherwise(self, run, tmp_path):
         done = evaluate(request(run.path), out=tmp_path / "out", **FEW)
-        with pytest.raises(UserError, match=r"holds one\. Add --overwrite"):
+        with pytest.raises(UserError, match=r"holds one\. Add `overwrite`"):
             evaluate(request(run.path), out=tmp_path / "out", **FEW)
         again = evaluate(request(run.path), out=tmp_path / "out", overwrite=True, **FEW)
         assert again.figures == done.figures
@@ -200,11 +200,11 @@ class TestFolders:
             psnr.append(peak_signal_noise_ratio(target, output))
             options = {"channel_axis": -1, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
             ssim.append(structural_similarity(target, output, **options))
-        asked = request(folder, outputs="*-tensorflow.png", targets="*-targets.png", inputs="*-inputs.png")
-        found = evaluate(asked, out=tmp_path / "out", **FEW).figures
-        assert found["l1"] == pytest.approx(np.mean(l1), rel=1e-6)
-        assert found["psnr_db"] == pytest.approx(np.mean(psnr), rel=1e-6)
-        assert found["ssim"] == pytest.approx(np.mean(ssim), abs=1e-6)
+        requested = request(folder, outputs="*-tensorflow.png", targets="*-targets.png", inputs="*-inputs.png")
+        figures = evaluate(requested, out=tmp_path / "out", **FEW).figures
+        assert figures["l1"] == pytest.approx(np.mean(l1), rel=1e-6)
+        assert figures["psnr_db"] == pytest.approx(np.mean(psnr), rel=1e-6)
+        assert figures["ssim"] == pytest.approx(np.mean(ssim), abs=1e-6)
 
     def test_without_targets_metrics_without_a_reference_are_left(self, three, tmp_path):
         with pytest.warns(UserWarning, match="no targets: only metrics without a reference"):
@@ -216,21 +216,21 @@ class TestFolders:
         image = picture(rng)
         folder_of(tmp_path / "outputs", {"a": image})
         folder_of(tmp_path / "targets", {"a": 255 - image})
-        asked = request(tmp_path / "outputs", targets=str(tmp_path / "targets"))
+        requested = request(tmp_path / "outputs", targets=str(tmp_path / "targets"))
         with pytest.warns(UserWarning, match="One image has no interval"):
-            record = evaluate(asked, out=tmp_path / "out", **FEW).record
+            record = evaluate(requested, out=tmp_path / "out", **FEW).record
         assert all(figure["low"] is None for figure in record["figures"].values())
 
     def test_sizes_that_differ(self, tmp_path, rng):
         outputs = folder_of(tmp_path / "outputs", {"a": picture(rng, 16)})
         targets = folder_of(tmp_path / "targets", {"a": picture(rng, 32)})
-        asked = {"targets": str(targets)}
+        arguments = {"targets": str(targets)}
         with pytest.raises(
             UserError, match=r"Received 16x16 px in .*a\.png for a target of 32x32 px.*or give a `size` for both\.$"
         ):
-            evaluate(request(outputs, **asked), out=tmp_path / "out", **FEW)
+            evaluate(request(outputs, **arguments), out=tmp_path / "out", **FEW)
         assert not (tmp_path / "out").exists()
-        example = open_subject(request(outputs, size="16", **asked)).examples[0]
+        example = open_subject(request(outputs, size="16", **arguments)).examples[0]
         assert example.target.shape == (16, 16, 3)
 
     def test_label_maps_in_colours_are_read_by_the_nearest(self, tmp_path, rng):
@@ -241,9 +241,9 @@ class TestFolders:
         outputs = folder_of(tmp_path / "outputs", {"a": np.maximum(colors[given], noise)})
         targets = folder_of(tmp_path / "targets", {"a": colors[wanted]})
         classes = ["data.target_classes=3", "data.class_colors=['#ff0000','#00ff00','#0000ff']"]
-        asked = request(outputs, targets=str(targets), overrides=classes)
+        requested = request(outputs, targets=str(targets), overrides=classes)
         with pytest.warns(UserWarning, match="One image"):
-            figures = evaluate(asked, out=tmp_path / "out", replicates=0).figures
+            figures = evaluate(requested, out=tmp_path / "out", replicates=0).figures
         assert figures["pixel_accuracy"] == pytest.approx((given == wanted).mean())
         ious = [((given == c) & (wanted == c)).sum() / ((given == c) | (wanted == c)).sum() for c in range(3)]
         assert figures["class_iou"] == pytest.approx(np.mean(ious))
@@ -276,9 +276,9 @@ def test_outputs_of_other_channels_are_converted_and_said(three):
 
 
 def test_a_segmenter_that_sees_pictures_is_refused(three, tmp_path, smoke_run):
-    asked = request(three[0], targets=str(three[1]), segmenter=smoke_run.path)
+    requested = request(three[0], targets=str(three[1]), segmenter=smoke_run.path)
     with pytest.raises(UserError, match="A segmenter must give label maps"):
-        evaluate(asked, out=tmp_path / "out", **FEW)
+        evaluate(requested, out=tmp_path / "out", **FEW)
 
 
 def test_patterns_are_stems_with_a_name_in_place_of_the_star(tmp_path, rng):

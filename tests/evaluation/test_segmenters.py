@@ -86,7 +86,7 @@ def theirs(pairs, **more):
 
 
 def test_a_run_of_ours_knows_the_true_label_maps(pairs, segmenter):
-    found = scores(theirs(pairs), opened(segmenter, pairs))
+    figures = scores(theirs(pairs), opened(segmenter, pairs))
     translator, right = p2p.load(segmenter), {"theirs": [], "real": []}
     for name in range(3):
         combined = np.asarray(Image.open(pairs / "val" / f"{name}.png"))
@@ -95,15 +95,15 @@ def test_a_run_of_ours_knows_the_true_label_maps(pairs, segmenter):
             "theirs": np.asarray(Image.open(pairs / "theirs" / f"{name}.png")), "real": combined[:, :SIZE],
         }.items():  # fmt: skip
             right[kind].append((translator(np.ascontiguousarray(image))[..., 0] == labels).mean())
-    assert found["semantic_pixel_accuracy"] == pytest.approx(np.mean(right["theirs"]), abs=1e-6)
-    assert found["semantic_real_pixel_accuracy"] == pytest.approx(np.mean(right["real"]), abs=1e-6)
-    assert found["semantic_real_pixel_accuracy"] > found["semantic_pixel_accuracy"]
+    assert figures["semantic_pixel_accuracy"] == pytest.approx(np.mean(right["theirs"]), abs=1e-6)
+    assert figures["semantic_real_pixel_accuracy"] == pytest.approx(np.mean(right["real"]), abs=1e-6)
+    assert figures["semantic_real_pixel_accuracy"] > figures["semantic_pixel_accuracy"]
 
 
 def test_a_saved_model_of_another_origin_with_label_maps_in_a_folder(pairs, foreign):
-    found = scores(theirs(pairs), opened(foreign, pairs, label_maps=pairs / "indices"))
-    assert found["semantic_pixel_accuracy"] == 0.75  # a quarter of each was painted wrong
-    assert found["semantic_real_pixel_accuracy"] == 1
+    figures = scores(theirs(pairs), opened(foreign, pairs, label_maps=pairs / "indices"))
+    assert figures["semantic_pixel_accuracy"] == 0.75  # a quarter of each was painted wrong
+    assert figures["semantic_real_pixel_accuracy"] == 1
 
 
 def test_inputs_that_are_label_maps_are_the_truth(pairs, foreign):
@@ -117,13 +117,13 @@ def test_inputs_that_are_label_maps_are_the_truth(pairs, foreign):
     examples = open_subject(
         Request(pairs / "theirs", data=str(pairs / "folders"), overrides=overrides, noise=NoiseOptions())
     ).examples
-    found = scores(examples, opened(foreign, pairs, data=examples.data))
-    assert found["semantic_pixel_accuracy"] == 0.75
+    figures = scores(examples, opened(foreign, pairs, data=examples.data))
+    assert figures["semantic_pixel_accuracy"] == 0.75
 
 
 def test_label_maps_come_to_the_size_of_the_evaluation(pairs, foreign):
-    found = scores(theirs(pairs, size="16"), opened(foreign, pairs, label_maps=pairs / "indices", size_px=16))
-    assert found["semantic_pixel_accuracy"] == pytest.approx(0.75, abs=0.1)
+    figures = scores(theirs(pairs, size="16"), opened(foreign, pairs, label_maps=pairs / "indices", size_px=16))
+    assert figures["semantic_pixel_accuracy"] == pytest.approx(0.75, abs=0.1)
 
 
 def test_what_is_no_segmenter_or_knows_no_labels(pairs, foreign, smoke_run):

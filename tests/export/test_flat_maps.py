@@ -26,7 +26,7 @@ def reference(view, images):
 
 
 def test_the_network_makes_what_can_be_compared(reference):
-    assert all(np.std(each) > 0.3 for each in reference)
+    assert all(np.std(image) > 0.3 for image in reference)
 
 
 def test_keras_in_float32(view, images, reference):

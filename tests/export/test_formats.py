@@ -239,7 +239,7 @@ def test_the_full_size_network_survives_export(tmp_path, quiet):
 def test_a_name_of_its_own_and_replacing(smoke_run, tmp_path):
     first = p2p.export_run(smoke_run.path, "tflite", tmp_path, name="other")
     assert first.path.endswith("other-32px.tflite")
-    with pytest.raises(UserError, match="Add --overwrite, or change --out or --name"):
+    with pytest.raises(UserError, match="Add `overwrite`, or change `out` or `name`"):
         p2p.export_run(smoke_run.path, "tflite", tmp_path, name="other")
     p2p.export_run(smoke_run.path, "tflite", tmp_path, name="other", overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["other-32px.tflite"]

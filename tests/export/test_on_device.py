@@ -41,7 +41,7 @@ def run(model, *arguments, stdin=b""):
     return done.returncode, done.stdout.decode(), lines
 
 
-def made(path, function, dtype, **data):
+def model_file(path, function, dtype, **data):
     """A .tflite file of 8 px from a function of its image, with the least card."""
     module = tf.Module()
     module.run = tf.function(lambda image: {"image": function(image)}, autograph=False)
@@ -91,7 +91,7 @@ def test_noise_by_seed(model):
 
 
 def test_label_maps_are_never_blended(tmp_path):
-    path = made(
+    path = model_file(
         tmp_path / "m.tflite", lambda x: x * 0 + tf.reduce_max(x), tf.float32, input_classes=3, target_classes=3
     )
     x = np.zeros((8, 15, 1), np.uint8)
@@ -105,7 +105,7 @@ def test_label_maps_are_never_blended(tmp_path):
 
 
 def test_tensors_of_pixels(tmp_path):
-    path = made(tmp_path / "m.tflite", lambda x: tf.cast(255 - tf.cast(x, tf.int32), tf.uint8), tf.uint8)
+    path = model_file(tmp_path / "m.tflite", lambda x: tf.cast(255 - tf.cast(x, tf.int32), tf.uint8), tf.uint8)
     np.testing.assert_array_equal(on_device.Translator(path)(GRAY), 255 - GRAY)
 
 
@@ -172,7 +172,7 @@ def test_a_stream_of_frames(model, tmp_path):
     ],
 )
 def test_what_cannot_be_done_at_all_is_one_sentence(tmp_path, change, sentence):
-    model = made(tmp_path / "m.tflite", lambda x: -x, tf.float32)
+    model = model_file(tmp_path / "m.tflite", lambda x: -x, tf.float32)
     content = model.read_bytes()
     (tmp_path / "bare.tflite").write_bytes(content[: content.rindex(b"PK\x03\x04")])
     (tmp_path / "x.png").write_bytes(before := encoded(GRAY, "PNG"))

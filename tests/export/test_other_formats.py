@@ -28,7 +28,7 @@ GENERATORS = {
 }
 
 
-def made(format, path, *, noise=False, size_px=32, inference=None, data=None, **generator):
+def export_of(format, path, *, noise=False, size_px=32, inference=None, data=None, **generator):
     """(engine of the file, the Keras engine that it must equal)."""
     config = tiny_config(generator=generator, inference=inference or {}, data=data or {})
     network = generator_of(config, noise_input=noise, input_size_px=size_px)
@@ -40,7 +40,7 @@ def made(format, path, *, noise=False, size_px=32, inference=None, data=None, **
 @pytest.mark.parametrize(("name", "noise"), [("unet", False), *((name, True) for name in GENERATORS)])
 @pytest.mark.parametrize("format", ["keras", "onnx"])
 def test_every_generator(format, name, noise, tmp_path, rng):
-    exported, keras = made(format, tmp_path / f"model.{format}", noise=noise, **GENERATORS[name])
+    exported, keras = export_of(format, tmp_path / f"model.{format}", noise=noise, **GENERATORS[name])
     images = rng.uniform(-1, 1, (3, 32, 32, 3)).astype(np.float32)  # any batch
     vectors = rng.random((3, keras.card.noise_size), np.float32) if noise else None
     assert np.abs(exported(images, vectors) - keras(images, vectors)).max() < 1e-4
@@ -51,7 +51,7 @@ def test_every_generator(format, name, noise, tmp_path, rng):
 
 @pytest.mark.parametrize("format", ["keras", "onnx"])
 def test_moving_averages(format, tmp_path, rng):
-    exported, keras = made(format, tmp_path / f"model.{format}", inference={"statistics": "moving"})
+    exported, keras = export_of(format, tmp_path / f"model.{format}", inference={"statistics": "moving"})
     image = rng.uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
     assert np.abs(exported(image, None) - keras(image, None)).max() < 1e-4
 
@@ -61,7 +61,7 @@ def test_onnx_takes_sizes_that_are_padded_inside_and_colours(tmp_path, rng):
     for number, options in enumerate(
         ({"size_px": 50}, {"data": lab}, {"noise": True, "kind": "resnet", "size_px": 80})
     ):
-        exported, keras = made("onnx", tmp_path / f"{number}.onnx", **options)
+        exported, keras = export_of("onnx", tmp_path / f"{number}.onnx", **options)
         data = keras.card.config.data
         image = rng.uniform(-1, 1, (1, *2 * [keras.card.fixed_size_px], data.input_channels)).astype(np.float32)
         assert np.abs(exported(image, None) - keras(image, None)).max() < 1e-4
@@ -98,7 +98,7 @@ def in_another_process(code, *arguments):
 @pytest.mark.parametrize("name", ["unet", "resnet", "subpixel", "blurred", "bilinear"])
 def test_plain_keras_loads_it(name, tmp_path, rng):
     """In a process where this package cannot be imported, in Keras's safe mode."""
-    exported, _ = made("keras", tmp_path / "model.keras", noise=True, **GENERATORS[name])
+    exported, _ = export_of("keras", tmp_path / "model.keras", noise=True, **GENERATORS[name])
     image, vector = rng.uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32), rng.random((1, exported.card.noise_size))
     np.savez(tmp_path / "x.npz", image=image, noise=vector.astype(np.float32))
     in_another_process(
@@ -112,7 +112,7 @@ def test_plain_keras_loads_it(name, tmp_path, rng):
 
 
 def test_onnxruntime_alone_runs_it(tmp_path, rng):
-    exported, _ = made("onnx", tmp_path / "model.onnx")
+    exported, _ = export_of("onnx", tmp_path / "model.onnx")
     image = rng.uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
     np.save(tmp_path / "x.npy", image)
     in_another_process(
@@ -128,7 +128,7 @@ def test_onnxruntime_alone_runs_it(tmp_path, rng):
 @pytest.mark.parametrize("format", ["keras", "onnx"])
 def test_damaged_files_are_said_so(format, tmp_path, capsys):
     path = tmp_path / f"model.{format}"
-    made(format, path)
+    export_of(format, path)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(UserError, match="must be whole and hold model_card.json"):
         EXPORTERS[format].read(path)
@@ -139,7 +139,7 @@ def test_damaged_files_are_said_so(format, tmp_path, capsys):
 def test_onnx_weights_in_other_files_are_not_read(within, tmp_path):
     onnx = pytest.importorskip("onnx")
     path = tmp_path / "model.onnx"
-    made("onnx", path)
+    export_of("onnx", path)
     model = onnx.load(path)
     tensor = onnx.TensorProto(name="secret", data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value="/etc/passwd")
@@ -159,4 +159,4 @@ def test_onnx_weights_in_other_files_are_not_read(within, tmp_path):
 def test_without_tf2onnx_it_is_said_how_to_have_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(UserError, match=r"Install it by pip install 'tfpix2pix\[onnx\]'"):
-        made("onnx", tmp_path / "model.onnx")
+        export_of("onnx", tmp_path / "model.onnx")

@@ -228,11 +228,11 @@ def test_warm_up_requests_are_tf_servings_own_and_run(small):
     from tensorflow_serving.apis import prediction_log_pb2
 
     folder, model, _ = small
-    asked = set()
+    signatures = set()
     for record in tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests")):
         request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
         assert request.model_spec.name == "pix2pix"
-        asked.add(request.model_spec.signature_name)
+        signatures.add(request.model_spec.signature_name)
         inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
         inputs = {name: value.astype(bytes) if value.dtype == object else value for name, value in inputs.items()}
         spec = model.signatures[request.model_spec.signature_name].structured_input_signature[1]
@@ -241,7 +241,7 @@ def test_warm_up_requests_are_tf_servings_own_and_run(small):
             **{name: tf.constant(request.inputs[name].string_val or inputs[name]) for name in inputs}
         ).values()
         assert len(answer) == 1
-    assert asked == set(model.signatures)
+    assert signatures == set(model.signatures)
 
 
 def bomb(side: int, *, whole: bool) -> bytes:

@@ -165,7 +165,7 @@ def test_what_is_outside_its_tolerance_is_refused(tmp_path):
     exported, keras = made_tflite(tmp_path / "x.tflite", quantization="int8")
     image = np.random.default_rng(3).uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
     strict = Tolerance(other_classes=0.0, min_psnr_db=90.0)
-    with pytest.raises(RunError, match=r"within 90 dB. Received a largest difference of .*choose another --quantize"):
+    with pytest.raises(RunError, match=r"within 90 dB. Received a largest difference of .*choose another `quantize`"):
         verify(keras, exported, [image], strict, "tflite", tmp_path / "x.tflite", tmp_path)
 
 
@@ -180,7 +180,7 @@ def test_int8_without_the_data_says_so(combined_dir, tmp_path, quiet):
     config = tiny_config(data={"dir": str(combined_dir)}, training={"steps": 1, "validation_images": 0})
     run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
     moved = combined_dir.rename(tmp_path / "moved")
-    with pytest.raises(UserError, match="If the run's data have moved, name their folder by --data"):
+    with pytest.raises(UserError, match="If the run's data have moved, name their folder by `data`"):
         p2p.export_run(run.path, "tflite", tmp_path / "out", quantize="int8")
     assert [path for path in tmp_path.rglob("*") if path.suffix == ".tflite"] == []
     with pytest.warns(UserWarning, match="compared on drawings and noise, without the run's held-out pairs"):
@@ -193,7 +193,7 @@ def test_int8_without_the_data_says_so(combined_dir, tmp_path, quiet):
     ("options", "message"),
     [
         ({"quantize": "bfloat16"}, "must be one of: none, float16, dynamic, int8. Received 'bfloat16'"),
-        ({"image_dtype": "int8"}, "--io of tflite must be one of: float32, uint8"),
+        ({"image_dtype": "int8"}, "`image_dtype` of tflite must be one of: float32, uint8"),
     ],
 )
 def test_unknown_names_are_refused(smoke_run, tmp_path, options, message):

@@ -35,16 +35,16 @@ def test_every_thread_has_its_own_translation(name, tmp_path):
     translator = Translator(engine(name, tmp_path))
     images = np.random.default_rng(0).integers(0, 256, (THREADS, 32, 32, 3), np.uint8)
     expected = [translator(image, noise="on", seed=seed) for seed, image in enumerate(images)]
-    found: list[np.ndarray | None] = [None] * THREADS
+    results: list[np.ndarray | None] = [None] * THREADS
     start = threading.Barrier(THREADS)
 
     def work(index):
         start.wait()
-        found[index] = translator(images[index], noise="on", seed=index)
+        results[index] = translator(images[index], noise="on", seed=index)
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [index for index in range(THREADS) if not np.array_equal(found[index], expected[index])] == []
+    assert [index for index in range(THREADS) if not np.array_equal(results[index], expected[index])] == []

@@ -64,7 +64,7 @@ def test_several_variants_of_each_image(translator, tmp_path):
         (lambda d: [(d / "empty").mkdir() or d / "empty"], {}, "must hold images. Received .*empty"),
         (lambda d: [], {}, "Received no image"),
         (lambda d: [picture(d / "x" / "a.png"), picture(d / "y" / "a.png")], {}, "name of its own"),
-        (lambda d: [], {"split": "vall"}, "--split must be one of: train, val, test. Received 'vall'. Did you mean"),
+        (lambda d: [], {"split": "vall"}, "`split` must be one of: train, val, test. Received 'vall'. Did you mean"),
         (lambda d: [], {"split": "val", "data": "nowhere"}, "must be left out for the sample photographs"),
         (lambda d: [], {"split": "test"}, "must hold pairs. Received 'test', which is empty"),
     ],
@@ -80,7 +80,7 @@ def test_an_existing_file_stays_unless_told(translator, tmp_path):
     one = picture(tmp_path / "one.png")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "one.png").write_text("mine")
-    with pytest.raises(UserError, match="which exists. Add --overwrite"):
+    with pytest.raises(UserError, match="which exists. Add `overwrite`"):
         translate_files(translator, [one], out=tmp_path / "out")
     assert (tmp_path / "out" / "one.png").read_text() == "mine"
     translate_files(translator, [one], out=tmp_path / "out", overwrite=True)
@@ -194,8 +194,8 @@ def test_whole_pairs_given_as_inputs_are_remarked_on():
         return notes_on(image, ModelCard.of(tiny_config(data=data), 0))
 
     pair, half = np.zeros((40, 80, 3), np.uint8), np.zeros((40, 40, 3), np.uint8)
-    assert any("--split val" in note for note in notes(pair))
-    assert any("--split val" in note for note in notes(pair.swapaxes(0, 1), input_side="top"))
+    assert any("`split`" in note for note in notes(pair))
+    assert any("`split`" in note for note in notes(pair.swapaxes(0, 1), input_side="top"))
     assert not notes(half)
     assert not notes(pair, source="folders")
 
@@ -239,7 +239,7 @@ def test_an_image_beyond_memory_is_named_with_the_way_out(translator, stage):
         "of_one": lambda: list(variants.of_one(held(image), image)),
         "of_batch": lambda: variants.of_batch([held(image), held(image, "b")], [image, image]),
     }
-    with pytest.raises(UserError, match="fit in memory. Received a, which did not. .* --tile 512"):
+    with pytest.raises(UserError, match="fit in memory. Received a, which did not. .* set `tile_px` to 512"):
         stages[stage]()
 
 

@@ -39,9 +39,9 @@ def test_every_generator_in_float64_is_the_same_function(name):
     image = np.random.default_rng(0).uniform(-1, 1, (1, 40, 36, 3)).astype(np.float32)
     noise = np.random.default_rng(1).random((1, view.card.noise_size), np.float32) if view.card.noise_size else None
     for vector in {None: None, "on": noise}.values():
-        found = exact(image, vector)
-        assert found.dtype == np.float64
-        assert 0 < np.abs(found - view(image, vector)).max() < 2e-5
+        translation = exact(image, vector)
+        assert translation.dtype == np.float64
+        assert 0 < np.abs(translation - view(image, vector)).max() < 2e-5
 
 
 @pytest.mark.parametrize(
@@ -84,15 +84,15 @@ def test_drawings_have_any_channels(channels):
 
 @pytest.mark.parametrize("classes", [2, 3, 19])
 def test_drawings_of_label_maps_hold_classes_alone(classes):
-    found = {int(value) for image in drawings(64, 1, classes) for value in np.unique(from_signed(image))}
-    assert found == set(range(min(classes, 4)))
+    drawn = {int(value) for image in drawings(64, 1, classes) for value in np.unique(from_signed(image))}
+    assert drawn == set(range(min(classes, 4)))
 
 
 def test_a_distance_is_the_largest_and_decibels():
     zeros = [np.zeros((1, 2, 2, 1))] * 2
-    found = distance([np.full((1, 2, 2, 1), 0.02), np.full((1, 2, 2, 1), -0.01)], zeros)
-    assert found.largest == (0.02, 0.01)
-    assert found.psnr_db == pytest.approx(10 * np.log10(4 / ((0.02**2 + 0.01**2) / 2)))
+    result = distance([np.full((1, 2, 2, 1), 0.02), np.full((1, 2, 2, 1), -0.01)], zeros)
+    assert result.largest == (0.02, 0.01)
+    assert result.psnr_db == pytest.approx(10 * np.log10(4 / ((0.02**2 + 0.01**2) / 2)))
     assert distance(zeros, zeros).psnr_db == float("inf")
     assert np.isnan(distance([zeros[0], zeros[1] * np.nan], zeros).max_abs_error)
 

@@ -24,10 +24,10 @@ def python_for_addons() -> str | None:
     candidates = [sys.executable, *(f"python3.{minor}" for minor in (11, 10, 9))]
     candidates += [str(path) for path in Path.home().glob(".pyenv/versions/3.*/bin/python")]
     for candidate in filter(None, map(shutil.which, candidates)):
-        asked = subprocess.run(
+        version = subprocess.run(
             [candidate, "-c", "import sys, venv, ensurepip; print(sys.version_info[1])"], capture_output=True, text=True
         )
-        if asked.returncode == 0 and 9 <= int(asked.stdout) <= 11:
+        if version.returncode == 0 and 9 <= int(version.stdout) <= 11:
             return candidate
     return None
 

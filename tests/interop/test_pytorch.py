@@ -146,7 +146,7 @@ def test_safetensors_need_no_pytorch(tmp_path):
 
 def test_one_trained_for_some_steps_equals_in_every_export(tmp_path):
     network = nets.unet(7, 8)
-    image, target = (torch.from_numpy(each.transpose(0, 3, 1, 2).copy()) for each in photographs(128, 3))
+    image, target = (torch.from_numpy(array.transpose(0, 3, 1, 2).copy()) for array in photographs(128, 3))
     optimizer = torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999))
     first = None
     for _ in range(8):

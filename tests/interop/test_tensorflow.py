@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.timeout(1500), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, worker_id):
+def written(tmp_path_factory, worker_id):
     """A folder of what the originals wrote, made once for all processes of the tests."""
     base = tmp_path_factory.getbasetemp()
     try:
@@ -28,8 +28,8 @@ def made(tmp_path_factory, worker_id):
         pytest.skip(str(error))
 
 
-def difference(translator, made, name, size_px) -> float:
-    images, expected = np.load(made / f"photographs-{size_px}.npy"), np.load(made / f"{name}.npy")
+def difference(translator, written, name, size_px) -> float:
+    images, expected = np.load(written / f"photographs-{size_px}.npy"), np.load(written / f"{name}.npy")
     assert expected.std() > 0.05
     return float(np.abs(translator(images[: len(expected)], noise="off") - expected).max())
 
@@ -44,13 +44,13 @@ def judged(run, image) -> np.ndarray:
 
 @pytest.mark.parametrize("ending", [".h5", ""])
 @pytest.mark.parametrize("name", ["after", "before", "spectral"])
-def test_generators_of_tensorflow_addons(name, ending, made, tmp_path):
-    report = import_weights(made / f"{name}{ending}", out=tmp_path / "run")
+def test_generators_of_tensorflow_addons(name, ending, written, tmp_path):
+    report = import_weights(written / f"{name}{ending}", out=tmp_path / "run")
     assert report.kind == "addons"
     assert report.max_abs_error < TOLERANCE
     assert report.notes == ("the optimiser's state was left out",)
     translator = p2p.load(tmp_path / "run")
-    assert difference(translator, made, name, 32) < TOLERANCE
+    assert difference(translator, written, name, 32) < TOLERANCE
     spec = translator.card.config.generator
     assert (spec.norm, spec.norm_epsilon, spec.leaky_slope) == ("instance", 1e-3, 0.2)
     assert spec.skip_activation == ("before" if name == "before" else "after")
@@ -58,59 +58,59 @@ def test_generators_of_tensorflow_addons(name, ending, made, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["saved_model", "tflite", "keras", "onnx"])
-def test_what_was_imported_is_exported(kind, made, tmp_path):
-    import_weights(made / "after.h5", out=tmp_path / "run")
+def test_what_was_imported_is_exported(kind, written, tmp_path):
+    import_weights(written / "after.h5", out=tmp_path / "run")
     report = p2p.export_run(tmp_path / "run", kind, tmp_path / "exports")
-    assert difference(p2p.load(report.path), made, "after", 32) < TOLERANCE
+    assert difference(p2p.load(report.path), written, "after", 32) < TOLERANCE
 
 
-def test_a_checkpoint_of_the_tutorial_by_keras_2(made, tmp_path):
-    report = import_weights(made / "tutorial", out=tmp_path / "run")
+def test_a_checkpoint_of_the_tutorial_by_keras_2(written, tmp_path):
+    report = import_weights(written / "tutorial", out=tmp_path / "run")
     assert (report.kind, report.receptive_field_px) == ("tutorial", 70)
     translator = p2p.load(tmp_path / "run")
-    assert difference(translator, made, "tutorial", 256) < TOLERANCE
+    assert difference(translator, written, "tutorial", 256) < TOLERANCE
     assert translator.card.noise == "on"
-    image = np.load(made / "photographs-256.npy")[:1]
-    assert np.abs(judged(tmp_path / "run", image) - np.load(made / "tutorial-d.npy")).max() < 1e-3
+    image = np.load(written / "photographs-256.npy")[:1]
+    assert np.abs(judged(tmp_path / "run", image) - np.load(written / "tutorial-d.npy")).max() < 1e-3
     for kind in ("saved_model", "tflite"):
         exported = p2p.export_run(tmp_path / "run", kind, tmp_path / "exports")
-        assert difference(p2p.load(exported.path), made, "tutorial", 256) < TOLERANCE
+        assert difference(p2p.load(exported.path), written, "tutorial", 256) < TOLERANCE
 
 
 @pytest.mark.parametrize("path", ["", "model-200", "model-200.index", "model-200.meta"])
-def test_a_checkpoint_of_tensorflow_1(path, made, tmp_path):
-    report = import_weights(made / "tf1" / path, out=tmp_path / "run")
+def test_a_checkpoint_of_tensorflow_1(path, written, tmp_path):
+    report = import_weights(written / "tf1" / path, out=tmp_path / "run")
     assert (report.kind, report.receptive_field_px, report.statistics) == ("tf1", 70, "image")
     translator = p2p.load(tmp_path / "run")
-    assert difference(translator, made, "tf1", 256) < TOLERANCE
-    image = np.load(made / "photographs-256.npy")[:1]
-    assert np.abs(judged(tmp_path / "run", image) - np.load(made / "tf1-d.npy")).max() < 1e-3
+    assert difference(translator, written, "tf1", 256) < TOLERANCE
+    image = np.load(written / "photographs-256.npy")[:1]
+    assert np.abs(judged(tmp_path / "run", image) - np.load(written / "tf1-d.npy")).max() < 1e-3
 
 
-def test_tensorflow_1_is_exported(made, tmp_path):
-    import_weights(made / "tf1", out=tmp_path / "run")
+def test_tensorflow_1_is_exported(written, tmp_path):
+    import_weights(written / "tf1", out=tmp_path / "run")
     for kind in ("saved_model", "tflite"):
         exported = p2p.export_run(tmp_path / "run", kind, tmp_path / "exports")
-        assert difference(p2p.load(exported.path), made, "tf1", 256) < TOLERANCE
+        assert difference(p2p.load(exported.path), written, "tf1", 256) < TOLERANCE
 
 
-def test_a_topology_that_keras_2_wrote(made, tmp_path):
+def test_a_topology_that_keras_2_wrote(written, tmp_path):
     """As the TensorFlow.js converter packs it."""
     from tests.interop.tfjs_writer import write_layers_model
 
-    topology, arrays = json.loads((made / "topology.json").read_text()), dict(np.load(made / "topology.npz"))
+    topology, arrays = json.loads((written / "topology.json").read_text()), dict(np.load(written / "topology.npz"))
     write_layers_model(tmp_path / "web", topology, arrays)
     report = import_weights(tmp_path / "web", out=tmp_path / "run")
     assert (report.kind, report.statistics) == ("tfjs", "image")
-    assert difference(p2p.load(tmp_path / "run"), made, "topology", 32) < TOLERANCE
+    assert difference(p2p.load(tmp_path / "run"), written, "topology", 32) < TOLERANCE
 
 
-def test_damaged_files_are_said_so(made, tmp_path):
+def test_damaged_files_are_said_so(written, tmp_path):
     cut = tmp_path / "cut.h5"
-    cut.write_bytes((made / "after.h5").read_bytes()[:5000])
-    shutil.copytree(made / "after", tmp_path / "saved")
+    cut.write_bytes((written / "after.h5").read_bytes()[:5000])
+    shutil.copytree(written / "after", tmp_path / "saved")
     (tmp_path / "saved" / "keras_metadata.pb").write_bytes(b"\x0a\xff\xff")
-    shutil.copytree(made / "tf1", tmp_path / "tf1")
+    shutil.copytree(written / "tf1", tmp_path / "tf1")
     data = next((tmp_path / "tf1").glob("*.data-*"))
     data.write_bytes(data.read_bytes()[:1000])
     for path in (cut, tmp_path / "saved", tmp_path / "tf1"):

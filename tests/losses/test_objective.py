@@ -149,7 +149,7 @@ def test_objectives_own_their_weights():
 @pytest.mark.parametrize("term", [name for name, term in TERMS.items() if term.needs_discriminator])
 def test_a_term_that_needs_a_discriminator_is_refused_without_one(term):
     """It would weigh nothing without a word."""
-    with pytest.raises(ValueError, match=f"must train a discriminator if `weights` has {term}. Received none"):
+    with pytest.raises(ValueError, match=f"must train a discriminator for {term} of `weights`. Received none"):
         Objective("none", {"l1": 1.0, term: 1.0})
 
 
@@ -195,6 +195,8 @@ def test_losses_of_several_scales_are_means_over_the_scales_whatever_their_sizes
     real, fake = ([rng.normal(size=(1, n, n, 1)).astype(np.float32) for n in (6, 2)] for _ in range(2))
     objective, pair = Objective(), (tf.zeros((1, 4, 4, 3)),) * 2
     together = {**objective.discriminator(real, fake), **objective.generator(fake, *pair)}
-    each = [{**objective.discriminator(x, y), **objective.generator(y, *pair)} for x, y in zip(real, fake, strict=True)]
+    losses = [
+        {**objective.discriminator(x, y), **objective.generator(y, *pair)} for x, y in zip(real, fake, strict=True)
+    ]
     for name in together:
-        assert float(together[name]) == pytest.approx(np.mean([float(one[name]) for one in each]), rel=1e-6)
+        assert float(together[name]) == pytest.approx(np.mean([float(one[name]) for one in losses]), rel=1e-6)

@@ -72,7 +72,7 @@ def test_order_does_not_matter(rng):
 def test_differences_of_replicates_are_paired(rng):
     """Of two models whose errors differ by a constant, the difference has no spread, however far images differ."""
     values = rng.uniform(0, 1, 40)
-    a, b = (scored(each).replicates()["l1"]["l1"] for each in (values, values + 0.1))
+    a, b = (scored(scores).replicates()["l1"]["l1"] for scores in (values, values + 0.1))
     low, high = interval(b - a)
     assert (low, high) == (pytest.approx(0.1), pytest.approx(0.1))
     assert np.ptp(a[1:]) > 0.1
@@ -92,7 +92,9 @@ def test_memory_does_not_grow_with_the_images(rng):
     scorer = Scorer(["l1", "sharpness", "lab_intersection"], Setting(), Resampling(20))
 
     def held():
-        return sum(np.asarray(value).nbytes for each in scorer.accumulators.values() for value in vars(each).values())
+        return sum(
+            np.asarray(value).nbytes for metric in scorer.accumulators.values() for value in vars(metric).values()
+        )
 
     image = rng.uniform(-1, 1, (8, 8, 3))
     sizes = []

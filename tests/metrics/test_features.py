@@ -38,8 +38,8 @@ class TestFrechet:
         product = covariance @ other
         root = np.sqrt(np.trace(product) + 2 * np.sqrt(np.linalg.det(product)))
         expected = 3.0**2 + 4.0**2 + np.trace(covariance) + np.trace(other) - 2 * root
-        found = frechet_distance(np.zeros(2), covariance, np.array([3.0, 4.0]), other)
-        assert found == pytest.approx(expected, rel=1e-12)
+        distance = frechet_distance(np.zeros(2), covariance, np.array([3.0, 4.0]), other)
+        assert distance == pytest.approx(expected, rel=1e-12)
 
     def test_it_is_symmetric(self):
         rng = np.random.default_rng(0)
@@ -50,11 +50,11 @@ class TestFrechet:
     def test_of_fewer_images_than_features_it_is_that_of_the_space_that_they_span(self):
         """Zeros appended to the features change nothing, however singular the covariance is."""
         few, others = np.random.default_rng(0).normal(0, 1, (2, 5, 8))
-        found = []
+        distances = []
         for more in (0, 300):
             a, b = (np.pad(side, ((0, 0), (0, more))) for side in (few, others))
-            found.append(frechet_distance(a.mean(0), np.cov(a.T), b.mean(0), np.cov(b.T)))
-        assert found[1] == pytest.approx(found[0], rel=1e-5)
+            distances.append(frechet_distance(a.mean(0), np.cov(a.T), b.mean(0), np.cov(b.T)))
+        assert distances[1] == pytest.approx(distances[0], rel=1e-5)
 
     def test_of_means_that_differ_alone_it_is_their_squared_distance(self):
         wanted = np.random.default_rng(0).normal(0, 1, (40, 3))
@@ -139,12 +139,12 @@ def test_worse_is_worse(name, change):
 
 @pytest.mark.parametrize("name", LEAST_MOVE)
 def test_equal_sets_are_perfect(name):
-    found = score(name, CROPS)[name]
+    value = score(name, CROPS)[name]
     expected = {"ms_ssim": 1, "swd": 0, "fid": 0}
     if name == "kid":  # unbiased, so at or below 0: each image is compared with its equal across, but not within
-        assert found <= 0
+        assert value <= 0
     else:
-        assert found == pytest.approx(expected[name], abs=1e-6)
+        assert value == pytest.approx(expected[name], abs=1e-6)
 
 
 @pytest.mark.parametrize("name", LEAST_MOVE)

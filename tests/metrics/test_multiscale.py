@@ -32,7 +32,7 @@ def twin(translation, target):
             a, b = (np.lib.stride_tricks.sliding_window_view(image, (11, 11)) for image in (x, y))
             mean_a, mean_b = ((cut * kernel).sum((-2, -1)) for cut in (a, b))
             off_a, off_b = a - mean_a[..., None, None], b - mean_b[..., None, None]
-            var_a, var_b, both = ((each * kernel).sum((-2, -1)) for each in (off_a**2, off_b**2, off_a * off_b))
+            var_a, var_b, both = ((product * kernel).sum((-2, -1)) for product in (off_a**2, off_b**2, off_a * off_b))
             structure = (2 * both + 0.03**2) / (var_a + var_b + 0.03**2)
             luminance = (2 * mean_a * mean_b + 0.01**2) / (mean_a**2 + mean_b**2 + 0.01**2)
             terms.append((structure.mean(), (luminance * structure).mean()))
@@ -98,14 +98,14 @@ def test_replicates_are_weighted_means_over_images():
     examples = [
         Example(str(i), gaussian(image, 1 + i, channel_axis=-1), None, image) for i, image in enumerate(photographs)
     ]
-    metric, resampling, own, weights = MSSSIM(), Resampling(50, seed=3), [], []
+    metric, resampling, per_image, weights = MSSSIM(), Resampling(50, seed=3), [], []
     for example in examples:
         weights.append(resampling.weights(example.name))
-        own.append(metric.update(example, weights[-1])["ms_ssim"])
-    found = metric.result()["ms_ssim"]
-    assert found[0] == pytest.approx(np.mean(own))
+        per_image.append(metric.update(example, weights[-1])["ms_ssim"])
+    figure = metric.result()["ms_ssim"]
+    assert figure[0] == pytest.approx(np.mean(per_image))
     total = np.sum(weights, axis=0)
     drawn = total > 0
     assert not drawn.all()  # a replicate without an image is NaN
-    np.testing.assert_allclose(found[drawn], (np.array(own) @ np.array(weights))[drawn] / total[drawn])
-    assert np.isnan(found[~drawn]).all()
+    np.testing.assert_allclose(figure[drawn], (np.array(per_image) @ np.array(weights))[drawn] / total[drawn])
+    assert np.isnan(figure[~drawn]).all()

@@ -28,7 +28,7 @@ def test_it_is_the_mean_of_scipys_distances_along_each_direction():
     a, b = rng.normal(0, 1, (200, 6)), rng.gamma(2, 1, (200, 6))
     directions = np.random.default_rng(7).normal(size=(6, 20))
     directions /= np.sqrt((directions**2).sum(axis=0))
-    twin = np.mean([stats.wasserstein_distance(a @ each, b @ each) for each in directions.T])
+    twin = np.mean([stats.wasserstein_distance(a @ direction, b @ direction) for direction in directions.T])
     assert sliced_wasserstein(a, b, np.random.default_rng(7), 20) == pytest.approx(twin, rel=1e-12)
 
 
@@ -81,8 +81,8 @@ def test_a_channel_that_is_constant_does_not_drown_the_others():
 )
 def test_levels_are_named_by_their_shorter_side(shape, levels):
     image = np.resize(PHOTOGRAPHS[0][: shape[0], : shape[1]], (*shape, 3))
-    found = swd([image], [image])
-    assert list(found) == ["swd", *(f"swd_{level}" for level in levels)]
+    figures = swd([image], [image])
+    assert list(figures) == ["swd", *(f"swd_{level}" for level in levels)]
     assert [min(part.shape[:2]) for part in laplacian(image, len(levels))] == levels
 
 

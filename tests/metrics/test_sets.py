@@ -129,8 +129,8 @@ class TestFrechet:
 
     def test_of_independent_features_it_is_a_sum(self):
         deviations, others = np.array([1.0, 2.0, 0.0]), np.array([3.0, 2.0, 1.0])
-        found = frechet_distance(np.zeros(3), np.diag(deviations**2), np.ones(3), np.diag(others**2))
-        assert found == pytest.approx(3 + np.sum((deviations - others) ** 2))
+        distance = frechet_distance(np.zeros(3), np.diag(deviations**2), np.ones(3), np.diag(others**2))
+        assert distance == pytest.approx(3 + np.sum((deviations - others) ** 2))
 
     def test_singular_covariances_of_few_images(self, rng):
         few = rng.normal(0, 1, (4, 64))
@@ -165,10 +165,10 @@ class TestKernel:
         from tfpix2pix.metrics import features
 
         monkeypatch.setattr(features, "BLOCK", 8)
-        found = measure(examples(blur, CROPS[:13]), ["kid"], SETTING)["kid"]
-        sides = [[moments_of_patches(image) for image in each] for each in (list(map(blur, CROPS[:13])), CROPS[:13])]
+        kid = measure(examples(blur, CROPS[:13]), ["kid"], SETTING)["kid"]
+        sides = [[moments_of_patches(image) for image in side] for side in (list(map(blur, CROPS[:13])), CROPS[:13])]
         blocks = [squared_discrepancy(*(np.stack(side[part]) for side in sides)) for part in (slice(8), slice(8, 13))]
-        assert found == pytest.approx((8 * blocks[0] + 5 * blocks[1]) / 13)
+        assert kid == pytest.approx((8 * blocks[0] + 5 * blocks[1]) / 13)
 
 
 SETS = {"swd": {blur, noise, shift}, "fid": {blur, noise, shift}, "kid": {blur, noise, shift}}
@@ -192,18 +192,18 @@ def test_they_do_not_see_the_pairing(name):
     given, shuffled = list(map(blur, CROPS)), list(map(blur, CROPS[::-1]))
     figures = [
         measure(
-            [Example(str(i), a, None, b) for i, (a, b) in enumerate(zip(each, CROPS, strict=True))], [name], SETTING
+            [Example(str(i), a, None, b) for i, (a, b) in enumerate(zip(fakes, CROPS, strict=True))], [name], SETTING
         )
-        for each in (given, shuffled)
+        for fakes in (given, shuffled)
     ]
     assert figures[0] == pytest.approx(figures[1])
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_of_one_image_they_are_none_or_a_number(name):
-    found = measure(examples(targets=CROPS[:1]), [name], SETTING)
-    assert all(np.isfinite(value) for value in found.values())
-    assert bool(found) == (name == "swd")
+    figures = measure(examples(targets=CROPS[:1]), [name], SETTING)
+    assert all(np.isfinite(value) for value in figures.values())
+    assert bool(figures) == (name == "swd")
     assert METRICS[name].better == "lower"
 
 

@@ -18,7 +18,7 @@ from tfpix2pix.models.norms import (
 
 
 def values_and_gradients(function, *inputs):
-    inputs = [tf.constant(each) for each in inputs]
+    inputs = [tf.constant(array) for array in inputs]
     weight = tf.constant(np.random.default_rng(9).normal(size=inputs[0].shape).astype(np.float32))
     with tf.GradientTape() as tape:
         tape.watch(inputs)

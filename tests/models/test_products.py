@@ -20,7 +20,7 @@ KINDS = [ProductConv2D, ProductConv2DTranspose]
 
 def both(kind, filters, shape, **options):
     """A layer of `kind` and the plain one of the same weights."""
-    layers = [each(filters, **SIZES, **options) for each in (kind, PLAIN[kind])]
+    layers = [layer(filters, **SIZES, **options) for layer in (kind, PLAIN[kind])]
     rng = np.random.default_rng(3)
     for layer in layers:
         layer.build(shape)
@@ -36,7 +36,7 @@ def result_and_gradients(layer, x):
         tape.watch(x)
         y = layer(x)
         loss = tf.reduce_sum(tf.sin(tf.cast(y, tf.float32)))
-    return [tf.cast(each, tf.float32).numpy() for each in (y, *tape.gradient(loss, [x, *weights]))]
+    return [tf.cast(tensor, tf.float32).numpy() for tensor in (y, *tape.gradient(loss, [x, *weights]))]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -57,7 +57,7 @@ def test_equals_tensorflows_convolution(kind, count, height, width, channels, fi
 @pytest.mark.parametrize("kind", KINDS)
 def test_in_16_bits_it_is_about_as_close_to_float32_as_tensorflows(kind):
     x = tf.cast(np.random.default_rng(0).normal(size=(1, 8, 8, 16)), tf.bfloat16)
-    ours, theirs = (result_and_gradients(each, x) for each in both(kind, 32, x.shape, dtype="mixed_bfloat16"))
+    ours, theirs = (result_and_gradients(layer, x) for layer in both(kind, 32, x.shape, dtype="mixed_bfloat16"))
     truth = result_and_gradients(both(kind, 32, x.shape)[1], tf.cast(x, tf.float32))
     for one, other, true in zip(ours, theirs, truth, strict=True):
         assert np.abs(one - true).mean() < 2 * np.abs(other - true).mean()  # `fold` rounds sums twice more

@@ -49,11 +49,11 @@ def test_every_scale_is_a_network_on_its_own_image(conditional, norm):
     images = pair()
     seen = images if conditional else images[1:]
     logits = model(seen if conditional else seen[0])
-    for scale, found in zip(scales_of(model), logits, strict=True):
-        np.testing.assert_allclose(found, scale(seen if conditional else seen[0]), atol=1e-5)
+    for scale, scale_logits in zip(scales_of(model), logits, strict=True):
+        np.testing.assert_allclose(scale_logits, scale(seen if conditional else seen[0]), atol=1e-5)
         seen = [np.stack([halved(image) for image in np.asarray(images)]).astype(np.float32) for images in seen]
-    for found, judged in zip(logits, judging(model)(*images, training=False).logits, strict=True):
-        np.testing.assert_allclose(judged, found, atol=1e-5)
+    for scale_logits, judged in zip(logits, judging(model)(*images, training=False).logits, strict=True):
+        np.testing.assert_allclose(judged, scale_logits, atol=1e-5)
 
 
 def test_one_scale_is_the_network_itself():
@@ -68,8 +68,8 @@ def test_names_of_the_finest_scale_are_those_of_a_single_one():
     """So that their weights are the same keys of a checkpoint; no two scales begin alike."""
     single, model = pyramid(1), pyramid(3)
     paths = [v.path for v in model.variables]
-    own = [v.path for v in single.variables]
-    assert paths == [*own, *(f"scale2/{path}" for path in own), *(f"scale3/{path}" for path in own)]
+    of_one = [v.path for v in single.variables]
+    assert paths == [*of_one, *(f"scale2/{path}" for path in of_one), *(f"scale3/{path}" for path in of_one)]
     values = {v.path: v.numpy() for v in model.variables}
     for v in single.variables:
         np.testing.assert_array_equal(values[v.path], v)
@@ -108,8 +108,10 @@ def test_features_are_the_maps_after_each_hidden_activation_of_the_same_pass(sca
         scales_of(model), judgement.logits, plain.logits, judgement.features, strict=True
     ):
         np.testing.assert_array_equal(logits, expected)
-        assert [each.shape[-1] for each in maps] == [4, 8, 16]
-        assert [each.shape[1] for each in maps] == [scale.get_layer(f"layer{n}_act").output.shape[1] for n in (1, 2, 3)]
+        assert [layer.shape[-1] for layer in maps] == [4, 8, 16]
+        assert [layer.shape[1] for layer in maps] == [
+            scale.get_layer(f"layer{n}_act").output.shape[1] for n in (1, 2, 3)
+        ]
     assert plain.features == [[]] * scales
 
 

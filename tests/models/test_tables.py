@@ -1,7 +1,6 @@
 """The contract of every row of GENERATORS and DISCRIMINATORS, with every norm, upsampling, noise and bias."""
 
 import itertools
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,7 +8,8 @@ import tensorflow as tf
 from keras import layers
 
 from tfpix2pix.config.resolve import known_values
-from tfpix2pix.models import BIASES, DISCRIMINATORS, GENERATORS, NORMS, UPSAMPLINGS
+from tfpix2pix.models import BIASES, DISCRIMINATORS, GENERATORS, NOISES, NORMS, SKIP_ACTIVATIONS, UPSAMPLINGS
+from tfpix2pix.models.noise import GaussianChannel
 from tfpix2pix.models.settings import DiscriminatorConfig, GeneratorConfig
 from tfpix2pix.models.sizes import PATCHGANS
 from tfpix2pix.training.pix2pix import UPDATE_ORDERS
@@ -40,6 +40,8 @@ def test_the_configuration_names_what_the_tables_hold():
         (GeneratorConfig, "norm", NORMS),
         (GeneratorConfig, "upsampling", UPSAMPLINGS),
         (GeneratorConfig, "bias", BIASES),
+        (GeneratorConfig, "skip_activation", SKIP_ACTIVATIONS),
+        (GeneratorConfig, "noise", NOISES),
         (DiscriminatorConfig, "norm", NORMS),
         (DiscriminatorConfig, "bias", BIASES),
         (TrainingConfig, "update_order", UPDATE_ORDERS),
@@ -56,10 +58,12 @@ def test_a_new_row_is_a_value_of_the_key_and_is_built(monkeypatch):
     monkeypatch.setitem(NORMS, "mine", lambda name, seed, epsilon, statistics: layers.Rescaling(1.0, name=name))
     monkeypatch.setitem(BIASES, "never", lambda normalized: False)
     monkeypatch.setitem(UPSAMPLINGS, "mine", UPSAMPLINGS["resize"])
-    spec = GeneratorConfig(norm="mine", bias="never", upsampling="mine", last_upsampling="mine", base_filters=2)
+    monkeypatch.setitem(NOISES, "mine", NOISES["gaussian"])
+    rows = {"norm": "mine", "bias": "never", "upsampling": "mine", "last_upsampling": "mine", "noise": "mine"}
+    spec = GeneratorConfig(**rows, base_filters=2)
     options = {name: getattr(spec, name) for name in GENERATORS["unet"].options}
     kinds = {type(layer) for layer in GENERATORS["unet"].build(SIZE, **options).layers}
-    assert layers.Rescaling in kinds and layers.UpSampling2D in kinds
+    assert {layers.Rescaling, layers.UpSampling2D, GaussianChannel} <= kinds
 
 
 def check_generator(kind, **options):
@@ -87,7 +91,7 @@ def test_generators(kind, norm, upsampling):
     check_generator(kind, norm=norm, upsampling=upsampling)
 
 
-@pytest.mark.parametrize("noise", get_args(GeneratorConfig.model_fields["noise"].annotation))
+@pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_generators_with_every_noise(kind, noise):
     check_generator(kind, noise=noise)
@@ -130,7 +134,7 @@ def test_discriminators(kind, norm, spectral_norm, conditional):
     ("kind", "option"),
     [
         *itertools.product(GENERATORS, ["norm", "bias", "upsampling", "noise"]),
-        ("unet", "last_upsampling"), ("encoder_decoder", "last_upsampling"),
+        *itertools.product(["unet", "encoder_decoder"], ["last_upsampling", "skip_activation"]),
     ],
 )  # fmt: skip
 def test_unknown_choices_list_the_known(kind, option):

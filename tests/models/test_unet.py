@@ -192,8 +192,8 @@ class TestChoicesOfOthers:
     def test_biases(self, bias, with_bias):
         model = build_unet(32, base_filters=4, bias=bias, noise="none")
         convolutions = [layer for layer in model.layers if hasattr(layer, "use_bias")]
-        found = {layer.name for layer in convolutions if layer.use_bias}
-        assert found == (with_bias or {layer.name for layer in convolutions})
+        biased = {layer.name for layer in convolutions if layer.use_bias}
+        assert biased == (with_bias or {layer.name for layer in convolutions})
 
     def test_norm_epsilon(self):
         model = build_unet(32, base_filters=4, norm_epsilon=1e-3, noise="none")

@@ -35,8 +35,8 @@ def test_height_and_width_double(kind, kernel):
 @pytest.mark.parametrize("kernel", [3, 4])
 @pytest.mark.parametrize("kind", UPSAMPLINGS)
 def test_a_constant_stays_constant_where_no_checkerboard_is_made(kind, kernel):
-    found = checkerboard(enlarger(kind, kernel=kernel)(tf.ones((1, 12, 12, 3)))[0].numpy())
-    assert (found < 1e-6) == (kind != "transposed")
+    unevenness = checkerboard(enlarger(kind, kernel=kernel)(tf.ones((1, 12, 12, 3)))[0].numpy())
+    assert (unevenness < 1e-6) == (kind != "transposed")
 
 
 @pytest.mark.parametrize("kernel", [3, 4])
@@ -88,9 +88,9 @@ def test_blurred_has_the_weights_of_transposed():
 def test_bilinear_is_scikit_images(dtype):
     x = np.random.default_rng(0).integers(0, 9, (2, 5, 3, 2)).astype(np.float64)
     expected = [resize(image, (10, 6), order=1, mode="edge", anti_aliasing=False) for image in x]
-    found = Bilinear(dtype=dtype)(x)
-    assert found.dtype == dtype
-    np.testing.assert_allclose(tf.cast(found, tf.float32), expected, rtol=1e-6 if dtype == "float32" else 1e-2)
+    result = Bilinear(dtype=dtype)(x)
+    assert result.dtype == dtype
+    np.testing.assert_allclose(tf.cast(result, tf.float32), expected, rtol=1e-6 if dtype == "float32" else 1e-2)
 
 
 @pytest.mark.parametrize("form", ["itself", "as_subpixel"])
@@ -107,8 +107,8 @@ def test_doubling_is_to_double_and_then_to_convolve(interpolation, order, beyond
         weights, layer = layer.subpixel_weights(), layer.as_subpixel()
         layer.build(x.shape)
         layer.set_weights(weights)
-    found = layer(tf.constant(x, tf.float32), training=training)
-    for image, translation in zip(x, found.numpy(), strict=True):
+    result = layer(tf.constant(x, tf.float32), training=training)
+    for image, translation in zip(x, result.numpy(), strict=True):
         doubled = resize(image, (10, 6), order=order, mode="edge", anti_aliasing=False)
         for channel in range(2):
             maps = [correlate(doubled[..., i], kernel[..., i, channel], mode=beyond) for i in range(4)]

@@ -39,7 +39,7 @@ def test_one_that_turns_out_too_large_is_not_left(smoke_run, tmp_path, sizes, mo
 
 
 def test_none_fits(smoke_run, tmp_path, sizes):
-    with pytest.raises(UserError, match=r"at most 0.02 MB .*in MB: none about .*, int8 about 0.3. Raise --target"):
+    with pytest.raises(UserError, match=r"at most 0.02 MB .*in MB: none about .*, int8 about 0.3. Raise `target"):
         export_within(smoke_run.path, "tflite", tmp_path, 0.02)
     assert list(tmp_path.iterdir()) == []
 

@@ -121,8 +121,8 @@ def test_what_a_run_has_written_is_a_function_of_nothing_but_itself(whole, tmp_p
 def test_an_interrupted_run_of_minutes_goes_on_to_the_same_step(whole, pairs, tmp_path, timed, monkeypatch):
     @contextmanager
     def stopping():
-        asked = iter(range(1, 100))
-        yield lambda: next(asked) >= 3
+        calls = iter(range(1, 100))
+        yield lambda: next(calls) >= 3
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "stop_on_signals", stopping)
@@ -199,7 +199,7 @@ def test_a_run_that_was_lost_before_its_pace_was_known_is_no_run_yet(pairs, tmp_
     with pytest.raises(KeyboardInterrupt):
         p2p.train(config(pairs), run_dir=tmp_path / "run", console=console())
     assert not (tmp_path / "run").exists()
-    with pytest.raises(UserError, match="To resume, --run must be a run directory"):
+    with pytest.raises(UserError, match="To resume, `run_dir` must be a run directory"):
         plan_training(None, tmp_path / "run", resume=True)
 
 

@@ -58,15 +58,15 @@ def test_a_call_of_many_steps_is_divided_by_them():
 
 def test_all_workers_do_the_same_number_of_calls():
     """A worker whose own time is up goes on while the others do not wish to end, and ends when one of them does."""
-    slow, asked = Machine(5.0), []
+    slow, wishes = Machine(5.0), []
 
     def agree(wish):
-        asked.append(wish)
-        return len(asked) == 6
+        wishes.append(wish)
+        return len(wishes) == 6
 
     assert slow.pace(agree=agree) == 5.0
     assert len(slow.counts) == WARM_UP_CALLS + LEAST_CALLS + 5
-    assert asked == [True] * 6
+    assert wishes == [True] * 6
 
 
 @pytest.mark.parametrize(

@@ -85,17 +85,31 @@ def test_a_dry_run_needs_no_data_but_names_what_is_wrong_with_them(tmp_path):
     plan = plan_training("facades", None, overrides=["data.image_size_px=32", "generator.base_filters=4",
         "discriminator.receptive_field_px=16"], dry_run=True)  # fmt: skip
     assert plan.sources is None
-    assert "No data given: add --data DIR to check it.\nNothing was written." in text_of(plan)
+    assert "No data given: set data.dir to check them.\nNothing was written." in text_of(plan)
     make_combined(tmp_path / "small", size_px=2)
     with pytest.raises(UserError, match="Received 2x2 px"):
         plan_training("facades", None, data_dir=tmp_path / "small", dry_run=True)
 
 
 def test_a_run_needs_a_directory():
-    with pytest.raises(UserError, match=r"A run directory must be given\. Received none\. Add --run DIR, or --dry-run"):
+    with pytest.raises(UserError, match=r"must be given\. Received none\. Add `run_dir`, or `dry_run` to look first\."):
         plan_training("smoke", None)
-    with pytest.raises(UserError, match="To resume, --run must be a run directory. Received none"):
+    with pytest.raises(UserError, match="To resume, `run_dir` must be a run directory. Received none"):
         plan_training(None, None, resume=True, dry_run=True)
+
+
+@pytest.mark.parametrize("config", ["smoke", tiny_config(), None], ids=["preset", "Config", "none"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"accept_changes": True}, r"^`accept_changes` must go with `resume`\. Received it alone\."),
+        ({"resume": True, "fresh": True}, r"^`resume` and `fresh` must not be given together\. Received both\."),
+    ],
+)  # fmt: skip
+def test_arguments_that_contradict_each_other_are_refused_for_every_configuration(tmp_path, config, arguments, message):
+    with pytest.raises(UserError, match=message):
+        plan_training(config, tmp_path / "run", **arguments)
+    assert tree(tmp_path) == []
 
 
 def test_few_calls_lead_from_a_plan_to_the_loss(combined_dir, tmp_path, quiet, monkeypatch):

@@ -1,4 +1,4 @@
-"""A run goes on with what it began with: whatever has changed is named, and accepted by --accept-changes alone."""
+"""A run goes on with what it began with: whatever has changed is named, and accepted by `accept_changes` alone."""
 
 import json
 import shutil
@@ -71,7 +71,7 @@ def replace_held_out(data):
 def test_changed_data_are_named_and_refused(run, quiet, change, said):
     change(run.parent / "data")
     before = tree(run)
-    with pytest.raises(UserError, match=rf"Received others: {said}\. Put them back, or add --accept-changes\."):
+    with pytest.raises(UserError, match=rf"Received others: {said}\. Put them back, or add `accept_changes`\."):
         resumed(run, quiet)
     assert tree(run) == before
 

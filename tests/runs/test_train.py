@@ -120,7 +120,7 @@ def test_a_finished_run_says_so_and_may_grow(combined_dir, tmp_path, capsys):
 
 
 def test_runs_are_never_overwritten_unasked(smoke_run, tmp_path, combined_dir, quiet):
-    with pytest.raises(UserError, match="holds a finished run of 4 steps. Continue it with --resume, replace it with"):
+    with pytest.raises(UserError, match="holds a finished run of 4 steps. Continue it with `resume`, replace it with"):
         p2p.train("smoke", run_dir=smoke_run.path, console=quiet)
     config = tiny_config(data={"dir": str(combined_dir)})
     p2p.train(config, run_dir=tmp_path / "run", console=quiet)
@@ -169,7 +169,7 @@ def test_a_dry_run_describes_and_writes_nothing(tmp_path):
     with pytest.raises(UserError, match="must be an existing folder"):
         plan_training("facades", None, data_dir=tmp_path / "nowhere", dry_run=True)
     console.print(describe(plan_training("facades", None, dry_run=True)))
-    assert "No data given: add --data DIR to check it." in console.file.getvalue()
+    assert "No data given: set data.dir to check them." in console.file.getvalue()
 
 
 def test_a_plan_is_made_without_tensorflow(tmp_path):

@@ -44,7 +44,7 @@ DAMAGES = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, quiet_once):
+def runs(tmp_path_factory, quiet_once):
     """A run of 4 steps and one of 6, of the same configuration."""
     folder = tmp_path_factory.mktemp("made")
     make_combined(folder / "pairs" / "train")
@@ -59,12 +59,12 @@ def quiet_once():
     return Console(file=open(os.devnull, "w"))
 
 
-def resumed_copy(made, tmp_path, console, harm):
+def resumed_copy(runs, tmp_path, console, harm):
     """The run of 4 steps, harmed, resumed to 6."""
     run_dir = tmp_path / "run"
-    shutil.copytree(made / "4", run_dir)
+    shutil.copytree(runs / "4", run_dir)
     harm(run_dir / "checkpoints" / "step-000004")
-    p2p.train(config_of(made / "pairs"), run_dir=run_dir, resume=True, console=console)
+    p2p.train(config_of(runs / "pairs"), run_dir=run_dir, resume=True, console=console)
     return run_dir
 
 
@@ -77,16 +77,16 @@ def resumed_copy(made, tmp_path, console, harm):
         ("deleted", "training.safetensors"),
     ],
 )
-def test_a_damaged_newest_checkpoint_costs_one_interval(made, tmp_path, quiet, damage, file):
+def test_a_damaged_newest_checkpoint_costs_one_interval(runs, tmp_path, quiet, damage, file):
     with pytest.warns(UserWarning, match="step-000004 is damaged .*trying the one before"):
-        run_dir = resumed_copy(made, tmp_path, quiet, lambda checkpoint: DAMAGES[damage](checkpoint / file))
-    assert differences(made / "6", run_dir) == []
+        run_dir = resumed_copy(runs, tmp_path, quiet, lambda checkpoint: DAMAGES[damage](checkpoint / file))
+    assert differences(runs / "6", run_dir) == []
     assert (run_dir / "checkpoints" / "damaged-step-000004").is_dir()  # put aside, for who wants to look
     assert Checkpoints(run_dir / "checkpoints").steps() == [4, 6]
 
 
-def test_a_deleted_newest_checkpoint_costs_one_interval(made, tmp_path, quiet):
-    assert differences(made / "6", resumed_copy(made, tmp_path, quiet, shutil.rmtree)) == []
+def test_a_deleted_newest_checkpoint_costs_one_interval(runs, tmp_path, quiet):
+    assert differences(runs / "6", resumed_copy(runs, tmp_path, quiet, shutil.rmtree)) == []
 
 
 @pytest.mark.parametrize("stop_at", [3, 5])
@@ -118,16 +118,16 @@ def test_how_many_steps_a_call_changes_nothing(combined_dir, tmp_path, quiet):
     assert differences(tmp_path / "1", tmp_path / "4") == []
 
 
-def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew_unasked(made, tmp_path, quiet):
-    shutil.copytree(made / "4", tmp_path / "run")
+def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew_unasked(runs, tmp_path, quiet):
+    shutil.copytree(runs / "4", tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "checkpoints")
-    with pytest.raises(p2p.UserError, match="at step 4 and has none left. Start again with --fresh"):
-        p2p.train(config_of(made / "pairs"), run_dir=tmp_path / "run", resume=True, console=quiet)
-    assert (tmp_path / "run" / "metrics.jsonl").read_text() == (made / "4" / "metrics.jsonl").read_text()
+    with pytest.raises(p2p.UserError, match="at step 4 and has none left. Start again with `fresh`"):
+        p2p.train(config_of(runs / "pairs"), run_dir=tmp_path / "run", resume=True, console=quiet)
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == (runs / "4" / "metrics.jsonl").read_text()
 
 
-def test_without_a_model_card_it_is_said_what_is_missing(made, tmp_path):
-    shutil.copytree(made / "4", tmp_path / "run")
+def test_without_a_model_card_it_is_said_what_is_missing(runs, tmp_path):
+    shutil.copytree(runs / "4", tmp_path / "run")
     (tmp_path / "run" / "model_card.json").unlink()
     with pytest.raises(p2p.UserError, match="must have its model_card.json"):
         p2p.load(tmp_path / "run")

@@ -119,14 +119,14 @@ def test_the_fast_forms_have_the_gradients_of_the_plain_ones(order, monkeypatch)
     image = np.random.default_rng(0).uniform(-1, 1, (2, 1, 64, 64, 3)).astype(np.float32)
 
     def gradients(fast):
-        found, training = [], {"update_order": order, "deterministic_ops": not fast}
+        updates, training = [], {"update_order": order, "deterministic_ops": not fast}
         with monkeypatch.context() as patch:
-            patch.setattr(pix2pix, "update", lambda network, optimizer, gradients, clip: found.extend(gradients))
+            patch.setattr(pix2pix, "update", lambda network, optimizer, gradients, clip: updates.extend(gradients))
             if not fast:
                 patch.setattr(products, "on_gpu", lambda: True)
             model = build_model(tiny_config(data={"image_size_px": 64}, training=training))
-            losses = model.train_step(tuple(tf.constant(each) for each in image))
-        return found, losses
+            losses = model.train_step(tuple(tf.constant(array) for array in image))
+        return updates, losses
 
     fast, fast_losses = gradients(True)
     plain, plain_losses = gradients(False)

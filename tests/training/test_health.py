@@ -9,7 +9,7 @@ import tfpix2pix as p2p
 from tfpix2pix.training.health import DETECTORS, Finding, Monitor
 
 
-def found(lines, **options):
+def findings_of(lines, **options):
     monitor = Monitor(**options)
     return [(line["step"], finding.name) for line in lines for finding in monitor.update(line)]
 
@@ -34,33 +34,33 @@ def logged(accuracies, every=20):
 )
 def test_saturation_is_found_after_five_hundred_steps_of_it_and_once(pair, name):
     lines = logged([(0.5, 0.5)] * 5 + [pair] * 60)
-    assert found(lines) == [(100 + 500, name)]
-    assert found(lines, adversarial=False) == []
+    assert findings_of(lines) == [(100 + 500, name)]
+    assert findings_of(lines, adversarial=False) == []
 
 
 def test_it_is_the_mean_that_counts():
     dips = [(1.0, 1.0)] * 20 + [(0.9, 1.0)] + [(1.0, 1.0)] * 20
-    assert found(logged(dips)) == [(500, "d_always_right")]
+    assert findings_of(logged(dips)) == [(500, "d_always_right")]
     healthy = [(1.0, 0.8), (0.9, 1.0)] * 50
-    assert found(logged(healthy)) == []
+    assert findings_of(logged(healthy)) == []
 
 
 def test_it_is_found_again_after_it_was_over():
     lines = logged([(1.0, 1.0)] * 30 + [(0.5, 0.5)] * 10 + [(1.0, 1.0)] * 30)
-    assert [step for step, _ in found(lines)] == [500, 800 + 500]
+    assert [step for step, _ in findings_of(lines)] == [500, 800 + 500]
 
 
 def test_it_is_steps_that_count_and_not_lines():
-    assert found(logged([(1.0, 1.0)] * 5, every=100)) == [(500, "d_always_right")]
-    assert found(logged([(1.0, 1.0)] * 400, every=1)) == []
+    assert findings_of(logged([(1.0, 1.0)] * 5, every=100)) == [(500, "d_always_right")]
+    assert findings_of(logged([(1.0, 1.0)] * 400, every=1)) == []
 
 
 @pytest.mark.parametrize(("key", "name"), [("output", "collapsed"), ("bottleneck", "dead_bottleneck")])
 def test_collapse_is_found_at_the_second_measurement_of_it(key, name):
     lines = [measured(0, **{key: 0.0}), *(measured(step, **{key: 0.0}) for step in (250, 500, 750))]
-    assert found(lines) == [(500, name)]
-    assert found([measured(step, **{key: 0.0}) for step in (10, 20, 30)]) == []  # too early to tell
-    assert found([measured(250, **{key: 0.0}), measured(500), measured(750, **{key: 0.0})]) == []
+    assert findings_of(lines) == [(500, name)]
+    assert findings_of([measured(step, **{key: 0.0}) for step in (10, 20, 30)]) == []  # too early to tell
+    assert findings_of([measured(250, **{key: 0.0}), measured(500), measured(750, **{key: 0.0})]) == []
 
 
 def test_overfitting_is_a_held_out_error_that_stays_above_its_best_and_far_above_trainings():
@@ -69,9 +69,9 @@ def test_overfitting_is_a_held_out_error_that_stays_above_its_best_and_far_above
         return [line for i, (v, t) in pairs for line in (losses(100 * i, l1=t), measured(100 * i, l1=v))]
 
     falling = (0.3, 0.25, 0.2, 0.15, 0.1, 0.05)
-    assert found(run((0.35, 0.31, 0.32, 0.33, 0.34, 0.35), falling)) == [(500, "overfitting")]
-    assert found(run((0.35, 0.34, 0.33, 0.32, 0.31, 0.30), falling)) == []  # still getting better
-    assert found(run((0.35, 0.31, 0.32, 0.33, 0.34, 0.35), (0.3,) * 6)) == []  # as bad as training
+    assert findings_of(run((0.35, 0.31, 0.32, 0.33, 0.34, 0.35), falling)) == [(500, "overfitting")]
+    assert findings_of(run((0.35, 0.34, 0.33, 0.32, 0.31, 0.30), falling)) == []  # still getting better
+    assert findings_of(run((0.35, 0.31, 0.32, 0.33, 0.34, 0.35), (0.3,) * 6)) == []  # as bad as training
 
 
 def test_memory_is_a_d_that_is_surer_of_training_pairs_than_of_others_in_three_measurements():
@@ -80,23 +80,23 @@ def test_memory_is_a_d_that_is_surer_of_training_pairs_than_of_others_in_three_m
         return [{"step": 250 * i, "health/real_sign": t, "health/held_out_real_sign": h} for i, (t, h) in pairs]
 
     memorised = run((0.9, 0.7, 0.8, 0.7, 0.9, 0.9), (0.0, 0.4, 0.5, 0.3, 0.2, 0.1))
-    assert found(memorised) == [(750, "d_memorises")]  # untrained it tells nothing
-    assert found(memorised, adversarial=False) == []
-    assert found(run((0.95,) * 6, (0.85,) * 6)) == []  # sure of all real pairs: strong, without memory
-    assert found(run((0.2,) * 6, (0.9,) * 6)) == []
-    assert found(run((0.9,) * 6, (0.2, 0.2, 0.2, 0.8, 0.2, 0.2))) == []  # not in a row
+    assert findings_of(memorised) == [(750, "d_memorises")]  # untrained it tells nothing
+    assert findings_of(memorised, adversarial=False) == []
+    assert findings_of(run((0.95,) * 6, (0.85,) * 6)) == []  # sure of all real pairs: strong, without memory
+    assert findings_of(run((0.2,) * 6, (0.9,) * 6)) == []
+    assert findings_of(run((0.9,) * 6, (0.2, 0.2, 0.2, 0.8, 0.2, 0.2))) == []  # not in a row
 
 
 def test_a_resumed_run_goes_on_from_the_lines_it_reads_again():
     lines = logged([(1.0, 1.0)] * 60)
-    whole = found(lines)
+    whole = findings_of(lines)
     monitor = Monitor(lines[:20])
     assert [(line["step"], f.name) for line in lines[20:] for f in monitor.update(line)] == whole
 
 
 def test_lines_of_other_kinds_are_passed_over():
     odd = [{"step": 1}, {"step": 2, "finding": "collapsed", "text": "…"}, {"step": 3, "g/l1": float("nan")}]
-    assert found(odd) == []
+    assert findings_of(odd) == []
 
 
 def test_each_finding_is_one_sentence_with_what_to_try():

@@ -69,10 +69,10 @@ def test_no_steps_no_hooks():
 
 def test_whether_to_stop_is_asked_once_a_call():
     """Workers agree on it together, so each must ask as often as the others."""
-    asked = []
+    calls = []
     loop.run(lambda count: {}, [loop.Hook(4, lambda *_: None)], last_step=8, steps_per_execution=3,
-             should_stop=lambda: asked.append(1) is not None)  # fmt: skip
-    assert len(asked) == 4
+             should_stop=lambda: calls.append(1) is not None)  # fmt: skip
+    assert len(calls) == 4
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -111,7 +111,7 @@ def test_feature_matching_compares_ds_features_of_the_target_before_its_update_w
         x, maps = image, []
         for scale in scales_of(plain.discriminator):
             network = keras.Model(scale.inputs, [scale.get_layer(f"layer{n}_act").output for n in (1, 2)])
-            maps.append([each.numpy() for each in network([x, candidate], training=True)])
+            maps.append([features.numpy() for features in network([x, candidate], training=True)])
             x, candidate = Halve()(x), Halve()(candidate)
         return maps
 

@@ -174,12 +174,12 @@ def test_a_real_notebook_keeps_one_line_redrawn_in_place(tmp_path):
 
 @pytest.mark.parametrize("view", [TerminalView, NotebookView])
 def test_a_caller_may_ask_whether_texts_are_wanted(view, clock, handle):
-    asked = view(console(force_terminal=True), 0, 100)
-    assert asked.due(1)
-    asked.update(1, FACTS, LOSSES)
-    assert not asked.due(2) and asked.due(100)
+    progress = view(console(force_terminal=True), 0, 100)
+    assert progress.due(1)
+    progress.update(1, FACTS, LOSSES)
+    assert not progress.due(2) and progress.due(100)
     clock[0] = 0.5
-    assert asked.due(2)
+    assert progress.due(2)
     assert not LogView(console(), 0, 100).due(100)
 
 

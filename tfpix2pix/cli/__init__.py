@@ -70,7 +70,7 @@ def main() -> None:
 
     `--debug`, anywhere, adds the traceback.
     """
-    arguments = [each for each in sys.argv[1:] if each != DEBUG]
+    arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
     warnings.showwarning = lambda message, *_: print(f"Warning: {escape_controls(str(message))}", file=sys.stderr)
     try:
         code = app(arguments, standalone_mode=False, prog_name="tfpix2pix")

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tfpix2pix.config.files import RECIPES, preset_names
-from tfpix2pix.data import OPERATORS, SPLITS
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.interop import IMPORTERS
 from tfpix2pix.training import STRATEGIES
@@ -23,8 +22,7 @@ def one_of(names: Iterable[str]) -> Complete:
     return lambda incomplete: [name for name in names if name.startswith(incomplete)]
 
 
-splits, operators, formats, kinds = map(one_of, (SPLITS, OPERATORS, EXPORTERS, IMPORTERS))
-strategies, switch = map(one_of, (STRATEGIES, ("on", "off")))
+formats, kinds, strategies = map(one_of, (EXPORTERS, IMPORTERS, STRATEGIES))
 
 
 def quantizations(incomplete: str) -> list[str]:

@@ -12,12 +12,14 @@ from tfpix2pix.cli.shared import (
     Json,
     Set,
     answer,
-    check_choice,
+    choice,
     load_tensorflow,
+    names_options,
     out_console,
     progress_console,
     track,
 )
+from tfpix2pix.data import OPERATORS
 from tfpix2pix.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,8 +34,10 @@ ConfigOption = Annotated[
         autocompletion=completion.presets_and_files,
     ),
 ]
+FOLDER = {"folder": "DIR", "data": "DIR"}  # arguments -> what the command line has for them
 
 
+@names_options(name="NAME")
 def download(
     name: Annotated[
         Optional[str],
@@ -70,6 +74,7 @@ def download(
     answer(json_, {**values, "already_there": done.already_there}, text)
 
 
+@names_options(**FOLDER)
 def check(
     folder: Annotated[
         Optional[str], typer.Argument(metavar="DIR", help="Folder of the data, or a table's .csv or .tsv file.")
@@ -101,25 +106,18 @@ def check(
     raise typer.Exit(examination.exit_code)
 
 
+@names_options(photos="PHOTOS", data="PHOTOS")
 def pairs(
     photos: Annotated[str, typer.Argument(metavar="PHOTOS", help="Folder of photographs, divided or not.")],
-    operator: Annotated[
-        str,
-        typer.Option(
-            help="Operator that makes the inputs: edges, grayscale, mask, downsample, blur or posterize.",
-            autocompletion=completion.operators,
-        ),
-    ],
+    operator: Annotated[str, choice(OPERATORS, "Operator that makes the inputs.")],
     out: Annotated[Path, typer.Option(help="New folder for <split>/input/ and <split>/target/.")],
     set_: Set = None,
     json_: Json = False,
 ) -> None:
     """Make pairs of photographs and write them: the input is what the operator leaves, the target the photograph."""
     from tfpix2pix.config.resolve import make_config, with_overrides
-    from tfpix2pix.data import OPERATORS
     from tfpix2pix.data.writing import write_pairs
 
-    check_choice("--operator", operator, OPERATORS)
     data = {"source": "photographs", "operator": operator, "input_channels": OPERATORS[operator].channels}
     config = make_config(with_overrides({"data": data}, set_ or (), data_dir=photos), "the command")
     if operator != "mask":  # only the size of holes depends on the training size; the others take any photograph
@@ -133,6 +131,7 @@ def pairs(
     )  # fmt: skip
 
 
+@names_options(**FOLDER)
 def shard(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of the data, or a table's .csv or .tsv file.")],
     out: Annotated[str, typer.Option(help="New folder for the shards; gs://, s3:// and hdfs:// too.")],

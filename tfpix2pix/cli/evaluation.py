@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from tfpix2pix.cli import completion
 from tfpix2pix.cli.shared import (
     Best,
     Json,
@@ -16,11 +15,13 @@ from tfpix2pix.cli.shared import (
     Trust,
     Weights,
     answer,
+    choice,
     load_tensorflow,
     names_options,
     out_console,
     track,
 )
+from tfpix2pix.data import SPLITS
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.study import PAGE, PRACTICE, SHOWN_S, TRIALS
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 Data = Annotated[
     Optional[str], typer.Option(help="Folder of paired data, in place of the one the model was trained on.")
 ]
-Split = Annotated[str, typer.Option(help="train, val or test.", autocompletion=completion.splits)]
+Split = Annotated[str, choice(SPLITS, "Split whose pairs are taken.")]
 ConfigOption = Annotated[
     Optional[str],
     typer.Option(
@@ -161,7 +162,7 @@ def evaluate(
         out_console.print(f"To look at: {out / 'report.html'}")
 
 
-@names_options(**REQUEST)
+@names_options(**REQUEST, replicates="--replicates")
 def compare(
     items: Annotated[
         list[str],
@@ -306,6 +307,7 @@ def make(
     answer(json_, {"page": page, "pairs": pairs, "practice": practice, "trials": trials}, text)
 
 
+@names_options()
 def score(
     results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Files that the raters' pages saved.")],
     json_: Json = False,

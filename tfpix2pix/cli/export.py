@@ -9,10 +9,11 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, check_choice, load_tensorflow
+from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, load_tensorflow, names_options
 from tfpix2pix.errors import UserError
 
 
+@names_options(run="RUN", run_dir="RUN", size_px="--size", image_dtype="--io")
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
     format_: Annotated[
@@ -68,7 +69,6 @@ def export(
     from tfpix2pix.export import Options
     from tfpix2pix.runs.export import check_export
 
-    check_choice("--noise", noise, ("on", "off"))
     if quantize and target_mb:
         raise UserError(f"--target-mb must go without --quantize. Received --quantize {quantize}. Leave one out.")
     sizes: list[int | None] = list(dict.fromkeys(size or [])) or [None]

@@ -9,10 +9,11 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.shared import Json, answer, check_choice, load_tensorflow
+from tfpix2pix.cli.shared import Json, answer, choice, load_tensorflow, names_options
 from tfpix2pix.interop.kinds import kind_of
 
 
+@names_options(file="FILE", kind="--from", size_px="--size")
 def import_(
     file: Annotated[
         Path,
@@ -41,9 +42,9 @@ def import_(
     ] = None,
     statistics: Annotated[
         Optional[str],
-        typer.Option(
-            help="Statistics of the batch norms: `image`, each image's own, or `moving`, moving averages; default: the "
-            "original's test mode."
+        choice(
+            ("image", "moving"),
+            "Statistics of the batch norms: each image's own, or moving averages; default: the original's test mode.",
         ),
     ] = None,
     dropout: Annotated[
@@ -66,7 +67,6 @@ def import_(
     json_: Json = False,
 ) -> None:
     """Bring weights of PyTorch, tensorflow-addons, TensorFlow's tutorial, TF1 or TensorFlow.js into a run directory."""
-    check_choice("--statistics", statistics, ("image", "moving"))
     kind = kind_of(file, from_)
     load_tensorflow()
     from tfpix2pix.runs.import_weights import import_weights

@@ -6,15 +6,16 @@ import functools
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable
-from typing import Annotated, Optional
+import warnings
+from collections.abc import Callable, Collection, Iterable
+from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from tfpix2pix.cli import completion
-from tfpix2pix.errors import UserError, escape_controls, unknown_name
+from tfpix2pix.errors import RunError, UserError, escape_controls, unknown_name
 
 
 class PrintableConsole(Console):
@@ -29,7 +30,7 @@ out_console = PrintableConsole(soft_wrap=True, highlight=False, markup=False)
 out_console.width = max(out_console.width, 120)  # a narrower terminal wraps tables, but cuts nothing off
 progress_console = PrintableConsole(stderr=True)
 
-ARGUMENT = re.compile(r"(?<!of )(?<!where )`(\w+)`")  # "a key of `weights`" is one of the configuration
+ARGUMENT = re.compile(r"(?<!of )(?<!key )`(\w+)`")  # "the key `seed`", "a key of `weights`": of the configuration
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Set = Annotated[
@@ -51,30 +52,46 @@ def answer(as_json: bool, values: dict, text: object) -> None:
         out_console.print(text)
 
 
-def check_choice(option: str, value: str | None, known: Iterable[str]) -> None:
-    """Raises UserError if an option has a value that it does not know."""
-    if value is not None and value not in tuple(known):
-        raise UserError(unknown_name(option, value, known))
+def choice(names: Collection[str], help: str) -> Any:
+    """Returns an option whose value is one of `names`: help lists them, and the shell completes them.
+
+    `names` may be a table: a row that is added later can be chosen too. Typer's own choices have no suggestion for a
+    misspelled value, and no class to derive from in all versions.
+    """
+
+    def check(option: typer.CallbackParam, value: Optional[str]) -> Optional[str]:
+        if value is not None and value not in names:
+            raise UserError(unknown_name(option.opts[0], value, names))
+        return value
+
+    return typer.Option(metavar="|".join(names), help=help, callback=check, autocompletion=completion.one_of(names))
 
 
 def names_options(**others: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorates a command so that its errors name the option, --size, where the package names the argument, `size`.
+    """Decorates a command so that errors and warnings name the option, --size, in place of the argument, `size`.
 
     Args:
-        others: arguments that the command has not -> the option that sets them.
+        others: arguments that the command does not have -> the option that sets them.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         names = {name.rstrip("_") for name in inspect.signature(command).parameters}
         options = {**{name: f"--{name.replace('_', '-')}" for name in names}, **others}
 
+        def with_options(text: object) -> str:
+            return ARGUMENT.sub(lambda match: options.get(match[1], match[0]), str(text))
+
         @functools.wraps(command)
         def run(*args: object, **kwargs: object) -> None:
+            show = warnings.showwarning
+            warnings.showwarning = lambda message, *about: show(with_options(message), *about)
             try:
                 command(*args, **kwargs)
-            except UserError as error:
-                message = ARGUMENT.sub(lambda match: options.get(match[1], match[0]), str(error))
-                raise UserError(message, error.kind) from error
+            except (UserError, RunError) as error:
+                error.args = (with_options(error),)
+                raise
+            finally:
+                warnings.showwarning = show
 
         return run
 
@@ -98,12 +115,13 @@ def track(what: str) -> Callable[[Iterable, int], Iterable]:
 
 Noise = Annotated[
     Optional[str],
-    typer.Option(help="Noise, `on` or `off`; default: as the model card says.", autocompletion=completion.switch),
+    choice(("on", "off"), "Whether translations have noise; default: as the model card says."),
 ]
 Weights = Annotated[
     Optional[str],
-    typer.Option(
-        help="Weights of a run with training.ema_decay: `average` (default), or `trained`, those of the last step."
+    choice(
+        ("average", "trained"),
+        "Weights of a run with training.ema_decay: their average (default), or those of the last step.",
     ),
 ]
 Trust = Annotated[

@@ -9,10 +9,11 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.shared import Json, Set, answer, load_tensorflow, out_console, progress_console
+from tfpix2pix.cli.shared import Json, Set, answer, load_tensorflow, names_options, out_console, progress_console
 from tfpix2pix.config.files import PRESETS, RECIPES
 
 
+@names_options(config="PRESET|CONFIG.yaml", run_dir="--run", overrides="--set")
 def train(
     config: Annotated[
         Optional[str],
@@ -78,6 +79,7 @@ def train(
     out_console.print(f"Run directory: {run}\nSample grids (input | output | target): {result.directory.samples}")
 
 
+@names_options(name="NAME")
 def presets(
     name: Annotated[
         Optional[str],

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from tfpix2pix.cli import completion
 from tfpix2pix.cli.shared import (
     Best,
     Json,
@@ -15,12 +14,13 @@ from tfpix2pix.cli.shared import (
     Trust,
     Weights,
     answer,
-    check_choice,
+    choice,
     load_tensorflow,
     names_options,
     out_console,
     track,
 )
+from tfpix2pix.data import SPLITS
 from tfpix2pix.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TIMEOUT_S, IN_FLIGHT = 60.0, 4
 
 
-@names_options()
+@names_options(model="MODEL", inputs="INPUT", tile_px="--tile", overlap_px="--overlap")
 def translate(
     model: Annotated[
         str,
@@ -48,9 +48,7 @@ def translate(
     data: Annotated[Optional[str], typer.Option(help="Folder of paired data, with --split.")] = None,
     split: Annotated[
         Optional[str],
-        typer.Option(
-            help="Translate the inputs of this split's pairs: train, val, test.", autocompletion=completion.splits
-        ),
+        choice(SPLITS, "Split whose pairs' inputs are translated."),
     ] = None,
     noise: Noise = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0, max=2**31 - 1)] = 0,
@@ -83,11 +81,8 @@ def translate(
     json_: Json = False,
 ) -> None:
     """Translate images with a trained model, each into a file of its own size."""
-    from tfpix2pix.data import SPLITS
     from tfpix2pix.runs.recognize import recognize
 
-    check_choice("--noise", noise, ("on", "off"))
-    check_choice("--split", split, SPLITS)
     if bool(inputs) == bool(split) or (data and not split):
         received = "both" if inputs else "--data alone" if data else "neither"
         raise UserError(
@@ -151,7 +146,7 @@ def _remote(server: str, model: str, *, grpc: bool, timeout_s: float) -> RemoteM
     return RemoteModel(server, model, transport="grpc" if grpc else "rest", timeout_s=timeout_s)
 
 
-@names_options()
+@names_options(models="MODEL", open_browser="--open")
 def demo(
     models: Annotated[
         list[str],

@@ -17,7 +17,7 @@ from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.losses import objective_name
 from tfpix2pix.losses.settings import ObjectiveConfig, weights_of_named_objective
 from tfpix2pix.metrics import METRICS
-from tfpix2pix.models import GENERATORS
+from tfpix2pix.models import GENERATORS, NOISES
 from tfpix2pix.models.settings import DiscriminatorConfig, GeneratorConfig, InferenceConfig
 from tfpix2pix.models.sizes import PATCHGANS, halved_px, logits_px
 from tfpix2pix.section import MAY_CHANGE, NAME, RUN, TASK, RowOf, Section
@@ -143,7 +143,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _noise_has_somewhere_to_go(self) -> Config:
         spec = self.generator
-        has_noise = spec.noise == "gaussian" or (spec.noise == "dropout" and spec.dropout_rate > 0)
+        has_noise = NOISES[spec.noise].is_there(spec.dropout_rate)
         if self.inference.noise == "on" and not has_noise:
             raise ValueError(
                 f"`inference.noise` must be off for a generator without noise. Received on with `generator.noise: "

@@ -97,7 +97,7 @@ def _check(settings: Settings, section: type[BaseModel], origin: str, prefix: st
         if mark:
             raise UserError(
                 f"A recipe must not set `{prefix}{name}`: {mark.decided_by} decides it. Received {value!r} in the "
-                f"recipe {origin}. Take it out there; a preset, a configuration of your own or --set may hold it."
+                f"recipe {origin}. Take it out there; a preset, a configuration of your own or an override may hold it."
             )
         if field and isinstance(value, dict) and _is_section(field):
             _check(value, field.annotation, origin, f"{prefix}{name}.")

@@ -192,10 +192,11 @@ def one_sentence(error: ValidationError, origin: object) -> str:
         return message if message.endswith((".", "?")) else f"{message}."
     if message.startswith("A key must be one of"):
         return message.replace("A key", f"A key of `{key}`", 1)
+    name = f"`{key}`" if "." in key else f"The key `{key}`"  # the command line takes `seed` alone for an option
     if message.startswith("must be one of"):
-        return f"`{key}` {message}"
+        return f"{name} {message}"
     rule = re.sub(r"^(Input|String|Value) should", "must", RULES.get(first["type"], message))
-    return f"`{key}` {rule}. Received {first['input']!r}. Change it in {origin} or with `--set {key}=VALUE`."
+    return f"{name} {rule}. Received {first['input']!r}. Change it in {origin} or with `--set {key}=VALUE`."
 
 
 def _section(location: tuple) -> type[BaseModel]:

@@ -75,11 +75,11 @@ def without_unreadable(source: Source) -> Source:
 def split_of(data: DataConfig, split: str, seed: int) -> Source:
     """Opens a split. Raises UserError if it holds no pairs."""
     if split not in SPLITS:
-        raise UserError(unknown_name("--split", split, SPLITS))
+        raise UserError(unknown_name("`split`", split, SPLITS))
     source = open_source(data, split, seed)
     if not len(source):
         others = [name for name in SPLITS if name != split and len(open_source(data, name, seed))]
-        advice = f"Use --split {' or '.join(others)}." if others else "Check --data."
+        advice = f"Use `split` {' or '.join(others)}." if others else "Check `data`."
         raise UserError(f"The split must hold pairs. Received {split!r}, empty in {data.dir}. {advice}")
     return source
 

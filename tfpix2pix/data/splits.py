@@ -39,7 +39,7 @@ def guess_source(path: Path) -> dict[str, str]:
 def data_path(config: DataConfig) -> Path:
     """Returns `data.dir` as a path. Raises UserError if it is not set or does not exist."""
     if config.dir is None:
-        raise UserError("A folder of pairs must be given. Received none. Add `--data DIR` or set `data.dir`.")
+        raise UserError("A folder of pairs must be given. Received none. Add `data`, or set `data.dir`.")
     path = Path(config.dir).expanduser()
     if not path.exists():
         raise UserError(f"`data.dir` must be an existing folder. Received {path}. Check the path.")

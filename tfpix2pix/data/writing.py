@@ -40,7 +40,7 @@ def write_pairs(
         RunError: the files cannot be written to the disk. Nothing of them is left.
     """
     if out.exists():
-        raise UserError(f"Pairs must go into a new folder. Received {out}, which exists. Change --out.")
+        raise UserError(f"Pairs must go into a new folder. Received {out}, which exists. Change `out`.")
     sources = splits_of(data, seed)
     with whole_directory(out) as folder:
         items = ((split, source, index) for split, source in sources.items() for index in range(len(source)))
@@ -145,7 +145,7 @@ def _empty_folder(out: str) -> Iterator[str]:
     """Yields an empty folder: on a disk a temporary one, renamed to `out` when complete, elsewhere `out` itself."""
     try:
         if tf.io.gfile.exists(out) and not (tf.io.gfile.isdir(out) and not tf.io.gfile.listdir(out)):
-            raise UserError(f"Shards must go into a new folder. Received {out}, which holds something. Change --out.")
+            raise UserError(f"Shards must go into a new folder. Received {out}, which holds something. Change `out`.")
         if "://" in out:
             tf.io.gfile.makedirs(out)
             yield out

@@ -50,10 +50,10 @@ from tfpix2pix.runs.recognize import RUN
 
 WITHOUT = {  # need of a metric -> why the metric is not measured
     "target": "there are no targets",
-    "variants": "it needs several translations an image: a model with noise and --variants 2 or more",
-    "features": "it needs a feature network: --features",
-    "segmenter": "it needs a photo→labels model: --segmenter",
-    "labels": "it needs the true label maps: --segmenter",
+    "variants": "it needs several translations an image: a model with noise and 2 or more `variants`",
+    "features": "it needs a feature network, `features`",
+    "segmenter": "it needs a photo→labels model, `segmenter`",
+    "labels": "it needs the true label maps, which `segmenter` brings",
 }
 FEW = 20  # images; intervals of fewer are rough
 Track = Callable[[Iterable, int], Iterable]
@@ -239,7 +239,7 @@ def _record(
         protocol=protocol,
         figures={name: FigureRecord(**asdict(figure), better=figure.better) for name, figure in figures.items()},
         protocols={
-            metric: METRICS[metric].protocol for metric in dict.fromkeys(each.metric for each in figures.values())
+            metric: METRICS[metric].protocol for metric in dict.fromkeys(figure.metric for figure in figures.values())
         },
         not_measured=dict(left_out),
         notes=notes,

@@ -44,8 +44,8 @@ def check_free(out: Path, *, overwrite: bool) -> None:
     holds_evaluation = EVALUATION.is_at(out)
     if holds_evaluation and not overwrite:
         raise UserError(
-            f"An evaluation must not overwrite another. Received {out}, which holds one. Add --overwrite or change "
-            f"--out."
+            f"An evaluation must not overwrite another. Received {out}, which holds one. Add `overwrite` or change "
+            f"`out`."
         )
     if not holds_evaluation:
         check_new_folder(out)

@@ -59,7 +59,7 @@ def _sentence(cls: type, finding: dict[str, Any]) -> str:
     reason = finding.get("ctx", {}).get("error")
     if isinstance(reason, UserError):
         return str(reason)
-    rule = next(each for each in cls.__pydantic_fields__[name].metadata if isinstance(each, Rule))
+    rule = next(mark for mark in cls.__pydantic_fields__[name].metadata if isinstance(mark, Rule))
     received = "none" if finding["type"] == "missing" and not inner else repr(finding["input"])
     return f"`{name}` must be {rule.must_be}. Received {received}. {rule.advice}"
 

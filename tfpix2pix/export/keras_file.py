@@ -40,7 +40,7 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
         what = "label maps" if any(data.classes) else f"data.color_space {data.color_space}"
         raise UserError(
             f"A .keras file holds the network alone, so it must take images as they are. Received {what}, which is "
-            f"encoded outside the network. Use --format onnx or saved_model."
+            f"encoded outside the network. Use the format onnx or saved_model."
         )
     whole = path.with_name(f"{path.name}.keras")  # Keras requires the ending
     try:
@@ -65,8 +65,8 @@ class KerasFileEngine:
             raise
         except UnsafeLayer as error:
             raise UserError(
-                f"A .keras file must hold nothing but layers that compute. Received {path}: {error}. Open it by "
-                f"--trust if you trust whoever made it (docs/security.md)."
+                f"A .keras file must hold nothing but layers that compute. Received {path}: {error}. Add "
+                f"`trust` if you trust whoever made it (docs/security.md)."
             ) from error
         except Exception as error:  # zipfile, Keras and h5py raise errors of many types for damage
             raise UserError(

@@ -112,5 +112,5 @@ def _installed(name: str) -> Any:
         return __import__(name)
     except ImportError as error:
         raise UserError(
-            f"--format onnx needs {name}. Received no module {name}. Install it by pip install 'tfpix2pix[onnx]'."
+            f"An .onnx file needs {name}. Received no module {name}. Install it by pip install 'tfpix2pix[onnx]'."
         ) from error

@@ -57,8 +57,8 @@ def in_plain_keras(generator: keras.Model) -> keras.Model:
         if counterpart is None and type(layer).__module__.startswith("tfpix2pix") and type(layer) not in PLAIN:
             raise UserError(
                 f"A .keras file has Keras's own layers, for sizes that the network takes as they are. Received a "
-                f"generator with {type(layer).__name__}, which Keras lacks. Choose --size as a multiple of its "
-                f"size multiple, or --format saved_model."
+                f"generator with {type(layer).__name__}, which Keras lacks. Choose `size_px` as a multiple of its "
+                f"size multiple, or the format saved_model."
             )
         return counterpart and counterpart(layer)
 

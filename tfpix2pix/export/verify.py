@@ -113,7 +113,7 @@ def verify(
     if coverage and coverage.heavy_left:
         raise RunError(
             f"A TFLite file must run its convolutions in XNNPACK, or an image takes many times as long. Received "
-            f"{', '.join(coverage.heavy_left)} outside of it for {path}. It was not kept; choose another --quantize."
+            f"{', '.join(coverage.heavy_left)} outside of it for {path}. It was not kept; choose another `quantize`."
         )
     return report
 
@@ -147,7 +147,7 @@ def _check(
         allowed, is_within = f"{tolerance.min_psnr_db:g} dB", report.psnr_db >= tolerance.min_psnr_db
     if not is_within:
         changed = report.quantization != "none"
-        advice = "choose another --quantize" if changed else "please report this with the model card"
+        advice = "choose another `quantize`" if changed else "please report this with the model card"
         raise RunError(
             f"An export must agree with the trained generator in float64 within {allowed}. Received {received} for "
             f"{report.path}. It was not kept; {advice}."

@@ -83,7 +83,7 @@ def translate_files(
     folder = data or card.config.data.dir if split else None
     items = list(inputs_of_split(card, folder, split) if split else inputs_of_files(inputs, card))
     if not items:
-        raise UserError("There must be something to translate. Received no image. Name files, folders, or --split val.")
+        raise UserError("There must be something to translate. Received no image. Name files or folders, or a `split`.")
     reader, writer = Reader(card, enlarge), Writer.of(card, Path(out), samples)
     writer.check(items, within=None if folder is None else Path(folder), overwrite=overwrite)
     variants = Variants(translator, _noise_vectors(translator, noise, seed, samples), tile_px, overlap_px)
@@ -197,7 +197,7 @@ class Writer:
         if taken and not overwrite:
             raise UserError(
                 f"A translation must not overwrite a file. Received {taken[0]}, which exists. "
-                f"Add --overwrite or change --out."
+                f"Add `overwrite` or change `out`."
             )
         check_writable(self.folder)
 
@@ -236,7 +236,7 @@ def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> I
         UserError: the split is unknown, or has no pairs.
     """
     if split not in SPLITS:
-        raise UserError(unknown_name("--split", split, SPLITS))
+        raise UserError(unknown_name("`split`", split, SPLITS))
     data = card.config.data.model_copy(update={"dir": None if folder is None else str(folder)})
     source = open_source(data, split, card.config.seed)
     if not len(source):
@@ -260,8 +260,8 @@ def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
     notes, size, channels = [], card.fixed_size_px, card.config.data.input_channels
     if looks_like_a_pair(image, card):
         notes.append(
-            "have the shape of a whole pair, input and target in one, and were translated whole: --split val (and "
-            "--data) translates the inputs of pairs."
+            "have the shape of a whole pair, input and target in one, and were translated whole: `split` (and "
+            "`data`) translates the inputs of pairs."
         )
     if size and image.shape[:2] != (size, size):
         notes.append(
@@ -280,7 +280,7 @@ def _fitting_in_memory(item: Input) -> Iterator[None]:
     except MemoryError as error:
         raise UserError(
             f"An image and its translation must fit in memory. Received {item.name}, which did not. Translate it in "
-            f"tiles: --tile 512."
+            f"tiles: set `tile_px` to 512."
         ) from error
 
 

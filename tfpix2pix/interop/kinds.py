@@ -87,7 +87,7 @@ def kind_of(path: Path, wanted: str | None) -> str:
 
     prefix = checkpoint_prefix(path)
     if wanted is not None and wanted not in IMPORTERS:
-        raise UserError(unknown_name("--from", wanted, IMPORTERS))
+        raise UserError(unknown_name("`kind`", wanted, IMPORTERS))
     if not path.exists() and not prefix.with_name(f"{prefix.name}.index").is_file():
         raise UserError(f"Weights to import must be there. Received {path}, which does not exist. Check the path.")
     kinds = [name for name, kind in IMPORTERS.items() if kind.recognizes(path)]
@@ -95,7 +95,7 @@ def kind_of(path: Path, wanted: str | None) -> str:
         return wanted
     if wanted is not None:
         looks = f"looks like {kinds[0]}: {IMPORTERS[kinds[0]].title}" if kinds else "is not one"
-        raise UserError(f"--from {wanted} reads {IMPORTERS[wanted].title}. Received {path}, which {looks}. Change one.")
+        raise UserError(f"`kind` {wanted} reads {IMPORTERS[wanted].title}. Received {path}, which {looks}. Change one.")
     if not kinds:
         raise UserError(
             f"Weights to import must be of a known kind: "

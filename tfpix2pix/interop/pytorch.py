@@ -100,7 +100,7 @@ def read(path: Path, statistics: str | None) -> ForeignWeights:
     elif any(name.startswith(("model.0.", "net.0.")) for name in names):
         raise UserError(
             f"A generator must be given. Received {path}, which holds a discriminator. Give latest_net_G.pth, and this "
-            f"one by --discriminator."
+            f"one by `discriminator`."
         )
     else:
         raise Unfit(names[0] if names else "the file", "is there", "model.model.0.weight or model.1.weight")

@@ -97,7 +97,7 @@ class Unfit(ValueError):
         """Returns the error for the user, which names the file."""
         return UserError(
             f"Imported weights must be those of a pix2pix {network}. Received {path}, whose {self}. docs/interop.md "
-            f"lists the networks that can be imported. Name the file's implementation by --from if it was mistaken."
+            f"lists the networks that can be imported. Name the file's implementation by `kind` if it was mistaken."
         )
 
 

@@ -38,7 +38,7 @@ class Objective:
             term = row(TERMS, "A key of `weights`", name)
             if weight and term.needs_discriminator and not self.adversarial:
                 raise ValueError(
-                    f"`gan_loss` must train a discriminator if `weights` has {name}. Received {self.gan_loss}, "
+                    f"`gan_loss` must train a discriminator for {name} of `weights`. Received {self.gan_loss}, "
                     f"which trains none. Use {', '.join(key for key, loss in GAN_LOSSES.items() if loss.adversarial)}, "
                     f"or leave {name} out."
                 )

@@ -129,7 +129,7 @@ def _inception() -> Network:
     except Exception as error:  # of the library that downloads them
         raise UserError(
             f"`inception` must have its weights. Received an error when downloading them ({shortly(error)}). "
-            f"Connect to the internet, give a SavedModel by --features, or leave fid and kid out."
+            f"Connect to the internet, give a SavedModel by `features`, or leave fid and kid out."
         ) from error
     run = tf.function(lambda image: network(image, training=False), autograph=False)
 

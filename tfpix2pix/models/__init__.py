@@ -60,5 +60,23 @@ UPSAMPLINGS = {
     "subpixel": lazy("tfpix2pix.models.upsampling", "subpixel"),
 }
 
+# Whether the activation comes before the concatenation of a skip connection.
+SKIP_ACTIVATIONS = {"after": False, "before": True}
+
+
+@dataclass(frozen=True)
+class NoiseKind:
+    """Describes a kind of noise z: the class that builds it, and whether a generator has any."""
+
+    build: Callable[..., Any]  # (dropout rate, maps with dropout, side, has_input) -> a `Noise` of models/noise.py
+    is_there: Callable[[float], bool]  # (dropout rate) -> whether the generator has noise
+
+
+NOISES = {
+    "dropout": NoiseKind(lazy("tfpix2pix.models.noise", "NoiseByDropout"), lambda rate: rate > 0),
+    "gaussian": NoiseKind(lazy("tfpix2pix.models.noise", "NoiseByChannel"), lambda rate: True),
+    "none": NoiseKind(lazy("tfpix2pix.models.noise", "Noise"), lambda rate: False),
+}
+
 # What networks compute in -> Keras's name of it; `auto` asks the machine (`training/devices.py`).
 PRECISIONS = {"auto": None, "float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}

@@ -15,12 +15,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from tfpix2pix.errors import unknown_name
-
 NO_NOISE = 1.0  # cannot be drawn from [0, 1): the unit is neither dropped nor scaled
 SMALLEST = 2.0**-24  # keeps the logarithm finite; no draw is nearer to 1
 
-KINDS = ("dropout", "gaussian", "none")
 Shape = tuple[int, int, int]  # height, width, channels
 
 
@@ -87,42 +84,60 @@ class GaussianChannel(_FromNoise):
 class Noise:
     """Builds the noise input of one generator, and the layers that read their parts of the vector in turn.
 
+    Subclasses say which parts there are. This class has none: no input, and no layers.
+
     Args:
-        kind: `dropout`, `gaussian` or `none`.
-        rate: fraction of units that `dropout` drops; 0 drops none.
-        dropped: shapes of the maps with `dropout`, in the order of the calls of `drop`.
-        side_px: height and width of the Gaussian channel.
+        rate: fraction of units that dropout drops; 0 drops none.
+        dropped: shapes of the maps with dropout, in the order of the calls of `drop`.
+        side_px: height and width of the padded training image.
         has_input: True for a noise input; False builds the same network with the noise off.
     """
 
-    def __init__(self, kind: str, rate: float, dropped: list[Shape], side_px: int, *, has_input: bool) -> None:
-        if kind not in KINDS:
-            raise ValueError(unknown_name("`noise`", kind, KINDS))
-        self.gaussian = kind == "gaussian"
+    def __init__(self, rate: float, dropped: list[Shape], side_px: int, *, has_input: bool) -> None:
         self.rate = rate
-        drops = dropped if kind == "dropout" and rate else []
-        shapes = [(side_px, side_px, 1)] if self.gaussian else drops
-        size = sum(map(math.prod, shapes))
+        self._shapes, self._offset = self.parts(dropped, side_px), 0
+        size = sum(map(math.prod, self._shapes))
         self.input = layers.Input((size,), name="noise") if has_input and size else None
-        self._shapes, self._offset = list(shapes), 0
+
+    def parts(self, dropped: list[Shape], side_px: int) -> list[Shape]:
+        """Returns the shapes of the parts of the vector."""
+        return []
 
     def beside(self, x: Any) -> Any:
-        """Returns `x` with the Gaussian channel if the noise is `gaussian`, else `x`."""
-        if not self.gaussian:
-            return x
-        return GaussianChannel(0, self._shapes[0], name="z")(x, *([] if self.input is None else [self.input]))
+        """Returns the image, and with it what the noise adds as channels."""
+        return x
 
     def drop(self, x: Any, name: str) -> Any:
-        """Returns `x` after dropout if the noise is `dropout`, else `x`."""
-        if self.gaussian or self.input is None:
+        """Returns a map of the decoder without the units that the noise drops."""
+        return x
+
+    def inputs(self, image: Any) -> Any:
+        """Returns the inputs of the model."""
+        return image if self.input is None else [image, self.input]
+
+
+class NoiseByDropout(Noise):
+    """Drops units in the decoder."""
+
+    def parts(self, dropped: list[Shape], side_px: int) -> list[Shape]:
+        return list(dropped) if self.rate else []
+
+    def drop(self, x: Any, name: str) -> Any:
+        if self.input is None:
             return x
         shape, offset = self._shapes.pop(0), self._offset
         self._offset += math.prod(shape)
         return NoiseDropout(self.rate, offset, shape, name=name)(x, self.input)
 
-    def inputs(self, image: Any) -> Any:
-        """Returns the inputs of the model."""
-        return image if self.input is None else [image, self.input]
+
+class NoiseByChannel(Noise):
+    """Adds a Gaussian channel to the image."""
+
+    def parts(self, dropped: list[Shape], side_px: int) -> list[Shape]:
+        return [(side_px, side_px, 1)]
+
+    def beside(self, x: Any) -> Any:
+        return GaussianChannel(0, self._shapes[0], name="z")(x, *([] if self.input is None else [self.input]))
 
 
 def no_noise(count: int | tf.Tensor, size: int, dtype: Any = "float32") -> np.ndarray | tf.Tensor:

@@ -8,9 +8,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from tfpix2pix.models import UPSAMPLINGS
+from tfpix2pix.models import NOISES, UPSAMPLINGS
 from tfpix2pix.models.blocks import NORM_EPSILON, Blocks
-from tfpix2pix.models.noise import Noise
 from tfpix2pix.models.padding import crop_back, pad
 from tfpix2pix.models.sizes import RESNET_MULTIPLE_PX, padded_px
 from tfpix2pix.tables import row
@@ -57,7 +56,7 @@ def build_resnet(
     deepest = base_filters * 2**HALVINGS
     dropped_px = min(padded_side // 2**HALVINGS, MAX_DROPPED_PX)
     shapes = [(dropped_px, dropped_px, deepest)] * residual_blocks
-    z = Noise(noise, dropout_rate, shapes, padded_side, has_input=noise_input)
+    z = row(NOISES, "`noise`", noise).build(dropout_rate, shapes, padded_side, has_input=noise_input)
 
     def reflected(x: Any, filters: int, name: str, kernel: int, **kwargs: Any) -> Any:
         """Applies a convolution after padding by reflection, so that the size stays."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tfpix2pix.models import BIASES, DISCRIMINATORS, GENERATORS, NORMS, UPSAMPLINGS
+from tfpix2pix.models import BIASES, DISCRIMINATORS, GENERATORS, NOISES, NORMS, SKIP_ACTIVATIONS, UPSAMPLINGS
 from tfpix2pix.section import SIZE, Section, row_of
 
 
@@ -36,7 +36,7 @@ class GeneratorConfig(Section):
     all have one."""
     leaky_slope: float = Field(0.2, ge=0, lt=1)
     """`unet`: negative slope of the encoder's LeakyReLU."""
-    skip_activation: Literal["after", "before"] = "after"
+    skip_activation: row_of(SKIP_ACTIVATIONS) = "after"
     """`unet`: apply the activation `after` a skip connection is concatenated, or `before`."""
     upsampling: row_of(UPSAMPLINGS) = "transposed"
     """How the decoder doubles the size of a map. `transposed`: transposed convolution as in the paper, which can leave
@@ -44,7 +44,7 @@ class GeneratorConfig(Section):
     `bilinear`: resize, then convolve. `subpixel`: convolve, then move channels to pixels (depth to space)."""
     last_upsampling: row_of(UPSAMPLINGS) | None = None
     """`unet`: the same choice for the last layer, which makes the translation. null: as `upsampling`."""
-    noise: Literal["dropout", "gaussian", "none"] = "dropout"
+    noise: row_of(NOISES) = "dropout"
     """The noise z. `dropout` drops units in the decoder. `gaussian` adds an input channel drawn from N(0, 1)."""
     dropout_rate: float = Field(0.5, ge=0, lt=1)
     """`noise: dropout`: fraction of units that are dropped. 0 switches dropout off."""

@@ -8,9 +8,8 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from tfpix2pix.models import UPSAMPLINGS
+from tfpix2pix.models import NOISES, SKIP_ACTIVATIONS, UPSAMPLINGS
 from tfpix2pix.models.blocks import LEAKY_SLOPE, MAX_FILTERS_FACTOR, NORM_EPSILON, Blocks
-from tfpix2pix.models.noise import Noise
 from tfpix2pix.models.padding import crop_back, pad
 from tfpix2pix.models.products import LARGEST_SIDE_PX
 from tfpix2pix.models.sizes import padded_px, unet_levels
@@ -60,7 +59,7 @@ def build_unet(
         skip_activation: `after` the concatenation of a skip connection (the paper), or `before` it ([tut]).
         upsampling: a row of `UPSAMPLINGS`.
         last_upsampling: the same for the layer whose result is the translation; None: as the others.
-        noise: `dropout`, `gaussian` or `none` (`noise.py`).
+        noise: a row of `NOISES`: `dropout`, `gaussian` or `none` (`noise.py`).
         dropout_rate: fraction of units dropped in `dropout_layers`; 0 drops none.
         dropout_layers: decoder layers with dropout, counted from the bottleneck, 1 the first.
         noise_input: True for a second input that feeds the noise, in training and at test; False for no noise.
@@ -74,13 +73,14 @@ def build_unet(
         (N, noise_size) uniform in [0, 1); output float32 (N, H, W, output_channels) in [-1, 1].
 
     Raises:
-        ValueError: the image cannot be halved `levels` times, or a norm, bias, upsampling or noise is unknown.
+        ValueError: the image cannot be halved `levels` times, or a norm, bias, activation, upsampling or noise is
+            unknown.
     """
     levels = unet_levels(image_size_px, levels)
     multiple_px = 2**levels
     blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias)
     up = row(UPSAMPLINGS, "`upsampling`", upsampling)
-    before = skip_activation == "before"
+    before = row(SKIP_ACTIVATIONS, "`skip_activation`", skip_activation)
     last_up = row(UPSAMPLINGS, "`last_upsampling`", last_upsampling or upsampling)
     filters = [base_filters * min(2**level, max_filters_factor) for level in range(levels)]
     side = None if input_size_px == "any" else input_size_px or image_size_px
@@ -90,7 +90,7 @@ def build_unet(
     decoder = list(reversed(range(1, levels)))  # level of each layer's result
     dropped = [level for position, level in enumerate(decoder, 1) if position in dropout_layers]
     shapes = [(sides_px[level], sides_px[level], filters[level - 1]) for level in dropped]
-    z = Noise(noise, dropout_rate, shapes, padded_side, has_input=noise_input)
+    z = row(NOISES, "`noise`", noise).build(dropout_rate, shapes, padded_side, has_input=noise_input)
 
     x, encoded = z.beside(pad(image, multiple_px)), []
     for level in range(levels):  # (B, H/2, W/2, 64) … (B, H/2^levels, W/2^levels, 512)

@@ -21,7 +21,7 @@ except ImportError:  # Windows
     fcntl = None
 
 CONFIG = "config.yaml"
-INSTEAD = "Continue it with --resume, replace it with --fresh, or choose another --run."
+INSTEAD = "Continue it with `resume`, replace it with `fresh`, or choose another `run_dir`."
 
 
 class RunDirectory:
@@ -57,7 +57,7 @@ class RunDirectory:
         """
         if resume and not self.is_run():
             raise UserError(
-                f"To resume, --run must be a run directory. Received {self.path}. Leave --resume out to start one."
+                f"To resume, `run_dir` must be a run directory. Received {self.path}. Leave `resume` out to start one."
             )
         card = self.card() if self.is_run() else None
         if resume and card and card.origin:
@@ -73,13 +73,13 @@ class RunDirectory:
             raise UserError(f"A run must not overwrite another. Received {self.path}, which holds {state}. {instead}")
         if fresh and self.is_run() and not RUN.is_at(self.path):
             raise UserError(
-                f"--fresh must replace a run. Received {self.path}, whose {CONFIG} is of something else. Choose "
-                f"another --run."
+                f"`fresh` must replace a run. Received {self.path}, whose {CONFIG} is of something else. Choose "
+                f"another `run_dir`."
             )
         if self.path.exists() and not self.is_run() and (not self.path.is_dir() or holds_something(self.path)):
             raise UserError(
                 f"A run directory must be new or empty. Received {self.path}, which holds something else. "
-                f"Choose another --run."
+                f"Choose another `run_dir`."
             )
         check_writable(self.path)
 
@@ -101,7 +101,7 @@ class RunDirectory:
             os.close(descriptor)
             raise UserError(
                 f"A run must be trained by one process. Received {self.path}, where another is at work. "
-                f"Stop that one, or choose another --run."
+                f"Stop that one, or choose another `run_dir`."
             ) from None
         except OSError:  # the file system has no locks
             pass

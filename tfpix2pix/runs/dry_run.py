@@ -107,7 +107,7 @@ def layer_table(model: keras.Model, *, receptive_field: bool) -> Table:
 def describe(plan: Plan) -> Group:
     """Returns what a training would be: the resolved configuration, the layers of the networks, data and directory."""
     config = plan.config
-    pairs = "No data given: add --data DIR to check it."
+    pairs = "No data given: set data.dir to check them."
     if plan.sources:
         pairs = f"{len(plan.sources['train'])} training and {len(plan.sources['val'])} held-out pairs."
     generator, discriminator = build_generator(config, seed=None), build_discriminator(config, seed=None)

@@ -111,8 +111,8 @@ def free_path(card: ModelCard, format: str, out: str | Path, *, overwrite: bool 
     path = EXPORTERS[format].path(card, Path(out))
     if path.exists() and not overwrite:
         raise UserError(
-            f"An export must not overwrite another. Received {path}, which exists. Add --overwrite, or change --out or "
-            f"--name."
+            f"An export must not overwrite another. Received {path}, which exists. Add `overwrite`, or change `out` or "
+            f"`name`."
         )
     return path
 
@@ -128,7 +128,7 @@ def inputs_of(config: Config, split: str, size_px: int | None, count: int) -> li
         source = SOURCES[data.source](data, split, config.seed)
         return [image.numpy() for image, _ in evaluation_batches(source, data, count=min(count, len(source)))]
     except UserError as error:
-        raise UserError(f"{error} If the run's data have moved, name their folder by --data.") from error
+        raise UserError(f"{error} If the run's data have moved, name their folder by `data`.") from error
 
 
 def _probe_images(config: Config, size_px: int | None, *, synthetic: bool) -> list[np.ndarray]:
@@ -155,25 +155,25 @@ def _probe_images(config: Config, size_px: int | None, *, synthetic: bool) -> li
 def check_export(run_dir: str | Path, format: str, options: Options) -> None:
     """Raises UserError if a run cannot be exported with these options, before anything slow begins."""
     if format not in EXPORTERS:
-        raise UserError(unknown_name("--format", format, EXPORTERS))
+        raise UserError(unknown_name("`format`", format, EXPORTERS))
     if options.quantize not in EXPORTERS[format].quantizations:
-        raise UserError(unknown_name(f"--quantize of {format}", options.quantize, EXPORTERS[format].quantizations))
+        raise UserError(unknown_name(f"`quantize` of {format}", options.quantize, EXPORTERS[format].quantizations))
     if options.image_dtype not in EXPORTERS[format].image_dtypes:
-        raise UserError(unknown_name(f"--io of {format}", options.image_dtype, EXPORTERS[format].image_dtypes))
+        raise UserError(unknown_name(f"`image_dtype` of {format}", options.image_dtype, EXPORTERS[format].image_dtypes))
     directory = RunDirectory(run_dir)
     card = directory.card() if directory.is_run() else None
     if card is None:
         without = ", which has no model_card.json" if directory.is_run() else ""
-        raise UserError(f"An export needs a run directory. Received {run_dir}{without}. Give the --run of a training.")
+        raise UserError(f"An export needs a run directory. Received {run_dir}{without}. Give that of a training.")
     if options.name is not None and not re.fullmatch(NAME, options.name):
         raise UserError(
-            f"--name must be letters, digits, '.', '_' and '-': it names a file. Received {options.name!r}. Change it."
+            f"`name` must be letters, digits, '.', '_' and '-': it names a file. Received {options.name!r}. Change it."
         )
     if options.size_px and not EXPORTERS[format].static:
         raise UserError(
-            f"--size goes with a static format. Received it for {format}, which takes any size. Leave it out."
+            f"`size_px` goes with a static format. Received it for {format}, which takes any size. Leave it out."
         )
     if options.noise == "on" and not card.noise_size:
         raise UserError(
-            f"--noise on needs a generator with noise. Received {run_dir}, whose generator has no noise. Leave it out."
+            f"`noise` on needs a generator with noise. Received {run_dir}, whose generator has no noise. Leave it out."
         )

@@ -96,8 +96,8 @@ def _none_meets(config: Config, format: str, target_mb: float, choices: list[Cho
             f"{smallest.quantization}."
         )
     else:
-        advice = "Raise --target-mb, or train a generator of fewer levels or blocks."
-    return f"An export must have at most {target_mb:g} MB (--target-mb). Received, in MB: {sizes}. {advice}"
+        advice = "Raise `target_mb`, or train a generator of fewer levels or blocks."
+    return f"An export must have at most {target_mb:g} MB (`target_mb`). Received, in MB: {sizes}. {advice}"
 
 
 def narrower(config: Config, target_mb: float, bits: int) -> tuple[int, float] | None:

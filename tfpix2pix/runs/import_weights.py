@@ -112,7 +112,7 @@ def import_weights(
     """
     path, directory = Path(file).expanduser(), RunDirectory(out)
     kind = kind_of(path, kind)
-    directory.check_free(resume=False, fresh=False, instead="Choose another --out.")
+    directory.check_free(resume=False, fresh=False, instead="Choose another `out`.")
     try:
         weights = IMPORTERS[kind].read(path, statistics)
         network, arrays = as_generator(weights.generator)
@@ -155,11 +155,11 @@ def _discriminator(
         path = Path(file).expanduser()
         if reader is None:
             raise UserError(
-                f"--discriminator goes with --from pytorch: checkpoints of other kinds hold both networks. Received it "
+                f"`discriminator` goes with `kind` pytorch: checkpoints of other kinds hold both networks. Received it "
                 f"with {kind}. Leave it out."
             )
         if not path.is_file():
-            raise UserError(f"--discriminator must be a file. Received {path}, which does not exist. Check the path.")
+            raise UserError(f"`discriminator` must be a file. Received {path}, which does not exist. Check the path.")
     try:
         if file is not None:
             convolutions = reader(path)

@@ -63,7 +63,7 @@ def run_engine(
     if card is None:
         raise UserError(
             f"A run must have its model_card.json. Received {directory.path} without. Put it back, or have it written "
-            f"anew by training on: --resume --set training.steps=…"
+            f"anew by resuming with more training.steps."
         )
     checkpoints, part = Checkpoints(directory.checkpoints), part_of(config, weights)
     step, state = checkpoints.load_best([part]) if best else checkpoints.load([part])

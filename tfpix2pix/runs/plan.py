@@ -76,19 +76,18 @@ def plan_training(
         UserError: the configuration, the directory or the data do not fit.
     """
     if run_dir is None and not dry_run:
-        look = "" if resume else ", or --dry-run to look first"
-        raise UserError(f"A run directory must be given. Received none. Add --run DIR{look}.")
-    if isinstance(config, Config):
-        if overrides or data_dir is not None:
-            raise UserError(
-                "`data`, `recipe` and `overrides` go with a preset or a file. Received a Config. Set them in it."
-            )
-    elif accept_changes and not resume:
-        raise UserError("--accept-changes must go with --resume. Received it alone. Add --resume, or leave it out.")
-    elif resume and fresh:
-        raise UserError("--resume and --fresh must not be given together. Received both. Leave one out.")
+        look = "" if resume else ", or `dry_run` to look first"
+        raise UserError(f"A run directory must be given. Received none. Add `run_dir`{look}.")
+    if isinstance(config, Config) and (overrides or data_dir is not None):
+        raise UserError(
+            "`data`, `recipe` and `overrides` go with a preset or a file. Received a Config. Set them in it."
+        )
+    if accept_changes and not resume:
+        raise UserError("`accept_changes` must go with `resume`. Received it alone. Add `resume`, or leave it out.")
+    if resume and fresh:
+        raise UserError("`resume` and `fresh` must not be given together. Received both. Leave one out.")
     if resume and run_dir is None:
-        raise UserError("To resume, --run must be a run directory. Received none. Add --run DIR.")
+        raise UserError("To resume, `run_dir` must be a run directory. Received none. Add it.")
     directory = None if run_dir is None else RunDirectory(run_dir)
     if resume:
         config = resumed_config(
@@ -131,6 +130,6 @@ def _card_to_resume(directory: RunDirectory) -> ModelCard | None:
     if card and card.step and not Checkpoints(directory.checkpoints).any():
         raise UserError(
             f"To resume, a run must have a checkpoint. Received {directory.path}, which was at step {card.step} and "
-            f"has none left. Start again with --fresh, or choose another --run."
+            f"has none left. Start again with `fresh`, or choose another `run_dir`."
         )
     return card

@@ -78,7 +78,7 @@ def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> C
     if differences and not accept_changes:
         raise UserError(
             f"A run must be resumed with its own configuration. Received other values: {', '.join(differences)}. "
-            f"Leave them out, add --accept-changes, or start another run."
+            f"Leave them out, add `accept_changes`, or start another run."
         )
     return now
 
@@ -101,7 +101,7 @@ def check_unedited(directory: RunDirectory, config: Config) -> None:
     if differences:
         raise UserError(
             f"A run must be resumed with its own configuration. {directory.path / CONFIG} was edited: "
-            f"{', '.join(differences)}. Undo it, add --accept-changes, or start another run."
+            f"{', '.join(differences)}. Undo it, add `accept_changes`, or start another run."
         )
 
 
@@ -152,7 +152,7 @@ class DataRecord(BaseModel):
         if differences:
             raise UserError(
                 f"A run must be resumed on the data that it was trained on. Received others: {'; '.join(differences)}. "
-                f"Put them back, or add --accept-changes."
+                f"Put them back, or add `accept_changes`."
             )
 
     def resumed(self, step: int, splits: Splits) -> DataRecord:

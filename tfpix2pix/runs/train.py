@@ -189,7 +189,7 @@ def _how_to_go_on(step: int, spec: TrainingConfig) -> str:
             f"`training.steps` must be at least the run's {step}. Received {spec.steps}{pace}. Raise {keys}."
         )
     if spec.learning_rate_schedule == "constant":
-        return f"To train on, raise {keys} with --set."
+        return f"To train on, raise {keys}."
     return "Its learning rate has fallen to 0, so it cannot be trained on."
 
 

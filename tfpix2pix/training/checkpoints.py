@@ -73,7 +73,7 @@ class Checkpoints:
                 return _step_of(path), self._load(path, parts)
             except DAMAGES as error:
                 raise UserError(
-                    f"The best checkpoint must be whole. Received {path}: {error}. Leave --best out, for the newest."
+                    f"The best checkpoint must be whole. Received {path}: {error}. Leave `best` out, for the newest."
                 ) from error
         raise UserError(
             f"The best checkpoint is of a run with held-out pairs. Received none in {self.directory}. Use the newest."
@@ -122,8 +122,8 @@ class Checkpoints:
         if paths:
             best = " The best one may be whole: `translate --best` and `export --best` use it." if self._bests() else ""
             raise RunError(
-                f"Every checkpoint in {self.directory} is damaged.{best} To train again, choose another --run, or "
-                f"replace this one with --fresh."
+                f"Every checkpoint in {self.directory} is damaged.{best} To train again, choose another run directory, "
+                f"or replace this one by `train --fresh`."
             )
         raise UserError(f"{self.directory} must hold a checkpoint. Received none. Train first, or give another run.")
 

@@ -78,7 +78,7 @@ class Devices:
         if self.workers > 1 and self._sum(float(number)) != float(number) * self.replicas:
             raise RunError(
                 f"All workers must start from the same {what}. Received {number} on worker {self.worker} and "
-                f"another elsewhere. Give all of them one --run on a file system that they share."
+                f"another elsewhere. Give all of them one `run_dir` on a file system that they share."
             )
 
     @contextmanager
@@ -128,7 +128,7 @@ class Devices:
                 raise
             raise RunError(
                 f"All workers must stay in reach of each other. Received {type(error).__name__}: worker "
-                f"{self.worker} of {self.workers} has lost another. Start all of them again with --resume: they go on "
+                f"{self.worker} of {self.workers} has lost another. Start all of them again with `resume`: they go on "
                 f"from the newest checkpoint."
             ) from error
 

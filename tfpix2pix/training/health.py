@@ -151,7 +151,7 @@ DETECTORS: dict[str, Callable[[], Sustained]] = {
     ),
     "overfitting": lambda: Sustained(
         "Held-out L1 ({val/l1:.3f}) no longer gets better and is far above training's, which is overfitting: use the "
-        "best checkpoint (--best), add pairs or augmentation (data.jitter_ratio, data.mirror), or set "
+        "best checkpoint (`best`), add pairs or augmentation (data.jitter_ratio, data.mirror), or set "
         "training.stop_after_worse.",
         OverfittingGap(),
         lines=OVERFITTING_MEASUREMENTS,
@@ -222,4 +222,4 @@ def advice(precision: str, halved: bool) -> str:
     more = f"lower training.learning_rate{low}, or set training.clip_gradient_norm=1, and start again."
     if halved:
         return f"It was so after halvings of the learning rate too: {more}"
-    return f"To go on at half the learning rate: --resume --set training.on_non_finite=halve_learning_rate. Or {more}"
+    return f"To go on at half the learning rate, resume with training.on_non_finite=halve_learning_rate. Or {more}"

@@ -59,7 +59,7 @@ def examined(folder: Path | str, **data) -> Examination:
 
 def told(examination: Examination) -> list[tuple]:
     """(kind, split, names) of all findings."""
-    return [(found.kind, found.split, found.names) for found in examination.findings]
+    return [(finding.kind, finding.split, finding.names) for finding in examination.findings]
 
 
 def recompressed(path: Path, to: Path, quality: int = 75) -> None:

@@ -72,8 +72,8 @@ def test_in_px_of_the_file(tmp_path):
     for seed in range(8):
         photo, drawing = (side.repeat(6, 0).repeat(6, 1) for side in scene(seed, size_px=96))
         write_image(tmp_path / f"{seed}.png", combine(photo, moved(drawing, 36, 0) if seed == 3 else drawing))
-    (found,) = examined(tmp_path, held_out_fraction=0).findings
-    assert found.kind == "misaligned" and "about 36 px to the right" in found.message
+    (finding,) = examined(tmp_path, held_out_fraction=0).findings
+    assert finding.kind == "misaligned" and "about 36 px to the right" in finding.message
 
 
 def test_a_whole_set_that_is_displaced_is_one_finding(tmp_path):

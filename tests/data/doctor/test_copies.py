@@ -44,16 +44,16 @@ def hashes_with_copies(draw):
 @settings(max_examples=200, deadline=None)
 def test_bands_find_what_comparing_all_finds(both):
     hashes, groups = both
-    found = near(np.array(hashes, np.uint64), np.array(groups, int))
-    assert found.tolist() == brute_force(hashes, groups)
+    pairs = near(np.array(hashes, np.uint64), np.array(groups, int))
+    assert pairs.tolist() == brute_force(hashes, groups)
 
 
 def test_many_hashes_much_alike_take_seconds():
     """20,000 equal, 20,000 of 4096 values, 60,000 of any."""
     rng = np.random.default_rng(0)
     hashes = [np.zeros(20_000), rng.integers(0, 2**12, 20_000) << 20, rng.integers(0, 2**63, 60_000)]
-    found = near(np.concatenate([each.astype(np.uint64) for each in hashes]), rng.integers(0, 2, 100_000))
-    assert (found[:, 0] < found[:, 1]).all()
+    pairs = near(np.concatenate([part.astype(np.uint64) for part in hashes]), rng.integers(0, 2, 100_000))
+    assert (pairs[:, 0] < pairs[:, 1]).all()
 
 
 def test_the_same_pixels_twice_in_a_split(tmp_path):
@@ -89,8 +89,8 @@ def test_the_same_to_the_eye_in_two_splits(tmp_path, copy):
     COPIES[copy](Image.open(tmp_path / "train" / "3.png")).save(tmp_path / "copy.png")
     recompressed(tmp_path / "copy.png", tmp_path / "val" / "copy.jpg", quality=80)
     result = examined(tmp_path)
-    found = [each for each in told(result) if each[0] != "size"]
-    assert found == [("leak", "", ("train/3", "val/copy"))]
+    findings = [finding for finding in told(result) if finding[0] != "size"]
+    assert findings == [("leak", "", ("train/3", "val/copy"))]
     assert "are the same to the eye" in str(result)
 
 
@@ -146,4 +146,4 @@ def test_groups_are_called_by_their_first(joined):
         both = members[a] | members[b]
         for at in both:
             members[at] = both
-    assert [groups.of(at) for at in range(10)] == [min(each) for each in members]
+    assert [groups.of(at) for at in range(10)] == [min(group) for group in members]

@@ -58,7 +58,7 @@ def test_as_json(spoilt):
     back = json.loads(json.dumps(result.as_dict()))
     assert back == result.as_dict()
     assert set(back) == {"read_as", "pairs", "examined", "findings", "notes", "kinds", "sizes", "channels", "exit_code"}
-    assert all(set(each) == {"kind", "split", "names", "files", "message", "advice"} for each in back["findings"])
+    assert all(set(finding) == {"kind", "split", "names", "files", "message", "advice"} for finding in back["findings"])
     assert back["exit_code"] == 3 and back["pairs"] == {"train": 17, "val": 5, "test": 0} and back["examined"] == 22
     assert list(back["kinds"]) == [kind for kind in ADVICE if kind in back["kinds"]]
     assert back["kinds"]["duplicate"] == 1
@@ -66,14 +66,14 @@ def test_as_json(spoilt):
 
 
 def test_files_of_findings_are_on_disk(spoilt):
-    for found in examined(spoilt).findings:
-        assert found.files and all((spoilt / path).is_file() for path in found.files)
+    for finding in examined(spoilt).findings:
+        assert finding.files and all((spoilt / path).is_file() for path in finding.files)
 
 
 def test_every_finding_says_what_to_do(spoilt):
-    for found in examined(spoilt).findings:
-        assert found.advice == ADVICE[found.kind]
-        assert found.message.endswith(".") and found.advice.endswith(".")
+    for finding in examined(spoilt).findings:
+        assert finding.advice == ADVICE[finding.kind]
+        assert finding.message.endswith(".") and finding.advice.endswith(".")
 
 
 def test_at_most_so_many_pairs_are_read_of_all_splits(tmp_path):

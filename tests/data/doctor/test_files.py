@@ -55,7 +55,7 @@ class TestPairing:
     def test_two_files_of_one_name(self, tmp_path):
         make_folders(tmp_path)
         write_image(tmp_path / "input" / "3.bmp", scene(3)[0])
-        assert [each[0] for each in told(examined(tmp_path, source="folders"))] == ["repeated"]
+        assert [finding[0] for finding in told(examined(tmp_path, source="folders"))] == ["repeated"]
 
     def test_lines_of_a_table(self, tmp_path):
         make_folders(tmp_path)
@@ -108,8 +108,8 @@ class TestReading:
     def test_pairs_that_do_not_fit(self, tmp_path, image, data, kind):
         make_set(tmp_path)
         write_image(tmp_path / "train" / "odd.png", image)
-        found = [each for each in told(examined(tmp_path, **data)) if each[2] == ("odd",)]
-        assert found == [(kind, "train", ("odd",))]
+        findings = [finding for finding in told(examined(tmp_path, **data)) if finding[2] == ("odd",)]
+        assert findings == [(kind, "train", ("odd",))]
 
     def test_label_maps_of_a_class_too_many(self, tmp_path):
         make_folders(tmp_path)
@@ -145,12 +145,12 @@ class TestOutliers:
         assert told(result) == [("channels", "train", ("2",))]
         assert result.sizes["target"] == {"128x128 px": 6}
 
-    @pytest.mark.parametrize(("total", "others", "found"), [(4, 1, 0), (5, 1, 1), (8, 2, 0), (39, 2, 0), (40, 2, 2)])
-    def test_how_many_may_differ(self, tmp_path, total, others, found):
+    @pytest.mark.parametrize(("total", "others", "findings"), [(4, 1, 0), (5, 1, 1), (8, 2, 0), (39, 2, 0), (40, 2, 2)])
+    def test_how_many_may_differ(self, tmp_path, total, others, findings):
         for seed in range(total):
             write_image(tmp_path / f"{seed}.png", combine(*scene(seed, size_px=40 if seed < others else 32)))
         result = examined(tmp_path, held_out_fraction=0)
-        assert result.kinds == ({"size": found} if found else {})
+        assert result.kinds == ({"size": findings} if findings else {})
 
 
 @pytest.mark.parametrize(

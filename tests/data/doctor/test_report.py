@@ -55,8 +55,8 @@ def test_quick_lines(spoilt, tmp_path):
 
 
 def test_many_of_a_kind_are_one_line():
-    found = [finding("unreadable", "train", [str(index)], "It is broken.") for index in range(40)]
-    result = Examination(tuple(found), (), "folders", {"train": 40}, 40, {}, {})
+    findings = [finding("unreadable", "train", [str(index)], "It is broken.") for index in range(40)]
+    result = Examination(tuple(findings), (), "folders", {"train": 40}, 40, {}, {})
     assert len(quick_lines(result)) == 2
     text = printed(as_table(result))
     assert "train/0, train/1, train/2, train/3, train/4 and 35 more" in text
@@ -95,7 +95,7 @@ def page_of(examination, config, path):
 def test_a_page_is_whole_and_loads_nothing(spoilt, tmp_path):
     config, path = config_of(spoilt), tmp_path / "report" / "page.html"
     page = page_of(examined(spoilt), config, path)
-    assert page.loads and all(each.startswith("data:image/jpeg;base64,") for each in page.loads)
+    assert page.loads and all(url.startswith("data:image/jpeg;base64,") for url in page.loads)
     assert len(page.loads) == 3  # one of the displaced pair, two of the leak, none of the unreadable file
     assert not {"script", "link", "b", "iframe"} & set(page.tags) - {"b"}
     text = path.read_text(encoding="utf-8")

@@ -76,11 +76,11 @@ class Site:
         self.server.server_close()
 
     def answer(self, request, status=200, cut=None, stall=None, ranges=True, start=None, headers=(), **other):
-        body, asked = self.body, re.match(r"bytes=(\d+)-", request.headers.get("Range", ""))
+        body, range_ = self.body, re.match(r"bytes=(\d+)-", request.headers.get("Range", ""))
         sent = dict(self.headers)
         fits = request.headers.get("If-Range") in (None, sent.get("ETag"), sent.get("Last-Modified"))
-        if status == 200 and asked and ranges and fits:
-            first = int(asked[1]) if start is None else start
+        if status == 200 and range_ and ranges and fits:
+            first = int(range_[1]) if start is None else start
             status = 206 if first < len(body) else 416
             sent["Content-Range"] = (
                 f"bytes {first}-{len(body) - 1}/{len(body)}" if status == 206 else f"bytes */{len(body)}"

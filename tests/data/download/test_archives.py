@@ -39,14 +39,14 @@ class TestRefusals:
     @pytest.mark.parametrize("status", [401, 403, 404, 410, 204, 304])
     def test_an_archive_that_is_not_there_is_asked_for_once(self, site, tmp_path, status):
         site.then({"status": status, "length": 0, "cut": 0})
-        with pytest.raises(UserError, match=f"HTTP status {status} from {site.url}facades.tar.gz.* --mirror URL"):
+        with pytest.raises(UserError, match=f"HTTP status {status} from {site.url}facades.tar.gz.* by `mirror`"):
             fetch(site, tmp_path)
         assert len(site.seen) == 1 and names(tmp_path) == []
 
     def test_nor_are_endless_or_odd_redirections_followed(self, site, tmp_path):
         for where in ("ftp://host/", site.url):
             site.then(*[{"status": 302, "headers": {"Location": where}}] * 50)
-            with pytest.raises(UserError, match="must be where its URL says.*--mirror URL"):
+            with pytest.raises(UserError, match="must be where its URL says.*by `mirror`"):
                 fetch(site, tmp_path)
             assert names(tmp_path) == []
 
@@ -78,7 +78,7 @@ class TestRefusals:
         assert names(tmp_path) == [RECORD]
 
     def test_another_than_the_hash_given_is_removed(self, site, tmp_path):
-        with pytest.raises(UserError, match=f"any bytes of SHA-256 {'0' * 64}. Received .*{sha256(GOOD)} .*--sha256"):
+        with pytest.raises(UserError, match=f"any bytes of SHA-256 {'0' * 64}. Received .*{sha256(GOOD)} .*`sha256`"):
             fetch(site, tmp_path, sha256="0" * 64)
         assert names(tmp_path) == []
         assert fetch(site, tmp_path, sha256=sha256(GOOD).upper()).sha256 == sha256(GOOD)
@@ -97,7 +97,7 @@ class TestRefusals:
     @pytest.mark.parametrize("size", [len(GOOD) - 1, len(GOOD) // 2, 1, 0])
     def test_a_length_too_short_is_an_archive_that_is_not_whole(self, site, tmp_path, size):
         site.then({"length": size})
-        with pytest.raises(UserError, match="must be a whole .tar.gz .*It was removed: try again, or .*--mirror URL"):
+        with pytest.raises(UserError, match="must be a whole .tar.gz .*It was removed: try again, or .*by `mirror`"):
             fetch(site, tmp_path)
         assert names(tmp_path) == []
 

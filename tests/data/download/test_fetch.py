@@ -35,9 +35,9 @@ from tfpix2pix.errors import RunError, UserError
 class TestWhole:
     def test_a_data_set_is_fetched_unpacked_and_recorded(self, site, tmp_path):
         out = tmp_path / "new" / "data"
-        found = fetch(site, out)
+        downloaded = fetch(site, out)
         url = f"{site.url}facades.tar.gz"
-        assert found == Downloaded("facades", out / "facades", url, len(GOOD), sha256(GOOD), already_there=False)
+        assert downloaded == Downloaded("facades", out / "facades", url, len(GOOD), sha256(GOOD), already_there=False)
         assert_whole(out, site)
         record = json.loads((out / RECORD).read_text())
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", record.pop("downloaded"))
@@ -50,7 +50,7 @@ class TestWhole:
         assert fetch(site, tmp_path, mirror="http://elsewhere.invalid/") == replace(first, already_there=True)
         assert fetch(site, tmp_path, sha256=first.sha256.upper()).already_there
         assert len(site.seen) == 1
-        with pytest.raises(UserError, match=f"SHA-256 {'0' * 64}. Received .* of {first.sha256} .*correct --sha256"):
+        with pytest.raises(UserError, match=f"SHA-256 {'0' * 64}. Received .* of {first.sha256} .*correct `sha256`"):
             fetch(site, tmp_path, sha256="0" * 64)
         assert_whole(tmp_path, site)
 
@@ -69,7 +69,7 @@ class TestWhole:
     def test_a_folder_of_other_origin_is_left_alone(self, site, tmp_path):
         (tmp_path / "facades").mkdir()
         (tmp_path / "facades" / "mine.png").write_text("mine")
-        with pytest.raises(UserError, match="must not overwrite .*facades, which has no record.*--data, move"):
+        with pytest.raises(UserError, match="must not overwrite .*facades, which has no record.* as it is, move it"):
             fetch(site, tmp_path)
         assert files(tmp_path) == {"facades/mine.png": b"mine"} and not site.seen
 
@@ -160,7 +160,7 @@ class TestNames:
 
     @pytest.mark.parametrize("mirror", ["http://[", "http://host:port/"])
     def test_nor_is_an_url_that_cannot_be_parsed(self, tmp_path, mirror):
-        with pytest.raises(UserError, match="must be where its URL says. Received .*--mirror URL"):
+        with pytest.raises(UserError, match="must be where its URL says. Received .*`mirror`"):
             download("facades", tmp_path, mirror=mirror)
         assert names(tmp_path) == []
 
@@ -280,7 +280,7 @@ class TestCuts:
     def test_what_an_earlier_process_left_is_trusted_only_with_a_validator(self, site, tmp_path):
         site.headers = {}
         site.then({"cut": 100_000}, {"cut": 50_000}, {"status": 500})
-        with pytest.raises(RunError, match="Received 150000 of .*HTTP status 500. Try again, or .*--mirror URL"):
+        with pytest.raises(RunError, match="Received 150000 of .*HTTP status 500. Try again, or .*`mirror`"):
             fetch(site, tmp_path, attempts=1)
         assert site.ranges() == [None, "bytes=100000-", "bytes=150000-"]  # within one call it is
         assert "If-Range" not in site.seen[1][1]

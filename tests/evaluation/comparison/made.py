@@ -30,7 +30,7 @@ def weights(names: tuple[str, ...], replicates: int, seed: int) -> np.ndarray:
     return np.stack([Resampling(replicates, seed).weights(name) for name in names])
 
 
-def made(
+def scored(
     name: str,
     per_image: Mapping[str, Sequence[float]],
     *,
@@ -75,7 +75,7 @@ def made(
             "replicates": replicates, "covered": 0.95, "segmenter": None, "features": None, **protocol,
         },
         "figures": figures,
-        "protocols": {each["metric"]: METRICS[each["metric"]].protocol for each in figures.values()},
+        "protocols": {figure["metric"]: METRICS[figure["metric"]].protocol for figure in figures.values()},
         "not_measured": {},
         "notes": list(notes),
     }  # fmt: skip

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.evaluation.comparison.made import made
+from tests.evaluation.comparison.made import scored
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import compare, group
 
@@ -14,7 +14,7 @@ SEGMENTER = {"model": "runs/segmenter", "step": 4000, "classes": 12}
 
 
 def evaluation(name, **changes):
-    return made(name, {"l1": VALUES}, **changes)
+    return scored(name, {"l1": VALUES}, **changes)
 
 
 def refusal(*evaluations):
@@ -24,12 +24,12 @@ def refusal(*evaluations):
 
 
 DIFFERENT = {
-    "size_px": ({"size_px": 256}, "size_px 128 of 'a' and size_px 256 of 'b'. Evaluate both at one --size."),
+    "size_px": ({"size_px": 256}, "size_px 128 of 'a' and size_px 256 of 'b'. Evaluate both at one `size`."),
     "own size": ({"size_px": "own", "fit": None}, "size_px 128 of 'a' and size_px own of 'b'."),
     "fit": ({"fit": "crop"}, "fit resize of 'a' and fit crop of 'b'."),
-    "seed": ({"seed": 1}, "seed 0 of 'a' and seed 1 of 'b'. Evaluate both with the same --seed."),
+    "seed": ({"seed": 1}, "seed 0 of 'a' and seed 1 of 'b'. Evaluate both with the same `seed`."),
     "replicates": ({"replicates": 50}, "replicates 200 of 'a' and replicates 50 of 'b'."),
-    "split": ({"split": "test"}, "split val of 'a' and split test of 'b'. Evaluate both on one --split."),
+    "split": ({"split": "test"}, "split val of 'a' and split test of 'b'. Evaluate both on one `split`."),
 }
 
 
@@ -45,7 +45,7 @@ def test_other_images_are_refused():
 
 
 def test_images_that_are_partly_the_same_are_refused_with_what_to_do():
-    fewer = made("b", {"l1": VALUES[:9]})
+    fewer = scored("b", {"l1": VALUES[:9]})
     assert refusal(evaluation("a"), fewer) == (
         "Evaluations that are compared must be of the same images. Received 12 images (009, 010, 011 only there) of "
         "'a' and 9 images of 'b'. 9 are common to both: evaluate both on the same pairs, which runs of "
@@ -73,12 +73,12 @@ def test_members_of_a_group_must_be_alike():
 def test_networks_that_figures_are_measured_through_must_be_the_same():
     semantic = {"semantic_class_iou": VALUES}
     one, same, other = (
-        made(name, semantic, segmenter={**SEGMENTER, **changes})
+        scored(name, semantic, segmenter={**SEGMENTER, **changes})
         for name, changes in {"a": {}, "b": {"model": "./runs//segmenter"}, "c": {"step": 8000}}.items()
     )
     compare([one, same, evaluation("without")])
     assert "step 4000" in refusal(one, other) and "step 8000" in refusal(one, other)
-    assert re.search(r"same --segmenter\.$", refusal(one, other))
+    assert re.search(r"same `segmenter`\.$", refusal(one, other))
 
 
 def test_what_is_compared_may_differ():

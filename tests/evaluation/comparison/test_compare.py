@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.evaluation.comparison.made import made
+from tests.evaluation.comparison.made import scored
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import compare, group
 
@@ -16,7 +16,7 @@ NOISE = np.random.default_rng(1).normal(0, 0.05, 60)
 
 
 def l1(**values):
-    return compare([made(name, {"l1": each}) for name, each in values.items()])
+    return compare([scored(name, {"l1": scores}) for name, scores in values.items()])
 
 
 def best(comparison, figure="l1"):
@@ -25,8 +25,8 @@ def best(comparison, figure="l1"):
 
 def test_cells_are_what_the_evaluations_say():
     comparison = l1(a=HARD, b=HARD + 0.1)
-    for each in comparison.evaluations:
-        cell, said = comparison.table[each.name]["l1"], each.record.figures["l1"]
+    for evaluation in comparison.evaluations:
+        cell, said = comparison.table[evaluation.name]["l1"], evaluation.record.figures["l1"]
         assert (cell.value, cell.low, cell.high) == (said.value, said.low, said.high)
         assert cell.members == ()
 
@@ -63,17 +63,17 @@ MARKED = {
 @pytest.mark.parametrize("figure", MARKED)
 def test_marks_know_what_is_better(figure):
     values, marked = MARKED[figure]
-    evaluations = [made(name, {figure: each}) for name, each in zip("ab", values, strict=True)]
+    evaluations = [scored(name, {figure: scores}) for name, scores in zip("ab", values, strict=True)]
     assert best(compare(evaluations), figure) == marked
 
 
 def test_nothing_is_marked_of_figures_without_intervals():
-    comparison = compare([made(name, {}, whole={"fid": value}) for name, value in {"a": 120.0, "b": 90.0}.items()])
+    comparison = compare([scored(name, {}, whole={"fid": value}) for name, value in {"a": 120.0, "b": 90.0}.items()])
     assert best(comparison, "fid") == []
 
 
 def test_evaluations_may_have_different_figures():
-    a, b = made("a", {"l1": HARD, "ssim": HARD}), made("b", {"psnr_db": HARD, "l1": HARD + 0.1})
+    a, b = scored("a", {"l1": HARD, "ssim": HARD}), scored("b", {"psnr_db": HARD, "l1": HARD + 0.1})
     comparison = compare([a, b])
     assert list(comparison.figures) == ["l1", "ssim", "psnr_db"]
     assert set(comparison.differences["b"]) == {"l1"}
@@ -94,15 +94,15 @@ def test_one_alone_is_a_table_without_differences():
 
 def test_numbers_have_the_digits_that_their_interval_allows():
     figures = {"l1": np.tile([0.30, 0.34], 50), "psnr_db": np.tile([10.0, 14.0], 50)}
-    row = compare([made("a", figures, replicates=1000, whole={"fid": 1234.567, "kid": 0.0123456})]).rows()[1]
+    row = compare([scored("a", figures, replicates=1000, whole={"fid": 1234.567, "kid": 0.0123456})]).rows()[1]
     assert row[1].startswith("0.3200 (0.31") and row[1].count(" to ") == 1
     assert row[2].startswith("12.00 (11.")
     assert row[3:] == ["1235", "0.01235"]
 
 
 def test_markdown_says_all_that_one_must_know():
-    a = made("a", {"l1": HARD}, notes=["Only half of the pairs."])
-    b = group([made(f"b{seed}", {"l1": HARD + 0.05 + 0.001 * seed}) for seed in range(3)], "b|c")
+    a = scored("a", {"l1": HARD}, notes=["Only half of the pairs."])
+    b = group([scored(f"b{seed}", {"l1": HARD + 0.05 + 0.001 * seed}) for seed in range(3)], "b|c")
     text = compare([a, b]).markdown()
     assert "| a | **" in text and "| b\\|c | 0." in text
     assert "95 % intervals: bootstrap over 60 images, 200 replicates" in text
@@ -115,20 +115,22 @@ def test_markdown_says_all_that_one_must_know():
 
 
 def test_every_row_of_a_table_is_equally_long():
-    lines = compare([made("a | b", {"l1": HARD, "ssim": HARD}), made("c\nd", {"l1": HARD})]).markdown().split("\n\n")
+    lines = (
+        compare([scored("a | b", {"l1": HARD, "ssim": HARD}), scored("c\nd", {"l1": HARD})]).markdown().split("\n\n")
+    )
     for table in (lines[0], lines[3]):
         counts = {line.replace("\\|", "").count("|") for line in table.splitlines()}
         assert len(counts) == 1
 
 
 def test_the_longer_side_goes_down_the_page():
-    evaluations = [made(name, {"l1": HARD, "ssim": HARD, "psnr_db": HARD}) for name in "ab"]
+    evaluations = [scored(name, {"l1": HARD, "ssim": HARD, "psnr_db": HARD}) for name in "ab"]
     assert compare(evaluations).markdown().startswith("|  | a | b |\n")
     assert compare(evaluations).markdown(["ssim"]).startswith("|  | ssim ↑ |\n")
 
 
 def test_figures_can_be_chosen():
-    comparison = compare([made(name, {"l1": HARD, "ssim": HARD}) for name in "ab"])
+    comparison = compare([scored(name, {"l1": HARD, "ssim": HARD}) for name in "ab"])
     assert comparison.rows(["ssim"])[0] == ["", "ssim ↑"]
     assert "l1" not in comparison.markdown(["ssim"])
     with pytest.raises(UserError, match="Did you mean 'ssim'"):
@@ -137,8 +139,8 @@ def test_figures_can_be_chosen():
 
 def test_json_holds_everything_and_is_json():
     nan = np.full(60, np.nan)
-    a = made("a", {"l1": HARD, "class_iou": nan})
-    b = group([made(f"b{seed}", {"l1": HARD + 0.1 + 0.01 * seed, "class_iou": HARD}) for seed in range(2)], "b")
+    a = scored("a", {"l1": HARD, "class_iou": nan})
+    b = group([scored(f"b{seed}", {"l1": HARD + 0.1 + 0.01 * seed, "class_iou": HARD}) for seed in range(2)], "b")
     text = json.dumps(compare([a, b]).to_json(), allow_nan=False)
     read = json.loads(text)
     assert read["format_version"] == 1
@@ -158,9 +160,9 @@ def test_none_two_of_one_name_and_no_baseline_are_refused():
     with pytest.raises(UserError, match="^A comparison must have an evaluation"):
         compare([])
     with pytest.raises(UserError, match=r"different names\. Received 'a' twice"):
-        compare([made("a", {"l1": HARD}), made("a", {"l1": HARD})])
+        compare([scored("a", {"l1": HARD}), scored("a", {"l1": HARD})])
     with pytest.raises(UserError, match=r"one of the 1 evaluations, from 0\. Received 1"):
-        compare([made("a", {"l1": HARD})], baseline=1)
+        compare([scored("a", {"l1": HARD})], baseline=1)
 
 
 def test_no_tensorflow_is_imported():

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.evaluation.comparison.made import made, write
+from tests.evaluation.comparison.made import scored, write
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import read_evaluation
 from tfpix2pix.evaluation.folder import Record
@@ -16,7 +16,7 @@ VALUES = np.random.default_rng(0).uniform(0.2, 0.6, 12)
 @pytest.fixture
 def folder(tmp_path):
     psnr = np.where(np.arange(12) == 3, np.nan, 10 * VALUES)
-    return write(tmp_path / "a", made("facades", {"l1": VALUES, "psnr_db": psnr}, whole={"fid": 120.5}))
+    return write(tmp_path / "a", scored("facades", {"l1": VALUES, "psnr_db": psnr}, whole={"fid": 120.5}))
 
 
 def change(path, **values):
@@ -24,7 +24,7 @@ def change(path, **values):
 
 
 def test_what_was_written_is_read(folder):
-    read, expected = read_evaluation(folder), made("facades", {"l1": VALUES, "psnr_db": 10 * VALUES})
+    read, expected = read_evaluation(folder), scored("facades", {"l1": VALUES, "psnr_db": 10 * VALUES})
     assert read.name == "facades"
     assert read.path == folder
     assert read.images == tuple(f"{number:03}" for number in range(12))

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from tests.evaluation.comparison.made import METRIC_OF, made
+from tests.evaluation.comparison.made import METRIC_OF, scored
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import compare, draw_comparison, group
 from tfpix2pix.evaluation.comparison.figure import comparison_figure, short
@@ -15,9 +15,9 @@ HARD = np.random.default_rng(0).uniform(0.2, 0.6, 30)
 
 @pytest.fixture(scope="module")
 def comparison():
-    a = made("a", {"l1": HARD, "sharpness": HARD, "ssim": HARD}, whole={"fid": 120.0})
+    a = scored("a", {"l1": HARD, "sharpness": HARD, "ssim": HARD}, whole={"fid": 120.0})
     seeds = [
-        made(f"b{seed}", {"l1": HARD + 0.1 + seed / 100, "psnr_db": HARD}, whole={"fid": 99.0}) for seed in range(3)
+        scored(f"b{seed}", {"l1": HARD + 0.1 + seed / 100, "psnr_db": HARD}, whole={"fid": 99.0}) for seed in range(3)
     ]
     return compare([a, group(seeds, "price $5 to $9")])
 
@@ -27,9 +27,9 @@ def panels(comparison, figures=None):
 
 
 def test_a_panel_a_figure_of_the_first_with_what_is_better(comparison):
-    found = panels(comparison)
-    assert [axes.get_title(loc="left") for axes in found] == ["l1", "sharpness", "ssim", "fid"]
-    said = [axes.texts[-1].get_text() for axes in found]
+    all_axes = panels(comparison)
+    assert [axes.get_title(loc="left") for axes in all_axes] == ["l1", "sharpness", "ssim", "fid"]
+    said = [axes.texts[-1].get_text() for axes in all_axes]
     assert said == ["lower is better", "near 1 is better", "higher is better", "lower is better, no interval"]
 
 
@@ -43,7 +43,7 @@ def test_twelve_panels_at_most_unless_named(monkeypatch):
     figures = {f"semantic_{number}": HARD for number in range(15)}
     for figure in figures:
         monkeypatch.setitem(METRIC_OF, figure, "semantic")
-    comparison = compare([made("a", figures)])
+    comparison = compare([scored("a", figures)])
     assert len(panels(comparison)) == 12
     assert len(panels(comparison, list(figures))) == 15
 
@@ -112,5 +112,5 @@ def test_another_suffix_and_nothing_to_show_are_refused(comparison, tmp_path):
     with pytest.raises(UserError, match=r"^A picture must be \.png or \.svg\. Received .*a\.pdf"):
         draw_comparison(comparison, tmp_path / "a.pdf")
     with pytest.raises(UserError, match="^A picture must have a metric to show"):
-        draw_comparison(compare([made("a", {})]), tmp_path / "a.png")
+        draw_comparison(compare([scored("a", {})]), tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []

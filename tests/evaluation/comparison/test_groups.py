@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from tests.evaluation.comparison.made import made, write
+from tests.evaluation.comparison.made import scored, write
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import compare, group, read_evaluation
 
 IMAGES = np.random.default_rng(0).uniform(0.2, 0.6, 20)
 MEMBERS = [
-    made(f"seed{seed}", {"l1": IMAGES + shift}, whole={"fid": 100 + seed}) for seed, shift in enumerate((0, 0.03))
+    scored(f"seed{seed}", {"l1": IMAGES + shift}, whole={"fid": 100 + seed}) for seed, shift in enumerate((0, 0.03))
 ]
 
 
@@ -38,7 +38,7 @@ def test_of_one_it_is_that_one():
 
 def test_images_count_whatever_the_seeds():
     """Equal trainings: the interval is that of one."""
-    twins = group([MEMBERS[0], made("twin", {"l1": IMAGES})], "twins")
+    twins = group([MEMBERS[0], scored("twin", {"l1": IMAGES})], "twins")
     for limit in ("low", "high"):
         assert getattr(twins.figures["l1"], limit) == pytest.approx(getattr(MEMBERS[0].figures["l1"], limit))
 
@@ -46,7 +46,7 @@ def test_images_count_whatever_the_seeds():
 def test_seeds_widen_the_interval_where_they_differ():
     widths = []
     for shift in (0, 0.01, 0.1):
-        of = group([MEMBERS[0], made("b", {"l1": IMAGES + shift}), made("c", {"l1": IMAGES - shift})], "g").figures[
+        of = group([MEMBERS[0], scored("b", {"l1": IMAGES + shift}), scored("c", {"l1": IMAGES - shift})], "g").figures[
             "l1"
         ]
         widths.append(of.high - of.low)
@@ -54,27 +54,27 @@ def test_seeds_widen_the_interval_where_they_differ():
 
 
 def test_no_interval_exceeds_what_the_figure_can_be():
-    members = [made(f"s{i}", {"ssim": np.full(5, value)}) for i, value in enumerate((0.99, 0.7))]
+    members = [scored(f"s{i}", {"ssim": np.full(5, value)}) for i, value in enumerate((0.99, 0.7))]
     figure = group(members, "g").figures["ssim"]
     assert figure.value == pytest.approx(0.845)
     assert figure.high == 1.0
 
 
 def test_figures_that_not_all_members_have_are_left_out_and_told_of():
-    without = made("c", {"psnr_db": IMAGES, "l1": IMAGES}, notes=["small"])
+    without = scored("c", {"psnr_db": IMAGES, "l1": IMAGES}, notes=["small"])
     both = group([MEMBERS[0], without], "g")
     assert set(both.figures) == {"l1"}
     assert both.record.notes == ["Not all members have fid, psnr_db: left out.", "small"]
 
 
 def test_one_image_has_no_interval_however_many_seeds():
-    figure = group([made("a", {"l1": [0.2]}), made("b", {"l1": [0.4]})], "g").figures["l1"]
+    figure = group([scored("a", {"l1": [0.2]}), scored("b", {"l1": [0.4]})], "g").figures["l1"]
     assert (figure.value, figure.low) == (pytest.approx(0.3), None)
 
 
 def test_a_replicate_without_any_image_is_left_out():
     pair = [0.2, 0.4]
-    both = group([made("a", {"l1": pair}), made("b", {"l1": pair})], "g")
+    both = group([scored("a", {"l1": pair}), scored("b", {"l1": pair})], "g")
     assert np.isnan(both.replicates["l1"]).any()
     assert both.figures["l1"].low == pytest.approx(0.2, abs=0.02)
 

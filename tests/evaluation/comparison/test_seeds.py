@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.evaluation.comparison.made import made, weights
+from tests.evaluation.comparison.made import scored, weights
 from tfpix2pix.evaluation.comparison import compare, group
 from tfpix2pix.evaluation.comparison.seeds import Spread, limits, t_quantiles
 
@@ -63,8 +63,8 @@ def test_intervals_over_3_seeds_cover_the_truth_in_about_95_of_100(seed_spread):
         values = [trainings(rng, images, seeds=3, mean=mean, seed_spread=seed_spread) for mean in (0, 0.5)]
         drawn = weights(NAMES, 200, number % 7)
         means = []
-        for each in values:
-            figures = each @ drawn / drawn.sum(axis=0)
+        for row in values:
+            figures = row @ drawn / drawn.sum(axis=0)
             means.append((figures.mean(axis=0), Spread.of(figures[:, 0])))
         (a, of_a), (b, of_b) = means
         low, high = limits(a, of_a, IMAGES)
@@ -88,14 +88,14 @@ def test_grouped_evaluations_have_these_intervals():
     images = rng.uniform(0.2, 0.6, IMAGES)
     shifts = {"a": [0.00, 0.02, -0.03], "b": [0.10, 0.11, 0.14]}
     groups = [
-        group([made(f"{name}{i}", {"l1": images + shift}, replicates=2000) for i, shift in enumerate(each)], name)
-        for name, each in shifts.items()
+        group([scored(f"{name}{i}", {"l1": images + shift}, replicates=2000) for i, shift in enumerate(moves)], name)
+        for name, moves in shifts.items()
     ]
     comparison = compare(groups)
     expected = stats.ttest_ind(shifts["b"], shifts["a"], equal_var=False).confidence_interval()
-    found = comparison.differences["b"]["l1"]
+    result = comparison.differences["b"]["l1"]
     # Images are as hard for all, so that nothing but seeds is left of the difference.
-    assert (found.low, found.high) == pytest.approx(tuple(expected), rel=0.01)
+    assert (result.low, result.high) == pytest.approx(tuple(expected), rel=0.01)
     of_seeds = stats.t.interval(0.95, 2, np.mean(shifts["a"]), stats.sem(shifts["a"]))
     cell = comparison.table["a"]["l1"]
     assert cell.high - cell.low > of_seeds[1] - of_seeds[0]

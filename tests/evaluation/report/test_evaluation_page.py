@@ -157,15 +157,15 @@ def test_the_page_loads_nothing_and_each_picture_is_in_it_once(tmp_path):
 
 
 def test_pictures_are_made_once_of_those_shown_and_of_no_others(tmp_path):
-    asked = []
+    pictured = []
 
     def pictures(index):
-        asked.append(index)
+        pictured.append(index)
         return whole(index)
 
     data = data_of(make(tmp_path, pictures, shown=2))
     spread, best, middle, worst = {0, 11}, {5, 1, 10}, {7, 11, 0}, {4, 2, 6}
-    assert sorted(asked) == sorted(spread | best | middle | worst)
+    assert sorted(pictured) == sorted(spread | best | middle | worst)
     assert [image["name"] for image in data["images"]] == ["1", "2", "3", "5", "6", "7", "8", "11", EVIL]
 
 
@@ -178,18 +178,18 @@ def test_best_median_and_worst_by_the_first_figure_that_has_a_better(tmp_path):
 
 
 def test_best_by_another_figure_near_1(tmp_path):
-    found = groups(make(tmp_path, by="sharpness").read_text("utf-8"))
-    assert found["Best"][0] == "6"  # 0.5 + 5 / 10
-    assert found["Worst"][0] == EVIL  # 1.6
+    cards = groups(make(tmp_path, by="sharpness").read_text("utf-8"))
+    assert cards["Best"][0] == "6"  # 0.5 + 5 / 10
+    assert cards["Worst"][0] == EVIL  # 1.6
 
 
 def groups(text: str) -> dict[str, list[str]]:
     """heading -> names on the cards under it."""
-    found = re.findall(r'<h3>(\w+)</h3>\s*<div class="cards">(.*?)</article>\s*</div>', text, re.S)
+    sections = re.findall(r'<h3>(\w+)</h3>\s*<div class="cards">(.*?)</article>\s*</div>', text, re.S)
     unescaped = {escape(name): name for name in NAMES}
     return {
         heading: [unescaped[name] for name in re.findall(r'class="open" aria-label="Open (.*?) in large"', cards)]
-        for heading, cards in found
+        for heading, cards in sections
     }
 
 
@@ -197,9 +197,9 @@ def groups(text: str) -> dict[str, list[str]]:
     ("count", "headings"), [(1, ["Best"]), (2, ["Best", "Worst"]), (3, ["Best", "Median", "Worst"])]
 )
 def test_no_image_is_in_two_groups(tmp_path, count, headings):
-    found = groups(make(tmp_path, rows=ROWS[:count]).read_text("utf-8"))
-    assert list(found) == headings
-    assert sorted(name for names in found.values() for name in names) == NAMES[:count]
+    cards = groups(make(tmp_path, rows=ROWS[:count]).read_text("utf-8"))
+    assert list(cards) == headings
+    assert sorted(name for names in cards.values() for name in names) == NAMES[:count]
 
 
 def test_all_images_of_one_value_have_a_distribution(tmp_path):
@@ -212,7 +212,7 @@ def test_an_unknown_figure_is_named_with_the_nearest_and_nothing_written(tmp_pat
         make(tmp_path, by="sharpnes")
     with pytest.raises(
         UserError,
-        match="^--by must be a metric that single images have. Received 'l1', but no image has any. Leave it out.",
+        match="^`by` must be a metric that single images have. Received 'l1', but no image has any. Leave it out.",
     ):
         check_by([], "l1")
     with pytest.raises(UserError, match="0 or more. Received -1. Choose another number."):
@@ -224,7 +224,7 @@ def test_a_folder_that_cannot_be_is_said_before_any_picture_is_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="The folder .*file must be one that can be written"):
         make(tmp_path / "file", pytest.fail)
-    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_page_replaces_its_like_and_nothing_else(tmp_path):
@@ -238,7 +238,7 @@ def test_a_page_replaces_its_like_and_nothing_else(tmp_path):
 
 def test_metrics_that_are_not_finite_are_left_out(tmp_path):
     rows = [{**ROWS[0], "l1": float("nan"), "ssim": None, "sharpness": np.float32(0.5)}, *ROWS[1:]]
-    image = next(each for each in data_of(make(tmp_path, rows=rows, shown=12))["images"] if each["name"] == "1")
+    image = next(entry for entry in data_of(make(tmp_path, rows=rows, shown=12))["images"] if entry["name"] == "1")
     assert image["metrics"] == {"sharpness": 0.5, "diversity": 0.0123}
 
 
@@ -264,7 +264,7 @@ def test_variants_which_are_never_shown_in_large_are_smaller():
 
 def test_pages_stay_small(tmp_path):
     def pictures(index: int) -> Pictures:  # as much noise as a bad translation has
-        target, *others = (gaussian(np.random.default_rng(7 * index + each)) for each in range(7))
+        target, *others = (gaussian(np.random.default_rng(7 * index + seed)) for seed in range(7))
         return Pictures(str(index), others[0], others[1], target, tuple(others[2:]))
 
     def gaussian(rng) -> np.ndarray:

@@ -102,15 +102,15 @@ def test_the_same_seed_is_the_same_page_and_the_id_is_of_what_raters_see(tmp_pat
 
 def test_only_the_drawn_pairs_are_made(tmp_path):
     class Lazily(list):
-        made = 0
+        taken = 0
 
         def __getitem__(self, index):
-            self.made += 1
+            self.taken += 1
             return super().__getitem__(index)
 
     pairs = Lazily(made_pairs(30))
     write_study(tmp_path / "index.html", pairs, title="", design=Design(practice=1, trials=3))
-    assert pairs.made == 4
+    assert pairs.taken == 4
 
 
 def test_images_of_different_inputs_where_asked_for(tmp_path):
@@ -125,9 +125,9 @@ def test_images_of_different_inputs_where_asked_for(tmp_path):
 
 PAIRS = made_pairs(3)
 WRONG = {  # pairs and options -> what is said
-    "too few": (PAIRS, {"practice": 10, "trials": 40}, "10 practice and 40 other trials. Received 3 pairs. Lower --tr"),
-    "no trials": (PAIRS, {"practice": 3, "trials": 0}, "--trials must be 1 or more. Received 0"),
-    "less than none": (PAIRS, {"practice": -1, "trials": 3}, "--practice must be 0 or more. Received -1"),
+    "too few": (PAIRS, {"practice": 10, "trials": 40}, "10 practice and 40 other trials. Received 3 pairs. Lower `tr"),
+    "no trials": (PAIRS, {"practice": 3, "trials": 0}, "`trials` must be 1 or more. Received 0"),
+    "less than none": (PAIRS, {"practice": -1, "trials": 3}, "`practice` must be 0 or more. Received -1"),
     "no time": (PAIRS, {"practice": 0, "trials": 3, "shown_s": 0}, "up to 60 seconds. Received 0"),
     "one name": ([PAIRS[0]] * 3, {"practice": 0, "trials": 3}, "different names. Received .* twice"),
     "sizes": (
@@ -219,7 +219,7 @@ class Rater:
     def fits(self) -> bool:
         return self.page.evaluate("document.documentElement.scrollWidth") <= self.width_px
 
-    def asked(self) -> bool:
+    def generated_was_first(self) -> bool:
         """Waits for the question; whether the generated image was the first."""
         self.page.wait_for_selector("#question.shown")
         events = self.page.evaluate("witnessed")[-4:]
@@ -233,7 +233,7 @@ class Rater:
         return first == row["generated"]
 
     def answer(self, rightly: bool, by: str) -> None:
-        first = self.asked() == rightly
+        first = self.generated_was_first() == rightly
         if by == "clicks":
             self.page.click("#answer-first" if first else "#answer-second")
         else:
@@ -304,21 +304,21 @@ def test_a_whole_session_scores_as_it_was_played(chromium, tmp_path, by, width_p
         assert [url for url in rater.requests if url.startswith("file")] == [path.as_uri()]
         assert rater.errors == []
 
-    made = score([saved])
-    assert made.rate == 1 - sum(played) / 4
-    assert list(made.per_rater) == ["Ann <b>& Bob"]
+    scored = score([saved])
+    assert scored.rate == 1 - sum(played) / 4
+    assert list(scored.per_rater) == ["Ann <b>& Bob"]
     result = json.loads(saved.read_text("utf-8"))
     assert saved.name == f"study-{rater.data['study']}-Ann_b_Bob.json"
     assert (result["title"], result["model"], result["shown_s"]) == (TITLE, {"name": "m"}, 0.05)
-    assert [each["fooled"] for each in result["trials"]] == [False, True, *(not rightly for rightly in played)]
-    assert [(each["name"], each["generated_first"]) for each in result["trials"]] == [
+    assert [trial["fooled"] for trial in result["trials"]] == [False, True, *(not rightly for rightly in played)]
+    assert [(trial["name"], trial["generated_first"]) for trial in result["trials"]] == [
         presented[:2] for presented in rater.presented
     ]
     assert [presented[:2] for presented in rater.presented] == scheduled(
         [row["name"] for row in rater.data["key"]], practice=2, seed=result["seed"]
     )
     assert result["started"] < result["ended"] and result["ended"].endswith("Z")
-    assert not any(each["hidden"] for each in result["trials"])
+    assert not any(trial["hidden"] for trial in result["trials"])
 
 
 def test_images_are_shown_for_the_time_asked_and_gone_before_the_question(chromium, tmp_path):
@@ -327,7 +327,7 @@ def test_images_are_shown_for_the_time_asked_and_gone_before_the_question(chromi
         for _ in range(3):
             rater.answer(True, "digits")
         result = json.loads(rater.save(tmp_path).read_text("utf-8"))
-    noted = np.array([each["shown_ms"] for each in result["trials"]])
+    noted = np.array([trial["shown_ms"] for trial in result["trials"]])
     witnessed = np.array([presented[2:] for presented in rater.presented])
     np.testing.assert_allclose(noted, witnessed, atol=100)  # frames against a clock, on a busy machine
     assert 290 <= noted.min() <= 320  # which may show some for longer
@@ -342,7 +342,7 @@ def test_raters_have_seeds_and_names_of_their_own(chromium, tmp_path):
             kept.append(json.loads(rater.page.evaluate("Object.values(localStorage)[0]")))
     assert kept[0]["seed"] != kept[1]["seed"]
     assert kept[0]["rater"] != kept[1]["rater"]
-    assert all(re.fullmatch("[0-9a-f]{8}", each["rater"]) for each in kept)
+    assert all(re.fullmatch("[0-9a-f]{8}", session["rater"]) for session in kept)
 
 
 def test_either_image_comes_first_equally_often_and_every_order_happens():
@@ -360,17 +360,17 @@ def test_a_trial_with_the_page_out_of_sight_is_marked_and_not_counted(chromium, 
         rater.answer(False, "digits")
         rater.answer(True, "digits")
         saved = rater.save(tmp_path)
-    assert [each["hidden"] for each in json.loads(saved.read_text("utf-8"))["trials"]] == [True, False]
-    made = score([saved])
-    assert (made.rate, made.trials) == (0, 1)
-    assert made.notes[0].startswith("1 trial left out")
+    assert [trial["hidden"] for trial in json.loads(saved.read_text("utf-8"))["trials"]] == [True, False]
+    result = score([saved])
+    assert (result.rate, result.trials) == (0, 1)
+    assert result.notes[0].startswith("1 trial left out")
 
 
 def test_a_reload_goes_on_where_it_was_and_marks_the_trial_that_it_repeats(chromium, tmp_path):
     with Rater(chromium, make(tmp_path, practice=0, trials=3)) as rater:
         rater.start("Ann & <b>")
         rater.answer(True, "digits")
-        rater.asked()
+        rater.generated_was_first()
         rater.page.reload()
         assert rater.page.inner_text("#kept-text").startswith("Ann & <b> has answered 1 of 3 pairs on this device.")
         rater.page.click("#continue")
@@ -378,8 +378,8 @@ def test_a_reload_goes_on_where_it_was_and_marks_the_trial_that_it_repeats(chrom
         rater.answer(True, "digits")
         rater.answer(True, "digits")
         result = json.loads(rater.save(tmp_path).read_text("utf-8"))
-        assert [each["hidden"] for each in result["trials"]] == [False, True, False]
-        assert len({each["name"] for each in result["trials"]}) == 3
+        assert [trial["hidden"] for trial in result["trials"]] == [False, True, False]
+        assert len({trial["name"] for trial in result["trials"]}) == 3
         rater.page.reload()
         assert "Nobody should take part twice" in rater.page.inner_text("#kept-text")
         rater.page.click("#continue")

@@ -22,7 +22,7 @@ def trial(name: str, fooled: bool, *, first: bool = True, **changes) -> dict:
 
 
 def session(rater: str, trials: list[dict], **changes) -> dict:
-    counted = sum(not each["practice"] for each in trials)
+    counted = sum(not trial["practice"] for trial in trials)
     return {
         "format_version": 1, "study": "0123456789ab", "title": "Maps", "model": {"name": "maps"}, "same_input": True,
         "shown_s": 1, "asked": {"practice": len(trials) - counted, "trials": counted}, "rater": rater, "seed": 7,
@@ -40,27 +40,27 @@ def fooled_by(*names: str, of: str = "abcd", **changes) -> list[dict]:
 def saved(tmp_path):
     def write(*sessions: dict) -> list[Path]:
         paths = [tmp_path / f"study-{index}.json" for index in range(len(sessions))]
-        for path, each in zip(paths, sessions, strict=True):
-            path.write_text(json.dumps(each), encoding="utf-8")
+        for path, content in zip(paths, sessions, strict=True):
+            path.write_text(json.dumps(content), encoding="utf-8")
         return paths
 
     return write
 
 
 def test_rate_is_the_mean_over_raters(saved):
-    made = score(saved(session("Ann", fooled_by("a", "b", "c")), session("Bob", fooled_by("a"))))
-    assert made.per_rater == {"Ann": 0.75, "Bob": 0.25}
-    assert (made.rate, made.raters, made.trials, made.first_rate) == (0.5, 2, 8, 0.5)
-    assert made.per_image == {"a": 1.0, "b": 0.5, "c": 0.5, "d": 0.0}
-    assert list(made.per_image) == ["a", "b", "c", "d"]
-    assert made.notes == ()
+    result = score(saved(session("Ann", fooled_by("a", "b", "c")), session("Bob", fooled_by("a"))))
+    assert result.per_rater == {"Ann": 0.75, "Bob": 0.25}
+    assert (result.rate, result.raters, result.trials, result.first_rate) == (0.5, 2, 8, 0.5)
+    assert result.per_image == {"a": 1.0, "b": 0.5, "c": 0.5, "d": 0.0}
+    assert list(result.per_image) == ["a", "b", "c", "d"]
+    assert result.notes == ()
 
 
 def test_raters_weigh_the_same_whatever_was_left_out_of_theirs(saved):
-    half_seen = [{**each, "hidden": each["name"] in "cd"} for each in fooled_by("a", "c")]
-    made = score(saved(session("Ann", half_seen), session("Bob", fooled_by())))
-    assert (made.per_rater, made.rate, made.trials) == ({"Ann": 0.5, "Bob": 0.0}, 0.25, 6)
-    assert made.notes == ("2 trials left out: the page was out of sight, or its images were shown twice.",)
+    half_seen = [{**trial, "hidden": trial["name"] in "cd"} for trial in fooled_by("a", "c")]
+    result = score(saved(session("Ann", half_seen), session("Bob", fooled_by())))
+    assert (result.per_rater, result.rate, result.trials) == ({"Ann": 0.5, "Bob": 0.0}, 0.25, 6)
+    assert result.notes == ("2 trials left out: the page was out of sight, or its images were shown twice.",)
 
 
 def test_practice_is_left_out(saved):
@@ -94,9 +94,9 @@ def test_interval_is_repeated_by_its_seed_and_absent_without_replicates(saved):
 
 
 def test_one_rater_has_no_interval_and_equal_raters_a_note(saved):
-    made = score(saved(session("Ann", fooled_by("a"))))
-    assert (made.low, made.high) == (None, None)
-    assert made.notes == ("An interval over raters needs at least 2 of them.",)
+    result = score(saved(session("Ann", fooled_by("a"))))
+    assert (result.low, result.high) == (None, None)
+    assert result.notes == ("An interval over raters needs at least 2 of them.",)
     equal = score(saved(session("Ann", fooled_by("a")), session("Bob", fooled_by("b"))))
     assert (equal.low, equal.high) == (0.25, 0.25)
     assert "does not mean that the rate is certain" in equal.notes[0]
@@ -104,48 +104,48 @@ def test_one_rater_has_no_interval_and_equal_raters_a_note(saved):
 
 def test_incomplete_sessions_are_left_out_with_a_note(saved):
     whole, cut = session("Ann", fooled_by("a")), session("Bob", fooled_by("a", "b", of="ab"))
-    made = score(saved(whole, {**cut, "asked": {"practice": 0, "trials": 4}}))
-    assert (made.raters, made.rate) == (1, 0.25)
-    assert made.notes[0] == "1 incomplete session left out: Bob."
+    result = score(saved(whole, {**cut, "asked": {"practice": 0, "trials": 4}}))
+    assert (result.raters, result.rate) == (1, 0.25)
+    assert result.notes[0] == "1 incomplete session left out: Bob."
 
 
 def test_odd_raters_are_named_and_counted(saved):
-    hasty = [{**each, "response_ms": 80} for each in fooled_by("a", "b")]
+    hasty = [{**trial, "response_ms": 80} for trial in fooled_by("a", "b")]
     one_sided = [trial(name, name == "a") for name in "abcd"]
-    made = score(saved(session("Ann", hasty), session("Bob", one_sided), session("Cem", fooled_by())))
-    assert made.raters == 3
-    assert [note for note in made.notes if "Ann" in note] == [
+    result = score(saved(session("Ann", hasty), session("Bob", one_sided), session("Cem", fooled_by())))
+    assert result.raters == 3
+    assert [note for note in result.notes if "Ann" in note] == [
         "Half of the answers in less than 200 ms, faster than one looks: Ann. Counted."
     ]
-    assert [note for note in made.notes if "Bob" in note] == [
+    assert [note for note in result.notes if "Bob" in note] == [
         "Always the same answer, first or second: Bob. Counted; it pulls the rate to 50 %."
     ]
-    assert not any("Cem" in note for note in made.notes)
+    assert not any("Cem" in note for note in result.notes)
 
 
 def test_slow_presentations_are_told_of(saved):
     slow = fooled_by("a")
     slow[0]["shown_ms"] = [1000, 1480]
-    made = score(saved(session("Ann", slow), session("Bob", fooled_by())))
-    assert made.notes == ("1 of 16 presentations were over 10 % longer or shorter than 1 s, at most 1.48 s. Counted.",)
+    study = score(saved(session("Ann", slow), session("Bob", fooled_by())))
+    assert study.notes == ("1 of 16 presentations were over 10 % longer or shorter than 1 s, at most 1.48 s. Counted.",)
 
 
 def test_text_and_json_say_the_same(saved):
-    made = score(saved(session("Ann", fooled_by("a", "b", "c")), session("Bob", fooled_by("a"))))
-    text = made.text()
-    assert f"in 50.0 % of trials (95 % interval {100 * made.low:.1f} to {100 * made.high:.1f} %)" in text
+    result = score(saved(session("Ann", fooled_by("a", "b", "c")), session("Bob", fooled_by("a"))))
+    text = result.text()
+    assert f"in 50.0 % of trials (95 % interval {100 * result.low:.1f} to {100 * result.high:.1f} %)" in text
     assert "Chance is 50 %: images that cannot be told apart." in text
     assert "Most often taken for real: a 100.0 %, b 50.0 %, c 50.0 %, d 0.0 %." in text
-    values = json.loads(made.to_json())
-    assert (values["rate"], values["low"], values["chance"]) == (0.5, made.low, 0.5)
+    values = json.loads(result.to_json())
+    assert (values["rate"], values["low"], values["chance"]) == (0.5, result.low, 0.5)
     assert values["per_image"]["a"] == 1.0 and values["model"] == {"name": "maps"}
 
 
 def test_least_often_taken_are_others_than_most_often(saved):
     names = "abcdefgh"
-    made = score(saved(session("Ann", fooled_by("a", of=names)), session("Bob", fooled_by("a", "b", of=names))))
-    assert "Most often taken for real: a 100.0 %, b 50.0 %, c 0.0 %, d 0.0 %, e 0.0 %." in made.text()
-    assert "Least often: h 0.0 %, g 0.0 %, f 0.0 %." in made.text()
+    result = score(saved(session("Ann", fooled_by("a", of=names)), session("Bob", fooled_by("a", "b", of=names))))
+    assert "Most often taken for real: a 100.0 %, b 50.0 %, c 0.0 %, d 0.0 %, e 0.0 %." in result.text()
+    assert "Least often: h 0.0 %, g 0.0 %, f 0.0 %." in result.text()
 
 
 WHOLE = session("Ann", fooled_by("a"))
@@ -199,6 +199,6 @@ def test_no_results_and_none_complete_are_errors(saved):
         score(
             saved(
                 {**WHOLE, "asked": {"practice": 0, "trials": 9}},
-                session("Bob", [{**each, "hidden": True} for each in fooled_by()]),
+                session("Bob", [{**trial, "hidden": True} for trial in fooled_by()]),
             )
         )

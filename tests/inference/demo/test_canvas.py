@@ -18,11 +18,11 @@ def canvas(pictures=(), **data):
 @pytest.mark.parametrize("preset", ["facades", "cityscapes", "edges2shoes", "edges2handbags"])
 def test_presets_of_label_maps_and_outlines_bring_their_palette(preset):
     config = p2p.resolve_config(preset).data
-    made = canvas_for(config)
-    assert made.palette == config.input_palette
-    assert len(set(made.palette.values())) == len(made.palette) >= 2
-    assert made.ground == next(iter(config.input_palette.values()))
-    assert made.pen in made.palette.values() and made.pen != made.ground
+    result = canvas_for(config)
+    assert result.palette == config.input_palette
+    assert len(set(result.palette.values())) == len(result.palette) >= 2
+    assert result.ground == next(iter(config.input_palette.values()))
+    assert result.pen in result.palette.values() and result.pen != result.ground
 
 
 def test_the_palette_of_facades_is_that_of_its_segmenter():
@@ -44,29 +44,29 @@ def test_facades_are_painted_in_their_palette(facades):
 
 
 def test_lines_are_black_on_white_and_thin():
-    made = canvas(source="photographs", operator="edges", input_channels=1, image_size_px=256)
-    assert made.palette == {"paper": WHITE, "line": BLACK}
-    assert made.brush_px == 2
-    picture = made.blank(4, 6)
+    result = canvas(source="photographs", operator="edges", input_channels=1, image_size_px=256)
+    assert result.palette == {"paper": WHITE, "line": BLACK}
+    assert result.brush_px == 2
+    picture = result.blank(4, 6)
     picture[1, 2] = BLACK
-    image = made.input_of(picture)
+    image = result.input_of(picture)
     assert image.shape == (4, 6, 1)
     assert image[1, 2, 0] == 0 and image.sum() == 255 * 23
 
 
 @pytest.mark.parametrize(("size_px", "brush_px"), [(32, 1), (128, 4), (256, 7)])
 def test_drawings_are_drawn_in_lines_as_thick_as_the_sources_own(size_px, brush_px):
-    made = canvas(source="openmoji", input_channels=1, image_size_px=size_px)
-    assert made.palette == {"paper": WHITE, "line": BLACK}
-    assert made.brush_px == brush_px
+    result = canvas(source="openmoji", input_channels=1, image_size_px=size_px)
+    assert result.palette == {"paper": WHITE, "line": BLACK}
+    assert result.brush_px == brush_px
 
 
 def test_label_maps_by_class_are_painted_in_the_colours_of_their_classes():
-    made = canvas(input_classes=3, class_names=["sky", "wall", "door"])
-    assert list(made.palette) == ["sky", "wall", "door"]
+    result = canvas(input_classes=3, class_names=["sky", "wall", "door"])
+    assert list(result.palette) == ["sky", "wall", "door"]
     classes = np.random.default_rng(0).integers(0, 3, (8, 8, 1)).astype(np.uint8)
-    np.testing.assert_array_equal(made.picture_of(classes), standard_colors(3)[classes[..., 0]])
-    np.testing.assert_array_equal(made.input_of(made.picture_of(classes)), classes)
+    np.testing.assert_array_equal(result.picture_of(classes), standard_colors(3)[classes[..., 0]])
+    np.testing.assert_array_equal(result.input_of(result.picture_of(classes)), classes)
 
 
 def test_classes_without_names_are_numbered():
@@ -75,22 +75,22 @@ def test_classes_without_names_are_numbered():
 
 def test_holes_are_transparent_and_black_as_the_operator_leaves_them():
     config = tiny_config(data={"source": "photographs", "operator": "mask", "input_channels": 4}).data
-    made = canvas_for(config)
+    result = canvas_for(config)
     photograph = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     by_operator = mask(photograph, config, np.random.default_rng(1))
-    picture = made.picture_of(by_operator)
+    picture = result.picture_of(by_operator)
     assert (picture[by_operator[..., 3] == 0] == HOLE).all()
-    np.testing.assert_array_equal(made.input_of(picture), by_operator)
-    assert made.palette == {"hole": HOLE} and made.pen == HOLE and made.ground == WHITE
+    np.testing.assert_array_equal(result.input_of(picture), by_operator)
+    assert result.palette == {"hole": HOLE} and result.pen == HOLE and result.ground == WHITE
 
 
 def test_where_nobody_names_colours_they_are_found_in_inputs_by_how_much_there_is():
     picture = np.zeros((10, 10, 3), np.uint8)
     picture[:, 7:] = (250, 10, 10)
-    found = main_colors([picture, picture])
-    assert list(found.values()) == [BLACK, (250, 10, 10)]
-    assert list(found) == ["#000000", "#fa0a0a"]
-    assert canvas([picture]).palette == found
+    colors = main_colors([picture, picture])
+    assert list(colors.values()) == [BLACK, (250, 10, 10)]
+    assert list(colors) == ["#000000", "#fa0a0a"]
+    assert canvas([picture]).palette == colors
 
 
 def test_without_any_input_there_are_black_and_white():

@@ -37,10 +37,10 @@ def image_of(*shape: int, dtype=np.uint8) -> np.ndarray:
 
 def test_a_translation_is_the_translators(tiny):
     image = image_of(32, 40, 3)
-    made = translate(tiny, image, noise=0, where="it")
-    np.testing.assert_array_equal(made.image, tiny.translator.translate(image))
-    np.testing.assert_array_equal(made.picture, made.image)
-    assert made.seconds > 0 and made.palette is None and list(made.notes) == []
+    translation = translate(tiny, image, noise=0, where="it")
+    np.testing.assert_array_equal(translation.image, tiny.translator.translate(image))
+    np.testing.assert_array_equal(translation.picture, translation.image)
+    assert translation.seconds > 0 and translation.palette is None and list(translation.notes) == []
 
 
 def test_noise_is_the_seeds(tiny):
@@ -53,23 +53,23 @@ def test_noise_is_the_seeds(tiny):
 
 def test_a_model_without_noise_says_so():
     model = shown(generator={"noise": "none"})
-    made = translate(model, image_of(32, 32, 3), noise=3, where="it")
-    assert made.notes == ["the model has no noise input: every image is the same"]
+    translation = translate(model, image_of(32, 32, 3), noise=3, where="it")
+    assert translation.notes == ["the model has no noise input: every image is the same"]
 
 
 def test_deep_targets_keep_their_depth_and_have_a_picture():
     model = shown(card={"target_dtype": "uint16"})
-    made = translate(model, image_of(32, 32, 3, dtype=np.uint16), noise=0, where="it")
-    assert made.image.dtype == np.uint16 and made.picture.dtype == np.uint8
-    np.testing.assert_allclose(made.picture, made.image / 257, atol=0.51)
+    translation = translate(model, image_of(32, 32, 3, dtype=np.uint16), noise=0, where="it")
+    assert translation.image.dtype == np.uint16 and translation.picture.dtype == np.uint8
+    np.testing.assert_allclose(translation.picture, translation.image / 257, atol=0.51)
 
 
 def test_label_maps_are_shown_in_colours_and_kept_as_classes():
     model = shown(data={"target_classes": 3, "class_colors": ["#ff0000", "#00ff00", "#0000ff"]})
-    made = translate(model, image_of(32, 32, 3), noise=0, where="it")
-    assert made.image.shape == (32, 32, 1) and made.image.max() < 3
-    np.testing.assert_array_equal(made.picture, np.eye(3, dtype=np.uint8)[made.image[..., 0]] * 255)
-    assert made.palette[:6] == [255, 0, 0, 0, 255, 0]
+    translation = translate(model, image_of(32, 32, 3), noise=0, where="it")
+    assert translation.image.shape == (32, 32, 1) and translation.image.max() < 3
+    np.testing.assert_array_equal(translation.picture, np.eye(3, dtype=np.uint8)[translation.image[..., 0]] * 255)
+    assert translation.palette[:6] == [255, 0, 0, 0, 255, 0]
 
 
 def test_what_is_too_large_for_a_page_is_refused(tiny):
@@ -90,8 +90,8 @@ def test_a_file_is_read_as_it_is_or_by_the_models_operator(tmp_path):
     data = {"source": "photographs", "operator": "posterize", "posterize_levels": 2}
     card = ModelCard.of(tiny_config(data=data), 0)
     np.testing.assert_array_equal(read_input(path, card, by_operator=False), photograph)
-    made = OPERATORS["posterize"].make(photograph, card.config.data, np.random.default_rng(0))
-    np.testing.assert_array_equal(read_input(path, card, by_operator=True), made)
+    posterized = OPERATORS["posterize"].make(photograph, card.config.data, np.random.default_rng(0))
+    np.testing.assert_array_equal(read_input(path, card, by_operator=True), posterized)
     assert read_input(path, card, by_operator=False, enlarge=3).shape == (96, 144, 3)
 
 

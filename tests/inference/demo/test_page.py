@@ -30,10 +30,10 @@ UPLOAD_MB = 1
 def served(*named: tuple[str | None, Path], **options):
     """The address of a page served by a thread of this process."""
     ready, until, failed = threading.Event(), threading.Event(), []
-    found = SimpleNamespace(address=None)
+    served = SimpleNamespace(address=None)
 
     def opened(address: str) -> None:
-        found.address = address
+        served.address = address
         ready.set()
 
     def run() -> None:
@@ -55,7 +55,7 @@ def served(*named: tuple[str | None, Path], **options):
         assert ready.wait(120)
         if failed:
             raise failed[0]
-        yield found.address
+        yield served.address
     finally:
         until.set()
         thread.join(60)

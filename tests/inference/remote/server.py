@@ -54,7 +54,7 @@ class Version:
     def __init__(self, path: Path) -> None:
         self._loaded = tf.saved_model.load(str(path))
         graph = SavedModel.FromString((path / "saved_model.pb").read_bytes()).meta_graphs[0]
-        self.signatures = {name: each for name, each in graph.signature_def.items() if not name.startswith("__")}
+        self.signatures = {name: item for name, item in graph.signature_def.items() if not name.startswith("__")}
 
     def predict(self, signature: str, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         known = self.signatures[signature].inputs
@@ -104,8 +104,8 @@ class Core:
             if version is None:
                 raise Fault("INVALID_ARGUMENT", f"Unrecognized servable version label: {label}")
         if not versions or (version is not None and version not in versions):
-            asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-            raise Fault("NOT_FOUND", f"Servable not found for request: {asked}")
+            servable = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+            raise Fault("NOT_FOUND", f"Servable not found for request: {servable}")
         version = max(versions) if version is None else version
         return version, versions[version]
 
@@ -115,18 +115,18 @@ class Core:
         one = version is not None or label
         versions = [self.find(name, version, label)[0]] if one else sorted(self.versions[name], reverse=True)
         answer = get_model_status_pb2.GetModelStatusResponse()
-        for each in versions:
+        for number in versions:
             state = get_model_status_pb2.ModelVersionStatus.State.AVAILABLE
-            answer.model_version_status.add(version=each, state=state).status.SetInParent()  # OK
+            answer.model_version_status.add(version=number, state=state).status.SetInParent()  # OK
         return answer
 
     def metadata(self, name: str, version: int | None, label: str | None):
         """(version, SignatureDefMap)"""
         number, model = self.find(name, version, label)
-        found = get_model_metadata_pb2.SignatureDefMap()
+        signatures = get_model_metadata_pb2.SignatureDefMap()
         for signature, definition in model.signatures.items():
-            found.signature_def[signature].CopyFrom(definition)
-        return number, found
+            signatures.signature_def[signature].CopyFrom(definition)
+        return number, signatures
 
     def predict(self, model: Version, signature: str, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         with self.lock:
@@ -152,7 +152,7 @@ class Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
             signature = spec.signature_name or "serving_default"
             if signature not in model.signatures:
                 raise Fault("FAILED_PRECONDITION", f'Serving signature key "{signature}" not found.')
-            inputs = {name: tf.constant(tf.make_ndarray(each)) for name, each in request.inputs.items()}
+            inputs = {name: tf.constant(tf.make_ndarray(tensor)) for name, tensor in request.inputs.items()}
             answer = predict_pb2.PredictResponse()
             _write_spec(answer.model_spec, spec.name, number)
             for name, tensor in self.core.predict(model, signature, inputs).items():
@@ -165,10 +165,10 @@ class Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
         def metadata():
             if list(request.metadata_field) != ["signature_def"]:
                 raise Fault("INVALID_ARGUMENT", "Metadata field(s) not supported")
-            number, found = self.core.metadata(*_of_spec(request.model_spec))
+            number, signatures = self.core.metadata(*_of_spec(request.model_spec))
             answer = get_model_metadata_pb2.GetModelMetadataResponse()
             _write_spec(answer.model_spec, request.model_spec.name, number)
-            answer.metadata["signature_def"].Pack(found)
+            answer.metadata["signature_def"].Pack(signatures)
             return answer
 
         return _served(self.core, context, metadata)
@@ -215,16 +215,16 @@ class Handler(BaseHTTPRequestHandler):
         self.serve(self.post, self.rfile.read(int(self.headers.get("Content-Length", 0))))
 
     def serve(self, answer: Callable[[re.Match, bytes], dict], body: bytes) -> None:
-        fault, found = self.server.core.interfere(), PATH.fullmatch(self.path)
+        fault, match = self.server.core.interfere(), PATH.fullmatch(self.path)
         if fault == "drop":
             self.close_connection = True
             return
         try:
             if fault:
                 raise fault
-            if not found:
+            if not match:
                 raise Fault("INVALID_ARGUMENT", f"Malformed request: {self.command} {self.path}")
-            status, content = 200, answer(found, body)
+            status, content = 200, answer(match, body)
         except Fault as error:
             status, content = HTTP_STATUS[error.code], {"error": str(error)}
         data = json.dumps(content, indent=1).encode()
@@ -234,21 +234,21 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def get(self, found: re.Match, body: bytes) -> dict:
-        core, which = self.server.core, _of_path(found)
-        if found["rest"] == "/metadata":
+    def get(self, match: re.Match, body: bytes) -> dict:
+        core, which = self.server.core, _of_path(match)
+        if match["rest"] == "/metadata":
             number, signatures = core.metadata(*which)
-            spec = {"name": found["name"], "signature_name": "", "version": str(number)}
+            spec = {"name": match["name"], "signature_name": "", "version": str(number)}
             return {"model_spec": spec, "metadata": {"signature_def": _as_json(signatures)}}
-        if found["rest"]:
+        if match["rest"]:
             raise Fault("INVALID_ARGUMENT", f"Malformed request: GET {self.path}")
         return _as_json(core.status(*which))
 
-    def post(self, found: re.Match, body: bytes) -> dict:
-        if found["rest"] != ":predict":
+    def post(self, match: re.Match, body: bytes) -> dict:
+        if match["rest"] != ":predict":
             raise Fault("INVALID_ARGUMENT", f"Malformed request: POST {self.path}")
         core = self.server.core
-        _, model = core.find(*_of_path(found))
+        _, model = core.find(*_of_path(match))
         try:
             request = json.loads(body)
         except ValueError as error:
@@ -256,7 +256,7 @@ class Handler(BaseHTTPRequestHandler):
         signature = request.get("signature_name", "serving_default")
         if signature not in model.signatures:
             raise Fault("INVALID_ARGUMENT", f'Serving signature name: "{signature}" not found in signature def')
-        known = {name: each.dtype for name, each in model.signatures[signature].inputs.items()}
+        known = {name: spec.dtype for name, spec in model.signatures[signature].inputs.items()}
         if ("instances" in request) == ("inputs" in request):
             raise Fault("INVALID_ARGUMENT", "Missing or too many of 'inputs' and 'instances' key")
         by_rows = "instances" in request
@@ -264,7 +264,7 @@ class Handler(BaseHTTPRequestHandler):
         if not by_rows and not (isinstance(columns, dict) and set(columns) <= set(known)):
             columns = {next(iter(known)): columns}
         inputs = {name: _tensor(columns[name], dtype) for name, dtype in known.items() if name in columns}
-        outputs = {name: _values(name, each) for name, each in core.predict(model, signature, inputs).items()}
+        outputs = {name: _values(name, tensor) for name, tensor in core.predict(model, signature, inputs).items()}
         if not by_rows:
             return {"outputs": next(iter(outputs.values())) if len(outputs) == 1 else outputs}
         if len(outputs) == 1:  # TF Serving leaves the name out
@@ -272,14 +272,14 @@ class Handler(BaseHTTPRequestHandler):
         return {"predictions": [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]}
 
 
-def _of_path(found: re.Match) -> tuple[str, int | None, str | None]:
-    return found["name"], int(found["version"]) if found["version"] else None, found["label"]
+def _of_path(match: re.Match) -> tuple[str, int | None, str | None]:
+    return match["name"], int(match["version"]) if match["version"] else None, match["label"]
 
 
 def _columns(rows: list, known: Mapping[str, int]) -> dict[str, list]:
     """Of `instances`: a list of objects, or of values where there is one input."""
-    if all(isinstance(each, dict) and set(each) <= set(known) for each in rows):
-        return {name: [each[name] for each in rows if name in each] for name in known}
+    if all(isinstance(row, dict) and set(row) <= set(known) for row in rows):
+        return {name: [row[name] for row in rows if name in row] for name in known}
     if len(known) != 1:
         raise Fault("INVALID_ARGUMENT", "instances is a plain list, but expecting list of objects")
     return {next(iter(known)): rows}
@@ -288,7 +288,7 @@ def _columns(rows: list, known: Mapping[str, int]) -> dict[str, list]:
 def _tensor(values: list, dtype: int) -> tf.Tensor:
     if tf.as_dtype(dtype) != tf.string:
         return tf.constant(values, tf.as_dtype(dtype))
-    return tf.constant([base64.b64decode(each["b64"]) if isinstance(each, dict) else each.encode() for each in values])
+    return tf.constant([base64.b64decode(item["b64"]) if isinstance(item, dict) else item.encode() for item in values])
 
 
 def _values(name: str, tensor: tf.Tensor) -> list:
@@ -296,7 +296,7 @@ def _values(name: str, tensor: tf.Tensor) -> list:
     if array.dtype != np.object_:
         return array.tolist()
     as_binary = name.endswith("_bytes")
-    return [{"b64": base64.b64encode(each).decode()} if as_binary else each.decode() for each in array.tolist()]
+    return [{"b64": base64.b64encode(value).decode()} if as_binary else value.decode() for value in array.tolist()]
 
 
 def _as_json(message) -> dict:

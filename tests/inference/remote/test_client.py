@@ -139,7 +139,7 @@ def answering(server, monkeypatch):
     """A connected model whose next answers are given."""
     remote, answers = RemoteModel(server.address("rest"), "facades", retries=0), []
     monkeypatch.setattr(RestTransport, "_exchange", lambda *arguments: answers.pop(0))
-    return lambda *given: answers.extend(http_answer(*each) for each in given) or remote
+    return lambda *given: answers.extend(http_answer(*answer) for answer in given) or remote
 
 
 def as_json(content):
@@ -208,9 +208,9 @@ def socket_answers():
         return f"127.0.0.1:{held[-1].getsockname()[1]}"
 
     yield answered_by
-    for each in held:
-        each.shutdown(socket.SHUT_RDWR)
-        each.close()
+    for socket_ in held:
+        socket_.shutdown(socket.SHUT_RDWR)
+        socket_.close()
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

@@ -138,7 +138,7 @@ def test_what_cannot_pass_is_asked_once(server, connect, no_pauses, code, kind, 
 def test_time_out_is_told_with_the_flag_and_asked_once(server, connect, no_pauses):
     remote = connect(timeout_s=0.3)
     server.core.delay_s = 1.0
-    with pytest.raises(RunError, match=r"must answer within 0\.3 s\. .* by --timeout-s"):
+    with pytest.raises(RunError, match=r"must answer within 0\.3 s\. .* by `timeout_s`"):
         remote.translate(picture(32, 32, 1))
     assert not no_pauses
 

@@ -61,7 +61,7 @@ def write_html(examination: Examination, data: DataConfig, seed: int, path: Path
 
 def check_page_place(path: Path) -> None:
     """Raises UserError if a page would replace anything but an earlier page of its kind."""
-    pages.check_page_place(path, KIND, "Change --html.")
+    pages.check_page_place(path, KIND)
 
 
 def painter(data: DataConfig, seed: int) -> Callable[[Finding], list[str]]:

@@ -117,16 +117,16 @@ def download(
             if not recorded:
                 raise UserError(
                     f"A download must not overwrite a folder. Received {new.path}, which has no record "
-                    f"of one. Use it as it is with --data, move it, or choose another --out."
+                    f"of one. Use it as it is, move it, or choose another `out`."
                 )
-            _check_same(recorded, expected, "correct --sha256")
+            _check_same(recorded, expected, "correct `sha256`")
             return recorded
         check_writable(out)
         make_directory(out)
         with Partial(url, out / f".{name}.tar.gz.part", track, timeout_s) as part:
             part.fetch(attempts, pause_s)
             new = replace(new, size_bytes=part.file.tell(), sha256=sha256_of(part.path))
-            _check_same(new, expected, "correct --sha256")
+            _check_same(new, expected, "correct `sha256`")
             _check_same(new, recorded, f"remove {record} to accept this one")
             for stale in out.glob(f".{name}.*{TEMPORARY}"):  # left by a killed process
                 shutil.rmtree(stale, ignore_errors=True)

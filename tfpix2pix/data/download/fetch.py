@@ -21,7 +21,7 @@ except ImportError:  # Windows
     fcntl = None
 
 CHUNK_BYTES = 1 << 16
-OTHER_PLACE = "name another place with --mirror URL"
+OTHER_PLACE = "name another place by `mirror`"
 Track = Callable[[int, "int | None"], None]  # (bytes that have arrived, bytes in all if known)
 
 
@@ -48,7 +48,7 @@ class Partial:
             if isinstance(error, BlockingIOError):  # other errors: the file system has no locks
                 raise UserError(
                     f"A data set must be downloaded by one process at a time. Received {path}, held by "
-                    f"another. Wait for that to end, or choose another --out."
+                    f"another. Wait for that to end, or choose another `out`."
                 ) from None
         note = read_json(self.note, "url", "validator")
         known = note is not None and note["url"] == self.url

@@ -22,15 +22,15 @@ SAME_LEVELS = 1e-3  # tolerance of mean and deviation on [-1, 1]: machines resiz
 # Entries of the protocol that must be equal -> what to do if they are not. Noise, statistics and step of a model may
 # differ, because they are compared.
 EQUAL = {
-    "size_px": "Evaluate both at one --size.",
+    "size_px": "Evaluate both at one `size`.",
     "fit": "Evaluate both with the same data.fit.",
-    "seed": "Evaluate both with the same --seed.",
-    "replicates": "Evaluate both with the same --replicates.",
+    "seed": "Evaluate both with the same `seed`.",
+    "replicates": "Evaluate both with the same `replicates`.",
     "covered": "Evaluate both with this version of tfpix2pix.",
 }
 EQUAL_WHERE_USED = {
-    "segmenter": "Evaluate both with the same --segmenter.",
-    "features": "Evaluate both with the same --features.",
+    "segmenter": "Evaluate both with the same `segmenter`.",
+    "features": "Evaluate both with the same `features`.",
 }
 
 
@@ -74,7 +74,7 @@ def _check_images(first: Evaluated, other: Evaluated) -> None:
     splits = [first.record.data.split, other.record.data.split]
     if None not in splits and splits[0] != splits[1]:
         received = [f"split {split}" for split in splits]
-        raise _differ("of the same images", first, other, received, "Evaluate both on one --split.")
+        raise _differ("of the same images", first, other, received, "Evaluate both on one `split`.")
     if first.images == other.images:
         levels = [evaluated.record.data.target_levels for evaluated in (first, other)]
         if None not in levels and not np.allclose(*levels, atol=SAME_LEVELS):

@@ -60,9 +60,9 @@ def check_by(keys: Iterable[str], by: str | None) -> None:
     if by is not None and by not in keys:
         if not keys:
             raise UserError(
-                f"--by must be a metric that single images have. Received {by!r}, but no image has any. Leave it out."
+                f"`by` must be a metric that single images have. Received {by!r}, but no image has any. Leave it out."
             )
-        raise UserError(unknown_name("--by", by, keys))
+        raise UserError(unknown_name("`by`", by, keys))
 
 
 def ranking_metric(record: Mapping[str, Any], rows: Sequence[Row], by: str | None = None) -> str | None:

@@ -64,7 +64,7 @@ def write_report(
     check_page_place(path, KIND)
     check_writable(path.parent)
     if shown < 0:
-        raise UserError(f"--shown must be 0 or more. Received {shown}. Choose another number.")
+        raise UserError(f"`shown` must be 0 or more. Received {shown}. Choose another number.")
     by = ranking_metric(record, rows, by)
     groups = extremes(rows, by, order_of(record, by)) if by else {}
     chosen = {*spread(rows, shown), *(index for group in groups.values() for index in group)}

@@ -129,15 +129,15 @@ def write_study(
 
 def check_study(path: Path, pairs: int, design: Design) -> None:
     """Raises UserError if a study of so many pairs cannot be made or written. It is called before translating."""
-    for option, value, least in (("--trials", design.trials, 1), ("--practice", design.practice, 0)):
+    for name, value, least in (("trials", design.trials, 1), ("practice", design.practice, 0)):
         if value < least:
-            raise UserError(f"{option} must be {least} or more. Received {value}. Choose another.")
+            raise UserError(f"`{name}` must be {least} or more. Received {value}. Choose another.")
     if not 0 < design.shown_s <= 60:
         raise UserError(f"An image must be shown for up to 60 seconds. Received {design.shown_s:g}. Use {SHOWN_S:g}.")
     if pairs < design.practice + design.trials:
         raise UserError(
             f"A study needs a pair for each of its {design.practice} practice and {design.trials} other trials. "
-            f"Received {pairs} {'pair' if pairs == 1 else 'pairs'}. Lower --trials or --practice, or give more pairs."
+            f"Received {pairs} {'pair' if pairs == 1 else 'pairs'}. Lower `trials` or `practice`, or give more pairs."
         )
     check_place(path)
 

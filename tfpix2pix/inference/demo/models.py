@@ -104,7 +104,7 @@ def check_size(height: int, width: int) -> None:
     if height * width > MOST_PX:
         raise UserError(
             f"An image on the page must have at most {MOST_PX / 1e6:g} megapixels. Received {width}x{height} px. "
-            f"Make it smaller, or use `tfpix2pix translate` with --tile 512."
+            f"Make it smaller, or use `tfpix2pix translate --tile 512`."
         )
 
 

@@ -72,7 +72,7 @@ def serve(
         )  # fmt: skip
     except (OSError, ValueError) as error:
         raise UserError(
-            f"--host and --port must be an address of this machine and a free port. Received {host} and "
+            f"`host` and `port` must be an address of this machine and a free port. Received {host} and "
             f"{port or 'any port from 7860'}: {_first_sentence(error)} Choose others."
         ) from error
     try:

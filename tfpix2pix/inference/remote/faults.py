@@ -65,7 +65,7 @@ def reason_of(error: BaseException) -> str:
 
 def unreachable(target: Target, message: str) -> RunError:
     return Passing(
-        f"A server must answer at {target.server}. Received: {shortened(message)}. Start it, or change --server."
+        f"A server must answer at {target.server}. Received: {shortened(message)}. Start it, or change `server`."
     )
 
 
@@ -80,7 +80,7 @@ def busy(target: Target, message: str, wait_s: float = 0.0) -> RunError:
 def too_slow(target: Target, message: str = "") -> RunError:
     return RunError(
         f"A server must answer within {target.timeout_s:g} s. Received no answer from {target.server}. "
-        f"Allow it more by --timeout-s, or send smaller images."
+        f"Allow it more by `timeout_s`, or send smaller images."
     )
 
 
@@ -103,7 +103,7 @@ def refused(target: Target, message: str) -> UserError:
         return not_there(target, message)
     return UserError(
         f"An image must be one that the served model takes. Received from {target.server}: {shortened(message)}. "
-        f"Change the image (--tile sends a large one in parts), or use another model than {target.model}."
+        f"Change the image (`tile_px` sends a large one in parts), or use another model than {target.model}."
     )
 
 
@@ -116,7 +116,7 @@ def forbidden(target: Target, message: str) -> UserError:
 
 def foreign(target: Target, message: str) -> UserError:
     return UserError(
-        f"--server must be a TF Serving. Received from {target.server}: {shortened(message)}. "
+        f"`server` must be a TF Serving. Received from {target.server}: {shortened(message)}. "
         f"Check host, port and transport: its REST port is 8501, its gRPC port 8500, unless set otherwise."
     )
 

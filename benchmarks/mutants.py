@@ -33,7 +33,7 @@ LIMIT_S = 900  # for tests without a known duration
 
 
 def pytest(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *options]
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(folder), **environment},

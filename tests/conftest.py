@@ -22,7 +22,7 @@ from rich.console import Console
 import tfpix2pix as p2p
 from tfpix2pix.config import Config
 from tfpix2pix.files import CACHE_VARIABLE
-from tfpix2pix.runs.train import Run
+from tfpix2pix.runs.directory import Run, RunDirectory
 
 DATA_VARIABLE = "TFPIX2PIX_TEST_DATA"  # names the folder of the data sets that may not be passed on
 PUBLISHED_DATA = Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[2] / "shared" / "data")
@@ -94,11 +94,40 @@ def combined_dir(tmp_path: Path) -> Path:
     return tmp_path / "pairs"
 
 
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """The other processes of the tests wait while one is in here."""
+    with path.with_name(f"{path.name}.lock").open("w") as file:
+        if os.name == "posix":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
-def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """(name, make) -> a folder that `make(folder)` has filled, once for all processes of the tests. Read it."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def shared(name: str, make: Callable[[Path], object]) -> Path:
+        folder, whole = root / name, root / f"{name}.whole"
+        with one_at_a_time(folder):
+            if not whole.exists():
+                make(folder)
+                whole.touch()
+        return folder
+
+    return shared
+
+
+@pytest.fixture(scope="session")
+def smoke_run(shared_folder) -> Run:
     """A finished run of the smoke preset. Read it; do not change it."""
     console = Console(file=open(os.devnull, "w"))
-    return p2p.train("smoke", run_dir=tmp_path_factory.mktemp("runs") / "smoke", console=console)
+    directory = RunDirectory(shared_folder("smoke", lambda folder: p2p.train("smoke", run_dir=folder, console=console)))
+    return Run(directory, directory.card())
 
 
 @pytest.fixture(scope="session")
@@ -121,11 +150,13 @@ def facades(published_data) -> Path:
 
 
 @pytest.fixture(scope="session")
-def drawn_facades(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drawn_facades(shared_folder) -> Path:
     """Label maps of 24 drawings to train on and 11 held out, 72 px, in the colours and layout of facades. Read it."""
     from tests import real_pairs
 
-    return real_pairs.write(tmp_path_factory.mktemp("drawn"), real_pairs.label_maps(35, size_px=72), held_out=11)
+    return shared_folder(
+        "drawn", lambda folder: real_pairs.write(folder, real_pairs.label_maps(35, size_px=72), held_out=11)
+    )
 
 
 MARKS_OF_FIXTURES = {  # what a test needs -> how it is marked

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -29,14 +30,19 @@ def files_of(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.fixture(scope="module")
+def evaluated(smoke_run, tmp_path_factory):
+    """A copy of a finished run, evaluated. Read it."""
+    run = tmp_path_factory.mktemp("evaluated") / "run"
+    shutil.copytree(smoke_run.path, run)
+    evaluate(Request(run, noise=NoiseOptions(variants=0)), out=run / "evaluation" / "val", **FEW)
+    return run
+
+
 @pytest.fixture
-def run(smoke_run, tmp_path):
-    """A copy of a finished run, evaluated."""
-    shutil.copytree(smoke_run.path, tmp_path / "run")
-    evaluate(
-        Request(tmp_path / "run", noise=NoiseOptions(variants=0)), out=tmp_path / "run" / "evaluation" / "val", **FEW
-    )
-    return tmp_path / "run"
+def run(evaluated, tmp_path):
+    """A finished run with its evaluation, to change."""
+    return Path(shutil.copytree(evaluated, tmp_path / "run"))
 
 
 @pytest.fixture(scope="module")

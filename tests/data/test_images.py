@@ -229,6 +229,7 @@ def test_links_that_lead_nowhere_are_listed_so_that_reading_names_them(tmp_path)
             read_image(tmp_path / f"{name}.png")
 
 
+@pytest.mark.slow
 def test_a_folder_of_100_000_names_is_listed_in_seconds_and_little_memory(tmp_path):
     """Five seconds of the processor, a kilobyte a name at most."""
     (tmp_path / "train").mkdir()

@@ -6,12 +6,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from tests.conftest import one_at_a_time
 from tfpix2pix.inference.parity import photographs
 
 ROOT = Path(__file__).parents[2]
@@ -30,17 +29,6 @@ def python_for_addons() -> str | None:
         if version.returncode == 0 and 9 <= int(version.stdout) <= 11:
             return candidate
     return None
-
-
-@contextmanager
-def one_at_a_time(path: Path) -> Iterator[None]:
-    """Tests run in several processes."""
-    with path.with_name(f"{path.name}.lock").open("w") as file:
-        if os.name == "posix":
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def environment() -> tuple[Path | None, str]:

@@ -164,6 +164,7 @@ def test_one_trained_for_some_steps_equals_in_every_export(tmp_path):
         assert difference(p2p.load(report.path), network, 128) < TOLERANCE
 
 
+@pytest.mark.slow
 def test_a_residual_network_is_exported(tmp_path):
     network = nets.in_test_mode(nets.randomized(nets.resnet(6, 8, dropout=True)))
     import_weights(saved(network, tmp_path / "resnet.pth"), out=tmp_path / "run")

@@ -255,6 +255,7 @@ def test_evaluate_measures_the_generators_losses_and_changes_nothing(spectral_no
     assert all(np.array_equal(a, b) for a, b in zip(before, model.variables, strict=True))
 
 
+@pytest.mark.slow
 def test_at_full_size_two_runs_are_equal_to_the_last_bit():
     """256 px, 64 filters, as the paper: in what order parallel work ends changes nothing."""
     rng = np.random.default_rng(0)

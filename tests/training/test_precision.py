@@ -71,7 +71,7 @@ def test_float16_goes_on_after_an_overflow():
     assert any((before[v.path] != v.numpy()).any() for v in model.generator.trainable_variables)
 
 
-@pytest.mark.parametrize("precision", LOW)
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def test_a_run_resumes_bit_for_bit_and_exports_in_float32(combined_dir, tmp_path, quiet, precision):
     from tfpix2pix.training.checkpoints import Checkpoints
 
@@ -120,6 +120,7 @@ def test_every_precision_has_a_policy():
     assert all(keras.DTypePolicy(policy).variable_dtype == "float32" for policy in PRECISIONS.values() if policy)
 
 
+@pytest.mark.slow
 def test_on_real_pairs_bfloat16_moves_the_losses_less_than_another_seed_does(drawn_facades, tmp_path):
     """Means over 100 steps against float32's. Rounding sends a training down another path, as a seed does, and how far
     depends on the processor: so the seed is the measure. More: benchmarks/precision.py."""

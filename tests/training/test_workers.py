@@ -169,12 +169,14 @@ def mirrored(command: list[str]) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 def test_two_devices_of_one_machine_are_one_device_bit_for_bit(alone, pairs, tmp_path):
     said = mirrored([*arguments(tmp_path / "run", pairs, steps=80), "--strategy", "mirrored"])
     assert "2 CPUs, a batch of 2 is 2 × 1" in said
     check_equal(alone, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_with_statistics_of_all_devices_two_are_one_with_the_whole_batch(pairs, tmp_path):
     """But for the order of sums within a batch: 1e-5 after one step, whose Adam update is 2e-4."""
     whole, shared = tmp_path / "whole", tmp_path / "shared"

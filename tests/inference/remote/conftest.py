@@ -37,9 +37,12 @@ def write_model(path: Path, data: dict, dtype: str, seed: int = 0) -> None:
 
 
 @pytest.fixture(scope="session")
-def models(smoke_run, tmp_path_factory) -> Path:
+def models(smoke_run, shared_folder) -> Path:
     """A folder as `tfpix2pix export` fills it, and one model that it did not write."""
-    root = tmp_path_factory.mktemp("models")
+    return shared_folder("models", lambda root: write_models(smoke_run, root))
+
+
+def write_models(smoke_run, root: Path) -> None:
     exported = Path(p2p.export_run(smoke_run.path, "saved_model", root).path)
     exported.parent.rename(root / "facades")
     for name, (data, dtype) in KINDS.items():
@@ -50,7 +53,6 @@ def models(smoke_run, tmp_path_factory) -> Path:
     tf.saved_model.save(foreign, str(root / "foreign" / "1"), signatures=foreign.half)
     (root / "empty").mkdir()
     shutil.rmtree(root / "smoke", ignore_errors=True)
-    return root
 
 
 @pytest.fixture(scope="session")

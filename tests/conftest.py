@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "true")  # its own keeps what a test has used
 
 import numpy as np
 import pytest
@@ -50,6 +51,7 @@ def tiny_config(**changes) -> Config:
 def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()  # what is imported stays: a collection need not look at it again
+    gc.set_threshold(50_000, 20, 20)  # traces of networks are many objects, and garbage only after a module
 
 
 @pytest.fixture(scope="module", autouse=True)

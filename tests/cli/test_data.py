@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_combined, run_cli, write_image
-from tests.data.test_recipes import picture
+from tests.data.test_recipes import SPLITS, picture
 from tfpix2pix.data import OPERATORS
 
 
@@ -24,15 +24,15 @@ def test_help_has_an_example(command):
 
 class TestCheck:
     def test_clean_data_are_exit_code_0_and_faults_3(self, tmp_path):
-        for split, count in (("train", 4), ("val", 2)):
-            for index in range(count):
-                photograph = picture()
+        for split, indices in SPLITS.items():
+            for index in indices:
+                photograph = picture(index)
                 write_image(tmp_path / split / f"{index}.png", np.concatenate([photograph, 255 - photograph], axis=1))
         code, out, err = run_cli("data", "check", tmp_path)
         assert (code, err) == (0, "")
         assert "6 pairs" in out
         (tmp_path / "train" / "1.png").write_bytes((tmp_path / "train" / "0.png").read_bytes())
-        (tmp_path / "val" / "0.png").write_bytes(b"")
+        (tmp_path / "val" / "4.png").write_bytes(b"")
         code, out, err = run_cli("data", "check", tmp_path, "--json", "--html", tmp_path / "check.html")
         assert (code, err) == (3, "")
         assert {finding["kind"] for finding in json.loads(out)["findings"]} == {"duplicate", "unreadable"}
@@ -55,7 +55,7 @@ class TestCheck:
 
 class TestPairsAndShards:
     def test_an_operator_that_a_user_adds_can_be_chosen(self, tmp_path, monkeypatch):
-        write_image(tmp_path / "photos" / "0.png", picture())
+        write_image(tmp_path / "photos" / "0.png", picture(0))
         command = ("data", "pairs", tmp_path / "photos", "--operator", "mine", "--out", tmp_path / "pairs")
         code, _, err = run_cli(*command)
         assert code == 2 and "--operator must be one of: edges, grayscale, mask, " in err
@@ -64,7 +64,7 @@ class TestPairsAndShards:
 
     def test_pairs_then_shards(self, tmp_path):
         for index in range(5):
-            write_image(tmp_path / "photos" / f"{index}.png", picture())
+            write_image(tmp_path / "photos" / f"{index}.png", picture(index))
         out = tmp_path / "pairs"
         code, text, err = run_cli("data", "pairs", tmp_path / "photos", "--operator", "mask", "--out", out, "--json")
         assert (code, err) == (0, "")

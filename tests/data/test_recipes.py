@@ -25,6 +25,9 @@ SMALLER = [
 ]  # fmt: skip
 
 
+SPLITS = {"train": range(4), "val": range(4, 6)}
+
+
 def smooth(index: int, height: int, width: int, channels: int = 3) -> np.ndarray:
     """A made photograph: coarse noise enlarged, 0 to 1."""
     coarse = np.random.default_rng(index).random((6, 6, channels))
@@ -53,10 +56,10 @@ def shoes(folder):
 
 def pairs(folder, name, write, inputs="input", targets="target"):
     """`write(input path, target path, index)` for four pairs to train on and two held out."""
-    for split, count in (("train", 4), ("val", 2)):
+    for split, indices in SPLITS.items():
         for side in (inputs, targets):
             (folder / name / split / side).mkdir(parents=True)
-        for index in range(count):
+        for index in indices:
             write(*(folder / name / split / side / f"{index}" for side in (inputs, targets)), index)
 
 
@@ -79,8 +82,8 @@ def cells(folder):
 
 
 def sprites(folder):
-    for split, count in (("train", 4), ("val", 2)):
-        for index in range(count):
+    for split, indices in SPLITS.items():
+        for index in indices:
             image = picture(index, channels=4)
             both = np.concatenate([image, 255 - image], axis=1)
             write_image(folder / "sprites" / split / f"{index}.png", both)

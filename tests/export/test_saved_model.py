@@ -255,7 +255,8 @@ def bomb(side: int, *, whole: bool) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", content) + chunk(b"IEND", b"")
 
 
-def test_ten_thousand_hostile_requests(small, rng):
+@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_hostile_requests(count, small, rng):
     """An error each; good ones between them are answered as ever; memory does not grow."""
     _, model, translator = small
     good = pixels(20, 24, 3)
@@ -269,16 +270,16 @@ def test_ten_thousand_hostile_requests(small, rng):
         [bomb(2**31 - 1, whole=False)], [b"\xff\xd8\xff\xc0\x00\x0b\x08\xff\xff\xff\xff\x01\x00\x00\x00"],
     ]  # fmt: skip
     process, refused, in_use = psutil.Process(), 0, 0
-    for index in range(10_000):
+    for index in range(count):
         try:
             ask(model, "translate_bytes", image_bytes=hostile[index % len(hostile)])
         except (tf.errors.InvalidArgumentError, TypeError, ValueError):
             refused += 1
         if index % 50 == 0:
             assert ask(model, "translate_bytes", image_bytes=[png(good)])[0] == expected
-        if index == 1000:
+        if index == count // 10:
             in_use = process.memory_info().rss
-    assert refused == 10_000
+    assert refused == count
     assert process.memory_info().rss - in_use < 64e6
     for size in ((1, 1), (5000, 3), (3, 5000)):
         image = pixels(*size, 3)

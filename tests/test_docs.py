@@ -317,6 +317,14 @@ def test_detector(rows):
 # What the questions name.
 
 
+def test_files_that_pages_name_are_there():
+    """A path is that from the repository or, as in docs/decisions.md, that within the package."""
+    pages = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+    named = {path for page in pages for path in re.findall(r"`([\w/]+/\w+\.py)`", page.read_text(encoding="utf-8"))}
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).is_file() and not (ROOT / "tfpix2pix" / path).is_file()] == []
+
+
 def test_commands_of_the_faq_and_of_deployment_parse():
     code = FAQ + (DOCS / "deployment.md").read_text(encoding="utf-8")
     shown = re.findall(r"(?:^|`)(tfpix2pix [^`\n]+)", code, re.MULTILINE)

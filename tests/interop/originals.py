@@ -53,23 +53,8 @@ def environment() -> tuple[Path | None, str]:
         return python, ""
 
 
-def made_once(folder: Path) -> Path:
-    """`folder` with what `make` writes.
-
-    Raises:
-        LookupError: as of `make`.
-    """
-    with one_at_a_time(folder):
-        if not (folder / "versions.json").is_file():
-            folder.mkdir(exist_ok=True)
-            versions = make(folder)
-            assert versions == {"tensorflow": "2.15.1", "addons": "0.23.0"}
-            (folder / "versions.json").write_text(json.dumps(versions))
-    return folder
-
-
-def make(folder: Path) -> dict[str, str]:
-    """Models of the real package in `folder`; its versions.
+def make(folder: Path) -> None:
+    """Models of the real package in `folder`.
 
     Raises:
         LookupError: the environment cannot be had here, and why.
@@ -77,6 +62,7 @@ def make(folder: Path) -> dict[str, str]:
     python, why_not = environment()
     if python is None:
         raise LookupError(why_not)
+    folder.mkdir(exist_ok=True)
     for size_px in (32, 256):
         np.save(folder / f"photographs-{size_px}.npy", np.concatenate(photographs(size_px, 3)))
     done = subprocess.run(
@@ -84,4 +70,5 @@ def make(folder: Path) -> dict[str, str]:
         timeout=LONGEST_S, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    versions = json.loads(done.stdout.strip().splitlines()[-1])
+    assert versions == {"tensorflow": "2.15.1", "addons": "0.23.0"}

@@ -19,11 +19,10 @@ pytestmark = [pytest.mark.timeout(1500), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory, worker_id):
-    """A folder of what the originals wrote, made once for all processes of the tests."""
-    base = tmp_path_factory.getbasetemp()
+def written(shared_folder):
+    """A folder of what the originals wrote."""
     try:
-        return originals.made_once((base if worker_id == "master" else base.parent) / "originals")
+        return shared_folder("originals", originals.make)
     except LookupError as error:
         pytest.skip(str(error))
 

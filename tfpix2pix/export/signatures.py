@@ -22,7 +22,6 @@ import tensorflow as tf
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.export.files_in_graph import can_be_files, only_if, read_file, write_file
 from tfpix2pix.inference.view import InferenceView
-from tfpix2pix.models.noise import no_noise
 
 Tensors = dict[str, tf.Tensor]
 
@@ -34,7 +33,7 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
     image_uint8 = tf.TensorSpec((None, None, None, channels), tf.uint8, name="image")
     files = tf.TensorSpec((None,), tf.string, name="image_bytes")
     noise = tf.TensorSpec((None, card.noise_size), tf.float32, name="noise")
-    translate = _translate(view, image, noise)
+    translate = view.function(channels)
 
     def translate_float(image: tf.Tensor) -> Tensors:
         return {"image": translate(checked(image, channels))}
@@ -71,18 +70,6 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
         name: tf.function(function, autograph=False).get_concrete_function(*specs)
         for name, (function, specs) in table.items()
     }
-
-
-def _translate(view: InferenceView, image: tf.TensorSpec, noise: tf.TensorSpec) -> Callable[..., tf.Tensor]:
-    """Returns `view.translate` as one function of the graph, which holds the network once for all signatures."""
-    if not view.noise_size:
-        return tf.function(view.translate, input_signature=[image], autograph=False)
-    with_noise = tf.function(view.translate, input_signature=[image, noise], autograph=False)
-
-    def translate(images: tf.Tensor, noise: tf.Tensor | None = None) -> tf.Tensor:
-        return with_noise(images, no_noise(tf.shape(images)[0], view.noise_size) if noise is None else noise)
-
-    return translate
 
 
 def checked(image: tf.Tensor, channels: int) -> tf.Tensor:
@@ -133,4 +120,4 @@ def _file(
     translate: Callable[..., tf.Tensor], card: ModelCard, content: tf.Tensor, noise: tf.Tensor | None = None
 ) -> tf.Tensor:
     image = read_file(content, card)[tf.newaxis]
-    return write_file(translate(image, *(() if noise is None else (noise[tf.newaxis],)))[0], card)
+    return write_file(translate(image, None if noise is None else noise[tf.newaxis])[0], card)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import keras
@@ -45,6 +46,20 @@ class InferenceView(tf.Module):
         inputs = [encoded, noise] if self.noise_size else encoded
         return self.encoding.decode(encoded, self.generator(inputs, training=False))
 
+    def function(self, channels: int, dtype: tf.DType = tf.float32) -> Callable[..., tf.Tensor]:
+        """Returns `translate` with one trace of the network, for every size, with noise and without."""
+        specs = [tf.TensorSpec((None, None, None, channels), dtype)]
+        if self.noise_size:
+            specs.append(tf.TensorSpec((None, self.noise_size), dtype))
+        traced = tf.function(self.translate, input_signature=specs, autograph=False)
+
+        def translate(images: tf.Tensor, noise: tf.Tensor | None = None) -> tf.Tensor:
+            if not self.noise_size:
+                return traced(images)
+            return traced(images, no_noise(tf.shape(images)[0], self.noise_size, dtype) if noise is None else noise)
+
+        return translate
+
 
 class KerasEngine:
     """Runs a Keras generator in the type of its input, by one trace for every size."""
@@ -52,16 +67,9 @@ class KerasEngine:
     def __init__(self, generator: keras.Model, card: ModelCard) -> None:
         self.generator, self.card = generator, card
         self.dtype = tf.as_dtype(generator.inputs[0].dtype)
-        view = InferenceView(generator, card.config.data.encoding)
-        signature = [tf.TensorSpec((None, None, None, card.config.data.input_channels), self.dtype)]
-        if card.noise_size:
-            signature.append(tf.TensorSpec((None, card.noise_size), self.dtype))
-        self._run = tf.function(view.translate, input_signature=signature, autograph=False)
+        data = card.config.data
+        self._run = InferenceView(generator, data.encoding).function(data.input_channels, self.dtype)
 
     def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
-        images = tf.cast(images, self.dtype)
-        if not self.card.noise_size:
-            return self._run(images).numpy()
-        if noise is None:
-            noise = no_noise(len(images), self.card.noise_size)
-        return self._run(images, tf.cast(noise, self.dtype)).numpy()
+        noise = None if noise is None else tf.cast(noise, self.dtype)
+        return self._run(tf.cast(images, self.dtype), noise).numpy()

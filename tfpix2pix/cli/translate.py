@@ -187,7 +187,8 @@ def demo(
     try:
         serve(
             opened, data=data, host=host, port=port, open_browser=open_, upload_mb=upload_mb,
-            ready=lambda address: out_console.print(f"Open {address} (Ctrl-C ends it)"),
+            # Not by Rich, which prints a line again if Ctrl-C comes while it does.
+            ready=lambda address: print(f"Open {address} (Ctrl-C ends it)", flush=True),
         )  # fmt: skip
     except KeyboardInterrupt:
         out_console.print("Closed.")

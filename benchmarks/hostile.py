@@ -105,9 +105,9 @@ def read_model(path: str) -> None:
 
 
 def read_run(path: str) -> None:
-    from tfpix2pix.foreign import read_json_lines
     from tfpix2pix.runs.directory import RunDirectory
     from tfpix2pix.runs.resuming import DataRecord, resumed_config
+    from tfpix2pix.safe_files import read_json_lines
 
     directory = RunDirectory(path)
     resumed_config(None, directory)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.doctor.made import config_of, examined, make_set
+from tests.data.doctor.helpers import config_of, examined, make_set
 from tests.evaluation.report.test_evaluation_page import RECORD
 from tests.evaluation.report.test_evaluation_page import make as make_report
 from tests.evaluation.study.test_page import make as make_study

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfpix2pix.untrusted import UnsafeLayer, check_expansion, check_hdf5, load_keras_file
+from tfpix2pix.safe_models import UnsafeLayer, check_expansion, check_hdf5, load_keras_file
 
 
 def save(path, *layers):

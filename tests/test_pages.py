@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from tests.data.doctor.made import config_of, make_set
+from tests.data.doctor.helpers import config_of, make_set
 from tests.evaluation.report.browser import Tab, started
 from tests.evaluation.report.test_evaluation_page import CARD, RECORD, ROWS, make, whole
 from tests.evaluation.study.test_page import made_pairs

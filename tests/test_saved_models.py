@@ -12,10 +12,10 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.python.framework import op_def_registry
 
 import tfpix2pix as p2p
-from tests.export.made import made_saved_model
+from tests.export.helpers import made_saved_model
 from tfpix2pix.errors import UserError
 from tfpix2pix.metrics.extractors import load_features, load_segmenter
-from tfpix2pix.untrusted import ALLOWED, load_saved_model, operations
+from tfpix2pix.safe_models import ALLOWED, load_saved_model, operations
 
 
 @pytest.fixture(scope="module")

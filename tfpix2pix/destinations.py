@@ -15,7 +15,7 @@ from typing import Any
 
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import LEFTOVER
-from tfpix2pix.foreign import parse_json, parse_yaml
+from tfpix2pix.safe_files import parse_json, parse_yaml
 
 
 @dataclass(frozen=True)

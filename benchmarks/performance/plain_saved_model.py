@@ -18,7 +18,7 @@ def main() -> None:
     import tensorflow as tf
 
     from tfpix2pix.export.plain import with_plain_convolutions
-    from tfpix2pix.export.stored import Stored
+    from tfpix2pix.export.weights import Stored
     from tfpix2pix.runs.directory import RunDirectory
     from tfpix2pix.runs.load import run_engine
 

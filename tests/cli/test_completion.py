@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tfpix2pix.cli import completion
-from tfpix2pix.config.files import RECIPES, preset_names
+from tfpix2pix.config import RECIPES, preset_names
 from tfpix2pix.config.resolve import choices_of
 
 

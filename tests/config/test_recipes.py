@@ -9,9 +9,8 @@ from pydantic import ValidationError
 
 import tfpix2pix as p2p
 from tests.conftest import tiny_config
-from tfpix2pix.config import Config
+from tfpix2pix.config import RECIPES, Config, preset_names
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.config.files import RECIPES, preset_names
 from tfpix2pix.config.recipe import merged, recipe_keys, recipe_settings
 from tfpix2pix.config.resolve import choices_of, describe_keys, make_config, resolve_config, to_yaml
 from tfpix2pix.errors import UserError

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfpix2pix.config import Config
-from tfpix2pix.config.files import preset_names, preset_text
+from tfpix2pix.config import Config, preset_names, preset_text
 from tfpix2pix.config.resolve import describe_keys, make_config, read_settings, resolve_config, to_yaml
 from tfpix2pix.errors import UserError
 from tfpix2pix.losses import TERMS, WEIGHTS

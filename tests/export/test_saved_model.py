@@ -17,7 +17,7 @@ from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 import tfpix2pix as p2p
-from tests.export.made import made_saved_model
+from tests.export.helpers import made_saved_model
 from tfpix2pix.data.formats import decode, encode
 from tfpix2pix.data.images import read_image
 from tfpix2pix.models import GENERATORS

@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 import tfpix2pix as p2p
 from tests.conftest import tiny_config
-from tests.export.made import generator_of, made_tflite
+from tests.export.helpers import generator_of, made_tflite
 from tfpix2pix.data.images import from_signed
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.export import EXPORTERS, FAITHFUL, Tolerance, tflite

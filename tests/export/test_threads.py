@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import tiny_config
-from tests.export.made import generator_of
+from tests.export.helpers import generator_of
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.inference.translator import Translator

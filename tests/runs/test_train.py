@@ -13,7 +13,7 @@ from skimage.color import rgb2lab
 
 import tfpix2pix as p2p
 from tests.conftest import make_combined, tiny_config, write_image
-from tfpix2pix.config.files import preset_names
+from tfpix2pix.config import preset_names
 from tfpix2pix.data import source_row
 from tfpix2pix.data.images import read_image
 from tfpix2pix.data.opening import open_sources

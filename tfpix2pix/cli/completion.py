@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tfpix2pix.config.files import RECIPES, preset_names
+from tfpix2pix.config import RECIPES, preset_names
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.interop import IMPORTERS
 from tfpix2pix.training import STRATEGIES

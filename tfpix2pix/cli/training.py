@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tfpix2pix.cli import completion
 from tfpix2pix.cli.shared import Json, Set, answer, load_tensorflow, names_options, out_console, progress_console
-from tfpix2pix.config.files import PRESETS, RECIPES
+from tfpix2pix.config import PRESETS, RECIPES
 
 
 @names_options(config="PRESET|CONFIG.yaml", run_dir="--run", overrides="--set")

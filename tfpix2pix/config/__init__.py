@@ -1,29 +1,32 @@
 """Holds the configuration of a run: one validated object, read from a preset or a YAML file and saved with every run.
 
-Imports no TensorFlow, so a configuration is checked in milliseconds. Names of networks, losses, sources and operators
-are checked against the keys of their tables.
+This module has the tables of presets and recipes. The classes of the configuration are imported when first used, so
+that the command line's help, which lists recipes, does not wait for pydantic. Nothing here imports TensorFlow, so a
+configuration is checked in milliseconds.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, field_serializer, field_validator, model_validator
+from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.safe_files import parse_yaml, read_regular_file
+from tfpix2pix.tables import lazy_attributes
 
-from tfpix2pix.config.files import RECIPES
-from tfpix2pix.config.recipe import APPLIED, with_recipe_beneath
-from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.losses import objective_name
-from tfpix2pix.losses.settings import ObjectiveConfig, weights_of_named_objective
-from tfpix2pix.metrics import METRICS
-from tfpix2pix.models import GENERATORS, NOISES
-from tfpix2pix.models.settings import DiscriminatorConfig, GeneratorConfig, InferenceConfig
-from tfpix2pix.models.sizes import PATCHGANS, halved_px, logits_px
-from tfpix2pix.section import MAY_CHANGE, NAME, RUN, TASK, RowOf, Section
-from tfpix2pix.training.settings import TrainingConfig
+if TYPE_CHECKING:
+    from tfpix2pix.config.schema import Config
+    from tfpix2pix.data.settings import DataConfig
+    from tfpix2pix.losses.settings import ObjectiveConfig
+    from tfpix2pix.models.settings import DiscriminatorConfig, GeneratorConfig, InferenceConfig
+    from tfpix2pix.section import Section
+    from tfpix2pix.training.settings import TrainingConfig
 
 __all__ = [
+    "PRESETS",
+    "RECIPES",
     "Config",
     "DataConfig",
     "DiscriminatorConfig",
@@ -31,135 +34,99 @@ __all__ = [
     "InferenceConfig",
     "ObjectiveConfig",
     "Section",
+    "SettingsFiles",
     "TrainingConfig",
+    "preset_names",
+    "preset_text",
 ]
+_NAMES = {
+    "Config": "tfpix2pix.config.schema",
+    "DataConfig": "tfpix2pix.data.settings",
+    "DiscriminatorConfig": "tfpix2pix.models.settings",
+    "GeneratorConfig": "tfpix2pix.models.settings",
+    "InferenceConfig": "tfpix2pix.models.settings",
+    "ObjectiveConfig": "tfpix2pix.losses.settings",
+    "Section": "tfpix2pix.section",
+    "TrainingConfig": "tfpix2pix.training.settings",
+}
+__getattr__ = lazy_attributes(__name__, _NAMES)
 
 
-class Config(Section):
-    """Configures a run. Every field has a default, which presets and `--set` change."""
+class SettingsFiles(Mapping[str, str]):
+    """Maps the names of the YAML files in a folder of this package to their text, with the header.
 
-    name: Annotated[str, TASK] = Field("pix2pix", pattern=NAME, max_length=100)
-    """Name of the model, which its exports and the model card have."""
-    recipe: Annotated[str | None, TASK, RowOf(RECIPES), MAY_CHANGE] = None
-    """How to train: the name of a recipe, or a .yaml file. The keys of a file that names a recipe replace the recipe's
-    values. The values of `--recipe` and `--set recipe=` replace the file's keys. A resolved configuration contains the
-    values, and records the name as `{applied: NAME}`."""
-    seed: Annotated[int, RUN] = Field(0, ge=0, lt=2**31)
-    """Seed of everything random: initial weights, order of the pairs, crops, noise."""
-    data: Annotated[DataConfig, TASK] = DataConfig()
-    """The pairs."""
-    generator: GeneratorConfig = GeneratorConfig()
-    """The generator G."""
-    discriminator: DiscriminatorConfig = DiscriminatorConfig()
-    """The discriminator D."""
-    objective: ObjectiveConfig = ObjectiveConfig()
-    """The objective that G and D are trained for."""
-    training: TrainingConfig = TrainingConfig()
-    """Length, optimisers, machine and reports of the training."""
-    inference: InferenceConfig = InferenceConfig()
-    """How the trained generator is used."""
+    Args:
+        folder: name of the folder.
+        named: noun for a file of the package in errors: `A preset`.
+        file: noun for a user's own file in errors: `A configuration`.
+    """
 
-    @property
-    def size_multiple_px(self) -> int:
-        """Returns the multiple, px, to which the generator pads the height and width of images."""
-        return GENERATORS[self.generator.kind].size_multiple_px(self.data.image_size_px, self.generator.levels)
+    def __init__(self, folder: str, named: str, file: str) -> None:
+        self.folder, self.named, self.file = files(__package__) / folder, named, file
 
-    @property
-    def objective_name(self) -> str:
-        """Names the terms that G is trained for, as the paper does: `l1+cgan`."""
-        return objective_name(self.objective.weights, self.discriminator.conditional)
+    def names(self) -> list[str]:
+        """Returns the sorted names."""
+        names = (file.name for file in self.folder.iterdir())
+        return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
-    @property
-    def best_metric(self) -> str | None:
-        """Returns the row of METRICS by which the best checkpoint is chosen, or None if it is not measured."""
-        usual = "segmentation" if self.data.target_classes else "l1"
-        name = self.training.best_by or usual
-        return name if name in self.training.validation_metrics else None
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
 
-    @model_validator(mode="before")
-    @classmethod
-    def _recipe_and_objective_by_name(cls, settings: Any) -> Any:
-        if not isinstance(settings, dict):
-            return settings
-        return weights_of_named_objective(with_recipe_beneath(settings, cls))
+    def __len__(self) -> int:
+        return len(self.names())
 
-    @field_validator("recipe", mode="before")
-    @classmethod
-    def _read_the_record(cls, recipe: Any) -> Any:
-        return recipe.get(APPLIED) if isinstance(recipe, dict) else recipe
+    def __getitem__(self, name: str) -> str:
+        if name not in self.names():
+            raise KeyError(name)
+        return (self.folder / f"{name}.yaml").read_text(encoding="utf-8")
 
-    @field_serializer("recipe")
-    def _write_a_record(self, recipe: str | None) -> dict[str, str] | None:
-        return None if recipe is None else {APPLIED: recipe}
+    def text(self, name: str) -> str:
+        """Returns the text of a file by its name. Raises UserError with the known names if there is no such file."""
+        if name not in self:
+            raise UserError(unknown_name(self.named, name, self) + f" {self.file} of your own is a .yaml file.")
+        return self[name]
 
-    @model_validator(mode="after")
-    def _networks_fit_the_image(self) -> Config:
-        size = self.data.image_size_px
+    def titles(self) -> dict[str, str]:
+        """Maps the names to the first lines of the files' headers."""
+        return {name: text.splitlines()[0].lstrip("# ") for name, text in self.items()}
+
+    def read(self, name_or_file: str) -> dict[str, Any]:
+        """Reads the mapping in a file of the package, by name, or in a user's file (`.yaml`, `.yml`).
+
+        Raises:
+            UserError: the name or file does not exist, or the content is not YAML or not a mapping.
+        """
+        path = Path(name_or_file)
+        if path.suffix in (".yaml", ".yml"):
+            try:
+                text = read_regular_file(path).decode()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "not text"
+                raise UserError(
+                    f"{self.file} must be a readable YAML file. Received {path}: {reason}. Check the path."
+                ) from error
+        else:
+            text = self.text(name_or_file)
         try:
-            _ = self.size_multiple_px
-        except ValueError as error:  # its text names keys without their sections
-            raise ValueError(with_sections(str(error))) from None
-        spec = self.discriminator
-        for scale in range(1, spec.scales + 1):
-            if logits_px(size, spec.receptive_field_px) < 1:
-                fits = ", ".join(str(patch) for patch in PATCHGANS if logits_px(size, patch) >= 1)
-                of_scale = f", {size} px at scale {scale} of {spec.scales}" if scale > 1 else ""
-                fewer = ", fewer `discriminator.scales`" if scale > 1 else ""
-                raise ValueError(
-                    f"`discriminator.receptive_field_px` must not exceed the padded image, of `data.image_size_px` = "
-                    f"{self.data.image_size_px} here{of_scale}. Received "
-                    f"{spec.receptive_field_px}. Use {fits}{fewer}, or larger images"
-                )
-            size = halved_px(size)
-        return self
-
-    @model_validator(mode="after")
-    def _levels_to_compute_again(self) -> Config:
-        again, spec = self.training.recompute_levels, self.generator
-        levels = self.size_multiple_px.bit_length() - 1 if spec.kind == "unet" else 0  # its multiple is 2^levels
-        if again and again >= levels:
-            has = f"has {levels} levels" if levels else f"`{spec.kind}` has no skip connections"
-            raise ValueError(
-                f"`training.recompute_levels` must be fewer than the levels of a U-Net. Received {again}, and the "
-                f"generator {has}. Use {f'0 to {levels - 1}' if levels else '0'}"
+            settings = parse_yaml(text) or {}
+        except ValueError as error:
+            raise UserError(f"{self.file} must be YAML. Received {path}: {error}. Mend it there.") from error
+        if not isinstance(settings, dict):
+            raise UserError(
+                f"{self.file} must be a mapping of keys to values. Received {path}, a {type(settings).__name__}."
             )
-        return self
-
-    @model_validator(mode="after")
-    def _the_best_is_measured(self) -> Config:
-        name, label_maps = self.training.best_by, bool(self.data.target_classes)
-        suits = [
-            metric
-            for metric in self.training.validation_metrics
-            if METRICS[metric].score and METRICS[metric].of_label_maps == label_maps
-        ]
-        if name is not None and name not in suits:
-            raise ValueError(
-                f"`training.best_by` must be one of `training.validation_metrics` that suits the targets, "
-                f"{', '.join(suits) or 'none'} here. Received {name}. Change one of the two"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _noise_has_somewhere_to_go(self) -> Config:
-        spec = self.generator
-        has_noise = NOISES[spec.noise].is_there(spec.dropout_rate)
-        if self.inference.noise == "on" and not has_noise:
-            raise ValueError(
-                f"`inference.noise` must be off for a generator without noise. Received on with `generator.noise: "
-                f"{spec.noise}` and `generator.dropout_rate: {spec.dropout_rate:g}`. Change one of them"
-            )
-        if has_noise and spec.noise == "dropout" and "dropout_layers" in GENERATORS[spec.kind].options:
-            last = self.size_multiple_px.bit_length() - 2  # decoder layers before the one that makes the image
-            if not any(layer <= last for layer in spec.dropout_layers):
-                raise ValueError(
-                    f"`generator.dropout_layers` must name one of the decoder's layers, 1 to {last}. Received "
-                    f"{list(spec.dropout_layers)}. Name some of these, or set `generator.noise: none`"
-                )
-        return self
+        return settings
 
 
-def with_sections(message: str) -> str:
-    """Adds the sections to keys in an error text of the networks: `generator.levels` for `levels`."""
-    sections = {"image_size_px": "data", "levels": "generator", "residual_blocks": "generator"}
-    return re.sub(rf"`({'|'.join(sections)})`", lambda key: f"`{sections[key[1]]}.{key[1]}`", message)
+PRESETS = SettingsFiles("presets", "A preset", "A configuration")
+RECIPES = SettingsFiles("recipes", "A recipe", "A recipe")
+
+
+def preset_names() -> list[str]:
+    """Returns the names of the presets that come with the package."""
+    return PRESETS.names()
+
+
+def preset_text(name: str) -> str:
+    """Returns the YAML of a preset, with its header."""
+    return PRESETS.text(name)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tfpix2pix.config.files import RECIPES
+from tfpix2pix.config import RECIPES
 from tfpix2pix.errors import UserError
 from tfpix2pix.losses.settings import objective_settings
 from tfpix2pix.section import NotOfRecipes, Section

@@ -13,13 +13,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from tfpix2pix.config import Config
-from tfpix2pix.config.files import PRESETS
+from tfpix2pix.config import PRESETS, Config
 from tfpix2pix.config.recipe import with_recipe_over
 from tfpix2pix.errors import UserError, unknown_name
-from tfpix2pix.foreign import parse_yaml
 from tfpix2pix.losses import OBJECTIVES
 from tfpix2pix.losses.settings import objective_settings, weight_key
+from tfpix2pix.safe_files import parse_yaml
 from tfpix2pix.section import RowOf, WeightsOf
 
 # Replaces pydantic's words that speak of Python and not of the file.

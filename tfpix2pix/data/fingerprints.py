@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tfpix2pix.data.pairs import Source
-from tfpix2pix.foreign import open_regular_file
 from tfpix2pix.parallel import evenly_spread, in_order
+from tfpix2pix.safe_files import open_regular_file
 
 MOST_READ = 1_000  # pairs whose files are read; for the others only the names count
 PART_BYTES = 2**20  # read from a file's beginning and from its end

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from tfpix2pix.foreign import open_regular_file
 from tfpix2pix.quiet import load_tensorflow
+from tfpix2pix.safe_files import open_regular_file
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF = (".tif", ".tiff")

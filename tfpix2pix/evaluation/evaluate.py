@@ -38,7 +38,6 @@ from tfpix2pix.evaluation.report.choosing import spread
 from tfpix2pix.evaluation.report.page import Pictures, check_by, write_report
 from tfpix2pix.evaluation.report.pictures import contact_sheet
 from tfpix2pix.evaluation.request import NATIVE, Request, ResolvedRequest, resolve
-from tfpix2pix.foreign import read_json_lines
 from tfpix2pix.metrics import METRICS
 from tfpix2pix.metrics.bootstrap import COVERED, REPLICATES, Resampling
 from tfpix2pix.metrics.example import Setting
@@ -47,6 +46,7 @@ from tfpix2pix.metrics.features import Remembered
 from tfpix2pix.metrics.scoring import Figure, Scorer
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.recognize import RUN
+from tfpix2pix.safe_files import read_json_lines
 
 WITHOUT = {  # need of a metric -> why the metric is not measured
     "target": "there are no targets",

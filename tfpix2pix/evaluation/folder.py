@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tfpix2pix.destinations import EVALUATION, check_new_folder, check_writable
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.files import whole_directory
-from tfpix2pix.foreign import parse_json
 from tfpix2pix.metrics import METRICS
+from tfpix2pix.safe_files import parse_json
 
 RECORD, ROWS, RESAMPLED, PAGE = "metrics.json", "per_image.csv", "bootstrap.npz", "report.html"
 SHEET = "contact_sheet.png"

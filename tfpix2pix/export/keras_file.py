@@ -19,9 +19,9 @@ import tensorflow as tf
 from tfpix2pix.config.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
 from tfpix2pix.export.plain import in_plain_keras
-from tfpix2pix.foreign import read_member
 from tfpix2pix.models.noise import no_noise
-from tfpix2pix.untrusted import UnsafeLayer, load_keras_file
+from tfpix2pix.safe_files import read_member
+from tfpix2pix.safe_models import UnsafeLayer, load_keras_file
 
 
 def path_of(card: ModelCard, out: Path) -> Path:

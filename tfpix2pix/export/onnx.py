@@ -18,11 +18,11 @@ import tensorflow as tf
 from tfpix2pix.config.card import FILE_NAME, ModelCard
 from tfpix2pix.errors import UserError
 from tfpix2pix.export.plain import plain_weights, with_plain_convolutions
-from tfpix2pix.export.stored import Stored
-from tfpix2pix.foreign import read_regular_file
+from tfpix2pix.export.weights import Stored
 from tfpix2pix.inference.view import InferenceView
 from tfpix2pix.models.noise import no_noise
 from tfpix2pix.quiet import quiet_native_code
+from tfpix2pix.safe_files import read_regular_file
 
 OPSET = 17
 

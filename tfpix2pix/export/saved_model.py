@@ -22,10 +22,10 @@ from tfpix2pix.data.labels import class_colors
 from tfpix2pix.errors import UserError
 from tfpix2pix.export import QUANTIZATIONS
 from tfpix2pix.export.signatures import signatures
-from tfpix2pix.export.stored import Stored, in_bfloat16
-from tfpix2pix.foreign import read_regular_file
+from tfpix2pix.export.weights import Stored, in_bfloat16
 from tfpix2pix.inference.view import InferenceView
-from tfpix2pix.untrusted import load_saved_model
+from tfpix2pix.safe_files import read_regular_file
+from tfpix2pix.safe_models import load_saved_model
 
 FOLDER, FILE = "assets.extra", "tf_serving_warmup_requests"
 

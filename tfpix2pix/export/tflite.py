@@ -30,11 +30,11 @@ from tfpix2pix.export.metadata import with_metadata
 from tfpix2pix.export.phases import in_phases
 from tfpix2pix.export.quantization import with_noise
 from tfpix2pix.export.signatures import from_uint8, to_uint8
-from tfpix2pix.export.stored import Stored
-from tfpix2pix.foreign import open_regular_file, parse_json, read_member
+from tfpix2pix.export.weights import Stored
 from tfpix2pix.inference.view import InferenceView
 from tfpix2pix.models.noise import no_noise
 from tfpix2pix.quiet import quiet_native_code
+from tfpix2pix.safe_files import open_regular_file, parse_json, read_member
 
 DELEGATE = "DELEGATE"  # name of a node that replaces a part of the graph
 HEAVY = {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL", "CONV_3D"}
@@ -56,8 +56,8 @@ def coverage_of(interpreter: Any) -> Coverage:
     its outputs.
     """
     nodes = interpreter._get_ops_details()
-    own = [node for node in nodes if node["op_name"] != DELEGATE]
-    producers = {tensor: node for node in own for tensor in node["outputs"]}
+    operations = [node for node in nodes if node["op_name"] != DELEGATE]
+    producers = {tensor: node for node in operations for tensor in node["outputs"]}
     inside: set[int] = set()
     for delegate in nodes:
         if delegate["op_name"] != DELEGATE:
@@ -69,8 +69,8 @@ def coverage_of(interpreter: Any) -> Coverage:
             if tensor not in begins and node is not None and node["index"] not in inside:
                 inside.add(node["index"])
                 wanted.extend(node["inputs"])
-    left = (node["op_name"] for node in own if node["index"] not in inside)
-    return Coverage(len(own), len(inside), tuple(sorted(name for name in left if name in HEAVY)))
+    left = (node["op_name"] for node in operations if node["index"] not in inside)
+    return Coverage(len(operations), len(inside), tuple(sorted(name for name in left if name in HEAVY)))
 
 
 DIGEST = "model_digest.json"  # member of the archive: bytes and SHA-256 of the flatbuffer before it

@@ -16,11 +16,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfpix2pix.errors import UserError, shortly
-from tfpix2pix.foreign import parse_json
 from tfpix2pix.interop.keras_graph import STAND_INS, flat, modern, read_graph, traits_of
 from tfpix2pix.interop.weights import ForeignWeights, Unfit, shaped
 from tfpix2pix.models.precision import in_precision
-from tfpix2pix.untrusted import check_hdf5, check_layers, load_keras_file, load_saved_model
+from tfpix2pix.safe_files import parse_json
+from tfpix2pix.safe_models import check_hdf5, check_layers, load_keras_file, load_saved_model
 
 METADATA = "keras_metadata.pb"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfpix2pix.errors import UserError, unknown_name
-from tfpix2pix.foreign import parse_json
+from tfpix2pix.safe_files import parse_json
 
 PYTORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
 KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")

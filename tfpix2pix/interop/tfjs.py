@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.foreign import parse_json, read_regular_file
 from tfpix2pix.interop.addons import fill, model_of, unreadable, weights_of
 from tfpix2pix.interop.kinds import model_json
 from tfpix2pix.interop.weights import ForeignWeights, Unfit
+from tfpix2pix.safe_files import parse_json, read_regular_file
 
 DTYPES = {"float32": np.float32, "float16": np.float16, "int32": np.int32, "uint8": np.uint8, "uint16": np.uint16,
           "bool": np.uint8}  # fmt: skip

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from tfpix2pix.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ class Unfit(ValueError):
 
 def _check_finite(name: str, *arrays: np.ndarray | None) -> None:
     """Raises Unfit if one of the arrays holds NaN or infinity, because then no translation could be compared."""
+    import numpy as np  # here, so that the command line's help, which lists kinds, does not wait for it
+
     if not all(array is None or np.isfinite(array).all() for array in arrays):
         raise Unfit(name, "holds NaN or infinity", "a tensor of finite numbers")
 
@@ -125,6 +128,8 @@ class Tensors:
         """Returns an array as float32. Raises Unfit if it is missing."""
         if name not in self.arrays:
             raise Unfit(name, "is missing", expected)
+        import numpy as np
+
         self.used.add(name)
         return np.asarray(self.arrays[name], np.float32)
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfpix2pix.data.images import match_channels
 from tfpix2pix.errors import UserError, shortly
-from tfpix2pix.untrusted import load_saved_model
+from tfpix2pix.safe_models import load_saved_model
 
 SIGNED = (-1.0, 1.0)
 BYTES = (0.0, 255.0)

@@ -14,8 +14,8 @@ from tfpix2pix.config.recipe import APPLIED
 from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
 from tfpix2pix.data.fingerprints import changes, digest_of
 from tfpix2pix.errors import UserError
-from tfpix2pix.foreign import parse_json, read_regular_file
 from tfpix2pix.runs.directory import CONFIG, RunDirectory, flat
+from tfpix2pix.safe_files import parse_json, read_regular_file
 from tfpix2pix.section import MayChange
 from tfpix2pix.training.settings import TrainingConfig
 

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import remove_leftovers, sha256_of, whole_directory
-from tfpix2pix.foreign import parse_json
+from tfpix2pix.safe_files import parse_json
 
 MANIFEST = "checkpoint.json"
 NOTES = "notes.json"  # the best score so far, and sums of losses since the last log

@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.foreign import parse_json
+from tfpix2pix.safe_files import parse_json
 
 KINDS = ("chief", "worker")
 EXAMPLE = '{"cluster": {"worker": ["host1:9999", "host2:9999"]}, "task": {"type": "worker", "index": 0}}'

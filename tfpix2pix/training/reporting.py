@@ -15,7 +15,7 @@ from rich.table import Table
 
 from tfpix2pix.data.images import write_image
 from tfpix2pix.files import whole_file
-from tfpix2pix.foreign import read_json_lines
+from tfpix2pix.safe_files import read_json_lines
 from tfpix2pix.training.curves import draw_curves
 from tfpix2pix.training.health import Finding
 from tfpix2pix.training.loop import Losses

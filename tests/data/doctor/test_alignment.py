@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import write_image
-from tests.data.doctor.made import combine, examined, make_set, moved, scene, told
+from tests.data.doctor.helpers import combine, examined, make_set, moved, scene, told
 from tfpix2pix.data import SOURCES, source_row
 from tfpix2pix.data.doctor.alignment import in_words
 from tfpix2pix.data.doctor.measure import Surfaces, peak_of, surface

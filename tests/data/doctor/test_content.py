@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import write_image
-from tests.data.doctor.made import combine, examined, make_set, scene, told
+from tests.data.doctor.helpers import combine, examined, make_set, scene, told
 
 
 @pytest.mark.parametrize(("side", "name"), [(0, "input"), (1, "target")])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.conftest import write_image
-from tests.data.doctor.made import combine, examined, make_set, recompressed, scene, told
+from tests.data.doctor.helpers import combine, examined, make_set, recompressed, scene, told
 from tfpix2pix.data.near_duplicates import (
     MOST_BITS,
     Groups,

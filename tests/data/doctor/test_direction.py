@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import write_image
-from tests.data.doctor.made import combine, examined, make_set, recompressed, scene, told
+from tests.data.doctor.helpers import combine, examined, make_set, recompressed, scene, told
 from tfpix2pix.data.doctor.measure import texture
 
 

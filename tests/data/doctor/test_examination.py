@@ -12,7 +12,7 @@ import pytest
 
 import tfpix2pix.data.doctor as doctor
 from tests.conftest import make_combined, write_image
-from tests.data.doctor.made import combine, config_of, examined, make_set, moved, scene, told
+from tests.data.doctor.helpers import combine, config_of, examined, make_set, moved, scene, told
 from tfpix2pix.data.doctor import CHECKS, NOTES, examination, examine, write_html
 from tfpix2pix.data.doctor.examination import open_all
 from tfpix2pix.data.doctor.findings import ADVICE

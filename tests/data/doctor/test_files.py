@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from tests.conftest import write_image
-from tests.data.doctor.made import SIZE_PX, combine, config_of, examined, make_set, scene, told
+from tests.data.doctor.helpers import SIZE_PX, combine, config_of, examined, make_set, scene, told
 from tfpix2pix.data.doctor import examine
 from tfpix2pix.data.doctor.headers import header
 from tfpix2pix.data.images import write_image as write_deep

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from tests import real_pairs
-from tests.data.doctor.made import combine, examined, moved, recompressed, told
+from tests.data.doctor.helpers import combine, examined, moved, recompressed, told
 from tests.real_pairs import SIZE_PX
 from tfpix2pix.data.doctor.alignment import LEAST_MARGIN, LEAST_PEAK, LEAST_PX
 from tfpix2pix.data.doctor.direction import CLEAR, LEAST_TEXTURE

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tests.conftest import write_image
-from tests.data.doctor.made import combine, config_of, examined, make_set, moved, scene
+from tests.data.doctor.helpers import combine, config_of, examined, make_set, moved, scene
 from tfpix2pix.data.doctor import as_table, quick_lines, write_html
 from tfpix2pix.data.doctor.findings import Examination, finding
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.evaluation.comparison.made import scored
+from tests.evaluation.comparison.helpers import scored
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import compare, group
 

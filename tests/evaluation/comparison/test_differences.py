@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.evaluation.comparison.made import scored
+from tests.evaluation.comparison.helpers import scored
 from tfpix2pix.evaluation.comparison import compare
 
 HARD = np.random.default_rng(0).uniform(0.2, 0.6, 80)  # how hard each image is

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.evaluation.comparison.made import scored, write
+from tests.evaluation.comparison.helpers import scored, write
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import read_evaluation
 from tfpix2pix.evaluation.folder import Record

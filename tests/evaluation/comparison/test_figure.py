@@ -5,7 +5,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from tests.evaluation.comparison.made import METRIC_OF, scored
+from tests.evaluation.comparison.helpers import METRIC_OF, scored
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import compare, draw_comparison, group
 from tfpix2pix.evaluation.comparison.figure import comparison_figure, short

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.evaluation.comparison.made import scored, write
+from tests.evaluation.comparison.helpers import scored, write
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import compare, group, read_evaluation
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.evaluation.comparison.made import scored, weights
+from tests.evaluation.comparison.helpers import scored, weights
 from tfpix2pix.evaluation.comparison import compare, group
 from tfpix2pix.evaluation.comparison.seeds import Spread, limits, t_quantiles
 

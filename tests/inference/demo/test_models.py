@@ -8,7 +8,7 @@ from PIL import Image
 
 import tfpix2pix as p2p
 from tests.conftest import make_combined, tiny_config
-from tests.export.made import generator_of
+from tests.export.helpers import generator_of
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import OPERATORS
 from tfpix2pix.errors import UserError

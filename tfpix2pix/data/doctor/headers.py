@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from tfpix2pix.data.formats import BITS_PER_SAMPLE, HEADER_BYTES, PNG_SIGNATURE, format_of, open_header
 from tfpix2pix.data.images import EXIF_ORIENTATION
 from tfpix2pix.errors import UserError
-from tfpix2pix.foreign import open_regular_file
+from tfpix2pix.safe_files import open_regular_file
 
 MODES = {  # Pillow's mode -> channels and depth, in words
     "1": "black and white, 1 bit",

@@ -13,7 +13,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from tfpix2pix.errors import RunError, UserError, redact_url
-from tfpix2pix.foreign import parse_json
+from tfpix2pix.safe_files import parse_json
 
 try:
     import fcntl

@@ -155,9 +155,9 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
             [translated, seen, draw_on, *outputs.components], **one_at_a_time,
         )  # fmt: skip
         noise.input(on_noise, [translated, noise], outputs.components, **newest)
-        own = {"api_visibility": "private", "show_progress": "hidden"}
-        gallery.select(_chosen(examples), None, paper, **own)
-        draw_on.click(lambda picture: (with_picture(picture), gr.Tabs(selected="draw")), seen, [paper, tabs], **own)
+        options = {"api_visibility": "private", "show_progress": "hidden"}
+        gallery.select(_chosen(examples), None, paper, **options)
+        draw_on.click(lambda picture: (with_picture(picture), gr.Tabs(selected="draw")), seen, [paper, tabs], **options)
     return page
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfpix2pix.foreign import parse_json, parse_yaml, read_json_lines
+from tfpix2pix.safe_files import parse_json, parse_yaml, read_json_lines
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40))
 

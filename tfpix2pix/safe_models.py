@@ -19,7 +19,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.python.framework import op_def_registry
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.foreign import parse_json, read_member, read_regular_file
+from tfpix2pix.safe_files import parse_json, read_member, read_regular_file
 
 GRAPH, FINGERPRINT = "saved_model.pb", "fingerprint.pb"
 DATA = ("variables", "assets")  # folders with nothing but regular files

@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -62,6 +62,17 @@ def _released_models() -> Iterator[None]:
         import keras
 
         keras.utils.clear_session()  # collects garbage too
+        gc.freeze()  # what is left was imported: the next collection need not look at it
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_panel_of_curves() -> Iterator[None]:
+    """The runs of the tests draw one panel, in a tenth of the time; tests/training/test_curves.py draws all."""
+    from tfpix2pix.training import curves
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curves, "PANELS", curves.PANELS[:1])
+        yield
 
 
 @pytest.fixture
@@ -72,6 +83,17 @@ def rng() -> np.random.Generator:
 @pytest.fixture(scope="session")
 def quiet() -> Console:
     return Console(file=open(os.devnull, "w"))
+
+
+def others_slow(rows: Iterable, *quick: object) -> list:
+    """Rows of a table as parameters: `quick` run in `make test`, all others are slow, because `quick` has every part of
+    them that can fail alone. A row that is a tuple is several parameters."""
+    rows = list(rows)
+    assert set(quick) <= set(rows), set(quick) - set(rows)
+    return [
+        pytest.param(*(row if isinstance(row, tuple) else (row,)), marks=() if row in quick else pytest.mark.slow)
+        for row in rows
+    ]
 
 
 def write_image(path: Path, array: np.ndarray) -> Path:

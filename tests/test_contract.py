@@ -3,12 +3,14 @@
 Each row changes the tiny configuration; together they name every row of every table of networks and losses.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfpix2pix as p2p
-from tests.conftest import tiny_config, write_image
+from tests.conftest import others_slow, tiny_config, write_image
 from tfpix2pix.config import Config
 from tfpix2pix.config.resolve import make_config, with_overrides
 from tfpix2pix.data import COLOR_SPACES
@@ -87,7 +89,15 @@ SLOW = {
     "blurred", "capped-filters-last-transposed", "feature-matching", "gray-to-rgb", "moving", "rgba",
     "scales-in-parts", "scales-simultaneous",
 }  # fmt: skip
-MARKED = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
+QUICK = [name for name in CASES if name not in SLOW]
+QUICK_FORMAT = dict(zip(QUICK, itertools.cycle(("saved_model", "tflite", "tflite"))))  # others in the slow tests
+ROUND_TRIPS = [
+    *(pytest.param(name, (format,), id=f"{name}-{format}") for name, format in QUICK_FORMAT.items()),
+    *(
+        pytest.param(name, tuple(f for f in EXPORTERS if f != QUICK_FORMAT.get(name)), marks=pytest.mark.slow, id=name)
+        for name in CASES
+    ),
+]
 
 
 def config_of(name: str, **data) -> Config:
@@ -97,7 +107,7 @@ def config_of(name: str, **data) -> Config:
 
 
 def test_every_row_is_named():
-    configs = [config_of(name) for name in CASES if name not in SLOW]
+    configs = [config_of(name) for name in QUICK]
     for table, used in (
         (GENERATORS, {c.generator.kind for c in configs}),
         (DISCRIMINATORS, {c.discriminator.kind for c in configs}),
@@ -130,8 +140,8 @@ def pairs(tmp_path_factory):
     return folders
 
 
-@pytest.mark.parametrize("name", MARKED)
-def test_round_trip(name, pairs, tmp_path, quiet):
+@pytest.mark.parametrize(("name", "formats"), ROUND_TRIPS)
+def test_round_trip(name, formats, pairs, tmp_path, quiet):
     config = config_of(name, dir=pairs["classes" if "label-map" in name else "rgba" if name == "rgba" else "rgb"])
     run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
     assert all(np.isfinite(value) for values in run.card.metrics.values() for value in values.values())
@@ -143,7 +153,7 @@ def test_round_trip(name, pairs, tmp_path, quiet):
     expected = translator(x)
     assert expected.shape == (size, size, config.data.target_channels)
     np.testing.assert_array_equal(expected, p2p.load(run.path)(x))
-    for format in EXPORTERS:
+    for format in formats:
         if format in ("keras", "onnx") and name not in NOT_IN_KERAS | {"rgba", "gray-to-rgb"}:
             continue  # tests/export/test_other_formats.py has every generator in them
         if format == "keras" and name in NOT_IN_KERAS:
@@ -163,7 +173,7 @@ def test_round_trip(name, pairs, tmp_path, quiet):
             assert np.abs(exported(x).astype(int) - expected).max() <= 1
 
 
-@pytest.mark.parametrize("name", MARKED)
+@pytest.mark.parametrize("name", others_slow(CASES, *QUICK))
 def test_no_sum_of_a_step_depends_on_timing(name):
     """TensorFlow adds three tensors or more in an order that depends on which buffer is free first: there are none."""
     config = config_of(name)

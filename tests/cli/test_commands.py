@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 import tfpix2pix as p2p
-from tests.conftest import make_combined, run_cli, run_process, write_image
+from tests.conftest import make_combined, others_slow, run_cli, run_process, write_image
 from tests.runs.test_train import tree
 from tfpix2pix.config import RECIPES, preset_names
 
@@ -264,7 +264,7 @@ def test_train_translate_export_from_the_command_line(tmp_path):
     assert len(list((tmp_path / "out" / "val").iterdir())) > 4
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", others_slow((signal.SIGINT, signal.SIGTERM), signal.SIGINT))
 def test_a_signal_saves_and_the_run_resumes(tmp_path, number):
     command = [sys.executable, "-m", "tfpix2pix", "train", "smoke", "--run", "run", "--set", "training.steps=5000"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from tests import real_pairs
-from tests.conftest import write_image
+from tests.conftest import others_slow, write_image
 from tfpix2pix.cli import app
 from tfpix2pix.data.images import read_image
 
@@ -168,7 +168,13 @@ def test_every_recipe_is_tried():
     assert all(len(recipe.splitlines()) == 3 for recipe in RECIPES.values())
 
 
-@pytest.mark.parametrize("name", DATA)
+QUICK = (
+    "Photographs to label maps: facades by class", "16-bit grayscale TIFF to TIFF", "Five channels in NPY files",
+    "A table", "TFRecord shards",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", others_slow(DATA, *QUICK))
 def test_recipe(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     DATA[name](tmp_path / "data")

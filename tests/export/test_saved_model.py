@@ -17,6 +17,7 @@ from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 import tfpix2pix as p2p
+from tests.conftest import others_slow
 from tests.export.helpers import made_saved_model
 from tfpix2pix.data.formats import decode, encode
 from tfpix2pix.data.images import read_image
@@ -312,7 +313,7 @@ def in_c(runner: Path, folder: Path, signature: str, content: bytes, *mode: obje
     return subprocess.run(command, input=content, capture_output=True, env=environment, timeout=120)
 
 
-@pytest.mark.parametrize("kind", GENERATORS)
+@pytest.mark.parametrize("kind", others_slow(GENERATORS, "unet"))
 def test_the_runtime_in_c_agrees(runner, tmp_path, kind, rng):
     _, translator = made_saved_model(tmp_path / "1", generator={"kind": kind, "base_filters": 8})
     image = rng.uniform(-1, 1, (1, 50, 37, 3)).astype(np.float32)

@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 import tfpix2pix as p2p
-from tests.conftest import tiny_config
+from tests.conftest import others_slow, tiny_config
 from tests.export.helpers import generator_of, made_tflite
 from tfpix2pix.data.images import from_signed
 from tfpix2pix.errors import RunError, UserError
@@ -48,7 +48,7 @@ def trained(tmp_path_factory, drawn_facades):
     )
 
 
-@pytest.mark.parametrize("quantize", QUANTIZED)
+@pytest.mark.parametrize("quantize", others_slow(QUANTIZED, "int8", "float16"))
 def test_quantised_files_of_a_trained_network(trained, tmp_path, quantize):
     whole = p2p.export_run(trained.path, "tflite", tmp_path)
     report = p2p.export_run(trained.path, "tflite", tmp_path, quantize=quantize)
@@ -70,7 +70,7 @@ def test_every_norm_quantised(tmp_path, norm, quantize):
     assert exported.coverage.delegated == exported.coverage.nodes
 
 
-@pytest.mark.parametrize("quantize", EXPORTERS["tflite"].quantizations)
+@pytest.mark.parametrize("quantize", others_slow(EXPORTERS["tflite"].quantizations, "none", "int8"))
 def test_pixels_in_and_out_with_noise(smoke_run, tmp_path, quantize):
     report = p2p.export_run(smoke_run.path, "tflite", tmp_path, quantize=quantize, image_dtype="uint8", noise="on")
     details = Interpreter(report.path).get_signature_runner().get_input_details()

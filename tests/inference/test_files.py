@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tfpix2pix as p2p
-from tests.conftest import tiny_config
+from tests.conftest import others_slow, tiny_config
 from tests.conftest import write_image as write_picture
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SOURCES
@@ -128,7 +128,7 @@ DEEP = {  # data: dtype, channels, suffix, range; and how a translation is writt
 }
 
 
-@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("name", others_slow(DEEP, "12 bits in 16", "16-bit RGB PNG", "5-channel NPY"))
 def test_depth_channels_and_range_of_the_targets_are_kept(name, tmp_path, quiet, rng):
     """From two folders of files over a short training to files: 16 bits in, 16 bits out."""
     dtype, channels, suffix, value_range, written_as = DEEP[name]

@@ -58,7 +58,7 @@ def test_the_card_names_its_origin(file, tmp_path):
     assert p2p.load(report.path).card.origin == card.origin
 
 
-@pytest.mark.parametrize("arguments", [(), ("--from", "addons")])
+@pytest.mark.parametrize("arguments", [(), pytest.param(("--from", "addons"), marks=pytest.mark.slow)])
 def test_a_run_is_never_written_over(arguments, file, tmp_path):
     import_weights(file, out=tmp_path / "run")
     before = sorted(path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*"))

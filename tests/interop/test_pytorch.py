@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import tfpix2pix as p2p
+from tests.conftest import others_slow
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.parity import photographs
 from tfpix2pix.runs.directory import RunDirectory
@@ -55,7 +56,10 @@ def nothing_in(folder: Path) -> bool:
     return not (folder / "run").exists() and not list(folder.glob(".run*"))
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+QUICK = ("unet_256, batch", "unet_128, batch", "unet_256, gray to colour", "resnet_6blocks, instance, dropout")
+
+
+@pytest.mark.parametrize("name", others_slow(GENERATORS, *QUICK))
 def test_a_generator_translates_as_pytorch_does(name, tmp_path):
     network = nets.in_test_mode(nets.randomized(GENERATORS[name]()))
     file = saved(network, tmp_path / "facades" / "latest_net_G.pth")
@@ -85,7 +89,7 @@ def test_moving_averages_are_those_of_its_eval_mode(tmp_path):
     assert difference(p2p.load(tmp_path / "run"), network) < TOLERANCE
 
 
-@pytest.mark.parametrize(("levels", "layers"), [(8, [2, 3, 4]), (7, [2, 3])])
+@pytest.mark.parametrize(("levels", "layers"), [(7, [2, 3]), pytest.param(8, [2, 3, 4], marks=pytest.mark.slow)])
 def test_dropout_is_where_it_was(levels, layers, tmp_path):
     network = nets.unet(levels, 2)
     file = saved(nets.randomized(network), tmp_path / "g.pth")

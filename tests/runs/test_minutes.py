@@ -243,6 +243,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_workers_train_as_many_steps_as_the_chief_has_measured(tmp_path):
     data = make_combined(tmp_path / "pairs" / "train", count=4).parent
     settings = yaml.safe_load(

@@ -12,7 +12,7 @@ from rich.console import Console
 from skimage.color import rgb2lab
 
 import tfpix2pix as p2p
-from tests.conftest import make_combined, tiny_config, write_image
+from tests.conftest import make_combined, others_slow, tiny_config, write_image
 from tfpix2pix.config import preset_names
 from tfpix2pix.data import source_row
 from tfpix2pix.data.images import read_image
@@ -191,7 +191,7 @@ SMALL = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", others_slow(preset_names(), *(name for name in preset_names() if name != "openmoji")))
 def test_every_preset_trains(name, tmp_path, openmoji):
     """One step of each, small, on made-up data of its kind."""
     settings = [*SMALL, *(["generator.levels=4"] if name == "tutorial" else [])]  # its 1×1 bottleneck does not learn

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfpix2pix.training.curves import BLUE, Series, curves_figure, draw_curves
+from tfpix2pix.training import curves
+from tfpix2pix.training.curves import BLUE, PANELS, Series, curves_figure, draw_curves
+
+
+@pytest.fixture(autouse=True)
+def _all_panels(monkeypatch):
+    monkeypatch.setattr(curves, "PANELS", PANELS)  # runs of the other tests draw one
+
 
 RECONSTRUCTION = "Reconstruction error, lower is better"
 LOSSES = {"g/total": 40.0, "g/gan": 0.8, "g/l1": 0.4, "d/real": 0.7, "d/fake": 0.6, "d/total": 0.65}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tfpix2pix as p2p
-from tests.conftest import tiny_config
+from tests.conftest import others_slow, tiny_config
 from tfpix2pix.errors import RunError
 from tfpix2pix.runs.networks import build_model
 from tfpix2pix.training import execution
@@ -83,7 +83,7 @@ def test_a_run_stops_and_says_which_losses_and_where_it_is_back(combined_dir, tm
     assert "not_finite" not in {line.get("finding") for line in lines(tmp_path / "run")}
 
 
-@pytest.mark.parametrize(("step", "back_at"), [(5, 4), (2, 0)])
+@pytest.mark.parametrize(("step", "back_at"), others_slow([(5, 4), (2, 0)], (2, 0)))
 def test_a_run_goes_on_at_half_the_rate_where_it_may(combined_dir, tmp_path, quiet, poison, step, back_at):
     poison(step)
     config = config_of(combined_dir, on_non_finite="halve_learning_rate")

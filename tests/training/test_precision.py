@@ -1,12 +1,14 @@
 """bfloat16 and float16: what computes in them, what never does, and what `auto` chooses."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfpix2pix as p2p
-from tests.conftest import tiny_config
+from tests.conftest import others_slow, tiny_config
 from tests.training.test_pix2pix import data
 from tfpix2pix.models import PRECISIONS
 from tfpix2pix.runs.networks import build_model
@@ -43,13 +45,18 @@ def test_the_noise_stays_float32(precision):
     assert (generator([image, np.full_like(noise, 0.49999)]).numpy() != generator([image, noise / 2]).numpy()).any()
 
 
-@pytest.mark.parametrize("precision", LOW)
-@pytest.mark.parametrize(
-    "changes", [{}, {"discriminator": {"spectral_norm": True}}, {"generator": {"noise": "gaussian"}}]
-)
-def test_it_learns_what_float32_learns(precision, changes):
+CHANGES = {
+    "usual": {},
+    "spectral norm": {"discriminator": {"spectral_norm": True}},
+    "gaussian": {"generator": {"noise": "gaussian"}},
+}
+ROWS = itertools.product(LOW, CHANGES)
+
+
+@pytest.mark.parametrize(("precision", "name"), others_slow(ROWS, ("bfloat16", "usual"), ("float16", "spectral norm")))
+def test_it_learns_what_float32_learns(precision, name):
     """Twenty steps on one pair: losses of either precision within a twentieth of each other."""
-    pair, curves = data(), {}
+    pair, curves, changes = data(), {}, CHANGES[name]
     for name in ("float32", precision):
         model = model_in(name, **changes)
         step = tf.function(model.train_step, autograph=False)
@@ -71,7 +78,8 @@ def test_float16_goes_on_after_an_overflow():
     assert any((before[v.path] != v.numpy()).any() for v in model.generator.trainable_variables)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", LOW)
 def test_a_run_resumes_bit_for_bit_and_exports_in_float32(combined_dir, tmp_path, quiet, precision):
     from tfpix2pix.training.checkpoints import Checkpoints
 

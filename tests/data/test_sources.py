@@ -56,13 +56,13 @@ def test_folders_divide_the_splits(combined_dir):
 
 def test_a_flat_folder_is_split_by_seed_and_name(tmp_path):
     make_combined(tmp_path, count=10)
-    train, val = (set(source(split, dir=str(tmp_path), held_out_fraction=0.3).names) for split in ("train", "val"))
-    assert (len(train), len(val)) == (7, 3)
+    train, val = (set(source(split, dir=str(tmp_path), held_out_fraction=0.35).names) for split in ("train", "val"))
+    assert (len(train), len(val)) == (8, 2)
     assert not train & val
-    other = set(source("val", seed=1, dir=str(tmp_path), held_out_fraction=0.3).names)
+    other = set(source("val", seed=1, dir=str(tmp_path), held_out_fraction=0.35).names)
     assert other != val
     make_combined(tmp_path / "more", count=1)
-    assert val == set(source("val", dir=str(tmp_path), held_out_fraction=0.3).names)
+    assert val == set(source("val", dir=str(tmp_path), held_out_fraction=0.35).names)
 
 
 def sample_part(monkeypatch, folder, split, **options):
@@ -101,9 +101,9 @@ def test_no_pixel_of_the_held_out_part_reaches_training(tmp_path, monkeypatch):
 def test_no_photograph_is_in_two_splits(tmp_path):
     for index in range(10):
         write_image(tmp_path / f"{index}.png", np.zeros((40, 50, 3), np.uint8))
-    options = {"source": "photographs", "dir": str(tmp_path), "held_out_fraction": 0.3}
+    options = {"source": "photographs", "dir": str(tmp_path), "held_out_fraction": 0.35}
     train, val = source("train", **options), source("val", **options)
-    assert (len(train), len(val)) == (7, 3)
+    assert (len(train), len(val)) == (8, 2)
     assert not set(train.names) & set(val.names)
     assert val.names == source("val", **options).names != source("val", seed=1, **options).names
 
@@ -151,7 +151,7 @@ class TestFolders:
             picture(tmp_path / "B" / f"{index}.png", index)
         options = {"source": "folders", "dir": str(tmp_path), "input_folder": "A", "target_folder": "B"}
         train, val = (source(split, **options) for split in ("train", "val"))
-        assert (len(train), len(val)) == (8, 2)
+        assert (len(train), len(val)) == (9, 1)
         assert not set(train.names) & set(val.names)
 
     def test_missing_partners_are_named(self, tmp_path):
@@ -262,8 +262,8 @@ def test_photographs_in_split_folders_are_whole(tmp_path):
 
 
 def test_sample_photographs_are_at_hand():
-    train = source("train", source="sample_photographs", fit="crop", image_size_px=128, held_out_fraction=0.3)
-    val = source("val", source="sample_photographs", fit="crop", image_size_px=128, held_out_fraction=0.3)
+    train = source("train", source="sample_photographs", fit="crop", image_size_px=128, held_out_fraction=0.35)
+    val = source("val", source="sample_photographs", fit="crop", image_size_px=128, held_out_fraction=0.35)
     assert "chelsea" in train.names
     assert {name.split("-")[0] for name in val.names} == set(train.names)
 

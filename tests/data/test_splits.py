@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import tiny_config
 from tfpix2pix.data import SOURCES, SPLITS
-from tfpix2pix.data.splits import split_of_group
+from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.splits import names_of_split, seeded_split, split_of_group
 
 SHARES = {"val": 0.1, "test": 0.05}
 
@@ -69,3 +70,53 @@ def test_a_seed_of_the_split_holds_out_the_same_pairs_whatever_the_run_s_seed(so
 
     assert len({held_out(seed) for seed in (0, 1, 2)}) == 3
     assert {held_out(seed, split_seed=1) for seed in (0, 1, 2)} == {held_out(1)}
+
+
+NAMES = [f"{number:03}" for number in range(200)]
+
+
+def divided(names, **data):
+    """(train, val) by the rule of `data`."""
+    return [set(names_of_split(names, split, DataConfig(**data), 0)) for split in ("train", "val")]
+
+
+def test_a_pair_keeps_its_split_when_others_come_or_go():
+    train, val = divided(NAMES)
+    for gone in (sorted(val)[0], sorted(train)[0]):
+        assert divided([name for name in NAMES if name != gone]) == [train - {gone}, val - {gone}]
+    more_train, more_val = divided([*NAMES, *(f"new {name}" for name in NAMES)])
+    assert train < more_train and val < more_val
+
+
+def test_by_rank_a_pair_that_was_held_out_may_be_trained_on():
+    """The rule of earlier versions, which their runs keep."""
+    train, val = divided(NAMES, split_rule="rank")
+    assert len(val) == 40
+    moved = [divided([name for name in NAMES if name != gone], split_rule="rank")[1] - val for gone in sorted(val)]
+    assert all(len(others) == 1 for others in moved)
+
+
+@pytest.mark.parametrize("count", range(2, 12))
+@pytest.mark.parametrize("fraction", [0.01, 0.5, 0.99])
+def test_at_least_one_pair_is_held_out_and_one_trained_on(count, fraction):
+    train, val = divided(NAMES[:count], held_out_fraction=fraction)
+    assert train and val
+
+
+def test_nothing_is_held_out_if_nothing_shall_be():
+    assert divided(NAMES, held_out_fraction=0.0) == [set(NAMES), set()]
+    assert divided(["alone"]) == [{"alone"}, set()]
+    assert names_of_split(NAMES, "test", DataConfig(), 0) == []
+
+
+def test_several_targets_of_an_input_stay_together():
+    names = [name for number in range(100) for name in (f"{number}", f"{number}#2", f"{number}#3")]
+    train, val = divided(names)
+    assert {name.partition("#")[0] for name in train}.isdisjoint(name.partition("#")[0] for name in val)
+
+
+def test_a_number_sign_in_a_file_name_groups_nothing():
+    names = [f"shot #{number}" for number in range(200)]
+    train, val = divided(names)
+    assert 20 < len(val) < 60
+    assert seeded_split(names, "val", 0, 0.2) == []  # earlier versions took all for one group

@@ -5,10 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
+import yaml
 
 import tfpix2pix as p2p
 from tests.conftest import make_combined, run_cli, tiny_config, write_image
 from tests.runs.test_train import tree
+from tfpix2pix.config.card import ModelCard
 from tfpix2pix.errors import UserError
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.resuming import changeable_keys, to_resume
@@ -174,3 +176,18 @@ def test_on_the_command_line(run):
     assert run_cli(*command, "--accept-changes")[0] == 0
     code, _, err = run_cli("train", "smoke", "--run", run.parent / "new", "--accept-changes")
     assert code == 2 and "--accept-changes must go with --resume" in err
+
+
+def test_a_run_of_an_earlier_version_keeps_the_pairs_that_it_held_out(tmp_path):
+    """Its configuration does not name the rule of the split, which was by rank."""
+    settings = tiny_config(data={"split_rule": "rank"}).model_dump(mode="json")
+    del settings["data"]["split_rule"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    before = RunDirectory(tmp_path).config()
+    assert before.data.split_rule == "rank"
+    card = json.loads(ModelCard.of(before, 0).to_json())
+    del card["config"]["data"]["split_rule"]
+    assert ModelCard.from_json(json.dumps(card), "a card").config == before
+    assert to_resume(before, tiny_config()).data.split_rule == "rank"
+    with pytest.raises(UserError, match="data.split_rule 'rank' -> 'hash'"):
+        to_resume(before, tiny_config(data={"split_rule": "hash"}))

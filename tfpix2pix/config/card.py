@@ -6,10 +6,10 @@ import json
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tfpix2pix._version import __version__
-from tfpix2pix.config import Config
+from tfpix2pix.config.schema import Config, with_values_of_earlier_versions
 from tfpix2pix.errors import UserError
 from tfpix2pix.section import NAME
 
@@ -56,7 +56,7 @@ class ModelCard(BaseModel):
     format_version: Literal[1] = 1
     name: Annotated[str, Field(pattern=NAME, max_length=100)]
     """Name of the model."""
-    config: Config
+    config: Annotated[Config, BeforeValidator(with_values_of_earlier_versions)]
     """Resolved configuration of the run that trained it."""
     step: Annotated[int, Field(ge=0)]
     """Number of training steps of the weights."""

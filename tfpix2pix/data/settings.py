@@ -71,6 +71,10 @@ class DataConfig(Section):
     """Fraction of the data that is held out if no folders divide it, between 0 and 1. It is a fraction of the files,
     chosen by the seed. `sample_photographs`: a fraction of each photograph's width. `openmoji`: a fraction of the
     groups of near-twins, of which two thirds become `val` and a third `test`."""
+    split_rule: Literal["hash", "rank"] = "hash"
+    """How pairs are held out if no folders divide the data. `hash`: those whose name has a hash below
+    `held_out_fraction`, so that a pair keeps its split when others are added or removed. `rank`: the fraction of the
+    names with the smallest hashes, which is exact. Runs of earlier versions were divided by rank."""
     split_seed: int | None = Field(None, ge=0, le=2**31 - 1)
     """Seed of the split if no folders divide the data. null: the run's `seed`. Set it if runs of several seeds shall
     hold out the same pairs, so that they can be compared."""

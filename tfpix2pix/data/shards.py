@@ -21,7 +21,7 @@ from tfpix2pix.data.images import read_image
 from tfpix2pix.data.pairs import Pair, Source, checked
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.sources import halves
-from tfpix2pix.data.splits import SHARDS_MANIFEST, data_path, seeded_split
+from tfpix2pix.data.splits import SHARDS_MANIFEST, data_path, names_of_split
 from tfpix2pix.errors import UserError, within
 from tfpix2pix.files import safe_file_name
 
@@ -73,7 +73,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
     part = manifest.splits.get(split)
     if ALL in manifest.splits:
         part = manifest.splits[ALL]
-        part = part.of(set(seeded_split(part.names, split, config.seed_of_split(seed), config.held_out_fraction)))
+        part = part.of(set(names_of_split(part.names, split, config, seed)))
     if part is None or not part.names:
         if split == "train":
             raise UserError(f"There must be pairs to train on. Received none in {folder}. Check `data.dir`.")

@@ -14,7 +14,7 @@ from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import bytes_reader, list_images, read_image
 from tfpix2pix.data.pairs import Fault, Pair, Source, checked
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.splits import data_folder, data_path, holds, seeded_split, split_files
+from tfpix2pix.data.splits import data_folder, data_path, holds, names_of_split, split_files
 from tfpix2pix.errors import UserError
 
 AXES = {"left": 1, "right": 1, "top": 0, "bottom": 0}  # axis along which a combined image is cut in half
@@ -63,7 +63,7 @@ def folders(config: DataConfig, split: str, seed: int) -> Source:
                 f"Received {root} without. Set `data.input_folder` and `data.target_folder` to their names."
             )
         pairs, faults = pair_up(*(root / name for name in names))
-        kept = seeded_split(list(pairs), split, config.seed_of_split(seed), config.held_out_fraction)
+        kept = names_of_split(list(pairs), split, config, seed)
         pairs = {name: pairs[name] for name in kept}
     return _of_files(pairs, config, split, root, faults)
 
@@ -136,7 +136,7 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
     if "split" in columns:
         kept = [name for name, row in rows.items() if row["split"] == split]
     else:
-        kept = seeded_split(list(rows), split, config.seed_of_split(seed), config.held_out_fraction)
+        kept = names_of_split(list(rows), split, config, seed)
     return _of_files({name: rows[name]["files"] for name in kept}, config, split, path, faults)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from tfpix2pix.data import SPLITS
@@ -75,16 +75,58 @@ def holds(path: Path) -> str:
     return f", which holds {' and '.join(parts)}" if parts else ""
 
 
-def seeded_split(names: Sequence[str], split: str, seed: int, held_out_fraction: float) -> list[str]:
-    """Returns the names of a split of undivided data: a seeded fraction is `val`, the rest `train`, none are `test`.
+def names_of_split(names: Sequence[str], split: str, config: DataConfig, seed: int) -> list[str]:
+    """Returns the names of a split of data that no folders divide, by `config.split_rule`. None of them are `test`.
 
-    The split of a name depends only on the seed and the name, except where the fraction is rounded. Pairs of one input
-    (`a`, `a#2`) stay together.
+    By the rule `hash`, a pair keeps its split when others are added or removed. If no pair or every pair would be held
+    out by it, the nearest one moves. Pairs of one input (`a`, `a#2`) stay together.
+
+    Args:
+        names: of all pairs.
+        split: `train`, `val` or `test`.
+        config: the section `data`, which holds the rule, the fraction and perhaps the seed.
+        seed: of the run.
+    """
+    seed = config.seed_of_split(seed)
+    if config.split_rule == "rank":
+        return seeded_split(names, split, seed, config.held_out_fraction)
+    known = set(names)
+    groups = {name: _group(name, known) for name in names}
+    positions = {key: _position(key, seed) for key in groups.values()}
+    by_position = sorted(positions, key=positions.get)
+    held_out = {key for key in by_position if positions[key] < config.held_out_fraction}
+    if config.held_out_fraction and not held_out:
+        held_out = set(by_position[:1])
+    if len(held_out) == len(by_position):
+        held_out -= set(by_position[-1:])
+    return [name for name in names if split != "test" and (groups[name] in held_out) == (split == "val")]
+
+
+def _group(name: str, names: Collection[str]) -> str:
+    """Returns the name of the pair that has the same input: `a` for `a#2` if there is an `a`, else the name itself."""
+    base, _, number = name.rpartition("#")
+    return base if number.isdecimal() and base in names else name
+
+
+def _position(key: str, seed: int) -> float:
+    """Returns a number in [0, 1) that depends on the key and the seed alone."""
+    digest = hashlib.sha256(f"{seed}/{key}".encode(errors="surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def seeded_split(names: Sequence[str], split: str, seed: int, held_out_fraction: float) -> list[str]:
+    """Returns the names of a split by `data.split_rule: rank`: the fraction with the smallest hashes is `val`.
+
+    The count is exact, but a pair may change its split when others are added or removed. Pairs whose names are equal up
+    to a `#` stay together.
     """
     if split == "test":
         return []
     keys = {name: name.partition("#")[0] for name in names}
-    by_hash = sorted(dict.fromkeys(keys.values()), key=lambda key: hashlib.sha256(f"{seed}/{key}".encode()).digest())
+    by_hash = sorted(
+        dict.fromkeys(keys.values()),
+        key=lambda key: hashlib.sha256(f"{seed}/{key}".encode(errors="surrogateescape")).digest(),
+    )
     held_out = set(by_hash[: round(len(by_hash) * held_out_fraction)])
     return [name for name in names if (keys[name] in held_out) == (split == "val")]
 
@@ -100,7 +142,7 @@ def split_of_group(key: str, seed: int, fractions: Mapping[str, float]) -> str:
     """
     within(min(fractions.values(), default=0.0) >= 0.0, "A split's fraction", "0 or more", dict(fractions))
     within(sum(fractions.values()) < 1.0, "The fractions of held-out splits", "less than 1 together", dict(fractions))
-    position = int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:8], "big") / 2**64
+    position = _position(key, seed)
     for split, fraction in fractions.items():
         if position < fraction:
             return split
@@ -118,7 +160,7 @@ def split_files(config: DataConfig, split: str, seed: int) -> dict[str, Path]:
     """Maps the names of a split's pairs to their image files.
 
     If the folder has train/, val/ or test/ inside, uses these; a missing one is an empty split. Otherwise uses the
-    files directly inside, of which a seeded fraction is `val`.
+    files directly inside, of which a fraction is `val` (`names_of_split`).
 
     Raises:
         UserError: the folder does not exist, or has no image for training.
@@ -130,10 +172,7 @@ def split_files(config: DataConfig, split: str, seed: int) -> dict[str, Path]:
         files = named(list_images(folder) if folder.is_dir() else [])
     else:
         files = named(list_images(folder))
-        files = {
-            name: files[name]
-            for name in seeded_split(list(files), split, config.seed_of_split(seed), config.held_out_fraction)
-        }
+        files = {name: files[name] for name in names_of_split(list(files), split, config, seed)}
     if split == "train" and not files:
         kinds = ", ".join(sorted(SUFFIXES))
         raise UserError(

@@ -65,7 +65,8 @@ def resumed_config(
 
 
 def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> Config:
-    """Returns `now`, with the precision and the time of a step of `before` if `now` leaves them open.
+    """Returns `now`, with the precision, the time of a step and the rule of the split of `before` if it leaves them
+    open.
 
     Raises:
         UserError: a value differs that may not change, and `accept_changes` is not set. The message lists all of them.
@@ -74,6 +75,9 @@ def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> C
         precision = {"precision": before.training.precision}
         now = now.model_copy(update={"training": now.training.model_copy(update=precision)})
     now = now.model_copy(update={"training": _with_steps_of(before.training, now.training)})
+    if "split_rule" not in now.data.model_fields_set:
+        rule = {"split_rule": before.data.split_rule}
+        now = now.model_copy(update={"data": now.data.model_copy(update=rule)})
     differences = _differences(before, now)
     if differences and not accept_changes:
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -11,6 +12,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from tfpix2pix.errors import unknown_name
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of runs and models, which name files and folders
+LONGEST_NAME = 100
+
+
+def as_name(text: str) -> str:
+    """Returns `text` as a name of a run or model: characters that a name may not have become `-`. May return ""."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-_")[:LONGEST_NAME].rstrip(".-_")
 
 
 @dataclass(frozen=True, eq=False)

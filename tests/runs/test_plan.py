@@ -130,3 +130,21 @@ def test_few_calls_lead_from_a_plan_to_the_loss(combined_dir, tmp_path, quiet, m
     package = Path(p2p.__file__).parent
     calls = [frame.name for frame in traceback.extract_tb(caught.tb) if package in Path(frame.filename).parents]
     assert calls[0] == "run" and len(calls) <= 10, calls
+
+
+@pytest.mark.parametrize(
+    ("folder", "preset", "overrides", "name"),
+    [
+        ("my shoes (2)", "smoke", (), "my-shoes-2"),
+        ("run", "smoke", ("name=sandals",), "sandals"),
+        ("run", "named.yaml", (), "mine"),
+        ("Übung", "nameless.yaml", (), "bung"),
+        ("写真", "smoke", (), "smoke"),
+    ],
+)
+def test_a_run_is_named_by_its_folder_unless_the_user_names_it(tmp_path, monkeypatch, folder, preset, overrides, name):
+    monkeypatch.chdir(tmp_path)
+    for file, text in (("named.yaml", "name: mine\n"), ("nameless.yaml", "")):
+        Path(file).write_text(text + "data: {source: sample_photographs}\n", encoding="utf-8")
+    config = plan_training(preset, tmp_path / folder, overrides=overrides).config
+    assert config.name == name

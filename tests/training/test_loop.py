@@ -75,7 +75,7 @@ def test_whether_to_stop_is_asked_once_a_call():
     assert len(calls) == 4
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", loop.STOPPING)
 def test_signals_ask_for_a_stop(number):
     before = signal.getsignal(number)
     with loop.stop_on_signals() as should_stop:
@@ -83,6 +83,18 @@ def test_signals_ask_for_a_stop(number):
         os.kill(os.getpid(), number)
         assert should_stop()
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.skipif(loop.HANG_UP is None, reason="Windows has no SIGHUP")
+def test_nohup_still_ignores_a_closed_terminal():
+    before = signal.signal(loop.HANG_UP, signal.SIG_IGN)
+    try:
+        with loop.stop_on_signals() as should_stop:
+            os.kill(os.getpid(), loop.HANG_UP)
+            assert not should_stop()
+        assert signal.getsignal(loop.HANG_UP) == signal.SIG_IGN
+    finally:
+        signal.signal(loop.HANG_UP, before)
 
 
 def test_a_second_interrupt_does_not_wait():

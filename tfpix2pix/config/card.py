@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from tfpix2pix._version import __version__
 from tfpix2pix.config.schema import Config, with_values_of_earlier_versions
 from tfpix2pix.errors import UserError
-from tfpix2pix.section import NAME
+from tfpix2pix.section import LONGEST_NAME, NAME
 
 FILE_NAME = "model_card.json"
 MOST_PX = 65_536  # largest side in a card; a larger one is taken for a forgery
@@ -54,7 +54,7 @@ class ModelCard(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, protected_namespaces=())
 
     format_version: Literal[1] = 1
-    name: Annotated[str, Field(pattern=NAME, max_length=100)]
+    name: Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
     """Name of the model."""
     config: Annotated[Config, BeforeValidator(with_values_of_earlier_versions)]
     """Resolved configuration of the run that trained it."""

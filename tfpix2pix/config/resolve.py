@@ -7,6 +7,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
@@ -164,6 +165,13 @@ def known_values(field: FieldInfo) -> tuple:
         if isinstance(known, RowOf):
             return known.names
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+
+
+def gives_a_name(config: str, overrides: Iterable[str]) -> bool:
+    """Returns True if a user's file or an override names the run. A preset's name is that of its task."""
+    if any(override.partition("=")[0].strip() == "name" for override in overrides):
+        return True
+    return Path(config).suffix in (".yaml", ".yml") and "name" in read_settings(config)
 
 
 def to_yaml(config: Config) -> str:

@@ -19,14 +19,14 @@ from tfpix2pix.metrics import METRICS
 from tfpix2pix.models import GENERATORS, NOISES
 from tfpix2pix.models.settings import DiscriminatorConfig, GeneratorConfig, InferenceConfig
 from tfpix2pix.models.sizes import PATCHGANS, halved_px, logits_px
-from tfpix2pix.section import MAY_CHANGE, NAME, RUN, TASK, RowOf, Section
+from tfpix2pix.section import LONGEST_NAME, MAY_CHANGE, NAME, RUN, TASK, RowOf, Section
 from tfpix2pix.training.settings import TrainingConfig
 
 
 class Config(Section):
     """Configures a run. Every field has a default, which presets and `--set` change."""
 
-    name: Annotated[str, TASK] = Field("pix2pix", pattern=NAME, max_length=100)
+    name: Annotated[str, TASK] = Field("pix2pix", pattern=NAME, max_length=LONGEST_NAME)
     """Name of the model, which its exports and the model card have."""
     recipe: Annotated[str | None, TASK, RowOf(RECIPES), MAY_CHANGE] = None
     """How to train: the name of a recipe, or a .yaml file. The keys of a file that names a recipe replace the recipe's

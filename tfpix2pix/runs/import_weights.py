@@ -35,6 +35,7 @@ from tfpix2pix.models.sizes import PATCHGANS, logits_px
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.load import run_engine
 from tfpix2pix.runs.networks import build_discriminator, build_generator
+from tfpix2pix.section import as_name
 from tfpix2pix.training.checkpoints import Checkpoints, State, assign
 
 TOLERANCE = 1e-4  # largest difference to the original's output, on [-1, 1]
@@ -251,8 +252,7 @@ def _name_of(path: Path) -> str:
     stem = checkpoint_prefix(path).name if not path.is_file() else path.stem
     usual = re.fullmatch(r"(latest|\d+)_net_G|model|saved_model|\d+", stem)
     name = path.resolve().parent.name if usual else stem
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-_")
-    return name or "imported"
+    return as_name(name) or "imported"
 
 
 def _in_words(config: Config) -> str:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.config.resolve import resolve_config
+from tfpix2pix.config.resolve import gives_a_name, resolve_config
 from tfpix2pix.data.opening import check_readable, open_sources
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.errors import UserError
 from tfpix2pix.quiet import load_tensorflow
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.resuming import DataRecord, resumed_config
+from tfpix2pix.section import as_name
 from tfpix2pix.training.checkpoints import Checkpoints
 from tfpix2pix.training.cluster import Worker, this_worker
 
@@ -60,7 +61,8 @@ def plan_training(
 ) -> Plan:
     """Plans a training, and checks everything that can be checked without TensorFlow. Writes nothing.
 
-    TensorFlow is imported for `data.source: shards` alone, whose reader needs it.
+    TensorFlow is imported for `data.source: shards` alone, whose reader needs it. The run takes its name from its
+    directory unless a file of the user or an override gives one.
 
     Args:
         config: a `Config`, the name of a preset, or a .yaml file; None to resume with the run's own configuration.
@@ -96,7 +98,11 @@ def plan_training(
     elif config is None:
         raise UserError("A preset or a .yaml file must be given. Received none. `tfpix2pix presets` lists them.")
     elif not isinstance(config, Config):
-        config = resolve_config(config, overrides, data_dir=None if data_dir is None else str(data_dir))
+        preset = config
+        config = resolve_config(preset, overrides, data_dir=None if data_dir is None else str(data_dir))
+        name = as_name(directory.path.resolve().name) if directory else ""
+        if name and not gives_a_name(preset, overrides):
+            config = config.model_copy(update={"name": name})
     worker = this_worker(config.training.strategy)
     if directory and not resume and worker.index == 0:  # the chief has written to it before other workers start
         directory.check_free(resume=False, fresh=fresh)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import DataPeriod
 from tfpix2pix.config.recipe import APPLIED
-from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
+from tfpix2pix.config.resolve import gives_a_name, make_config, read_settings, with_overrides
 from tfpix2pix.data.fingerprints import changes, digest_of
 from tfpix2pix.errors import UserError
 from tfpix2pix.runs.directory import CONFIG, RunDirectory, flat
@@ -60,7 +60,10 @@ def resumed_config(
         if config is not None and data_dir is None:
             data_dir = before.data.dir
         data_dir = None if data_dir is None else str(data_dir)
+        named = config is None or gives_a_name(config, overrides)
         config = make_config(with_overrides(settings, overrides, data_dir=data_dir))
+        if not named:
+            config = config.model_copy(update={"name": before.name})
     return to_resume(before, config, accept_changes=accept_changes)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+HANG_UP = getattr(signal, "SIGHUP", None)  # Windows has no such signal
+STOPPING = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, HANG_UP)))
 Losses = Mapping[str, Any]  # name -> array (count,), a value for each step of a call
 
 
@@ -55,9 +58,10 @@ def run(
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Yields `should_stop`, which returns True after Ctrl-C or SIGTERM. A second Ctrl-C interrupts at once.
+    """Yields `should_stop`, which returns True after Ctrl-C, SIGTERM or a closed terminal (SIGHUP).
 
-    Outside the main thread, in which Python allows no signal handlers, it always returns False.
+    A second Ctrl-C interrupts at once. A signal that is ignored, as `nohup` ignores SIGHUP, stays ignored. Outside the
+    main thread, in which Python allows no signal handlers, `should_stop` always returns False.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -67,11 +71,23 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
     def ask(number: int, _frame: Any) -> None:
         if stop.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if number == HANG_UP:
+            _leave_terminal()
         stop.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    caught = [number for number in STOPPING if number != HANG_UP or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, ask) for number in caught}
     try:
         yield stop.is_set
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _leave_terminal() -> None:
+    """Sends what is printed from now on to nowhere, because printing to a closed terminal raises an error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        if os.isatty(descriptor):
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)

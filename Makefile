@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
 EXPORTS := $(RUN)/exports
-NAME := demo
+NAME := $(notdir $(patsubst %/,%,$(RUN)))
 JOBS ?= 2
 NOT_INSTALLED := || { echo 'The packages must be installed first. pip did not get them, for the reason above. \
 	Without a network, name a package index that this machine reaches in PIP_INDEX_URL, then try again.' >&2; exit 1; }

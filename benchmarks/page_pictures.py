@@ -1,6 +1,6 @@
 """The pictures of docs/page.md: `tfpix2pix demo` in Chromium, with a cup drawn on the sheet, and what a bad file does.
 
-    python benchmarks/page_pictures.py runs/edges runs/edges/exports/sample_edges-128px.tflite --out docs/images
+    python benchmarks/page_pictures.py runs/edges runs/edges/exports/edges-128px.tflite --out docs/images
 
 Needs Playwright and Chromium (the extra `dev`).
 """

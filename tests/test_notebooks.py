@@ -27,14 +27,14 @@ SMOKE = {
         6,
         (
             "runs/colab-l1/model_card.json",
-            "runs/colab/exports/smoke/1/saved_model.pb", "runs/colab/exports/smoke-32px.tflite",
-            "runs/colab/exports/smoke-32px-dynamic.tflite", "runs/colab/evaluation/val/report.html", "colab-step-4.zip",
+            "runs/colab/exports/colab/1/saved_model.pb", "runs/colab/exports/colab-32px.tflite",
+            "runs/colab/exports/colab-32px-dynamic.tflite", "runs/colab/evaluation/val/report.html", "colab-step-4.zip",
         ),
     ),
     "serve_and_deploy": (
         f"{SMALL}; RUNNER = {str(ROOT / 'export' / 'on_device')!r}",
         6,
-        ("exports/smoke/1/saved_model.pb", "exports/smoke-32px.tflite", "exports/smoke-32px-dynamic.tflite"),
+        ("exports/served/1/saved_model.pb", "exports/served-32px.tflite", "exports/served-32px-dynamic.tflite"),
     ),
     "inside_pix2pix": (
         f"{SMALL} + {FEWER}; SIZE_PX = 32; FILTERS = 8; PATCH_PX = 16; STEPS = 4",
@@ -79,7 +79,7 @@ def test_runs_from_top_to_bottom(name, tmp_path):
     assert [file for file in files if not (tmp_path / file).is_file()] == []
     for archive in tmp_path.glob("*.zip"):
         with zipfile.ZipFile(archive) as held:
-            assert {"config.yaml", "model_card.json", "exports/smoke-32px.tflite"} <= set(held.namelist())
+            assert {"config.yaml", "model_card.json", "exports/colab-32px.tflite"} <= set(held.namelist())
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -262,6 +263,28 @@ def test_train_translate_export_from_the_command_line(tmp_path):
     code, out, err = run_cli("translate", "run", "--split", "val", "--out", "out/val", cwd=tmp_path)
     assert code == 0, err
     assert len(list((tmp_path / "out" / "val").iterdir())) > 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="it closes a terminal")
+def test_a_closed_terminal_saves_the_run(tmp_path):
+    import fcntl
+    import termios
+
+    ours, terminal = os.openpty()
+    command = [sys.executable, "-m", "tfpix2pix", "train", "smoke", "--run", "run", "--set", "training.steps=5000"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(terminal)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    while not (metrics.exists() and '"g/l1"' in metrics.read_text()) and process.poll() is None:
+        while select.select([ours], [], [], 0.1)[0]:
+            os.read(ours, 4096)
+    os.close(ours)
+    assert process.wait(timeout=120) == 0
+    assert p2p.ModelCard.from_json((tmp_path / "run" / "model_card.json").read_bytes(), "card").step > 0
 
 
 @pytest.mark.parametrize("number", others_slow((signal.SIGINT, signal.SIGTERM), signal.SIGINT))

@@ -90,7 +90,7 @@ def test_a_pair_keeps_its_split_when_others_come_or_go():
 
 def test_by_rank_a_pair_that_was_held_out_may_be_trained_on():
     """The rule of earlier versions, which their runs keep."""
-    train, val = divided(NAMES, split_rule="rank")
+    _, val = divided(NAMES, split_rule="rank")
     assert len(val) == 40
     moved = [divided([name for name in NAMES if name != gone], split_rule="rank")[1] - val for gone in sorted(val)]
     assert all(len(others) == 1 for others in moved)
@@ -117,6 +117,6 @@ def test_several_targets_of_an_input_stay_together():
 
 def test_a_number_sign_in_a_file_name_groups_nothing():
     names = [f"shot #{number}" for number in range(200)]
-    train, val = divided(names)
+    _, val = divided(names)
     assert 20 < len(val) < 60
     assert seeded_split(names, "val", 0, 0.2) == []  # earlier versions took all for one group

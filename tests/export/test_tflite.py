@@ -56,7 +56,7 @@ def test_quantised_files_of_a_trained_network(trained, tmp_path, quantize):
     assert report.images == 5  # real ones alone
     assert report.delegated_nodes == report.nodes
     assert report.size_mb < {"float16": 0.55, "dynamic": 0.35, "int8": 0.35}[quantize] * whole.size_mb
-    assert report.path.endswith(f"facades-64px-{quantize}.tflite")
+    assert report.path.endswith(f"run-64px-{quantize}.tflite")
     assert p2p.load(report.path).card.quantization == quantize
 
 

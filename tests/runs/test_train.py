@@ -305,7 +305,7 @@ class TestValidation:
         with pytest.raises(
             UserError, match=r"^`best` must go with a run directory\. Received it for .*1\. Leave it out\.$"
         ):
-            p2p.load(tmp_path / "out" / "pix2pix" / "1", best=True)
+            p2p.load(tmp_path / "out" / "run" / "1", best=True)
 
     def test_training_stops_early_and_stays_stopped(self, combined_dir, tmp_path, quiet, monkeypatch):
         figures = iter([1.0, 0.5, 0.6, 0.7, 0.4, 0.3])

@@ -7,7 +7,6 @@ import json
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
@@ -47,7 +46,10 @@ def resolve_config(
         UserError: a preset, recipe or file does not exist or is not YAML, or a key or value is unknown.
     """
     overrides = [*recipe_override(recipe), *overrides]
-    return make_config(with_overrides(read_settings(preset_or_file), overrides, data_dir=data_dir), preset_or_file)
+    config = make_config(with_overrides(read_settings(preset_or_file), overrides, data_dir=data_dir), preset_or_file)
+    if preset_or_file in PRESETS and not any(override.partition("=")[0].strip() == "name" for override in overrides):
+        config.model_fields_set.discard("name")  # it is the task's: a run takes the name of its folder
+    return config
 
 
 def read_settings(preset_or_file: str) -> dict[str, Any]:
@@ -165,13 +167,6 @@ def known_values(field: FieldInfo) -> tuple:
         if isinstance(known, RowOf):
             return known.names
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-
-
-def gives_a_name(config: str, overrides: Iterable[str]) -> bool:
-    """Returns True if a user's file or an override names the run. A preset's name is that of its task."""
-    if any(override.partition("=")[0].strip() == "name" for override in overrides):
-        return True
-    return Path(config).suffix in (".yaml", ".yml") and "name" in read_settings(config)
 
 
 def to_yaml(config: Config) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.config.resolve import gives_a_name, resolve_config
+from tfpix2pix.config.resolve import resolve_config
 from tfpix2pix.data.opening import check_readable, open_sources
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.errors import UserError
@@ -62,7 +62,7 @@ def plan_training(
     """Plans a training, and checks everything that can be checked without TensorFlow. Writes nothing.
 
     TensorFlow is imported for `data.source: shards` alone, whose reader needs it. The run takes its name from its
-    directory unless a file of the user or an override gives one.
+    directory unless a `Config`, a file of the user or an override gives one.
 
     Args:
         config: a `Config`, the name of a preset, or a .yaml file; None to resume with the run's own configuration.
@@ -98,11 +98,9 @@ def plan_training(
     elif config is None:
         raise UserError("A preset or a .yaml file must be given. Received none. `tfpix2pix presets` lists them.")
     elif not isinstance(config, Config):
-        preset = config
-        config = resolve_config(preset, overrides, data_dir=None if data_dir is None else str(data_dir))
-        name = as_name(directory.path.resolve().name) if directory else ""
-        if name and not gives_a_name(preset, overrides):
-            config = config.model_copy(update={"name": name})
+        config = resolve_config(config, overrides, data_dir=None if data_dir is None else str(data_dir))
+    if directory and not resume and "name" not in config.model_fields_set:
+        config = config.model_copy(update={"name": as_name(directory.path.resolve().name) or config.name})
     worker = this_worker(config.training.strategy)
     if directory and not resume and worker.index == 0:  # the chief has written to it before other workers start
         directory.check_free(resume=False, fresh=fresh)

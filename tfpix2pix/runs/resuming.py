@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import DataPeriod
 from tfpix2pix.config.recipe import APPLIED
-from tfpix2pix.config.resolve import gives_a_name, make_config, read_settings, with_overrides
+from tfpix2pix.config.resolve import make_config, resolve_config, with_overrides
 from tfpix2pix.data.fingerprints import changes, digest_of
 from tfpix2pix.errors import UserError
 from tfpix2pix.runs.directory import CONFIG, RunDirectory, flat
@@ -55,20 +55,16 @@ def resumed_config(
     before = directory.config()
     if not accept_changes:
         check_unedited(directory, before)
-    if not isinstance(config, Config):
-        settings = before.model_dump(mode="json") if config is None else read_settings(config)
-        if config is not None and data_dir is None:
-            data_dir = before.data.dir
-        data_dir = None if data_dir is None else str(data_dir)
-        named = config is None or gives_a_name(config, overrides)
-        config = make_config(with_overrides(settings, overrides, data_dir=data_dir))
-        if not named:
-            config = config.model_copy(update={"name": before.name})
+    data_dir = None if data_dir is None else str(data_dir)
+    if config is None:
+        config = make_config(with_overrides(before.model_dump(mode="json"), overrides, data_dir=data_dir))
+    elif not isinstance(config, Config):
+        config = resolve_config(config, overrides, data_dir=data_dir or before.data.dir)
     return to_resume(before, config, accept_changes=accept_changes)
 
 
 def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> Config:
-    """Returns `now`, with the precision, the time of a step and the rule of the split of `before` if it leaves them
+    """Returns `now`, with the name, precision, time of a step and rule of the split of `before` if it leaves them
     open.
 
     Raises:
@@ -78,6 +74,8 @@ def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> C
         precision = {"precision": before.training.precision}
         now = now.model_copy(update={"training": now.training.model_copy(update=precision)})
     now = now.model_copy(update={"training": _with_steps_of(before.training, now.training)})
+    if "name" not in now.model_fields_set:
+        now = now.model_copy(update={"name": before.name})
     if "split_rule" not in now.data.model_fields_set:
         rule = {"split_rule": before.data.split_rule}
         now = now.model_copy(update={"data": now.data.model_copy(update=rule)})

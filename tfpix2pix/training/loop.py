@@ -72,9 +72,10 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
         if stop.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         if number == HANG_UP:
-            _leave_terminal()
+            _to_nowhere(terminals)
         stop.set()
 
+    terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]  # once closed, it is not one
     caught = [number for number in STOPPING if number != HANG_UP or signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, ask) for number in caught}
     try:
@@ -84,10 +85,9 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _leave_terminal() -> None:
-    """Sends what is printed from now on to nowhere, because printing to a closed terminal raises an error."""
+def _to_nowhere(descriptors: Sequence[int]) -> None:
+    """Discards what is written to these descriptors from now on. Writing to a closed terminal would raise an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for descriptor in (1, 2):
-        if os.isatty(descriptor):
-            os.dup2(nowhere, descriptor)
+    for descriptor in descriptors:
+        os.dup2(nowhere, descriptor)
     os.close(nowhere)

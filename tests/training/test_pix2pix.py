@@ -271,3 +271,24 @@ def test_at_full_size_two_runs_are_equal_to_the_last_bit():
     for part, arrays in state.items():
         for name, array in arrays.items():
             np.testing.assert_array_equal(array, same_state[part][name], err_msg=name)
+
+
+@pytest.mark.parametrize("changes", [{}, {"ema_decay": 0.9, "learning_rate_schedule": "linear_decay"}])
+def test_keras_saves_it_and_it_goes_on_from_there(tmp_path, changes):
+    pair, model = data(), build_model(tiny_config(training=changes))
+    model.fit(
+        tf.data.Dataset.from_tensors(pair).repeat(2), verbose=0,
+        callbacks=[keras.callbacks.ModelCheckpoint(tmp_path / "m.keras")],
+    )  # fmt: skip
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    model.save_weights(tmp_path / "m.weights.h5")
+    weights_alone = build_model(tiny_config(training=changes))
+    weights_alone.load_weights(tmp_path / "m.weights.h5")
+    states = [get_state(each) for each in (model, again, weights_alone)]
+    for state in states[1:]:
+        assert state.keys() == states[0].keys()
+        assert all(
+            np.array_equal(state[part][name], array) for part in state for name, array in states[0][part].items()
+        )
+    losses, losses_again = model.train_step(pair), again.train_step(pair)
+    assert {name: float(value) for name, value in losses.items()} == {n: float(v) for n, v in losses_again.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -18,8 +19,10 @@ from tfpix2pix.training.gradients import replicas, summed, tape_on, update, upda
 from tfpix2pix.training.optimizers import FusedAdam
 
 Losses = dict[str, tf.Tensor]
+NETWORKS, OPTIMIZERS = ("generator", "discriminator", "average"), ("generator_optimizer", "discriminator_optimizer")
 
 
+@keras.saving.register_keras_serializable("tfpix2pix")
 class Pix2Pix(keras.Model):
     """Trains a generator and a discriminator together on pairs.
 
@@ -45,6 +48,7 @@ class Pix2Pix(keras.Model):
             average.trainable = False
             average.set_weights(generator.get_weights())
         self.training_generator = recomputing(generator, recompute_levels) if recompute_levels else generator
+        self.seed, self.recompute_levels = seed, recompute_levels
         self.noise_key = rng.stream(seed, "noise")
         self.objective, self.judge = Objective(), judging(discriminator)
         first = {"shape": (), "trainable": False, "aggregation": "only_first_replica"}
@@ -98,6 +102,31 @@ class Pix2Pix(keras.Model):
         self.discriminator_optimizer = discriminator_optimizer or FusedAdam()
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the networks and settings, from which `save("m.keras")` and `ModelCheckpoint` make the same model."""
+        networks = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in NETWORKS}
+        return {**networks, "seed": self.seed, "recompute_levels": self.recompute_levels}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Pix2Pix:
+        networks = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
+            for name in NETWORKS
+        }
+        return cls(**{**config, **networks})
+
+    def get_compile_config(self) -> dict[str, Any]:
+        optimizers = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in OPTIMIZERS}
+        return {
+            **optimizers, "objective": dataclasses.asdict(self.objective), "update_order": self.update_order,
+            "micro_batches": self.micro_batches, "clip_gradient_norm": self.clip_gradient_norm,
+            "ema_decay": self.ema_decay,
+        }  # fmt: skip
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        optimizers = {name: keras.saving.deserialize_keras_object(config[name]) for name in OPTIMIZERS}
+        self.compile(**{**config, **optimizers, "objective": Objective(**config["objective"])})
 
     @property
     def translator(self) -> keras.Model:

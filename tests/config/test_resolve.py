@@ -170,3 +170,9 @@ def test_a_key_without_its_section_is_found():
         resolve_config("smoke", ["steps=20"])
     with pytest.raises(UserError, match=r"Did you mean generator\.base_filters or discriminator\.base_filters\?"):
         resolve_config("smoke", ["training.base_filters=8"])
+
+
+@pytest.mark.parametrize("value", ["[0, 1, 2, 3, 4]", "[[0, 1], [0, 1]]", "[0]", "5"])
+def test_a_range_is_one_for_all_channels(value):
+    with pytest.raises(UserError, match=r"`data.input_range` must be two numbers, which all channels share: scale"):
+        resolve_config("facades", [f"data.input_range={value}"])

@@ -358,3 +358,18 @@ class TestOnError:
         out = capsys.readouterr().out
         assert "3 training and 0 held-out pairs" in out
         assert "1 pairs skipped. The first: Every image must be readable" in out
+
+
+def test_a_table_that_windows_wrote_names_the_same_files(tmp_path):
+    for side in ("input", "target"):
+        picture(tmp_path / side / "a.png")
+    (tmp_path / "pairs.csv").write_text("input,target\ninput\\a.png,target\\a.png\n")
+    pairs = source(source="table", dir=str(tmp_path / "pairs.csv"))
+    assert list(pairs.names) == ["a"]
+    assert pairs.files(0) == (tmp_path / "input" / "a.png", tmp_path / "target" / "a.png")
+
+
+def test_a_relative_folder_that_is_not_here_names_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"Received data/facades, which {tmp_path} does not hold. Go to the folder"):
+        source(dir="data/facades")

@@ -27,6 +27,17 @@ def _rgb(value: Any) -> Any:
     return value
 
 
+def _two_numbers(value: Any) -> Any:
+    """Returns `value`. Raises ValueError if it is not a sequence of two values that may be numbers."""
+    fits = isinstance(value, (list, tuple)) and len(value) == 2 and not any(isinstance(part, list) for part in value)
+    if value is not None and not fits:
+        raise ValueError(
+            "must be two numbers, which all channels share: scale channels of different ranges in the files"
+        )
+    return value
+
+
+Range = Annotated[tuple[float, float], BeforeValidator(_two_numbers)]  # of black and white
 Color = Annotated[tuple[Level, Level, Level], BeforeValidator(_rgb)]
 
 
@@ -102,10 +113,10 @@ class DataConfig(Section):
     """Number of channels of the input image: 1 gray, 3 RGB, 4 RGBA, or any other."""
     target_channels: int = Field(3, ge=1, le=4096)
     """Number of channels of the target and of the translation."""
-    input_range: tuple[float, float] | None = None
+    input_range: Range | None = None
     """Input values that are mapped to -1 and 1. null: 0 and the largest value of 8 or 16 bits, or 0 and 1 for
     floats."""
-    target_range: tuple[float, float] | None = None
+    target_range: Range | None = None
     """Target values that are mapped to -1 and 1. Translations are written in this range."""
     alpha: Literal["refuse", "drop"] = "refuse"
     """Treatment of an alpha channel that `input_channels` or `target_channels` does not count."""

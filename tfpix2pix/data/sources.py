@@ -116,7 +116,8 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
     faults, present = [], []
     for number, line in enumerate(lines[1:], 2):
         row = dict(zip(columns, line, strict=False))
-        files = {name: _file(path.parent, row.get(name, "")) for name in COLUMNS}
+        row |= {name: _with_slashes(path.parent, row.get(name, "")) for name in COLUMNS}
+        files = {name: _file(path.parent, row[name]) for name in COLUMNS}
         missing_file = next((name for name in COLUMNS if files[name] is None), None)
         if len(line) != len(columns):
             wrong = f"{len(line)} values for {len(columns)} columns"
@@ -164,6 +165,12 @@ def _file(folder: Path, name: str) -> Path | None:
     """Finds the file of a name in any Unicode form of its accents. Returns None if there is no such file."""
     spellings = (folder / form for form in (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))))
     return next((path for path in spellings if path.is_file()), None)
+
+
+def _with_slashes(folder: Path, name: str) -> str:
+    r"""Returns the path of a table as it is, or with `/` for `\` if it is a file only so: Windows wrote the table."""
+    slashes = name.replace("\\", "/")
+    return name if slashes == name or _file(folder, name) or not _file(folder, slashes) else slashes
 
 
 def _of_files(

@@ -42,7 +42,12 @@ def data_path(config: DataConfig) -> Path:
         raise UserError("A folder of pairs must be given. Received none. Add `data`, or set `data.dir`.")
     path = Path(config.dir).expanduser()
     if not path.exists():
-        raise UserError(f"`data.dir` must be an existing folder. Received {path}. Check the path.")
+        if path.is_absolute():
+            raise UserError(f"`data.dir` must be an existing folder. Received {path}. Check the path.")
+        raise UserError(
+            f"`data.dir` must be an existing folder. Received {path}, which {Path.cwd()} does not hold. Go to the "
+            f"folder that the path begins in, or name the data's folder by `data`."
+        )
     return path
 
 

@@ -43,6 +43,7 @@ def this_worker(strategy: str) -> Worker:
         received = f"{text!r} ({what})" if text else "none"
         raise UserError(
             f"TF_CONFIG must name all workers and say which one this is. Received {received}. "
-            f"Set it to {EXAMPLE}, say (docs/distributed.md)."
+            f"Set it to {EXAMPLE}, say (docs/distributed.md), or train on this machine alone: unset it, and leave "
+            f"`training.strategy` at auto."
         ) from None
     return Worker(before + index, sum(map(len, cluster.values())))

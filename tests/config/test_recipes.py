@@ -218,7 +218,7 @@ def test_a_recipe_may_be_a_file_and_be_based_on_another(tmp_path):
         ({"generator": {"upsamplin": "resize"}}, "A key of `generator` must be one of.* Did you mean 'upsampling'"),
         ({"generator": {"upsampling": "resise"}}, "`generator.upsampling` must be .*Received 'resise'"),
         ({"recipe": "bset"}, "A recipe must be one of: .* Received 'bset'. Did you mean 'best'"),
-        ({"recipe": "mine.yaml"}, "A recipe must not be based on itself. Received mine.yaml on mine.yaml. Take"),
+        ({"recipe": "mine.yaml"}, "A recipe must not be based on itself. Received mine.yaml on mine.yaml. Remove"),
         (["resize"], "A recipe must be a mapping of keys to values. Received mine.yaml, a list."),
     ],
 )

@@ -1,4 +1,4 @@
-"""Runs the command line: parses arguments, calls one function and prints the result. Loads TensorFlow only if needed."""
+"""Runs the command line: parses arguments, calls one function, prints the result. Loads TensorFlow only if needed."""
 
 from __future__ import annotations
 

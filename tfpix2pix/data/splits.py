@@ -21,7 +21,7 @@ SHARDS_MANIFEST = "shards.json"
 def guess_source(path: Path) -> dict[str, str]:
     """Guesses from `path` whether its pairs are a table, shards or two folders. Returns the keys of `data` for them.
 
-    Returns no keys for combined images, the default.
+    Returns an empty dictionary for combined images, the default.
     """
     if path.suffix.lower() in TABLES:
         return {"source": "table"}
@@ -55,15 +55,15 @@ def data_folder(config: DataConfig) -> Path:
 
 
 def looks_like(path: Path) -> str:
-    """Returns the end of an error text: the source that `path` looks like, or else what it holds."""
+    """Returns the end of an error text: the source that `path` looks like, or else the content of `path`."""
     guess = guess_source(path)
     if not guess:
-        return f"{holds(path)}. Check the path"
+        return f"{content_of(path)}. Check the path"
     settings = " ".join(f"--set data.{key}={value}" for key, value in guess.items())
     return f", which looks like `data.source: {guess['source']}`. Add `{settings}`"
 
 
-def holds(path: Path) -> str:
+def content_of(path: Path) -> str:
     """Describes the content of a folder, for the error text of a missing file."""
     if not path.is_dir():
         return ""
@@ -78,7 +78,7 @@ def holds(path: Path) -> str:
 def seeded_split(names: Sequence[str], split: str, seed: int, held_out_fraction: float) -> list[str]:
     """Returns the names of a split of undivided data: a seeded fraction is `val`, the rest `train`, none are `test`.
 
-    The split of a name depends only on the seed and the name, except where the fraction is rounded. Pairs of one input
+    The split of a name depends only on the seed and the name, apart from rounding of the fraction. Pairs of one input
     (`a`, `a#2`) stay together.
     """
     if split == "test":
@@ -117,8 +117,8 @@ def named(files: Sequence[Path]) -> dict[str, Path]:
 def split_files(config: DataConfig, split: str, seed: int) -> dict[str, Path]:
     """Maps the names of a split's pairs to their image files.
 
-    If the folder has train/, val/ or test/ inside, uses these; a missing one is an empty split. Otherwise uses the
-    files directly inside, of which a seeded fraction is `val`.
+    If the folder has train/, val/ or test/ inside, uses these. A missing one is an empty split. Otherwise uses the
+    files directly inside, and a seeded fraction of them is `val`.
 
     Raises:
         UserError: the folder does not exist, or has no image for training.

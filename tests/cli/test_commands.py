@@ -218,7 +218,7 @@ def test_a_dry_run_looks_at_the_data_it_is_given(tmp_path):
     )
     assert code == 0, err
     assert "2 training and 1 held-out pairs" in out
-    assert "Would write r; nothing was written" in out
+    assert "Would write r. Nothing was written" in out
     assert not (tmp_path / "r").exists()
     assert run_cli("train", "facades", "--dry-run", "--data", "missing", cwd=tmp_path)[0] == 2
 

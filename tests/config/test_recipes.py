@@ -248,5 +248,5 @@ def test_an_unknown_recipe_is_one_sentence(name, message):
 
 
 def test_a_recipe_does_not_go_with_a_config(tmp_path):
-    with pytest.raises(UserError, match="`recipe` and `overrides` go with a preset or a file. Received a Config"):
+    with pytest.raises(UserError, match="`recipe` and `overrides` must go with a preset or a file. Received a Config"):
         p2p.train(tiny_config(), run_dir=tmp_path / "run", recipe="best")

@@ -1,6 +1,6 @@
 """pix2pix (Isola et al., CVPR 2017) in TensorFlow and Keras 3: pairs go in, a translator comes out.
 
-Names are imported when first used, so that `import tfpix2pix` and the command line's help wait for nothing.
+Names are imported when first used, so that `import tfpix2pix` and the command line's help are fast.
 """
 
 import sys
@@ -39,7 +39,7 @@ sys.meta_path.append(finder)
 
 def __getattr__(name: str) -> object:
     if name in _NAMES and name not in _WITHOUT_TENSORFLOW:
-        load_tensorflow()  # without its notes: they look like errors, and tell a user nothing
+        load_tensorflow()  # without its start-up messages, which look like errors
     return _lazy(name)
 
 

@@ -111,7 +111,7 @@ def bad_pairs(folder, kind):
         (["train", "facades", "--data", "missing", "--run", "r"], "must be an existing folder. Received missing"),
         (["train", "facades", "--run", "r"], "must be given. Received none. Add --data, or set `data.dir`"),
         (["train", "facades", "--data", "empty", "--run", "r"], "must hold images"),
-        (["train", "facades", "--data", "no image", "--run", "r", *TINY_FLAGS], "1.png, which is in no format"),
+        (["train", "facades", "--data", "no image", "--run", "r", *TINY_FLAGS], "1.png, which is not in a supported"),
         (["train", "facades", "--data", "truncated", "--run", "r", *TINY_FLAGS], "truncated/1.png"),
         (["train", "facades", "--data", "small", "--run", "r", *TINY_FLAGS], "at least 8 px .* Received 4x4 px"),
         (["train", "facadez", "--run", "r"], "A preset must be one of: .* Did you mean 'facades'"),
@@ -132,7 +132,7 @@ def bad_pairs(folder, kind):
         (["train", "smoke", "--run", "r", "--resume", "--fresh"], "must not be given together"),
         (["translate", "missing", "empty", "--out", "o"], "A model must be .* Received missing, which does not exist"),
         (["translate", "empty", "a.png", "--out", "o"], "A model must be .* Received empty, which is not one of these"),
-        (["translate", "empty", "--out", "o"], "Either images or --split must say what to translate. Received neither"),
+        (["translate", "empty", "--out", "o"], "The inputs must be either images or a --split. Received neither"),
         (["translate", "empty", "x", "--noise", "maybe", "--out", "o"], "--noise must be one of: on, off"),
         (["translate", "empty", "--split", "vall", "--out", "o"], "--split must be .*'vall'. Did you mean 'val'\\?$"),
         (["demo", "empty", "--weights", "best"], "--weights must be one of: average, trained. Received 'best'.$"),
@@ -219,7 +219,7 @@ def test_a_dry_run_looks_at_the_data_it_is_given(tmp_path):
     )
     assert code == 0, err
     assert "2 training and 1 held-out pairs" in out
-    assert "Would write r; nothing was written" in out
+    assert "Would write r. Nothing was written" in out
     assert not (tmp_path / "r").exists()
     assert run_cli("train", "facades", "--dry-run", "--data", "missing", cwd=tmp_path)[0] == 2
 

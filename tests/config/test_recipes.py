@@ -218,7 +218,7 @@ def test_a_recipe_may_be_a_file_and_be_based_on_another(tmp_path):
         ({"generator": {"upsamplin": "resize"}}, "A key of `generator` must be one of.* Did you mean 'upsampling'"),
         ({"generator": {"upsampling": "resise"}}, "`generator.upsampling` must be .*Received 'resise'"),
         ({"recipe": "bset"}, "A recipe must be one of: .* Received 'bset'. Did you mean 'best'"),
-        ({"recipe": "mine.yaml"}, "A recipe must not be based on itself. Received mine.yaml on mine.yaml. Take"),
+        ({"recipe": "mine.yaml"}, "A recipe must not be based on itself. Received mine.yaml on mine.yaml. Remove"),
         (["resize"], "A recipe must be a mapping of keys to values. Received mine.yaml, a list."),
     ],
 )
@@ -248,5 +248,5 @@ def test_an_unknown_recipe_is_one_sentence(name, message):
 
 
 def test_a_recipe_does_not_go_with_a_config(tmp_path):
-    with pytest.raises(UserError, match="`recipe` and `overrides` go with a preset or a file. Received a Config"):
+    with pytest.raises(UserError, match="`recipe` and `overrides` must go with a preset or a file. Received a Config"):
         p2p.train(tiny_config(), run_dir=tmp_path / "run", recipe="best")

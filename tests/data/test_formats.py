@@ -130,9 +130,9 @@ def test_the_first_bytes_say_which_format_it_is_whatever_the_name(tmp_path, form
 def test_other_formats_are_not_opened_whatever_pillow_knows(tmp_path, start, suffix):
     """PostScript under an image's name would be run by Ghostscript."""
     (tmp_path / f"a.{suffix}").write_bytes(start)
-    with pytest.raises(UserError, match=r"a\.\w+, which is in no format that is read\. Replace"):
+    with pytest.raises(UserError, match=r"a\.\w+, which is not in a supported format\. Replace"):
         read_image(tmp_path / f"a.{suffix}")
-    with pytest.raises(UserError, match="in no format that is read"):
+    with pytest.raises(UserError, match="not in a supported format"):
         read_size(tmp_path / f"a.{suffix}")
 
 

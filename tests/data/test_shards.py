@@ -147,7 +147,7 @@ class TestRefused:
         data[len(data) // 2] ^= 1
         shard.write_bytes(data)
         source = splits_of(sharded.data, sharded.seed)["train"]
-        with pytest.raises(UserError, match=r"as it was written. Received .*train-00000.tfrecord, of which the pair '"):
+        with pytest.raises(UserError, match=r"as it was written. Received .*train-00000.tfrecord, in which the pair '"):
             [source.read(index) for index in range(len(source))]
         shard.unlink()
         with pytest.raises(UserError, match=r"must be readable. Received .*train-00000.tfrecord"):

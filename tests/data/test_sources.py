@@ -325,7 +325,7 @@ class TestOnError:
         folder = self.folder(tmp_path)
         whole = open_sources(self.config(folder, "stop").data, 0)["train"]
         assert len(whole) == 4
-        with pytest.raises(UserError, match="1.png, which is in no format"):
+        with pytest.raises(UserError, match="1.png, which is not in a supported format"):
             check_readable(whole)
         kept = open_sources(self.config(folder, "skip").data, 0)["train"]
         assert list(kept.names) == ["0", "2", "3"]
@@ -335,7 +335,7 @@ class TestOnError:
 
     def test_where_none_is_readable_the_run_stops(self, tmp_path):
         folder = self.folder(tmp_path, bad=[f"{index}.png" for index in range(4)])
-        with pytest.raises(UserError, match="Received 4, none readable. The first: .*0.png"):
+        with pytest.raises(UserError, match="must be readable. Received 4 that are not. The first: .*0.png"):
             open_sources(self.config(folder, "skip").data, 0)
 
     @pytest.mark.parametrize("on_error", ["stop", "skip"])

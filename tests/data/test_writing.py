@@ -45,6 +45,6 @@ def test_a_folder_that_exists_is_refused_and_nothing_is_left_of_a_failure(photos
     with pytest.raises(UserError, match="must go into a new folder. Received .*photos, which exists"):
         write_pairs(config.data, photos)
     (photos / "z.png").write_text("no image")
-    with pytest.raises(UserError, match="z.png, which is in no format"):
+    with pytest.raises(UserError, match="z.png, which is not in a supported format"):
         write_pairs(config.data, tmp_path / "out")
     assert {path.name for path in tmp_path.iterdir()} == {"photos"}

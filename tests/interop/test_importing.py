@@ -102,7 +102,7 @@ def test_what_is_not_known_is_said(file, tmp_path):
 
 
 def test_a_discriminator_apart_goes_with_pytorch_alone(file, tmp_path):
-    with pytest.raises(UserError, match="`discriminator` goes with `kind` pytorch"):
+    with pytest.raises(UserError, match="`discriminator` must go with `kind` pytorch"):
         import_weights(file, out=tmp_path / "run", discriminator=file)
 
 

@@ -97,7 +97,7 @@ def test_minutes_become_steps_and_are_recorded(whole):
     run, said, paces = whole
     assert paces == [CALL_S]
     assert run.card.step == 5 and not run.interrupted
-    assert "5 steps of 0.25 s fit in 0.0229167 minutes; samples, held-out pairs and checkpoints come on top." in said
+    assert "5 steps of 0.25 s fit in 0.0229167 minutes. Samples, validation and checkpoints take extra time." in said
     written = yaml.safe_load((run.path / "config.yaml").read_text(encoding="utf-8"))["training"]
     assert (written["steps"], written["minutes"], written["seconds_per_step"]) == (5, MINUTES, CALL_S)
     assert run.card.config.training.steps == 5
@@ -137,7 +137,7 @@ def test_an_interrupted_run_of_minutes_goes_on_to_the_same_step(whole, pairs, tm
 @pytest.mark.parametrize(
     ("most", "expected", "sentence"),
     [
-        (1000, 480, "480 steps of 0.25 s fit in 2 minutes; samples, held-out pairs and checkpoints come on top."),
+        (1000, 480, "480 steps of 0.25 s fit in 2 minutes. Samples, validation and checkpoints take extra time."),
         (240, 240, "240 steps of 0.25 s take 1 min 00 s, less than 2 minutes. For more, raise training.steps."),
     ],
 )
@@ -175,7 +175,7 @@ def test_more_minutes_are_more_steps_at_the_same_pace_where_the_rate_stays():
 def test_minutes_for_a_run_that_has_begun_without_are_refused():
     before = tiny_config()
     with pytest.raises(
-        UserError, match="must be given when a run begins, which measures its pace then. Received 10 for a run of 4"
+        UserError, match="must be given when a run begins, which then measures its pace. Received 10 for a run of 4"
     ):
         to_resume(before, changed(before, minutes=10))
 
@@ -222,7 +222,7 @@ def test_mistakes_are_one_sentence(override, message):
 def test_a_dry_run_says_the_length(pairs):
     said = console()
     said.print(describe(plan_training(config(pairs), None, dry_run=True)))
-    assert "Length: 0.0229167 minutes, and 1000 steps at the most; how long a step takes is" in said.file.getvalue()
+    assert "Length: 0.0229167 minutes, and at most 1000 steps (the time of a step is" in said.file.getvalue()
     said.print(describe(plan_training(config(pairs, seconds_per_step=CALL_S), None, dry_run=True)))
     assert "Length: 5 steps." in said.file.getvalue()
 

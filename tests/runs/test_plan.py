@@ -52,7 +52,7 @@ def test_a_plan_is_run_and_resumed(combined_dir, tmp_path, quiet):
     assert run(plan, quiet).card.step == 2
     longer = plan_training(None, tmp_path / "run", overrides=["training.steps=3"], resume=True)
     assert (longer.config.training.steps, longer.card.step, len(longer.record.periods)) == (3, 2, 1)
-    assert f"Would resume {tmp_path / 'run'} from step 2; nothing was written." in text_of(longer)
+    assert f"Would resume {tmp_path / 'run'} from step 2. Nothing was written." in text_of(longer)
     assert run(longer, quiet).card.step == 3
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     with pytest.raises(UserError, match=r"must have a checkpoint\. Received .*run, which was at step 3 and has none"):

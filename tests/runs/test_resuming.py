@@ -158,7 +158,7 @@ def test_a_run_of_an_older_version_has_no_record_and_goes_on(run, quiet):
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"periods": [{"from_step": "x"}]}'])
 def test_a_damaged_record_is_said_so(run, quiet, content):
     (run / "data.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"data\.json must be whole\. .* Remove it to go on"):
+    with pytest.raises(UserError, match=r"data\.json must be whole\. .* Remove it to continue"):
         resumed(run, quiet)
 
 

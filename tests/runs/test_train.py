@@ -114,7 +114,7 @@ def test_a_finished_run_says_so_and_may_grow(combined_dir, tmp_path, capsys):
     assert again.card.step == 4
     grown = p2p.train(run_dir=tmp_path / "run", resume=True, overrides=("training.steps=6",), console=console)
     assert grown.card.step == 6
-    assert "going on from step 4" in capsys.readouterr().out
+    assert "continuing from step 4" in capsys.readouterr().out
     with pytest.raises(UserError, match="must be at least the run's 6. Received 5"):
         p2p.train(run_dir=tmp_path / "run", resume=True, overrides=("training.steps=5",), console=console)
 
@@ -164,7 +164,7 @@ def test_a_dry_run_describes_and_writes_nothing(tmp_path):
     assert "54,413,955" in text
     assert "2,768,705" in text
     assert yaml.safe_load(text.split("\nGenerator")[0])["name"] == "facades"
-    assert f"Would write {tmp_path / 'run'}; nothing was written." in text.replace("\n", "")
+    assert f"Would write {tmp_path / 'run'}. Nothing was written." in text.replace("\n", "")
     assert list(tmp_path.iterdir()) == [folder]
     with pytest.raises(UserError, match="must be an existing folder"):
         plan_training("facades", None, data_dir=tmp_path / "nowhere", dry_run=True)
@@ -336,7 +336,7 @@ class TestValidation:
 
     def test_without_held_out_pairs_there_is_no_best(self, combined_dir, tmp_path, quiet):
         run = p2p.train(self.config(combined_dir, validation_images=0), run_dir=tmp_path / "run", console=quiet)
-        with pytest.raises(UserError, match="of a run with held-out pairs. Received none"):
+        with pytest.raises(UserError, match="needs a run with held-out pairs. Received none"):
             p2p.load(run.path, best=True)
 
     @pytest.mark.parametrize(

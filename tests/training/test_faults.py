@@ -78,7 +78,7 @@ def resumed_copy(runs, tmp_path, console, harm):
     ],
 )
 def test_a_damaged_newest_checkpoint_costs_one_interval(runs, tmp_path, quiet, damage, file):
-    with pytest.warns(UserWarning, match="step-000004 is damaged .*trying the one before"):
+    with pytest.warns(UserWarning, match="step-000004 is damaged .*The one before it is tried"):
         run_dir = resumed_copy(runs, tmp_path, quiet, lambda checkpoint: DAMAGES[damage](checkpoint / file))
     assert differences(runs / "6", run_dir) == []
     assert (run_dir / "checkpoints" / "damaged-step-000004").is_dir()  # put aside, for who wants to look
@@ -144,7 +144,7 @@ def test_what_killed_processes_left_is_removed(combined_dir, tmp_path, quiet):
 
 def test_a_run_is_trained_by_one_process_at_a_time(combined_dir, tmp_path, quiet):
     run = p2p.train(config_of(combined_dir, steps=2), run_dir=tmp_path / "run", console=quiet)
-    with run.directory.in_use(), pytest.raises(p2p.UserError, match="by one process.*another is at work"):
+    with run.directory.in_use(), pytest.raises(p2p.UserError, match="by one process.*another process is training"):
         p2p.train(config_of(combined_dir), run_dir=tmp_path / "run", resume=True, console=quiet)
     with RunDirectory(run.path).in_use():
         pass

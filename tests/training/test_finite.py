@@ -69,7 +69,7 @@ def config_of(folder, **training):
 def test_a_run_stops_and_says_which_losses_and_where_it_is_back(combined_dir, tmp_path, quiet, poison):
     poison(step=5)
     with pytest.raises(
-        RunError, match=r"Received g/total nan.* in step 5\. The run is as at step 4\. To go on at half"
+        RunError, match=r"Received g/total nan.* in step 5\. The run is saved as of step 4\. To continue at half"
     ):
         p2p.train(config_of(combined_dir), run_dir=tmp_path / "run", console=quiet)
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [2, 4]
@@ -91,7 +91,7 @@ def test_a_run_goes_on_at_half_the_rate_where_it_may(combined_dir, tmp_path, qui
     assert run.card.step == 8
     (finding,) = [line for line in lines(run.path) if "finding" in line]
     assert (finding["step"], finding["finding"]) == (back_at, "not_finite")
-    assert f"Back at step {back_at}, going on at 0.5 times the learning rate" in finding["text"]
+    assert f"Restored step {back_at}, and continues at 0.5 times the learning rate" in finding["text"]
     rates = {line["step"]: line["learning_rate"] for line in lines(run.path) if "learning_rate" in line}
     assert rates == {s: (1e-4 if s > back_at else 2e-4) for s in (2, 4, 6, 8)}
     steps = [line["step"] for line in lines(run.path) if "g/l1" in line]
@@ -104,7 +104,7 @@ def test_a_run_goes_on_at_half_the_rate_where_it_may(combined_dir, tmp_path, qui
 
 def test_what_does_not_get_better_ends(combined_dir, tmp_path, quiet, poison):
     poison(step=5, times=100)
-    with pytest.raises(RunError, match="so after halvings of the learning rate too: lower training"):
+    with pytest.raises(RunError, match="Halving the learning rate did not help: lower training"):
         p2p.train(config_of(combined_dir, on_non_finite="halve_learning_rate"), run_dir=tmp_path / "run", console=quiet)
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [2, 4]
 
@@ -122,6 +122,6 @@ def test_weights_that_are_not_finite_are_never_saved(combined_dir, tmp_path, qui
         return losses
 
     monkeypatch.setattr(execution.Execution, "__call__", call)
-    with pytest.raises(RunError, match=r"others in the discriminator after step 4\. The run is as at step 2"):
+    with pytest.raises(RunError, match=r"others in the discriminator after step 4\. The run is saved as of step 2"):
         p2p.train(config_of(combined_dir), run_dir=tmp_path / "run", console=quiet)
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [2]

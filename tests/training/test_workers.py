@@ -103,7 +103,7 @@ def test_two_workers_are_one_process_bit_for_bit_and_survive_the_death_of_one(al
     (code, said), (killed, _) = ends(workers)
     assert killed != 0
     assert code == 1, said
-    assert "must stay in reach of each other" in said and "Start all of them again with --resume" in said
+    assert "All workers must stay connected" in said and "Start all of them again with --resume" in said
     assert "Traceback" not in said
     assert state_of(run_dir)[0] < 80
     for code, said in ends(start_workers(arguments(run_dir, pairs, resume=True))):

@@ -1,4 +1,4 @@
-"""The command line: parses, calls one function, says what came of it. TensorFlow waits until a command needs it."""
+"""Runs the command line: parses arguments, calls one function, prints the result. Loads TensorFlow only if needed."""
 
 from __future__ import annotations
 
@@ -66,18 +66,20 @@ app.add_typer(study_app, name="study")
 
 
 def main() -> None:
-    """The `tfpix2pix` script: a user's mistake is one sentence and exit code 2, a failure one sentence and 1.
+    """Runs the `tfpix2pix` script. Exits with code 2 after a user's mistake and with code 1 after a failure.
 
-    `--debug`, anywhere, adds the traceback.
+    Prints each error in one sentence. `--debug`, at any position, adds the traceback.
     """
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
     warnings.showwarning = lambda message, *_: print(f"Warning: {escape_controls(str(message))}", file=sys.stderr)
     try:
         code = app(arguments, standalone_mode=False, prog_name="tfpix2pix")
-        if code == INTERRUPTED:  # Typer says nothing
+        if code == INTERRUPTED:  # Typer prints no message
             raise KeyboardInterrupt
         sys.exit(code)
-    except typer.BadParameter.__base__ as error:  # Typer's own: a misspelled command or option, a number out of range
+    except (
+        typer.BadParameter.__base__
+    ) as error:  # Typer's own errors: a misspelled command or option, a number out of range
         if error.__class__.__name__ == "NoArgsIsHelpError":
             print(error.format_message())
             sys.exit(2)

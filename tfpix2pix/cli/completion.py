@@ -32,6 +32,7 @@ def quantizations(incomplete: str) -> list[str]:
 
 
 def archives(incomplete: str) -> list[str]:
+    """Completes to the archives that `data download` knows."""
     from tfpix2pix.data.download.archives import ARCHIVES
 
     return one_of(ARCHIVES)(incomplete)

@@ -13,7 +13,6 @@ from tfpix2pix.cli.shared import (
     Set,
     answer,
     choice,
-    load_tensorflow,
     names_options,
     out_console,
     progress_console,
@@ -21,6 +20,7 @@ from tfpix2pix.cli.shared import (
 )
 from tfpix2pix.data import OPERATORS
 from tfpix2pix.errors import UserError
+from tfpix2pix.quiet import load_tensorflow
 
 if TYPE_CHECKING:
     from tfpix2pix.config import Config
@@ -30,11 +30,11 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         metavar="PRESET|CONFIG.yaml",
-        help="Preset that reads the data; default: as the folder looks.",
+        help="Preset or file that says how to read the data; default: detected from the folder.",
         autocompletion=completion.presets_and_files,
     ),
 ]
-FOLDER = {"folder": "DIR", "data": "DIR"}  # arguments -> what the command line has for them
+FOLDER = {"folder": "DIR", "data": "DIR"}  # arguments -> their name on the command line
 
 
 @names_options(name="NAME")
@@ -51,7 +51,7 @@ def download(
     sha256: Annotated[Optional[str], typer.Option(help="SHA-256 that the archive must have.")] = None,
     json_: Json = False,
 ) -> None:
-    """Fetch one of the paper's data sets, or resume a download that was cut."""
+    """Download one of the paper's datasets, or resume a download that was cut."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
     from tfpix2pix.data.download.archives import ARCHIVES, download
@@ -87,12 +87,12 @@ def check(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Examine data: pairing, files, sizes, direction, shifts, duplicates. Exit code 3: something was found."""
+    """Examine data: pairing, files, sizes, direction, shifts, duplicates. Exits with code 3 if it has findings."""
     from tfpix2pix.data.doctor import as_table, check_page_place, examine, write_html
 
     resolved = _config(config, folder, set_ or ())
     if not resolved.data.is_given:
-        raise UserError("DIR must be given, or a --config that names its data. Received none. Add the folder.")
+        raise UserError("DIR must be given, or a --config that names its data. Received neither. Add the folder.")
     if html is not None:
         check_page_place(html)
     if resolved.data.source == "shards":
@@ -108,13 +108,15 @@ def check(
 
 @names_options(photos="PHOTOS", data="PHOTOS")
 def pairs(
-    photos: Annotated[str, typer.Argument(metavar="PHOTOS", help="Folder of photographs, divided or not.")],
+    photos: Annotated[
+        str, typer.Argument(metavar="PHOTOS", help="Folder of photographs, with or without folders for splits.")
+    ],
     operator: Annotated[str, choice(OPERATORS, "Operator that makes the inputs.")],
     out: Annotated[Path, typer.Option(help="New folder for <split>/input/ and <split>/target/.")],
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Make pairs of photographs and write them: the input is what the operator leaves, the target the photograph."""
+    """Make pairs from photographs and write them: the operator's result is the input, the photograph is the target."""
     from tfpix2pix.config.resolve import make_config, with_overrides
     from tfpix2pix.data.writing import write_pairs
 
@@ -140,12 +142,12 @@ def shard(
     shard_mb: Annotated[int, typer.Option(help="Approximate size of a shard, MB.", min=1)] = 128,
     json_: Json = False,
 ) -> None:
-    """Pack pairs into TFRecord shards, for data that outgrow one machine; training from them gives the same run."""
+    """Pack pairs into TFRecord shards, for data too large for one machine. Training from shards gives the same run."""
     from tfpix2pix.data import SOURCES
 
     resolved = _config(config, folder, set_ or ())
     if resolved.data.source != "shards":
-        # Raises errors of the folder before TensorFlow is loaded.
+        # Raises the errors of the folder before TensorFlow is loaded.
         SOURCES[resolved.data.source](resolved.data, "train", resolved.seed)
     load_tensorflow()
     from tfpix2pix.data.writing import write_shards

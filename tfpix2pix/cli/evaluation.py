@@ -1,4 +1,4 @@
-"""The commands `evaluate`, `compare`, `study make` and `study score`."""
+"""Defines the commands `evaluate`, `compare`, `study make` and `study score`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from tfpix2pix.cli.shared import (
     Weights,
     answer,
     choice,
-    load_tensorflow,
     names_options,
     out_console,
     track,
@@ -24,6 +23,7 @@ from tfpix2pix.cli.shared import (
 from tfpix2pix.data import SPLITS
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.study import PAGE, PRACTICE, SHOWN_S, TRIALS
+from tfpix2pix.quiet import load_tensorflow
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 Data = Annotated[
     Optional[str], typer.Option(help="Folder of paired data, in place of the one the model was trained on.")
 ]
-Split = Annotated[str, choice(SPLITS, "Split whose pairs are taken.")]
+Split = Annotated[str, choice(SPLITS, "Split to take the pairs from.")]
 ConfigOption = Annotated[
     Optional[str],
     typer.Option(
         metavar="PRESET|FILE",
-        help="Preset or file that reads the pairs, for a folder of images; default: as DIR looks.",
+        help="Preset or file that says how to read the pairs, for a folder of images; default: detected from --data.",
     ),
 ]
 Metrics = Annotated[
@@ -121,7 +121,7 @@ def evaluate(
     targets: Targets = None,
     inputs: Inputs = None,
     by: Annotated[
-        Optional[str], typer.Option(metavar="FIGURE", help="Metric by which the report ranks images.")
+        Optional[str], typer.Option(metavar="METRIC", help="Metric by which the report ranks images.")
     ] = None,
     shown: Annotated[int, typer.Option(help="Number of images in the report's gallery.", min=0, max=1000)] = 24,
     replicates: Replicates = 1000,
@@ -131,7 +131,7 @@ def evaluate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an evaluation in --out.")] = False,
     json_: Json = False,
 ) -> None:
-    """Compare translations with their targets: metrics with intervals, a row for each image, and a page to look at."""
+    """Compare translations with their targets, and write metrics with intervals, a row for each image and a report."""
     from tfpix2pix.evaluation.folder import check_free, check_names
     from tfpix2pix.evaluation.request import NoiseOptions, Request, resolve
     from tfpix2pix.runs.recognize import RUN
@@ -159,7 +159,7 @@ def evaluate(
     )  # fmt: skip
     answer(json_, evaluation.record, _table(evaluation.record))
     if not json_:
-        out_console.print(f"To look at: {out / 'report.html'}")
+        out_console.print(f"Report: {out / 'report.html'}")
 
 
 @names_options(**REQUEST, replicates="--replicates")
@@ -179,7 +179,7 @@ def compare(
         Optional[str],
         typer.Option(metavar="NAME", help="Baseline that the others are compared with; default: the first."),
     ] = None,
-    figures: Annotated[Optional[str], typer.Option(metavar="NAME,…", help="Figures to show; default: all.")] = None,
+    figures: Annotated[Optional[str], typer.Option(metavar="NAME,…", help="Metrics to show; default: all.")] = None,
     data: Data = None,
     split: Split = "val",
     metrics: Metrics = None,
@@ -226,27 +226,27 @@ def compare(
     )  # fmt: skip
     answer(json_, comparison.to_json(), comparison.markdown(_names(figures)))
     if out is not None and not json_:
-        out_console.print(f"To look at: {out / FIGURE}")
+        out_console.print(f"Plot: {out / FIGURE}")
 
 
-def _names(metrics: str | None) -> list[str] | None:
-    """Splits names at commas."""
-    return [name.strip() for name in metrics.split(",") if name.strip()] if metrics else None
+def _names(text: str | None) -> list[str] | None:
+    """Splits the names of metrics at commas. Returns None if none are given."""
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None
 
 
 def _table(record: dict) -> Table:
-    """Returns the figures of an evaluation as a table for the terminal."""
+    """Returns the metrics of an evaluation as a table for the terminal."""
     from rich.table import Table
 
     data = record["data"]
     split = f" of {data['split']}" if data["split"] else ""
     title = f"{record['name']}: {data['images']} of {data['of']} pairs{split}"
     table = Table(title=title, title_justify="left", min_width=len(title))
-    for column, justify in {"figure": "left", "value": "right", "95 % interval": "right", "better": "left"}.items():
+    for column, justify in {"metric": "left", "value": "right", "95 % interval": "right", "better": "left"}.items():
         table.add_column(column, justify=justify)
-    for name, figure in record["figures"].items():
-        limits = "" if figure["low"] is None else f"{figure['low']:.4f} to {figure['high']:.4f}"
-        table.add_row(name, f"{figure['value']:.4f}", limits, figure["better"])
+    for name, metric in record["figures"].items():
+        limits = "" if metric["low"] is None else f"{metric['low']:.4f} to {metric['high']:.4f}"
+        table.add_row(name, f"{metric['value']:.4f}", limits, metric["better"])
     return table
 
 
@@ -258,7 +258,7 @@ def make(
             metavar="MODEL", help="A run directory, SavedModel, .tflite, .keras or .onnx file, or a folder of images."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="New folder for index.html, a page without other files.")],
+    out: Annotated[Path, typer.Option(help="New folder for index.html, a page that needs no other files.")],
     data: Data = None,
     split: Split = "val",
     config: ConfigOption = None,
@@ -278,13 +278,13 @@ def make(
         int, typer.Option(help="Number of practice trials, which give feedback and do not count.", min=0)
     ] = PRACTICE,
     trials: Annotated[int, typer.Option(help="Number of trials that count.", min=1)] = TRIALS,
-    shown_s: Annotated[float, typer.Option(help="Time for which each image is shown, s.", min=0.01, max=60)] = SHOWN_S,
+    shown_s: Annotated[float, typer.Option(help="Display time of each image, s.", min=0.01, max=60)] = SHOWN_S,
     unpaired: Annotated[
         bool, typer.Option("--unpaired", help="Show each generated image beside the real image of another input.")
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Make the paper's perceptual test of a model: one page, to be opened by raters, with nothing to install."""
+    """Make the paper's perceptual test of a model: one page that raters open in a browser."""
     from tfpix2pix.evaluation.request import NoiseOptions, Request, resolve
     from tfpix2pix.evaluation.study.page import Design, check_place
 
@@ -301,7 +301,7 @@ def make(
     pairs = make_study(resolved, out / PAGE, title=title, design=design)
     page = str(out / PAGE)
     text = (
-        f"{page}: {practice} practice and {trials} other trials, drawn from {pairs} pairs\n"
+        f"{page}: {practice} practice and {trials} other trials, chosen from {pairs} pairs\n"
         f"When raters have saved their results: tfpix2pix study score study-*.json"
     )
     answer(json_, {"page": page, "pairs": pairs, "practice": practice, "trials": trials}, text)

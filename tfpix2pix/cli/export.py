@@ -1,4 +1,4 @@
-"""The command `export`."""
+"""Defines the command `export`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, load_tensorflow, names_options
+from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, names_options
 from tfpix2pix.errors import UserError
+from tfpix2pix.quiet import load_tensorflow
 
 
 @names_options(run="RUN", run_dir="RUN", size_px="--size", image_dtype="--io")
@@ -47,7 +48,7 @@ def export(
     ] = "float32",
     target_mb: Annotated[
         Optional[float],
-        typer.Option(help="Choose the most faithful quantisation whose file has at most this size, MB.", min=0.01),
+        typer.Option(help="Size limit of the file, MB. The most faithful quantisation within it is chosen.", min=0.01),
     ] = None,
     data: Annotated[
         Optional[Path],
@@ -65,7 +66,7 @@ def export(
     weights: Weights = None,
     json_: Json = False,
 ) -> None:
-    """Export a trained generator, and measure that the export does what the generator does."""
+    """Export a trained generator, and measure how much the export's results differ from the generator's."""
     from tfpix2pix.export import Options
     from tfpix2pix.runs.export import check_export
 
@@ -131,7 +132,7 @@ def _differences(report) -> dict[str, str]:
         return {"share of pixels of another class": f"{report.max_abs_error:.2e} {keras}"}
     return {
         "max abs error on [-1, 1]": f"{report.max_abs_error:.2e} {keras}",
-        "the same in levels of 255": f"{report.max_error_levels:.2g}",
+        "max abs error in levels of 255": f"{report.max_error_levels:.2g}",
     }
 
 

@@ -9,8 +9,9 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.shared import Json, answer, choice, load_tensorflow, names_options
+from tfpix2pix.cli.shared import Json, answer, choice, names_options
 from tfpix2pix.interop.kinds import kind_of
+from tfpix2pix.quiet import load_tensorflow
 
 
 @names_options(file="FILE", kind="--from", size_px="--size")
@@ -50,15 +51,14 @@ def import_(
     dropout: Annotated[
         Optional[bool],
         typer.Option(
-            help="Tell whether a U-Net of pytorch was trained with dropout, "
-            "which its weights do not show; default: yes."
+            help="Treat a U-Net of pytorch as trained with dropout or without. "
+            "Its weights do not show which; default: with dropout."
         ),
     ] = None,
     size: Annotated[
         Optional[int],
         typer.Option(
-            help="Height and width of the training images, px; default: as in "
-            "the file, or 2 to the power of a U-Net's levels.",
+            help="Height and width of the training images, px; default: as in the file, or 2^levels of a U-Net.",
             min=4,
             max=8192,
         ),

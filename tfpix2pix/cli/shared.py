@@ -30,7 +30,9 @@ out_console = PrintableConsole(soft_wrap=True, highlight=False, markup=False)
 out_console.width = max(out_console.width, 120)  # a narrower terminal wraps tables, but cuts nothing off
 progress_console = PrintableConsole(stderr=True)
 
-ARGUMENT = re.compile(r"(?<!of )(?<!key )`(\w+)`")  # "the key `seed`", "a key of `weights`": of the configuration
+ARGUMENT = re.compile(
+    r"(?<!of )(?<!key )`(\w+)`"
+)  # not "the key `seed`" or "a key of `weights`", which are configuration keys
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Set = Annotated[
@@ -38,7 +40,7 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change a configuration key. May be repeated.",
+        help="Change a configuration key. Can be repeated.",
         autocompletion=completion.settings,
     ),
 ]
@@ -71,7 +73,7 @@ def names_options(**others: str) -> Callable[[Callable[..., None]], Callable[...
     """Decorates a command so that errors and warnings name the option, --size, in place of the argument, `size`.
 
     Args:
-        others: arguments that the command does not have -> the option that sets them.
+        others: arguments that the command does not have -> the options that set them.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -98,24 +100,18 @@ def names_options(**others: str) -> Callable[[Callable[..., None]], Callable[...
     return decorate
 
 
-def load_tensorflow() -> None:
-    from tfpix2pix.quiet import load_tensorflow
-
-    load_tensorflow()
-
-
-def track(what: str) -> Callable[[Iterable, int], Iterable]:
+def track(description: str) -> Callable[[Iterable, int], Iterable]:
     """Returns a function that wraps (items, their number) in a progress bar on a terminal."""
     from rich.progress import track as bar
 
     return lambda items, total: bar(
-        items, what, total, console=progress_console, disable=not progress_console.is_terminal
+        items, description, total, console=progress_console, disable=not progress_console.is_terminal
     )
 
 
 Noise = Annotated[
     Optional[str],
-    choice(("on", "off"), "Whether translations have noise; default: as the model card says."),
+    choice(("on", "off"), "Noise of the translations; default: as in the model card."),
 ]
 Weights = Annotated[
     Optional[str],

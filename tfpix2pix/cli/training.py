@@ -9,8 +9,9 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.shared import Json, Set, answer, load_tensorflow, names_options, out_console, progress_console
+from tfpix2pix.cli.shared import Json, Set, answer, names_options, out_console, progress_console
 from tfpix2pix.config import PRESETS, RECIPES
+from tfpix2pix.quiet import load_tensorflow
 
 
 @names_options(config="PRESET|CONFIG.yaml", run_dir="--run", overrides="--set")
@@ -64,7 +65,7 @@ def train(
         config, run, data_dir=data, overrides=overrides, resume=resume, fresh=fresh, accept_changes=accept_changes,
         dry_run=dry_run,
     )  # fmt: skip
-    load_tensorflow()  # only now, so that a mistake is answered at once
+    load_tensorflow()  # after the checks, so that mistakes are reported at once
     if dry_run:
         from tfpix2pix.runs.dry_run import describe
 
@@ -96,7 +97,7 @@ def presets(
     ] = False,
     json_: Json = False,
 ) -> None:
-    """List the presets (what to train on) and recipes (how), or print one to start a file of your own from."""
+    """List presets (what to train on) and recipes (how to train), or print one as a start for a file of your own."""
     if keys:
         from tfpix2pix.config.resolve import describe_keys, explain_keys
 

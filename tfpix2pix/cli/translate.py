@@ -1,4 +1,4 @@
-"""The commands `translate` and `demo`."""
+"""Defines the commands `translate` and `demo`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tfpix2pix.cli.shared import (
     Weights,
     answer,
     choice,
-    load_tensorflow,
     names_options,
     out_console,
     track,
 )
 from tfpix2pix.data import SPLITS
 from tfpix2pix.errors import UserError
+from tfpix2pix.quiet import load_tensorflow
 
 if TYPE_CHECKING:
     from tfpix2pix.inference.remote.client import RemoteModel
@@ -48,7 +48,7 @@ def translate(
     data: Annotated[Optional[str], typer.Option(help="Folder of paired data, with --split.")] = None,
     split: Annotated[
         Optional[str],
-        choice(SPLITS, "Split whose pairs' inputs are translated."),
+        choice(SPLITS, "Split to take the inputs from."),
     ] = None,
     noise: Noise = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0, max=2**31 - 1)] = 0,
@@ -86,8 +86,8 @@ def translate(
     if bool(inputs) == bool(split) or (data and not split):
         received = "both" if inputs else "--data alone" if data else "neither"
         raise UserError(
-            f"Either images or --split must say what to translate. Received {received}. "
-            f"Name images or folders, or give --split (and --data) for the inputs of paired data."
+            f"The inputs must be either images or a --split. Received {received}. "
+            f"Name images or folders, or add --split (and --data) to translate the inputs of paired data."
         )
     if samples and noise == "off":
         raise UserError("--samples must go with noise. Received --noise off. Leave one of the two out.")
@@ -138,7 +138,7 @@ def _local(model: Recognized, *, best: bool, weights: str | None, trust: bool) -
 
 
 def _remote(server: str, model: str, *, grpc: bool, timeout_s: float) -> RemoteModel:
-    """Connects to a served model: REST works without TensorFlow, gRPC needs its messages."""
+    """Connects to a served model. REST works without TensorFlow. gRPC needs its message classes."""
     if grpc:
         load_tensorflow()
     from tfpix2pix.inference.remote.client import RemoteModel
@@ -187,7 +187,7 @@ def demo(
     try:
         serve(
             opened, data=data, host=host, port=port, open_browser=open_, upload_mb=upload_mb,
-            # Not by Rich, which prints a line again if Ctrl-C comes while it does.
+            # Rich would print the line twice if Ctrl-C comes while it prints.
             ready=lambda address: print(f"Open {address} (Ctrl-C ends it)", flush=True),
         )  # fmt: skip
     except KeyboardInterrupt:

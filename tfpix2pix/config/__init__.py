@@ -1,7 +1,7 @@
-"""Holds the configuration of a run: one validated object, read from a preset or a YAML file and saved with every run.
+"""Holds the configuration of a run: one validated object, read from a preset or YAML file and saved with the run.
 
 This module has the tables of presets and recipes. The classes of the configuration are imported when first used, so
-that the command line's help, which lists recipes, does not wait for pydantic. Nothing here imports TensorFlow, so a
+that the command line's help, which lists recipes, does not load pydantic. This room does not import TensorFlow, so a
 configuration is checked in milliseconds.
 """
 
@@ -110,10 +110,11 @@ class SettingsFiles(Mapping[str, str]):
         try:
             settings = parse_yaml(text) or {}
         except ValueError as error:
-            raise UserError(f"{self.file} must be YAML. Received {path}: {error}. Mend it there.") from error
+            raise UserError(f"{self.file} must be YAML. Received {path}: {error}. Correct the file.") from error
         if not isinstance(settings, dict):
             raise UserError(
-                f"{self.file} must be a mapping of keys to values. Received {path}, a {type(settings).__name__}."
+                f"{self.file} must be a mapping of keys to values. Received {path}, a {type(settings).__name__}. "
+                f"Write `key: value` on each line."
             )
         return settings
 

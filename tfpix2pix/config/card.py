@@ -1,4 +1,4 @@
-"""Holds the model card, which describes a model in every run and every export, so that loading needs no flags."""
+"""Defines the model card, which every run and export contains. It holds all that is needed to load the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.section import LONGEST_NAME, NAME
 
 FILE_NAME = "model_card.json"
-MOST_PX = 65_536  # largest side in a card; a larger one is taken for a forgery
+MOST_PX = 65_536  # largest side in a card; a card with a larger one is taken for a forgery
 MOST_NOISE = 2**30
 
 
@@ -24,15 +24,15 @@ class Origin(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     kind: str
-    """Implementation that wrote them: a row of `IMPORTERS`."""
+    """Implementation that wrote the weights: a row of `IMPORTERS`."""
     file: str
     """Name of the file or folder."""
     sha256: str | None = None
     """SHA-256 of the file; null for a folder."""
     max_abs_error: float | None = None
-    """Largest difference to the original's own forward pass on photographs, on [-1, 1]; null: not compared."""
+    """Largest difference from the original's own forward pass on photographs, on [-1, 1]; null: not compared."""
     runtime: str = ""
-    """Program that ran the original, or why it was not compared."""
+    """Program that ran the original, or the reason why it was not compared."""
 
 
 class DataPeriod(BaseModel):
@@ -49,7 +49,7 @@ class DataPeriod(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """Records architecture, conventions, modes, provenance and figures of one trained generator."""
+    """Records the architecture, conventions, modes, provenance and metrics of one trained generator."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, protected_namespaces=())
 
@@ -82,13 +82,13 @@ class ModelCard(BaseModel):
     quantization: str = "none"
     """Type of an export's weights: none is float32."""
     objective: str = "l1+cgan"
-    """Terms that it was trained for, as the paper names them."""
+    """Terms that the generator was trained for, as the paper names them."""
     update_order: Literal["alternating", "simultaneous"] = "alternating"
     """`alternating`: D was updated first, then G against the new D; `simultaneous`: both from one forward pass."""
     data_periods: tuple[DataPeriod, ...] = ()
     """Data that the steps saw: more than one period if the run was resumed on changed data."""
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
-    """Held-out figures: `untrained` and `trained`, by metric."""
+    """Held-out metrics by name, `untrained` and `trained`."""
     metrics_images: int = 0
     """Number of held-out pairs that were measured."""
     origin: Origin | None = None

@@ -12,12 +12,12 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.losses.settings import objective_settings
 from tfpix2pix.section import NotOfRecipes, Section
 
-APPLIED = "applied"  # `recipe: {applied: best}` is a record: the values are in the other keys already
+APPLIED = "applied"  # `recipe: {applied: best}` is a record: the other keys have the recipe's values already
 Settings = dict[str, Any]
 
 
 def with_recipe_beneath(settings: Mapping[str, Any], config: type[Section]) -> Settings:
-    """Returns `settings` with missing keys from the recipe that they name. The name becomes a record.
+    """Returns `settings` with missing keys taken from the recipe that they name. The name becomes a record.
 
     Raises:
         UserError: the recipe does not exist, or sets a key that recipes must not set.
@@ -51,8 +51,8 @@ def recipe_settings(name_or_file: str, config: type[Section], above: tuple[str, 
     """
     if name_or_file in above:
         raise UserError(
-            f"A recipe must not be based on itself. Received {' on '.join([*above, name_or_file])}. Take the key "
-            f"`recipe` out of one of them."
+            f"A recipe must not be based on itself. Received {' on '.join([*above, name_or_file])}. Remove the key "
+            f"`recipe` from one of them."
         )
     keys = RECIPES.read(name_or_file)
     base = keys.pop("recipe", None)
@@ -73,15 +73,14 @@ def recipe_keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
 def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Settings:
     """Merges two settings key by key, with the values of `upper` over those of `lower`.
 
-    If `upper` names an objective, it decides every weight.
+    If `upper` names an objective, the weights of `lower` are ignored.
     """
     lower, upper = ({name: _plain(value, name) for name, value in settings.items()} for settings in (lower, upper))
     if isinstance(upper.get("objective"), dict) and "name" in upper["objective"]:
-        decided = {"objective": lambda key: key in ("name", "weights")}
-        decided["discriminator"] = lambda key: key == "conditional"
-        for section, by_name in decided.items():
+        set_by_name = {"objective": ("name", "weights"), "discriminator": ("conditional",)}
+        for section, keys in set_by_name.items():
             if isinstance(lower.get(section), dict):
-                lower[section] = {key: value for key, value in lower[section].items() if not by_name(key)}
+                lower[section] = {key: value for key, value in lower[section].items() if key not in keys}
     result = dict(lower)
     for name, value in upper.items():
         both = isinstance(value, dict) and isinstance(result.get(name), dict)
@@ -97,7 +96,7 @@ def _check(settings: Settings, section: type[BaseModel], origin: str, prefix: st
         if mark:
             raise UserError(
                 f"A recipe must not set `{prefix}{name}`: {mark.decided_by} decides it. Received {value!r} in the "
-                f"recipe {origin}. Take it out there; a preset, a configuration of your own or an override may hold it."
+                f"recipe {origin}. Remove it there. A preset, a configuration of your own or an override may set it."
             )
         if field and isinstance(value, dict) and _is_section(field):
             _check(value, field.annotation, origin, f"{prefix}{name}.")

@@ -21,7 +21,7 @@ from tfpix2pix.losses.settings import objective_settings, weight_key
 from tfpix2pix.safe_files import parse_yaml
 from tfpix2pix.section import RowOf, WeightsOf
 
-# Replaces pydantic's words that speak of Python and not of the file.
+# Replaces pydantic's rules, which use terms of Python and not of the file.
 RULES = {
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
@@ -58,7 +58,7 @@ def read_settings(preset_or_file: str) -> dict[str, Any]:
 
 
 def recipe_override(recipe: str | None) -> list[str]:
-    """Returns the override for which `--recipe` is short."""
+    """Returns the override that `--recipe` abbreviates."""
     return [] if recipe is None else [f"recipe={json.dumps(recipe)}"]
 
 
@@ -77,16 +77,19 @@ def with_overrides(
     if recipes:
         settings = with_recipe_over(settings, recipes[-1], Config)
     others = [pair for pair in values if pair[0] != "recipe"]
-    for key, value in sorted(others, key=lambda pair: pair[0].count(".")):  # stable: keeps their order otherwise
+    for key, value in sorted(
+        others, key=lambda pair: pair[0].count(".")
+    ):  # stable: keeps the order of keys of one depth
         *sections, name = key.split(".")
         section = settings
         for part in sections:
-            if part == "objective":  # it may be a name, and the override change one weight
+            if part == "objective":  # may be a name, of which the override changes one weight
                 section[part] = objective_settings(section.get(part, {}))
             section = section.setdefault(part, {})
             if not isinstance(section, dict):
                 raise UserError(
-                    f"An override must name a key of the configuration. Received {key!r}: {part} is a value."
+                    f"An override must name a key of the configuration. Received {key!r}: {part} is a value. "
+                    f"`tfpix2pix presets --keys` lists the keys."
                 )
         section[name] = value
     return settings
@@ -137,7 +140,8 @@ def describe_keys(section: type[BaseModel] = Config, prefix: str = "") -> Iterat
     for name, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             if name == "objective":
-                meaning = f"By name: sets the weights below and what D sees. One of: {', '.join(OBJECTIVES)}."
+                meaning = "Name of an objective, which sets the weights below and the input of D. One of: "
+                meaning += f"{', '.join(OBJECTIVES)}."
                 yield name, Config().objective_name, meaning
             yield from describe_keys(field.annotation, f"{prefix}{name}.")
             continue
@@ -178,7 +182,7 @@ def one_sentence(error: ValidationError, origin: object) -> str:
     """Describes the first of pydantic's errors: the key, the rule, what was received, what to do."""
     first = error.errors()[0]
     location = first["loc"]
-    if isinstance(first.get("ctx", {}).get("error"), UserError):  # complete in itself
+    if isinstance(first.get("ctx", {}).get("error"), UserError):  # a complete sentence
         return str(first["ctx"]["error"])
     key = ".".join(str(part) for part in location)
     if first["type"] == "extra_forbidden":
@@ -190,11 +194,11 @@ def one_sentence(error: ValidationError, origin: object) -> str:
         elsewhere = [key for key, _, _ in describe_keys() if key.rpartition(".")[2] == location[-1]]
         return f"{sentence} Did you mean {' or '.join(elsewhere)}?" if elsewhere else sentence
     message = first["msg"].removeprefix("Value error, ")
-    if message.startswith("`"):  # a rule over several keys, complete in itself
+    if message.startswith("`"):  # a rule about several keys, a complete sentence
         return message if message.endswith((".", "?")) else f"{message}."
     if message.startswith("A key must be one of"):
         return message.replace("A key", f"A key of `{key}`", 1)
-    name = f"`{key}`" if "." in key else f"The key `{key}`"  # the command line takes `seed` alone for an option
+    name = f"`{key}`" if "." in key else f"The key `{key}`"  # the command line would read `seed` alone as the option
     if message.startswith("must be one of"):
         return f"{name} {message}"
     rule = re.sub(r"^(Input|String|Value) should", "must", RULES.get(first["type"], message))

@@ -1,6 +1,6 @@
-"""Defines `Config`, which holds the sections of all rooms and checks what concerns several of them.
+"""Defines `Config`, which holds the sections of all rooms and checks the rules about several sections.
 
-Names of networks, losses, sources and operators are checked against the keys of their tables.
+Checks names of networks, losses, sources and operators against the keys of their tables.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Config(Section):
     name: Annotated[str, TASK] = Field("pix2pix", pattern=NAME, max_length=LONGEST_NAME)
     """Name of the model, which its exports and the model card have."""
     recipe: Annotated[str | None, TASK, RowOf(RECIPES), MAY_CHANGE] = None
-    """How to train: the name of a recipe, or a .yaml file. The keys of a file that names a recipe replace the recipe's
-    values. The values of `--recipe` and `--set recipe=` replace the file's keys. A resolved configuration contains the
-    values, and records the name as `{applied: NAME}`."""
+    """Recipe that says how to train: its name, or a .yaml file. The keys of a file that names a recipe replace the
+    recipe's values. The values of `--recipe` and `--set recipe=` replace the file's keys. A resolved configuration
+    contains the values, and records the name as `{applied: NAME}`."""
     seed: Annotated[int, RUN] = Field(0, ge=0, lt=2**31)
     """Seed of everything random: initial weights, order of the pairs, crops, noise."""
     data: Annotated[DataConfig, TASK] = DataConfig()
@@ -45,7 +45,7 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     """Length, optimisers, machine and reports of the training."""
     inference: InferenceConfig = InferenceConfig()
-    """How the trained generator is used."""
+    """Use of the trained generator."""
 
     @property
     def size_multiple_px(self) -> int:
@@ -102,19 +102,19 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _levels_to_compute_again(self) -> Config:
-        again, spec = self.training.recompute_levels, self.generator
+    def _recomputed_levels_exist(self) -> Config:
+        recomputed, spec = self.training.recompute_levels, self.generator
         levels = self.size_multiple_px.bit_length() - 1 if spec.kind == "unet" else 0  # its multiple is 2^levels
-        if again and again >= levels:
+        if recomputed and recomputed >= levels:
             has = f"has {levels} levels" if levels else f"`{spec.kind}` has no skip connections"
             raise ValueError(
-                f"`training.recompute_levels` must be fewer than the levels of a U-Net. Received {again}, and the "
+                f"`training.recompute_levels` must be fewer than the levels of a U-Net. Received {recomputed}, and the "
                 f"generator {has}. Use {f'0 to {levels - 1}' if levels else '0'}"
             )
         return self
 
     @model_validator(mode="after")
-    def _the_best_is_measured(self) -> Config:
+    def _best_metric_is_measured(self) -> Config:
         name, label_maps = self.training.best_by, bool(self.data.target_classes)
         suits = [
             metric
@@ -129,7 +129,7 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _noise_has_somewhere_to_go(self) -> Config:
+    def _noise_has_a_layer(self) -> Config:
         spec = self.generator
         has_noise = NOISES[spec.noise].is_there(spec.dropout_rate)
         if self.inference.noise == "on" and not has_noise:

@@ -28,7 +28,7 @@ SOURCES = {
     "shards": SourceRow(
         lazy("tfpix2pix.data.shards", "shards"),
         "TFRecord shards",
-        other_way="`--set data.input_side={opposite}` where they hold combined images, else exchange the sides before "
+        other_way="`--set data.input_side={opposite}` if they hold combined images, else exchange the sides before "
         "`tfpix2pix data shard`",
     ),
     "photographs": SourceRow(
@@ -65,7 +65,8 @@ FACES = (range(0x1F600, 0x1F650), range(0x1F910, 0x1F930), range(0x1F970, 0x1F97
 ANIMALS = (range(0x1F400, 0x1F440), range(0x1F980, 0x1F9AF), range(0x1FAB0, 0x1FABE), range(0x1FACE, 0x1FAD0))
 PLANTS_AND_FOOD = (range(0x1F32D, 0x1F380), range(0x1F940, 0x1F970), range(0x1F9C0, 0x1F9CC), range(0x1FAD0, 0x1FADC))
 
-OPENMOJI_SETS = {  # flags apart: their line drawing is an empty rectangle, from which no colour can be learned
+# Flags are a set of their own. Their lines are an empty rectangle, from which colours cannot be learned.
+OPENMOJI_SETS = {
     "drawings": OpenmojiSet(flags=False, grouped_by_lines=True),
     "faces_animals_food": OpenmojiSet(
         flags=False, grouped_by_lines=True, code_points=(*FACES, *ANIMALS, *PLANTS_AND_FOOD)

@@ -12,7 +12,7 @@ WHITE_XYZ = (0.95047, 1.0, 1.08883)  # D65, 2 degrees
 RGB_TO_XYZ = np.array(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]], np.float64
 )
-CUT, SLOPE, OFFSET = 0.008856, 7.787, 16.0 / 116.0  # where the cube root gives way to a line
+CUT, SLOPE, OFFSET = 0.008856, 7.787, 16.0 / 116.0  # below CUT a line replaces the cube root
 
 
 def gray_to_lightness(gray: tf.Tensor) -> tf.Tensor:
@@ -49,6 +49,7 @@ def _to_linear(signed: tf.Tensor) -> tf.Tensor:
 
 
 def _root(value: tf.Tensor) -> tf.Tensor:
+    """Computes the function f of CIE Lab: a cube root, and a line near 0."""
     return tf.where(value > CUT, tf.pow(tf.maximum(value, 1e-6), 1.0 / 3.0), SLOPE * value + OFFSET)
 
 
@@ -58,7 +59,7 @@ HALF_RANGE = 127.5  # of 8 bits
 def one_hot(label_map: tf.Tensor, classes: int) -> tf.Tensor:
     """Converts class indices (…, 1) in [-1, 1] to (…, classes): 1 in the channel of the class, -1 in all others.
 
-    An index beyond the classes (pixels to ignore) becomes -1 in every channel.
+    An index beyond the classes, of pixels to ignore, becomes -1 in every channel.
     """
     indices = tf.cast(tf.round((label_map[..., 0] + 1.0) * HALF_RANGE), tf.int32)
     return tf.one_hot(indices, classes, on_value=1.0, off_value=-1.0, dtype=label_map.dtype)

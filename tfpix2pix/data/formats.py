@@ -1,7 +1,7 @@
 """Decodes and encodes image files, each format by the library that keeps its depth and channels.
 
-Pillow reads most files. It cannot read colour of 16 bits, more than 4 channels or arrays: TensorFlow's codec reads
-such PNG files, tifffile such TIFF files, and NumPy .npy files. Colour profiles (ICC) are not applied.
+Pillow reads most files. It cannot read colour of 16 bits, more than 4 channels, or arrays. TensorFlow's codec reads
+such PNG files, tifffile reads such TIFF files, and NumPy reads .npy files. Colour profiles (ICC) are not applied.
 
 The first bytes decide the format, whatever the file's name. Pillow alone would try every format that it knows, and
 would let Ghostscript run a PostScript file.
@@ -36,7 +36,7 @@ SIGNATURES = {  # format -> regular expression of a file's first bytes
     "NPY": b"\x93NUMPY",
 }
 HEADER_BYTES = 12  # length of the longest signature
-NOT_READ = "is in no format that is read"
+NOT_READ = "is not in a supported format"
 BITS_PER_SAMPLE = 258  # the TIFF tag
 MOST_CHANNELS_OF_A_BOMB = 4  # for each pixel that Pillow allows
 PNG_LEVEL = 2  # zlib's; takes a third of the time of the usual 6, for photographs in files 4 % larger
@@ -54,7 +54,7 @@ def decode(data: bytes, *, indices: bool = False, most_px: int | None = None) ->
         most_px: refuse an image whose header claims more pixels, before memory is allocated for them.
 
     Raises:
-        Unreadable: it is in no format of `SIGNATURES`, broken, too large, or holds numbers of another kind.
+        Unreadable: the data are not in a format of `SIGNATURES`, are broken or too large, or hold other numbers.
     """
     if not data:
         raise Unreadable("cannot be read: it is empty")
@@ -71,7 +71,7 @@ def decode(data: bytes, *, indices: bool = False, most_px: int | None = None) ->
         raise Unreadable("cannot be read: it takes more memory than there is") from error
     except UnidentifiedImageError as error:  # the first bytes are an image's, the others are not
         raise Unreadable(NOT_READ) from error
-    except Exception as error:  # parsers of broken files raise whatever they stumble over
+    except Exception as error:  # parsers raise errors of many types for broken files
         raise Unreadable(f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 

@@ -28,18 +28,18 @@ def list_images(folder: Path) -> list[Path]:
     """
     try:
         with os.scandir(folder) as entries:  # knows which entries are files, without a call for each
-            files = [(entry.name, entry.is_symlink() or entry.is_file()) for entry in entries]
+            names = sorted(entry.name for entry in entries if entry.is_symlink() or entry.is_file())
     except OSError as error:
-        raise UserError(f"A folder must be one that can be read. Received {folder}: {error.strerror}.") from error
-    paths = [folder / name for name, maybe in sorted(files) if maybe and Path(name).suffix.lower() in SUFFIXES]
+        raise UserError(f"A folder must be readable. Received {folder}: {error.strerror}. Check the path.") from error
+    paths = [folder / name for name in names if Path(name).suffix.lower() in SUFFIXES]
     links = {path for path in paths if path.is_symlink() and path.exists() and not path.is_file()}
     return [path for path in paths if path not in links]
 
 
 def bytes_reader(config: DataConfig) -> Callable[[Path], bytes]:
     """Returns a function that reads files and keeps up to `config.cache_files_mb` of them in memory."""
-    kept = Cache(config.cache_files_mb)
-    return lambda path: kept.get(path, lambda: read_regular_file(path), len)
+    cache = Cache(config.cache_files_mb)
+    return lambda path: cache.get(path, lambda: read_regular_file(path), len)
 
 
 def read_image(
@@ -102,8 +102,10 @@ def match_channels(image: np.ndarray, channels: int, where: object = "an array")
 
 
 def full_range(dtype: np.dtype | type, value_range: tuple[float, float] | None = None) -> tuple[float, float]:
-    """Returns the values that are mapped to -1 and 1: `value_range`, or by default 0 and the largest value of an
-    integer type, or 0 and 1 for floats."""
+    """Returns the values that are mapped to -1 and 1: `value_range` if it is set.
+
+    The default is 0 and the largest value of an integer type, or 0 and 1 for floats.
+    """
     return value_range or (0.0, float(np.iinfo(dtype).max) if np.dtype(dtype).kind == "u" else 1.0)
 
 
@@ -115,7 +117,7 @@ def check_range(image: np.ndarray, value_range: tuple[float, float] | None, key:
     slack = 1e-4 * (high - low)
     if not np.isfinite(image).all():
         raise UserError(
-            f"Values of an image must be finite. Received NaN or infinity in {where}. Mend the file.", "range"
+            f"Values of an image must be finite. Received NaN or infinity in {where}. Replace the file.", "range"
         )
     if not (low - slack <= least and most <= high + slack):
         raise UserError(

@@ -40,7 +40,7 @@ def to_classes(image: np.ndarray, classes: int, config: DataConfig, where: objec
     if image.shape[-1] in (3, 4):
         if config.class_colors is None:
             raise UserError(
-                f"A label map must hold class indices, or `data.class_colors` say which colour is which class. "
+                f"A label map must hold class indices, or `data.class_colors` must give the colour of each class. "
                 f"Received colours in {where}. Set `data.class_colors` to a list of the {classes} classes' colours.",
                 "classes",
             )
@@ -48,8 +48,8 @@ def to_classes(image: np.ndarray, classes: int, config: DataConfig, where: objec
         if far > MOST_FAR:
             raise UserError(
                 f"A label map must be drawn in the colours of `data.class_colors`. Received {100 * far:.0f} % of "
-                f"pixels far from every one of them in {where}. Mend the colours, or give no number of classes for "
-                f"photographs.",
+                f"pixels far from every one of them in {where}. Correct the colours, or leave the number of classes "
+                f"out for photographs.",
                 "classes",
             )
         return label_map
@@ -57,8 +57,8 @@ def to_classes(image: np.ndarray, classes: int, config: DataConfig, where: objec
     if image.shape[-1] != 1 or image.dtype.kind == "f" or wrong:
         received = f"the value {wrong[0]}" if wrong else f"{image.shape[-1]} channels of {image.dtype}"
         raise UserError(
-            f"A label map must hold the class indices 0 to {classes - 1}. Received {received} in {where}. Mend the "
-            f"file, or set the number of classes, or `data.ignore_class` to a value that stands for no class.",
+            f"A label map must hold the class indices 0 to {classes - 1}. Received {received} in {where}. Correct "
+            f"the file, or set the number of classes, or set `data.ignore_class` to the value of pixels to ignore.",
             "classes",
         )
     return image.astype(np.uint8)
@@ -67,7 +67,7 @@ def to_classes(image: np.ndarray, classes: int, config: DataConfig, where: objec
 def nearest_color(picture: np.ndarray, colors: np.ndarray) -> tuple[np.ndarray, float]:
     """Returns the index of each pixel's nearest colour, uint8 (H, W, 1), and the fraction of pixels farther than FAR.
 
-    The nearest, because JPEG changes colours a little.
+    Colours need not match exactly, because JPEG changes them a little.
     """
     full = np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1.0
     table = colors.astype(np.float32)
@@ -88,9 +88,9 @@ def read_side(path: Path, classes: int | None, config: DataConfig) -> np.ndarray
 
 
 def pictures_of(config: DataConfig) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
-    """Returns two functions, for inputs and for targets, that make pictures of images, label maps in their colours.
+    """Returns two functions, for inputs and for targets, that convert images to pictures.
 
-    Both convert float (H, W, C) in [-1, 1] to uint8 (H, W, 3).
+    Both convert float (H, W, C) in [-1, 1] to uint8 (H, W, 3). Label maps get the colours of their classes.
     """
 
     def picture(classes: int | None) -> Callable[[np.ndarray], np.ndarray]:

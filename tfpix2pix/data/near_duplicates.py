@@ -2,8 +2,8 @@
 
 Measured on 500 facades and 100 pairs of edges2shoes against copies of JPEG quality 20 to 90, scaled by 0.9, brightened
 by 8 % or with a gamma of 0.9: 98 to 100 % of the copies are within MOST_BITS of their pair and differ by 0.21 at most
-(0.16 without clipped white grounds), while the nearest different pairs differ by 0.28 (facades) and 0.32 (shoes, many
-of which have the same outline on the same white).
+(0.16 without clipped white grounds), while the nearest different pairs differ by 0.28 (facades) and 0.32 (shoes, which
+often have the same outline on the same white).
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ def differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     worst = np.zeros((len(a), len(b)), np.float32)
     for side in range(a.shape[1]):
-        one, other = (pairs[:, side].reshape(len(pairs), -1).astype(np.float32) for pairs in (a, b))
-        one, other = (views - views.mean(axis=-1, keepdims=True) for views in (one, other))
-        products = one @ other.T
-        norm_one, norm_other = (np.square(views).sum(axis=-1) for views in (one, other))
-        factor = np.clip(products / np.maximum(norm_one, 1e-6)[:, np.newaxis], 0.5, 2.0)
-        rest = norm_other - 2 * factor * products + np.square(factor) * norm_one[:, np.newaxis]
-        rest = np.sqrt(np.maximum(rest, 0.0) / one.shape[1])
-        np.maximum(worst, rest / np.maximum(other.std(axis=-1), LEAST_CONTRAST), out=worst)
+        views_a, views_b = (pairs[:, side].reshape(len(pairs), -1).astype(np.float32) for pairs in (a, b))
+        views_a, views_b = (views - views.mean(axis=-1, keepdims=True) for views in (views_a, views_b))
+        products = views_a @ views_b.T
+        norms_a, norms_b = (np.square(views).sum(axis=-1) for views in (views_a, views_b))
+        factor = np.clip(products / np.maximum(norms_a, 1e-6)[:, np.newaxis], 0.5, 2.0)
+        rest = norms_b - 2 * factor * products + np.square(factor) * norms_a[:, np.newaxis]
+        rest = np.sqrt(np.maximum(rest, 0.0) / views_a.shape[1])
+        np.maximum(worst, rest / np.maximum(views_b.std(axis=-1), LEAST_CONTRAST), out=worst)
     return worst
 
 
@@ -130,6 +130,6 @@ class Groups:
         return index
 
     def join(self, a: int, b: int) -> None:
-        """Puts the groups of two items together."""
+        """Joins the groups of two items."""
         a, b = sorted((self.of(a), self.of(b)))
         self._before[b] = a

@@ -40,12 +40,12 @@ def open_sources(data: DataConfig, seed: int) -> dict[str, Source]:
     """Opens the pairs to train on and those held out, without the unreadable ones if `data.on_error` is `skip`.
 
     Raises:
-        UserError: no pair to train on can be read.
+        UserError: the training split holds unreadable pairs only.
     """
     sources = {split: open_source(data, split, seed) for split in ("train", "val")}
     if sources["train"].skipped and not len(sources["train"]):
         raise UserError(
-            f"There must be a readable pair to train on. Received {len(sources['train'].skipped)}, none readable. "
+            f"At least one training pair must be readable. Received {len(sources['train'].skipped)} that are not. "
             f"The first: {sources['train'].skipped[0].message}"
         )
     return sources
@@ -65,10 +65,15 @@ def without_unreadable(source: Source) -> Source:
     kept = [index for index, fault_ in enumerate(faults) if fault_ is None]
     names = [source.names[index] for index in kept]
     skipped = (*source.skipped, *filter(None, faults))
-    varied = source.at_epoch and (lambda index, epoch: source.at_epoch(kept[index], epoch))
+    at_epoch = source.at_epoch and (lambda index, epoch: source.at_epoch(kept[index], epoch))
     digests = [source.digests[index] for index in kept] if source.digests else ()
     return Source(
-        names, lambda index: source.read(kept[index]), lambda index: source.files(kept[index]), skipped, varied, digests
+        names,
+        lambda index: source.read(kept[index]),
+        lambda index: source.files(kept[index]),
+        skipped,
+        at_epoch,
+        digests,
     )
 
 

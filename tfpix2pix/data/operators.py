@@ -43,7 +43,7 @@ def grayscale(photograph: np.ndarray, config: DataConfig, rng: np.random.Generat
 
 
 def mask(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -> np.ndarray:
-    """Cuts rectangular holes, transparent and black, and returns RGBA: as after an eraser, for inpainting."""
+    """Cuts rectangular holes for inpainting, and returns RGBA. Holes are transparent and black, as after an eraser."""
     height, width = photograph.shape[:2]
     out = np.concatenate([photograph, np.full((height, width, 1), 255, np.uint8)], axis=-1)
     cell = max(2, round(config.image_size_px * HOLE_SPACING))

@@ -54,7 +54,7 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
         (height, width), (target_height, target_width) = sizes
         raise UserError(
             f"With `data.fit: {config.fit}` input and target must be of one size. Received {width}x{height} px in "
-            f"{path} and {target_width}x{target_height} px in {paths[1]}. Mend the files, or set `data.fit: resize`.",
+            f"{path} and {target_width}x{target_height} px in {paths[1]}. Replace a file, or set `data.fit: resize`.",
             "size",
         )
     for size, file in zip(sizes, paths, strict=True):

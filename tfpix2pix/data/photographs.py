@@ -1,4 +1,4 @@
-"""Makes pairs of photographs: the photograph is the target, and an operator makes the input from it."""
+"""Makes pairs from photographs: the photograph is the target, and an operator makes the input from it."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def sample_photographs(config: DataConfig, split: str, seed: int) -> Source:
 
 
 def _photographs(files: dict[str, Path], config: DataConfig, split: str, seed: int, held_out: float) -> Source:
+    """Returns a source of photographs or tiles. `held_out`: fraction of each photograph's width that is held out."""
     operator, random = OPERATORS[config.operator].make, OPERATORS[config.operator].random and split == "train"
     read_bytes = bytes_reader(config)
     if held_out and split == "test":  # parts of photographs are `train` or `val`

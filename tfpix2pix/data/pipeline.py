@@ -25,7 +25,8 @@ PARALLEL_READS = os.cpu_count() or 2
 class Batches:
     """Iterates over batches `(input, target)`, float32 (N, H, W, C) in [-1, 1].
 
-    tf.data wraps the errors of its functions in errors of its own. Here a `UserError` about a file is raised as it is.
+    tf.data wraps the errors of its functions in errors of its own. This class raises a `UserError` of the reader
+    unchanged.
     """
 
     def __init__(self, dataset: tf.data.Dataset, reader: Reader) -> None:
@@ -66,12 +67,12 @@ def training_batches(
     reader, share = Reader(source, config), batch_size // workers
     order, augmentation = rng.stream(seed, "order"), rng.stream(seed, "augmentation")
 
-    def example(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def read_pair(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         step, offset = position // share, position % share
         epoch, index = rng.shuffled_index(order, step * batch_size + worker * share + offset, len(source))
         return transforms.for_training(reader(index, epoch), config, rng.at(augmentation, epoch, index))
 
-    return _batches(tf.data.Dataset.range(first_step * share, total_steps * share), example, share, reader)
+    return _batches(tf.data.Dataset.range(first_step * share, total_steps * share), read_pair, share, reader)
 
 
 def evaluation_batches(source: Source, config: DataConfig, *, count: int | None = None, batch_size: int = 1) -> Batches:
@@ -82,18 +83,20 @@ def evaluation_batches(source: Source, config: DataConfig, *, count: int | None 
     reader = Reader(source, config)
     indices = np.asarray(evenly_spread(len(source), count), np.int64)
 
-    def example(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def read_pair(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return transforms.for_evaluation(reader(index), config)
 
-    return _batches(tf.data.Dataset.from_tensor_slices(indices), example, batch_size, reader, whole=False)
+    return _batches(tf.data.Dataset.from_tensor_slices(indices), read_pair, batch_size, reader, drop_remainder=False)
 
 
-def _batches(positions: tf.data.Dataset, example, batch_size: int, reader: Reader, *, whole: bool = True) -> Batches:
-    examples = positions.map(example, num_parallel_calls=PARALLEL_READS, deterministic=True)
+def _batches(
+    positions: tf.data.Dataset, read_pair: Callable, batch_size: int, reader: Reader, *, drop_remainder: bool = True
+) -> Batches:
+    pairs = positions.map(read_pair, num_parallel_calls=PARALLEL_READS, deterministic=True)
     options = tf.data.Options()
-    # There is nothing to tune, and the tuning thread can take seconds to stop, more the longer it ran.
+    # Tuning has no use here, and its thread can take seconds to stop: the longer it ran, the more.
     options.autotune.enabled = False
-    batches = examples.batch(batch_size, drop_remainder=whole).prefetch(PREFETCHED_BATCHES)
+    batches = pairs.batch(batch_size, drop_remainder=drop_remainder).prefetch(PREFETCHED_BATCHES)
     return Batches(batches.with_options(options), reader)
 
 

@@ -47,7 +47,7 @@ class OpenmojiSet:
 
     def holds(self, name: str) -> bool:
         """Returns True if a drawing's first character is in the ranges, or if there are no ranges."""
-        return not self.code_points or any(int(name.split("-")[0], 16) in some for some in self.code_points)
+        return not self.code_points or any(int(name.split("-")[0], 16) in points for points in self.code_points)
 
 
 def same(image: Any) -> Any:
@@ -56,7 +56,7 @@ def same(image: Any) -> Any:
 
 @dataclass(frozen=True)
 class Encoding:
-    """Describes how images in [-1, 1] are encoded for the networks, and their output decoded: a row of
+    """Describes how images in [-1, 1] are encoded for the networks, and how output is decoded: a row of
     `COLOR_SPACES`."""
 
     image_channels: tuple[int, int] | None = None  # of input and target; None: any

@@ -42,8 +42,10 @@ Color = Annotated[tuple[Level, Level, Level], BeforeValidator(_rgb)]
 
 
 class DataConfig(Section):
+    """Configures the pairs, and their preparation for the networks."""
+
     source: row_of(SOURCES) = "combined"
-    """Source of the pairs. `combined`: images of which one half is the input. `folders`: two folders with files of the
+    """Source of the pairs. `combined`: images with the input in one half. `folders`: two folders with files of the
     same names. `table`: a table of paths. `shards`: TFRecords of these. `photographs`: an operator makes the inputs.
     `sample_photographs`: those in scikit-image. `openmoji`: line and coloured drawings (extra `openmoji`)."""
     dir: Annotated[str | None, MAY_CHANGE] = None
@@ -81,18 +83,18 @@ class DataConfig(Section):
     held_out_fraction: float = Field(0.2, ge=0, lt=1)
     """Fraction of the data that is held out if no folders divide it, between 0 and 1. It is a fraction of the files,
     chosen by the seed. `sample_photographs`: a fraction of each photograph's width. `openmoji`: a fraction of the
-    groups of near-twins, of which two thirds become `val` and a third `test`."""
+    groups of near-twins. Two thirds of them become `val` and a third `test`."""
     split_rule: Literal["hash", "rank"] = "hash"
     """How pairs are held out if no folders divide the data. `hash`: those whose name has a hash below
     `held_out_fraction`, so that a pair keeps its split when others are added or removed. `rank`: the fraction of the
     names with the smallest hashes, which is exact. Runs of earlier versions were divided by rank."""
     split_seed: int | None = Field(None, ge=0, le=2**31 - 1)
-    """Seed of the split if no folders divide the data. null: the run's `seed`. Set it if runs of several seeds shall
-    hold out the same pairs, so that they can be compared."""
+    """Seed of the split if no folders divide the data. null: the run's `seed`. Set it so that runs of several
+    seeds hold out the same pairs and can be compared."""
     image_size_px: int = Field(256, ge=2, le=8192)
     """Height and width of a training image, px. The generator pads it to a multiple of its own and crops the result."""
     fit: Literal["resize", "resize_crop", "crop", "pad"] = "resize"
-    """How an image is brought to `image_size_px`. `resize`: resize it without keeping the aspect ratio. `resize_crop`:
+    """Way to fit an image to `image_size_px`. `resize`: resize it without keeping the aspect ratio. `resize_crop`:
     resize the shorter side and crop a square. `crop`: crop a square at the image's own scale. `pad`: resize the longer
     side and pad by reflection."""
     jitter_ratio: float = Field(1.0, ge=1, le=4)
@@ -124,14 +126,14 @@ class DataConfig(Section):
     """Number of classes, if the inputs are label maps: class indices from 0 (gray or palette PNG, NPY), or pictures in
     `class_colors`. The generator gets one channel for each class."""
     target_classes: int | None = Field(None, ge=2, le=MOST_CLASSES)
-    """Number of classes, if the targets are label maps. Translations are label maps then."""
+    """Number of classes, if the targets are label maps. Translations are then label maps."""
     class_colors: tuple[Color, ...] | None = None
     """Colour of each class, `[r, g, b]` or `'#rrggbb'`. Label maps are shown in these colours, and pictures are read by
     the nearest colour. null: the colours of PASCAL VOC, and only indices are read."""
     class_names: tuple[str, ...] | None = None
     """Name of each class, in the order of the indices. Exports contain them."""
     ignore_class: int | None = Field(None, ge=0, le=255)
-    """Value in label maps that stands for no class (Cityscapes, VOC: 255). It is in no channel and is not scored."""
+    """Value in label maps that stands for no class (Cityscapes, VOC: 255). It gets no channel and is not scored."""
     input_palette: dict[str, Color] | None = Field(None, min_length=1, max_length=MOST_CLASSES)
     """Colours of the inputs by name, the background first, which `tfpix2pix demo` offers for drawing. Training does not
     use them. Label maps have `class_colors` and `class_names` instead."""
@@ -139,7 +141,7 @@ class DataConfig(Section):
     """Colour space of the networks. `rgb`: the images as they are. `lab`: lightness L in, colours a and b out."""
     on_error: Literal["stop", "skip"] = "stop"
     """Reaction to a file that cannot be read or does not fit. `stop`: end the run and name the file. `skip`: leave the
-    pair out and count it. Every pair is read before the run starts then."""
+    pair out and count it. Every pair is then read before the run starts."""
     cache_mb: Annotated[int, MAY_CHANGE] = Field(512, ge=0)
     """Memory for decoded images, MB."""
     cache_files_mb: Annotated[int, MAY_CHANGE] = Field(1024, ge=0)
@@ -205,7 +207,7 @@ class DataConfig(Section):
         return settings
 
     @model_validator(mode="after")
-    def _label_maps_stand_alone(self) -> DataConfig:
+    def _settings_suit_label_maps(self) -> DataConfig:
         for side, classes in zip(("input", "target"), self.classes, strict=True):
             if classes is None:
                 continue
@@ -216,7 +218,7 @@ class DataConfig(Section):
                 (f"{side}_range", getattr(self, f"{side}_range") is None, "null"),
                 ("color_space", self.color_space == "rgb", "rgb"),
                 ("source", not self.makes_inputs, "a source of pairs in files"),
-                ("color_jitter", jitter == 0, f"0, or `data.color_jitter_side` the other side than {side}"),
+                ("color_jitter", jitter == 0, f"0, or `data.color_jitter_side` must not be {side},"),
                 (
                     "class_colors",
                     not colors or len(set(colors)) == len(colors) == classes,
@@ -260,6 +262,6 @@ class DataConfig(Section):
         if expected and channels != expected:
             raise ValueError(
                 f"`data.color_space: {self.color_space}` must have `data.input_channels: {expected[0]}` and "
-                f"`data.target_channels: {expected[1]}`. Received {channels[0]} and {channels[1]}. Set them so"
+                f"`data.target_channels: {expected[1]}`. Received {channels[0]} and {channels[1]}. Set them to these"
             )
         return self

@@ -44,7 +44,7 @@ class SplitIndex(BaseModel):
         within(len(lengths) == 1, "The lists of a split", "of one length", sorted(lengths))
         return self
 
-    def of(self, names: Container[str]) -> SplitIndex:
+    def subset(self, names: Container[str]) -> SplitIndex:
         """Returns an index of only the pairs with these names."""
         kept = [index for index, name in enumerate(self.names) if name in names]
         return SplitIndex.model_construct(**{key: [values[i] for i in kept] for key, values in self})
@@ -73,7 +73,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
     part = manifest.splits.get(split)
     if ALL in manifest.splits:
         part = manifest.splits[ALL]
-        part = part.of(set(names_of_split(part.names, split, config, seed)))
+        part = part.subset(set(names_of_split(part.names, split, config, seed)))
     if part is None or not part.names:
         if split == "train":
             raise UserError(f"There must be pairs to train on. Received none in {folder}. Check `data.dir`.")
@@ -90,7 +90,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
             raise UserError(f"A shard must be readable. Received {path}: {error.message}. Check it.") from error
         if len(data) != length or zlib.crc32(data) != part.crc32[index]:
             raise UserError(
-                f"A shard must be as it was written. Received {path}, of which the pair {part.names[index]!r} is "
+                f"A shard must be as it was written. Received {path}, in which the pair {part.names[index]!r} is "
                 f"damaged. Copy it again.", "unreadable",
             )  # fmt: skip
         return data

@@ -14,7 +14,7 @@ from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import bytes_reader, list_images, read_image
 from tfpix2pix.data.pairs import Fault, Pair, Source, checked
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.splits import data_folder, data_path, holds, names_of_split, split_files
+from tfpix2pix.data.splits import content_of, data_folder, data_path, names_of_split, split_files
 from tfpix2pix.errors import UserError
 
 AXES = {"left": 1, "right": 1, "top": 0, "bottom": 0}  # axis along which a combined image is cut in half
@@ -33,12 +33,12 @@ def combined(config: DataConfig, split: str, seed: int) -> Source:
 
 
 def halves(image: np.ndarray, config: DataConfig, path: Path) -> Pair:
-    """Cuts a combined image into its pair. Raises UserError if it has an odd number of pixels there."""
+    """Cuts a combined image into its pair. Raises UserError if the halves would differ in size."""
     axis = AXES[config.input_side]
     if image.shape[axis] % 2:
         raise UserError(
             f"A combined image must be an even number of pixels {'wide' if axis else 'high'}, two halves of one "
-            f"size. Received {image.shape[axis]} px in {path}. Mend the file or remove it.",
+            f"size. Received {image.shape[axis]} px in {path}. Replace the file or remove it.",
             "size",
         )
     pair = np.split(image, 2, axis=axis)
@@ -46,10 +46,10 @@ def halves(image: np.ndarray, config: DataConfig, path: Path) -> Pair:
 
 
 def folders(config: DataConfig, split: str, seed: int) -> Source:
-    """Opens two folders whose files pair up by name; extensions may differ.
+    """Opens two folders with files that pair up by name. Extensions may differ.
 
     Layouts: `<dir>/<split>/<input>` and `<dir>/<split>/<target>`; `<dir>/<input>/<split>` and `<dir>/<target>/<split>`;
-    or, without splits, `<dir>/<input>` and `<dir>/<target>`, of which a seeded fraction is held out.
+    or, without splits, `<dir>/<input>` and `<dir>/<target>`, with a seeded fraction held out.
     """
     root, names = data_folder(config), (config.input_folder, config.target_folder)
     for layout in (lambda name, part: root / part / name, lambda name, part: root / name / part):
@@ -60,7 +60,7 @@ def folders(config: DataConfig, split: str, seed: int) -> Source:
         if not all((root / name).is_dir() for name in names):
             raise UserError(
                 f"A folder of pairs must hold the folders {names[0]}/ and {names[1]}/, or train/ with them inside. "
-                f"Received {root} without. Set `data.input_folder` and `data.target_folder` to their names."
+                f"Received {root} without them. Set `data.input_folder` and `data.target_folder` to their names."
             )
         pairs, faults = pair_up(*(root / name for name in names))
         kept = names_of_split(list(pairs), split, config, seed)
@@ -105,7 +105,9 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = [line for line in csv.reader(file, delimiter=_delimiter(path)) if any(line)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"A table must be a readable CSV file in UTF-8. Received {path}: {error}. Mend it.") from error
+        raise UserError(
+            f"A table must be a readable CSV file in UTF-8. Received {path}: {error}. Save it again."
+        ) from error
     columns = [name.strip().lower() for name in lines[0]] if lines else []
     missing = [name for name in COLUMNS if name not in columns]
     if missing:
@@ -120,15 +122,15 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
         files = {name: _file(path.parent, row[name]) for name in COLUMNS}
         missing_file = next((name for name in COLUMNS if files[name] is None), None)
         if len(line) != len(columns):
-            wrong = f"{len(line)} values for {len(columns)} columns"
+            problem = f"{len(line)} values for {len(columns)} columns"
         elif row.get("split", SPLITS[0]) not in SPLITS:
-            wrong = f"the split {row['split']!r}"
+            problem = f"the split {row['split']!r}"
         else:
-            wrong = missing_file and f"{row[missing_file]!r}, which is not a file,"
-        if wrong:
+            problem = missing_file and f"{row[missing_file]!r}, which is not a file,"
+        if problem:
             message = (
                 f"Every line of a table must name two files and, if any, a split of {', '.join(SPLITS)}. "
-                f"Received {wrong} in line {number} of {path}. Mend the line."
+                f"Received {problem} in line {number} of {path}. Correct the line."
             )
             faults.append(Fault("missing", f"{path}:{number}", message))
         else:
@@ -181,7 +183,9 @@ def _of_files(
         others = f" {len(faults) - 1} more do not pair up: `tfpix2pix data check` lists them." if faults[1:] else ""
         raise UserError(faults[0].message + others)
     if split == "train" and not pairs and not faults:
-        raise UserError(f"There must be pairs to train on. Received none in {where}{holds(where)}. Check `data.dir`.")
+        raise UserError(
+            f"There must be pairs to train on. Received none in {where}{content_of(where)}. Check `data.dir`."
+        )
     files: Sequence[tuple[Path, Path]] = list(pairs.values())
 
     read_bytes = bytes_reader(config)

@@ -21,7 +21,7 @@ SHARDS_MANIFEST = "shards.json"
 def guess_source(path: Path) -> dict[str, str]:
     """Guesses from `path` whether its pairs are a table, shards or two folders. Returns the keys of `data` for them.
 
-    Returns no keys for combined images, the default.
+    Returns an empty dictionary for combined images, the default.
     """
     if path.suffix.lower() in TABLES:
         return {"source": "table"}
@@ -60,15 +60,15 @@ def data_folder(config: DataConfig) -> Path:
 
 
 def looks_like(path: Path) -> str:
-    """Returns the end of an error text: the source that `path` looks like, or else what it holds."""
+    """Returns the end of an error text: the source that `path` looks like, or else the content of `path`."""
     guess = guess_source(path)
     if not guess:
-        return f"{holds(path)}. Check the path"
+        return f"{content_of(path)}. Check the path"
     settings = " ".join(f"--set data.{key}={value}" for key, value in guess.items())
     return f", which looks like `data.source: {guess['source']}`. Add `{settings}`"
 
 
-def holds(path: Path) -> str:
+def content_of(path: Path) -> str:
     """Describes the content of a folder, for the error text of a missing file."""
     if not path.is_dir():
         return ""
@@ -164,8 +164,8 @@ def named(files: Sequence[Path]) -> dict[str, Path]:
 def split_files(config: DataConfig, split: str, seed: int) -> dict[str, Path]:
     """Maps the names of a split's pairs to their image files.
 
-    If the folder has train/, val/ or test/ inside, uses these; a missing one is an empty split. Otherwise uses the
-    files directly inside, of which a fraction is `val` (`names_of_split`).
+    If the folder has train/, val/ or test/ inside, uses these. A missing one is an empty split. Otherwise uses the
+    files directly inside, and `names_of_split` holds out a fraction of them.
 
     Raises:
         UserError: the folder does not exist, or has no image for training.

@@ -126,12 +126,12 @@ def _longer_side_and_reflect(pair: Pair, size_px: int, nearest: tuple[bool, bool
     return tuple(reflected)
 
 
-def _scaled(pair: Pair, size_px: int, of: Callable, nearest: tuple[bool, bool]) -> Pair:
-    """Resizes both so that the shorter (`of=tf.minimum`) or longer side (`tf.maximum`) is `size_px`."""
+def _scaled(pair: Pair, size_px: int, chosen: Callable, nearest: tuple[bool, bool]) -> Pair:
+    """Resizes both so that the shorter (`chosen=tf.minimum`) or longer side (`tf.maximum`) is `size_px`."""
     scaled = []
     for image, is_label_map in zip(pair, nearest, strict=True):
         shape = tf.cast(tf.shape(image)[:2], tf.float32)
-        factor = size_px / of(shape[0], shape[1])
+        factor = size_px / chosen(shape[0], shape[1])
         scaled.append(_resize(image, tf.cast(tf.round(shape * factor), tf.int32), is_label_map))
     return tuple(scaled)
 

@@ -30,14 +30,14 @@ def write_pairs(
     *,
     track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> dict[str, int]:
-    """Writes `<out>/<split>/input/<name>` and `<out>/<split>/target/<name>` of every pair. Returns pairs by split.
+    """Writes `<out>/<split>/input/<name>` and `<out>/<split>/target/<name>` of every pair. Returns counts by split.
 
     Writes PNG, or TIFF for floats and more than four channels. A run on these files sees the same pairs that `data`
     makes during training, except for holes, which are those of the first epoch.
 
     Raises:
         UserError: a photograph cannot be read or is too small, or `out` exists.
-        RunError: the files cannot be written to the disk. Nothing of them is left.
+        RunError: the files cannot be written to the disk. All of them are removed.
     """
     if out.exists():
         raise UserError(f"Pairs must go into a new folder. Received {out}, which exists. Change `out`.")
@@ -62,8 +62,8 @@ def write_shards(
     shard_mb: int = 128,
     track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> dict[str, int]:
-    """Writes all splits of pairs in files as shards of about `shard_mb` MB into the folder `out`. Returns pairs by
-    split.
+    """Writes all splits of pairs in files as shards of about `shard_mb` MB into the folder `out`. Returns counts
+    of pairs by split.
 
     Raises:
         UserError: inputs are made during training, a file is missing, or `out` is not empty.
@@ -71,7 +71,7 @@ def write_shards(
     """
     if data.makes_inputs or data.source == "shards":
         how = "Write pairs with `tfpix2pix data pairs` first" if data.makes_inputs else "Name the files' folder"
-        raise UserError(f"Shards must be made of files of pairs. Received `data.source: {data.source}`. {how}.")
+        raise UserError(f"Shards must be made from pairs in files. Received `data.source: {data.source}`. {how}.")
     sources = _parts(data, seed)
     total = sum(len(source) for source in sources.values())
     with _empty_folder(out) as folder, closing(_Writer(folder, shard_mb)) as writer:
@@ -145,7 +145,7 @@ def _empty_folder(out: str) -> Iterator[str]:
     """Yields an empty folder: on a disk a temporary one, renamed to `out` when complete, elsewhere `out` itself."""
     try:
         if tf.io.gfile.exists(out) and not (tf.io.gfile.isdir(out) and not tf.io.gfile.listdir(out)):
-            raise UserError(f"Shards must go into a new folder. Received {out}, which holds something. Change `out`.")
+            raise UserError(f"Shards must go into a new folder. Received {out}, which is not empty. Change `out`.")
         if "://" in out:
             tf.io.gfile.makedirs(out)
             yield out
@@ -155,7 +155,7 @@ def _empty_folder(out: str) -> Iterator[str]:
     except tf.errors.OpError as error:
         raise RunError(
             f"Shards must be written whole. Received: {error.message.splitlines()[0]} for {out}. Free space or choose "
-            f"another place; for gs://, s3:// and hdfs:// see that it can be reached and `tensorflow-io` is installed."
+            f"another place. For gs://, s3:// and hdfs://, check the connection and that `tensorflow-io` is installed."
         ) from error
 
 
@@ -164,5 +164,5 @@ def _bytes_of(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UserError(
-            f"Every file must be readable. Received {path}: {error.strerror}. Mend or remove it."
+            f"Every file must be readable. Received {path}: {error.strerror}. Replace or remove it."
         ) from error

@@ -1,1 +1,1 @@
-"""Does what is done with a run: train, resume, load, export, import."""
+"""Trains, resumes, loads, exports and imports runs."""

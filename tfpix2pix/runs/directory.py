@@ -47,6 +47,7 @@ class RunDirectory:
         return make_config(with_values_of_earlier_versions(read_settings(path)), path)
 
     def card(self) -> ModelCard | None:
+        """Reads the model card of the run. Returns None if there is no card."""
         path = self.path / FILE_NAME
         return ModelCard.from_json(path.read_bytes(), path) if path.is_file() else None
 
@@ -74,7 +75,7 @@ class RunDirectory:
             raise UserError(f"A run must not overwrite another. Received {self.path}, which holds {state}. {instead}")
         if fresh and self.is_run() and not RUN.is_at(self.path):
             raise UserError(
-                f"`fresh` must replace a run. Received {self.path}, whose {CONFIG} is of something else. Choose "
+                f"`fresh` must replace a run. Received {self.path}, whose {CONFIG} is not a run's. Choose "
                 f"another `run_dir`."
             )
         if self.path.exists() and not self.is_run() and (not self.path.is_dir() or holds_something(self.path)):
@@ -101,8 +102,8 @@ class RunDirectory:
         except BlockingIOError:
             os.close(descriptor)
             raise UserError(
-                f"A run must be trained by one process. Received {self.path}, where another is at work. "
-                f"Stop that one, or choose another `run_dir`."
+                f"A run must be trained by one process. Received {self.path}, which another process is training. "
+                f"Stop that process, or choose another `run_dir`."
             ) from None
         except OSError:  # the file system has no locks
             pass

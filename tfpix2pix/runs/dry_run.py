@@ -105,7 +105,7 @@ def layer_table(model: keras.Model, *, receptive_field: bool) -> Table:
 
 
 def describe(plan: Plan) -> Group:
-    """Returns what a training would be: the resolved configuration, the layers of the networks, data and directory."""
+    """Describes a planned training: the resolved configuration, the layers of the networks, data and directory."""
     config = plan.config
     pairs = "No data given: set data.dir to check them."
     if plan.sources:
@@ -113,12 +113,12 @@ def describe(plan: Plan) -> Group:
     generator, discriminator = build_generator(config, seed=None), build_discriminator(config, seed=None)
     spec, terms, patch = config.training, config.objective, config.discriminator.receptive_field_px
     weights = ", ".join(f"{name} {weight:g}" for name, weight in terms.weights.items() if weight)
-    rests = "" if GAN_LOSSES[terms.gan_loss].adversarial else f", not trained (gan_loss: {terms.gan_loss})"
+    untrained = "" if GAN_LOSSES[terms.gan_loss].adversarial else f", not trained (gan_loss: {terms.gan_loss})"
     return Group(
         Text(to_yaml(config)),
         Text(f"Generator: {config.generator.kind}, size multiple {config.size_multiple_px} px"),
         layer_table(generator, receptive_field=False),
-        *_discriminators(discriminator, patch, rests),
+        *_discriminators(discriminator, patch, untrained),
         Text(
             f"\nMFLOP: convolutions, one image, forward.\n"
             f"Recipe: {config.recipe or 'none named'}.\nLength: {_length(spec)}.\n"
@@ -134,18 +134,18 @@ def _destination(plan: Plan) -> str:
         return "Nothing was written."
     if plan.resume:
         step = plan.card.step if plan.card else 0
-        return f"Would resume {plan.directory.path} from step {step}; nothing was written."
-    return f"Would write {plan.directory.path}; nothing was written."
+        return f"Would resume {plan.directory.path} from step {step}. Nothing was written."
+    return f"Would write {plan.directory.path}. Nothing was written."
 
 
-def _discriminators(discriminator: keras.Model, patch_px: int, rests: str) -> Iterator[Text | Table]:
-    """Yields a heading and a table for each scale."""
+def _discriminators(discriminator: keras.Model, patch_px: int, untrained: str) -> Iterator[Text | Table]:
+    """Yields a heading, which ends with `untrained`, and a table for each scale."""
     scales = scales_of(discriminator)
     for number, scale in enumerate(scales, 1):
         where = f", scale {number} of {len(scales)}" if len(scales) > 1 else ""
         whole_px = receptive_field_of_scale(patch_px, number)
         there = f" at 1/{2 ** (number - 1)} of the side, {whole_px} px of the whole image" if number > 1 else ""
-        yield Text(f"\nDiscriminator{where}: receptive field {patch_px} px{there}{rests}")
+        yield Text(f"\nDiscriminator{where}: receptive field {patch_px} px{there}{untrained}")
         yield layer_table(scale, receptive_field=True)
 
 
@@ -153,6 +153,5 @@ def _length(spec: TrainingConfig) -> str:
     if spec.minutes is None or spec.seconds_per_step is not None:
         return f"{spec.within_minutes().steps} steps"
     return (
-        f"{spec.minutes:g} minutes, and {spec.steps} steps at the most; how long a step takes is measured when the run "
-        f"begins"
+        f"{spec.minutes:g} minutes, and at most {spec.steps} steps (the time of a step is measured when the run begins)"
     )

@@ -40,20 +40,20 @@ def export_run(
     name: str | None = None,
     overwrite: bool = False,
 ) -> ParityReport:
-    """Exports a run's generator in a format, and measures that the export does what the generator does in float64.
+    """Exports a run's generator in a format, and measures how far the export is from the generator in float64.
 
     Args:
         run_dir: directory of the run.
         format: a row of `EXPORTERS`.
         out: folder to write into.
-        noise: `on` gives a static export a noise input; None: as the run says. A SavedModel has both signatures.
+        noise: `on` gives a static export a noise input; None: as in the run. A SavedModel has both signatures.
         size_px: height and width of a static export; None: the training size.
         quantize: type of the weights, one of the format's `quantizations`.
-        image_dtype: of the image tensors (of a SavedModel, `serving_default`'s): `float32` in [-1, 1] or `uint8`.
-        best: the best checkpoint in place of the newest.
-        weights: as of `load`.
-        data: folder of the run's data, if they have moved; the export is calibrated (int8) and compared on them.
-        name: of the model, in place of the run's; it names the file or folder.
+        image_dtype: type of the image tensors (SavedModel: of `serving_default`), `float32` in [-1, 1] or `uint8`.
+        best: export the best checkpoint in place of the newest.
+        weights: as for `load`.
+        data: folder of the run's data, if it has moved. The export is calibrated (int8) and compared on these data.
+        name: name of the model, and of the file or folder; None: the run's.
         overwrite: replace a file of the same name. A SavedModel becomes the next version.
 
     Returns:
@@ -63,7 +63,7 @@ def export_run(
         UserError: the format or quantisation is unknown, `run_dir` is not a run, a size is set for a format that takes
             any, or there are no data for int8.
         RunError: the export is farther from the generator in float64 than its tolerance, and than twice the float32
-            Keras view; it is removed.
+            Keras view. The export is removed.
     """
     options = Options(noise, size_px, quantize, image_dtype, name)
     check_export(run_dir, format, options)
@@ -82,13 +82,13 @@ def export_run(
     tolerance = quantization.tolerance
     images = _probe_images(config, size_px, synthetic=tolerance.max_abs_error is not None)
     whole = whole_file if exporter.single_file else whole_directory
-    with whole(path) as temporary:  # it gets its name after it is verified
+    with whole(path) as temporary:  # the export gets its name after it is verified
         exporter.write(view.generator, view.card, temporary, calibration)
         return verify(view, exporter.read(temporary), images, tolerance, format, temporary, path)
 
 
 def planned_card(directory: RunDirectory, format: str, options: Options) -> ModelCard:
-    """Returns the card of an export, except for its step; the export's name depends on it."""
+    """Returns the card of an export, except for its step. The export's name depends on the card."""
     card, config, static = directory.card(), directory.config(), EXPORTERS[format].static
     with_noise = not static or (options.noise or config.inference.noise) == "on"
     return card.model_copy(
@@ -103,7 +103,7 @@ def planned_card(directory: RunDirectory, format: str, options: Options) -> Mode
 
 
 def free_path(card: ModelCard, format: str, out: str | Path, *, overwrite: bool = False) -> Path:
-    """Returns where an export goes.
+    """Returns the path of an export.
 
     Raises:
         UserError: a file of that name exists, and `overwrite` is False.
@@ -128,7 +128,7 @@ def inputs_of(config: Config, split: str, size_px: int | None, count: int) -> li
         source = SOURCES[data.source](data, split, config.seed)
         return [image.numpy() for image, _ in evaluation_batches(source, data, count=min(count, len(source)))]
     except UserError as error:
-        raise UserError(f"{error} If the run's data have moved, name their folder by `data`.") from error
+        raise UserError(f"{error} If the run's data have moved, name their folder with `data`.") from error
 
 
 def _probe_images(config: Config, size_px: int | None, *, synthetic: bool) -> list[np.ndarray]:
@@ -164,14 +164,16 @@ def check_export(run_dir: str | Path, format: str, options: Options) -> None:
     card = directory.card() if directory.is_run() else None
     if card is None:
         without = ", which has no model_card.json" if directory.is_run() else ""
-        raise UserError(f"An export needs a run directory. Received {run_dir}{without}. Give that of a training.")
+        raise UserError(
+            f"An export needs a run directory. Received {run_dir}{without}. Name the directory of a training."
+        )
     if options.name is not None and not re.fullmatch(NAME, options.name):
         raise UserError(
             f"`name` must be letters, digits, '.', '_' and '-': it names a file. Received {options.name!r}. Change it."
         )
     if options.size_px and not EXPORTERS[format].static:
         raise UserError(
-            f"`size_px` goes with a static format. Received it for {format}, which takes any size. Leave it out."
+            f"`size_px` must go with a static format. Received it for {format}, which takes any size. Leave it out."
         )
     if options.noise == "on" and not card.noise_size:
         raise UserError(

@@ -22,7 +22,7 @@ GRAPH_MB, SCALES = 0.05, 1.006  # approximate share of a file beside its weights
 
 @dataclass(frozen=True)
 class Choice:
-    """Holds the size of a quantisation, whether it meets the limit, and what it costs if it was tried."""
+    """Holds the size of a quantisation, whether it meets the limit, and the report of its export if there is one."""
 
     quantization: str
     size_mb: float  # measured if there is a report, else computed from the weights
@@ -42,13 +42,13 @@ def export_within(
     """Exports with the most faithful quantisation whose file has at most `target_mb` (of 10⁶ bytes).
 
     Args:
-        options: as of `export_run`, without `quantize`.
+        options: as for `export_run`, without `quantize`.
 
     Returns:
         The report of the export, and every quantisation down to it.
 
     Raises:
-        UserError: no quantisation meets the limit; the message names a narrower network that would.
+        UserError: no quantisation meets the limit. The message names a narrower network that would.
     """
     config = RunDirectory(run_dir).config()
     parameters, choices = count_parameters(config), []
@@ -59,7 +59,7 @@ def export_within(
             continue
         try:
             report = export_run(run_dir, format, out, quantize=quantization, **options)
-        except RunError as error:  # too far from the generator; a coarser one may be nearer
+        except RunError as error:  # too far from the generator; a coarser quantisation may be nearer
             choices.append(Choice(quantization, expected_mb, meets=False, refused=str(error)))
             continue
         meets = report.size_mb <= target_mb
@@ -76,7 +76,7 @@ def count_parameters(config: Config) -> int:
 
 
 def expected_size_mb(parameters: int, bits: int) -> float:
-    """Returns the approximate size of a file with a number of weights of a number of bits."""
+    """Returns the approximate size of a file, MB, from the number of weights and the bits of each."""
     return parameters * bits / 8e6 * SCALES + GRAPH_MB
 
 
@@ -84,7 +84,7 @@ def _none_meets(config: Config, format: str, target_mb: float, choices: list[Cho
     smallest = min(choices, key=lambda choice: choice.size_mb)
     refused = next((choice.refused for choice in choices if choice.refused), None)
     if refused:
-        return f"An export within {target_mb:g} MB must be faithful. Received none that is. {refused}"
+        return f"An export within {target_mb:g} MB must be faithful. Received only unfaithful ones. {refused}"
     sizes = ", ".join(
         f"{choice.quantization} {row['size, MB']}" for choice, row in zip(choices, as_rows(choices), strict=True)
     )

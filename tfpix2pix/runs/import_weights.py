@@ -38,7 +38,7 @@ from tfpix2pix.runs.networks import build_discriminator, build_generator
 from tfpix2pix.section import as_name
 from tfpix2pix.training.checkpoints import Checkpoints, State, assign
 
-TOLERANCE = 1e-4  # largest difference to the original's output, on [-1, 1]
+TOLERANCE = 1e-4  # largest difference from the original's output, on [-1, 1]
 AS_ORIGINAL = 2.0  # allowed error of the file's float32 graph, as a multiple of the original layers' float32 error
 ILL_CONDITIONED = 1e-2  # float32 error of the original, on [-1, 1]; images with a larger one are left out
 RESNET_PX = {6: 128}  # residual blocks -> its authors' training size; 256 for other numbers
@@ -60,7 +60,7 @@ class ImportReport:
         max_error_levels: the same in levels of 255.
         psnr_db: over all these images.
         original_max_abs_error: the same error of the original in float32.
-        runtime: the program that ran the original, or why it was not compared.
+        runtime: the program that ran the original, or the reason why it was not compared.
         notes: sentences about parts of the file that were left out.
     """
 
@@ -101,14 +101,14 @@ def import_weights(
         kind: a row of `IMPORTERS`; None: detected from the file's name and first bytes.
         discriminator: a file with D, for kinds that keep it in a separate file (`latest_net_D.pth`).
         statistics: statistics of the batch norms, `image` or `moving`; None: those of the original's test mode.
-        dropout: whether a U-Net of PyTorch was trained with dropout, which weights do not show; None: yes.
+        dropout: whether a U-Net of PyTorch was trained with dropout. Its weights do not show it; None: yes.
         size_px: height and width of the training images; None: those of the file's model, or the smallest that a
             U-Net's levels allow.
-        name: of the model; None: the file's name.
+        name: name of the model; None: the file's name.
 
     Raises:
-        UserError: the file does not exist, is of no known kind or damaged, or a tensor is not one of a pix2pix network.
-            The text names the first such tensor.
+        UserError: the file does not exist, is damaged or of an unknown kind, or a tensor does not belong to a
+            pix2pix network. The text names the first such tensor.
         RunError: the translations differ from the original's, both computed in float64. Nothing has been written then.
     """
     path, directory = Path(file).expanduser(), RunDirectory(out)
@@ -122,9 +122,9 @@ def import_weights(
     critic = _discriminator(kind, path, discriminator, weights, network["channels"])
     config = _config(weights, network, critic and critic[0], dropout, size_px, name or _name_of(path))
     generator = build_generator(config, seed=None)
-    state: State = {"generator": _filled(generator, arrays, "generator")}
+    state: State = {"generator": _assigned(generator, arrays, "generator")}
     if critic:
-        state["discriminator"] = _filled(build_discriminator(config, seed=None), critic[1], "discriminator")
+        state["discriminator"] = _assigned(build_discriminator(config, seed=None), critic[1], "discriminator")
     origin = Origin(kind=kind, file=path.name, sha256=sha256_of(path) if path.is_file() else None)
     card = ModelCard.of(config, 0, noise_size=noise_size(generator), origin=origin)
     if directory.path.is_dir():  # empty, which `check_free` has checked
@@ -156,7 +156,7 @@ def _discriminator(
         path = Path(file).expanduser()
         if reader is None:
             raise UserError(
-                f"`discriminator` goes with `kind` pytorch: checkpoints of other kinds hold both networks. Received it "
+                f"`discriminator` must go with `kind` pytorch: files of other kinds hold both networks. Received it "
                 f"with {kind}. Leave it out."
             )
         if not path.is_file():
@@ -182,23 +182,23 @@ def _config(
         generator["noise"] = "none"
         settings.setdefault("inference", {})["noise"] = "off"
     data = {"input_channels": channels[0], "target_channels": channels[1], "image_size_px": size_px}
-    judge = {**settings.get("discriminator", {}), **(critic or _that_fits(size_px))}
+    judge = {**settings.get("discriminator", {}), **(critic or _receptive_field_for(size_px))}
     return make_config({**settings, "name": name, "data": data, "generator": generator, "discriminator": judge})
 
 
-def _that_fits(size_px: int) -> dict[str, int]:
-    """Returns the default receptive field, or the largest that gives an image of this size a logit."""
+def _receptive_field_for(size_px: int) -> dict[str, int]:
+    """Returns the setting of the default receptive field, or of the largest that gives such an image a logit."""
     usual = Config().discriminator.receptive_field_px
     fitting = [px for px in PATCHGANS if px <= usual and logits_px(size_px, px) >= 1]
     return {"receptive_field_px": max(fitting, default=usual)}
 
 
-def _filled(network: keras.Model, arrays: Mapping[str, np.ndarray], what: str) -> dict[str, np.ndarray]:
-    """Assigns `arrays` to the network's variables, and returns these by name."""
+def _assigned(network: keras.Model, arrays: Mapping[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
+    """Assigns `arrays` to the network's variables. Returns the variables by name."""
     variables = {v.path: v for v in network.variables}
     # Leaves out zeros for biases that neither the file nor the network has.
     present = {name: array for name, array in arrays.items() if name in variables or np.any(array)}
-    assign(variables, present, what)
+    assign(variables, present, part)
     return {name: np.asarray(variable) for name, variable in variables.items()}
 
 
@@ -206,8 +206,8 @@ def _compare(directory: RunDirectory, weights: ForeignWeights, path: Path) -> tu
     """Returns the distances of the imported generator and of the original, both in float32, from the original in
     float64, or None if the original cannot be run.
 
-    The check compares both in float64, so that rounding has no part in it. Images on which the original in float32 is
-    off by more than `ILL_CONDITIONED` are left out: for instance blank paper through instance norms.
+    The check compares both in float64, so that rounding does not affect it. Images on which the original in float32
+    is off by more than `ILL_CONDITIONED` are left out, such as blank paper through instance norms.
 
     Raises:
         RunError: the two are further apart than the tolerance.
@@ -223,7 +223,7 @@ def _compare(directory: RunDirectory, weights: ForeignWeights, path: Path) -> tu
     originals = [weights.original(image) for image in images]
     errors = distance(originals, reference).largest
     kept = [index for index, error in enumerate(errors) if error <= ILL_CONDITIONED] or [0]
-    images, ours, reference, originals = ([some[i] for i in kept] for some in (images, ours, reference, originals))
+    images, ours, reference, originals = ([values[i] for i in kept] for values in (images, ours, reference, originals))
     _check(distance(ours, reference), path)
     if weights.graph:
         of_layers = max(distance(originals, ours).largest)
@@ -231,19 +231,19 @@ def _compare(directory: RunDirectory, weights: ForeignWeights, path: Path) -> tu
     return distance([view(image, None) for image in images], reference), distance(originals, reference)
 
 
-def _check(off: Distance, path: Path, of_layers: float | None = None) -> None:
+def _check(measured: Distance, path: Path, of_layers: float | None = None) -> None:
     """Raises RunError if the distance exceeds the tolerance. With `of_layers`, the float32 error of the same layers,
     twice that error is allowed too."""
-    worst, allowed = off.max_abs_error, f"{TOLERANCE:g} on [-1, 1]"
+    worst, allowed = measured.max_abs_error, f"{TOLERANCE:g} on [-1, 1]"
     if of_layers is None:
         how = "both computed in float64, so rounding is not the cause"
     else:
         how = f"where float32 explains {of_layers:.3g}"
-    if not worst <= max(TOLERANCE, AS_ORIGINAL * (of_layers or 0.0)):  # written so that NaN raises, too
+    if not worst <= max(TOLERANCE, AS_ORIGINAL * (of_layers or 0.0)):  # this form raises for NaN, too
         raise RunError(
             f"Imported weights must translate as the original does, within {allowed}. Received a largest difference of "
-            f"{in_words(worst, off.psnr_db)} for {path}, {how}: the original computes something else with tensors of "
-            f"these shapes. It cannot be imported; docs/interop.md lists what can."
+            f"{in_words(worst, measured.psnr_db)} for {path}, {how}: the original computes something else with tensors "
+            f"of these shapes. Such weights cannot be imported. docs/interop.md lists those that can."
         )
 
 

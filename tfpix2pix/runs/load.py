@@ -24,14 +24,14 @@ def load(
     .onnx file.
 
     Args:
-        path: where the model is, or what `recognize` returned for it.
+        path: path of the model, or the result of `recognize` for it.
         best: load a run's checkpoint that did best on held-out pairs (`training.best_by`) in place of the newest.
         weights: `average` (the default) or `trained`, for a run with `training.ema_decay`.
         trust: open a SavedModel or a .keras file that can do more than compute: read and write files, run code.
 
     Raises:
-        UserError: `path` is not a model, is damaged, or can do more than compute; `best` or `weights` are given for a
-            model that has no checkpoints.
+        UserError: `path` is not a model, is damaged, or can do more than compute. Or `best` or `weights` are given for
+            a model without checkpoints.
     """
     model = path if isinstance(path, Recognized) else recognize(path)
     if model.kind == RUN:
@@ -62,8 +62,8 @@ def run_engine(
     config, card = directory.config(), directory.card()
     if card is None:
         raise UserError(
-            f"A run must have its model_card.json. Received {directory.path} without. Put it back, or have it written "
-            f"anew by resuming with more training.steps."
+            f"A run must have its model_card.json. Received {directory.path} without it. Put it back, or resume with "
+            f"more training.steps to write it again."
         )
     checkpoints, part = Checkpoints(directory.checkpoints), part_of(config, weights)
     step, state = checkpoints.load_best([part]) if best else checkpoints.load([part])

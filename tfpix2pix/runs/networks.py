@@ -1,4 +1,4 @@
-"""Builds networks from a configuration: those that every inference view shares, and the model that is trained."""
+"""Builds networks from a configuration: those of every inference view, and the model that is trained."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def build_discriminator(
 
 @contextmanager
 def computing_in(precision: str) -> Iterator[None]:
-    """Builds layers inside that compute in `precision`. Keras has one policy for the process; it is restored after."""
+    """Builds layers inside that compute in `precision`. Keras's policy, one for the process, is restored after."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(PRECISIONS[precision])
     try:

@@ -82,7 +82,7 @@ def plan_training(
         raise UserError(f"A run directory must be given. Received none. Add `run_dir`{look}.")
     if isinstance(config, Config) and (overrides or data_dir is not None):
         raise UserError(
-            "`data`, `recipe` and `overrides` go with a preset or a file. Received a Config. Set them in it."
+            "`data`, `recipe` and `overrides` must go with a preset or a file. Received a Config. Set them in it."
         )
     if accept_changes and not resume:
         raise UserError("`accept_changes` must go with `resume`. Received it alone. Add `resume`, or leave it out.")
@@ -117,7 +117,7 @@ def _open(config: Config, worker: Worker, dry_run: bool) -> dict[str, Source] | 
     if worker.count > 1 and not dry_run:
         return None  # a worker that stops here would leave the others waiting
     if data.source == "shards":
-        load_tensorflow()  # without its notes
+        load_tensorflow()  # the reader of shards needs it
     try:
         sources = open_sources(data, config.seed)
     except UserError:
@@ -129,7 +129,7 @@ def _open(config: Config, worker: Worker, dry_run: bool) -> dict[str, Source] | 
 
 
 def _card_to_resume(directory: RunDirectory) -> ModelCard | None:
-    """Reads the model card of a run; raises UserError if the run has been trained and has no checkpoint left."""
+    """Reads the model card of a run. Raises UserError if the run has been trained but has lost its checkpoints."""
     card = directory.card()
     if card and card.step and not Checkpoints(directory.checkpoints).any():
         raise UserError(

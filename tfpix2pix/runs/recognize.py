@@ -21,13 +21,13 @@ class Recognized:
 
 
 def recognize(path: str | Path, also: str = "") -> Recognized:
-    """Recognizes the model at a path, once for all that is done with it; `load` takes the result.
+    """Recognizes the model at a path. `load` takes the result.
 
     Args:
-        also: what else the caller accepts, for the message.
+        also: end of the list of accepted kinds in the message, for callers that accept more.
 
     Raises:
-        UserError: `path` is not a model; names the models right inside it, if there are some.
+        UserError: `path` is not a model. The message names models directly inside it, if there are some.
     """
     path = Path(path).expanduser()
     model = find_model(path)
@@ -60,8 +60,10 @@ def model_at(path: Path) -> Path:
 
 
 def named_path(text: str, rule: str) -> tuple[str | None, Path]:
-    """Splits `NAME=PATH`, or returns no name with `PATH`; a text that exists as a path is a path. `rule` begins the
-    error's message."""
+    """Splits `NAME=PATH`. Returns None as the name of `PATH` alone, and of a text that exists as a path.
+
+    `rule` begins the error's message.
+    """
     name, equals, path = text.partition("=")
     if equals and not path:
         raise UserError(f"{rule} NAME=PATH or PATH. Received {text!r}. Add the path.")

@@ -43,7 +43,7 @@ def resumed_config(
 
     Args:
         config: a `Config`, a preset or a .yaml file, in place of the run's own configuration; None: the run's own.
-        directory: of the run.
+        directory: directory of the run.
         data_dir: folder of the data, in place of `data.dir`. None: as before.
         overrides: `dotted.key=value` strings, for a preset, a file or the run's own configuration.
         accept_changes: allow other values for all keys, not only for those marked `MAY_CHANGE`.
@@ -89,7 +89,7 @@ def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> C
 
 
 def _differences(before: Config, now: Config) -> list[str]:
-    """Returns the values that have changed and may not, as `key old -> new`."""
+    """Returns the values that have changed although they may not, as `key old -> new`."""
     old, new = (dict(flat(config.model_dump(mode="json"))) for config in (before, now))
     free = {*changeable_keys(), f"recipe.{APPLIED}"}  # a recipe's name may change; the values that it set are compared
     if now.training.learning_rate_schedule != "constant":
@@ -139,16 +139,16 @@ class DataRecord(BaseModel):
             if version != 1:
                 raise UserError(
                     f"A run's data.json must be of format version 1. Received {directory.data_record} of version "
-                    f"{version}. Resume with the version of tfpix2pix that wrote it, or remove it to go on without a "
-                    f"comparison of the data."
+                    f"{version}. Resume with the version of tfpix2pix that wrote it, or remove it to continue without "
+                    f"a comparison of the data."
                 )
             return cls.model_validate(record)
         except UserError:
             raise
         except (ValueError, AttributeError, OSError) as error:  # no JSON, no object, or not these fields
             raise UserError(
-                f"A run's data.json must be whole. Received {directory.data_record}, which is damaged. Remove it to go "
-                f"on without a comparison of the data."
+                f"A run's data.json must be whole. Received {directory.data_record}, which is damaged. Remove it to "
+                f"continue without a comparison of the data."
             ) from error
 
     def check_unchanged(self, splits: Splits) -> None:
@@ -186,7 +186,7 @@ def _with_steps_of(before: TrainingConfig, now: TrainingConfig) -> TrainingConfi
         now = now.model_copy(update={"seconds_per_step": before.seconds_per_step})
     if now.minutes is not None and before.seconds_per_step is None:
         raise UserError(
-            f"`training.minutes` must be given when a run begins, which measures its pace then. Received "
+            f"`training.minutes` must be given when a run begins, which then measures its pace. Received "
             f"{now.minutes:g} for a run of {before.steps} steps. Leave it out, or start another run."
         )
     return now.within_minutes()

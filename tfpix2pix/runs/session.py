@@ -1,4 +1,4 @@
-"""Holds a run while it trains: hooks of the loop that report, sample, validate and save, roll back, and the end."""
+"""Holds a run while it trains: the loop's hooks, which report, sample, validate and save, the roll-back and the end."""
 
 from __future__ import annotations
 
@@ -55,12 +55,11 @@ class Best:
         self.worse: int = state.get("worse", 0)  # validations since the best
 
     def state(self) -> dict[str, Any]:
-        """Returns what a resumed run needs, for JSON."""
+        """Returns the state that a resumed run needs, for JSON."""
         return {"value": self.value, "worse": self.worse}
 
     def update(self, values: Mapping[str, float]) -> bool:
-        """Takes the metrics of a validation; returns True if they are the best so far. A missing or NaN score is
-        ignored."""
+        """Takes metrics of a validation. Returns True if they are the best so far. Ignores a missing or NaN score."""
         value = values.get(self.name)
         if value is None or math.isnan(value):
             return False
@@ -80,7 +79,7 @@ class Start:
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     best: dict[str, Any] = field(default_factory=dict)
     meter: dict[str, Any] = field(default_factory=dict)
-    finding: Finding | None = None  # why the run was rolled back to this step
+    finding: Finding | None = None  # reason why the run was rolled back to this step
 
 
 class Session:
@@ -88,7 +87,7 @@ class Session:
 
     Args:
         initial: computes the state before the first step.
-        data_periods: which steps see which pairs, for the model card.
+        data_periods: pairs that the steps see, for the model card.
     """
 
     def __init__(
@@ -104,11 +103,11 @@ class Session:
         view = InferenceView(model.translator, data.encoding)
         self.translate = tf.function(view.translate, autograph=False, reduce_retracing=True)
         self.held_out_count = min(spec.validation_images, len(sources["val"]))
-        together = batch_of(data.image_size_px, data.image_size_px)
-        self.held_out = evaluation_batches(sources["val"], data, count=spec.validation_images, batch_size=together)
+        batch_size = batch_of(data.image_size_px, data.image_size_px)
+        self.held_out = evaluation_batches(sources["val"], data, count=spec.validation_images, batch_size=batch_size)
         shown = sources["val"] if len(sources["val"]) else sources["train"]
         self.shown = list(evaluation_batches(shown, data, count=SAMPLE_ROWS))
-        self.trained_on = evaluation_batches(sources["train"], data, count=self.held_out_count, batch_size=together)
+        self.trained_on = evaluation_batches(sources["train"], data, count=self.held_out_count, batch_size=batch_size)
         self.real_signs = RealSigns(model.judge, model.objective.boundary, data.encoding)
         self.probe = Probe(self.translate, model.translator, data.encoding.encode_input, self.shown)
         self.target_dtype = sources["train"].read(0)[1].dtype.name
@@ -117,7 +116,7 @@ class Session:
 
     @contextmanager
     def reporting(self, start: Start) -> Iterator[None]:
-        """Reports the steps that are done inside. A new run reports its untrained generator first."""
+        """Reports the steps of the block. A new run reports its untrained generator first."""
         chief = self.devices.is_chief
         self._begin(start)
         with self.reporter:
@@ -133,7 +132,7 @@ class Session:
             yield
 
     def hooks(self) -> list[loop.Hook]:
-        """Returns what the loop calls after its steps, in this order."""
+        """Returns the hooks that the loop calls after its steps, in this order."""
         spec = self.spec
         hooks = [
             loop.Hook(None, check_losses),
@@ -153,9 +152,11 @@ class Session:
         return [hook if hook.action in checks else hook._replace(action=lambda *_: None) for hook in hooks]
 
     def should_stop(self, signalled: bool = False) -> bool:
-        """Returns True if any worker was signalled, or if `training.stop_after_worse` is reached. All workers call it
-        after the same steps."""
-        return self.devices.agree(signalled or self._enough())
+        """Returns True if any worker was signalled, or if `training.stop_after_worse` is reached.
+
+        All workers call it after the same steps.
+        """
+        return self.devices.agree(signalled or self._stops_early())
 
     def _begin(self, start: Start) -> None:
         chief, size = self.devices.is_chief, {"first_step": start.step, "total_steps": self.spec.steps}
@@ -232,11 +233,11 @@ class Session:
             return  # clocks differ, so the other workers do not check now; the next losses show it to all of them
         self._save(step, losses)
 
-    def _enough(self) -> bool:
+    def _stops_early(self) -> bool:
         return bool(self.best and self.spec.stop_after_worse and self.best.worse >= self.spec.stop_after_worse)
 
     def roll_back(self, trouble: NotFinite) -> Start:
-        """Restores the last checkpoint, or the beginning, and halves the learning rate; returns where to start again.
+        """Restores the last checkpoint, or the beginning, and halves the learning rate. Returns the new start.
 
         Raises:
             RunError: `training.on_non_finite` is `stop`, or this is the sixth time.
@@ -251,22 +252,22 @@ class Session:
             if chief:
                 self.reporter.metrics.write(trouble.step, {"finding": "not_finite", "text": str(trouble)})
                 self.reporter.draw()
-            raise RunError(f"{trouble} The run is as at step {step}. {advice(self.spec.precision, given_up)}")
+            raise RunError(f"{trouble} The run is saved as of step {step}. {advice(self.spec.precision, given_up)}")
         set_state(self.model, state)
         self.model.learning_rate_factor.assign(factor)
         self.devices.check_same(step, "checkpoint")
-        text = f"{trouble} Back at step {step}, going on at {factor:g} times the learning rate."
+        text = f"{trouble} Restored step {step}, and continues at {factor:g} times the learning rate."
         start.finding = Finding("not_finite", text)
         return start
 
     def end(self, step: int) -> Run:
-        """Prints the metrics of a finished run; returns the run."""
-        enough = self._enough()
-        finished = step == self.spec.steps or enough
+        """Prints the metrics of a finished run. Returns the run."""
+        stopped_early = self._stops_early()
+        finished = step == self.spec.steps or stopped_early
         if finished and self.metrics:
             shown = {name: values for name, values in self.metrics.items() if values.get("step") != step}
             self.console.print(held_out_table(shown, self.held_out_count, len(self.sources["val"])))
-        if enough:
+        if stopped_early:
             no_better = f"no better {self.best.name} than {self.best.value:.4f} in {self.best.worse} measurements"
             self.console.print(f"Stopped early at step {step}: {no_better}.", soft_wrap=True, highlight=False)
         return Run(self.directory, self._card(step), interrupted=not finished)

@@ -1,4 +1,4 @@
-"""Builds what does the steps of a training, and measures how many steps fit in `training.minutes`."""
+"""Builds the model and the compiled steps of a training, and measures how many steps fit in `training.minutes`."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def measure_pace(
     It measures for 10 s, or for 5 % of `minutes` if that is less, and for at least three calls.
 
     Args:
-        advance: takes a number of steps, does them, and returns when they are done.
+        advance: trains a number of steps, and returns when they are done.
         minutes: time limit of the training, min.
         steps_per_call: number of steps in a call, as in the training.
         agree: returns True if any worker wishes to end. All workers call it after the same calls (`Devices.agree`).
-        clock: returns seconds, from any origin.
+        clock: returns the time, s, from any origin.
     """
     for _ in range(WARM_UP_CALLS):
         advance(steps_per_call)
@@ -86,18 +86,18 @@ def with_steps_of_minutes(config: Config, source: Source, devices: Devices, say:
     if spec.seconds_per_step is None:
         say("Measuring how long a step takes, for training.minutes.")
         spec = spec.model_copy(update={"seconds_per_step": _measured_pace(config, source, devices)})
-    most, spec = spec.steps, spec.within_minutes()
+    limit, spec = spec.steps, spec.within_minutes()
     length = f"{spec.steps} steps of {spec.seconds_per_step:.3g} s"
-    if spec.steps < most:
-        say(f"{length} fit in {spec.minutes:g} minutes; samples, held-out pairs and checkpoints come on top.")
+    if spec.steps < limit:
+        say(f"{length} fit in {spec.minutes:g} minutes. Samples, validation and checkpoints take extra time.")
     else:
-        lasting = duration(spec.steps * spec.seconds_per_step)
-        say(f"{length} take {lasting}, less than {spec.minutes:g} minutes. For more, raise training.steps.")
+        total = duration(spec.steps * spec.seconds_per_step)
+        say(f"{length} take {total}, less than {spec.minutes:g} minutes. For more, raise training.steps.")
     return config.model_copy(update={"training": spec})
 
 
 def _measured_pace(config: Config, source: Source, devices: Devices) -> float:
-    """Returns the time of a step, s, that the chief measures; the same number on all workers."""
+    """Returns the time of a step, s, that the chief measures. It is the same on all workers."""
     spec = config.training
     with devices.in_reach():
         model = build_on(devices, config)

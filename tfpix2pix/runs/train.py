@@ -1,4 +1,4 @@
-"""Trains: from a plan to the pairs, networks and run directory, and through the steps to a finished run."""
+"""Trains a run from its plan: opens pairs, builds networks, runs the steps and ends the run."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ def train(
     Args:
         config: a `Config`, the name of a preset, or a .yaml file; None to resume.
         data: folder of the data, in place of `data.dir`.
-        recipe: how to train: a recipe's name or a .yaml file, whose values replace the preset's own.
+        recipe: a recipe's name or a .yaml file. Its values replace the preset's own.
         overrides: `dotted.key=value` strings, as `--set` takes them.
         resume: continue an interrupted run from its newest checkpoint.
         fresh: replace a run that is there.
-        accept_changes: resume although the configuration or the data are others than before.
-        console: where progress goes; standard error by default.
+        accept_changes: resume although the configuration or the data have changed.
+        console: console for the progress; None: standard error.
 
     Raises:
-        UserError: the configuration, the data or the directory does not fit; nothing has been written then.
+        UserError: the configuration, the data or the directory does not fit. Nothing has been written then.
     """
     plan = plan_training(
         config, run_dir, data_dir=data, overrides=(*recipe_override(recipe), *overrides), resume=resume, fresh=fresh,
@@ -73,7 +73,7 @@ def run(plan: Plan, console: Console | None = None) -> Run:
 
     Args:
         plan: from `plan_training`, with a run directory.
-        console: where progress goes; standard error by default.
+        console: console for the progress; None: standard error.
 
     Raises:
         UserError: the pairs or the batch do not fit. Nothing has been written then.
@@ -98,12 +98,13 @@ def run(plan: Plan, console: Console | None = None) -> Run:
     devices.check_same(start.step, "checkpoint")
     say(
         f"{config.name}: {len(sources['train'])} training and {len(sources['val'])} held-out pairs, {checked} of them "
-        f"read and found whole; {devices.describe(spec.batch_size)}, {spec.precision}; {plan.directory.path}"
-        f"{f', going on from step {start.step}' if 0 < start.step < spec.steps else ''}"
+        f"read without errors; {devices.describe(spec.batch_size)}, {spec.precision}; {plan.directory.path}"
+        f"{f', continuing from step {start.step}' if 0 < start.step < spec.steps else ''}"
     )
-    _say_what_the_data_are(plan, sources, say)
+    _report_data(plan, sources, say)
     if start.step >= spec.steps:
-        say(f"{plan.directory.path} is finished: step {start.step} of {spec.steps}. {_how_to_go_on(start.step, spec)}")
+        advice = _how_to_continue(start.step, spec)
+        say(f"{plan.directory.path} is finished: step {start.step} of {spec.steps}. {advice}")
         return Run(plan.directory, plan.directory.card())
 
     record = plan.record.resumed(start.step, splits)
@@ -136,12 +137,12 @@ def _set_up(devices: Devices, spec: TrainingConfig) -> None:
     devices.check_batch(spec.batch_size, spec.micro_batches)
     if spec.deterministic_ops:
         tf.config.experimental.enable_op_determinism()
-        # This optimiser reorders sums by what else is in the graph, which differs with the number of devices.
+        # This optimiser reorders sums by the rest of the graph, which differs with the number of devices.
         tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
 def _compared(plan: Plan, sources: Mapping[str, Source], devices: Devices) -> Splits:
-    """Returns the fingerprints of all pairs; raises UserError if a run to resume was trained on other pairs."""
+    """Returns the fingerprints of all pairs. Raises UserError if a run to resume was trained on other pairs."""
     most_read = MOST_READ if plan.config.data.dir else 0  # pairs of a package may be drawn anew on another machine
     splits = {split: fingerprints(source, most_read) for split, source in sources.items()}
     if not plan.accept_changes and Checkpoints(plan.directory.checkpoints).any():
@@ -152,7 +153,9 @@ def _compared(plan: Plan, sources: Mapping[str, Source], devices: Devices) -> Sp
 
 def _settled(plan: Plan, sources: Mapping[str, Source], devices: Devices, say: partial) -> Config:
     """Returns the configuration with the precision of this machine and the steps that fit in `training.minutes`."""
-    precision = resolve_precision(plan.config.training.precision)  # written, so that a resume uses the same elsewhere
+    precision = resolve_precision(
+        plan.config.training.precision
+    )  # recorded, so that a resume on another machine uses the same
     spec = plan.config.training.model_copy(update={"precision": precision})
     config = plan.config.model_copy(update={"training": spec})
     if spec.minutes is not None and not plan.resume:  # a run that is resumed has its steps
@@ -161,7 +164,7 @@ def _settled(plan: Plan, sources: Mapping[str, Source], devices: Devices, say: p
 
 
 def _restored(plan: Plan, model: Pix2Pix) -> Start:
-    """Sets the model to the newest checkpoint of a run that is resumed; returns where the training starts."""
+    """Sets the model to the newest checkpoint of a run that is resumed. Returns the start of the training."""
     checkpoints = Checkpoints(plan.directory.checkpoints)
     if not plan.resume or not checkpoints.any():
         return Start(untouched=True)
@@ -170,8 +173,8 @@ def _restored(plan: Plan, model: Pix2Pix) -> Start:
     return Start(step, **checkpoints.notes(step))
 
 
-def _say_what_the_data_are(plan: Plan, sources: Mapping[str, Source], say: partial) -> None:
-    """Prints what the doctor finds in the first pairs of a new run, and how many pairs are skipped."""
+def _report_data(plan: Plan, sources: Mapping[str, Source], say: partial) -> None:
+    """Prints the doctor's findings in some pairs of a new run, and the number of pairs that are skipped."""
     if not plan.resume:
         for line in quick_lines(examine(plan.config.data, plan.config.seed, at_most=EXAMINED_AT_START)):
             say(line)
@@ -180,8 +183,8 @@ def _say_what_the_data_are(plan: Plan, sources: Mapping[str, Source], say: parti
         say(f"{len(skipped)} pairs skipped. The first: {skipped[0]}")
 
 
-def _how_to_go_on(step: int, spec: TrainingConfig) -> str:
-    """Returns how to lengthen a finished run; raises UserError if it has more than the configured steps."""
+def _how_to_continue(step: int, spec: TrainingConfig) -> str:
+    """Returns advice on how to lengthen a finished run. Raises UserError if it has more than the configured steps."""
     keys = "training.steps" if spec.minutes is None else "training.steps and training.minutes"
     if step > spec.steps:
         pace = f", with {spec.minutes:g} minutes of {spec.seconds_per_step:.3g} s a step" if spec.minutes else ""
@@ -194,7 +197,7 @@ def _how_to_go_on(step: int, spec: TrainingConfig) -> str:
 
 
 def _write_beginning(plan: Plan, config: Config, start: Start, record: DataRecord) -> None:
-    """Writes what a run directory holds before the first step."""
+    """Writes the files that a run directory holds before the first step."""
     if plan.resume:
         Checkpoints(plan.directory.checkpoints).clear_after(start.step)
         plan.directory.write_config(config)  # `training.steps` may have grown

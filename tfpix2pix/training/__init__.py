@@ -1,6 +1,6 @@
-"""Trains: the step (`pix2pix`), the loop, checkpoints and reports, each usable alone.
+"""Trains networks: the step (`pix2pix`), the loop, checkpoints and reports, each usable alone.
 
-The tables hold what a configuration can choose. A new row is a function in the module named and a line here.
+The tables hold the choices of a configuration. A new row is a function in the module that it names and a line here.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def schedule_row(name: str) -> Schedule:
 
 
 def __getattr__(name: str) -> MutableMapping[str, float]:
-    """Returns `CONSTANT_FRACTIONS`, a table of earlier versions: its values are read, and those set in it count."""
+    """Returns `CONSTANT_FRACTIONS`, a table of earlier versions. Values set in it replace those of `SCHEDULES`."""
     if name != "CONSTANT_FRACTIONS":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     warnings.warn(

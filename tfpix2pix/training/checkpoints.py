@@ -45,7 +45,7 @@ class Checkpoints:
     def save(self, step: int, state: State, notes: Notes | None = None) -> Path:
         """Writes the state of `step`, then removes the checkpoints that are not kept."""
         path = self._path(step)
-        if not path.exists():  # a finished run that is resumed has it already
+        if not path.exists():  # a finished run that is resumed has this checkpoint already
             self._write(path, step, state, notes)
         for old in self.steps()[: -self.keep_last]:
             if not self.keep_every_steps or old % self.keep_every_steps:
@@ -73,10 +73,10 @@ class Checkpoints:
                 return _step_of(path), self._load(path, parts)
             except DAMAGES as error:
                 raise UserError(
-                    f"The best checkpoint must be whole. Received {path}: {error}. Leave `best` out, for the newest."
+                    f"The best checkpoint must be whole. Received {path}: {error}. Leave `best` out to use the newest."
                 ) from error
         raise UserError(
-            f"The best checkpoint is of a run with held-out pairs. Received none in {self.directory}. Use the newest."
+            f"A best checkpoint needs a run with held-out pairs. Received none in {self.directory}. Leave `best` out."
         )
 
     def _bests(self) -> list[Path]:
@@ -110,15 +110,13 @@ class Checkpoints:
         """
         paths = self._folders("step")
         if copies := sorted(set(self.directory.glob("step-*")) - set(paths)):
-            warnings.warn(
-                f"{copies[0]} is not a name that a run gives: it is left as it is, and not read.", stacklevel=2
-            )
+            warnings.warn(f"{copies[0]} is ignored: a checkpoint's name is step- and a number alone.", stacklevel=2)
         for path in reversed(paths):
             try:
                 return _step_of(path), self._load(path, parts)
             except DAMAGES as error:
-                then = "trying the one before" if path != paths[0] else "there is none before it"
-                warnings.warn(f"The checkpoint {path} is damaged ({error}); {then}.", stacklevel=2)
+                next_step = "The one before it is tried" if path != paths[0] else "There is none before it"
+                warnings.warn(f"The checkpoint {path} is damaged ({error}). {next_step}.", stacklevel=2)
         if paths:
             best = " The best one may be whole: `translate --best` and `export --best` use it." if self._bests() else ""
             raise RunError(
@@ -193,16 +191,19 @@ def set_state(model, state: State) -> None:
         assign(variables, state[part], part)
 
 
-def assign(variables: dict[str, object], arrays: dict[str, np.ndarray], what: str) -> None:
-    """Assigns `arrays` to `variables` of the same names and shapes; raises UserError for the first that differs."""
+def assign(variables: dict[str, object], arrays: dict[str, np.ndarray], part: str) -> None:
+    """Assigns `arrays` to `variables` of the same names and shapes. Raises UserError for the first that differs.
+
+    `part` names the variables in the error, such as `generator`.
+    """
     different = [
         name for name in sorted(variables.keys() | arrays.keys()) if _shape(variables, name) != _shape(arrays, name)
     ]
     if different:
         name = different[0]
         raise UserError(
-            f"A checkpoint must fit the configured {what}: {name} has shape {_shape(variables, name)} here and "
-            f"{_shape(arrays, name)} in the checkpoint. Use the configuration it was trained with."
+            f"A checkpoint must fit the configured {part}: {name} has shape {_shape(variables, name)} here and "
+            f"{_shape(arrays, name)} in the checkpoint. Use the configuration of its training."
         )
     for name, variable in variables.items():
         variable.assign(arrays[name])

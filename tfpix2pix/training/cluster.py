@@ -23,7 +23,7 @@ def this_worker(strategy: str) -> Worker:
     """Returns which worker this process is, under a row of `STRATEGIES`.
 
     Raises:
-        UserError: TF_CONFIG does not say which one, under `multiworker`, or under `auto` if it is set.
+        UserError: TF_CONFIG does not identify this worker: under `multiworker`, or under `auto` if it is set.
     """
     text = os.environ.get("TF_CONFIG", "")
     if strategy not in ("auto", "multiworker") or (strategy == "auto" and not text):
@@ -37,13 +37,13 @@ def this_worker(strategy: str) -> Worker:
             raise ValueError(f"there is no {kind} {index} among {len(cluster[kind])}")
         for address in (address for addresses in cluster.values() for address in addresses):
             if not str(address).rpartition(":")[2].isdecimal() or ":" not in str(address):
-                raise ValueError(f"{address} names no port")
+                raise ValueError(f"{address} does not name a port")
     except (ValueError, KeyError, TypeError) as error:
-        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        received = f"{text!r} ({what})" if text else "none"
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        received = f"{text!r} ({reason})" if text else "none"
         raise UserError(
             f"TF_CONFIG must name all workers and say which one this is. Received {received}. "
-            f"Set it to {EXAMPLE}, say (docs/distributed.md), or train on this machine alone: unset it, and leave "
-            f"`training.strategy` at auto."
+            f"Set it as in {EXAMPLE} (docs/distributed.md), or unset it and leave `training.strategy` at auto to train "
+            f"on this machine alone."
         ) from None
     return Worker(before + index, sum(map(len, cluster.values())))

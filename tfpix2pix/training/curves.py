@@ -126,7 +126,7 @@ def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def curves_figure(lines: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Returns a figure of the panels that have numbers, with the findings across all of them; None without numbers."""
+    """Returns a figure of the panels that have numbers, with the findings across all of them. None if no panel has."""
     panels = [(panel, {name: Series.of(name, lines) for name in panel.curves}) for panel in PANELS]
     panels = [(panel, {name: curve for name, curve in curves.items() if curve.has_numbers}) for panel, curves in panels]
     panels = [(panel, curves) for panel, curves in panels if curves]
@@ -189,7 +189,7 @@ def _draw(axes: Axes, panel: Panel, curves: Mapping[str, Series]) -> None:
 
 
 def _mark(axes: Axes, findings: Sequence[tuple[float, str]]) -> None:
-    """Draws a vertical line for each finding. It is named the first time, unless its name would overlap others."""
+    """Draws a vertical line for each finding. Writes its name the first time, unless that would overlap other names."""
     steps = [step for step, _ in findings]
     across = axes.get_xaxis_transform()
     axes.vlines(steps, 0, 1, transform=across, color=PALE, linewidth=0.7, linestyle=":", zorder=1)

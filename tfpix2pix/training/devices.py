@@ -35,7 +35,7 @@ class Devices:
 
     @property
     def replicas(self) -> int:
-        """Number of devices over all workers."""
+        """Returns the number of devices over all workers."""
         return self.strategy.num_replicas_in_sync
 
     def scope(self) -> AbstractContextManager:
@@ -73,11 +73,11 @@ class Devices:
             return number
         return self._sum(number if self.is_chief else 0.0) / (self.replicas // self.workers)
 
-    def check_same(self, number: int, what: str) -> None:
+    def check_same(self, number: int, noun: str) -> None:
         """Raises RunError if workers pass different numbers."""
         if self.workers > 1 and self._sum(float(number)) != float(number) * self.replicas:
             raise RunError(
-                f"All workers must start from the same {what}. Received {number} on worker {self.worker} and "
+                f"All workers must start from the same {noun}. Received {number} on worker {self.worker} and "
                 f"another elsewhere. Give all of them one `run_dir` on a file system that they share."
             )
 
@@ -97,7 +97,7 @@ class Devices:
         if not self.agree(refusal is not None):
             return
         raise refusal or UserError(
-            "All workers must be able to begin. Received a refusal from another worker, which says why. Mend it there."
+            "All workers must be able to begin. Received a refusal from another worker. Correct the error that it reports."
         )
 
     def _sum(self, value: float) -> float:
@@ -114,22 +114,22 @@ class Devices:
 
     @contextmanager
     def in_reach(self) -> Iterator[None]:
-        """Raises RunError, one sentence, if another worker is lost inside or the device has too little memory."""
+        """Raises RunError if another worker is lost in the block, or if the device has too little memory."""
         try:
             yield
         except tf.errors.ResourceExhaustedError as error:
             raise RunError(
                 "The step must fit in the device's memory. Received more than that. Raise training.micro_batches, or "
-                "lower training.batch_size, data.image_size_px or generator.base_filters; training.precision=bfloat16 "
+                "lower training.batch_size, data.image_size_px or generator.base_filters. training.precision=bfloat16 "
                 "needs about half."
             ) from error
         except tf.errors.OpError as error:
             if self.workers == 1:
                 raise
             raise RunError(
-                f"All workers must stay in reach of each other. Received {type(error).__name__}: worker "
-                f"{self.worker} of {self.workers} has lost another. Start all of them again with `resume`: they go on "
-                f"from the newest checkpoint."
+                f"All workers must stay connected. Received {type(error).__name__}: worker "
+                f"{self.worker} of {self.workers} has lost another. Start all of them again with `resume`: they "
+                f"continue from the newest checkpoint."
             ) from error
 
 
@@ -138,7 +138,7 @@ def make_devices(name: str, worker: Worker) -> Devices:
 
     Args:
         name: a row of `STRATEGIES`. `auto` is `multiworker` if there are several workers.
-        worker: what TF_CONFIG says (`this_worker`).
+        worker: this process, by TF_CONFIG (`this_worker`).
     """
     if name == "auto" and worker.count > 1:
         name = "multiworker"
@@ -162,7 +162,7 @@ def mirrored() -> tf.distribute.Strategy:
 
 
 def multiworker() -> tf.distribute.Strategy:
-    """Waits until all machines of TF_CONFIG have joined; returns a strategy of their GPUs, or of their CPUs."""
+    """Waits until all machines of TF_CONFIG have joined. Returns a strategy of their GPUs, or of their CPUs."""
     main = threading.current_thread() is threading.main_thread()
     # TensorFlow waits in native code, where Python's handler of Ctrl-C never runs. There is nothing to save yet.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL) if main else None
@@ -171,7 +171,7 @@ def multiworker() -> tf.distribute.Strategy:
     except RuntimeError as error:
         raise RunError(
             f"Several machines must be joined before anything else is computed. Received: {error}. Call train in a "
-            f"fresh process."
+            f"new process."
         ) from error
     finally:
         if main:
@@ -184,7 +184,7 @@ def auto() -> tf.distribute.Strategy:
 
 
 def resolve_precision(name: str) -> str:
-    """Returns a row of `PRECISIONS`; for `auto` bfloat16 if this machine has instructions for it, else float32."""
+    """Returns a row of `PRECISIONS`. `auto` becomes bfloat16 if this machine has instructions for it, else float32."""
     if name != "auto":
         return name
     gpus = tf.config.list_physical_devices("GPU")

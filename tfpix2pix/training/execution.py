@@ -15,7 +15,7 @@ Losses = dict[str, np.ndarray]  # of shape (steps,)
 class Execution:
     """Trains `count` steps on the next batches when called, and returns the losses of every step.
 
-    The compiled graph is the same for any count, so that `training.steps_per_execution` changes no number.
+    The compiled graph is the same for any count, so `training.steps_per_execution` does not change the results.
 
     Args:
         step: `(input, target) -> losses by name`, on one replica's share of a batch: `Pix2Pix.train_step`.
@@ -53,12 +53,12 @@ class Execution:
     def _steps(self, iterator: Any, count: tf.Tensor) -> tf.Tensor:
         """Returns losses, float32 (count, names)."""
 
-        def one(done: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        def next_step(done: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             values = self.strategy.run(self._replica_step, args=next(iterator))
             return done + 1, losses.write(done, self.strategy.experimental_local_results(values)[0])
 
         losses = tf.TensorArray(tf.float32, size=count, element_shape=(None,))
-        return tf.while_loop(lambda done, _: done < count, one, (0, losses), parallel_iterations=1)[1].stack()
+        return tf.while_loop(lambda done, _: done < count, next_step, (0, losses), parallel_iterations=1)[1].stack()
 
     def _replica_step(self, image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         """Returns the losses of one step, means over the whole batch, in the order of `names`."""

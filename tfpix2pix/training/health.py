@@ -1,6 +1,6 @@
-"""Detects what goes wrong in a training: typical failures of GANs, and numbers that are not finite.
+"""Detects failures of a training: those that are typical of GANs, and numbers that are not finite.
 
-A finding is one sentence with what to try; docs/health.md shows its curves. A detector depends on nothing but the lines
+A finding is one sentence with advice. docs/health.md shows its curves. A detector depends on nothing but the lines
 of metrics.jsonl, so a resumed run, which reads them again, detects the same.
 """
 
@@ -82,10 +82,10 @@ class OverfittingGap:
 
 
 class AccuracyOverSteps:
-    """Tests the worse of D's two accuracies, its mean over the last `SATURATED_STEPS`."""
+    """Tests the mean of the worse of D's two accuracies over the last `SATURATED_STEPS`."""
 
-    def __init__(self, holds: Callable[[float], bool]) -> None:
-        self.holds = holds
+    def __init__(self, condition: Callable[[float], bool]) -> None:
+        self.condition = condition
         self.before = 0
         self.latest: deque[tuple[int, int, float]] = deque()  # first step, last step, accuracy
 
@@ -99,7 +99,7 @@ class AccuracyOverSteps:
             self.latest.popleft()
         spans = [last - first for first, last, _ in self.latest]
         mean = sum(span * value for span, (_, _, value) in zip(spans, self.latest, strict=True)) / max(sum(spans), 1)
-        return sum(spans) >= SATURATED_STEPS and self.holds(mean)
+        return sum(spans) >= SATURATED_STEPS and self.condition(mean)
 
 
 def _memorised(line: Line) -> bool | None:
@@ -177,13 +177,13 @@ class Monitor:
             self.update(line)
 
     def update(self, line: Line) -> list[Finding]:
-        """Takes the next line; returns the findings that are new with it."""
+        """Passes the next line to the detectors. Returns the findings that are new with it."""
         texts = {name: detector.update(line) for name, detector in self.detectors.items()}
         return [Finding(name, text) for name, text in texts.items() if text]
 
 
 class NotFinite(Exception):
-    """Says that losses or weights are NaN or infinite after `step`."""
+    """Reports that losses or weights are NaN or infinite after `step`."""
 
     def __init__(self, message: str, step: int) -> None:
         super().__init__(message)
@@ -192,13 +192,13 @@ class NotFinite(Exception):
 
 def check_losses(step: int, losses: Mapping[str, np.ndarray]) -> None:
     """Raises NotFinite, with names and steps, if a loss of the call that ends at `step` is not finite."""
-    bad = {name: np.flatnonzero(~np.isfinite(values)) for name, values in losses.items()}
-    bad = {name: indices for name, indices in bad.items() if len(indices)}
-    if not bad:
+    indices_of = {name: np.flatnonzero(~np.isfinite(values)) for name, values in losses.items()}
+    indices_of = {name: indices for name, indices in indices_of.items() if len(indices)}
+    if not indices_of:
         return
     count = len(next(iter(losses.values())))
-    first = step - count + 1 + int(min(indices[0] for indices in bad.values()))
-    named = ", ".join(f"{name} {losses[name][indices[0]]}" for name, indices in bad.items())
+    first = step - count + 1 + int(min(indices[0] for indices in indices_of.values()))
+    named = ", ".join(f"{name} {losses[name][indices[0]]}" for name, indices in indices_of.items())
     span = f"step {first}" if first == step else f"steps {first} to {step}"
     raise NotFinite(f"Losses must be finite numbers. Received {named} in {span}.", step)
 
@@ -217,9 +217,9 @@ def _finite(values: list[tf.Variable]) -> tf.Tensor:
 
 
 def advice(precision: str, halved: bool) -> str:
-    """Returns what to try. `halved`: lower learning rates have been tried already."""
+    """Returns advice after numbers that are not finite. `halved`: lower learning rates have been tried already."""
     low = "" if precision == "float32" else ", set training.precision=float32"
     more = f"lower training.learning_rate{low}, or set training.clip_gradient_norm=1, and start again."
     if halved:
-        return f"It was so after halvings of the learning rate too: {more}"
-    return f"To go on at half the learning rate, resume with training.on_non_finite=halve_learning_rate. Or {more}"
+        return f"Halving the learning rate did not help: {more}"
+    return f"To continue at half the learning rate, resume with training.on_non_finite=halve_learning_rate. Or {more}"

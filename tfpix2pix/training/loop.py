@@ -35,7 +35,7 @@ def run(
     steps_per_execution: int = 1,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Calls `advance(count)`, which does `count` steps, until `last_step`; returns the last step that was done.
+    """Calls `advance(count)`, which does `count` steps, until `last_step`. Returns the last step that was done.
 
     No call goes beyond a step after which a hook is due. `should_stop` is called after every call and its hooks.
     """
@@ -68,7 +68,7 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
         yield stop.is_set
         return
 
-    def ask(number: int, _frame: Any) -> None:
+    def request_stop(number: int, _frame: Any) -> None:
         if stop.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         if number == HANG_UP:
@@ -77,7 +77,7 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
 
     terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]  # once closed, it is not one
     caught = [number for number in STOPPING if number != HANG_UP or signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, ask) for number in caught}
+    before = {number: signal.signal(number, request_stop) for number in caught}
     try:
         yield stop.is_set
     finally:

@@ -75,7 +75,7 @@ def cosine(progress: tf.Tensor) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """Returns `learning_rate` for `constant_steps`, then a row of `SCHEDULES` times it until `total_steps`.
+    """Computes the learning rate of a step: constant for `constant_steps`, then scaled by a row of `SCHEDULES`.
 
     Args:
         factor: a variable that multiplies the rate: 1 until a run is rolled back (`training.on_non_finite`).

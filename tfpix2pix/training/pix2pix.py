@@ -59,7 +59,7 @@ class Pix2Pix(keras.Model):
 
     @property
     def own_variables(self) -> list[keras.Variable]:
-        """The state that belongs to neither a network nor an optimiser."""
+        """Returns the variables that belong to neither a network nor an optimiser."""
         return [self.step, self.learning_rate_factor]
 
     def compile(
@@ -86,7 +86,7 @@ class Pix2Pix(keras.Model):
             ema_decay: decay of `average`. The first steps use a smaller one.
 
         Raises:
-            ValueError: an unknown name, or a number outside its range.
+            ValueError: a name is unknown, or a number lies outside its range.
         """
         row(UPDATE_ORDERS, "`update_order`", update_order)
         within(micro_batches >= 1, "`micro_batches`", "at least 1", micro_batches)
@@ -130,7 +130,7 @@ class Pix2Pix(keras.Model):
 
     @property
     def translator(self) -> keras.Model:
-        """The generator that makes the translations: the average if there is one."""
+        """Returns the generator that makes the translations: the average if there is one."""
         return self.generator if self.average is None else self.average
 
     def call(self, image: tf.Tensor, noise: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
@@ -142,7 +142,7 @@ class Pix2Pix(keras.Model):
 
     @tf.autograph.experimental.do_not_convert  # traces faster, and has no Python control flow on tensors
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> Losses:
-        """Trains one step on `(input, target)`, each float32 (N, H, W, C) in [-1, 1]; returns the losses by name.
+        """Trains one step on `(input, target)`, each float32 (N, H, W, C) in [-1, 1]. Returns the losses by name.
 
         On several replicas, `data` and the losses are of one replica's share of the batch.
         """
@@ -227,7 +227,7 @@ class Pix2Pix(keras.Model):
 
     @property
     def noise_size(self) -> int:
-        """Number of noise values for one image; 0 for a generator without noise."""
+        """Returns the number of noise values for one image, 0 for a generator without noise."""
         return noise_size(self.generator)
 
     def training_noise(self, count: tf.Tensor | int) -> tf.Tensor:
@@ -262,7 +262,7 @@ class Pix2Pix(keras.Model):
     def _generator_losses(
         self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor, features: Features, training: bool = True
     ) -> Losses:
-        """Returns the generator's losses, by the present D if the objective has one. `features`: of the target."""
+        """Returns the generator's losses, with the current D if the objective has one. `features`: of the target."""
         if not self.objective.adversarial:
             return self.objective.generator(None, translation, target)
         fake = self.judge(image, translation, training)

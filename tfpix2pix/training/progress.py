@@ -142,7 +142,7 @@ class NotebookView:
 
 
 class _State:
-    """Holds what a view that redraws shows, and when it drew last."""
+    """Holds the texts that a view shows, and the time of its last drawing."""
 
     def __init__(self, first_step: int, total_steps: int, redraw_s: float) -> None:
         self.step, self.total_steps, self.facts, self.losses = first_step, total_steps, "", ""
@@ -153,7 +153,7 @@ class _State:
         return step == self.total_steps or monotonic() - self.drawn_s >= self.redraw_s
 
     def take(self, step: int, facts: Mapping[str, str], losses: str) -> bool:
-        """Takes the state after a step; returns True if it is to be drawn."""
+        """Takes the state after a step. Returns True if it should be drawn."""
         self.step, self.facts, self.losses = step, _facts_text(facts), losses
         due = self.due(step)
         if due:
@@ -201,7 +201,7 @@ def duration(seconds: float) -> str:
 
 
 def peak_memory_gb() -> float:
-    """Returns the peak resident memory of this process, GB (1e9 bytes); NaN if the system does not report it."""
+    """Returns the peak resident memory of this process, GB (1e9 bytes). NaN if the system does not report it."""
     if resource is None:
         return math.nan
     unit_bytes = 1 if sys.platform == "darwin" else 1024
@@ -209,7 +209,7 @@ def peak_memory_gb() -> float:
 
 
 def gpu_memory_gb() -> float | None:
-    """Returns TensorFlow's peak memory on the first GPU, GB (1e9 bytes); None without a GPU."""
+    """Returns TensorFlow's peak memory on the first GPU, GB (1e9 bytes). None without a GPU."""
     if not tf.config.list_physical_devices("GPU"):
         return None
     try:

@@ -64,7 +64,7 @@ class Meter:
         return {name: total / self.count for name, total in self.sums.items() if self.count}
 
     def state(self) -> dict[str, Any]:
-        """Returns what a resumed run needs, for JSON."""
+        """Returns the state that a resumed run needs, for JSON."""
         return {"count": self.count, "sums": self.sums}
 
 
@@ -137,11 +137,12 @@ class Reporter:
         return self.metrics.write(step, {**values, "images_per_s": round(rate, 3), "time_s": time_s})
 
     def validated(self, step: int, values: Mapping[str, float]) -> dict[str, Any]:
-        """Writes metrics of a validation to metrics.jsonl and TensorBoard; returns the line of metrics.jsonl."""
+        """Writes metrics of a validation to metrics.jsonl and TensorBoard. Returns the line of metrics.jsonl."""
         self.board.scalars(step, values)
         return self.metrics.write(step, values)
 
     def sample(self, step: int, grid: np.ndarray, weights: Mapping[str, Any]) -> None:
+        """Writes a sample grid, and histograms of the weights. Redraws the curves if the last drawing is old."""
         write_image(self.run.samples / f"step-{step:06d}.png", grid)
         self.board.image(step, "samples", grid)
         self.board.histograms(step, weights)
@@ -149,6 +150,7 @@ class Reporter:
             self.draw()
 
     def finding(self, step: int, finding: Finding) -> None:
+        """Prints a finding, and writes it to metrics.jsonl and TensorBoard."""
         self.console.print(
             f"Health, step {step}: {finding.text}", style="yellow", soft_wrap=True, highlight=False, markup=False
         )
@@ -161,6 +163,7 @@ class Reporter:
         self.board.hparams(hyperparameters)
 
     def draw(self) -> None:
+        """Draws the curves of the run."""
         self.drawn_s = time.monotonic()
         if self.run:
             draw_curves(self.metrics.lines, self.run.curves)

@@ -14,19 +14,21 @@ from tfpix2pix.training import SCHEDULES, STRATEGIES
 USUAL = tuple(name for name, row in METRICS.items() if row.while_training)
 
 
-def _directly(row: Metric) -> bool:
-    """Returns True for metrics that need no segmenter and no features."""
+def _needs_only_targets(row: Metric) -> bool:
+    """Returns True for metrics that need neither a segmenter nor features."""
     return row.needs == ("target",)
 
 
 def _with_score(row: Metric) -> bool:
-    return _directly(row) and row.score is not None
+    return _needs_only_targets(row) and row.score is not None
 
 
 class TrainingConfig(Section):
+    """Configures the length of a training, its optimisers, machine and reports."""
+
     steps: Annotated[int, LENGTH, MAY_CHANGE] = Field(80_000, ge=1)
-    """Number of training steps, one batch each (facades: 400 images × 200 epochs). If `minutes` is set too, the largest
-    number."""
+    """Number of training steps, one batch each (facades: 400 images × 200 epochs). If `minutes` is set too, this is
+    the upper limit."""
     minutes: Annotated[float | None, LENGTH, MAY_CHANGE] = Field(None, gt=0)
     """Time limit for the training steps, min. A new run measures the time of a step once and lowers `steps` to as many
     as fit. Start-up, validation, samples and checkpoints take extra time: give 50 or less for a session of 60."""
@@ -76,8 +78,8 @@ class TrainingConfig(Section):
     xla: Annotated[bool, MACHINE] = False
     """Compile the step with XLA: often faster on a GPU, slower on a CPU."""
     deterministic_ops: Annotated[bool, MACHINE] = False
-    """Repeat every number bit for bit on GPUs and on any number of devices (docs/distributed.md). This is slower. On
-    one CPU, runs repeat without it."""
+    """Reproduce every number bit for bit on GPUs and on any number of devices (docs/distributed.md). This is slower.
+    On one CPU, runs reproduce without it."""
     on_non_finite: Annotated[Literal["stop", "halve_learning_rate"], RUN, MAY_CHANGE] = "stop"
     """If a loss or weight is NaN or infinite: stop, or go back to the last checkpoint and halve the learning rate."""
     health: Annotated[bool, RUN, MAY_CHANGE] = True
@@ -102,7 +104,7 @@ class TrainingConfig(Section):
     too."""
     validation_images: Annotated[int, RUN] = Field(50, ge=0)
     """Number of held-out pairs to validate on. 0 switches validation off."""
-    validation_metrics: Annotated[tuple[row_of(METRICS, _directly), ...], RUN] = USUAL
+    validation_metrics: Annotated[tuple[row_of(METRICS, _needs_only_targets), ...], RUN] = USUAL
     """Metrics of the validation. `tfpix2pix evaluate` has more."""
     best_by: Annotated[row_of(METRICS, _with_score) | None, RUN] = None
     """Metric that chooses the best checkpoint, which is kept in checkpoints/best-…. null: `l1`, or `segmentation` for
@@ -131,7 +133,7 @@ class TrainingConfig(Section):
     def _a_constant_rate_has_no_fraction(self) -> TrainingConfig:
         if self.learning_rate_schedule == "constant" and self.learning_rate_constant_fraction is not None:
             raise ValueError(
-                f"`training.learning_rate_constant_fraction` must be left out where the learning rate never falls. "
+                f"`training.learning_rate_constant_fraction` must be left out if the learning rate never falls. "
                 f"Received {self.learning_rate_constant_fraction:g} with `learning_rate_schedule: constant`. Use "
                 f"linear_decay or cosine, or null"
             )
@@ -142,6 +144,6 @@ class TrainingConfig(Section):
         if self.profile_steps and not 0 < self.profile_steps[0] <= self.profile_steps[1]:
             raise ValueError(
                 f"`training.profile_steps` must be a first and a last step. Received {list(self.profile_steps)}. "
-                f"Use [10, 15], say"
+                f"Use, for example, [10, 15]"
             )
         return self

@@ -16,14 +16,14 @@ from tensorboard.plugins.histogram.metadata import create_summary_metadata
 from tensorboard.plugins.hparams import api as hparams_plugin
 
 BUCKETS = 30  # of a histogram, as in `tf.summary.histogram`
-COUNTED = 2**18  # most values of a variable in a histogram; millions would take seconds and look the same
+MOST_VALUES = 2**18  # most values of a variable in a histogram; millions would take seconds and look the same
 
 
 class TensorBoard:
     """Writes events to `directory`. With None, for workers that are not the chief, it writes nothing.
 
-    A run that is resumed after `first_step` writes to the same folder as before. TensorBoard then hides what was
-    written there for later steps.
+    A run that is resumed after `first_step` writes to the same folder as before. TensorBoard then hides the
+    earlier events of later steps.
     """
 
     def __init__(self, directory: Path | None, first_step: int = 0) -> None:
@@ -50,7 +50,7 @@ class TensorBoard:
             tf.summary.text(name, markdown)
 
     def histograms(self, step: int, variables: Mapping[str, Any]) -> None:
-        """Writes histograms of variables or arrays, `weights/<name>`: of their finite values, at most `COUNTED`. A
+        """Writes histograms of variables or arrays, `weights/<name>`: of their finite values, at most `MOST_VALUES`. A
         variable without finite values is left out."""
         if self.directory is None:
             return
@@ -82,7 +82,7 @@ class TensorBoard:
         """Marks the start of a session, so that TensorBoard drops earlier events of `step` and of later steps.
 
         TensorBoard takes the first mark in a folder for the start of the run, so two are written. They must be in the
-        writer's file, because TensorBoard follows only the last file of a folder; `tf.summary` cannot write them.
+        writer's file, because TensorBoard follows only the last file of a folder. `tf.summary` cannot write them.
         """
         mark = Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START))
         for _ in range(2):
@@ -102,24 +102,24 @@ class Trace:
             if step >= self.last_step:
                 self.close()
         elif self.directory is not None and step >= self.first_step:
-            self.running = self._tried(tf.profiler.experimental.start, str(self.directory))
+            self.running = self._try(tf.profiler.experimental.start, str(self.directory))
             if not self.running:
                 self.directory = None
 
     def close(self) -> None:
         """Writes the trace if it is running."""
         if self.running:
-            self._tried(tf.profiler.experimental.stop)
+            self._try(tf.profiler.experimental.stop)
         self.running, self.directory = False, None
 
-    def _tried(self, action: Callable[..., None], *arguments: str) -> bool:
+    def _try(self, action: Callable[..., None], *arguments: str) -> bool:
         try:
             action(*arguments)
         except Exception as error:  # a failed trace must not end the run
             reason = str(error).partition("\n")[0]
             warnings.warn(
-                f"No trace of the steps {self.first_step} to {self.last_step} is written, training goes on without: "
-                f"{reason}",
+                f"The trace of the steps {self.first_step} to {self.last_step} cannot be written: {reason}. Training "
+                f"continues without it.",
                 stacklevel=3,
             )
             return False
@@ -132,7 +132,7 @@ def _buckets(values: np.ndarray) -> np.ndarray:
     `tf.summary.histogram` draws nothing if one value is NaN, and takes 240 bytes of memory for a value.
     """
     values = values.ravel()
-    values = values[:: -(-values.size // COUNTED) or 1].astype(np.float32)
+    values = values[:: -(-values.size // MOST_VALUES) or 1].astype(np.float32)
     values = values[np.isfinite(values)].astype(np.float64)  # float32 cannot hold the width of its own range
     if not values.size:
         return np.zeros((0, 3))

@@ -14,7 +14,7 @@ def test_a_note_says_what_a_run_would_learn(tmp_path, side):
     if side == "left":
         assert note == (
             "The left half (input) looks like a photograph and the right (target) like a drawing: a run learns "
-            "photograph -> drawing; for the other direction `--set data.input_side=right`."
+            "photograph -> drawing. For the other direction: `--set data.input_side=right`."
         )
     else:
         assert note.startswith("The right half (input) looks like a drawing and the left (target) like a photograph")

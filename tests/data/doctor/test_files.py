@@ -74,7 +74,7 @@ class TestReading:
     @pytest.mark.parametrize(
         ("spoil", "reason"),
         [
-            (lambda path: path.write_text("no image"), "in no format"),
+            (lambda path: path.write_text("no image"), "not in a supported format"),
             (lambda path: path.write_bytes(b""), "it is empty"),
             (lambda path: path.write_bytes(path.read_bytes()[:-1000]), "truncated"),
         ],

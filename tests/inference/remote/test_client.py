@@ -156,7 +156,7 @@ def test_an_answer_named_or_not(answering):
 @pytest.mark.parametrize(
     ("predictions", "message"),
     [
-        ([as_json(b"no image")], "a file that is in no format that is read"),
+        ([as_json(b"no image")], "a file that is not in a supported format"),
         ([as_json(encode(picture(16, 16, 3), ".png"))], r"uint8 of shape \(16, 16, 3\) in place of uint8 of shape"),
         ([as_json(encode(picture(32, 32, 1), ".png"))], r"of shape \(32, 32, 1\) in place"),
         ([{"b64": "*"}], "no image_bytes"), ([1.0], "no image_bytes"), ([], "0 answers to one request"),

@@ -1,4 +1,4 @@
-"""Finds faults in a set of pairs before it is trained on. A new check is a function and a row of `CHECKS`.
+"""Finds faults in a dataset before a run trains on it. A new check is a function and a row of `CHECKS`.
 
 Imports no TensorFlow, so an examination starts at once.
 """

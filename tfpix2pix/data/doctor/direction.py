@@ -1,4 +1,4 @@
-"""Tells which side of a set looks like a photograph and which like a drawing: a label map, a line drawing, a plan."""
+"""Detects which side of a dataset looks like a photograph and which like a drawing: a label map, lines or a plan."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 
 
 def photograph_side(survey: Survey) -> int:
-    """Returns 1 if the inputs look like photographs and the targets like drawings, -1 if it is the other way round, and
-    0 if it is not clear."""
+    """Returns 1 if the inputs look like photographs and the targets like drawings, -1 in the opposite case, and 0 if
+    neither is clear."""
     data = survey.data
     differences = _differences(survey)
     if data.makes_inputs or any(data.classes) or len(differences) < FEWEST_PAIRS:
@@ -50,7 +50,7 @@ def swapped(survey: Survey) -> list[Finding]:
     findings = []
     for look, difference in zip(survey.readable, _differences(survey), strict=True):
         if side * difference < -CLEAR:
-            message = f"Its input looks like {kinds[0]} and its target like {kinds[1]}: the other way round than most."
+            message = f"Its input looks like {kinds[0]} and its target like {kinds[1]}, unlike most pairs."
             findings.append(finding("swapped", look.split, [look.name], message, **survey.of(look)))
     return findings
 
@@ -63,5 +63,5 @@ def direction(survey: Survey) -> list[str]:
     data, row = survey.data, source_row(survey.data.source)
     first, second = ("photograph", "drawing")[::side]
     words = {"first": first, "second": second, "opposite": OPPOSITE[data.input_side]}
-    other = f"; for the other direction {row.other_way.format(data, **words)}" if row.other_way else ""
-    return [f"{row.sides.format(data, **words)}: a run learns {first} -> {second}{other}."]
+    other = f" For the other direction: {row.other_way.format(data, **words)}." if row.other_way else ""
+    return [f"{row.sides.format(data, **words)}: a run learns {first} -> {second}.{other}"]

@@ -31,7 +31,7 @@ def examine(
     are all reported, because they need no reading. `track` wraps the pairs as they are read, for a progress bar.
 
     Raises:
-        UserError: there are no data to examine.
+        UserError: the data do not exist or hold no pairs.
     """
     survey = Survey(data, open_all(data, seed))
     pairs = [(split, index) for split, source in survey.sources.items() for index in range(len(source))]
@@ -56,7 +56,7 @@ def examine(
 
 
 def open_all(data: DataConfig, seed: int) -> dict[str, Source]:
-    """Opens the sources of all splits, which skip faulty pairs and name them, and keep no files in memory."""
+    """Opens the sources of all splits. They skip faulty pairs and name them, and keep no files in memory."""
     data = data.model_copy(update={"on_error": "skip", "cache_files_mb": 0})
     return {split: SOURCES[data.source](data, split, seed) for split in SPLITS}
 

@@ -13,19 +13,19 @@ EXIT_CLEAN, EXIT_FINDINGS = 0, 3
 ADVICE = {
     "partner": "Add the missing file under the same name, or remove the one that is alone.",
     "repeated": "Keep one file of each name in a folder.",
-    "missing": "Mend the line of the table, or remove it.",
-    "unreadable": "Replace the file by a whole copy, or remove it.",
+    "missing": "Correct the line of the table, or remove it.",
+    "unreadable": "Replace the file with a whole copy, or remove it.",
     "size": "Cut or scale it like the others, or remove it. If all are like it, set another `data.image_size_px` or "
     "`data.fit`.",
     "channels": "Save it like the others, or remove it. If all are like it, set `data.input_channels` and "
     "`data.target_channels`.",
     "range": "Set `data.input_range` and `data.target_range` to what the files hold.",
-    "classes": "Mend the label map, or set the number of classes, `data.ignore_class` or `data.class_colors`.",
-    "unfit": "Mend the pair or remove it.",
+    "classes": "Correct the label map, or set the number of classes, `data.ignore_class` or `data.class_colors`.",
+    "unfit": "Replace the pair or remove it.",
     "constant": "Remove the pair: nothing can be learned from it. If values fill little of their range, set "
     "`data.input_range` or `data.target_range`. If they are classes, set `data.input_classes` or "
     "`data.target_classes`.",
-    "identical": "Check that input and target are not one file; remove the pair.",
+    "identical": "Check that input and target are not one file, or remove the pair.",
     "swapped": "Exchange its input and target.",
     "misaligned": "Cut it again so that both sides show the same point at the same pixel, or remove it.",
     "duplicate": "Keep one of them: the others only give it more weight.",
@@ -53,13 +53,13 @@ def finding(kind: str, split: str, names: Sequence[str], message: str, **more: A
 
 @dataclass(frozen=True)
 class Examination:
-    """Holds all results about a set of pairs."""
+    """Holds all results of the examination of a dataset."""
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]  # advice about what is not a fault
     read_as: str  # how the folder was read, in words
-    pairs: Mapping[str, int]  # split -> how many pairs it has
-    examined: int  # how many of them were read
+    pairs: Mapping[str, int]  # split -> number of its pairs
+    examined: int  # number of pairs that were read
     sizes: Mapping[str, Mapping[str, int]]  # `image`, or `input` and `target` -> `512x256 px` -> number of files
     channels: Mapping[str, Mapping[str, int]]  # the same -> `RGB, 8 bits` -> number of files
 

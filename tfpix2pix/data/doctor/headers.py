@@ -38,7 +38,7 @@ class Header(NamedTuple):
 
 
 def header(path: Path) -> Header | None:
-    """Reads the header of an image file. Returns None if it is damaged; reading the file then explains why.
+    """Reads the header of an image file. Returns None if it is damaged, because reading the file then explains why.
 
     Raises:
         UserError: the file has so many pixels that it is not opened (a decompression bomb).

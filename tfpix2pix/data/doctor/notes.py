@@ -1,4 +1,4 @@
-"""Writes notes about what is not a fault: how a folder was read, folders that are not splits, unlikely shapes."""
+"""Writes notes that are not faults: how a folder was read, folders that are not splits, unlikely shapes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def splits(survey: Survey) -> list[str]:
             notes.append(f"{listed([f'{name}/' for name in other])} hold images that no run sees: splits are train/, "
                          f"val/ and test/.")  # fmt: skip
     if len(survey.sources["train"]) and not len(survey.sources["val"]):
-        notes.append("No pairs are held out, so nothing will say how well a run does on images it has not seen: add "
+        notes.append("No pairs are held out, so no metric will show how well a run does on new images. Add "
                      "val/ or raise `data.held_out_fraction`.")  # fmt: skip
     return notes
 
@@ -53,11 +53,9 @@ def shapes(survey: Survey) -> list[str]:
     tall = sum(count for (width, height), count in sizes.items() if height >= TALL * width)
     narrow = sum(count for (width, height), count in sizes.items() if height < TALL * width and width <= height)
     if 2 * tall > total:
-        return [
-            "Most images are much higher than wide: are their halves above each other? `--set data.input_side=top`."
-        ]
+        return ["Most images are much higher than wide. For halves above each other, add `--set data.input_side=top`."]
     if 2 * narrow > total:
-        return ["Most images are no wider than high: are they two halves, or photographs? For those "
+        return ["Most images are not wider than high. If they are photographs and not two halves, add "
                 "`--set data.source=photographs`."]  # fmt: skip
     return []
 

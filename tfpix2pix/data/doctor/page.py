@@ -23,7 +23,7 @@ from tfpix2pix.files import whole_file
 KIND = "data check"
 TEMPLATE = "data/doctor/check.html"
 THUMBNAIL_PX = 160  # of either side of a pair
-MOST_SHOWN = 24  # findings of a kind with pictures. Below them the others are listed by name.
+MOST_SHOWN = 24  # findings of a kind with pictures; the others are listed by name below them
 MOST_PAIRS = 4  # pictures of a finding: copies of one pair may be many
 BARS_SHOWN = 12
 
@@ -89,7 +89,7 @@ def painter(data: DataConfig, seed: int) -> Callable[[Finding], list[str]]:
 
 
 def _kind(findings: list[Finding], pictures: Callable[[Finding], list[str]]) -> dict[str, Any]:
-    """Returns the findings of one kind: what to do about them, cards of the first, and where the others are."""
+    """Returns the findings of one kind: advice, cards of the first ones, and the names of the others."""
     return {
         "name": findings[0].kind,
         "count": len(findings),
@@ -103,7 +103,7 @@ def _kind(findings: list[Finding], pictures: Callable[[Finding], list[str]]) -> 
 
 
 def _charts(roles: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
-    """Returns how many files of each role have which value, as bars with percentages of the longest."""
+    """Returns the number of files by role and value, as bars with percentages of the longest."""
     return [
         {
             "role": role,

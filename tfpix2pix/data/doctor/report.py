@@ -47,14 +47,14 @@ def first_names(findings: Iterable[Finding]) -> str:
     return listed([where(finding) for finding in findings], NAMES_SHOWN)
 
 
-def figures(examination: Examination) -> list[str]:
-    """Writes the counts of files, one line for each role: `size of image: 512x256 px: 500`."""
+def count_lines(examination: Examination) -> list[str]:
+    """Returns the counts of files, one line for each role: `size of image: 512x256 px: 500`."""
     lines = []
-    for what, roles in (("size", examination.sizes), ("kind", examination.channels)):
+    for noun, roles in (("size", examination.sizes), ("kind", examination.channels)):
         for role, counts in roles.items():
             values = [f"{value}: {count}" for value, count in list(counts.items())[:VALUES_SHOWN]]
             rest = len(counts) - VALUES_SHOWN
-            lines.append(f"{what} of {role}: {', '.join(values)}{f' and {rest} other' if rest > 0 else ''}")
+            lines.append(f"{noun} of {role}: {', '.join(values)}{f' and {rest} other' if rest > 0 else ''}")
     return lines
 
 
@@ -63,14 +63,14 @@ def as_table(examination: Examination) -> RenderableType:
     parts: list[RenderableType] = []
     if examination.findings:
         table = Table(show_lines=True)
-        for heading in ("found", "times", "first", "what to do"):
-            table.add_column(heading, justify="right" if heading == "times" else "left", overflow="fold")
+        for heading in ("finding", "count", "first", "advice"):
+            table.add_column(heading, justify="right" if heading == "count" else "left", overflow="fold")
         for findings in by_kind(examination):
             first = Text(f"{first_names(findings)}\n{findings[0].message}")
             table.add_row(Text(findings[0].kind), str(len(findings)), first, Text(findings[0].advice))
         parts.append(table)
     parts.append(Text(f"read as: {examination.read_as}"))
-    parts += [Text(line) for line in figures(examination)]
+    parts += [Text(line) for line in count_lines(examination)]
     parts += [Text(f"Note: {note}") for note in examination.notes]
     return Group(*parts, Text(examination.verdict))
 
@@ -81,5 +81,5 @@ def quick_lines(examination: Examination) -> list[str]:
         f"{findings[0].kind}: {len(findings)}, the first {where(findings[0])}: {findings[0].message}"
         for findings in by_kind(examination)
     ]
-    more = ["All of them, and what to do: `tfpix2pix data check`."] if lines else []
+    more = ["`tfpix2pix data check` lists all of them with advice."] if lines else []
     return lines + more + list(examination.notes)

@@ -38,7 +38,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class Look:
-    """Holds the `traits` of one pair, or the `fault` for which it cannot be read."""
+    """Holds the `traits` of one pair, or the `fault` because of which it cannot be read."""
 
     split: str
     index: int  # in its source
@@ -142,8 +142,8 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
 
 
 def _spread(view: np.ndarray) -> float:
-    """Returns the standard deviation of the most varied channel, in levels, without SEAM_PX on all sides of a view that
-    is large enough."""
+    """Returns the standard deviation of the most varied channel, in levels. Ignores a border of SEAM_PX if the view is
+    large enough."""
     seam = SEAM_PX if min(view.shape[:2]) >= 8 * SEAM_PX else 0
     inner = view[seam : view.shape[0] - seam, seam : view.shape[1] - seam]
     return float(max(ImageStat.Stat(Image.fromarray(inner)).stddev))

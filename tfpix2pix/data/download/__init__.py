@@ -1,1 +1,1 @@
-"""Downloads the paper's data sets."""
+"""Downloads the paper's datasets."""

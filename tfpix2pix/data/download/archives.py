@@ -1,4 +1,4 @@
-"""Downloads the paper's data sets: resumes after a cut, compares with the first download, unpacks all or nothing."""
+"""Downloads the paper's datasets: resumes after a cut, compares with the first download, unpacks all or nothing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def unpack(archive: Path, folder: Path, url: str) -> None:
         top = list(root.glob("*"))
         source = top[0] if len(top) == 1 and top[0].name != "train" else root
         if not (source / "train").is_dir():
-            raise tarfile.ReadError("it holds no folder train/")
+            raise tarfile.ReadError("it does not hold a folder train/")
     except (*BROKEN, *CLASHES) as error:
         raise UserError(
             f"An archive must be a whole .tar.gz of plain files, with train/ among them. Received {url}: "
@@ -64,6 +64,8 @@ BASE_URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/"
 
 @dataclass(frozen=True)
 class Archive:
+    """Describes the archive of a dataset on the authors' server."""
+
     file_name: str
     size_mb: int | None  # approximate
 
@@ -74,6 +76,8 @@ ARCHIVES = {name: Archive(f"{name}.tar.gz", size_mb) for name, size_mb in (*_SIZ
 
 @dataclass(frozen=True)
 class Downloaded:
+    """Describes a dataset that has been downloaded."""
+
     name: str
     path: Path  # the folder
     url: str  # of the archive, as are the next two; without user, password and query
@@ -86,7 +90,7 @@ def download(
     name: str, out: str | Path, *, mirror: str | None = None, sha256: str | None = None,
     track: Track = lambda done, total: None, timeout_s: float = 30.0, attempts: int = 5, pause_s: float = 1.0,
 ) -> Downloaded:  # fmt: skip
-    """Downloads the data set `name` into the folder `out/name`, unless a recorded download is there already.
+    """Downloads the dataset `name` into the folder `out/name`, unless a recorded download is there already.
 
     Args:
         mirror: URL of a folder of archives or of one archive.
@@ -103,7 +107,7 @@ def download(
         RunError: the connection or the disk fails.
     """
     if name not in ARCHIVES:
-        raise UserError(unknown_name("A data set", name, ARCHIVES))
+        raise UserError(unknown_name("A dataset", name, ARCHIVES))
     if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
         raise UserError(f"A SHA-256 must be 64 hexadecimal digits. Received {sha256!r}. Copy it whole or leave it out.")
     out = Path(out).expanduser()
@@ -140,8 +144,8 @@ def download(
             return new
     except OSError as error:
         raise RunError(
-            f"A data set must be written to {out}. Received: {error.strerror or error}. "
-            f"Free space or mend the disk, then repeat the command to resume."
+            f"A dataset must be written to {out}. Received: {error.strerror or error}. "
+            f"Free space or check the disk, then repeat the command to resume."
         ) from error
 
 

@@ -47,12 +47,12 @@ class Partial:
         except OSError as error:
             if isinstance(error, BlockingIOError):  # other errors: the file system has no locks
                 raise UserError(
-                    f"A data set must be downloaded by one process at a time. Received {path}, held by "
+                    f"A dataset must be downloaded by one process at a time. Received {path}, held by "
                     f"another. Wait for that to end, or choose another `out`."
                 ) from None
         note = read_json(self.note, "url", "validator")
         known = note is not None and note["url"] == self.url
-        self.validator = note["validator"] if known else None  # ETag or date of the bytes in the file
+        self.validator = note["validator"] if known else None  # ETag or date of the archive that the bytes are from
         if not self.validator:  # without it, the rest could be from another archive
             self.file.truncate(self.file.seek(0))
 
@@ -89,7 +89,7 @@ class Partial:
         """
         have, headers = self.file.tell(), {"Accept-Encoding": "identity"}
         if have:
-            headers |= {"Range": f"bytes={have}-", "If-Range": self.validator}  # requests leaves out what is None
+            headers |= {"Range": f"bytes={have}-", "If-Range": self.validator}  # requests omits a header that is None
         try:
             with requests.get(self._url, headers=headers, stream=True, timeout=self.timeout_s) as response:
                 status, answer = response.status_code, response.headers

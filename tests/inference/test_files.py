@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfpix2pix as p2p
 from tests.conftest import others_slow, tiny_config
 from tests.conftest import write_image as write_picture
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SOURCES
-from tfpix2pix.data.images import enlarged, full_range, read_image, write_image
+from tfpix2pix.data.images import enlarged, full_range, read_image, resized, write_image
 from tfpix2pix.errors import UserError
-from tfpix2pix.inference.files import Input, Reader, Variants, Writer, notes_on, translate_files
+from tfpix2pix.inference.files import Input, Reader, Scale, Variants, Writer, notes_on, translate_files
 
 
 @pytest.fixture(scope="module")
@@ -266,3 +267,68 @@ def test_the_writer_names_files_after_inputs_and_checks_them_first(translator, t
         writer.check([one], within=None, overwrite=False)
     with pytest.raises(UserError, match="a name of its own. Received several for .*a-1.png"):
         writer.check([one, one], within=None, overwrite=True)
+
+
+def card_of(**data):
+    return ModelCard.of(tiny_config(data=data), 0)
+
+
+@pytest.mark.parametrize(
+    ("fit", "size", "shape"),
+    [
+        ("resize", "own", (60, 120)), ("resize", "training", (32, 32)), ("resize", "16", (16, 16)),
+        ("resize_crop", "training", (32, 64)), ("pad", "training", (16, 32)), ("pad", 64, (32, 64)),
+        ("crop", "training", (60, 120)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_scale_is_that_of_training(fit, size, shape, labels, rng):
+    """Twin: TensorFlow's resizing, by which the training images are brought to their size."""
+    image = rng.integers(0, 4 if labels else 256, (60, 120, 3 - 2 * labels), np.uint8)
+    card = card_of(fit=fit, jitter_ratio=1.0, **({"input_classes": 4, "input_channels": 1} if labels else {}))
+    scaled = Scale.of(card, size).resized(image)
+    assert scaled.shape[:2] == shape and scaled.dtype == np.uint8
+    if shape == (60, 120):
+        np.testing.assert_array_equal(scaled, image)
+    else:
+        method = "nearest" if labels else "bilinear"
+        expected = np.rint(tf.image.resize(image, shape, method, antialias=True))
+        assert np.abs(scaled - expected).max() <= (0 if labels else 1)
+
+
+@pytest.mark.parametrize("size", ["big", "0", -3, "1.5"])
+def test_a_scale_that_is_none_is_refused(size):
+    with pytest.raises(UserError, match=f"`size` must be own, training or a number of pixels. Received {size!r}"):
+        Scale.of(card_of(), size)
+
+
+@pytest.mark.parametrize(
+    ("fit", "shape", "noted"),
+    [
+        ("resize", (32, 32), False), ("resize", (48, 48), False), ("resize", (100, 100), True),
+        ("resize", (16, 16), True), ("resize", (10, 100), False), ("resize_crop", (32, 400), False),
+        ("pad", (32, 400), True), ("crop", (400, 400), False),
+    ],
+)  # fmt: skip
+def test_images_of_another_scale_than_in_training_are_counted(fit, shape, noted):
+    notes = notes_on(np.zeros((*shape, 3), np.uint8), card_of(fit=fit, jitter_ratio=1.0, source="folders"))
+    assert any("of another scale than the training images, 32 px" in note for note in notes) == noted
+
+
+class Unchanged:
+    """Translates an image to itself."""
+
+    card = card_of(fit="resize")
+
+    def translate_many(self, images, vector, names, **tiles):
+        return images
+
+
+def test_translations_come_back_at_the_size_of_their_files(tmp_path):
+    one = picture(tmp_path / "one.png", 64, 96, 3)
+    square, back = (
+        read_image(translate_files(Unchanged(), [one], out=tmp_path / name, size="training", resize_back=back)[0])
+        for name, back in (("square", False), ("back", True))
+    )
+    assert (square.shape, back.shape) == ((32, 32, 3), (64, 96, 3))
+    np.testing.assert_array_equal(back, resized(square, (96, 64)))

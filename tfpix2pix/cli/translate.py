@@ -66,6 +66,17 @@ def translate(
     enlarge: Annotated[
         int, typer.Option(help="Factor by which inputs are enlarged first, for super-resolution.", min=1, max=16)
     ] = 1,
+    size: Annotated[
+        str,
+        typer.Option(
+            metavar="own|training|PX",
+            help="Scale to translate at: own, that of the files; training, that of the training images, as evaluate "
+            "does; or the side of such an image, px.",
+        ),
+    ] = "own",
+    resize_back: Annotated[
+        bool, typer.Option("--resize-back", help="Resize translations to the size of their files, with --size.")
+    ] = False,
     best: Best = False,
     weights: Weights = None,
     trust: Trust = False,
@@ -124,7 +135,7 @@ def translate(
     written = translate_files(
         translator, inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, samples=samples,
         tile_px=tile, overlap_px=overlap, in_flight=in_flight if server else None, enlarge=enlarge, overwrite=overwrite,
-        track=track("translate"),
+        size=size, resize_back=resize_back, track=track("translate"),
     )  # fmt: skip
     answer(json_, {"written": [str(path) for path in written]}, f"{len(written)} translated into {out}")
 

@@ -148,11 +148,12 @@ def enlarged(image: np.ndarray, times: int) -> np.ndarray:
     return resized(image, (image.shape[1] * times, image.shape[0] * times))
 
 
-def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes (H, W, C) of any dtype to `size`, (width, height), bicubic."""
+def resized(
+    image: np.ndarray, size: tuple[int, int], method: Image.Resampling = Image.Resampling.BICUBIC
+) -> np.ndarray:
+    """Resizes (H, W, C) of any dtype to `size`, (width, height). Smooths an image that shrinks."""
     bands = [
-        np.asarray(Image.fromarray(band.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
-        for band in np.moveaxis(image, -1, 0)
+        np.asarray(Image.fromarray(band.astype(np.float32)).resize(size, method)) for band in np.moveaxis(image, -1, 0)
     ]
     if image.dtype.kind == "u":
         levels = np.iinfo(image.dtype).max

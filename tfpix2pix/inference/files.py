@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
+from PIL import Image
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SPLITS
-from tfpix2pix.data.images import check_range, enlarged, full_range, list_images, suffix_for, write_image
+from tfpix2pix.data.images import check_range, enlarged, full_range, list_images, resized, suffix_for, write_image
 from tfpix2pix.data.labels import palette_of, read_side
 from tfpix2pix.data.opening import open_source
 from tfpix2pix.destinations import check_replaces_no_input, check_writable
@@ -23,6 +25,9 @@ from tfpix2pix.files import safe_file_name
 from tfpix2pix.inference.batching import ImageTranslator, in_batches, one_by_one
 from tfpix2pix.parallel import Outcome
 
+OWN, TRAINING = "own", "training"  # scales to translate at
+MOST_OFF = 1.5  # factor between the scale of an image and of the training images that needs no note
+NEAREST, BILINEAR, BICUBIC = Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 MOST_NAMED = 20  # images that could not be translated, in one message
 
 
@@ -49,6 +54,8 @@ def translate_files(
     overlap_px: int | None = None,
     in_flight: int | None = None,
     enlarge: int = 1,
+    size: str | int = OWN,
+    resize_back: bool = False,
     overwrite: bool = False,
     track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> list[Path]:
@@ -69,6 +76,9 @@ def translate_files(
         in_flight: number of images that a server translates at a time; None: one batch of one size at a time. Tiles
             go one image at a time.
         enlarge: enlarge every input by this factor first (bicubic), as super-resolution was trained.
+        size: the scale to translate at. `own`: that of the files; `training`: that of the network's training images,
+            as evaluations do; or px, in place of the training images' side.
+        resize_back: resize translations to the size of their files; with `size`.
         overwrite: replace files of the same names in `out`.
         track: wraps the results to show progress.
 
@@ -84,7 +94,9 @@ def translate_files(
     items = list(inputs_of_split(card, folder, split) if split else inputs_of_files(inputs, card))
     if not items:
         raise UserError("There must be something to translate. Received no image. Name files or folders, or a `split`.")
-    reader, writer = Reader(card, enlarge), Writer.of(card, Path(out), samples)
+    reader, writer = Reader(card, enlarge, size), Writer.of(card, Path(out), samples)
+    if resize_back:
+        writer = replace(writer, sizes=reader.sizes)
     writer.check(items, within=None if folder is None else Path(folder), overwrite=overwrite)
     variants = Variants(translator, _noise_vectors(translator, noise, seed, samples), tile_px, overlap_px)
     if in_flight is None and tile_px is None:
@@ -103,11 +115,14 @@ class Reader:
 
     Attributes:
         notes: how many images each note of `notes_on` is about.
+        sizes: height and width of the images before they were brought to the scale, by name.
     """
 
-    def __init__(self, card: ModelCard, enlarge: int = 1) -> None:
+    def __init__(self, card: ModelCard, enlarge: int = 1, size: str | int = OWN) -> None:
         self.card, self.enlarge = card, enlarge
+        self.scale = Scale.of(card, size)
         self.notes: Counter[str] = Counter()
+        self.sizes: dict[str, tuple[int, int]] = {}
         self._noting = Lock()
 
     def __call__(self, item: Input) -> np.ndarray:
@@ -121,11 +136,52 @@ class Reader:
             image = item.read()
             if self.enlarge > 1:
                 image = enlarged(image, self.enlarge)
+            self.sizes[item.name] = image.shape[:2]
+            image = self.scale.resized(image)
         if not data.input_classes:
             check_range(image, data.ranges[0], "data.input_range", item.name)
         with self._noting:
             self.notes.update(notes_on(image, self.card))
         return image
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Brings inputs to the scale at which the network saw them in training."""
+
+    fit: str  # `data.fit`
+    side_px: int | None  # of the training images; None: files keep their scale
+    labels: bool  # inputs are label maps
+
+    @classmethod
+    def of(cls, card: ModelCard, size: str | int) -> Scale:
+        """Returns the scale of `size`: `own`, `training` or px.
+
+        Raises:
+            UserError: it is none of them.
+        """
+        data = card.config.data
+        number = isinstance(size, int) or size.isdecimal()
+        if size not in (OWN, TRAINING) and not (number and int(size) > 0):
+            raise UserError(
+                f"`size` must be {OWN}, {TRAINING} or a number of pixels. Received {size!r}. Give 256, say."
+            )
+        side_px = None if size == OWN else data.image_size_px if size == TRAINING else int(size)
+        return cls(data.fit, side_px, bool(data.input_classes))
+
+    def resized(self, image: np.ndarray) -> np.ndarray:
+        """Resizes (H, W, C) as `data.fit` does in training, without cutting and padding."""
+        if self.side_px is None or self.fit == "crop":  # which trains at the scale of the files
+            return image
+        height, width = image.shape[:2]
+        factor = self.side_px / scale_px(height, width, self.fit)
+        size = (round(width * factor), round(height * factor)) if self.fit != "resize" else (self.side_px, self.side_px)
+        return resized(image, tuple(max(1, side) for side in size), NEAREST if self.labels else BILINEAR)
+
+
+def scale_px(height: int, width: int, fit: str) -> float:
+    """Returns the side (px) of an image that `data.fit` compares with `data.image_size_px`."""
+    return {"resize": math.sqrt(height * width), "resize_crop": min(height, width), "pad": max(height, width)}[fit]
 
 
 @dataclass(frozen=True)
@@ -165,6 +221,7 @@ class Writer:
     suffix: str
     palette: Sequence[int] | None  # of label maps
     endings: Sequence[str] = ("",)  # of the names, one a variant
+    sizes: Mapping[str, tuple[int, int]] | None = None  # height and width that translations get, by name of the input
 
     @classmethod
     def of(cls, card: ModelCard, folder: Path, samples: int | None = None) -> Writer:
@@ -205,6 +262,9 @@ class Writer:
         """Writes the variants of an input, and returns their paths."""
         paths = self.paths(item)
         for path, variant in zip(paths, variants, strict=True):
+            if self.sizes:
+                height, width = self.sizes[item.name]
+                variant = resized(variant, (width, height), NEAREST if self.palette else BICUBIC)
             write_image(path, variant, self.palette)
         return paths
 
@@ -263,6 +323,7 @@ def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
             "have the shape of a whole pair, input and target in one, and were translated whole: `split` (and "
             "`data`) translates the inputs of pairs."
         )
+    notes += _notes_on_scale(image, card)
     if size and image.shape[:2] != (size, size):
         notes.append(
             f"differ from the model's fixed {size}x{size} px and are reflected or cut into tiles, each with statistics "
@@ -271,6 +332,19 @@ def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
     if image.shape[-1] in (2, 4) and channels in (1, 3) and image[..., -1].min() < full_range(image.dtype)[1]:
         notes.append("have transparent parts, which the model does not see: their colours were translated.")
     return notes
+
+
+def _notes_on_scale(image: np.ndarray, card: ModelCard) -> Iterator[str]:
+    """Yields a note if the network was trained on images of quite another scale."""
+    data = card.config.data
+    if data.fit == "crop" or card.fixed_size_px:
+        return
+    side_px = scale_px(*image.shape[:2], data.fit)
+    if not data.image_size_px / MOST_OFF <= side_px <= data.jitter_size_px * MOST_OFF:
+        yield (
+            f"are of another scale than the training images, {data.image_size_px} px, so the network does less well "
+            f"than its metrics say: `size` training translates at that scale."
+        )
 
 
 @contextmanager

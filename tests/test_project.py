@@ -1,5 +1,6 @@
 """What surrounds the code: issue templates, packages, versions."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -53,3 +54,15 @@ def test_commands_of_contributing_are_targets():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make (\w+)", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE):
         assert re.search(rf"^{target}:.*##", makefile, re.MULTILINE), target
+
+
+def test_no_test_module_holds_a_random_generator():
+    """What a test drew from it would depend on which tests ran before."""
+    makers = {"default_rng", "Generator", "RandomState", "Random"}
+    held = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            value = getattr(node, "value", None)
+            if isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] in makers:
+                held.append(f"{path.name}:{node.lineno}")
+    assert held == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib.util
 import io
@@ -14,6 +15,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "true")  # its own keeps what a test has used
+os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # of the workers: threads share the memory that others have freed
 
 import numpy as np
 import pytest
@@ -58,11 +60,13 @@ def pytest_collection_finish() -> None:
 def _released_models() -> Iterator[None]:
     """The models of a module are released after it, or the processes of the tests would grow to 7 GB."""
     yield
-    if "keras" in sys.modules:
+    if "keras" in sys.modules and os.name == "posix":
         import keras
 
         keras.utils.clear_session()  # collects garbage too
         gc.freeze()  # what is left was imported: the next collection need not look at it
+        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc keeps freed memory otherwise
+            trim(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -60,13 +60,13 @@ def pytest_collection_finish() -> None:
 def _released_models() -> Iterator[None]:
     """The models of a module are released after it, or the processes of the tests would grow to 7 GB."""
     yield
-    if "keras" in sys.modules and os.name == "posix":
+    if "keras" in sys.modules:
         import keras
 
         keras.utils.clear_session()  # collects garbage too
         gc.freeze()  # what is left was imported: the next collection need not look at it
-        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc keeps freed memory otherwise
-            trim(0)
+        if os.name == "posix" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+            trim(0)  # glibc keeps freed memory otherwise
 
 
 @pytest.fixture(scope="session", autouse=True)

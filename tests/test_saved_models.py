@@ -291,7 +291,7 @@ def test_a_graph_that_is_not_what_its_card_says_is_one_sentence(what, exported, 
     shutil.copytree(exported / "assets", tmp_path / "model" / "assets", dirs_exist_ok=True)
     translator = p2p.load(tmp_path / "model")
     image = np.zeros((8, 8, 3), np.uint8)
-    with pytest.raises(UserError, match=rf"must translate images as its card says\. Received '.*', {said}"):
+    with pytest.raises(UserError, match=rf"must translate images as its card describes\. Received '.*', {said}"):
         translator(image)
 
 

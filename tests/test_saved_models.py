@@ -165,7 +165,7 @@ def test_no_function_hides_behind_the_saver_or_another_s_name(how, copied):
         node = saver.node_def.add()
         node.name, node.op = "hidden", "ReadFile"
     path.write_bytes(saved.SerializeToString())
-    said = "one with ReadFile" if how == "hidden" else "one whose functions can take each other's place"
+    said = "one with ReadFile" if how == "hidden" else "one whose functions can replace each other"
     with pytest.raises(UserError, match=said):
         load_saved_model(copied)
 

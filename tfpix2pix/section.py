@@ -81,4 +81,6 @@ MAY_CHANGE = MayChange()
 
 
 class Section(BaseModel):
+    """Forbids unknown keys, NaN and infinity, and takes descriptions of fields from the texts below them."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)

@@ -116,7 +116,7 @@ def read_graph(model: keras.Model) -> Graph:
 
 
 def in_digits(value: float) -> float:
-    """Rounds a float32 to six digits, so that what was written as 0.2 is 0.2 again."""
+    """Rounds a float32 to six digits, so that the float32 of 0.2 becomes 0.2."""
     return float(f"{value:.6g}")
 
 

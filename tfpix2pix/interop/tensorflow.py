@@ -35,7 +35,7 @@ def load_arrays(path: Path, wanted: str) -> dict[str, np.ndarray]:
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         raise UserError(
             f"A checkpoint must be whole, .index and .data files together. Received {prefix}, which cannot be read: "
-            f"{shortly(error, 160)}. Fetch its files again."
+            f"{shortly(error, 160)}. Download its files again."
         ) from error
 
 
@@ -154,7 +154,7 @@ def _layers(path: Path, network: str) -> list[Convolution]:
 
 
 def _by_optimizer(path: Path, network: str, averages: Tensors) -> list[Convolution]:
-    """Reads them from an optimiser's list of variables, in order: a kernel, possibly its bias, gamma and beta."""
+    """Reads convolutions from an optimiser's list of variables: a kernel, then possibly its bias, gamma and beta."""
     arrays = load_arrays(path, rf"^{network}_optimizer/_trainable_variables/\d+{re.escape(VALUE)}$")
     means, variances = (
         iter([averages.take(name) for name in sorted(averages.arrays, key=natural) if name.endswith(leaf)])

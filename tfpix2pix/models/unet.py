@@ -46,7 +46,7 @@ def build_unet(
     """Builds G(x, z): encoder and mirrored decoder with a skip connection at every level.
 
     Encoder C64-C128-C256-C512-C512-C512-C512-C512, decoder CD512-CD512-CD512-C512-C256-C128-C64 and a transposed
-    convolution to `output_channels` with tanh; at 256 px and 8 levels 54,413,955 trainable parameters.
+    convolution to `output_channels` with tanh. At 256 px and 8 levels it has 54,413,955 trainable parameters.
 
     Args:
         image_size_px: height and width in training. With `levels` it fixes the layout of the noise.

@@ -75,7 +75,7 @@ RUN = OwnFolder(
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:
-    """Lists the paths in `folder` whose parts match those of `pattern`."""
+    """Lists the paths in `folder` with parts that match those of `pattern`."""
     first, _, rest = pattern.partition("/")
     paths = [path for path in (folder.iterdir() if folder.is_dir() else ()) if re.fullmatch(first, path.name)]
     return [match for path in paths for match in _matching(path, rest)] if rest else paths

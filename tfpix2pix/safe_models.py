@@ -106,7 +106,7 @@ ADVICE = "Add `trust` if you trust its author (docs/security.md)."
 
 
 def load_saved_model(path: Path, *, trust: bool = False, advice: str = ADVICE) -> Any:
-    """Loads a SavedModel folder, whose signatures can then be called.
+    """Loads a SavedModel folder. Its signatures can then be called.
 
     Unless `trust` is set, all operations of its graph must be in `ALLOWED`. `advice` ends the error text if one is not.
 
@@ -147,9 +147,9 @@ def _check(saved: SavedModel, path: Path, advice: str) -> None:
     beyond = sorted({operation for graph in saved.meta_graphs for operation in operations(graph)} - ALLOWED)
     swaps = any(_may_swap_functions(graph) for graph in saved.meta_graphs)
     if len(saved.meta_graphs) != 1 or not saved.meta_graphs[0].HasField("object_graph_def"):  # as TensorFlow decides
-        received = "one of TensorFlow 1 or of several graphs, whose start-up code runs when it is loaded"
+        received = "one of TensorFlow 1 or of several graphs, with start-up code that runs when it is loaded"
     elif swaps:
-        received = "one whose functions can replace each other"
+        received = "one with functions that can replace each other"
     elif beyond:
         more = f" and {len(beyond) - 3} more" if len(beyond) > 3 else ""
         received = f"one with {', '.join(beyond[:3])}{more}"

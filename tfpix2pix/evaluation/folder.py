@@ -151,7 +151,7 @@ def read_record(folder: Path) -> Record:
     with naming_damage(folder, RECORD):
         content = parse_json((folder / RECORD).read_bytes())
     if not isinstance(content, dict) or "format_version" not in content:
-        raise _foreign(folder, f"whose {RECORD} has no format version")
+        raise _foreign(folder, f"in which {RECORD} has no format version")
     if content["format_version"] != FORMAT_VERSION:
         raise UserError(
             f"An evaluation must be of format version {FORMAT_VERSION}. Received {folder} of "
@@ -183,5 +183,5 @@ def naming_damage(folder: Path, file: str) -> Iterator[None]:
     else:
         return
     raise UserError(
-        f"An evaluation must be whole. Received {folder}, whose {file} is damaged: {reason}. Evaluate the model again."
+        f"An evaluation must be whole. Received {folder} with a damaged {file}: {reason}. Evaluate the model again."
     )

@@ -32,8 +32,7 @@ class Rule(NamedTuple):
 
 
 def raises_user_errors(cls: Class) -> Class:
-    """Decorates a pydantic dataclass, whose types have a `Rule`, to raise UserError for an argument that does not
-    fit."""
+    """Decorates a pydantic dataclass to raise UserError for an argument that does not fit. Its types have a `Rule`."""
     validate = cls.__init__
 
     @functools.wraps(validate)

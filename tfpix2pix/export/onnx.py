@@ -64,7 +64,7 @@ class OnnxEngine:
                 tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors(onnx.load_from_string(data))
             ):
                 raise UserError(
-                    f"An .onnx file must hold its weights. Received {path}, whose weights are in other files. "
+                    f"An .onnx file must hold its weights. Received {path}, which has weights in other files. "
                     f"Save it as one file."
                 )
             with redirect_stdout(io.StringIO()):  # onnxruntime also prints its errors

@@ -211,7 +211,7 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[I
     """Yields image files and the images of folders.
 
     Raises:
-        UserError: a path does not exist, or a folder holds no images.
+        UserError: a path does not exist, or a folder does not hold images.
     """
     data = card.config.data
     for path in map(Path, inputs):

@@ -32,7 +32,7 @@ def translate_tiles(
         image: image to translate.
         size_px: side of the tiles, or their height and width.
         overlap_px: least overlap of tiles; None: an eighth of the longer side.
-        blend: False takes each pixel from the tile whose rim is farthest, since class indices have no mean.
+        blend: False takes each pixel from the tile with the farthest rim, because class indices have no mean.
         encode: turns a tile of the image into the values that `run` takes.
         decode: turns finished rows (h, W, C') into the values of the translation.
 

@@ -116,7 +116,7 @@ class Translator(ImageTranslator):
         if not self.card.noise_size:
             raise UserError(
                 "A model must have a noise input if `noise` is on. Received `noise` on for one without it. "
-                "Translate with noise off, or export with `noise` on from a run whose generator has noise."
+                "Translate with noise off, or export with `noise` on from a run with a generator that has noise."
             )
         return rng.uniform((count, self.card.noise_size), rng.stream(seed, "translate")).numpy()
 

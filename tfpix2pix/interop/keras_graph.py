@@ -19,7 +19,7 @@ IGNORED = (layers.InputLayer, layers.Activation, layers.ReLU, layers.LeakyReLU, 
 
 
 class AddonsInstanceNormalization(layers.GroupNormalization):
-    """Replaces tensorflow-addons' layer, whose default epsilon is 1e-3."""
+    """Replaces tensorflow-addons' layer, which has a default epsilon of 1e-3."""
 
     def __init__(self, groups: int = -1, **kwargs: Any) -> None:
         super().__init__(groups=-1, **kwargs)

@@ -21,7 +21,7 @@ MEANS, VARIANCES = ("moving_mean",), ("moving_variance",)
 
 
 def load_arrays(path: Path, wanted: str) -> dict[str, np.ndarray]:
-    """Reads the floating-point variables whose names match the expression `wanted`, by name.
+    """Reads the floating-point variables with names that match the expression `wanted`, by name.
 
     Raises:
         UserError: the checkpoint is damaged.
@@ -85,7 +85,7 @@ def read_tf1(path: Path, statistics: str | None) -> ForeignWeights:
     discriminator = [_layer(critic, f"discriminator/layer_{number}", False) for number in range(1, count + 1)]
     traits = {**TF1_TRAITS, "inference": {"statistics": statistics or "image", "noise": "on"}}
     runtime = "pix2pix-tensorflow needs TensorFlow 1"
-    notes = () if count else ("the checkpoint holds no discriminator",)
+    notes = () if count else ("the checkpoint does not hold a discriminator",)
     return ForeignWeights(convolutions, discriminator or None, traits, runtime=runtime, notes=notes)
 
 
@@ -96,7 +96,7 @@ def _last_number(tensors: Tensors, layer: str) -> int:
 
 
 def _layer(tensors: Tensors, scope: str, transposed: bool) -> Convolution:
-    """Takes the convolution and norm of a scope, whose names depend on the version."""
+    """Takes the convolution and norm of a scope. Their names depend on the version."""
     if separable := [name for name in tensors.arrays if name.startswith(f"{scope}/") and "depthwise" in name]:
         raise Unfit(separable[0], "is of a separable convolution", "an ordinary one (without --separable_conv)")
     inner = dict.fromkeys(name.split("/")[2] for name in tensors.arrays if name.startswith(f"{scope}/"))
@@ -129,7 +129,7 @@ def read_tutorial(path: Path, statistics: str | None) -> ForeignWeights:
         raise Unfit("generator", "is missing", "tf.train.Checkpoint(generator=…)")
     discriminator = _layers(path, "discriminator")
     traits = {**TUTORIAL_TRAITS, "inference": {"statistics": statistics or "image", "noise": "on"}}
-    notes = () if discriminator else ("the checkpoint holds no discriminator",)
+    notes = () if discriminator else ("the checkpoint does not hold a discriminator",)
     return ForeignWeights(
         convolutions, discriminator or None, traits, runtime="the checkpoint has no graph", notes=notes
     )

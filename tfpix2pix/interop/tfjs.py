@@ -49,8 +49,8 @@ def _arrays(manifest: list[dict[str, Any]], file: Path) -> Iterator[tuple[str, n
             stop = offset + count * dtype.itemsize
             if stop > len(data):
                 raise UserError(
-                    f"Shards of weights must be whole. Received {file}, whose {entry['name']} ends at byte {stop} of "
-                    f"{len(data)} in {', '.join(group['paths'])}. Download them again."
+                    f"Shards of weights must be whole. Received {file}, in which {entry['name']} ends at byte {stop} "
+                    f"of {len(data)} in {', '.join(group['paths'])}. Download them again."
                 )
             array = np.frombuffer(data[offset:stop], dtype).reshape(entry["shape"]).astype(np.float32)
             if quantized and "scale" in quantized:

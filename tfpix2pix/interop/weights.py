@@ -97,7 +97,7 @@ class Unfit(ValueError):
     def of(self, path: Path, network: str = "generator") -> UserError:
         """Returns the error for the user, which names the file."""
         return UserError(
-            f"Imported weights must be those of a pix2pix {network}. Received {path}, whose {self}. docs/interop.md "
+            f"Imported weights must be those of a pix2pix {network}. Received {path}: {self}. docs/interop.md "
             f"lists the networks that can be imported. Set `kind` if the implementation was mistaken."
         )
 

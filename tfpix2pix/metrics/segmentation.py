@@ -20,7 +20,7 @@ class Counts:
         self.counts: np.ndarray | float = 0.0  # (replicates, 3, classes)
 
     def update(self, predicted: np.ndarray, true: np.ndarray, weights: np.ndarray) -> dict[str, float]:
-        """Counts two label maps, int (H, W), at the pixels whose `true` class is known. Returns their own scores."""
+        """Counts two label maps, int (H, W), at the pixels with a known `true` class. Returns their own scores."""
         known = (true >= 0) & (true < self.classes)
         predicted, true = predicted[known], true[known]
         inside = predicted < self.classes

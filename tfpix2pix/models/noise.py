@@ -47,7 +47,7 @@ class _FromNoise(layers.Layer):
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class NoiseDropout(_FromNoise):
-    """Drops units whose noise value is below `rate`, and scales the others by 1/(1-rate)."""
+    """Drops units with a noise value below `rate`, and scales the others by 1/(1-rate)."""
 
     def __init__(self, rate: float, offset: int, shape: Shape, **kwargs: Any) -> None:
         super().__init__(offset, shape, **kwargs)

@@ -13,7 +13,7 @@ def in_precision(network: keras.Model, dtype: str, *, unchanged: Collection[str]
 
     Args:
         network: a functional or sequential model, of this package's layers or others.
-        dtype: `float64`, whose inputs are float64 too, or `bfloat16`, whose inputs keep their type.
+        dtype: `float64`, with inputs of float64, or `bfloat16`, with inputs of their present type.
         unchanged: names of layers that keep their type.
     """
     classes = {type(layer).__name__: type(layer) for layer in network._flatten_layers()}

@@ -39,7 +39,7 @@ PLAIN = {ProductConv2D: layers.Conv2D, ProductConv2DTranspose: layers.Conv2DTran
 
 
 def on_gpu() -> bool:
-    """Returns True if TensorFlow has a GPU, whose convolutions are left to cuDNN."""
+    """Returns True if TensorFlow has a GPU. Its convolutions are left to cuDNN."""
     return bool(tf.config.list_logical_devices("GPU"))
 
 

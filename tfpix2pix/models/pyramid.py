@@ -132,7 +132,7 @@ def _with_features(network: keras.Model) -> keras.Model:
     hidden = [layer.output for layer in network.layers if layer.name.endswith(ACTIVATION)]
     if not hidden:
         raise ValueError(
-            f"`feature_matching` must have a discriminator with layers whose names end with {ACTIVATION}. Received "
+            f"`feature_matching` must have a discriminator with layers with names that end with {ACTIVATION}. Received "
             f"{network.name} without them. Rename its activations, or leave the term out."
         )
     return keras.Model(network.inputs, [*hidden, network.output], name=network.name)

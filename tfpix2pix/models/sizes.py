@@ -48,7 +48,7 @@ def unet_multiple_px(image_size_px: int, levels: int | None) -> int:
 
 
 def resnet_multiple_px(image_size_px: int, levels: int | None) -> int:
-    """Returns the size multiple of a residual network, whose depth does not depend on the size.
+    """Returns the size multiple of a residual network. Its depth does not depend on the size.
 
     Raises:
         ValueError: `levels` is set, or the image is smaller than 8 px.

@@ -58,7 +58,7 @@ def build_unet(
         bias: a row of `BIASES`; by default only the last convolution has one, as in [torch].
         skip_activation: `after` the concatenation of a skip connection (the paper), or `before` it ([tut]).
         upsampling: a row of `UPSAMPLINGS`.
-        last_upsampling: the same for the layer whose result is the translation; None: as the others.
+        last_upsampling: the same for the layer that makes the translation; None: as the others.
         noise: a row of `NOISES`: `dropout`, `gaussian` or `none` (`noise.py`).
         dropout_rate: fraction of units dropped in `dropout_layers`; 0 drops none.
         dropout_layers: decoder layers with dropout, counted from the bottleneck, 1 the first.

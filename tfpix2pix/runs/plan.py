@@ -60,7 +60,7 @@ def plan_training(
 ) -> Plan:
     """Plans a training, and checks everything that can be checked without TensorFlow. Writes nothing.
 
-    TensorFlow is imported for `data.source: shards` alone, whose reader needs it.
+    TensorFlow is imported only for `data.source: shards`, because its reader needs it.
 
     Args:
         config: a `Config`, the name of a preset, or a .yaml file; None to resume with the run's own configuration.
@@ -130,6 +130,6 @@ def _card_to_resume(directory: RunDirectory) -> ModelCard | None:
     if card and card.step and not Checkpoints(directory.checkpoints).any():
         raise UserError(
             f"To resume, a run must have a checkpoint. Received {directory.path}, which was at step {card.step} and "
-            f"has none left. Start again with `fresh`, or choose another `run_dir`."
+            f"has lost all. Start again with `fresh`, or choose another `run_dir`."
         )
     return card

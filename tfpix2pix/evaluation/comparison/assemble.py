@@ -165,7 +165,7 @@ def compare(evaluations: Sequence[Evaluated], baseline: int = 0) -> Comparison:
 
 
 def _best(evaluations: Sequence[Evaluated], metric: str) -> set[str]:
-    """Returns the names of the best evaluation and of those whose paired interval with it includes zero.
+    """Returns the names of the best evaluation and of those with a paired interval to it that includes zero.
 
     Returns no names if these are all evaluations, or if there are no intervals. Then none is known to be best.
     """

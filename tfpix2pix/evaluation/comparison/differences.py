@@ -49,7 +49,7 @@ def difference(evaluated: Evaluated, baseline: Evaluated, metric: str) -> Differ
 
 
 def verdict(evaluated: Evaluated, other: Evaluated, metric: str) -> str:
-    """Returns `better`, `worse` or `open`, by the paired interval of their difference; `` without an interval."""
+    """Returns `better`, `worse` or `open`, by the paired interval of their difference, or `` without an interval."""
     cost = COSTS.get(evaluated.figures[metric].better)
     if cost is None:
         return NONE
@@ -71,7 +71,7 @@ def cost_of(evaluated: Evaluated, metric: str) -> float | None:
 
 
 def _pair(evaluated: Evaluated, other: Evaluated, metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns values and replicates of both; the values alone if one evaluation has no replicates."""
+    """Returns values and replicates of both, or only the values if one evaluation has no replicates."""
     values, others = evaluated.replicates[metric], other.replicates[metric]
     count = min(values.size, others.size)
     return values[:count], others[:count]

@@ -62,7 +62,7 @@ def comparison_figure(comparison: Comparison, figures: Sequence[str] | None = No
         shown = [name for name in shown if name in comparison.evaluations[0].figures][:MOST_PANELS]
     if not shown:
         raise UserError(
-            "A picture must have a metric to show. Received evaluations that share none with the first. Name some."
+            "A picture must have a metric to show. Received evaluations without a metric of the first. Name some."
         )
     columns = _columns(len(shown))
     rows, names = math.ceil(len(shown) / columns), [evaluated.name for evaluated in comparison.evaluations]

@@ -169,7 +169,7 @@ class Score:
     per_image: Mapping[str, float]
     """Name of the pair -> rate, those that fooled most first."""
     first_rate: float
-    """How often raters said that the first image was the generated one, over all trials: near 0.5 without a habit."""
+    """Rate of answers that the first image was the generated one, over all trials: near 0.5 without a habit."""
     notes: tuple[str, ...]
 
     def to_json(self) -> str:
@@ -200,7 +200,7 @@ class Score:
 
 
 def score(results: Sequence[Path], *, replicates: int = REPLICATES, seed: int = 0) -> Score:
-    """Scores the files that raters saved. Practice, and trials whose images were not in sight, are left out.
+    """Scores the files that raters saved. Leaves out practice, and trials with images that were not in sight.
 
     The interval is the percentile bootstrap's over raters: what other raters might have said of the same images.
     Source: Isola et al., 2017, §4.1; Efron & Tibshirani, An introduction to the bootstrap, 1993, §13.3.

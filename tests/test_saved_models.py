@@ -165,7 +165,7 @@ def test_no_function_hides_behind_the_saver_or_another_s_name(how, copied):
         node = saver.node_def.add()
         node.name, node.op = "hidden", "ReadFile"
     path.write_bytes(saved.SerializeToString())
-    said = "one with ReadFile" if how == "hidden" else "one whose functions can take each other's place"
+    said = "one with ReadFile" if how == "hidden" else "one with functions that can replace each other"
     with pytest.raises(UserError, match=said):
         load_saved_model(copied)
 
@@ -194,7 +194,7 @@ def test_a_model_of_tensorflow_1_is_opened_by_trust_alone(tmp_path):
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         image = tf.compat.v1.placeholder(tf.float32, (None, 8, 8, 3), name="image")
         tf.compat.v1.saved_model.simple_save(session, str(tmp_path / "model"), {"image": image}, {"out": image * 2.0})
-    with pytest.raises(UserError, match="one of TensorFlow 1 or of several graphs, whose start-up code runs"):
+    with pytest.raises(UserError, match="one of TensorFlow 1 or of several graphs, with start-up code that runs"):
         load_saved_model(tmp_path / "model")
     loaded = load_saved_model(tmp_path / "model", trust=True)
     assert loaded.signatures["serving_default"](image=tf.ones((1, 8, 8, 3)))["out"].numpy().max() == 2.0
@@ -291,7 +291,7 @@ def test_a_graph_that_is_not_what_its_card_says_is_one_sentence(what, exported, 
     shutil.copytree(exported / "assets", tmp_path / "model" / "assets", dirs_exist_ok=True)
     translator = p2p.load(tmp_path / "model")
     image = np.zeros((8, 8, 3), np.uint8)
-    with pytest.raises(UserError, match=rf"must translate images as its card says\. Received '.*', {said}"):
+    with pytest.raises(UserError, match=rf"must translate images as its card describes\. Received '.*', {said}"):
         translator(image)
 
 

@@ -1,4 +1,4 @@
-"""`python -m tfpix2pix`."""
+"""Runs the command line as `python -m tfpix2pix`."""
 
 from tfpix2pix.cli import main
 

@@ -1,7 +1,7 @@
 """Decides where results may be written, before the work begins, so that no file of a user is deleted or replaced.
 
-A folder belongs to this package if the content of a file in it shows so; the file's name alone is not enough. Only
-files that this package writes there are ever removed. Everything else in the folder stays.
+A folder belongs to this package if the content of a file in it shows so. The file's name alone is not enough. Only
+files that this package writes are removed. Everything else in the folder stays.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ RUN = OwnFolder(
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:
-    """Lists the paths in `folder` whose parts match those of `pattern`."""
+    """Lists the paths in `folder` with parts that match those of `pattern`."""
     first, _, rest = pattern.partition("/")
     paths = [path for path in (folder.iterdir() if folder.is_dir() else ()) if re.fullmatch(first, path.name)]
     return [match for path in paths for match in _matching(path, rest)] if rest else paths
@@ -103,8 +103,7 @@ def check_writable(path: Path) -> None:
             pass
     except OSError as error:  # permission bits do not show read-only and special file systems
         raise UserError(
-            f"The folder {path} must be one that can be written. Received: {error.strerror} at {nearest}. "
-            f"Choose another."
+            f"The folder {path} must be writable. Received: {error.strerror} at {nearest}. Choose another."
         ) from error
 
 

@@ -23,8 +23,7 @@ class UserError(ValueError):
 
 
 class RunError(RuntimeError):
-    """Reports a failure of the run (a full disk, an export that is not faithful) in one sentence, without a
-    traceback."""
+    """Reports a failure of the run, such as a full disk or an unfaithful export, in one sentence without traceback."""
 
     exit_code = 1
 
@@ -33,16 +32,15 @@ class RunError(RuntimeError):
 
 
 def escape_controls(text: str) -> str:
-    """Replaces control characters by their codes, Escape by `\\x1b`: text of a file or server must not control the
-    terminal.
+    """Replaces control characters by their codes, such as Escape by `\\x1b`. Line ends and tabs stay.
 
-    Line ends and tabs stay.
+    Text of a file or server must not control the terminal.
     """
     return CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
 
 
 def shortly(error: BaseException, at_most: int = 200) -> str:
-    """Returns the first line of an error's message without its full stop, or the error's class if it says nothing."""
+    """Returns the first line of an error's message without its full stop, or the error's class without a message."""
     if isinstance(error, KeyError):
         return f"there is no {error}"[:at_most]
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -54,16 +52,16 @@ def redact_url(url: str) -> str:
     return re.sub(r"^([^/?#]*//)?[^/?#]*@", r"\1", url).partition("?")[0]
 
 
-def unknown_name(what: str, received: object, known: Iterable[object]) -> str:
+def unknown_name(noun: str, received: object, known: Iterable[object]) -> str:
     """Returns an error text that lists the known names and, if `received` resembles one of them, suggests it."""
     names = [str(name) for name in known]
     by_lower_case = {name.lower(): name for name in names}
     near = difflib.get_close_matches(str(received).lower(), by_lower_case, n=1)
     hint = f" Did you mean {by_lower_case[near[0]]!r}?" if near else ""
-    return f"{what} must be one of: {', '.join(names)}. Received {received!r}.{hint}"
+    return f"{noun} must be one of: {', '.join(names)}. Received {received!r}.{hint}"
 
 
-def within(holds: bool, what: str, range_: str, received: object) -> None:
-    """Raises ValueError with the allowed range of `what` if `holds` is false."""
-    if not holds:
-        raise ValueError(f"{what} must be {range_}. Received {received}. Choose another.")
+def within(condition: bool, noun: str, range_: str, received: object) -> None:
+    """Raises ValueError with the allowed range of `noun` if the condition is false."""
+    if not condition:
+        raise ValueError(f"{noun} must be {range_}. Received {received}. Choose another.")

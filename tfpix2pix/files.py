@@ -1,4 +1,4 @@
-"""Writes files and folders whole or not at all: to a temporary sibling, renamed when complete, removed if not."""
+"""Writes files and folders whole or not at all: to a temporary sibling, which is renamed when it is complete."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ CACHE_VARIABLE = "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME"
 def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yields a temporary path beside `path` and renames it to `path` if the block ends without an error.
 
-    `durable`: wait for the disk, so that the file survives a power failure. Thousands of files that can be made again
-    need not survive it.
+    `durable`: wait for the disk, so that the file survives a power failure. Files that can be
+    computed again need not survive it.
     """
     with _whole(path, path.parent, lambda temporary: temporary.replace(path), durable) as temporary:
         yield temporary
@@ -99,8 +99,7 @@ def safe_file_name(text: str) -> str:
 
 
 def cache_directory() -> Path:
-    """Returns the folder for files that can be made again: `tfpix2pix` in $XDG_CACHE_HOME or ~/.cache, on Windows in
-    %LOCALAPPDATA%.
+    """Returns the folder of the cache: `tfpix2pix` in $XDG_CACHE_HOME or ~/.cache, on Windows in %LOCALAPPDATA%.
 
     Raises:
         UserError: the variable is not set and the user has no home folder.
@@ -109,7 +108,7 @@ def cache_directory() -> Path:
         return Path(os.environ.get(CACHE_VARIABLE) or Path("~/.cache").expanduser()) / "tfpix2pix"
     except RuntimeError as error:
         raise UserError(
-            f"There must be a folder to keep files in. Received no home folder. Set {CACHE_VARIABLE} to a folder."
+            f"The cache must have a folder. Received no home folder. Set {CACHE_VARIABLE} to a folder."
         ) from error
 
 
@@ -147,9 +146,7 @@ def make_directory(path: Path) -> None:
     try:
         path.resolve().mkdir(parents=True, exist_ok=True)  # for a link, its target
     except OSError as error:
-        raise UserError(
-            f"The folder {path} must be one that can be written. Received: {error.strerror}. Choose another."
-        ) from error
+        raise UserError(f"The folder {path} must be writable. Received: {error.strerror}. Choose another.") from error
 
 
 def sha256_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Keeps old module names importable: they give what their new place has, with a warning that names it."""
+"""Keeps old module names importable: they forward to the new modules, with a warning that names these."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-# Every module that docs/extending.md or docs/reference.md ever told people to import, and has moved since.
+# All modules that earlier docs/extending.md or docs/reference.md named and that have moved since.
 MODULES = {
     "tfpix2pix.artefacts": "tfpix2pix.runs.load",
     "tfpix2pix.card": "tfpix2pix.config.card",

@@ -1,8 +1,8 @@
-"""Renders HTML pages that are whole in one file: style, script, pictures and data are inside, and nothing is requested.
+"""Renders HTML pages as single files. Style, script, pictures and data are inside, and nothing is requested.
 
-A page is a Jinja2 template that extends `pages.html`, the shell of all pages. Beside the template `report.html` may lie
-`report.css` and `report.js`: its style, which follows the shared `pages.css`, and its script. Text is escaped in every
-template, and an undefined name is an error.
+A page is a Jinja2 template that extends `pages.html`, the shell of all pages. A template `report.html` may have the
+files `report.css` and `report.js` beside it: its style, which follows the shared `pages.css`, and its script. Text is
+escaped in every template, and an undefined name is an error.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from markupsafe import Markup, escape
 
 from tfpix2pix.errors import UserError
 
-POLICY = (  # by which a page requests nothing and runs no script but its own; {script} is the hash of that or 'none'
+# A page requests nothing and runs only its own script. {script} is the hash of that script, or 'none'.
+POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {script}; base-uri 'none'; "
     "form-action 'none'"
 )
 ADDRESS = re.compile(r"https?://[^\s<>\"&]+[^\s<>\"&.,;:)]")
-HEAD_LENGTH = 1_000  # characters, within which the tag of a page stands
+HEAD_LENGTH = 1_000  # characters, which include the tag of a page
 
 
 @cache
@@ -48,7 +49,7 @@ def render_page(template: str, kind: str, title: str, *, data: Any = None, **val
 
     Args:
         template: path of a template in the package.
-        kind: names the kind of page in its tag, by which `check_page_place` recognises it; ASCII.
+        kind: kind of the page in its tag, ASCII. `check_page_place` recognises the page by it.
         title: text of the browser's tab.
         data: JSON values, which the script reads from the element `data`; None for a page without data.
         values: names that the template uses.
@@ -82,14 +83,14 @@ def check_page_place(path: Path, kind: str, advice: str = "Choose another path."
 
 
 def data_uri(content: bytes, media_type: str) -> str:
-    """Returns a file's content as an address that a page can hold."""
+    """Returns a file's content as a data URI."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 
 def attribution_line(attribution: str | None) -> str:
-    """Returns a paragraph of HTML that says whose data a page shows, with its addresses as links.
+    """Returns a paragraph of HTML with the author and licence of a page's data, and its addresses as links.
 
-    "" without an attribution.
+    Returns "" without an attribution.
     """
     if not attribution:
         return ""
@@ -99,7 +100,7 @@ def attribution_line(attribution: str | None) -> str:
 
 
 def asset(package: str, name: str) -> str:
-    """Returns the text of a file that a package carries."""
+    """Returns the text of a file in a package."""
     return (files(package) / name).read_text(encoding="utf-8")
 
 

@@ -38,8 +38,8 @@ def load_tensorflow() -> None:
     TensorFlow itself chooses oneDNN only on CPUs with AVX512-VNNI or AMX. On others its own convolutions take longer
     (docs/performance.md) and divide their sums among the threads.
 
-    Native errors that matter are raised as exceptions. Other messages that are logged as errors report none (a graph
-    optimiser that leaves out a fusion, for instance).
+    Real errors of native code are raised as exceptions. Its other messages do not report errors, although some are
+    logged as errors (a graph optimiser that leaves out a fusion, for instance).
     """
     if "tensorflow" in sys.modules:
         return

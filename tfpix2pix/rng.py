@@ -19,15 +19,14 @@ def stream(seed: int, name: str) -> tf.Tensor:
 
 
 def at(key: tf.Tensor, *counters: tf.Tensor | int) -> tf.Tensor:
-    """Returns the key of one draw: `key` folded with each counter (step, epoch, example index) in turn."""
+    """Returns the key of one draw: `key` folded with each counter (step, epoch, index of a pair) in turn."""
     for counter in counters:
         key = tf.random.fold_in(key, tf.cast(counter, tf.int32), alg=ALGORITHM)
     return key
 
 
 def shuffled_index(key: tf.Tensor, position: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns (epoch, index) of the example at a global `position`. Each epoch is another permutation of `count`
-    examples."""
+    """Returns (epoch, index) of the pair at a global `position`. Each epoch is another permutation of `count` pairs."""
     epoch, within = position // count, position % count
     if count == 1:  # index_shuffle needs at least two
         return epoch, tf.zeros_like(within)

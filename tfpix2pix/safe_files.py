@@ -1,4 +1,4 @@
-"""Reads files of other programs and people safely: no pipe or device without an end, no text that fills the memory."""
+"""Reads foreign files safely: refuses pipes and devices, which have no end, and text that would fill the memory."""
 
 from __future__ import annotations
 

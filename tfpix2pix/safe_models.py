@@ -1,7 +1,7 @@
 """Opens models of unknown origin safely: checks SavedModels and Keras files before TensorFlow or Keras reads them.
 
-A graph of TensorFlow can read and write files, and a Keras file can name code. Whatever is not known to be harmless is
-refused."""
+A graph of TensorFlow can read and write files, and a Keras file can name code. Operations and classes that are not
+known to be harmless are refused."""
 
 from __future__ import annotations
 
@@ -102,11 +102,11 @@ ALLOWED = frozenset(
 
 
 SAVER = frozenset({"DisableCopyOnRead", "MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
-ADVICE = "Add `trust` if you trust whoever made it (docs/security.md)."
+ADVICE = "Add `trust` if you trust its author (docs/security.md)."
 
 
 def load_saved_model(path: Path, *, trust: bool = False, advice: str = ADVICE) -> Any:
-    """Loads a SavedModel folder, whose signatures can then be called.
+    """Loads a SavedModel folder. Its signatures can then be called.
 
     Unless `trust` is set, all operations of its graph must be in `ALLOWED`. `advice` ends the error text if one is not.
 
@@ -138,7 +138,7 @@ def _damaged(path: Path) -> UserError:
     present = (path / GRAPH).exists()
     state = "cannot be read: it is damaged" if present else f"has no {GRAPH}" if path.exists() else "does not exist"
     return UserError(f"A SavedModel must be a whole folder with {GRAPH} in it. Received {path}, which {state}. "
-                     f"Fetch or export it again.")  # fmt: skip
+                     f"Download or export it again.")  # fmt: skip
 
 
 def _check(saved: SavedModel, path: Path, advice: str) -> None:
@@ -147,17 +147,17 @@ def _check(saved: SavedModel, path: Path, advice: str) -> None:
     beyond = sorted({operation for graph in saved.meta_graphs for operation in operations(graph)} - ALLOWED)
     swaps = any(_may_swap_functions(graph) for graph in saved.meta_graphs)
     if len(saved.meta_graphs) != 1 or not saved.meta_graphs[0].HasField("object_graph_def"):  # as TensorFlow decides
-        what = "one of TensorFlow 1 or of several graphs, whose start-up code runs when it is loaded"
+        received = "one of TensorFlow 1 or of several graphs, with start-up code that runs when it is loaded"
     elif swaps:
-        what = "one whose functions can take each other's place"
+        received = "one with functions that can replace each other"
     elif beyond:
         more = f" and {len(beyond) - 3} more" if len(beyond) > 3 else ""
-        what = f"one with {', '.join(beyond[:3])}{more}"
+        received = f"one with {', '.join(beyond[:3])}{more}"
     else:
         return
     raise UserError(
         f"A SavedModel must hold nothing but the operations of networks, because others can read and write files. "
-        f"Received {what}, in {path}. {advice}"
+        f"Received {received}, in {path}. {advice}"
     )
 
 
@@ -220,8 +220,8 @@ def _called(node: Any) -> Iterator[str]:
         yield from (function.name for function in value.list.func)
 
 
-# The classes and functions that a model's configuration may name; a file with others is not opened. Listed by name,
-# because Keras finds classes and functions by module and name.
+# The classes and functions that a model's configuration may name. A file with others is not opened. They are listed by
+# name, because Keras finds classes and functions by module and name.
 MODELS = "Functional Sequential Model"
 LAYERS = """
     Activation ActivityRegularization Add AlphaDropout Average AveragePooling1D AveragePooling2D AveragePooling3D
@@ -327,8 +327,10 @@ def check_layers(configuration: Any, custom_objects: Mapping[str, Any]) -> None:
             )
             known = name in custom_objects or (of_keras and (name in CLASSES or operation))
         if not known:
-            what = f"the function {part.get('config')!r}" if name == "function" else f"{name} of {module or 'keras'}"
-            raise UnsafeLayer(f"it has {what}, which is not among the layers that are opened")
+            received = (
+                f"the function {part.get('config')!r}" if name == "function" else f"{name} of {module or 'keras'}"
+            )
+            raise UnsafeLayer(f"it has {received}, which is not among the layers that are opened")
 
 
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:

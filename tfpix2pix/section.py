@@ -22,7 +22,7 @@ def as_name(text: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class RowOf:
-    """Marks a field whose value must be the name of a row in `table` that `fits` accepts."""
+    """Marks a field that must hold the name of a row in `table` that `fits` accepts."""
 
     table: dict[str, Any]
     fits: Callable[[Any], bool] = lambda row: True
@@ -34,7 +34,7 @@ class RowOf:
 
 
 def row_of(table: dict[str, Any], fits: Callable[[Any], bool] = lambda row: True) -> Any:
-    """Returns the type of a field whose value is the name of a row in `table` that `fits` accepts."""
+    """Returns the type of a field that holds the name of a row in `table` that `fits` accepts."""
     known = RowOf(table, fits)
 
     def check(name: str) -> str:
@@ -47,7 +47,7 @@ def row_of(table: dict[str, Any], fits: Callable[[Any], bool] = lambda row: True
 
 @dataclass(frozen=True, eq=False)
 class WeightsOf:
-    """Marks a field that is a dictionary of weights, whose keys are names of rows in `table`."""
+    """Marks a field that is a dictionary of weights. Its keys are names of rows in `table`."""
 
     table: dict[str, Any]
 
@@ -81,11 +81,13 @@ RUN = NotOfRecipes("what a run reports and keeps")
 
 @dataclass(frozen=True)
 class MayChange:
-    """Marks a field whose value may change when a run is resumed, because no step's outcome depends on it."""
+    """Marks a field that may change when a run is resumed, because no result of a step depends on it."""
 
 
 MAY_CHANGE = MayChange()
 
 
 class Section(BaseModel):
+    """Forbids unknown keys, NaN and infinity, and takes descriptions of fields from the texts below them."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)

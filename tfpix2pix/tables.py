@@ -26,18 +26,18 @@ def lazy(module: str, name: str) -> Callable[..., Any]:
 
 
 def lazy_attributes(package: str, names: dict[str, str]) -> Callable[[str], Any]:
-    """Returns a module-level `__getattr__` (PEP 562) for `package`; `names`: attribute -> module that defines it."""
+    """Returns a module-level `__getattr__` (PEP 562) for `package`. `names`: attribute -> module that defines it."""
 
     def getattr_(name: str) -> Any:
         if name not in names:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(sorted(names))}.")
+            raise AttributeError(f"module {package!r} has no attribute {name!r}: it has {', '.join(sorted(names))}.")
         return getattr(importlib.import_module(names[name]), name)
 
     return getattr_
 
 
-def row(table: Mapping[Any, Any], what: str, name: object) -> Any:
+def row(table: Mapping[Any, Any], noun: str, name: object) -> Any:
     """Returns `table[name]`. Raises ValueError with the known names if there is no such row."""
     if name not in table:
-        raise ValueError(unknown_name(what, name, table))
+        raise ValueError(unknown_name(noun, name, table))
     return table[name]

@@ -119,7 +119,7 @@ def bad_pairs(folder, kind):
         (["train", "facades", "--run", "r", "--set", "training.stepz=1"], "Did you mean 'steps'"),
         (["train", "facades", "--run", "r", "--set", "training.steps=x"], "`training.steps` must be a whole number"),
         (["train", "smoke", "--run", "taken"], "must be new or empty. Received taken"),
-        (["train", "smoke", "--run", "file/inside"], "must be one that can be written. Received: Not a directory"),
+        (["train", "smoke", "--run", "file/inside"], "must be writable. Received: Not a directory"),
         (["train", "facades", "--data", "rgba", "--run", "r"], "RGBA in rgba/0.png. Add .*channels=4.*alpha=drop"),
         (["train", "smoke"], "A run directory must be given. Received none. Add --run, or --dry-run to look first"),
         (["train", "facades", "--run", "r", "--set", "generator.levels=9"], "Received 9. Use 8, or images of 512 px"),
@@ -228,7 +228,7 @@ def test_an_unwritable_run_directory(tmp_path):
     """`/proc` refuses new folders even to root."""
     code, _, err = run_cli("train", "smoke", "--run", "/proc/run")
     assert code == 2
-    assert err.startswith("Error: The folder /proc/run must be one that can be written")
+    assert err.startswith("Error: The folder /proc/run must be writable")
     assert len(err.splitlines()) == 1
 
 

@@ -229,7 +229,7 @@ class TestCache:
     def test_a_cache_that_cannot_be_written_is_told(self, package, monkeypatch, tmp_path):
         (tmp_path / "file").write_text("")
         monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
-        with pytest.raises(UserError, match=f"must be one that can be written.*{CACHE_VARIABLE}") as caught:
+        with pytest.raises(UserError, match=f"must be writable.*{CACHE_VARIABLE}") as caught:
             source()
         assert "\n" not in str(caught.value)
 

@@ -101,13 +101,13 @@ def test_a_runs_evaluation_counts_if_it_is_of_the_newest_step_and_readable(folde
     shutil.copytree(evaluations / "near", run / "evaluation" / "val")
     file = run / "evaluation" / "val" / "metrics.json"
     record = json.loads(file.read_text())
-    with pytest.raises(UserError, match="must have been evaluated"):
+    with pytest.raises(UserError, match="must have an evaluation"):
         compared([str(run)])  # of another step
     file.write_text(json.dumps({**record, "step": smoke_run.card.step}))
     assert compared([str(run)]).evaluations[0].path == run / "evaluation" / "val"
     for damaged in ("[", json.dumps({**record, "step": smoke_run.card.step, "figures": 3})):
         file.write_text(damaged)
-        with pytest.raises(UserError, match="must have been evaluated"):
+        with pytest.raises(UserError, match="must have an evaluation"):
             compared([str(run)])
 
 
@@ -128,7 +128,7 @@ def test_a_failed_evaluation_leaves_nothing(folders, tmp_path):
         (["scored/near", "nowhere"], {}, "nowhere, which does not exist"),
         (["scored/near"], {"baseline": "nobody"}, "^`baseline` must be one of: near. Received 'nobody'"),
         (["scored/near"], {"figures": ["l7"]}, "A metric must be one of"),
-        (["near"], {}, r"near and no `out`\. Add a new folder by `out`\.$"),
+        (["near"], {}, r"near and no `out`\. Add `out`, a new folder\.$"),
     ],
 )
 def test_what_cannot_be_compared(folders, evaluations, given, options, message):

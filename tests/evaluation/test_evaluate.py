@@ -256,7 +256,7 @@ def test_what_lies_beside_named_outputs_is_found(three, tmp_path):
         write_image(tmp_path / "theirs" / f"{name}-tensorflow.png", given[name])
         write_image(tmp_path / "theirs" / f"{name}-targets.png", wanted[name])
     assert open_subject(request(tmp_path / "theirs", outputs="*-tensorflow")).examples.has == {"target"}
-    with pytest.raises(UserError, match=r"which images are outputs\. Received .*, which has \*-targets too"):
+    with pytest.raises(UserError, match=r"must be known from their names\. Received .*, which has \*-targets too"):
         open_subject(request(tmp_path / "theirs"))
 
 

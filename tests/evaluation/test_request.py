@@ -123,7 +123,7 @@ def test_arguments_of_models_do_not_go_with_folders(images, name, value):
         ("evaluate", ("--weights", "trained"), "Error: --weights must go with a model. Received it for"),
         ("compare", ("--size", "big"), "Error: --size must be a number of pixels, or own. Received 'big'."),
         ("compare", ("--baseline", "b"), "Error: --baseline must be one of: images. Received 'b'."),
-        ("compare", (), "images and no --out. Add a new folder by --out."),
+        ("compare", (), "images and no --out. Add --out, a new folder."),
     ],
 )
 def test_commands_name_the_option(images, command, options, sentence):

@@ -129,7 +129,7 @@ def test_label_maps_come_to_the_size_of_the_evaluation(pairs, foreign):
 def test_what_is_no_segmenter_or_knows_no_labels(pairs, foreign, smoke_run):
     with pytest.raises(UserError, match="A segmenter must give label maps"):
         opened(smoke_run.path, pairs)
-    with pytest.raises(UserError, match="Something must say which label maps"):
+    with pytest.raises(UserError, match="The true label maps for a segmenter must be known"):
         opened(foreign, pairs)
 
 

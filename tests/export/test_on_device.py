@@ -168,7 +168,7 @@ def test_a_stream_of_frames(model, tmp_path):
             lambda model, folder: (model, folder / "x.png", folder / "in" / "X.jpg", "--overwrite"),
             "Each file must have its own name",
         ),
-        (lambda model, folder: (model, "-", "--overwrite"), "There must be something to translate"),
+        (lambda model, folder: (model, "-", "--overwrite"), "An image must be given. Received none"),
     ],
 )
 def test_what_cannot_be_done_at_all_is_one_sentence(tmp_path, change, sentence):

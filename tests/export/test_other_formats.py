@@ -170,5 +170,5 @@ def test_onnx_weights_in_other_files_are_not_read(within, tmp_path):
 
 def test_without_tf2onnx_it_is_said_how_to_have_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(UserError, match=r"Install it by pip install 'tfpix2pix\[onnx\]'"):
+    with pytest.raises(UserError, match=r"Install it with pip install 'tfpix2pix\[onnx\]'"):
         export_of("onnx", tmp_path / "model.onnx")

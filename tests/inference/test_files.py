@@ -63,11 +63,11 @@ def test_several_variants_of_each_image(translator, tmp_path):
     [
         (lambda d: [d / "missing.png"], {}, "Received .*missing.png, which does not exist"),
         (lambda d: [(d / "empty").mkdir() or d / "empty"], {}, "must hold images. Received .*empty"),
-        (lambda d: [], {}, "Received no image"),
-        (lambda d: [picture(d / "x" / "a.png"), picture(d / "y" / "a.png")], {}, "name of its own"),
+        (lambda d: [], {}, "An image must be given. Received none"),
+        (lambda d: [picture(d / "x" / "a.png"), picture(d / "y" / "a.png")], {}, "must have different names"),
         (lambda d: [], {"split": "vall"}, "`split` must be one of: train, val, test. Received 'vall'. Did you mean"),
         (lambda d: [], {"split": "val", "data": "nowhere"}, "must be left out for the sample photographs"),
-        (lambda d: [], {"split": "test"}, "must hold pairs. Received 'test', which is empty"),
+        (lambda d: [], {"split": "test"}, "must hold pairs. Received 'test', empty in"),
     ],
 )
 def test_what_cannot_be_translated(translator, tmp_path, prepare, options, message):
@@ -265,7 +265,7 @@ def test_the_writer_names_files_after_inputs_and_checks_them_first(translator, t
     assert [read_image(path).max() for path in writer.paths(one)] == [0, 9]
     with pytest.raises(UserError, match="must not overwrite a file. Received .*a-1.png"):
         writer.check([one], within=None, overwrite=False)
-    with pytest.raises(UserError, match="a name of its own. Received several for .*a-1.png"):
+    with pytest.raises(UserError, match="different names. Received several for .*a-1.png"):
         writer.check([one, one], within=None, overwrite=True)
 
 

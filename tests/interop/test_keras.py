@@ -100,7 +100,7 @@ def test_tensorflow_js_files_that_are_not_whole(tmp_path):
     file, _ = layers_model(tmp_path / "web")
     shard = file.parent / json.loads(file.read_text())["weightsManifest"][0]["paths"][-1]
     shard.write_bytes(shard.read_bytes()[:-10])
-    with pytest.raises(UserError, match=r"whose conv2d.*/bias ends at byte"):
+    with pytest.raises(UserError, match=r"in which conv2d.*/bias ends at byte"):
         import_weights(file, out=tmp_path / "run")
     shard.unlink()
     with pytest.raises(UserError, match="must lie beside its weight shards"):
@@ -222,7 +222,7 @@ def test_the_first_names_of_pix2pix_tensorflow(tmp_path):
     image, expected = tf1_first_names(tmp_path / "export")
     report = import_weights(tmp_path / "export", out=tmp_path / "run")
     assert report.kind == "tf1"
-    assert report.notes == ("the checkpoint holds no discriminator",)
+    assert report.notes == ("the checkpoint does not hold a discriminator",)
     assert np.abs(p2p.load(tmp_path / "run")(image, noise="off") - expected).max() < TOLERANCE
 
 

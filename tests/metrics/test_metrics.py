@@ -141,7 +141,7 @@ def test_diversity_is_the_mean_pairwise_l1():
     samples = np.stack([np.full((4, 4, 3), value) for value in (0.0, 0.1, 0.4)])
     assert diversity(samples) == pytest.approx((0.1 + 0.4 + 0.3) / 3)
     assert diversity(samples[:1].repeat(3, axis=0)) == 0
-    with pytest.raises(ValueError, match="at least 2 are needed. Received 1"):
+    with pytest.raises(ValueError, match="there must be at least 2. Received 1"):
         diversity(samples[:1])
     assert Diversity.of(Example("", samples[0], variants=samples)) == pytest.approx((0.1 + 0.4 + 0.3) / 3)
 

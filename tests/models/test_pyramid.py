@@ -118,7 +118,7 @@ def test_features_are_the_maps_after_each_hidden_activation_of_the_same_pass(sca
 def test_a_discriminator_without_named_activations_has_no_features():
     image = keras.Input((8, 8, 3))
     bare = keras.Model(image, keras.layers.Conv2D(1, 3)(image), name="bare")
-    with pytest.raises(ValueError, match="names end with _act, whose maps it compares. Received bare"):
+    with pytest.raises(ValueError, match="names that end with _act. Received bare"):
         judging(bare, features=True)
 
 

@@ -121,7 +121,7 @@ def test_how_many_steps_a_call_changes_nothing(combined_dir, tmp_path, quiet):
 def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew_unasked(runs, tmp_path, quiet):
     shutil.copytree(runs / "4", tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "checkpoints")
-    with pytest.raises(p2p.UserError, match="at step 4 and has none left. Start again with `fresh`"):
+    with pytest.raises(p2p.UserError, match="at step 4 and has lost all. Start again with `fresh`"):
         p2p.train(config_of(runs / "pairs"), run_dir=tmp_path / "run", resume=True, console=quiet)
     assert (tmp_path / "run" / "metrics.jsonl").read_text() == (runs / "4" / "metrics.jsonl").read_text()
 

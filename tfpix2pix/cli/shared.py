@@ -55,7 +55,7 @@ def answer(as_json: bool, values: dict, text: object) -> None:
 
 
 def choice(names: Collection[str], help: str) -> Any:
-    """Returns an option whose value is one of `names`: help lists them, and the shell completes them.
+    """Returns an option that takes one of `names`: help lists them, and the shell completes them.
 
     `names` may be a table: a row that is added later can be chosen too. Typer's own choices have no suggestion for a
     misspelled value, and no class to derive from in all versions.

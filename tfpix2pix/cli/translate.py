@@ -169,7 +169,7 @@ def demo(
     ],
     data: Annotated[
         Optional[str],
-        typer.Option(help="Folder of paired data, whose held-out inputs the page offers; default: the model's own."),
+        typer.Option(help="Folder of paired data. The page offers its held-out inputs; default: the model's own."),
     ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on. 0.0.0.0 lets other machines use the page.")

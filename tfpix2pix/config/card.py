@@ -45,7 +45,7 @@ class DataPeriod(BaseModel):
     pairs: dict[str, int]
     """Number of pairs, by split."""
     digest: str
-    """Digest of their names and files; equal data have equal digests."""
+    """Digest of their names and files. Equal data have equal digests."""
 
 
 class ModelCard(BaseModel):

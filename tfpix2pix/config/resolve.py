@@ -83,7 +83,7 @@ def with_overrides(
         *sections, name = key.split(".")
         section = settings
         for part in sections:
-            if part == "objective":  # may be a name, of which the override changes one weight
+            if part == "objective":  # may be a name; the override changes one of its weights
                 section[part] = objective_settings(section.get(part, {}))
             section = section.setdefault(part, {})
             if not isinstance(section, dict):

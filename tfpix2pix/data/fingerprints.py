@@ -10,7 +10,7 @@ from tfpix2pix.data.pairs import Source
 from tfpix2pix.parallel import evenly_spread, in_order
 from tfpix2pix.safe_files import open_regular_file
 
-MOST_READ = 1_000  # pairs whose files are read; for the others only the names count
+MOST_READ = 1_000  # pairs with files that are read; for the others only the names count
 PART_BYTES = 2**20  # read from a file's beginning and from its end
 NAMED = 3  # pairs that a message names
 Fingerprints = Mapping[str, str]  # name of a pair -> digest of its files; "" if they were not read

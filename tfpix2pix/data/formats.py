@@ -51,7 +51,7 @@ def decode(data: bytes, *, indices: bool = False, most_px: int | None = None) ->
 
     Args:
         indices: return a palette image's indices, not its colours.
-        most_px: refuse an image whose header claims more pixels, before memory is allocated for them.
+        most_px: refuse an image with more pixels in its header, before memory is allocated for them.
 
     Raises:
         Unreadable: the data are not in a format of `SIGNATURES`, are broken or too large, or hold other numbers.

@@ -167,7 +167,7 @@ def suffix_for(channels: int, dtype: np.dtype | type) -> str:
 
 
 def as_picture(image: np.ndarray) -> np.ndarray:
-    """Converts an image to (H, W, 3) for display: gray or colour without alpha; of other images, the first channel."""
+    """Converts an image to (H, W, 3) to look at: gray or colour without alpha, or the first channel of other images."""
     return match_channels(image if image.shape[-1] in (1, 2, 3, 4) else image[..., :1], 3)
 
 

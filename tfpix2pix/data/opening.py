@@ -78,7 +78,7 @@ def without_unreadable(source: Source) -> Source:
 
 
 def split_of(data: DataConfig, split: str, seed: int) -> Source:
-    """Opens a split. Raises UserError if it holds no pairs."""
+    """Opens a split. Raises UserError if the split is empty."""
     if split not in SPLITS:
         raise UserError(unknown_name("`split`", split, SPLITS))
     source = open_source(data, split, seed)

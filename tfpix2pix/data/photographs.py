@@ -21,7 +21,7 @@ PHOTOGRAPHS_KEPT = 8
 
 
 def photographs(config: DataConfig, split: str, seed: int) -> Source:
-    """Opens a folder of photographs, the targets; `config.operator` makes the inputs from them.
+    """Opens a folder of photographs as targets. `config.operator` makes the inputs from them.
 
     If the folder has no train/ and val/ inside, a seeded fraction of the files is held out. No photograph is in two
     splits.

@@ -60,8 +60,8 @@ class DataConfig(Section):
     target_folder: str = "target"
     """`folders`: name of the folder with the targets (`B` in other programs)."""
     openmoji_set: row_of(OPENMOJI_SETS) = "drawings"
-    """`openmoji`: the drawings to use. `drawings`: all, except flags and skin tones. `faces_animals_food`: those whose
-    lines say most about their colours. `flags`: the flags, whose lines are one rectangle."""
+    """`openmoji`: the drawings to use. `drawings`: all, except flags and skin tones. `faces_animals_food`: those with
+    lines that say most about their colours. `flags`: the flags, with one rectangle as lines."""
     operator: row_of(OPERATORS) = "edges"
     """`photographs`: the operator that makes the input from a photograph: `edges`, `grayscale`, `mask` (transparent
     holes), `downsample`, `blur` or `posterize`."""
@@ -178,7 +178,7 @@ class DataConfig(Section):
 
     @property
     def classes(self) -> tuple[int | None, int | None]:
-        """Returns the number of classes of inputs and of targets; None for images."""
+        """Returns the number of classes of inputs and of targets, None for images."""
         return self.input_classes, self.target_classes
 
     @property
@@ -251,7 +251,7 @@ class DataConfig(Section):
     def _channels_suit_the_operator(self) -> DataConfig:
         if self.makes_inputs and self.operator == "mask" and self.input_channels != 4:
             raise ValueError(
-                f"`data.input_channels` must be 4 for the operator mask, whose holes are transparent. Received "
+                f"`data.input_channels` must be 4 for the operator mask, which makes transparent holes. Received "
                 f"{self.input_channels}. Set it to 4"
             )
         return self

@@ -1,4 +1,4 @@
-"""Tells how good models are: evaluations, comparisons, reports and perceptual studies."""
+"""Measures how good models are: evaluations, comparisons, reports and perceptual studies."""
 
 from tfpix2pix.moved import moved_attributes
 

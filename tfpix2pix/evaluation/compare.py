@@ -1,4 +1,4 @@
-"""Compares models: `tfpix2pix compare`, and the same from Python."""
+"""Compares models, for `tfpix2pix compare` and from Python."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Item:
     @classmethod
     def parse(cls, text: str) -> Item:
         """Reads `PATH` or `NAME=PATH`. An evaluation in a run directory has the run's name by default."""
-        name, path = named_path(text, "Something to compare must be")
+        name, path = named_path(text, "An item to compare must be")
         if name is not None:
             return cls(name, path)
         named = path.parent.parent if is_evaluation(path) and path.parent.name == "evaluation" else path
@@ -50,16 +50,16 @@ def compare(
     baseline: str | None = None,
     figures: Sequence[str] | None = None,
 ) -> Comparison:
-    """Compares evaluations, runs, exports and folders of images; those that are not evaluated yet are evaluated first.
+    """Compares evaluations, runs, exports and folders of images. Evaluates those first that have no evaluation yet.
 
     Args:
-        items: `PATH` or `NAME=PATH`; those of one name are trainings of one variant, whose mean is compared.
-        request: says how to evaluate; its `model` is replaced.
+        items: `PATH` or `NAME=PATH`. Items of one name are trainings of one variant, and their mean is compared.
+        request: settings of the evaluations. Its `model` is replaced.
         evaluate: evaluates a request into a folder.
         reevaluate: evaluate runs by the request even if they have an evaluation of its split.
         out: new folder for the table, the values, the plot, and the new evaluations.
         baseline: name of the evaluation that the others are compared with; None: the first.
-        figures: those to show; None: all.
+        figures: metrics to show; None: all.
 
     Raises:
         UserError: there is nothing to compare, evaluations are not of the same images or by the same protocol, or
@@ -82,7 +82,7 @@ def compare(
                 path = _evaluation(to_evaluate, new, evaluate, reevaluate)
             evaluation = read_evaluation(path, item.name)
             if folder is not None and folder in path.parents:
-                evaluation = replace(evaluation, path=out / path.relative_to(folder))  # its place in the end
+                evaluation = replace(evaluation, path=out / path.relative_to(folder))  # its path once `out` is complete
             members[item.name].append(evaluation)
         groups = [group(evaluations, name) for name, evaluations in members.items()]
         comparison = compare_evaluations(groups, names.index(baseline) if baseline else 0)
@@ -103,15 +103,15 @@ def _evaluation(resolved: ResolvedRequest, new: Path | None, evaluate: Evaluate,
         return current
     if new is None:
         raise UserError(
-            f"Something to compare must have been evaluated, or there must be a folder for its evaluation. Received "
-            f"{request.model} and no `out`. Add a new folder by `out`."
+            f"An item to compare must have an evaluation, or there must be a folder for its evaluation. Received "
+            f"{request.model} and no `out`. Add `out`, a new folder."
         )
     evaluate(resolved, new)
     return new
 
 
 def _is_current(model: Recognized, evaluation: Path) -> bool:
-    """Tells whether a run was evaluated at its newest step."""
+    """Returns True if a run was evaluated at its newest step."""
     if model.kind != RUN or not is_evaluation(evaluation):
         return False
     card = RunDirectory(model.path).card()

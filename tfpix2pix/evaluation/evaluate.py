@@ -1,4 +1,4 @@
-"""Evaluates a model or a folder of images: `tfpix2pix evaluate`, and the same from Python."""
+"""Evaluates a model or a folder of images, for `tfpix2pix evaluate` and from Python."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.recognize import RUN
 from tfpix2pix.safe_files import read_json_lines
 
-WITHOUT = {  # need of a metric -> why the metric is not measured
+WITHOUT = {  # need of a metric -> reason why it is not measured
     "target": "there are no targets",
     "variants": "it needs several translations an image: a model with noise and 2 or more `variants`",
     "features": "it needs a feature network, `features`",
@@ -68,8 +68,8 @@ class Evaluation:
 
     @property
     def figures(self) -> dict[str, float]:
-        """Returns the values of the figures by name."""
-        return {name: figure["value"] for name, figure in self.record["figures"].items()}
+        """Returns the values of the metrics by name."""
+        return {name: metric["value"] for name, metric in self.record["figures"].items()}
 
     def __repr__(self) -> str:
         return f"Evaluation({str(self.path)!r}, {', '.join(f'{k} {v:.4g}' for k, v in self.figures.items())})"
@@ -90,18 +90,18 @@ def evaluate(
     `per_image.csv`, `bootstrap.npz` (the replicates, for `compare`), `report.html` and `contact_sheet.png` into `out`.
 
     Args:
-        request: says what to evaluate and how.
+        request: model, pairs and settings of the evaluation.
         out: folder of the evaluation.
         metrics: rows of `METRICS`; None: all that can be measured.
         replicates: number of bootstrap replicates for the intervals; 0: no intervals.
-        by: figure by which the report ranks images; None: the first that has a better and a worse.
+        by: metric by which the report ranks images; None: the first of which more or less is better.
         shown: number of images in the report's gallery and on the contact sheet; 0: no sheet.
         overwrite: replace an evaluation in `out`.
         track: wraps the images to show progress.
 
     Raises:
-        UserError: nothing to evaluate, an unknown metric or one that cannot be measured here, sizes that differ,
-            translations that are not finite, or `out` holds something else; nothing has been written then.
+        UserError: there is nothing to evaluate, a metric is unknown or cannot be measured here, sizes differ,
+            translations are not finite, or `out` holds something else. Nothing has been written then.
     """
     out = Path(out).expanduser()
     check_names(metrics)
@@ -118,7 +118,7 @@ def evaluate(
     available = {*examples.has, *(("features",) if features else ()), *(("segmenter", "labels") if segmenter else ())}
     if segmenter and metrics and "semantic" not in metrics:
         raise UserError(
-            "`segmenter` is for the metric semantic. Received `metrics` without it. Add it, or leave one out."
+            "`segmenter` must go with the metric semantic. Received `metrics` without it. Add it, or leave one out."
         )
     names, left_out = choose(metrics, available, label_maps=bool(setting.classes))
     scorer = Scorer(names, setting, Resampling(replicates, request.noise.seed))
@@ -128,7 +128,7 @@ def evaluate(
         rows.append({"name": example.name, **scorer.update(segmenter.with_labels(example) if segmenter else example)})
         if example.target is not None:
             levels.append([np.mean(example.target), np.std(example.target)])
-        if index == 0:  # the figures are known now, and little time is lost
+        if index == 0:  # the metrics of images are known now, before much time is spent
             check_by([name for name in rows[0] if name != "name"], by)
     resampled = scorer.replicates()
     data = DataRecord(
@@ -145,7 +145,7 @@ def evaluate(
     with replacing(out) as folder:
         record.write(folder / RECORD)
         write_rows(folder / ROWS, rows)
-        arrays = {name: values for figures in resampled.values() for name, values in figures.items()}
+        arrays = {name: values for replicated in resampled.values() for name, values in replicated.items()}
         np.savez_compressed(folder / RESAMPLED, **arrays)
         write_report(
             folder / PAGE, record.to_json(), rows, painter(examples), by=by, lines=_training_lines(subject),
@@ -158,7 +158,7 @@ def evaluate(
 
 
 def choose(metrics: Sequence[str] | None, available: set[str], *, label_maps: bool) -> tuple[list[str], dict[str, str]]:
-    """Returns the metrics to compute, and why others are not; raises UserError if that is one of `metrics`."""
+    """Returns the metrics to compute, and why others are not. Raises UserError if one of `metrics` is not."""
     chosen, left_out = [], {}
     for name in metrics or METRICS:
         row = METRICS[name]
@@ -166,10 +166,10 @@ def choose(metrics: Sequence[str] | None, available: set[str], *, label_maps: bo
         if not row.suits(label_maps):
             if metrics:
                 targets, others = ("label maps", "images") if label_maps else ("images", "label maps")
-                raise UserError(f"The metric {name} is of {others}. Received targets that are {targets}. Leave it out.")
+                raise UserError(f"The metric {name} needs {others} as targets. Received {targets}. Leave it out.")
         elif missing:
             if metrics:
-                raise UserError(f"The metric {name} cannot be measured here: {WITHOUT[missing[0]]}.")
+                raise UserError(f"The metric {name} cannot be measured here: {WITHOUT[missing[0]]}. Leave it out.")
             left_out[name] = WITHOUT[missing[0]]
         else:
             chosen.append(name)
@@ -177,7 +177,7 @@ def choose(metrics: Sequence[str] | None, available: set[str], *, label_maps: bo
 
 
 def painter(examples: Examples) -> Callable[[int], Pictures]:
-    """Returns index -> the pictures of an example, which is computed again."""
+    """Returns a function from an index to the pictures of that example, which it computes again."""
     input_picture, target_picture = pictures_of(examples.data)
 
     def pictures(index: int) -> Pictures:
@@ -216,7 +216,7 @@ def _features(request: Request) -> Remembered | None:
 
 def _record(
     resolved: ResolvedRequest, subject: Subject, data: DataRecord, protocol: ProtocolRecord,
-    figures: Mapping[str, Figure], left_out: Mapping[str, str],
+    metrics: Mapping[str, Figure], left_out: Mapping[str, str],
 ) -> Record:  # fmt: skip
     """Returns the record of an evaluation."""
     examples = subject.examples
@@ -224,9 +224,9 @@ def _record(
     if "target" not in examples.has:
         notes.append("There are no targets: only metrics without a reference were measured.")
     if 1 < len(examples) < FEW:
-        notes.append(f"Intervals of {len(examples)} images are rough: a bootstrap wants {FEW} or more.")
+        notes.append(f"Intervals of {len(examples)} images are rough: a bootstrap needs {FEW} or more.")
     if len(examples) == 1:
-        notes.append("One image has no interval: it says nothing of others.")
+        notes.append("One image has no interval, because it says nothing about others.")
     return Record(
         format_version=FORMAT_VERSION,
         model=str(resolved.request.model),
@@ -237,10 +237,8 @@ def _record(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         data=data,
         protocol=protocol,
-        figures={name: FigureRecord(**asdict(figure), better=figure.better) for name, figure in figures.items()},
-        protocols={
-            metric: METRICS[metric].protocol for metric in dict.fromkeys(figure.metric for figure in figures.values())
-        },
+        figures={name: FigureRecord(**asdict(metric), better=metric.better) for name, metric in metrics.items()},
+        protocols={row: METRICS[row].protocol for row in dict.fromkeys(metric.metric for metric in metrics.values())},
         not_measured=dict(left_out),
         notes=notes,
     )

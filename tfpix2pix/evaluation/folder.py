@@ -1,4 +1,4 @@
-"""The folder of an evaluation: its files, its record, and when it may be written. Imports no TensorFlow.
+"""Defines the folder of an evaluation: its files, its record, and when it may be written. Imports no TensorFlow.
 
 `evaluate` writes the record, metrics.json, and `compare` reads it.
 """
@@ -28,7 +28,7 @@ FORMAT_VERSION = 1
 
 
 def is_evaluation(path: Path) -> bool:
-    """Tells whether a folder has the record of an evaluation."""
+    """Returns True if a folder has the record of an evaluation."""
     return (path / RECORD).is_file()
 
 
@@ -54,13 +54,13 @@ def check_free(out: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def replacing(out: Path) -> Iterator[Path]:
-    """Yields a folder that replaces the evaluation in `out` when it is whole; other files there stay."""
+    """Yields a folder that replaces the evaluation in `out` when it is whole. Other files there stay."""
     with whole_directory(out, clear=lambda: EVALUATION.remove_from(out)) as folder:
         yield folder
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes a CSV file: a row for each image, a column for each figure, empty if an image has none."""
+    """Writes a CSV file: a row for each image, a column for each metric, empty if an image lacks it."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns)
@@ -69,18 +69,20 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 class _Part(BaseModel):
-    """Holds a part of a record. It keeps keys that this version does not know; older versions wrote no keys that have a
-    default."""
+    """Holds a part of a record. It keeps keys that this version does not know.
+
+    Keys with a default are those that older versions did not write.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow", protected_namespaces=())
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the keys that were written or read, as JSON values; numbers may be NaN."""
+        """Returns the keys that were written or read, as JSON values. Numbers may be NaN."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
 class FigureRecord(_Part):
-    """Holds one figure over all images, with its 95 % interval if it has one."""
+    """Holds one metric over all images, with its 95 % interval if it has one."""
 
     metric: str
     value: float
@@ -90,20 +92,20 @@ class FigureRecord(_Part):
 
 
 class DataRecord(_Part):
-    """Says which images were evaluated."""
+    """Describes the images that were evaluated."""
 
     dir: str | None
     split: str | None
     images: int = Field(ge=1)
     of: int | None = None  # pairs of the split
     attribution: str | None = None
-    target_levels: list[float] | None = None  # mean and deviation of the targets on [-1, 1]: `compare` knows them by it
+    target_levels: list[float] | None = None  # mean and deviation on [-1, 1], by which `compare` tells targets apart
 
 
 class ProtocolRecord(_Part):
-    """Says how the images were evaluated."""
+    """Describes how the images were evaluated."""
 
-    statistics: str | None = None  # of the normalization, of a model
+    statistics: str | None = None  # of a model's normalization
     noise: str | None = None
     seed: int
     variants: int | None = None
@@ -129,7 +131,7 @@ class Record(_Part):
     protocol: ProtocolRecord
     figures: dict[str, FigureRecord]
     protocols: dict[str, str]  # metric -> the sentence that defines it
-    not_measured: dict[str, str] = {}  # metric -> why
+    not_measured: dict[str, str] = {}  # metric -> reason
     notes: list[str] = []
 
     def write(self, path: Path) -> None:
@@ -149,7 +151,7 @@ def read_record(folder: Path) -> Record:
     with naming_damage(folder, RECORD):
         content = parse_json((folder / RECORD).read_bytes())
     if not isinstance(content, dict) or "format_version" not in content:
-        raise _foreign(folder, f"whose {RECORD} has no format version")
+        raise _foreign(folder, f"in which {RECORD} has no format version")
     if content["format_version"] != FORMAT_VERSION:
         raise UserError(
             f"An evaluation must be of format version {FORMAT_VERSION}. Received {folder} of "
@@ -181,5 +183,5 @@ def naming_damage(folder: Path, file: str) -> Iterator[None]:
     else:
         return
     raise UserError(
-        f"An evaluation must be whole. Received {folder}, whose {file} is damaged: {reason}. Evaluate the model again."
+        f"An evaluation must be whole. Received {folder} with a damaged {file}: {reason}. Evaluate the model again."
     )

@@ -1,4 +1,4 @@
-"""Says what to evaluate and how, and recognizes the model or folder of images; looks at names only."""
+"""Describes what to evaluate and how, and recognizes the model or folder of images by names only."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ class Rule(NamedTuple):
 
 
 def raises_user_errors(cls: Class) -> Class:
-    """Decorates a pydantic dataclass, whose types have a `Rule`, to raise UserError for an argument that does not
-    fit."""
+    """Decorates a pydantic dataclass to raise UserError for an argument that does not fit. Its types have a `Rule`."""
     validate = cls.__init__
 
     @functools.wraps(validate)
@@ -47,20 +46,20 @@ def raises_user_errors(cls: Class) -> Class:
     return cls
 
 
-def _sentence(cls: type, finding: dict[str, Any]) -> str:
-    """Returns the sentence on the first of pydantic's findings."""
+def _sentence(cls: type, error: dict[str, Any]) -> str:
+    """Returns a sentence about one of pydantic's errors."""
     names = [field.name for field in dataclasses.fields(cls)]
-    first, *inner = finding["loc"]  # a name, or the number of a positional argument
+    first, *inner = error["loc"]  # a name, or the number of a positional argument
     name = names[first] if isinstance(first, int) and first < len(names) else first
     if isinstance(name, int):
         return f"{cls.__name__} must have {len(names)} arguments at most. Received more. Leave the others out."
     if name not in names:
         return unknown_name(f"An argument of {cls.__name__}", name, names)
-    reason = finding.get("ctx", {}).get("error")
+    reason = error.get("ctx", {}).get("error")
     if isinstance(reason, UserError):
         return str(reason)
     rule = next(mark for mark in cls.__pydantic_fields__[name].metadata if isinstance(mark, Rule))
-    received = "none" if finding["type"] == "missing" and not inner else repr(finding["input"])
+    received = "none" if error["type"] == "missing" and not inner else repr(error["input"])
     return f"`{name}` must be {rule.must_be}. Received {received}. {rule.advice}"
 
 
@@ -69,7 +68,7 @@ def _text(path: Any) -> Any:
 
 
 def _one_of(name: str, known: tuple[str, ...]) -> AfterValidator:
-    """Refuses a value that is not known."""
+    """Returns a validator that refuses unknown values."""
 
     def check(value: str | None) -> str | None:
         if value is not None and value not in known:
@@ -109,12 +108,12 @@ Switch = Annotated[bool, Rule("True or False", "Choose one of the two.")]
 @raises_user_errors
 @dataclass(frozen=True, config=STRICT)
 class NoiseOptions:
-    """Says which noise translations have, and how many variants each image has beside its translation.
+    """Describes the noise of translations, and the number of variants of each image beside its translation.
 
     Args:
-        mode: `on` or `off`; None: as the model card says.
+        mode: `on` or `off`; None: as in the model card.
         variants: number of translations of each image with different noise.
-        seed: of the noise, the resampling and the patches.
+        seed: seed of the noise, the resampling and the patches.
 
     Raises:
         UserError: an argument does not fit.
@@ -132,13 +131,13 @@ class NoiseOptions:
 @raises_user_errors
 @dataclass(frozen=True, config=STRICT)
 class Request:
-    """Says what to evaluate, on which pairs and how. The path of the model is looked at later, by `resolve`.
+    """Describes what to evaluate, on which pairs and how. `resolve` looks at the path of the model.
 
     Attributes:
         model: a run directory, SavedModel, .tflite, .keras or .onnx file, or a folder of another program's images.
         data: folder of the pairs, in place of the one in a model's card.
         split: `train`, `val` or `test`.
-        config: a preset or .yaml file that says how pairs are read, for a folder of images; None: as the folder looks.
+        config: a preset or .yaml file that says how pairs are read, for a folder of images; None: detected from it.
         overrides: changes of the configuration, `data.key=value`, as --set takes them.
         size: size at which images are compared, px, or `own`, that of the files; None: the size that a model was
             trained at, or the images' own.
@@ -182,13 +181,13 @@ class Request:
 
     @property
     def size_px(self) -> int | None:
-        """Returns the size as a number; None if the request names none."""
+        """Returns the size as a number, or None if the request does not give a number."""
         return None if self.size == NATIVE else self.size
 
 
 @dataclasses.dataclass(frozen=True)
 class ResolvedRequest:
-    """Holds a request and what its model was recognized as, once for all that is done with it."""
+    """Holds a request and its recognized model."""
 
     request: Request
     model: Recognized  # of kind `images`: a folder of another program's images
@@ -198,7 +197,7 @@ def resolve(request: Request | ResolvedRequest) -> ResolvedRequest:
     """Recognizes the model of a request.
 
     Raises:
-        UserError: it is neither a model nor a folder of images, or arguments are given that belong to the other.
+        UserError: it is neither a model nor a folder of images, or an argument does not go with it.
     """
     if isinstance(request, ResolvedRequest):
         return request
@@ -209,7 +208,7 @@ def resolve_for(request: Request, path: Path) -> ResolvedRequest:
     """Resolves a request for another model. Arguments that say how a folder of images is read are dropped for a model.
 
     Raises:
-        UserError: as `resolve`.
+        UserError: as for `resolve`.
     """
     model = _recognize(path)
     dropped = {} if model.kind == IMAGES else dict.fromkeys(OF_IMAGES)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ IMAGE_DTYPES = ("float32", "uint8")  # of the image tensors: [-1, 1], or pixels 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far an export may lie from the Keras view of the same weights; a file that lies farther is refused."""
+    """Limits how far an export may be from the Keras view of the same weights. A file that is farther is refused."""
 
     other_classes: float  # of label maps: share of pixels of another class, since two classes may score alike
     max_abs_error: float | None = None  # of images, on [-1, 1]
@@ -26,14 +27,13 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Quantization:
-    """A row of `QUANTIZATIONS`: how an export stores its weights."""
+    """Describes how an export stores its weights: a row of `QUANTIZATIONS`."""
 
     bits: int  # of a weight
     dtype: str  # of a weight
     tolerance: Tolerance
-    tflite: Callable[..., bytes] | None = (
-        None  # (converter, samples of the graph's inputs) -> the file, if TFLite has it
-    )
+    # (converter, samples of the graph's inputs) -> the file; None: TFLite does not have it
+    tflite: Callable[..., bytes] | None = None
     calibrated: bool = False  # whether ranges are measured on real inputs
 
 
@@ -48,19 +48,21 @@ QUANTIZATIONS = {
     "dynamic": Quantization(8, "int8", IN_8_BITS, lazy("tfpix2pix.export.quantization", "dynamic")),
     "int8": Quantization(8, "int8", IN_8_BITS, lazy("tfpix2pix.export.quantization", "int8"), calibrated=True),
 }
-BITS = {name: row.bits for name, row in QUANTIZATIONS.items()}  # for programs that imported it before the table
+BITS = {
+    name: row.bits for name, row in QUANTIZATIONS.items()
+}  # kept for programs that were written for earlier versions
 CALIBRATED = tuple(name for name, row in QUANTIZATIONS.items() if row.calibrated)  # likewise
 
 
 @dataclass(frozen=True)
 class Format:
-    """A row of `EXPORTERS`: how a format is written, read back as a `Translator`'s engine, and recognised on disk.
+    """Describes how a format is written, read back as a `Translator`'s engine and recognised: a row of `EXPORTERS`.
 
-    `quantizations` go from the most faithful to the smallest. A bare `Tolerance` takes the place of that in the row of
+    `quantizations` go from the most faithful to the smallest. A `Tolerance` alone replaces that of the row of
     `QUANTIZATIONS` with the same name.
     """
 
-    path: Callable[..., Path]  # (card, out) -> where an export goes
+    path: Callable[..., Path]  # (card, out) -> path of an export
     write: Callable[..., None]  # (generator, card, path, calibration images)
     read: Callable[..., Any]  # (path, trust) -> Engine
     recognizes: Callable[[Path], bool]
@@ -81,13 +83,24 @@ class Format:
 
 @dataclass(frozen=True)
 class Options:
-    """The choices of an export; `runs.export.export_run` explains each."""
+    """Holds the choices of an export, which `runs.export.export_run` explains."""
 
     noise: str | None = None
     size_px: int | None = None
     quantize: str = "none"
     image_dtype: str = "float32"
     name: str | None = None
+
+
+def static_path(card: Any, out: Path, suffix: str) -> Path:
+    """Returns `<out>/<name>-<size>px` with the suffix of a static format. Options that are not the default follow."""
+    parts = [
+        f"{card.name}-{card.fixed_size_px}px",
+        "noise" if card.noise_size else "",
+        card.image_dtype if card.image_dtype != "float32" else "",
+        card.quantization if card.quantization != "none" else "",
+    ]
+    return out / ("-".join(filter(None, parts)) + suffix)
 
 
 def _quantizations(*names: str) -> dict[str, Quantization]:
@@ -105,7 +118,7 @@ EXPORTERS = {
         quantizations=_quantizations("none", "float16", "bfloat16"),
     ),
     "tflite": Format(
-        path=lazy("tfpix2pix.export.tflite", "path_of"),
+        path=partial(static_path, suffix=".tflite"),
         write=lazy("tfpix2pix.export.tflite", "write"),
         read=lazy("tfpix2pix.export.tflite", "read"),
         recognizes=lambda path: path.suffix == ".tflite" and path.is_file(),
@@ -114,7 +127,7 @@ EXPORTERS = {
         quantizations=_quantizations("none", "float16", "dynamic", "int8"),
     ),
     "keras": Format(
-        path=lazy("tfpix2pix.export.keras_file", "path_of"),
+        path=partial(static_path, suffix=".keras"),
         write=lazy("tfpix2pix.export.keras_file", "write"),
         read=lazy("tfpix2pix.export.keras_file", "read"),
         recognizes=lambda path: path.suffix == ".keras" and path.is_file(),
@@ -124,7 +137,7 @@ EXPORTERS = {
         image_dtypes=("float32",),
     ),
     "onnx": Format(
-        path=lazy("tfpix2pix.export.onnx", "path_of"),
+        path=partial(static_path, suffix=".onnx"),
         write=lazy("tfpix2pix.export.onnx", "write"),
         read=lazy("tfpix2pix.export.onnx", "read"),
         recognizes=lambda path: path.suffix == ".onnx" and path.is_file(),

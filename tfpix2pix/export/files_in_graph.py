@@ -24,7 +24,7 @@ STEPS_8_IN_16 = 257.0  # 255 × 257 = 65535: steps of 8 bits in 16
 
 
 def can_be_files(card: ModelCard) -> bool:
-    """Returns whether PNG can hold the model's inputs and translations."""
+    """Returns True if PNG can hold the model's inputs and translations."""
     data = card.config.data
     return (
         data.input_channels in DECODABLE
@@ -34,7 +34,7 @@ def can_be_files(card: ModelCard) -> bool:
 
 
 def read_file(content: tf.Tensor, card: ModelCard) -> tf.Tensor:
-    """Decodes a scalar string to float32 (H, W, C) in [-1, 1]; class indices of label maps are index / 127.5 - 1.
+    """Decodes a scalar string to float32 (H, W, C) in [-1, 1]; class indices become index / 127.5 - 1.
 
     The graph raises InvalidArgument if the file is not PNG or JPEG, is too large, or is truncated.
     """
@@ -121,10 +121,10 @@ def _label_map(picture: tf.Tensor, card: ModelCard) -> tf.Tensor:
 
 
 def only_if(condition: tf.Tensor, value: tf.Tensor, *message: object) -> tf.Tensor:
-    """Returns `value`, but stops the graph with the message before the value is used, unless the condition holds.
+    """Returns `value`. Stops the graph with the message before the value is used if the condition does not hold.
 
-    `tf.debugging.Assert` would put the operation in a branch, for which later operations do not wait in an optimised
-    graph.
+    `tf.debugging.Assert` would put the operation in a branch. In an optimised graph, later operations do not wait for
+    a branch.
     """
     with tf.control_dependencies([tf.raw_ops.Assert(condition=condition, data=list(message))]):
         return tf.identity(value)

@@ -24,11 +24,6 @@ from tfpix2pix.safe_files import read_member
 from tfpix2pix.safe_models import UnsafeLayer, load_keras_file
 
 
-def path_of(card: ModelCard, out: Path) -> Path:
-    """Returns `<out>/<name>-<size>px.keras`."""
-    return out / f"{card.name}-{card.fixed_size_px}px{'-noise' if card.noise_size else ''}.keras"
-
-
 def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
     """Writes the file `path`.
 
@@ -37,10 +32,10 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
     """
     data = card.config.data
     if data.color_space != "rgb" or any(data.classes):
-        what = "label maps" if any(data.classes) else f"data.color_space {data.color_space}"
+        received = "label maps" if any(data.classes) else f"data.color_space {data.color_space}"
         raise UserError(
-            f"A .keras file holds the network alone, so it must take images as they are. Received {what}, which is "
-            f"encoded outside the network. Use the format onnx or saved_model."
+            f"A .keras file holds the network alone, so it must take images as they are. Received {received}, encoded "
+            f"outside the network. Use the format onnx or saved_model."
         )
     whole = path.with_name(f"{path.name}.keras")  # Keras requires the ending
     try:
@@ -53,7 +48,7 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
 
 
 class KerasFileEngine:
-    """Runs a .keras file by Keras; `trust` as in `load_keras_file`."""
+    """Runs a .keras file by Keras. `trust` is that of `load_keras_file`."""
 
     def __init__(self, path: Path, trust: bool = False) -> None:
         try:
@@ -66,12 +61,12 @@ class KerasFileEngine:
         except UnsafeLayer as error:
             raise UserError(
                 f"A .keras file must hold nothing but layers that compute. Received {path}: {error}. Add "
-                f"`trust` if you trust whoever made it (docs/security.md)."
+                f"`trust` if you trust its author (docs/security.md)."
             ) from error
         except Exception as error:  # zipfile, Keras and h5py raise errors of many types for damage
             raise UserError(
                 f"A .keras file must be whole and hold {FILE_NAME}. Received {path}, which is damaged or lacks it. "
-                f"Give one that `tfpix2pix export` wrote, or bring another in by `tfpix2pix import`."
+                f"Give one that `tfpix2pix export` wrote, or import another with `tfpix2pix import`."
             ) from error
         self._run = tf.function(
             lambda *inputs: model(list(inputs) if len(inputs) > 1 else inputs[0], training=False),

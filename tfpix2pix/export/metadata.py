@@ -85,7 +85,7 @@ def _image(builder: Any, color_space: int) -> int:
 
 
 def _union(builder: Any, kind: int, member: int, slots: int) -> int:
-    """Writes a table whose first two fields are a union: the kind of its member, and the member."""
+    """Writes a table that begins with the two fields of a union: the kind of its member, and the member."""
     builder.StartObject(slots)
     builder.PrependUint8Slot(0, kind, 0)
     builder.PrependUOffsetTRelativeSlot(1, member, 0)

@@ -27,11 +27,6 @@ from tfpix2pix.safe_files import read_regular_file
 OPSET = 17
 
 
-def path_of(card: ModelCard, out: Path) -> Path:
-    """Returns `<out>/<name>-<size>px.onnx`."""
-    return out / f"{card.name}-{card.fixed_size_px}px{'-noise' if card.noise_size else ''}.onnx"
-
-
 def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
     """Writes the file `path`.
 
@@ -69,10 +64,10 @@ class OnnxEngine:
                 tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors(onnx.load_from_string(data))
             ):
                 raise UserError(
-                    f"An .onnx file must hold its weights. Received {path}, whose weights are in other files. "
+                    f"An .onnx file must hold its weights. Received {path}, which has weights in other files. "
                     f"Save it as one file."
                 )
-            with redirect_stdout(io.StringIO()):  # onnxruntime prints what it raises
+            with redirect_stdout(io.StringIO()):  # onnxruntime also prints its errors
                 self._session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
             card = self._session.get_modelmeta().custom_metadata_map[FILE_NAME]
         except UserError:
@@ -92,7 +87,7 @@ class OnnxEngine:
 
 
 def tensors(message: Any) -> Iterator[Any]:
-    """Yields every TensorProto within a protobuf message of ONNX, whatever graph, function or node holds it."""
+    """Yields every TensorProto within a protobuf message of ONNX, in any graph, function or node."""
     if message.DESCRIPTOR.name == "TensorProto":
         yield message
         return
@@ -112,5 +107,5 @@ def _installed(name: str) -> Any:
         return __import__(name)
     except ImportError as error:
         raise UserError(
-            f"An .onnx file needs {name}. Received no module {name}. Install it by pip install 'tfpix2pix[onnx]'."
+            f"An .onnx file needs {name}. Received no module {name}. Install it with pip install 'tfpix2pix[onnx]'."
         ) from error

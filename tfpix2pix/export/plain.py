@@ -39,7 +39,7 @@ def plain_weights(layer: layers.Layer) -> list[np.ndarray]:
 
 
 def _call(layer: layers.Layer, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
-    """Calls a replacement without what only our layers take: a mask of norms, two arguments of dropout."""
+    """Calls a replacement without the arguments that only our layers take: a mask of norms, two inputs of dropout."""
     if isinstance(layer, keras.Model) and len(args) > 1:
         args = (list(args),)
     return layer(*args, **kwargs)
@@ -56,7 +56,7 @@ def in_plain_keras(generator: keras.Model) -> keras.Model:
         counterpart = COUNTERPARTS.get(type(layer))
         if counterpart is None and type(layer).__module__.startswith("tfpix2pix") and type(layer) not in PLAIN:
             raise UserError(
-                f"A .keras file has Keras's own layers, for sizes that the network takes as they are. Received a "
+                f"A .keras file has Keras's own layers, for sizes that the network takes without padding. Received a "
                 f"generator with {type(layer).__name__}, which Keras lacks. Choose `size_px` as a multiple of its "
                 f"size multiple, or the format saved_model."
             )
@@ -77,7 +77,7 @@ def _norm(layer: BatchNormalization) -> layers.Layer:
 
 
 def _norm_per_image(layer: layers.Layer) -> keras.Model:
-    """Centres a map before Keras's layer takes its statistics, which are inaccurate if the map is nearly constant
+    """Returns Keras's norm of a centred map. Its statistics are inaccurate if a map is nearly constant and not centred
     (`models/norms.py`)."""
     x = _input(layer)
     shift = ops.mean(ops.mean(x, axis=1, keepdims=True), axis=2, keepdims=True)

@@ -27,14 +27,14 @@ def unquantized(converter: Converter, samples: Samples) -> bytes:
 
 
 def float16(converter: Converter, samples: Samples) -> bytes:
-    """Converts to float16 weights, widened once at loading; arithmetic is in float32, or in float16 on a GPU."""
+    """Converts to float16 weights, widened once at loading. Arithmetic is in float32, or in float16 on a GPU."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
     return converter.convert()
 
 
 def dynamic(converter: Converter, samples: Samples) -> bytes:
-    """Converts to 8-bit weights; at run time, the inputs of convolutions are measured and rounded to 8 bits."""
+    """Converts to 8-bit weights. At run time, inputs of convolutions are measured and rounded to 8 bits."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     return converter.convert()
 
@@ -48,7 +48,7 @@ def int8(converter: Converter, samples: Samples) -> bytes:
     operations = {name for name in vars(BuiltinOperator) if not name.startswith("_")}
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=sorted(operations - IN_8_BITS))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the removal of TensorFlow's own interpreter, which the converter uses
+        warnings.simplefilter("ignore")  # warnings about TensorFlow's own interpreter, which the converter uses
         debugger = tf.lite.experimental.QuantizationDebugger(
             converter=converter, debug_dataset=lambda: iter(samples[:1]), debug_options=options
         )
@@ -56,7 +56,7 @@ def int8(converter: Converter, samples: Samples) -> bytes:
 
 
 def with_noise(images: Iterable[np.ndarray], noise_size: int) -> Samples:
-    """Returns the graph's inputs for calibration images; if there is noise, it is on for every second image."""
+    """Returns the graph's inputs for calibration images. If the graph takes noise, every second image has noise."""
     rng = np.random.default_rng(0)
     if not noise_size:
         return [[image] for image in images]

@@ -58,10 +58,10 @@ def write_warmup(path: Path, card: ModelCard, signatures: dict) -> None:
 
 
 def prediction_log(model: str, signature: str, inputs: dict[str, bytes]) -> bytes:
-    """Returns a serialised PredictionLog; `inputs` are serialised TensorProtos.
+    """Returns a serialised PredictionLog. `inputs` are serialised TensorProtos.
 
-    The bytes are put together here because tensorflow-serving-api requires the newest TensorFlow, which would replace
-    that of a notebook. A test reads the result by the official protos.
+    The bytes are assembled here because tensorflow-serving-api requires the newest TensorFlow, which would replace that
+    of a notebook. A test reads the result by the official protos.
     """
     spec = _field(NAME, model.encode()) + _field(SIGNATURE_NAME, signature.encode())
     entries = [_field(KEY, name.encode()) + _field(VALUE, tensor) for name, tensor in inputs.items()]
@@ -94,7 +94,7 @@ def next_version(parent: Path) -> int:
 
 
 def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
-    """Writes the model into the empty folder `path`; calibration images are ignored."""
+    """Writes the model into the empty folder `path`. Ignores calibration images."""
     generator = in_bfloat16(generator) if card.quantization == "bfloat16" else generator
     module = InferenceView(
         Stored(generator, tf.as_dtype(QUANTIZATIONS[card.quantization].dtype)), card.config.data.encoding
@@ -131,7 +131,7 @@ def _class_tables(card: ModelCard) -> dict[str, str]:
 
 
 class SavedModelEngine:
-    """Runs the `translate_float` and `sample` signatures of a SavedModel; `trust` as in `load_saved_model`."""
+    """Runs the `translate_float` and `sample` signatures of a SavedModel. `trust` is that of `load_saved_model`."""
 
     def __init__(self, path: Path, trust: bool = False) -> None:
         asset = path / "assets" / FILE_NAME

@@ -2,8 +2,8 @@
 
 Its inputs are `image` (1, S, S, C), float32 in [-1, 1] or uint8 pixels (`image_dtype` of the card), and with
 `noise: on` also `noise`, float32 (1, noise_size) uniform in [0, 1). The card is the member `model_card.json` of a ZIP
-archive after the flatbuffer, which is TFLite's way of packing files: interpreters ignore it, `unzip` reads it, and the
-metadata name it. A digest beside it shows whether the file is whole.
+archive after the flatbuffer, as TFLite packs files. Interpreters ignore it, `unzip` reads it, and the metadata name it.
+A digest beside it shows whether the file is whole.
 """
 
 from __future__ import annotations
@@ -76,19 +76,8 @@ def coverage_of(interpreter: Any) -> Coverage:
 DIGEST = "model_digest.json"  # member of the archive: bytes and SHA-256 of the flatbuffer before it
 
 
-def path_of(card: ModelCard, out: Path) -> Path:
-    """Returns `<out>/<name>-<size>px.tflite`; the name also says what is not the default."""
-    parts = [
-        f"{card.name}-{card.fixed_size_px}px",
-        "noise" if card.noise_size else "",
-        card.image_dtype if card.image_dtype != "float32" else "",
-        card.quantization if card.quantization != "none" else "",
-    ]
-    return out / ("-".join(part for part in parts if part) + ".tflite")
-
-
 def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
-    """Writes the file `path`; `calibration` are inputs of the model, float32 (1, S, S, C) in [-1, 1]."""
+    """Writes the file `path`. `calibration` are inputs of the model, float32 (1, S, S, C) in [-1, 1]."""
     flatbuffer = with_metadata(_convert(generator, card, calibration), card)
     path.write_bytes(flatbuffer)
     with zipfile.ZipFile(path, "a") as archive:
@@ -119,7 +108,7 @@ def _convert(generator: keras.Model, card: ModelCard, calibration: Sequence[np.n
 
 
 class TFLiteEngine:
-    """Runs a .tflite file by ai-edge-litert on all CPU cores (XNNPACK); threads take turns."""
+    """Runs a .tflite file by ai-edge-litert on all CPU cores (XNNPACK). Threads take turns."""
 
     def __init__(self, path: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
@@ -152,7 +141,7 @@ class TFLiteEngine:
 
     @property
     def coverage(self) -> Coverage:
-        """The nodes of the file that XNNPACK runs."""
+        """Returns the nodes of the file that XNNPACK runs."""
         return coverage_of(self._interpreter)
 
 

@@ -24,11 +24,11 @@ AS_KERAS = 2.0  # an export's distance from float64 may be so many times that of
 
 @dataclass(frozen=True)
 class ParityReport:
-    """Holds how an export compares with the trained generator in float64, on the same images.
+    """Holds the comparison of an export with the trained generator in float64, on the same images.
 
     Attributes:
         format, quantization: rows of `EXPORTERS` and of its `quantizations`.
-        path: of the export.
+        path: path of the export.
         images: number of images that it was measured on, each also with noise if it takes noise.
         max_abs_error: largest difference on [-1, 1]; of label maps, the share of pixels of another class.
         max_error_levels: the same in levels of 255; None for label maps.
@@ -71,12 +71,12 @@ def verify(
 
     Args:
         view: the float32 Keras view of the generator.
-        exported: the export, loaded by the runtime that is to run it.
+        exported: the export, loaded by its runtime.
         images: each float32 (1, H, W, C) in [-1, 1].
-        tolerance: of the format and quantisation.
+        tolerance: tolerance of the format and quantisation.
         format: a row of `EXPORTERS`.
-        written: where the export is now.
-        path: where it will be.
+        written: present path of the export.
+        path: its final path.
 
     Raises:
         RunError: the export is farther off than the tolerance, and than `AS_KERAS` times the Keras view on the same
@@ -113,7 +113,7 @@ def verify(
     if coverage and coverage.heavy_left:
         raise RunError(
             f"A TFLite file must run its convolutions in XNNPACK, or an image takes many times as long. Received "
-            f"{', '.join(coverage.heavy_left)} outside of it for {path}. It was not kept; choose another `quantize`."
+            f"{', '.join(coverage.heavy_left)} outside of it for {path}. It was removed. Choose another `quantize`."
         )
     return report
 
@@ -121,8 +121,8 @@ def verify(
 def _other_classes(translations: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> Distance:
     """Returns the distance of label maps: shares of pixels of another class in place of largest differences."""
     shares = []
-    for one, other in zip(translations, reference, strict=True):
-        same = from_signed(one) == from_signed(other) if np.isfinite(one).all() else np.nan
+    for translation, expected in zip(translations, reference, strict=True):
+        same = from_signed(translation) == from_signed(expected) if np.isfinite(translation).all() else np.nan
         shares.append(float(1.0 - np.mean(same)))
     return Distance(tuple(shares), distance(translations, reference).mean_square)
 
@@ -147,10 +147,10 @@ def _check(
         allowed, is_within = f"{tolerance.min_psnr_db:g} dB", report.psnr_db >= tolerance.min_psnr_db
     if not is_within:
         changed = report.quantization != "none"
-        advice = "choose another `quantize`" if changed else "please report this with the model card"
+        advice = "Choose another `quantize`" if changed else "Please report this with the model card"
         raise RunError(
             f"An export must agree with the trained generator in float64 within {allowed}. Received {received} for "
-            f"{report.path}. It was not kept; {advice}."
+            f"{report.path}. It was removed. {advice}."
         )
 
 

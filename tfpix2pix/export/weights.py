@@ -13,8 +13,8 @@ OUTPUT = "translation"  # the last layer of every generator: tanh
 
 
 def in_bfloat16(generator: keras.Model) -> keras.Model:
-    """Returns the generator with weights and convolutions in bfloat16; noise, statistics and output stay float32."""
-    return in_precision(generator, "bfloat16", as_they_are=(OUTPUT,))
+    """Returns the generator with weights and convolutions in bfloat16. Noise, statistics and output stay float32."""
+    return in_precision(generator, "bfloat16", unchanged=(OUTPUT,))
 
 
 class Stored(tf.Module):

@@ -1,4 +1,4 @@
-"""Many images through one translator: read, translated together if they have one size, and written, all at a time.
+"""Translates many images by one translator: reads, translates and writes them at the same time.
 
 While the translator computes, threads decode the next images and encode the last ones. Images of one size go through
 the network in one batch, which reads its weights once.
@@ -17,7 +17,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.parallel import Outcome, in_order, outcomes
 
 THREADS = 2  # that read, and as many that write: the translator needs the other cores
-BATCH_PX = 8 * 256 * 256  # of all images of a batch; larger batches save no more time by reading the weights once
+BATCH_PX = 8 * 256 * 256  # of all images of a batch; larger batches save no more time
 
 Item = TypeVar("Item")
 Read = Callable[[Item], np.ndarray]
@@ -66,7 +66,7 @@ class ImageTranslator(Protocol):
         """Translates one image (H, W, C) in its own range into (H, W, C') as its file holds it.
 
         Args:
-            image: as of `translate_many`.
+            image: as for `translate_many`.
             noise: float32 (1, noise_size), as `noise` returns it; None: off.
             where: name of the image, for messages.
             tile_px: side of overlapping tiles, for an image larger than memory or the server allows.
@@ -89,14 +89,14 @@ def names_of(where: Sequence[object], count: int) -> Sequence[object]:
 
 
 def batch_of(height: int, width: int) -> int:
-    """Returns the number of images of a size that go through a network at a time."""
+    """Returns the number of images of a size that a network translates in one batch."""
     return max(1, BATCH_PX // (height * width))
 
 
 def in_batches(
     items: Sequence[Item], read: Read, translate: Callable[[list[Item], list[np.ndarray]], list[Any]], write: Write
 ) -> Iterator[Outcome]:
-    """Yields `write(item, translation)` of every item in order; `error` of an outcome is a UserError, or None.
+    """Yields `write(item, translation)` of every item in order. `error` of an outcome is a UserError or None.
 
     Args:
         read: returns the image (H, W, C) of an item. Runs in threads.
@@ -104,7 +104,7 @@ def in_batches(
         write: returns the result for an item. Runs in threads.
 
     Raises:
-        Exception: any error of the three but UserError.
+        Exception: any error of the three except UserError.
     """
     batches = _batches(map(_expected, outcomes(read, items, THREADS)))
     translated = (_translated(translate, batch) for batch in batches)
@@ -115,7 +115,7 @@ def in_batches(
 def one_by_one(
     items: Sequence[Item], read: Read, translate: Callable[[Item, np.ndarray], Any], write: Write, threads: int = 1
 ) -> Iterator[Outcome]:
-    """Yields as `in_batches`, with at most `threads` images in memory; one thread is this one."""
+    """Yields the same as `in_batches`, with at most `threads` images in memory. A single thread is the caller's."""
 
     def work(item: Item) -> Any:
         return write(item, translate(item, read(item)))
@@ -146,7 +146,7 @@ def _joins(image: Outcome, batch: list[Outcome]) -> bool:
 
 
 def _translated(translate: Callable, batch: list[Outcome]) -> list[Outcome]:
-    """Returns the translations of a batch; if one image cannot be translated, translates each alone."""
+    """Returns the translations of a batch. If one image cannot be translated, translates each alone."""
     if batch[0].error:
         return batch
     items = [image.item for image in batch]

@@ -1,4 +1,4 @@
-"""Files in, files out: `tfpix2pix translate` and the same from Python, as a reader, a translator and a writer."""
+"""Translates files into files, for `tfpix2pix translate` and from Python, by a reader, a translator and a writer."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ import numpy as np
 from PIL import Image
 
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import check_range, enlarged, full_range, list_images, resized, suffix_for, write_image
 from tfpix2pix.data.labels import palette_of, read_side
-from tfpix2pix.data.opening import open_source
+from tfpix2pix.data.opening import split_of
 from tfpix2pix.destinations import check_replaces_no_input, check_writable
-from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.errors import UserError
 from tfpix2pix.files import safe_file_name
 from tfpix2pix.inference.batching import ImageTranslator, in_batches, one_by_one
 from tfpix2pix.parallel import Outcome
@@ -33,7 +32,7 @@ MOST_NAMED = 20  # images that could not be translated, in one message
 
 @dataclass(frozen=True)
 class Input:
-    """An image to translate."""
+    """Holds an image to translate."""
 
     name: str  # of its translation, without suffix; for messages too
     read: Callable[[], np.ndarray]  # (H, W, C) as its file holds it
@@ -68,9 +67,9 @@ def translate_files(
         inputs: image files and folders of them.
         data: folder of paired data as the model was trained on, in place of the one in its card; with `split`.
         split: `train`, `val` or `test`: translate the inputs of that split's pairs.
-        noise: `on` or `off`; None: as the model card says.
-        seed: of the noise, which is the same for all images.
-        samples: write this many variants of each image by different noise, `<name>-1.png` and so on; turns noise on.
+        noise: `on` or `off`; None: as in the model card.
+        seed: seed of the noise, which is the same for all images.
+        samples: number of variants of each image by different noise, `<name>-1.png` and so on. They have noise.
         tile_px: translate in tiles of this side that overlap by `overlap_px`, as `Translator` does.
         overlap_px: least overlap of tiles; None: an eighth of the side.
         in_flight: number of images that a server translates at a time; None: one batch of one size at a time. Tiles
@@ -86,14 +85,13 @@ def translate_files(
         The paths of the files, in the order of the inputs.
 
     Raises:
-        UserError: there is nothing to translate, an image is unreadable (the readable ones are translated), or a name
-            is taken.
+        UserError: no image is given, an image is unreadable (the readable ones are translated), or a name is taken.
     """
     card = translator.card
     folder = data or card.config.data.dir if split else None
     items = list(inputs_of_split(card, folder, split) if split else inputs_of_files(inputs, card))
     if not items:
-        raise UserError("There must be something to translate. Received no image. Name files or folders, or a `split`.")
+        raise UserError("An image must be given. Received none. Name files or folders, or a `split`.")
     reader, writer = Reader(card, enlarge, size), Writer.of(card, Path(out), samples)
     if resize_back:
         writer = replace(writer, sizes=reader.sizes)
@@ -114,7 +112,7 @@ class Reader:
     """Reads inputs as a model takes them, from any number of threads.
 
     Attributes:
-        notes: how many images each note of `notes_on` is about.
+        notes: number of images by note of `notes_on`.
         sizes: height and width of the images before they were brought to the scale, by name.
     """
 
@@ -231,7 +229,7 @@ class Writer:
         return cls(folder, suffix_for(data.target_channels, np.dtype(card.target_dtype)), palette_of(data), endings)
 
     def paths(self, item: Input) -> list[Path]:
-        """Returns where the variants of an input go."""
+        """Returns the paths of the variants of an input."""
         return [self.folder / f"{item.name}{ending}{self.suffix}" for ending in self.endings]
 
     def check(self, items: Sequence[Input], *, within: Path | None, overwrite: bool) -> None:
@@ -247,7 +245,7 @@ class Writer:
         duplicates = [path for path, count in Counter(paths).items() if count > 1]
         if duplicates:
             raise UserError(
-                f"Each input must have a name of its own. Received several for {duplicates[0]}. Translate them apart."
+                f"Inputs must have different names. Received several for {duplicates[0]}. Translate them separately."
             )
         check_replaces_no_input(paths, [file for item in items for file in item.files], within=within)
         taken = [path for path in paths if path.exists()]
@@ -273,12 +271,14 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[I
     """Yields image files and the images of folders.
 
     Raises:
-        UserError: a path does not exist, or a folder holds no images.
+        UserError: a path does not exist, or a folder does not hold images.
     """
     data = card.config.data
     for path in map(Path, inputs):
         if not path.exists():
-            raise UserError(f"An input must be an image file or a folder. Received {path}, which does not exist.")
+            raise UserError(
+                f"An input must be an image file or a folder. Received {path}, which does not exist. Check the path."
+            )
         files = list_images(path) if path.is_dir() else [path]
         if not files:
             raise UserError(f"A folder to translate must hold images. Received {path} without any. Check the path.")
@@ -290,25 +290,19 @@ def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> I
     """Yields the inputs of the pairs of a split.
 
     Args:
-        folder: of paired data; None: the model's source brings its data.
+        folder: folder of paired data; None: the model's source brings its data.
 
     Raises:
         UserError: the split is unknown, or has no pairs.
     """
-    if split not in SPLITS:
-        raise UserError(unknown_name("`split`", split, SPLITS))
     data = card.config.data.model_copy(update={"dir": None if folder is None else str(folder)})
-    source = open_source(data, split, card.config.seed)
-    if not len(source):
-        raise UserError(
-            f"The split must hold pairs. Received {split!r}, which is empty in {data.dir}. Use another split."
-        )
+    source = split_of(data, split, card.config.seed)
     for index, name in enumerate(source.names):
         yield Input(safe_file_name(name), lambda index=index: source.read(index)[0], source.files(index))
 
 
 def looks_like_a_pair(image: np.ndarray, card: ModelCard) -> bool:
-    """Returns whether an image has the shape of a whole pair of the model's data: two square halves."""
+    """Returns True if an image has the shape of a whole pair of the model's data: two square halves."""
     data, (height, width) = card.config.data, image.shape[:2]
     if data.source != "combined":
         return False
@@ -316,21 +310,21 @@ def looks_like_a_pair(image: np.ndarray, card: ModelCard) -> bool:
 
 
 def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
-    """Returns what a user should know if an image is not translated as one might expect."""
+    """Returns notes for a user about an image that may be translated in an unexpected way."""
     notes, size, channels = [], card.fixed_size_px, card.config.data.input_channels
     if looks_like_a_pair(image, card):
         notes.append(
-            "have the shape of a whole pair, input and target in one, and were translated whole: `split` (and "
+            "have the shape of a whole pair, input and target in one, and were translated whole. `split` (and "
             "`data`) translates the inputs of pairs."
         )
     notes += _notes_on_scale(image, card)
     if size and image.shape[:2] != (size, size):
         notes.append(
             f"differ from the model's fixed {size}x{size} px and are reflected or cut into tiles, each with statistics "
-            f"of its own: colours may differ from the run's and the SavedModel's."
+            f"of its own. Colours may differ from the run's and the SavedModel's."
         )
     if image.shape[-1] in (2, 4) and channels in (1, 3) and image[..., -1].min() < full_range(image.dtype)[1]:
-        notes.append("have transparent parts, which the model does not see: their colours were translated.")
+        notes.append("have transparent parts, which the model does not see. Their colours were translated.")
     return notes
 
 

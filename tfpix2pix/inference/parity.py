@@ -1,4 +1,4 @@
-"""Measures how far a forward pass lies from the same network in float64, on images that show differences.
+"""Measures how far a forward pass is from the same network in float64, on images that show differences.
 
 Two float32 programs cannot judge each other. If a map is nearly constant, as on a white background, a norm divides by
 almost 0, and two correct programs differ in the fourth digit because they add in different orders. The network in
@@ -31,14 +31,14 @@ def in_float64(view: KerasEngine) -> KerasEngine:
 def translations_in_float64(
     view: KerasEngine, inputs: Iterable[tuple[np.ndarray, np.ndarray | None]]
 ) -> list[np.ndarray]:
-    """Translates images in float64, each with its noise or None; the float64 weights are freed when it returns."""
+    """Translates images in float64, each with its noise or None. Frees the float64 weights."""
     exact = in_float64(view)
     return [exact(image, noise) for image, noise in inputs]
 
 
 @dataclass(frozen=True)
 class Distance:
-    """Holds how far translations lie from the reference.
+    """Holds how far translations are from the reference.
 
     Attributes:
         largest: largest difference of each image, on [-1, 1]; of label maps, share of pixels of another class.
@@ -50,12 +50,12 @@ class Distance:
 
     @property
     def max_abs_error(self) -> float:
-        """Returns the largest difference over all images; NaN if one is NaN."""
+        """Returns the largest difference over all images, NaN if one is NaN."""
         return float(np.max(self.largest))
 
     @property
     def psnr_db(self) -> float:
-        """Returns the PSNR over all images; infinite if they are equal."""
+        """Returns the PSNR over all images, infinite if they are equal."""
         mean_square = float(np.mean(self.mean_square))
         return float("inf") if mean_square == 0 else 10 * float(np.log10(4.0 / mean_square))
 
@@ -63,8 +63,8 @@ class Distance:
 def distance(translations: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> Distance:
     """Returns the distance of images in [-1, 1] from those of the reference."""
     differences = [
-        np.asarray(one, np.float64) - np.asarray(other, np.float64)
-        for one, other in zip(translations, reference, strict=True)
+        np.asarray(translation, np.float64) - np.asarray(expected, np.float64)
+        for translation, expected in zip(translations, reference, strict=True)
     ]
     return Distance(
         tuple(float(np.abs(difference).max()) for difference in differences),
@@ -89,8 +89,8 @@ def drawings(size_px: int, channels: int, classes: int | None = None) -> list[np
 
     Args:
         size_px: height and width.
-        channels: of an image; from the fourth on the colours repeat.
-        classes: of a label map, whose first classes are drawn then, with class 0 as the paper.
+        channels: channels of an image; from the fourth on, the colours repeat.
+        classes: classes of a label map. Its first ones are drawn, with class 0 as the paper.
 
     Returns:
         An image for each of `DRAWINGS`, float32 (1, size, size, channels) in [-1, 1].

@@ -1,4 +1,4 @@
-"""Pads by reflection and translates by overlapping tiles, for engines of a fixed size and images beyond memory."""
+"""Translates images by overlapping tiles, for engines of a fixed size and for images that exceed the memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from tfpix2pix.data.images import reflected_indices
 from tfpix2pix.errors import UserError
 
-OVERLAP = 8  # tiles overlap by their side divided by this, unless a call says otherwise
+OVERLAP = 8  # default: tiles overlap by their side divided by this
 
 
 def translate_tiles(
@@ -22,17 +22,17 @@ def translate_tiles(
     encode: Callable[[np.ndarray], np.ndarray] = lambda tile: tile,
     decode: Callable[[np.ndarray], np.ndarray] = lambda band: band,
 ) -> np.ndarray:
-    """Runs over overlapping tiles of an image (H, W, C), and blends them by a raised cosine where they overlap.
+    """Translates overlapping tiles of an image (H, W, C), and blends their overlaps by a raised cosine.
 
     An image smaller than a tile is reflected to its size. Memory holds the image, its translation and one band of
     tiles, so image and translation may have 8 bits a value.
 
     Args:
         run: translates a tile, (1, height, width, C) to (1, height, width, C').
-        image: to translate.
+        image: image to translate.
         size_px: side of the tiles, or their height and width.
         overlap_px: least overlap of tiles; None: an eighth of the longer side.
-        blend: False takes each pixel from the tile whose rim is farthest, since class indices have no mean.
+        blend: False takes each pixel from the tile with the farthest rim, because class indices have no mean.
         encode: turns a tile of the image into the values that `run` takes.
         decode: turns finished rows (h, W, C') into the values of the translation.
 
@@ -72,7 +72,7 @@ def translate_tiles(
 
 
 def fitting_tile(tile_px: int, height: int, width: int) -> tuple[int, int]:
-    """Returns height and width of tiles for an engine of any size: no more than the image has, so none is reflected."""
+    """Returns height and width of tiles for an engine of any size. They fit in the image, so no tile is reflected."""
     return min(tile_px, height), min(tile_px, width)
 
 
@@ -85,11 +85,10 @@ def _starts(length: int, size_px: int, overlap_px: int) -> list[int]:
 
 
 def _shares(starts: list[int], size_px: int, overlap_px: int, blend: bool) -> list[np.ndarray]:
-    """Returns the share of every tile in each position along one axis; the shares of a position add up to 1."""
+    """Returns the share of every tile in each position along one axis. The shares of a position add up to 1."""
     ramp = np.minimum(np.arange(1, size_px + 1), np.arange(size_px, 0, -1))
-    ramp = (
-        np.sin(np.pi / 2 * np.minimum(ramp / (overlap_px + 1), 1.0)) ** 2
-    )  # a tile's rim sees least context, so it weighs least
+    # The rim of a tile has the least context, so it gets the least weight.
+    ramp = np.sin(np.pi / 2 * np.minimum(ramp / (overlap_px + 1), 1.0)) ** 2
     weights = np.zeros((len(starts), starts[-1] + size_px))
     for weight, start in zip(weights, starts, strict=True):
         weight[start : start + size_px] = ramp

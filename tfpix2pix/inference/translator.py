@@ -18,14 +18,14 @@ from tfpix2pix.inference.view import Engine
 
 
 class Values(NamedTuple):
-    """How the values of images become those of an engine, float32 in [-1, 1], and those of translations again."""
+    """Converts values of images to those of an engine, float32 in [-1, 1], and those of translations back."""
 
     encode: Callable[[np.ndarray], np.ndarray]
     decode: Callable[[np.ndarray], np.ndarray]
 
 
 class Translator(ImageTranslator):
-    """Translates images by one trained generator, whatever it was loaded from.
+    """Translates images by one trained generator: a run or any export.
 
     `translator(image)` takes (H, W, C), (N, H, W, C) or, for gray, (H, W): uint8, uint16, or float in [-1, 1].
     It returns the same rank and dtype with the target's channels. Label maps are class indices, uint8 or uint16 in and
@@ -50,10 +50,10 @@ class Translator(ImageTranslator):
         """Translates one image or a batch.
 
         Args:
-            noise: `on` drops units by a noise vector drawn from `seed`, `off` drops none; None: as the model card says.
-            seed: of the noise; the i-th image of a call gets the i-th vector of the seed.
+            noise: `on` drops units by a noise vector drawn from `seed`, `off` drops none; None: as in the card.
+            seed: seed of the noise. The i-th image of a call gets the i-th vector of the seed.
             tile_px: side of overlapping tiles, for images larger than memory allows.
-            overlap_px: least overlap of tiles, where they are blended; None: an eighth of the side.
+            overlap_px: least overlap of tiles, which is blended; None: an eighth of the side.
 
         Raises:
             UserError: the array is not an image or does not fit the model, noise is on for a model without it, or
@@ -84,7 +84,7 @@ class Translator(ImageTranslator):
             noise: one vector, float32 (1, noise_size), for all images, or (N, noise_size); None: off.
             where: names of the images, for messages.
             tile_px: side of overlapping tiles, for images larger than memory allows.
-            overlap_px: least overlap of tiles, where they are blended; None: an eighth of the side.
+            overlap_px: least overlap of tiles, which is blended; None: an eighth of the side.
 
         Raises:
             UserError: an image does not fit the model, or tiles overlap by more than half.
@@ -116,7 +116,7 @@ class Translator(ImageTranslator):
         if not self.card.noise_size:
             raise UserError(
                 "A model must have a noise input if `noise` is on. Received `noise` on for one without it. "
-                "Translate with noise off, or export with `noise` on from a run whose generator has noise."
+                "Translate with noise off, or export with `noise` on from a run with a generator that has noise."
             )
         return rng.uniform((count, self.card.noise_size), rng.stream(seed, "translate")).numpy()
 
@@ -153,7 +153,7 @@ class Translator(ImageTranslator):
 
         Raises:
             MemoryError: the images do not fit.
-            UserError: the network is not what its card says.
+            UserError: the network does not match its card.
         """
         try:
             results = np.asarray(self.engine(images, vectors))
@@ -161,7 +161,7 @@ class Translator(ImageTranslator):
             raise MemoryError(str(error)) from error
         except (UserError, OSError, MemoryError):
             raise
-        except Exception as error:  # each runtime has its own errors for a network that is not what its card says
+        except Exception as error:  # each runtime has its own errors for a network that does not match its card
             raise self._unfit(f"which fails: {shortly(error)}") from error
         expected = (*images.shape[:3], self.card.config.data.target_channels)
         if results.shape != expected:
@@ -170,12 +170,12 @@ class Translator(ImageTranslator):
 
     def _unfit(self, reason: str) -> UserError:
         return UserError(
-            f"A model must translate images as its card says. Received {self.card.name!r}, {reason}. Fetch "
-            f"or export it again."
+            f"A model must translate images as its card describes. Received {self.card.name!r}, {reason}. "
+            f"Download or export it again."
         )
 
     def _batch(self, images: np.ndarray) -> tuple[list[np.ndarray], Values, bool]:
-        """Returns an array's images (H, W, C), how their values change, and whether it was a single image."""
+        """Returns an array's images (H, W, C), the conversion of their values, and whether it was a single image."""
         data = self.card.config.data
         shape, is_single = images.shape, images.ndim < 4
         if images.ndim == 2:

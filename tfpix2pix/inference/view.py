@@ -39,7 +39,7 @@ class InferenceView(tf.Module):
         self.noise_size = noise_size(generator)
 
     def translate(self, images: tf.Tensor, noise: tf.Tensor | None = None) -> tf.Tensor:
-        """Translates float32 (N, H, W, C) in [-1, 1] into (N, H, W, C'); `noise` None switches the noise off."""
+        """Translates float32 (N, H, W, C) in [-1, 1] into (N, H, W, C'). `noise` None switches the noise off."""
         encoded = self.encoding.encode_input(images)
         if self.noise_size and noise is None:
             noise = no_noise(tf.shape(images)[0], self.noise_size, images.dtype)

@@ -26,7 +26,7 @@ METADATA = "keras_metadata.pb"
 
 
 def read(path: Path, statistics: str | None) -> ForeignWeights:
-    """Reads the generator of a file. Test mode is that of the model's own calls, unless `statistics` is set."""
+    """Reads the generator of a file. Test mode is that of the model's own calls if `statistics` is not set."""
     if path.is_dir():
         model, graph, notes = _saved_model(path)
         return weights_of(model, statistics, notes, graph)
@@ -101,7 +101,7 @@ def _hdf5(path: Path) -> Any:
     check_hdf5(path)
     with h5py.File(path) as file:
         if "model_config" not in file.attrs:
-            raise ValueError("it holds weights without a model")
+            raise ValueError("it holds weights without the model's configuration")
         configuration = parse_json(file.attrs["model_config"])
     model = model_of(configuration)
     model.load_weights(path)
@@ -112,15 +112,15 @@ def _saved_model(path: Path) -> tuple[Any, Callable, tuple[str, ...]]:
     metadata = path / METADATA
     if not metadata.is_file():
         raise UserError(
-            f"A SavedModel to import must be one that Keras wrote, with {METADATA}. Received {path} without. Save the "
-            f"model as .h5 where it was made."
+            f"A SavedModel to import must be one that Keras wrote, with {METADATA}. Received {path} without it. Save "
+            f"the model as .h5 in the program that made it."
         )
     try:
         configuration, trained = _configuration(metadata.read_bytes())
         model = model_of(configuration)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise unreadable(path, error) from error
-    loaded = load_saved_model(path, advice="Save the model as .h5 where it was made.")
+    loaded = load_saved_model(path, advice="Save the model as .h5 in the program that made it.")
     try:
         arrays = {variable.name.partition(":")[0]: variable.numpy() for variable in loaded.variables}
         fill(model, arrays)
@@ -183,5 +183,5 @@ def fill(model: Any, arrays: dict[str, np.ndarray]) -> None:
 def unreadable(path: Path, error: Exception) -> UserError:
     return UserError(
         f"A Keras model must be whole, of Keras's own layers and tensorflow-addons'. Received {path}, which cannot be "
-        f"read: {shortly(error)}. Fetch it again, or save it without custom layers."
+        f"read: {shortly(error)}. Download it again, or save it without custom layers."
     )

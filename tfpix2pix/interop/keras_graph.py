@@ -19,7 +19,7 @@ IGNORED = (layers.InputLayer, layers.Activation, layers.ReLU, layers.LeakyReLU, 
 
 
 class AddonsInstanceNormalization(layers.GroupNormalization):
-    """Replaces tensorflow-addons' layer, whose default epsilon is 1e-3."""
+    """Replaces tensorflow-addons' layer, which has a default epsilon of 1e-3."""
 
     def __init__(self, groups: int = -1, **kwargs: Any) -> None:
         super().__init__(groups=-1, **kwargs)
@@ -116,7 +116,7 @@ def read_graph(model: keras.Model) -> Graph:
 
 
 def in_digits(value: float) -> float:
-    """Rounds a float32 to six digits, so that what was written as 0.2 is 0.2 again."""
+    """Rounds a float32 to six digits, so that the float32 of 0.2 becomes 0.2."""
     return float(f"{value:.6g}")
 
 

@@ -26,7 +26,7 @@ def is_tfjs(path: Path) -> bool:
     try:
         return "weightsManifest" in parse_json(file.read_bytes())
     except ValueError:
-        return file.name == "model.json"  # damaged; the reader raises the error
+        return file.name == "model.json"  # a damaged file, for which the reader raises the error
 
 
 def is_tf1(path: Path) -> bool:
@@ -38,6 +38,7 @@ def is_tutorial(path: Path) -> bool:
 
 
 def model_json(path: Path) -> Path:
+    """Returns the model.json in a folder, or the path itself."""
     return path / "model.json" if path.is_dir() else path
 
 
@@ -89,17 +90,17 @@ def kind_of(path: Path, wanted: str | None) -> str:
     if wanted is not None and wanted not in IMPORTERS:
         raise UserError(unknown_name("`kind`", wanted, IMPORTERS))
     if not path.exists() and not prefix.with_name(f"{prefix.name}.index").is_file():
-        raise UserError(f"Weights to import must be there. Received {path}, which does not exist. Check the path.")
+        raise UserError(f"Weights to import must exist. Received {path}, which does not. Check the path.")
     kinds = [name for name, kind in IMPORTERS.items() if kind.recognizes(path)]
     if wanted in kinds:
         return wanted
     if wanted is not None:
-        looks = f"looks like {kinds[0]}: {IMPORTERS[kinds[0]].title}" if kinds else "is not one"
+        looks = f"looks like {kinds[0]}: {IMPORTERS[kinds[0]].title}" if kinds else "is of an unknown kind"
         raise UserError(f"`kind` {wanted} reads {IMPORTERS[wanted].title}. Received {path}, which {looks}. Change one.")
     if not kinds:
         raise UserError(
             f"Weights to import must be of a known kind: "
-            f"{'; '.join(f'{name}: {kind.title}' for name, kind in IMPORTERS.items())}. Received {path}, which is of "
-            f"none of these. Name another file, or its folder."
+            f"{'; '.join(f'{name}: {kind.title}' for name, kind in IMPORTERS.items())}. Received {path}, of another "
+            f"kind. Name another file, or its folder."
         )
     return kinds[0]

@@ -1,4 +1,4 @@
-"""Recognises the generator or PatchGAN that a list of convolutions is, and gives its tensors our names."""
+"""Recognises a generator or PatchGAN in a list of convolutions, and gives its tensors our names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def generator(convolutions: Sequence[Convolution]) -> tuple[Settings, Arrays]:
     """Returns the settings of the section `generator`, with channels and levels, and the arrays by our names.
 
     Raises:
-        Unfit: a tensor fits no known generator. The text names the first.
+        Unfit: a tensor does not fit a known generator. The text names the first.
     """
     if not convolutions:
         raise Unfit("generator", "has no convolutions", "a U-Net or a residual network")
@@ -39,7 +39,7 @@ def generator(convolutions: Sequence[Convolution]) -> tuple[Settings, Arrays]:
     if first.transposed or side not in PLANS:
         raise Unfit(first.name, shaped(first.kernel), "(4, 4, …) of a U-Net or (7, 7, …) of a residual network")
     settings, layers = PLANS[side](convolutions)
-    named = arrays(convolutions, layers)  # first, because its errors of shapes say more than those of norms
+    named = arrays(convolutions, layers)  # before the norms, because errors of shapes say more
     return {**settings, **norms_and_biases(convolutions, layers)}, named
 
 
@@ -174,7 +174,7 @@ def discriminator(convolutions: Sequence[Convolution], channels: tuple[int, int]
     """Returns the settings of the section `discriminator` and the arrays by our names.
 
     Args:
-        channels: of the generator's input and output, from which follows whether D sees the input.
+        channels: channels of the generator's input and output. They show whether D sees the input.
 
     Raises:
         Unfit: a tensor does not fit a PatchGAN. The text names the first.

@@ -17,7 +17,7 @@ from tfpix2pix.interop.weights import Convolution, ForeignWeights, Norm, Tensors
 def forward_of(
     convolutions: Sequence[Convolution], traits: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Callable[[np.ndarray], np.ndarray] | None, str]:
-    """Returns the original's forward pass and the program that runs it, or (None, why not) if PyTorch is missing."""
+    """Returns the original's forward pass and the program that runs it, or (None, reason) if PyTorch is missing."""
     try:
         import torch
     except ImportError:
@@ -64,9 +64,9 @@ def forward_of(
         x = functional.relu(apply(functional.pad(x, (3, 3, 3, 3), "reflect"), first))
         for layer in downs:
             x = functional.relu(apply(x, layer, stride=2, padding=1))
-        for one, two in zip(blocks[::2], blocks[1::2], strict=True):
-            inside = functional.relu(apply(functional.pad(x, (1, 1, 1, 1), "reflect"), one))
-            x = x + apply(functional.pad(inside, (1, 1, 1, 1), "reflect"), two)
+        for first_half, second_half in zip(blocks[::2], blocks[1::2], strict=True):
+            inside = functional.relu(apply(functional.pad(x, (1, 1, 1, 1), "reflect"), first_half))
+            x = x + apply(functional.pad(inside, (1, 1, 1, 1), "reflect"), second_half)
         for layer in ups:
             x = functional.relu(apply(x, layer, stride=2, padding=1, output_padding=1))
         return torch.tanh(apply(functional.pad(x, (3, 3, 3, 3), "reflect"), last))
@@ -99,8 +99,8 @@ def read(path: Path, statistics: str | None) -> ForeignWeights:
         convolutions, traits = _resnet(tensors)
     elif any(name.startswith(("model.0.", "net.0.")) for name in names):
         raise UserError(
-            f"A generator must be given. Received {path}, which holds a discriminator. Give latest_net_G.pth, and this "
-            f"one by `discriminator`."
+            f"A generator must be given. Received {path}, which holds a discriminator. Name latest_net_G.pth, and add "
+            f"this file as `discriminator`."
         )
     else:
         raise Unfit(names[0] if names else "the file", "is there", "model.model.0.weight or model.1.weight")
@@ -128,7 +128,7 @@ def load_tensors(path: Path) -> dict[str, np.ndarray]:
     """Reads the file's arrays by name, without running anything in it.
 
     Raises:
-        UserError: PyTorch is missing, or the file is damaged, wants to run code, or holds something else.
+        UserError: PyTorch is missing, or the file is damaged, would run code, or holds something else.
     """
     loaded = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
@@ -154,16 +154,16 @@ def _torch(path: Path) -> Any:
         import torch
     except ImportError as error:
         raise UserError(
-            f"Reading {path} needs PyTorch. Received none here. Install it by pip install 'tfpix2pix[pytorch]', or "
-            f"save the tensors as .safetensors on a machine that has it."
+            f"Reading {path} needs PyTorch. Received no module torch. Install it with pip install 'tfpix2pix[pytorch]' "
+            f"or save the tensors as .safetensors on a machine that has it."
         ) from error
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        what = str(error).split("WeightsUnpickler error: ")[-1].splitlines()[0][:160]
+        reason = str(error).split("WeightsUnpickler error: ")[-1].splitlines()[0][:160]
         raise UserError(
             f"A file of weights must hold only tensors, because no code in it is run. Received {path}, which is "
-            f"damaged or holds more ({what}). Save net.state_dict() with PyTorch, or fetch the file again."
+            f"damaged or holds more ({reason}). Save net.state_dict() with PyTorch, or download the file again."
         ) from error
     except Exception as error:  # the archive, the unpickler and the tensors raise errors of many types
         raise _unreadable(path, error) from error
@@ -180,8 +180,8 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
 
 def _unreadable(path: Path, error: Exception) -> UserError:
     return UserError(
-        f"A file of weights must be whole. Received {path}, which cannot be read: {shortly(error, 160)}. Fetch it "
-        f"again."
+        f"A file of weights must be whole. Received {path}, which cannot be read: {shortly(error, 160)}. Download "
+        f"it again."
     )
 
 
@@ -203,7 +203,7 @@ def _unet(tensors: Tensors) -> tuple[list[Convolution], dict]:
 
 
 def _block(depth: int) -> str:
-    """Returns the prefix of the names in a nested block; `model.model.` for the outermost."""
+    """Returns the prefix of the names in a nested block, `model.model.` for the outermost."""
     return "model.model." + "".join(f"{1 if level == 1 else 3}.model." for level in range(1, depth + 1))
 
 
@@ -244,7 +244,7 @@ def _convolution(tensors: Tensors, name: str, norm: str | None, transposed: bool
 
 
 def _norm(tensors: Tensors, name: str, *, with_bias: bool) -> Norm | None:
-    """Takes a norm. Batch norms have weights; instance norms have none, but the convolutions before them a bias."""
+    """Takes a norm. Instance norms have no weights, but the convolutions before them have a bias."""
     if f"{name}.weight" in tensors:
         tensors.ignore(f"{name}.num_batches_tracked")
         arrays = {key: tensors.maybe(f"{name}.{key}") for key in ("weight", "bias", "running_mean", "running_var")}

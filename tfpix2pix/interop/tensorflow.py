@@ -21,7 +21,7 @@ MEANS, VARIANCES = ("moving_mean",), ("moving_variance",)
 
 
 def load_arrays(path: Path, wanted: str) -> dict[str, np.ndarray]:
-    """Reads the floating-point variables whose names match the expression `wanted`, by name.
+    """Reads the floating-point variables with names that match the expression `wanted`, by name.
 
     Raises:
         UserError: the checkpoint is damaged.
@@ -35,7 +35,7 @@ def load_arrays(path: Path, wanted: str) -> dict[str, np.ndarray]:
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         raise UserError(
             f"A checkpoint must be whole, .index and .data files together. Received {prefix}, which cannot be read: "
-            f"{shortly(error, 160)}. Fetch its files again."
+            f"{shortly(error, 160)}. Download its files again."
         ) from error
 
 
@@ -85,7 +85,7 @@ def read_tf1(path: Path, statistics: str | None) -> ForeignWeights:
     discriminator = [_layer(critic, f"discriminator/layer_{number}", False) for number in range(1, count + 1)]
     traits = {**TF1_TRAITS, "inference": {"statistics": statistics or "image", "noise": "on"}}
     runtime = "pix2pix-tensorflow needs TensorFlow 1"
-    notes = () if count else ("the checkpoint holds no discriminator",)
+    notes = () if count else ("the checkpoint does not hold a discriminator",)
     return ForeignWeights(convolutions, discriminator or None, traits, runtime=runtime, notes=notes)
 
 
@@ -96,7 +96,7 @@ def _last_number(tensors: Tensors, layer: str) -> int:
 
 
 def _layer(tensors: Tensors, scope: str, transposed: bool) -> Convolution:
-    """Takes the convolution and norm of a scope, whose names depend on the version."""
+    """Takes the convolution and norm of a scope. Their names depend on the version."""
     if separable := [name for name in tensors.arrays if name.startswith(f"{scope}/") and "depthwise" in name]:
         raise Unfit(separable[0], "is of a separable convolution", "an ordinary one (without --separable_conv)")
     inner = dict.fromkeys(name.split("/")[2] for name in tensors.arrays if name.startswith(f"{scope}/"))
@@ -129,7 +129,7 @@ def read_tutorial(path: Path, statistics: str | None) -> ForeignWeights:
         raise Unfit("generator", "is missing", "tf.train.Checkpoint(generator=…)")
     discriminator = _layers(path, "discriminator")
     traits = {**TUTORIAL_TRAITS, "inference": {"statistics": statistics or "image", "noise": "on"}}
-    notes = () if discriminator else ("the checkpoint holds no discriminator",)
+    notes = () if discriminator else ("the checkpoint does not hold a discriminator",)
     return ForeignWeights(
         convolutions, discriminator or None, traits, runtime="the checkpoint has no graph", notes=notes
     )
@@ -154,7 +154,7 @@ def _layers(path: Path, network: str) -> list[Convolution]:
 
 
 def _by_optimizer(path: Path, network: str, averages: Tensors) -> list[Convolution]:
-    """Reads them from an optimiser's list of variables, in order: a kernel, possibly its bias, gamma and beta."""
+    """Reads convolutions from an optimiser's list of variables: a kernel, then possibly its bias, gamma and beta."""
     arrays = load_arrays(path, rf"^{network}_optimizer/_trainable_variables/\d+{re.escape(VALUE)}$")
     means, variances = (
         iter([averages.take(name) for name in sorted(averages.arrays, key=natural) if name.endswith(leaf)])

@@ -49,8 +49,8 @@ def _arrays(manifest: list[dict[str, Any]], file: Path) -> Iterator[tuple[str, n
             stop = offset + count * dtype.itemsize
             if stop > len(data):
                 raise UserError(
-                    f"Shards of weights must be whole. Received {file}, whose {entry['name']} ends at byte {stop} of "
-                    f"{len(data)} in {', '.join(group['paths'])}. Fetch them again."
+                    f"Shards of weights must be whole. Received {file}, in which {entry['name']} ends at byte {stop} "
+                    f"of {len(data)} in {', '.join(group['paths'])}. Download them again."
                 )
             array = np.frombuffer(data[offset:stop], dtype).reshape(entry["shape"]).astype(np.float32)
             if quantized and "scale" in quantized:
@@ -63,12 +63,12 @@ def _shard(file: Path, name: str) -> bytes:
     path = file.parent / name
     if not path.resolve().is_relative_to(file.parent.resolve()):
         raise UserError(
-            f"The weight shards of a model.json must lie in its folder. Received {file}, which names {name!r}. Put "
-            f"them there, and name them so."
+            f"The weight shards of a model.json must lie in its folder. Received {file}, which names {name!r}. "
+            f"Move them there, and correct the names in it."
         )
     try:
         return read_regular_file(path)
     except OSError as error:
         raise UserError(
-            f"A model.json must lie beside its weight shards. Received none at {path}: {error.strerror}. Put it there."
+            f"A model.json must lie beside its weight shards. Received none at {path}: {error.strerror}. Move it there."
         ) from error

@@ -53,7 +53,7 @@ class ForeignWeights:
         original: the generator's own forward pass, noise off: (N, H, W, C) in [-1, 1] to the same, in the type of its
             input, float32 or float64; None if the program that runs it is not installed.
         graph: the file's own graph, only in float32, if `original` had to be built from the file's description.
-        runtime: the program that runs `original`, or what is missing for it.
+        runtime: the program that runs `original`, or the reason why it cannot be run.
         size_px: height and width that `original` takes; None: any.
         notes: sentences about parts of the file that were left out.
     """
@@ -97,14 +97,14 @@ class Unfit(ValueError):
     def of(self, path: Path, network: str = "generator") -> UserError:
         """Returns the error for the user, which names the file."""
         return UserError(
-            f"Imported weights must be those of a pix2pix {network}. Received {path}, whose {self}. docs/interop.md "
-            f"lists the networks that can be imported. Name the file's implementation by `kind` if it was mistaken."
+            f"Imported weights must be those of a pix2pix {network}. Received {path}: {self}. docs/interop.md "
+            f"lists the networks that can be imported. Set `kind` if the implementation was mistaken."
         )
 
 
 def _check_finite(name: str, *arrays: np.ndarray | None) -> None:
-    """Raises Unfit if one of the arrays holds NaN or infinity, because then no translation could be compared."""
-    import numpy as np  # here, so that the command line's help, which lists kinds, does not wait for it
+    """Raises Unfit if an array holds NaN or infinity, because its translations could not be compared."""
+    import numpy as np  # here, so that the command line's help, which lists kinds, does not load it
 
     if not all(array is None or np.isfinite(array).all() for array in arrays):
         raise Unfit(name, "holds NaN or infinity", "a tensor of finite numbers")
@@ -115,8 +115,7 @@ def shaped(array: np.ndarray) -> str:
 
 
 class Tensors:
-    """Holds the named arrays of a file, which are taken one by one, so that errors can name missing and left-over
-    ones."""
+    """Holds the named arrays of a file. They are taken one by one, so that errors can name missing and extra arrays."""
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.arrays, self.used = dict(arrays), set()
@@ -138,10 +137,10 @@ class Tensors:
         return self.take(name) if name in self.arrays else None
 
     def ignore(self, name: str) -> None:
-        """Marks an array as used that nothing needs."""
+        """Marks an array that is not needed as used."""
         self.used.add(name)
 
     def check_all_taken(self) -> None:
         """Raises Unfit that names the first array which was neither taken nor ignored."""
-        if left := [name for name in self.arrays if name not in self.used]:
-            raise Unfit(left[0], shaped(self.arrays[left[0]]), "no such tensor")
+        if extra := [name for name in self.arrays if name not in self.used]:
+            raise Unfit(extra[0], shaped(self.arrays[extra[0]]), "no such tensor")

@@ -1,4 +1,4 @@
-"""Lists the losses and objectives. A new loss is a function in `terms.py` and a row here with everything about it."""
+"""Lists the losses and objectives. A new loss is a function in `terms.py` and a row that describes it here."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Term:
 TERMS = {
     "gan": Term(
         lazy("tfpix2pix.losses.terms", "adversarial"),
-        "Weight of the adversarial term; at 0 the discriminator is trained and the term measured all the same.",
+        "Weight of the adversarial term. At 0, the discriminator is still trained and the term is still measured.",
         JUDGEMENT,
     ),
     "l1": Term(lazy("tfpix2pix.losses.terms", "l1"), "Weight of the mean absolute difference (the paper's λ)."),
@@ -68,7 +68,7 @@ TERMS = {
     "feature_matching": Term(
         lazy("tfpix2pix.losses.terms", "feature_matching"),
         "Weight of the mean absolute difference between the discriminator's hidden maps for the target and for the "
-        "translation; 10 in pix2pixHD.",
+        "translation. It is 10 in pix2pixHD.",
         FEATURES,
     ),
 }
@@ -78,6 +78,8 @@ WEIGHTS = {"gan": 1.0, "l1": LAMBDA}  # the default objective
 
 
 class NamedObjective(NamedTuple):
+    """Describes an objective that the paper names: a row of `OBJECTIVES`."""
+
     weights: dict[str, float]
     conditional: bool | None  # whether D sees the input; None: either
 

@@ -24,7 +24,7 @@ class Objective:
     which `feature_matching` needs, are only computed if that term has a weight.
 
     Raises:
-        ValueError: a name is unknown, or a term needs a discriminator and the GAN loss trains none.
+        ValueError: a name is unknown, or a term needs a discriminator that the GAN loss does not train.
     """
 
     gan_loss: str = "vanilla"  # a row of GAN_LOSSES
@@ -73,7 +73,7 @@ class Objective:
         target: tf.Tensor,
         features: tuple[Features, Features] | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Returns `g/total` and its terms without weights: `g/gan` (if adversarial), `g/l1`, …; all float32 scalars.
+        """Returns `g/total` and its terms without weights, float32 scalars: `g/gan` (if adversarial), `g/l1`, ….
 
         Args:
             fake_logits: D's logits for the translation; None without a discriminator.

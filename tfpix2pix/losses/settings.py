@@ -34,7 +34,7 @@ class ObjectiveConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _weights_beside_those_of_the_objective(cls, settings: Any) -> Any:
+    def _complete_weights(cls, settings: Any) -> Any:
         settings = objective_settings(settings)
         if isinstance(settings, dict) and isinstance(settings.get("weights"), Mapping):
             weights = {**WEIGHTS, **settings["weights"]}
@@ -45,7 +45,7 @@ class ObjectiveConfig(Section):
         return settings
 
     @model_validator(mode="after")
-    def _has_what_it_trains_for(self) -> ObjectiveConfig:
+    def _terms_suit_the_gan_loss(self) -> ObjectiveConfig:
         adversarial = ", ".join(name for name, loss in GAN_LOSSES.items() if loss.adversarial)
         for name, weight in self.weights.items():
             if weight and TERMS[name].needs_discriminator and not GAN_LOSSES[self.gan_loss].adversarial:
@@ -93,7 +93,7 @@ def objective_settings(value: Any) -> Any:
 
 
 def weight_key(key: str) -> str:
-    """Returns the present form of a key of this section: `weights.l1` for `lambda_l1`, any other as it is."""
+    """Returns the present form of a key of this section: `weights.l1` for `lambda_l1`, any other unchanged."""
     name = key.removeprefix(OLD)
     return f"weights.{name}" if name != key and name in TERMS else key
 

@@ -1,7 +1,7 @@
 """Computes the terms of the objective, each a mean over all its values.
 
-GAN losses share one call shape: `logits` of any shape; `is_real`, the answer that D should give; `for_generator`, True
-in the generator's step, which calls with `is_real=True` on its translations: the non-saturating form (paper §3.3).
+GAN losses have the same arguments. `logits` have any shape. `is_real` is the answer that D should give. `for_generator`
+is True in the generator's step, which passes `is_real=True` for its translations: the non-saturating form (paper §3.3).
 `smoothing` moves the discriminator's label of real pairs from 1 to 1 - smoothing (one-sided label smoothing, Salimans
 et al., NeurIPS 2016, §3.4).
 
@@ -26,7 +26,9 @@ def vanilla(logits: tf.Tensor, is_real: bool, for_generator: bool = False, smoot
     """Returns the binary cross-entropy of logits: -log D for real, -log(1 - D) for generated. Source: paper eq. 1,
     §3.3."""
     label = _label(is_real, for_generator, smoothing)
-    entropy = 0.0  # -log D is softplus(-logits): one operation, whose gradient is one too (models/norms.py tells why)
+    entropy = (
+        0.0  # -log D is softplus(-logits): one operation, whose gradient is one too (models/norms.py explains why)
+    )
     if label:
         entropy += label * tf.nn.softplus(-logits)
     if label < 1:
@@ -66,7 +68,7 @@ def l2(translation: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 
 def adversarial(gan_loss: GanLoss, fake_logits: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Returns the generator's GAN loss, low if D takes the translation for real; the mean over D's scales."""
+    """Returns the generator's GAN loss, low if D takes the translation for real. It is the mean over D's scales."""
     return mean_over_scales([gan_loss.call(logits, True, for_generator=True) for logits in fake_logits])
 
 
@@ -90,5 +92,5 @@ def feature_matching(
 
 
 def mean_over_scales(values: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Returns the mean of the values of D's scales, summed in pairs (models/norms.py tells why)."""
+    """Returns the mean of the values of D's scales, summed in pairs (models/norms.py explains why)."""
     return reduce(add, values) / len(values) if len(values) > 1 else values[0]

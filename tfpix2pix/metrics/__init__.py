@@ -11,17 +11,17 @@ from tfpix2pix.tables import lazy
 
 @dataclass(frozen=True)
 class Metric:
-    """Describes a metric: a row of `METRICS`. A metric may compute several figures."""
+    """Describes a metric: a row of `METRICS`. A metric may have several values, which have names of their own."""
 
     make: Callable[[Any], Any]  # (Setting) -> an Accumulator, both in metrics/example.py
-    protocol: str  # how its figures are computed, in one sentence that is shown beside them
+    protocol: str  # how its values are computed, in one sentence that is shown beside them
     needs: tuple[str, ...] = ("target",)  # fields of Example or Setting; without them it is not measured
     of_label_maps: bool | None = False  # True: for class indices; False: for images; None: for both
-    score: str | None = None  # name of the figure by which translators are compared; None: not compared
-    better: str = "higher"  # which values are better, for all its figures: `higher`, `lower`, `near 1`, or `` (neither)
-    most: float | None = None  # largest possible figure, which bounds the intervals too
+    score: str | None = None  # name of the value by which translators are compared; None: not compared
+    better: str = "higher"  # which values are better, for all its names: `higher`, `lower`, `near 1`, or `` (neither)
+    most: float | None = None  # largest possible value, which bounds the intervals too
     while_training: bool = False  # runs measure it on held-out pairs, unless their configuration lists others
-    titles: Mapping[str, str] = field(default_factory=dict)  # figure -> its name in words; * stands for any text
+    titles: Mapping[str, str] = field(default_factory=dict)  # name of a value -> its title; * stands for any text
 
     @property
     def higher_is_better(self) -> bool:
@@ -33,14 +33,14 @@ class Metric:
         return self.of_label_maps is None or self.of_label_maps == label_maps
 
 
-def title_of(figure: str) -> str:
-    """Returns the name of a figure in words; its key if no row of `METRICS` names it."""
+def title_of(name: str) -> str:
+    """Returns the title of a metric's value, or `name` if it is not in a row of `METRICS`."""
     for row in METRICS.values():
         for key, title in row.titles.items():
             start, star, end = key.partition("*")
-            if figure == key or (star and figure.startswith(start) and figure.endswith(end)):
-                return title.replace("*", figure[len(start) : len(figure) - len(end)])
-    return figure
+            if name == key or (star and name.startswith(start) and name.endswith(end)):
+                return title.replace("*", name[len(start) : len(name) - len(end)])
+    return name
 
 
 def _of(module: str, name: str, protocol: str, **more: Any) -> Metric:

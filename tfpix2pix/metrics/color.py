@@ -31,10 +31,10 @@ class LabIntersection:
             return {}
         histograms = np.stack([lab_histograms(image) for image in (example.translation, example.target)])
         self.histograms = self.histograms + weights[:, np.newaxis, np.newaxis, np.newaxis] * histograms
-        return {name: float(value[0]) for name, value in _figures(histograms[np.newaxis]).items()}
+        return {name: float(value[0]) for name, value in _overlaps(histograms[np.newaxis]).items()}
 
     def result(self) -> dict[str, np.ndarray]:
-        return _figures(self.histograms) if np.ndim(self.histograms) else {}
+        return _overlaps(self.histograms) if np.ndim(self.histograms) else {}
 
 
 def lab_histograms(image: np.ndarray) -> np.ndarray:
@@ -45,8 +45,8 @@ def lab_histograms(image: np.ndarray) -> np.ndarray:
     )
 
 
-def _figures(histograms: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns the overlap of histograms (replicates, 2, 3, BINS): figure -> (replicates,)."""
+def _overlaps(histograms: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the overlap of histograms (replicates, 2, 3, BINS): name -> (replicates,)."""
     shares = ratio(histograms, histograms.sum(axis=-1, keepdims=True))
     overlap = np.minimum(shares[:, 0], shares[:, 1]).sum(axis=-1)
     return {f"lab_intersection_{name}": overlap[:, channel] for channel, name in enumerate(CHANNELS)}

@@ -48,7 +48,7 @@ def examples_of(translate: Callable, batches: Iterable[tuple]) -> Iterator[Examp
 
 @dataclass(frozen=True)
 class Setting:
-    """Holds what metrics need from outside: numbers of classes, networks, and a seed."""
+    """Holds the numbers of classes, the networks and the seed that metrics use."""
 
     classes: int | None = None  # of the targets, if they are label maps
     segmenter: Callable[[np.ndarray], np.ndarray] | None = None  # (H, W, C) in [-1, 1] -> int (H, W)
@@ -62,10 +62,10 @@ class Accumulator(Protocol):
     """Accumulates a metric over examples, one at a time, in memory that does not grow with their number."""
 
     def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:
-        """Counts the example `weights[r]` times in replicate r (metrics/bootstrap.py); the first weight is 1.
+        """Counts the example `weights[r]` times in replicate r (metrics/bootstrap.py). The first weight is 1.
 
-        Returns the figures of this image alone, by name, or {} if the metric has none for one image.
+        Returns the values of this image alone, by name, or {} if the metric has none for one image.
         """
 
     def result(self) -> dict[str, np.ndarray]:
-        """Returns figure -> float (1 + replicates,), the value and its bootstrap replicates, or (1,) without these."""
+        """Returns name -> float (1 + replicates,), the value and its bootstrap replicates, or (1,) without these."""

@@ -25,8 +25,8 @@ class ForeignModel:
     tensor. Images are resized to H and W if these are fixed (bilinear, antialiased).
 
     Args:
-        value_range: its values for black and white; None: 0 and 255 for uint8, else -1 and 1.
-        trust: as in `load_saved_model`.
+        value_range: values for black and white that it takes; None: 0 and 255 for uint8, else -1 and 1.
+        trust: that of `load_saved_model`.
 
     Raises:
         UserError: there is no SavedModel, or its input or output is something else. A call raises it if the model needs
@@ -59,9 +59,9 @@ class ForeignModel:
         self._dtype, (self._height, self._width, self.channels) = spec.dtype, spec.shape[1:]
         self._range = value_range or (BYTES if spec.dtype == tf.uint8 else SIGNED)
 
-    def _unfit(self, what: str) -> UserError:
+    def _unfit(self, requirement: str) -> UserError:
         return UserError(
-            f"A feature network or segmenter must have {what}, in {self.path}. Export it with such a signature."
+            f"A feature network or segmenter must have {requirement}, in {self.path}. Export it with such a signature."
         )
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ def load_features(name: str, value_range: tuple[float, float] | None = None, *, 
     """Loads a feature network: a function from (H, W, C) in [-1, 1] to features float (D,).
 
     Feature maps (h, w, D) are averaged over h and w. The name `inception` is Keras's InceptionV3 with its ImageNet
-    weights, at 299 px. These are not the weights of the first FID program, so its figures can only be compared with
+    weights, at 299 px. These are not the weights of the first FID program, so its distances can only be compared with
     each other. Any other name is the path of a SavedModel.
 
     Raises:
@@ -126,10 +126,10 @@ def _inception() -> Network:
 
     try:
         network = keras.applications.InceptionV3(include_top=False, pooling="avg", weights="imagenet")
-    except Exception as error:  # of the library that downloads them
+    except Exception as error:  # the library that downloads them raises errors of many types
         raise UserError(
             f"`inception` must have its weights. Received an error when downloading them ({shortly(error)}). "
-            f"Connect to the internet, give a SavedModel by `features`, or leave fid and kid out."
+            f"Connect to the internet, set `features` to a SavedModel, or leave fid and kid out."
         ) from error
     run = tf.function(lambda image: network(image, training=False), autograph=False)
 

@@ -10,7 +10,7 @@ BLOCK = 1_000  # images whose kernels are compared with each other
 
 
 class Remembered:
-    """Computes the features of an image once for all metrics that use them in turn: keeps the last few."""
+    """Computes the features of an image once for all metrics. Keeps those of the last images."""
 
     def __init__(self, features, most: int = 2) -> None:
         self.features, self.most = features, most
@@ -84,10 +84,10 @@ def frechet_distance(
 
 class KID:
     """Measures the squared maximum mean discrepancy, by a cubic kernel, between the features of translations and of
-    targets. Lower is better; for similar sets it is about 0, as often below as above.
+    targets. Lower is better. For similar sets it is about 0, as often below as above.
 
     It is unbiased for any number of images. Every 1,000 images are a block. The result is the mean over blocks,
-    weighted by size; a last block of a single image is left out. Source: Bińkowski et al., "Demystifying MMD GANs",
+    weighted by size. A last block of a single image is left out. Source: Bińkowski et al., "Demystifying MMD GANs",
     2018, eq. 4 and §3; Zaremba et al., "B-tests", 2013.
     """
 
@@ -123,7 +123,7 @@ def squared_discrepancy(a: np.ndarray, b: np.ndarray) -> float:
     def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (x @ y.T / size + 1.0) ** 3
 
-    def others(kernels: np.ndarray) -> float:
+    def mean_off_diagonal(kernels: np.ndarray) -> float:
         return float(kernels.sum() - np.trace(kernels)) / (count * (count - 1))
 
-    return others(kernel(a, a)) + others(kernel(b, b)) - 2.0 * float(kernel(a, b).mean())
+    return mean_off_diagonal(kernel(a, a)) + mean_off_diagonal(kernel(b, b)) - 2.0 * float(kernel(a, b).mean())

@@ -15,7 +15,7 @@ SSIM_WINDOW_PX = 11
 
 
 class MeanOverImages:
-    """Accumulates `of(example)`, one number for each image. The figure, called `name`, is the mean over images."""
+    """Accumulates `of(example)`, one number for each image. The value `name` is the mean over images."""
 
     name: str
 
@@ -36,7 +36,7 @@ class MeanOverImages:
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Returns above / below, with NaN where below is 0."""
+    """Returns above / below, NaN if below is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(below != 0, np.asarray(above, np.float64) / below, np.nan)
 
@@ -153,14 +153,15 @@ class Diversity(MeanOverImages):
 
 
 def diversity(samples: np.ndarray) -> float:
-    """Returns the mean pairwise L1 of translations (K, H, W, C) of one image, in units of their range; 0 if all are
-    equal.
+    """Returns the mean pairwise L1 of translations (K, H, W, C) of one image, in units of their range.
+
+    It is 0 if all are equal.
 
     Raises:
         ValueError: there are fewer than two samples.
     """
     if len(samples) < 2:
-        raise ValueError(f"Diversity compares samples, so at least 2 are needed. Received {len(samples)}. Add some.")
+        raise ValueError(f"Diversity compares samples, so there must be at least 2. Received {len(samples)}. Add more.")
     values = np.asarray(samples, np.float64)
     return float(np.mean([np.mean(np.abs(a - b)) for a, b in itertools.combinations(values, 2)]))
 

@@ -25,9 +25,9 @@ class SlicedWasserstein:
     A level is named by its shorter side in the first image, px. Patches are normalised per channel by the targets' mean
     and standard deviation (at least one grey level of 8 bits), so that differences of colour and contrast count. At
     most 16,384 patches are kept for each level and side, a uniform sample of all. The positions of patches depend on
-    the example's name, so another pairing changes the figure only by the sampling. Images larger or smaller than the
+    the example's name, so another pairing changes the metric only by the sampling. Images larger or smaller than the
     first count on the levels with as many halvings. Source: Karras et al., "Progressive growing of GANs", 2018, §5,
-    where each side is normalised by its own statistics.
+    which normalises each side by its own statistics.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -124,7 +124,7 @@ def patches(image: np.ndarray, corners: np.ndarray) -> np.ndarray:
     ].transpose(0, 2, 3, 1)
 
 
-def generator(seed: int, what: str) -> np.random.Generator:
-    """Returns the random generator for one use of a seed, `what`. Each use has its own stream."""
-    key = hashlib.sha256(f"{seed}/{what}".encode()).digest()[:16]
+def generator(seed: int, use: str) -> np.random.Generator:
+    """Returns the random generator for one use of a seed. Each use has its own stream."""
+    key = hashlib.sha256(f"{seed}/{use}".encode()).digest()[:16]
     return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))

@@ -1,4 +1,4 @@
-"""Computes the figures of many examples, with intervals."""
+"""Computes metrics over many examples, with intervals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfpix2pix.metrics.example import Example, Setting
 
 @dataclass(frozen=True)
 class Figure:
-    """Holds one figure over all images."""
+    """Holds one value of a metric over all images."""
 
     metric: str  # the row of METRICS that computes it
     value: float
@@ -28,11 +28,11 @@ class Figure:
 
 
 class Scorer:
-    """Counts examples one by one, and computes the figures of all of them.
+    """Counts examples one by one, and computes metrics over all of them.
 
     Args:
         names: rows of `METRICS`.
-        resampling: for intervals; None for figures without them.
+        resampling: resampling for intervals; None for metrics without them.
     """
 
     def __init__(self, names: Sequence[str], setting: Setting, resampling: Resampling | None = None) -> None:
@@ -41,19 +41,19 @@ class Scorer:
         self.count = 0
 
     def update(self, example: Example) -> dict[str, float]:
-        """Counts an example, and returns the figures of this example alone, by name."""
-        weights, figures = self.resampling.weights(example.name), {}
+        """Counts an example, and returns the values of this example alone, by name."""
+        weights, values = self.resampling.weights(example.name), {}
         for accumulator in self.accumulators.values():
-            figures.update(accumulator.update(example, weights))
+            values.update(accumulator.update(example, weights))
         self.count += 1
-        return figures
+        return values
 
     def replicates(self) -> dict[str, dict[str, np.ndarray]]:
-        """Returns metric -> figure -> (1 + replicates,): the value and its replicates, or (1,) without these."""
+        """Returns metric -> name -> (1 + replicates,): the value and its replicates, or (1,) without these."""
         return {name: accumulator.result() for name, accumulator in self.accumulators.items()}
 
     def figures(self, replicates: Mapping[str, Mapping[str, np.ndarray]] | None = None) -> dict[str, Figure]:
-        """Returns the figures with their intervals.
+        """Returns the values of all metrics with their intervals.
 
         Pass `replicates` if they are known already, because some take seconds to compute.
         """
@@ -68,7 +68,7 @@ class Scorer:
 
 
 def measure(examples: Iterable[Example], names: Sequence[str], setting: Setting) -> dict[str, float]:
-    """Returns the figures of `examples` without intervals, as runs measure them during training.
+    """Returns the metrics of `examples` without intervals, as runs measure them during training.
 
     Leaves out the rows of `METRICS` among `names` that do not suit the examples, which are images or label maps.
     """

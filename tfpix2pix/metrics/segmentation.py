@@ -1,4 +1,4 @@
-"""Measures how well label maps agree: the paper's three figures (Table 1), from label maps or through a segmenter."""
+"""Measures how well label maps agree: the paper's three metrics (Table 1), from label maps or through a segmenter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tfpix2pix.metrics.images import ratio
 class Counts:
     """Counts, for each class and replicate, the pixels that are right, true and predicted.
 
-    The three figures need no more of a confusion matrix. (A whole one of 256 classes in 1,000 replicates would take
+    The three metrics need no more of a confusion matrix. (A whole matrix of 256 classes in 1,000 replicates would take
     half a gigabyte.)
     """
 
@@ -20,21 +20,21 @@ class Counts:
         self.counts: np.ndarray | float = 0.0  # (replicates, 3, classes)
 
     def update(self, predicted: np.ndarray, true: np.ndarray, weights: np.ndarray) -> dict[str, float]:
-        """Counts two label maps, int (H, W), at the pixels whose `true` class is known. Returns their own figures."""
+        """Counts two label maps, int (H, W), at the pixels with a known `true` class. Returns their own scores."""
         known = (true >= 0) & (true < self.classes)
         predicted, true = predicted[known], true[known]
         inside = predicted < self.classes
         indices_ = (true[predicted == true], true, predicted[inside])
         counts = np.stack([np.bincount(part.ravel(), minlength=self.classes) for part in indices_]).astype(np.float64)
         self.counts = self.counts + weights[:, np.newaxis, np.newaxis] * counts
-        return {name: float(value[0]) for name, value in figures(counts[np.newaxis]).items()}
+        return {name: float(value[0]) for name, value in scores_of(counts[np.newaxis]).items()}
 
     def result(self) -> dict[str, np.ndarray]:
-        return figures(self.counts) if np.ndim(self.counts) else {}
+        return scores_of(self.counts) if np.ndim(self.counts) else {}
 
 
-def figures(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Computes the figures of counts (replicates, 3, classes) of right, true and predicted pixels: (replicates,) each.
+def scores_of(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Computes the scores of counts (replicates, 3, classes) of right, true and predicted pixels: (replicates,) each.
 
     Means are over the classes that are true somewhere or, for IoU, true or predicted. Returns {} without any pixel.
     """

@@ -1,4 +1,4 @@
-"""Lists the networks. A row builds one kind of network from keyword arguments; a new one is a function and a row."""
+"""Lists the networks. A row builds a kind of network from keyword arguments. A new network is a function and a row."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ NORMS = {
     "none": lazy("tfpix2pix.models.blocks", "no_norm"),
 }
 
-# Whether a norm follows a convolution -> whether it has a bias. The last convolution has one; without norms, all have.
+# Whether a norm follows a convolution -> whether the convolution has a bias. The last one always has one. Without
+# norms, all have one.
 BIASES: dict[str, Callable[[bool], bool]] = {
     "all": lambda normalized: True,
     "unnormalized": lambda normalized: not normalized,  # a norm's offset would cancel it
@@ -78,5 +79,5 @@ NOISES = {
     "none": NoiseKind(lazy("tfpix2pix.models.noise", "Noise"), lambda rate: False),
 }
 
-# What networks compute in -> Keras's name of it; `auto` asks the machine (`training/devices.py`).
+# Number format of the computation -> Keras's name of it. `auto` depends on the machine (`training/devices.py`).
 PRECISIONS = {"auto": None, "float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}

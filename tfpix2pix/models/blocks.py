@@ -19,19 +19,22 @@ INIT_STDDEV = 0.02  # kernels N(0, 0.02), norm scales N(1, 0.02); paper §3.3
 
 
 def seed_of(seed: int, name: str) -> int:
-    """Returns the seed for one name's random numbers, from the seed of all."""
+    """Returns the seed for the random numbers of a name, from the network's seed."""
     return zlib.crc32(f"{seed}/{name}".encode())
 
 
 def initializer(seed: int | None, name: str, mean: float = 0.0) -> Any:
-    """Returns an initialiser N(mean, 0.02) that depends only on (seed, layer name), or zeros for `seed=None`, before
-    weights are loaded."""
+    """Returns an initialiser N(mean, 0.02) that depends only on (seed, layer name).
+
+    For `seed=None` returns zeros, for weights that are loaded later.
+    """
     if seed is None:
         return "zeros"
     return keras.initializers.RandomNormal(mean, INIT_STDDEV, seed=seed_of(seed, name))
 
 
 def batch_norm(name: str, seed: int | None, epsilon: float, statistics: str) -> layers.Layer:
+    """Returns a norm by the batch in training, and by `statistics` at inference."""
     gamma = initializer(seed, name, mean=1.0)
     return BatchNormalization(statistics, epsilon, gamma_initializer=gamma, name=name)
 
@@ -42,13 +45,14 @@ def instance_norm(name: str, seed: int | None, epsilon: float, statistics: str) 
 
 
 def no_norm(name: str, seed: int | None, epsilon: float, statistics: str) -> None:
+    """Returns None. The arguments are ignored."""
     return None
 
 
 class Blocks:
-    """Builds the named layers of one network, which share the settings here.
+    """Builds the named layers of a network, which share its settings.
 
-    Layer names are the checkpoint's keys: renaming one changes the format.
+    Layer names are keys of checkpoints, so another name changes the format.
 
     Args:
         seed: seed of the initial weights; None leaves them zero.

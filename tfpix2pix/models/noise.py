@@ -2,7 +2,8 @@
 
 `dropout` (paper §3.1): a unit is dropped if its value is below the rate. `gaussian` (the earlier work that the paper
 compares with): the Box-Muller transform turns the values into a channel of N(0, 1) beside the image. The value
-`NO_NOISE` switches either off. Only comparisons and elementary functions are used: the same in TF Serving and TFLite.
+`NO_NOISE` switches either off. Only comparisons and elementary functions are used, which TF Serving and TFLite compute
+in the same way.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class _FromNoise(layers.Layer):
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class NoiseDropout(_FromNoise):
-    """Drops units whose noise value is below `rate`, and scales the others by 1/(1-rate)."""
+    """Drops units with a noise value below `rate`, and scales the others by 1/(1-rate)."""
 
     def __init__(self, rate: float, offset: int, shape: Shape, **kwargs: Any) -> None:
         super().__init__(offset, shape, **kwargs)
@@ -64,7 +65,7 @@ class NoiseDropout(_FromNoise):
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class GaussianChannel(_FromNoise):
-    """Adds a channel to `x` (N, H, W, C): N(0, 1) made from the noise, 0 where the noise is `NO_NOISE` or None."""
+    """Adds a channel to `x` (N, H, W, C): N(0, 1) made from the noise, 0 if the noise is `NO_NOISE` or None."""
 
     def call(self, x: tf.Tensor, noise: tf.Tensor | None = None) -> tf.Tensor:
         if noise is None:
@@ -84,7 +85,7 @@ class GaussianChannel(_FromNoise):
 class Noise:
     """Builds the noise input of one generator, and the layers that read their parts of the vector in turn.
 
-    Subclasses say which parts there are. This class has none: no input, and no layers.
+    Subclasses define the parts of the vector. This class has no parts, no input and no layers.
 
     Args:
         rate: fraction of units that dropout drops; 0 drops none.
@@ -104,7 +105,7 @@ class Noise:
         return []
 
     def beside(self, x: Any) -> Any:
-        """Returns the image, and with it what the noise adds as channels."""
+        """Returns the image with the channels that the noise adds."""
         return x
 
     def drop(self, x: Any, name: str) -> Any:
@@ -141,12 +142,12 @@ class NoiseByChannel(Noise):
 
 
 def no_noise(count: int | tf.Tensor, size: int, dtype: Any = "float32") -> np.ndarray | tf.Tensor:
-    """Returns `count` noise vectors that switch the noise off, (count, size): a tensor if `count` is one."""
+    """Returns `count` noise vectors that switch the noise off, (count, size): a tensor if `count` is a tensor."""
     if tf.is_tensor(count):
         return tf.fill((count, size), tf.cast(NO_NOISE, dtype))
     return np.full((count, size), NO_NOISE, dtype)
 
 
 def noise_size(generator: keras.Model) -> int:
-    """Returns the number of noise values for one image; 0 for a generator without a noise input."""
+    """Returns the number of noise values for one image, 0 for a generator without a noise input."""
     return generator.inputs[1].shape[-1] if len(generator.inputs) == 2 else 0

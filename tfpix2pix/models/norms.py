@@ -34,7 +34,7 @@ _MOVING: ContextVar[bool] = ContextVar("moving", default=True)
 
 @contextmanager
 def without_moving() -> Iterator[None]:
-    """Keeps training in the block from changing the moving averages: for maps that are computed a second time."""
+    """Keeps training in the block from updating the moving averages, for maps that are recomputed."""
     token = _MOVING.set(False)
     try:
         yield
@@ -149,9 +149,9 @@ def normalize_in_training(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:  # fmt: skip
     """Normalises (N, H, W, C) over `axes`, scales and shifts. Returns the result, mean and variance.
 
-    Mean and variance have no gradient. They are float32 for any type of `x`; with `across_replicas`, they are those of
-    the pairs of all replicas. `fused` uses TensorFlow's operation if possible, whose last digits depend on the number
-    of threads.
+    Mean and variance have no gradient. They are float32 for any type of `x`. With `across_replicas`, they are those of
+    the pairs of all replicas. `fused` uses TensorFlow's operation if possible. Its last digits depend on the number of
+    threads.
     """
     gamma, beta = (tf.convert_to_tensor(weights, tf.float32) for weights in (gamma, beta))
     if fused and not across_replicas and (axes == BATCH_AXES or x.shape[0] == 1):  # one image: both are the same

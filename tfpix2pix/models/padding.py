@@ -59,7 +59,7 @@ class CropBack(_ToMultiple):
 
 
 def pad(image: Any, multiple_px: int) -> Any:
-    """Pads `image` to a size that the network takes, or returns it if its fixed size is one already."""
+    """Pads `image` to a size that the network takes, or returns it if its fixed size is such a size already."""
     needed = any(side is None or side % multiple_px for side in image.shape[1:3])
     return PadToMultiple(multiple_px, name="pad")(image) if needed else image
 

@@ -26,7 +26,7 @@ def build_patchgan(
     conditional: bool = True,
     seed: int | None = 0,
 ) -> keras.Model:
-    """Builds D(x, y), whose output is a map of logits that judge patches of `receptive_field_px` as real or generated.
+    """Builds D(x, y). Its output is a map of logits that judge patches of `receptive_field_px` as real or generated.
 
     For 70 px it is C64-C128-C256-C512 (2,768,705 trainable parameters), with LeakyReLU 0.2 and no norm on the first
     layer.

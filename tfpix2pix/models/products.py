@@ -39,7 +39,7 @@ PLAIN = {ProductConv2D: layers.Conv2D, ProductConv2DTranspose: layers.Conv2DTran
 
 
 def on_gpu() -> bool:
-    """Returns True if TensorFlow has a GPU, whose convolutions are left to cuDNN."""
+    """Returns True if TensorFlow has a GPU. Its convolutions are left to cuDNN."""
     return bool(tf.config.list_logical_devices("GPU"))
 
 
@@ -84,10 +84,10 @@ def fold(windows: tf.Tensor) -> tf.Tensor:
 def _overlapped(x: tf.Tensor, axis: int) -> tf.Tensor:
     """Moves the second half of the channels by one along `axis`, and adds it to the first half."""
     first, second = tf.split(x, 2, -1)
-    return tf.pad(first, _one(x, axis, (0, 1))) + tf.pad(second, _one(x, axis, (1, 0)))
+    return tf.pad(first, _padding_of(x, axis, (0, 1))) + tf.pad(second, _padding_of(x, axis, (1, 0)))
 
 
-def _one(x: tf.Tensor, axis: int, padding: tuple[int, int]) -> list[tuple[int, int]]:
+def _padding_of(x: tf.Tensor, axis: int, padding: tuple[int, int]) -> list[tuple[int, int]]:
     return [padding if index == axis else (0, 0) for index in range(x.shape.rank)]
 
 

@@ -117,7 +117,7 @@ def judging(discriminator: keras.Model, *, features: bool = False) -> Callable[.
                 candidate = Halve()(candidate)
                 image = Halve()(image) if len(network.inputs) > 1 else image
             if number + 1 < len(networks):
-                candidate = tf.identity(candidate)  # gradients are summed in pairs (models/norms.py tells why)
+                candidate = tf.identity(candidate)  # gradients are summed in pairs (models/norms.py explains why)
             outputs = network([image, candidate] if len(network.inputs) > 1 else candidate, training=training)
             *hidden, last = outputs if features else [outputs]
             logits.append(tf.cast(last, tf.float32))
@@ -132,7 +132,7 @@ def _with_features(network: keras.Model) -> keras.Model:
     hidden = [layer.output for layer in network.layers if layer.name.endswith(ACTIVATION)]
     if not hidden:
         raise ValueError(
-            f"`feature_matching` must have a discriminator with layers whose names end with {ACTIVATION}, whose maps "
-            f"it compares. Received {network.name}, which has none. Name its activations so, or leave the term out."
+            f"`feature_matching` must have a discriminator with layers with names that end with {ACTIVATION}. Received "
+            f"{network.name} without them. Rename its activations, or leave the term out."
         )
     return keras.Model(network.inputs, [*hidden, network.output], name=network.name)

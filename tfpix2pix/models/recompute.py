@@ -1,4 +1,4 @@
-"""Computes the outer levels of a U-Net again in the backward pass, which takes less memory and more time.
+"""Recomputes the outer levels of a U-Net in the backward pass, which takes less memory and more time.
 
 For a large image, most of the memory of a step holds maps of the outer levels. Only the skip connections among them are
 needed for more than their own gradient. Source: Chen et al. 2016, "Training deep nets with sublinear memory cost". The
@@ -21,7 +21,7 @@ def recomputing(generator: keras.Model, levels: int) -> Callable[..., tf.Tensor]
 
     Args:
         generator: a network of `build_unet` with skip connections.
-        levels: number of levels to compute again, counted from the image; fewer than it has.
+        levels: number of levels to recompute, counted from the image, fewer than the U-Net has.
 
     Raises:
         ValueError: the generator has no skip connection at that level.
@@ -30,9 +30,9 @@ def recomputing(generator: keras.Model, levels: int) -> Callable[..., tf.Tensor]
     innermost, encoded = joined[-1][0], [encoder_side for _, encoder_side in joined]
     inputs, noise = generator.inputs, generator.inputs[1:]
     # All get the inputs, because the layout decides which of them reads the noise or the image's size.
-    encoder = _again(keras.Model(inputs, encoded))
+    encoder = _recomputed(keras.Model(inputs, encoded))
     inner = keras.Model([encoded[-1], *noise], innermost)
-    decoder = _again(keras.Model([innermost, *encoded, *inputs], generator.output))
+    decoder = _recomputed(keras.Model([innermost, *encoded, *inputs], generator.output))
 
     def call(inputs: Any, training: bool = True) -> tf.Tensor:
         inputs = tf.nest.flatten(inputs)
@@ -43,8 +43,8 @@ def recomputing(generator: keras.Model, levels: int) -> Callable[..., tf.Tensor]
     return call
 
 
-def _again(network: keras.Model) -> Callable[..., Any]:
-    """Returns `network` in training, called again for its gradient. Moving averages change only in the first call."""
+def _recomputed(network: keras.Model) -> Callable[..., Any]:
+    """Returns `network` in training, recomputed for its gradient. Only the first call updates the moving averages."""
     times = 0
 
     def call(*inputs: tf.Tensor) -> Any:

@@ -11,6 +11,8 @@ from tfpix2pix.section import SIZE, Section, row_of
 
 
 class GeneratorConfig(Section):
+    """Configures the generator G."""
+
     kind: row_of(GENERATORS) = "unet"
     """The network that translates: `unet`, `resnet`, or `encoder_decoder`, the paper's ablation without skip
     connections."""
@@ -39,8 +41,8 @@ class GeneratorConfig(Section):
     skip_activation: row_of(SKIP_ACTIVATIONS) = "after"
     """`unet`: apply the activation `after` a skip connection is concatenated, or `before`."""
     upsampling: row_of(UPSAMPLINGS) = "transposed"
-    """How the decoder doubles the size of a map. `transposed`: transposed convolution as in the paper, which can leave
-    a checkerboard. `blurred`: the same, followed by a fixed [1, 2, 1]/4 filter. `resize` (nearest neighbour) and
+    """Way to double the size of a map in the decoder. `transposed`: transposed convolution as in the paper, which can
+    leave a checkerboard. `blurred`: the same, followed by a fixed [1, 2, 1]/4 filter. `resize` (nearest neighbour) and
     `bilinear`: resize, then convolve. `subpixel`: convolve, then move channels to pixels (depth to space)."""
     last_upsampling: row_of(UPSAMPLINGS) | None = None
     """`unet`: the same choice for the last layer, which makes the translation. null: as `upsampling`."""
@@ -53,6 +55,8 @@ class GeneratorConfig(Section):
 
 
 class DiscriminatorConfig(Section):
+    """Configures the discriminator D."""
+
     kind: row_of(DISCRIMINATORS) = "patchgan"
     """The network that judges."""
     receptive_field_px: Annotated[Literal[1, 16, 34, 70, 142, 286], SIZE] = 70
@@ -84,6 +88,8 @@ def _switch(value: object) -> object:
 
 
 class InferenceConfig(Section):
+    """Configures the use of the trained generator."""
+
     statistics: Literal["image", "moving"] = "image"
     """Statistics of `batch` norm after training: those of each `image` (the paper's test), or `moving` averages."""
     noise: Annotated[Literal["off", "on"], BeforeValidator(_switch)] = "off"

@@ -48,10 +48,10 @@ def unet_multiple_px(image_size_px: int, levels: int | None) -> int:
 
 
 def resnet_multiple_px(image_size_px: int, levels: int | None) -> int:
-    """Returns the size multiple of a residual network, whose depth does not depend on the size.
+    """Returns the size multiple of a residual network. Its depth does not depend on the size.
 
     Raises:
-        ValueError: `levels` is set, which such a network does not have, or the image is smaller than 8 px.
+        ValueError: `levels` is set, or the image is smaller than 8 px.
     """
     if levels is not None:
         raise ValueError(
@@ -64,6 +64,8 @@ def resnet_multiple_px(image_size_px: int, levels: int | None) -> int:
 
 
 class Convolution(NamedTuple):
+    """Describes a hidden convolution of a PatchGAN."""
+
     filters_factor: int  # times `base_filters`
     kernel: int
     stride: int
@@ -97,7 +99,7 @@ def receptive_field(layers_: Sequence[tuple[int, int]]) -> int:
 
 
 def receptive_field_of_scale(receptive_field_px: int, scale: int) -> int:
-    """Returns the side, px of the full-size image, of the patch that a logit of a scale sees; scale 1 is the finest.
+    """Returns the side, px of the full-size image, of the patch that a logit of a scale sees. Scale 1 is the finest.
 
     Each further scale sees means of 3×3 pixels at every second pixel.
     """
@@ -110,7 +112,7 @@ def halved_px(size_px: int) -> int:
 
 
 def logits_px(image_size_px: int, receptive_field_px: int) -> int:
-    """Returns the height and width of the map of logits; 0 or less if the padded image is smaller than a patch.
+    """Returns the height and width of the map of logits, 0 or less if the padded image is smaller than a patch.
 
     Every 4×4 convolution pads a pixel on each side, so a patch may reach beyond the image. The paper's 286 px patch has
     6×6 logits on 256 px.

@@ -46,7 +46,7 @@ def build_unet(
     """Builds G(x, z): encoder and mirrored decoder with a skip connection at every level.
 
     Encoder C64-C128-C256-C512-C512-C512-C512-C512, decoder CD512-CD512-CD512-C512-C256-C128-C64 and a transposed
-    convolution to `output_channels` with tanh; at 256 px and 8 levels 54,413,955 trainable parameters.
+    convolution to `output_channels` with tanh. At 256 px and 8 levels it has 54,413,955 trainable parameters.
 
     Args:
         image_size_px: height and width in training. With `levels` it fixes the layout of the noise.
@@ -58,7 +58,7 @@ def build_unet(
         bias: a row of `BIASES`; by default only the last convolution has one, as in [torch].
         skip_activation: `after` the concatenation of a skip connection (the paper), or `before` it ([tut]).
         upsampling: a row of `UPSAMPLINGS`.
-        last_upsampling: the same for the layer whose result is the translation; None: as the others.
+        last_upsampling: the same for the layer that makes the translation; None: as the others.
         noise: a row of `NOISES`: `dropout`, `gaussian` or `none` (`noise.py`).
         dropout_rate: fraction of units dropped in `dropout_layers`; 0 drops none.
         dropout_layers: decoder layers with dropout, counted from the bottleneck, 1 the first.

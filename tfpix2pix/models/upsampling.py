@@ -1,4 +1,4 @@
-"""Doubles the height and width of a map. A new way is a function and a row of `UPSAMPLINGS`.
+"""Doubles the height and width of a map. A new method is a function and a row of `UPSAMPLINGS`.
 
 Each function gets the kernel of a transposed convolution and the side of the map in training (None: any). Some ignore
 them.
@@ -35,8 +35,7 @@ def transposed(
         kind = ProductConv2DTranspose if small else layers.Conv2DTranspose
         return blocks.convolution(x, kind, filters, name, padding="same", **sizes, **options)
     # 3×3: Torch's padding 1 with output padding 1 drops the first row and column of the full result.
-    x = blocks.convolution(x, Transposed3, filters, name, **options)
-    return x
+    return blocks.convolution(x, Transposed3, filters, name, **options)
 
 
 def blurred(
@@ -67,10 +66,17 @@ def bilinear(
 
 
 def _convolved(
-    blocks: Blocks, x: Any, filters: int, name: str, double: layers.Layer, how: str, last: bool = False, **options: Any
+    blocks: Blocks,
+    x: Any,
+    filters: int,
+    name: str,
+    double: layers.Layer,
+    interpolation: str,
+    last: bool = False,
+    **options: Any,
 ) -> Any:
     if last:  # few filters on a large map: computing the doubled map would cost more than the convolution
-        return blocks.convolution(x, DoublingConv2D, filters, name, interpolation=how, last=True, **options)
+        return blocks.convolution(x, DoublingConv2D, filters, name, interpolation=interpolation, last=True, **options)
     sizes = {"kernel_size": RESIZE_KERNEL, "padding": "same"}
     return blocks.convolution(double(x), layers.Conv2D, filters, name, **sizes, **options)
 
@@ -117,7 +123,7 @@ def _mirrored(x: tf.Tensor, training: bool | None, at_the_edge: bool = False) ->
 
 
 def _doubled(shape: tuple, channels: int) -> tuple:
-    """Returns the shape (N, 2H, 2W, channels) for (N, H, W, C); H and W may be None."""
+    """Returns the shape (N, 2H, 2W, channels) for (N, H, W, C). H and W may be None."""
     return (shape[0], *(None if side is None else 2 * side for side in shape[1:3]), channels)
 
 

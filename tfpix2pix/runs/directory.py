@@ -75,7 +75,7 @@ class RunDirectory:
             raise UserError(f"A run must not overwrite another. Received {self.path}, which holds {state}. {instead}")
         if fresh and self.is_run() and not RUN.is_at(self.path):
             raise UserError(
-                f"`fresh` must replace a run. Received {self.path}, whose {CONFIG} is not a run's. Choose "
+                f"`fresh` must replace a run. Received {self.path} with a {CONFIG} that is not a run's. Choose "
                 f"another `run_dir`."
             )
         if self.path.exists() and not self.is_run() and (not self.path.is_dir() or holds_something(self.path)):

@@ -177,5 +177,5 @@ def check_export(run_dir: str | Path, format: str, options: Options) -> None:
         )
     if options.noise == "on" and not card.noise_size:
         raise UserError(
-            f"`noise` on needs a generator with noise. Received {run_dir}, whose generator has no noise. Leave it out."
+            f"`noise` on needs a generator with noise. Received {run_dir} with one without noise. Leave it out."
         )

@@ -39,7 +39,7 @@ class Choice:
 def export_within(
     run_dir: str | Path, format: str, out: str | Path, target_mb: float, **options: Any
 ) -> tuple[ParityReport, list[Choice]]:
-    """Exports with the most faithful quantisation whose file has at most `target_mb` (of 10⁶ bytes).
+    """Exports with the most faithful quantisation that gives a file of at most `target_mb` (of 10⁶ bytes).
 
     Args:
         options: as for `export_run`, without `quantize`.

@@ -248,7 +248,7 @@ def _check(measured: Distance, path: Path, of_layers: float | None = None) -> No
 
 
 def _name_of(path: Path) -> str:
-    """Makes a model's name from the file's name; for `facades_label2photo/latest_net_G.pth`, from the folder's."""
+    """Makes a model's name from the file's name, or from the folder's for `facades_label2photo/latest_net_G.pth`."""
     stem = checkpoint_prefix(path).name if not path.is_file() else path.stem
     usual = re.fullmatch(r"(latest|\d+)_net_G|model|saved_model|\d+", stem)
     name = path.resolve().parent.name if usual else stem

@@ -61,7 +61,7 @@ def plan_training(
 ) -> Plan:
     """Plans a training, and checks everything that can be checked without TensorFlow. Writes nothing.
 
-    TensorFlow is imported for `data.source: shards` alone, whose reader needs it. The run takes its name from its
+    TensorFlow is imported only for `data.source: shards`, because its reader needs it. The run takes its name from its
     directory unless a `Config`, a file of the user or an override gives one.
 
     Args:
@@ -134,6 +134,6 @@ def _card_to_resume(directory: RunDirectory) -> ModelCard | None:
     if card and card.step and not Checkpoints(directory.checkpoints).any():
         raise UserError(
             f"To resume, a run must have a checkpoint. Received {directory.path}, which was at step {card.step} and "
-            f"has none left. Start again with `fresh`, or choose another `run_dir`."
+            f"has lost all. Start again with `fresh`, or choose another `run_dir`."
         )
     return card

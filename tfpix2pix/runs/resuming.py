@@ -23,7 +23,7 @@ Splits = Mapping[str, Mapping[str, str]]  # fingerprints of pairs, by split
 
 
 def changeable_keys(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
-    """Yields the dotted keys whose fields are marked `MAY_CHANGE`."""
+    """Yields the dotted keys of the fields that are marked `MAY_CHANGE`."""
     for name, field in section.model_fields.items():
         if any(isinstance(mark, MayChange) for mark in field.metadata):
             yield f"{prefix}{name}"
@@ -49,7 +49,7 @@ def resumed_config(
         accept_changes: allow other values for all keys, not only for those marked `MAY_CHANGE`.
 
     Raises:
-        UserError: the directory holds no run that can be resumed, or a value differs that may not change.
+        UserError: the directory does not hold a run that can be resumed, or a value differs that may not change.
     """
     directory.check_free(resume=True, fresh=False)
     before = directory.config()

@@ -143,7 +143,7 @@ def _set_up(devices: Devices, spec: TrainingConfig) -> None:
 
 def _compared(plan: Plan, sources: Mapping[str, Source], devices: Devices) -> Splits:
     """Returns the fingerprints of all pairs. Raises UserError if a run to resume was trained on other pairs."""
-    most_read = MOST_READ if plan.config.data.dir else 0  # pairs of a package may be drawn anew on another machine
+    most_read = MOST_READ if plan.config.data.dir else 0  # pairs of a package may be drawn again on another machine
     splits = {split: fingerprints(source, most_read) for split, source in sources.items()}
     if not plan.accept_changes and Checkpoints(plan.directory.checkpoints).any():
         with devices.refusing_together():

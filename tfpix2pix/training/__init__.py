@@ -32,7 +32,7 @@ class Schedule:
         return self.function(progress)
 
 
-# A row may also be a function alone, whose constant fraction is 0
+# A row may also be a function alone, with a constant fraction of 0
 SCHEDULES: dict[str, Callable[[Any], Any]] = {
     "constant": Schedule(lazy("tfpix2pix.training.optimizers", "constant"), constant_fraction=1.0),
     "linear_decay": Schedule(lazy("tfpix2pix.training.optimizers", "linear_decay"), constant_fraction=0.5),

@@ -97,8 +97,7 @@ class Devices:
         if not self.agree(refusal is not None):
             return
         raise refusal or UserError(
-            "All workers must be able to begin. Received a refusal from another worker. Correct the error that it "
-            "reports."
+            "All workers must be able to begin. Received a refusal from another worker. Correct its error."
         )
 
     def _sum(self, value: float) -> float:

@@ -20,7 +20,7 @@ class Execution:
     Args:
         step: `(input, target) -> losses by name`, on one replica's share of a batch: `Pix2Pix.train_step`.
         batches: a tf.data.Dataset of `(input, target)`, each this worker's share of a batch.
-        strategy: the distribution strategy whose replicas share a batch.
+        strategy: the distribution strategy. Its replicas share a batch.
         workers: number of machines, which have the same number of replicas.
         jit_compile: compile the step with XLA.
         own_errors: makes a context that raises a reader's error in place of tf.data's.

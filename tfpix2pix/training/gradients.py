@@ -14,7 +14,7 @@ SUM = tf.distribute.ReduceOp.SUM
 
 
 def replicas() -> int:
-    """Returns the number of replicas; 1 outside a distribution strategy."""
+    """Returns the number of replicas, 1 outside a distribution strategy."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 

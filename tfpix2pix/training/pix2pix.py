@@ -81,7 +81,7 @@ class Pix2Pix(keras.Model):
             discriminator_optimizer: default: the same.
             objective: an `Objective`, or the name of one, such as `l1+cgan`. Default: cGAN + 100·L1.
             update_order: a row of `UPDATE_ORDERS`.
-            micro_batches: number of parts of a batch, whose gradients are summed before an update.
+            micro_batches: number of parts of a batch. Their gradients are summed before an update.
             clip_gradient_norm: largest norm of a network's gradient over all its weights; None: no limit.
             ema_decay: decay of `average`. The first steps use a smaller one.
 
@@ -134,7 +134,7 @@ class Pix2Pix(keras.Model):
         return self.generator if self.average is None else self.average
 
     def call(self, image: tf.Tensor, noise: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """Returns translations. `noise` (N, noise_size), uniform in [0, 1), switches z on; None switches it off."""
+        """Returns translations. `noise` (N, noise_size), uniform in [0, 1), switches z on. None switches it off."""
         generator = self.training_generator if training else self.translator
         if self.noise_size and noise is None:
             noise = no_noise(tf.shape(image)[0], self.noise_size)

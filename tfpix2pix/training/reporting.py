@@ -75,7 +75,7 @@ class Reporter:
 
     Args:
         run: the run directory. None, for workers that are not the chief, reports nothing.
-        known_step: the last step whose lines stay in metrics.jsonl. None: `first_step`. -1: no line stays.
+        known_step: lines of metrics.jsonl up to this step stay. None: `first_step`. -1: no line stays.
         meter: `Meter.state()` of a run that is resumed between two logs.
         profile_steps: first and last step of a profiler trace.
     """

@@ -40,7 +40,7 @@ class TrainingConfig(Section):
     """Number of parts into which a device divides its share of a batch. Their gradients are summed, and less memory is
     needed. `batch` norm then uses the statistics of one part."""
     recompute_levels: Annotated[int, MACHINE] = Field(0, ge=0)
-    """Number of outer U-Net levels whose maps are recomputed in the backward pass to save memory (docs/performance.md).
+    """Number of outer U-Net levels that are recomputed in the backward pass to save memory (docs/performance.md).
     Only the last digits of the results change."""
     precision: Annotated[row_of(PRECISIONS), MACHINE] = "auto"
     """Number format of the computation. Weights are always float32. `auto`: bfloat16 if the machine has instructions
@@ -81,7 +81,8 @@ class TrainingConfig(Section):
     """Reproduce every number bit for bit on GPUs and on any number of devices (docs/distributed.md). This is slower.
     On one CPU, runs reproduce without it."""
     on_non_finite: Annotated[Literal["stop", "halve_learning_rate"], RUN, MAY_CHANGE] = "stop"
-    """If a loss or weight is NaN or infinite: stop, or go back to the last checkpoint and halve the learning rate."""
+    """Reaction to a loss or weight that is NaN or infinite: stop, or restore the last checkpoint and halve the learning
+    rate."""
     health: Annotated[bool, RUN, MAY_CHANGE] = True
     """Watch for typical failures of GAN training (docs/health.md)."""
     log_every_steps: Annotated[int, RUN] = Field(20, ge=1)
@@ -98,7 +99,7 @@ class TrainingConfig(Section):
     keep_last: Annotated[int, RUN, MAY_CHANGE] = Field(2, ge=1)
     """Number of newest checkpoints to keep."""
     keep_every_steps: Annotated[int | None, RUN, MAY_CHANGE] = Field(None, ge=1)
-    """Keep every checkpoint whose step is a multiple of this, too. null: only the newest."""
+    """Keep the checkpoints of all multiples of this step, too. null: only the newest."""
     validate_every_steps: Annotated[int, RUN] = Field(1_000, ge=1)
     """Steps between two validations on held-out pairs. There is one before the first step and one after the last,
     too."""

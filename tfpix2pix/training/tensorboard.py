@@ -97,7 +97,7 @@ class Trace:
         self.running = False
 
     def at(self, step: int) -> None:
-        """Starts or ends the trace. The loop calls it after each call of steps; a trace holds at least one call."""
+        """Starts or ends the trace. The loop calls it after each call of steps, so a trace holds at least one call."""
         if self.running:
             if step >= self.last_step:
                 self.close()

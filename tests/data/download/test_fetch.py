@@ -172,7 +172,7 @@ class TestNames:
 
     def test_a_place_that_cannot_be_written(self, site, tmp_path):
         (tmp_path / "file").touch()
-        with pytest.raises(UserError, match="must be one that can be written"):
+        with pytest.raises(UserError, match="must be writable"):
             fetch(site, tmp_path / "file" / "data")
 
 

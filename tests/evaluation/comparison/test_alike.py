@@ -48,8 +48,8 @@ def test_images_that_are_partly_the_same_are_refused_with_what_to_do():
     fewer = scored("b", {"l1": VALUES[:9]})
     assert refusal(evaluation("a"), fewer) == (
         "Evaluations that are compared must be of the same images. Received 12 images (009, 010, 011 only there) of "
-        "'a' and 9 images of 'b'. 9 are common to both: evaluate both on the same pairs, which runs of "
-        "other seeds hold out by `data.split_seed`."
+        "'a' and 9 images of 'b'. 9 are common to both: evaluate both on the same pairs. Runs of other "
+        "seeds hold them out if `data.split_seed` is the same."
     )
 
 

@@ -130,7 +130,7 @@ DAMAGES = {
 def test_a_damaged_file_is_named(folder, damage):
     file, spoil, reason = DAMAGES[damage]
     spoil(folder / file)
-    with pytest.raises(UserError, match=rf"whose {file} is damaged: .*\. Evaluate the model again\.$") as caught:
+    with pytest.raises(UserError, match=rf"with a damaged {file}: .*\. Evaluate the model again\.$") as caught:
         read_evaluation(folder)
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)

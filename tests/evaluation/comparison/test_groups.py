@@ -64,7 +64,7 @@ def test_figures_that_not_all_members_have_are_left_out_and_told_of():
     without = scored("c", {"psnr_db": IMAGES, "l1": IMAGES}, notes=["small"])
     both = group([MEMBERS[0], without], "g")
     assert set(both.figures) == {"l1"}
-    assert both.record.notes == ["Not all members have fid, psnr_db: left out.", "small"]
+    assert both.record.notes == ["fid, psnr_db left out, because not all members have them.", "small"]
 
 
 def test_one_image_has_no_interval_however_many_seeds():

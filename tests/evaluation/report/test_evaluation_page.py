@@ -222,7 +222,7 @@ def test_an_unknown_figure_is_named_with_the_nearest_and_nothing_written(tmp_pat
 
 def test_a_folder_that_cannot_be_is_said_before_any_picture_is_made(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="The folder .*file must be one that can be written"):
+    with pytest.raises(UserError, match="The folder .*file must be writable"):
         make(tmp_path / "file", pytest.fail)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

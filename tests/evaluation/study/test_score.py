@@ -118,7 +118,7 @@ def test_odd_raters_are_named_and_counted(saved):
         "Half of the answers in less than 200 ms, faster than one looks: Ann. Counted."
     ]
     assert [note for note in result.notes if "Bob" in note] == [
-        "Always the same answer, first or second: Bob. Counted; it pulls the rate to 50 %."
+        "Always the same answer, first or second: Bob. Counted: it pulls the rate to 50 %."
     ]
     assert not any("Cem" in note for note in result.notes)
 

@@ -54,7 +54,7 @@ def test_noise_is_the_seeds(tiny):
 def test_a_model_without_noise_says_so():
     model = shown(generator={"noise": "none"})
     translation = translate(model, image_of(32, 32, 3), noise=3, where="it")
-    assert translation.notes == ["the model has no noise input: every image is the same"]
+    assert translation.notes == ["the model has no noise input, so every image is the same"]
 
 
 def test_deep_targets_keep_their_depth_and_have_a_picture():

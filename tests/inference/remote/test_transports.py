@@ -121,7 +121,7 @@ def test_a_cut_connection_is_asked_again(server, connect, no_pauses):
 @pytest.mark.parametrize(
     ("code", "kind", "message"),
     [
-        ("INVALID_ARGUMENT", UserError, "An image must be one that the served model takes. .*: no such size. Change"),
+        ("INVALID_ARGUMENT", UserError, "An image must fit the served model. .*: no such size. Change"),
         ("UNAUTHENTICATED", UserError, "must grant access. .*: no such size"),
         ("INTERNAL", RunError, "must answer a request without an error. .*: no such size. See its log"),
     ],
@@ -138,7 +138,7 @@ def test_what_cannot_pass_is_asked_once(server, connect, no_pauses, code, kind, 
 def test_time_out_is_told_with_the_flag_and_asked_once(server, connect, no_pauses):
     remote = connect(timeout_s=0.3)
     server.core.delay_s = 1.0
-    with pytest.raises(RunError, match=r"must answer within 0\.3 s\. .* by `timeout_s`"):
+    with pytest.raises(RunError, match=r"must answer within 0\.3 s\. .* Raise `timeout_s`"):
         remote.translate(picture(32, 32, 1))
     assert not no_pauses
 
@@ -183,7 +183,7 @@ def test_a_truncated_file_is_refused_in_the_servers_words(connect, tmp_path):
     Image.fromarray(picture(64, 64, 3)).save(tmp_path / "whole.jpg")
     remote = connect()
     for content in ((tmp_path / "whole.jpg").read_bytes()[:400], b"no image"):
-        with pytest.raises(UserError, match="must be one that the served model takes. Received from") as error:
+        with pytest.raises(UserError, match="must fit the served model. Received from") as error:
             remote._predict("translate_bytes", {"image_bytes": [content]}, "image_bytes", 10_000)
         assert len(str(error.value)) < 600
 

@@ -44,7 +44,7 @@ def in_words(right_px: float, down_px: float) -> str:
 
 
 def misaligned(survey: Survey) -> list[Finding]:
-    """Finds pairs whose sides are displaced while most are aligned, or a displacement of the whole set.
+    """Finds pairs with displaced sides while most are aligned, or a displacement of the whole set.
 
     A pair is reported if its peak is LEAST_PX or more from zero, LEAST_MARGIN above all values near zero and LEAST_PEAK
     high, and if most pairs with such a peak are aligned: then the displacement is a fault and not the task. The set is

@@ -41,7 +41,7 @@ def constant(survey: Survey) -> list[Finding]:
 
 
 def identical(survey: Survey) -> list[Finding]:
-    """Finds pairs whose two sides are one picture, apart from compression noise."""
+    """Finds pairs with the same picture on both sides, apart from compression noise."""
     return [
         finding(
             "identical", look.split, [look.name],

@@ -38,7 +38,7 @@ def _differences(survey: Survey) -> np.ndarray:
 
 
 def swapped(survey: Survey) -> list[Finding]:
-    """Finds pairs whose sides are exchanged, compared with a clear majority (`photograph_side`).
+    """Finds pairs with exchanged sides, compared with a clear majority (`photograph_side`).
 
     A pair is reported if its texture differs by more than CLEAR in the other direction. Unchanged facades and shoes
     stay 0.09 or more away from that.

@@ -79,7 +79,7 @@ def profiles(survey: Survey) -> list[str]:
 
 
 def outliers(survey: Survey) -> list[Finding]:
-    """Finds files whose size, or channels and depth, differ from those of nearly all others in the same role.
+    """Finds files that differ in size, or in channels and depth, from nearly all others in the same role.
 
     Nearly all are at least 95 %, or of 5 to 19 files all but one. If more differ, or there are fewer files, the set is
     taken to be mixed on purpose. Files that cannot be read are left to `reading`.

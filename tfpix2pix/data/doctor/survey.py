@@ -38,7 +38,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class Look:
-    """Holds the `traits` of one pair, or the `fault` because of which it cannot be read."""
+    """Holds the `traits` of one pair, or the `fault` that prevents reading it."""
 
     split: str
     index: int  # in its source

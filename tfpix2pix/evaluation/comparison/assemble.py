@@ -65,8 +65,8 @@ def notes_on(evaluations: Sequence[Evaluated]) -> Iterator[str]:
     changed = [metric for metric, descriptions in sentences.items() if len(descriptions) > 1]
     if changed:
         yield (
-            f"Versions of tfpix2pix that describe them differently measured {', '.join(changed)}. Evaluate again if "
-            f"that matters."
+            f"Versions of tfpix2pix with different descriptions measured {', '.join(changed)}. Evaluate again if that "
+            f"matters."
         )
 
 
@@ -79,7 +79,7 @@ def _check_images(first: Evaluated, other: Evaluated) -> None:
         levels = [evaluated.record.data.target_levels for evaluated in (first, other)]
         if None not in levels and not np.allclose(*levels, atol=SAME_LEVELS):
             received = [f"targets of mean {mean:.4f}" for mean, _ in levels]
-            raise _differ("of the same images", first, other, received, "Evaluate both beside the same targets.")
+            raise _differ("of the same images", first, other, received, "Evaluate both with the same targets.")
         return
     common = set(first.images) & set(other.images)
     alone = [sorted(set(evaluated.images) - common)[:NAMES_SHOWN] for evaluated in (first, other)]
@@ -88,7 +88,7 @@ def _check_images(first: Evaluated, other: Evaluated) -> None:
         for evaluated, names in zip((first, other), alone, strict=True)
     ]
     advice = f"{len(common)} are common to both: " if common else "None are common to both: "
-    same = "evaluate both on the same pairs, which runs of other seeds hold out by `data.split_seed`."
+    same = "evaluate both on the same pairs. Runs of other seeds hold them out if `data.split_seed` is the same."
     raise _differ("of the same images", first, other, received, f"{advice}{same}")
 
 
@@ -133,7 +133,7 @@ def compare(evaluations: Sequence[Evaluated], baseline: int = 0) -> Comparison:
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise UserError(
-            f"Evaluations that are compared must have different names. Received {twice[0]!r} twice. Name them apart, "
+            f"Evaluations that are compared must have different names. Received {twice[0]!r} twice. Rename one, "
             f"or group them as seeds of one variant."
         )
     if not 0 <= baseline < len(evaluations):
@@ -165,9 +165,9 @@ def compare(evaluations: Sequence[Evaluated], baseline: int = 0) -> Comparison:
 
 
 def _best(evaluations: Sequence[Evaluated], metric: str) -> set[str]:
-    """Returns the names of the best evaluation and of those whose paired interval with it includes zero.
+    """Returns the names of the best evaluation and of those with a paired interval to it that includes zero.
 
-    Returns no names if that is all of them, or if there are no intervals: then no evaluation is known to be best.
+    Returns no names if these are all evaluations, or if there are no intervals. Then none is known to be best.
     """
     costs = {evaluated.name: cost_of(evaluated, metric) for evaluated in evaluations}
     ranked = sorted(
@@ -183,6 +183,6 @@ def _best(evaluations: Sequence[Evaluated], metric: str) -> set[str]:
 
 
 def _cell(evaluated: Evaluated, metric: str, best: bool) -> Cell:
-    figure = evaluated.figures[metric]
+    record = evaluated.figures[metric]
     members = tuple(float(member.replicates[metric][0]) for member in evaluated.members)
-    return Cell(figure.value, figure.low, figure.high, best, members)
+    return Cell(record.value, record.low, record.high, best, members)

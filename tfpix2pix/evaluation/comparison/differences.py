@@ -1,4 +1,4 @@
-"""Computes paired differences between two evaluations, in which what makes an image hard for both cancels."""
+"""Computes paired differences between two evaluations. The difficulty of an image, common to both, cancels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfpix2pix.evaluation.comparison.seeds import Spread, limits
 
 BETTER, WORSE, OPEN, NONE = "better", "worse", "open", ""
 
-# `better` of a metric -> distance of its values from the best one
+# `better` of a metric -> distance of its values from the best value
 COSTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "lower": lambda values: values,
     "higher": lambda values: -values,
@@ -39,22 +39,22 @@ class Difference:
     """Share of the same images on which it is worse. On the rest both are equal."""
 
 
-def difference(one: Evaluated, baseline: Evaluated, metric: str) -> Difference:
+def difference(evaluated: Evaluated, baseline: Evaluated, metric: str) -> Difference:
     """Returns the difference of a metric that both evaluations have."""
-    values = _pair(one, baseline, metric)
-    low, high = limits(values[0] - values[1], _spread(one, baseline, metric), len(one.images))
-    wins, losses = _shares(one, baseline, metric)
+    values = _pair(evaluated, baseline, metric)
+    low, high = limits(values[0] - values[1], _spread(evaluated, baseline, metric), len(evaluated.images))
+    wins, losses = _shares(evaluated, baseline, metric)
     value = float(values[0][0] - values[1][0])
-    return Difference(value, low, high, verdict(one, baseline, metric), wins, losses)
+    return Difference(value, low, high, verdict(evaluated, baseline, metric), wins, losses)
 
 
-def verdict(one: Evaluated, other: Evaluated, metric: str) -> str:
-    """Returns `better`, `worse` or `open`, by the paired interval of their difference; `` without one."""
-    cost = COSTS.get(one.figures[metric].better)
+def verdict(evaluated: Evaluated, other: Evaluated, metric: str) -> str:
+    """Returns `better`, `worse` or `open`, by the paired interval of their difference, or `` without an interval."""
+    cost = COSTS.get(evaluated.figures[metric].better)
     if cost is None:
         return NONE
-    values = [cost(replicates) for replicates in _pair(one, other, metric)]
-    low, high = limits(values[0] - values[1], _spread(one, other, metric), len(one.images))
+    values = [cost(replicates) for replicates in _pair(evaluated, other, metric)]
+    low, high = limits(values[0] - values[1], _spread(evaluated, other, metric), len(evaluated.images))
     if low is None:
         return NONE
     return BETTER if high < 0 else WORSE if low > 0 else OPEN
@@ -70,21 +70,21 @@ def cost_of(evaluated: Evaluated, metric: str) -> float | None:
     return None if value is None or np.isnan(value) else value
 
 
-def _pair(one: Evaluated, other: Evaluated, metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns values and replicates of both; the values alone if one evaluation has no replicates."""
-    values, others = one.replicates[metric], other.replicates[metric]
+def _pair(evaluated: Evaluated, other: Evaluated, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns values and replicates of both, or only the values if one evaluation has no replicates."""
+    values, others = evaluated.replicates[metric], other.replicates[metric]
     count = min(values.size, others.size)
     return values[:count], others[:count]
 
 
-def _spread(one: Evaluated, other: Evaluated, metric: str) -> Spread:
-    return one.spread(metric).with_(other.spread(metric))
+def _spread(evaluated: Evaluated, other: Evaluated, metric: str) -> Spread:
+    return evaluated.spread(metric).with_(other.spread(metric))
 
 
-def _shares(one: Evaluated, other: Evaluated, metric: str) -> tuple[float, float] | tuple[None, None]:
-    cost = COSTS.get(one.figures[metric].better)
-    if cost is None or metric not in one.rows or metric not in other.rows:
+def _shares(evaluated: Evaluated, other: Evaluated, metric: str) -> tuple[float, float] | tuple[None, None]:
+    cost = COSTS.get(evaluated.figures[metric].better)
+    if cost is None or metric not in evaluated.rows or metric not in other.rows:
         return None, None
-    more = cost(one.rows[metric]) - cost(other.rows[metric])
+    more = cost(evaluated.rows[metric]) - cost(other.rows[metric])
     more = more[np.isfinite(more)]
     return (float(np.mean(more < 0)), float(np.mean(more > 0))) if more.size else (None, None)

@@ -1,4 +1,4 @@
-"""Reads the folders that `tfpix2pix evaluate` wrote, perhaps long ago or elsewhere, and refuses damaged ones."""
+"""Reads the folders that `tfpix2pix evaluate` wrote, also earlier or on other machines, and refuses damaged ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tfpix2pix.evaluation.folder import (
     read_record,
 )
 
-NAME = "name"  # the column of ROWS that holds no figures
+NAME = "name"  # the column of ROWS that is not a metric
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,14 +27,14 @@ class Evaluated:
     """Holds an evaluation, or the mean of several training seeds (`group`).
 
     Args:
-        name: stands in tables and figures.
+        name: name in tables and plots.
         record: metrics.json.
         images: their names, sorted.
-        rows: figure -> float (images,) in the order of `images`: the figure of each image, NaN if it has none.
-        replicates: figure -> float (1 + replicates,): the figure, then its resamplings over images; (1,) if it has
+        rows: metric -> float (images,) in the order of `images`: the value of each image, NaN if it has none.
+        replicates: metric -> float (1 + replicates,): the value, then its resamplings over images; (1,) if it has
             none. Replicate r of evaluations of one seed has drawn the same images.
         path: folder of the evaluation; None for a mean.
-        members: evaluations that a mean is of; () otherwise.
+        members: evaluations that a mean averages; () otherwise.
     """
 
     name: str
@@ -47,22 +47,22 @@ class Evaluated:
 
     @property
     def figures(self) -> dict[str, FigureRecord]:
-        """Returns the figures by name."""
+        """Returns the metrics by name."""
         return self.record.figures
 
-    def spread(self, figure: str) -> Spread:
-        """Returns how far the mean over training seeds might be off; 0 for a single training, which tells nothing."""
-        return Spread.of([float(member.replicates[figure][0]) for member in self.members])
+    def spread(self, metric: str) -> Spread:
+        """Returns the spread of the mean over training seeds, 0 for a single training."""
+        return Spread.of([float(member.replicates[metric][0]) for member in self.members])
 
 
 def read_evaluation(path: str | Path, name: str | None = None) -> Evaluated:
     """Reads the evaluation in a folder.
 
     Args:
-        name: stands in tables and figures; None: the name in the record.
+        name: name in tables and plots; None: the name in the record.
 
     Raises:
-        UserError: the folder holds no evaluation, one of another format version, or a damaged one.
+        UserError: the folder does not hold an evaluation, or its evaluation is damaged or of another format version.
     """
     path = Path(path).expanduser()
     record = read_record(path)
@@ -74,18 +74,18 @@ def read_evaluation(path: str | Path, name: str | None = None) -> Evaluated:
 
 
 def _read_rows(path: Path, record: Record) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """Returns the names of the images, sorted, and figure -> float (images,)."""
+    """Returns the names of the images, sorted, and metric -> float (images,)."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = {row[NAME]: row for row in csv.DictReader(file, strict=True)}
     if len(rows) != record.data.images:
         raise ValueError(f"it has {len(rows)} images of {record.data.images}")
     images = tuple(sorted(rows))
-    figures = [name for name in record.figures if name in rows[images[0]]]
-    return images, {name: np.array([float(rows[image][name] or "nan") for image in images]) for name in figures}
+    metrics = [name for name in record.figures if name in rows[images[0]]]
+    return images, {name: np.array([float(rows[image][name] or "nan") for image in images]) for name in metrics}
 
 
 def _read_replicates(path: Path, record: Record) -> dict[str, np.ndarray]:
-    """Returns figure -> float (1 + replicates,), or (1,)."""
+    """Returns metric -> float (1 + replicates,), or (1,)."""
     with np.load(path) as arrays:
         replicates = {name: np.asarray(arrays[name], np.float64) for name in record.figures}
     for name, values in replicates.items():

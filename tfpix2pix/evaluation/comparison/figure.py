@@ -40,7 +40,7 @@ def draw_comparison(comparison: Comparison, path: str | Path, figures: Sequence[
         figures: the metrics to show; None shows those of the first evaluation, at most 12.
 
     Raises:
-        UserError: the suffix is another, a metric is unknown, or no metric is a number.
+        UserError: the suffix or a metric is unknown, or no metric is a number.
         RunError: the file cannot be written.
     """
     path = Path(path)
@@ -48,7 +48,7 @@ def draw_comparison(comparison: Comparison, path: str | Path, figures: Sequence[
         raise UserError(f"A picture must be .png or .svg. Received {path}. Change its suffix.")
     figure = comparison_figure(comparison, figures)
     with whole_file(path) as temporary:
-        if path.suffix.lower() == ".svg":  # without these its names are random, and it has a date
+        if path.suffix.lower() == ".svg":  # without these, the file has random names and a date
             with matplotlib.rc_context({"svg.hashsalt": "tfpix2pix"}):
                 FigureCanvasSVG(figure).print_svg(temporary, metadata={"Date": None})
         else:
@@ -62,7 +62,7 @@ def comparison_figure(comparison: Comparison, figures: Sequence[str] | None = No
         shown = [name for name in shown if name in comparison.evaluations[0].figures][:MOST_PANELS]
     if not shown:
         raise UserError(
-            "A picture must have a metric to show. Received evaluations that share none with the first. Name some."
+            "A picture must have a metric to show. Received evaluations without a metric of the first. Name some."
         )
     columns = _columns(len(shown))
     rows, names = math.ceil(len(shown) / columns), [evaluated.name for evaluated in comparison.evaluations]
@@ -95,8 +95,8 @@ def _columns(panels: int) -> int:
 
 
 def _cells(comparison: Comparison, metric: str) -> dict[int, Cell]:
-    """Returns row -> cell to draw in it."""
-    cells = {row: comparison.table[one.name].get(metric) for row, one in enumerate(comparison.evaluations)}
+    """Maps rows to the cells that are drawn in them."""
+    cells = {row: comparison.table[each.name].get(metric) for row, each in enumerate(comparison.evaluations)}
     return {row: cell for row, cell in cells.items() if cell is not None and math.isfinite(cell.value)}
 
 

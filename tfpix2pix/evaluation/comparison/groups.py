@@ -16,10 +16,11 @@ from tfpix2pix.metrics import METRICS
 
 
 def group(evaluations: Sequence[Evaluated], name: str) -> Evaluated:
-    """Returns the mean over training seeds of every metric that all evaluations have. A single one only gets the name.
+    """Returns the mean over training seeds of every metric that all evaluations have.
 
-    Rows and replicates are means over the members, replicate by replicate. The spread over other seeds is not in them.
-    It is `Evaluated.spread` and enters the intervals (seeds.py says how, and how far it can be trusted).
+    A single evaluation only gets the name. Rows and replicates are means over the members, replicate by replicate. The
+    spread over other seeds is not in them. It is `Evaluated.spread` and enters the intervals (seeds.py says how, and
+    how far it can be trusted).
 
     Raises:
         UserError: there is no evaluation, one is given twice, or they differ in images or protocol.
@@ -51,17 +52,17 @@ def group(evaluations: Sequence[Evaluated], name: str) -> Evaluated:
 
 
 def _record(mean: Evaluated) -> Record:
-    """Returns what all members have in common, as in metrics.json, with the metrics of the mean."""
+    """Returns the record that all members have in common, with the metrics of the mean."""
     first, figures = mean.members[0].record, {}
     for key, values in mean.replicates.items():
-        figure = first.figures[key]
+        record = first.figures[key]
         low, high = limits(values, mean.spread(key), len(mean.images))
-        row = METRICS.get(figure.metric)
+        row = METRICS.get(record.metric)
         if high is not None and row is not None and row.most is not None:
             low, high = min(low, row.most), min(high, row.most)
-        figures[key] = figure.model_copy(update={"value": float(values[0]), "low": low, "high": high})
+        figures[key] = record.model_copy(update={"value": float(values[0]), "low": low, "high": high})
     others = {key for member in mean.members for key in member.figures} - figures.keys()
-    left_out = [f"Not all members have {', '.join(sorted(others))}: left out."] if others else []
+    left_out = [f"{', '.join(sorted(others))} left out, because not all members have them."] if others else []
     notes = list(dict.fromkeys(note for member in mean.members for note in member.record.notes))
     protocols = {name: sentence for member in mean.members for name, sentence in member.record.protocols.items()}
     return Record(

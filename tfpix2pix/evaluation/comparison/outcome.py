@@ -19,7 +19,7 @@ from tfpix2pix.evaluation.comparison.table import (
     bold,
     difference_rows,
     escaped,
-    figure_rows,
+    metric_rows,
 )
 from tfpix2pix.metrics.bootstrap import COVERED
 
@@ -46,7 +46,7 @@ class Comparison:
         table: evaluation -> metric -> cell, for the metrics that the evaluation has.
         differences: evaluation -> metric -> difference, for the metrics that the evaluation and the baseline have. The
             baseline itself is left out.
-        notes: what to know about the comparison, a sentence each.
+        notes: sentences about the reliability of the comparison.
     """
 
     evaluations: tuple[Evaluated, ...]
@@ -71,7 +71,7 @@ class Comparison:
 
         `emphasis` formats the cells that are best.
         """
-        return figure_rows(self.chosen(figures), self.table, emphasis)
+        return metric_rows(self.chosen(figures), self.table, emphasis)
 
     def difference_rows(self, figures: Sequence[str] | None = None) -> Rows:
         """Returns a heading, then a row for each metric and evaluation."""
@@ -79,7 +79,7 @@ class Comparison:
 
     @property
     def intervals(self) -> str:
-        """Returns a sentence that says what the intervals are."""
+        """Describes the intervals in a sentence."""
         replicates = self.evaluations[0].record.protocol.replicates
         count = len(self.evaluations[0].images)
         if count < 2 or replicates < 2:
@@ -132,7 +132,7 @@ class Comparison:
         return sentences
 
     def markdown(self, figures: Sequence[str] | None = None) -> str:
-        """Returns metrics, differences and what they mean as Markdown.
+        """Returns metrics, differences and their explanations as Markdown.
 
         The longer of evaluations and metrics goes down the page.
         """
@@ -140,7 +140,7 @@ class Comparison:
         names = {evaluated.name: escaped(evaluated.name) for evaluated in self.evaluations}
         table = {names[name]: cells for name, cells in self.table.items()}
         differences = {names[name]: of_evaluation for name, of_evaluation in self.differences.items()}
-        rows = figure_rows(chosen, table, bold)
+        rows = metric_rows(chosen, table, bold)
         if len(chosen) > len(table):
             rows = [list(row) for row in zip(*rows, strict=True)]
         marks = f" {MARKS}" if len(table) > 1 else ""
@@ -163,14 +163,14 @@ class Comparison:
 
 
 def _about(evaluated: Evaluated) -> dict[str, Any]:
-    """Returns which model was evaluated, and how it was run."""
+    """Describes the model that was evaluated, and how it was run."""
     record, protocol = evaluated.record.to_json(), evaluated.record.protocol
     about = {"name": evaluated.name, **{key: record[key] for key in ABOUT if key in record}}
     return {**about, **{key: getattr(protocol, key) for key in RUN_WITH if not evaluated.members}}
 
 
 def _described(evaluated: Evaluated) -> str:
-    """Returns the same in words. Settings that all members share are written once."""
+    """Describes the same in words. Writes settings once that all members share."""
     models = [_about(member) for member in evaluated.members or (evaluated,)]
     settings = ", ".join(
         f"{key} {'/'.join(dict.fromkeys(str(model[key]) for model in models))}"

@@ -41,7 +41,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Returns the spread of a mean over the values of single trainings, (k,); 0 for fewer than two values."""
+        """Returns the spread of a mean over the values of single trainings, (k,). It is 0 for fewer than two values."""
         if len(values) < 2:
             return cls()
         return cls(float(np.std(values, ddof=1)) / math.sqrt(len(values)), len(values) - 1)

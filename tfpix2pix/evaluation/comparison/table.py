@@ -31,7 +31,7 @@ class Cell:
     """The values of the single trainings, if it is a mean of several."""
 
 
-def figure_rows(
+def metric_rows(
     figures: Mapping[str, str], table: Mapping[str, Mapping[str, Cell]], emphasis: Callable[[str], str] = str
 ) -> Rows:
     """Returns a heading, then a row for each evaluation: its name, and the value and interval of each metric.

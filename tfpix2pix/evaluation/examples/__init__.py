@@ -1,1 +1,1 @@
-"""What an evaluation goes over: the pairs of a split beside translations, a model's or another program's."""
+"""Opens the examples of an evaluation: pairs of a split beside translations by a model or another program."""

@@ -1,4 +1,4 @@
-"""Examples of images that another program wrote."""
+"""Opens images that another program wrote as the examples of an evaluation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def folder_examples(
     """Returns the examples of a folder of images.
 
     Args:
-        config: says how files are read, and with a `split` where the pairs of the outputs lie.
+        config: describes how files are read and, with a `split`, where the pairs of the outputs lie.
         split: split of these pairs; None: targets and inputs, if any, lie where `layout` says.
         size_px: size at which images are compared; None: that of the files.
 
@@ -39,15 +39,17 @@ def folder_examples(
     if not names:
         raise UserError(
             f"An output must have the name of a pair. Received {', '.join(list(outputs)[:3]) or 'none'} in {folder} "
-            f"for pairs named {', '.join(pairs.names[:3])}. Say by `outputs` how they are named: '*_fake_B', "
-            f"for example."
+            f"for pairs named {', '.join(pairs.names[:3])}. Set `outputs` to the pattern of their names, "
+            f"such as '*_fake_B'."
         )
     if len(names) < len(pairs.names):
         notes.append(
-            f"{len(pairs.names) - len(names)} of {len(pairs.names)} pairs have no output: figures are of the others."
+            f"{len(pairs.names) - len(names)} of {len(pairs.names)} pairs have no output: metrics are of the others."
         )
     if len(names) < len(outputs):
-        notes.append(f"{len(outputs) - len(names)} of {len(outputs)} outputs belong to no pair and were left out.")
+        notes.append(
+            f"{len(outputs) - len(names)} of {len(outputs)} outputs do not belong to a pair and were left out."
+        )
     resized = None if size_px is None else data.model_copy(update={"image_size_px": size_px})
     converted: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Tables how programs name the images that they write, and finds outputs beside their targets."""
+"""Lists how programs name the images that they write, and finds outputs beside their targets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tfpix2pix.errors import UserError
 
 @dataclass(frozen=True)
 class Layout:
-    """Says how a program names its files: `*` stands for the pair's name. Targets and inputs may also be folders."""
+    """Describes how a program names its files. `*` stands for the pair's name. Targets and inputs may be folders."""
 
     output: str = "*"
     target: str | None = None
@@ -34,7 +34,7 @@ def find_layout(folder: Path, outputs: str | None) -> Layout:
         outputs: pattern of the outputs; None: that of the first of `LAYOUTS` that fits an image in the folder.
 
     Raises:
-        UserError: no image fits the pattern, or nothing tells outputs from the inputs and targets beside them.
+        UserError: no image fits the pattern, or outputs cannot be told from the inputs and targets beside them.
     """
     if outputs is None:
         layout = next(layout for layout in LAYOUTS.values() if matching(folder, layout.output))
@@ -42,15 +42,15 @@ def find_layout(folder: Path, outputs: str | None) -> Layout:
         others = [pattern for pattern in patterns if layout.output == "*" and matching(folder, pattern)]
         if others:
             raise UserError(
-                f"It must be known which images are outputs. Received {folder}, which has {' and '.join(others)} too. "
-                f"Say by `outputs` how they are named: '*-outputs', for example."
+                f"Outputs must be known from their names. Received {folder}, which has {' and '.join(others)} too. "
+                f"Set `outputs` to the pattern of their names, such as '*-outputs'."
             )
         return layout
     names = matching(folder, outputs).keys()
     if not names:
         raise UserError(
-            f"`outputs` must be how outputs are named. Received {outputs!r}, which fits no image in {folder}. Look at "
-            f"their names; * stands for the pair's."
+            f"`outputs` must be the pattern of the outputs' names. Received {outputs!r}, which fits no image in "
+            f"{folder}. Write their names with * in place of the pair's name."
         )
     sides = {"target": None, "input": None}
     for side in sides:
@@ -60,7 +60,7 @@ def find_layout(folder: Path, outputs: str | None) -> Layout:
 
 
 def matching(folder: Path, pattern: str) -> dict[str, Path]:
-    """Returns name -> file for the image files in a folder whose stem is `pattern` with a name in place of its `*`.
+    """Maps names to the image files of a folder. The stem of a file is `pattern` with the name in place of its `*`.
 
     Raises:
         UserError: the pattern has not exactly one `*`, or two files have one name.
@@ -83,15 +83,15 @@ def matching(folder: Path, pattern: str) -> dict[str, Path]:
             name = stem[len(before) : len(stem) - len(after)]
             if name in files:
                 raise UserError(
-                    f"An image must have a name of its own. Received {files[name].name} and {file.name} in {folder}. "
-                    f"Remove one, or give their ending: '*{file.suffix}'."
+                    f"Images must have different names. Received {files[name].name} and {file.name} in {folder}. "
+                    f"Remove one, or add an ending to the pattern: '*{file.suffix}'."
                 )
             files[name] = file
     return files
 
 
 def beside(folder: Path, pattern_or_folder: str | None) -> dict[str, Path]:
-    """Returns name -> file of targets or inputs: files beside the outputs by a pattern, or the images of a folder."""
+    """Maps names to files of targets or inputs: files beside the outputs by a pattern, or the images of a folder."""
     if pattern_or_folder is None:
         return {}
     if "*" in pattern_or_folder:

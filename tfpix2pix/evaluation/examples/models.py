@@ -1,4 +1,4 @@
-"""Examples of a model: its translations of a split."""
+"""Opens a model's translations of a split as the examples of an evaluation."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def model_examples(
     Args:
         config: the card's, or one with other `data`. If it has `target_classes` and the model was trained on pictures
             of label maps, its translations are read as label maps: each pixel is the nearest of `class_colors`.
-        size_px: size to which pairs are brought; None: pairs keep the size of their files.
-        noise: without variants, if the model has no noise input.
+        size_px: size to which pairs are fitted; None: pairs keep the size of their files.
+        noise: noise of the translations, without variants if the model has no noise input.
 
     Raises:
-        UserError: the split is empty, or noise is asked of a model without a noise input.
+        UserError: the split is empty, or noise is on for a model without a noise input.
     """
     config, trained_on = at_size(config, size_px), translator.card.config.data
     source, data = split_of(config.data, split, config.seed), config.data
@@ -57,7 +57,7 @@ def model_examples(
 
 
 def of_one_size(pair: Pair, name: str) -> Pair:
-    """Returns the pair; raises UserError if input and target differ in size."""
+    """Returns the pair. Raises UserError if input and target differ in size."""
     if pair[0].shape[:2] != pair[1].shape[:2]:
         sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in pair]
         raise UserError(
@@ -68,7 +68,9 @@ def of_one_size(pair: Pair, name: str) -> Pair:
 
 
 def as_label_map(picture: np.ndarray, data: DataConfig) -> np.ndarray:
-    """Returns for a picture, float (H, W, 3) in [-1, 1], the classes of the nearest colours, float (H, W, 1):
-    index / 127.5 - 1."""
+    """Converts a picture, float (H, W, 3) in [-1, 1], to the classes of the nearest colours.
+
+    Returns float (H, W, 1): index / 127.5 - 1.
+    """
     label_map, _ = nearest_color(from_signed(match_channels(picture, 3)), class_colors(data, data.target_classes))
     return to_signed(label_map)

@@ -1,4 +1,4 @@
-"""Opens what a request names: a model of any form, or a folder of another program's images."""
+"""Opens the model of a request, or its folder of another program's images."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tfpix2pix.runs.load import load
 
 @dataclass(frozen=True)
 class Protocol:
-    """Says how the examples of a subject are computed.
+    """Describes how the examples of a subject are computed.
 
     Args:
         size_px: size at which images are compared, px, or `own`, that of the files.
-        fit: how pairs are brought to the size; None: they are not.
+        fit: how pairs are fitted to the size; None: they are not.
         statistics: statistics of a model's normalization; None for images.
         noise: noise of a model, `on` or `off`; None for images.
-        seed: of the noise, the resampling and the patches.
+        seed: seed of the noise, the resampling and the patches.
         variants: number of translations of each image with different noise.
     """
 
@@ -39,7 +39,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Subject:
-    """Holds what is evaluated.
+    """Holds the model or folder that is evaluated, and its examples.
 
     Args:
         kind: `run`, an export format, or `images`.

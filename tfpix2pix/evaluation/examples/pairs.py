@@ -1,4 +1,4 @@
-"""The examples of an evaluation: named, and computed when they are needed."""
+"""Holds the examples of an evaluation. They have names, and are computed when they are needed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Examples:
 
     Args:
         compute: index -> example.
-        data: says how the targets, and so the translations, are read.
+        data: describes how the targets, and so the translations, are read.
         has: the fields that every `Example` has: `target`, `input`, `variants`.
         pairs: number of pairs in the split; some of them may have no example.
         notes: sentences for the record.
@@ -45,11 +45,11 @@ class Examples:
 
 
 def checked(example: Example) -> Example:
-    """Returns the example; raises UserError if its translation is not finite or has another shape than its target."""
+    """Returns the example. Raises UserError if its translation is not finite or differs in shape from its target."""
     if not np.isfinite(example.translation).all():
         raise UserError(
-            f"A translation must be finite numbers. Received NaN or infinity in that of {example.name!r}. Evaluate "
-            f"another checkpoint (`best`), or look at the run's metrics.jsonl for where it went wrong."
+            f"A translation must hold finite numbers. Received NaN or infinity in that of {example.name!r}. Evaluate "
+            f"another checkpoint (`best`), or look for the first such step in the run's metrics.jsonl."
         )
     if example.target is not None and example.translation.shape != example.target.shape:
         sizes = ["x".join(map(str, image.shape)) for image in (example.translation, example.target)]
@@ -61,7 +61,7 @@ def checked(example: Example) -> Example:
 
 
 def at_size(config: Config, size_px: int | None) -> Config:
-    """Returns the configuration with pairs of `size_px`; None: of the size that they have, or are drawn at."""
+    """Returns the configuration with pairs of `size_px`. None keeps the size that they have, or are drawn at."""
     if size_px is None and source_row(config.data.source).drawn:
         return config
     size = SMALLEST_PX if size_px is None else size_px
@@ -69,5 +69,5 @@ def at_size(config: Config, size_px: int | None) -> Config:
 
 
 def fitted(image: np.ndarray | None, data: DataConfig, side: int) -> np.ndarray | None:
-    """Brings an image to `data.image_size_px`, as inputs (`side` 0) or targets (1) are."""
+    """Fits an image to `data.image_size_px`, as inputs (`side` 0) or targets (1) are."""
     return None if image is None else np.asarray(for_evaluation((image, image), data)[side])

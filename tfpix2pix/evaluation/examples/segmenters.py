@@ -1,7 +1,7 @@
-"""Segmenters for the FCN score (paper §3.4), and the true label maps that theirs are compared with.
+"""Opens segmenters for the FCN score (paper §3.4), and the true label maps that theirs are compared with.
 
-The paper's FCN-8s was trained on Cityscapes' photographs. Here it is any photo→labels model: one that this package
-trained on the real training pairs, whose data say where the true label maps lie, or a SavedModel of another origin.
+The paper's FCN-8s was trained on Cityscapes' photographs. Here a segmenter is any photo→labels model: one that this
+package trained on real pairs, which hold the true label maps, or a SavedModel of another origin.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Segmenter:
     record: dict[str, object]
 
     def with_labels(self, example: Example) -> Example:
-        """Returns the example with its true label map; raises UserError if that has another size."""
+        """Returns the example with its true label map. Raises UserError if the map has another size."""
         labels = self.labels(example)
         if labels.shape != example.translation.shape[:2]:
             sizes = ["x".join(map(str, shape[:2])) for shape in (labels.shape, example.translation.shape)]
@@ -73,12 +73,12 @@ def open_segmenter(
         data_dir: folder of the pairs, in place of the one that the segmenter's card names.
         size_px: size of the evaluation; None: that of the files.
         label_maps: folder of the true label maps, named as the pairs.
-        data: of the evaluation, whose inputs are the label maps if neither the segmenter nor `label_maps` has them.
+        data: data of the evaluation. Its inputs are the label maps if neither the segmenter nor `label_maps` has them.
         value_range: values of black and white that a SavedModel of another origin expects.
         trust: as in `load_saved_model`.
 
     Raises:
-        UserError: the model gives no label maps, or nothing says which are the true ones.
+        UserError: the model does not give label maps, or the true ones are unknown.
     """
     model = find_model(path)
     if model is not None and not _is_foreign(model.path):
@@ -100,8 +100,8 @@ def open_segmenter(
         record = {"model": str(path), "classes": classes}
     if classes is None:
         raise UserError(
-            f"A segmenter that gives indices must be told how many classes there are. Received {path}. Give a model "
-            f"that gives a score a class, or `--set data.input_classes=…` where inputs are label maps."
+            f"A segmenter that gives indices must have a known number of classes. Received {path}. Give a model that "
+            f"gives a score a class, or add `--set data.input_classes=…` if the inputs are label maps."
         )
     if labels is None:
         labels = _labels_of_folder(label_maps, classes, data, size_px) if label_maps else _labels_of_inputs(data, path)
@@ -113,20 +113,20 @@ def _with_dir(config: Config, data_dir: str) -> Config:
 
 
 def _is_foreign(path: Path) -> bool:
-    """Tells whether a model is a SavedModel that this package did not write."""
+    """Returns True if a model is a SavedModel that this package did not write."""
     return (path / "saved_model.pb").is_file() and not (path / "assets" / FILE_NAME).is_file()
 
 
 def _labels_of_pairs(config: Config, split: str, size_px: int | None) -> Callable[[Example], np.ndarray]:
-    """Returns example -> true label map: the target of the segmenter's pair of the same name."""
+    """Returns a function from an example to its true label map: the target of the segmenter's pair of the same name."""
     source = split_of(config.data, split, config.seed)
     numbers = {name: index for index, name in enumerate(source.names)}
 
     def labels(example: Example) -> np.ndarray:
         if example.name not in numbers:
             raise UserError(
-                f"The segmenter's pairs must have the names of those evaluated. Received {example.name!r}, which is "
-                f"none of {', '.join(source.names[:3])} in {config.data.dir}. Give the label maps by `labels`."
+                f"The segmenter's pairs must have the names of those evaluated. Received {example.name!r}, unlike "
+                f"{', '.join(source.names[:3])} in {config.data.dir}. Add `labels`, a folder of label maps."
             )
         return _fitted(source.read(numbers[example.name])[1], config.data, size_px)
 
@@ -136,7 +136,7 @@ def _labels_of_pairs(config: Config, split: str, size_px: int | None) -> Callabl
 def _labels_of_folder(
     folder: Path, classes: int, data: DataConfig, size_px: int | None
 ) -> Callable[[Example], np.ndarray]:
-    """Returns example -> true label map: the file of the same name in the folder."""
+    """Returns a function from an example to its true label map: the file of the same name in the folder."""
     files = {file.stem: file for file in list_images(folder)}
 
     def labels(example: Example) -> np.ndarray:
@@ -151,17 +151,17 @@ def _labels_of_folder(
 
 
 def _labels_of_inputs(data: DataConfig, path: Path) -> Callable[[Example], np.ndarray]:
-    """Returns example -> true label map: the input."""
+    """Returns a function from an example to its true label map: the input."""
     if not data.input_classes:
         raise UserError(
-            f"Something must say which label maps a segmenter should see. Received {path}, which knows no pairs. Give "
-            f"the label maps by `labels`, or `--set data.input_classes=…` where the inputs are label maps."
+            f"The true label maps for a segmenter must be known. Received {path}, which has no pairs. Add `labels`, a "
+            f"folder of label maps, or `--set data.input_classes=…` if the inputs are label maps."
         )
     return lambda example: indices(example.input)
 
 
 def _fitted(label_map: np.ndarray, data: DataConfig, size_px: int | None) -> np.ndarray:
-    """Brings a label map, uint8 (H, W, 1), to a size as the pairs are, by the nearest pixel: int (H, W)."""
+    """Fits a label map, uint8 (H, W, 1), to a size in the same way as the pairs, by the nearest pixel: int (H, W)."""
     image = to_signed(label_map)
     if size_px is not None:
         nearest = data.model_copy(update={"image_size_px": size_px, "target_classes": data.target_classes or 2})

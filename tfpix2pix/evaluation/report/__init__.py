@@ -1,1 +1,1 @@
-"""Writes the report of an evaluation: an HTML page that holds its pictures, requests nothing, and opens from a mail."""
+"""Writes the report of an evaluation: an HTML page that contains its pictures and requests nothing."""

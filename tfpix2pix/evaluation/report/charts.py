@@ -20,7 +20,7 @@ def digits(value: float | None) -> str:
 
 
 def histogram(title: str, values: Sequence[float]) -> dict[str, Any]:
-    """Returns the bars of a histogram over images, the position of their median and the words beside them.
+    """Returns the bars of a histogram over images, the position of their median and the texts beside them.
 
     Positions and sizes are percentages of the chart.
     """
@@ -68,7 +68,7 @@ def relative_scale(metrics: Iterable[Mapping[str, Any]]) -> float | None:
 
 
 def interval_bar(metric: Mapping[str, Any], scale: float | None) -> dict[str, str] | None:
-    """Returns where the bar of an interval begins and how wide it is, percent; its value lies at 50.
+    """Returns the start and the width of an interval's bar, percent. Its value lies at 50.
 
     None without an interval or a scale.
     """

@@ -132,7 +132,7 @@ def _ranking(
 
 
 def _card(row: Row, place: int, by: str) -> dict[str, Any]:
-    """Returns what is written beside an image: the metric that ranks it, and the others."""
+    """Returns the texts beside an image: the metric that ranks it, and the others."""
     metrics = metrics_of(row)
     others = [
         {"title": title_of(key), "key": key, "value": digits(value)} for key, value in metrics.items() if key != by

@@ -15,7 +15,7 @@ from tfpix2pix.pages import data_uri
 from tfpix2pix.training.samples import CAPTIONS, picture_grid
 
 MOST_PX = 512  # length of the longer side
-VARIANT_PX = 160  # the same for a variant, which is shown in a strip and never in large
+VARIANT_PX = 160  # the same for a variant, which is only shown in a strip
 QUALITY = 88
 SHEET_PX, SHEET_ROWS = 128, 8  # in a contact sheet: the longer side of an image, and rows in a column
 ERROR_COLORS = matplotlib.colormaps["magma"]

@@ -75,7 +75,7 @@
     after.dispatchEvent(new Event("input"));
   }
 
-  // The switch between what outputs are compared with, for the whole page.
+  // The switch that selects the pictures that outputs are compared with, for the whole page.
 
   function setMode(chosen) {
     mode = chosen;
@@ -102,8 +102,8 @@
     const wanted = at("filter").value.trim().toLowerCase();
     const badness = (index) => BADNESS[better[metric]](images[index].metrics[metric] ?? NaN);
     const worstFirst = (a, b) => {
-      const [one, other] = [badness(a), badness(b)];
-      return Number.isNaN(one) - Number.isNaN(other) || other - one; // images without the metric come last
+      const [first, second] = [badness(a), badness(b)];
+      return Number.isNaN(first) - Number.isNaN(second) || second - first; // images without the metric come last
     };
     const all = images.map((_, index) => index).sort((a, b) => byName(images[a].name, images[b].name));
     if (metric) all.sort(worstFirst);

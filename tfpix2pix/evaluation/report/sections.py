@@ -36,7 +36,7 @@ CARD_ENTRIES = {  # key of the model card -> its name on the page
 
 
 def summary(record: Mapping[str, Any]) -> list[str]:
-    """Returns what was evaluated, in a few words each: the model, its step, the images and where they are from."""
+    """Describes what was evaluated in short texts: the model, its step, the number of images and their origin."""
     data = record["data"]
     images, total = data["images"], data.get("of")
     count = f"{images:,}" if total in (None, images) else f"{images:,} of {total:,}"
@@ -56,15 +56,15 @@ def metrics_table(record: Mapping[str, Any]) -> dict[str, Any]:
     Every metric has its title, key, value, interval, the bar of its interval (`charts.interval_bar`) and which values
     are better.
     """
-    figures, protocol, protocols = record["figures"], record["protocol"], record.get("protocols", {})
-    scale = relative_scale(figures.values())
+    metrics, protocol, protocols = record["figures"], record["protocol"], record.get("protocols", {})
+    scale = relative_scale(metrics.values())
     return {
         "covered": f"{100 * protocol.get('covered', 0.95):g} %",
         "scale": f"{100 * scale:.2g}" if scale else None,
         "replicates": protocol.get("replicates"),
         "groups": [
-            {"metrics": [_metric(key, figure, scale) for key, figure in group], "protocol": protocols.get(name)}
-            for name, group in groupby(figures.items(), key=lambda item: item[1]["metric"])
+            {"metrics": [_metric(key, metric, scale) for key, metric in group], "protocol": protocols.get(name)}
+            for name, group in groupby(metrics.items(), key=lambda item: item[1]["metric"])
         ],
         "not_measured": [
             {"title": title_of(key), "key": key, "reason": reason}
@@ -74,20 +74,20 @@ def metrics_table(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _metric(key: str, figure: Mapping[str, Any], scale: float | None) -> dict[str, Any]:
-    low, high = figure.get("low"), figure.get("high")
+def _metric(key: str, metric: Mapping[str, Any], scale: float | None) -> dict[str, Any]:
+    low, high = metric.get("low"), metric.get("high")
     return {
         "title": title_of(key),
         "key": key,
-        "value": digits(figure["value"]),
+        "value": digits(metric["value"]),
         "interval": "–" if low is None or high is None else f"{digits(low)} to {digits(high)}",
-        "bar": interval_bar(figure, scale),
-        "better": ORDERS.get(figure.get("better") or "", ORDERS[""]).words or "–",
+        "bar": interval_bar(metric, scale),
+        "better": ORDERS.get(metric.get("better") or "", ORDERS[""]).words or "–",
     }
 
 
 def curves(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Returns the training curves as a data URI; "" if the lines hold none."""
+    """Returns the training curves as a data URI, or "" if there is nothing to draw."""
     figure = curves_figure(lines) if lines else None
     if figure is None:
         return ""

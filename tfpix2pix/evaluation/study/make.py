@@ -1,4 +1,4 @@
-"""Makes the paper's perceptual test of a model: `tfpix2pix study make`."""
+"""Makes the paper's perceptual test of a model, for `tfpix2pix study make`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfpix2pix.evaluation.study.page import Design, Pair, check_study, write_stu
 
 
 class Pairs(Sequence):
-    """Holds a dataset as pairs of a real and a generated image. A pair is translated when it is accessed."""
+    """Holds examples as pairs of a real and a generated image. A pair is translated when it is accessed."""
 
     def __init__(self, examples: Examples) -> None:
         self.examples, (_, self.picture) = examples, pictures_of(examples.data)

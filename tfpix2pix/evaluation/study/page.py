@@ -1,7 +1,7 @@
 """Writes the perceptual test as one HTML page, which asks which of two images was generated.
 
-The page holds everything and requests nothing. Which pairs a study shows is drawn here. In which order a rater sees the
-pairs, and the two images of each, is drawn in the rater's browser (study.js) from a seed that the results carry.
+The page contains everything and requests nothing. This module draws the pairs that a study shows. The rater's browser
+(study.js) draws the order of the pairs, and of the two images of each, from a seed that the results contain.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ class Pair:
 
 @dataclass(frozen=True)
 class Design:
-    """Holds how a study is run. The defaults are the paper's."""
+    """Holds the settings of a study. The defaults are the paper's."""
 
     practice: int = PRACTICE
     """Number of trials with feedback, which do not count."""
     trials: int = TRIALS
     """Number of trials that count."""
     shown_s: float = SHOWN_S
-    """Time for which each image is shown, seconds."""
+    """Display time of each image, s."""
     same_input: bool = True
     """False shows a generated image beside the real one of another pair, as the paper does with maps and aerial
     photographs, "in order to make the task more difficult and avoid floor-level results"."""
     seed: int = 0
-    """Decides which pairs are drawn, and which of them are practice."""
+    """Seed that draws the pairs, and those of them that are practice."""
 
 
 def write_study(
@@ -66,11 +66,10 @@ def write_study(
     """Writes the page to `path`, whole or not at all. Source: Isola et al., 2017, §4.1 "AMT perceptual studies".
 
     Args:
-        pairs: from which practice and other trials are drawn. The others are not read, so a sequence that makes a pair
-            on access makes no more than needed.
-        title: what raters read above the page. It should not reveal what generated the images.
-        model: what generated the images, JSON values. It goes into the results. Raters do not see it.
-        attribution: whose images they are and by which licence they may be shown. Raters read it below the page.
+        pairs: pairs from which practice and other trials are drawn. Pairs that are not drawn are not accessed.
+        title: title that raters read above the page. It should not reveal what generated the images.
+        model: the model that generated the images, JSON values. The results contain it, but raters do not see it.
+        attribution: author and licence of the images. Raters read it below the page.
 
     Raises:
         UserError: there are too few pairs, two have one name, images differ in size or are not uint8 (H, W, 3), or
@@ -101,7 +100,7 @@ def write_study(
         "trials": trials,
         "shown_s": design.shown_s,
         "same_input": same_input,
-        "key": _veiled(key),
+        "key": _encoded(key),
     }
     ordered = [images[index] for index in np.argsort(places)]
     data = {
@@ -128,7 +127,7 @@ def write_study(
 
 
 def check_study(path: Path, pairs: int, design: Design) -> None:
-    """Raises UserError if a study of so many pairs cannot be made or written. It is called before translating."""
+    """Raises UserError if a study of this number of pairs cannot be made or written. Call it before translating."""
     for name, value, least in (("trials", design.trials, 1), ("practice", design.practice, 0)):
         if value < least:
             raise UserError(f"`{name}` must be {least} or more. Received {value}. Choose another.")
@@ -166,7 +165,7 @@ def _check_pairs(shown: Sequence[tuple[Pair, Pair]]) -> None:
                 )
         if real.shape != generated.shape:
             raise UserError(
-                f"The two images of a trial must have one size, or the size gives the answer away. Received "
+                f"The two images of a trial must have one size, because a difference reveals the answer. Received "
                 f"{_size(real)} real ({real_of.name!r}) and {_size(generated)} generated ({generated_of.name!r}). "
                 f"Resize them alike."
             )
@@ -176,8 +175,8 @@ def _size(image: np.ndarray) -> str:
     return f"{image.shape[1]}×{image.shape[0]}"
 
 
-def _veiled(key: list[dict]) -> str:
-    """Returns in base64 which image is which, so that nobody reads it by accident."""
+def _encoded(key: list[dict]) -> str:
+    """Encodes the key of the images in base64, so that nobody reads it by accident."""
     return base64.b64encode(json.dumps(key).encode()).decode()
 
 

@@ -1,4 +1,4 @@
-"""Scores a perceptual test: how often raters took the generated image for the real one."""
+"""Scores a perceptual test: computes how often raters took the generated image for the real one."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Trial(BaseModel):
     """True if the page was out of sight while it showed the images, or a reload made it show them twice."""
 
     @model_validator(mode="after")
-    def _one_story(self) -> Trial:
+    def _answer_is_consistent(self) -> Trial:
         if self.fooled == (self.answered_first == self.generated_first):
             raise ValueError("fooled contradicts the answer")
         return self
 
 
-class Asked(BaseModel):
-    """Holds the number of trials of the study."""
+class TrialCounts(BaseModel):
+    """Holds the numbers of trials of the study."""
 
     model_config = READ_STRICTLY
 
@@ -61,16 +61,16 @@ class Session(BaseModel):
 
     format_version: Literal[1]
     study: str
-    """A function of what raters see."""
+    """Digest of the study's content."""
     title: str
     model: dict[str, Any]
     """The model that generated the images."""
     same_input: bool
     shown_s: float = Field(gt=0)
-    asked: Asked
+    asked: TrialCounts
     rater: str
     seed: int
-    """From it the order of trials and images can be computed again (mulberry32 in study.js)."""
+    """Seed of the order of trials and images (mulberry32 in study.js)."""
     started: str
     ended: str
     user_agent: str
@@ -129,11 +129,11 @@ def _read(path: Path) -> Session:
     except OSError as error:
         received = f"{path}, which cannot be opened: {error.strerror}"
     except ValidationError as error:
-        received = f"{path}, {_what_is_wrong(error)}"
+        received = f"{path}, {_reason(error)}"
     raise UserError(f"A result must be a file that a study's page saved. Received {received}. Leave it out.")
 
 
-def _what_is_wrong(error: ValidationError) -> str:
+def _reason(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(map(str, first["loc"]))
     if first["type"] == "json_invalid":
@@ -169,21 +169,21 @@ class Score:
     per_image: Mapping[str, float]
     """Name of the pair -> rate, those that fooled most first."""
     first_rate: float
-    """How often raters said that the first image was the generated one, over all trials: near 0.5 without a habit."""
+    """Rate of answers that the first image was the generated one, over all trials: near 0.5 without a habit."""
     notes: tuple[str, ...]
 
     def to_json(self) -> str:
         return json.dumps({**asdict(self), "chance": CHANCE, "covered": COVERED}, indent=2, ensure_ascii=False) + "\n"
 
     def text(self) -> str:
-        """Returns the score in some lines to read."""
+        """Returns the score as lines of text."""
         inputs = "the same input" if self.same_input else "different inputs"
         interval = (
             "" if self.low is None else f" ({100 * COVERED:g} % interval {100 * self.low:.1f} to {_percent(self.high)})"
         )
         rates, names = self.per_rater.values(), list(self.per_image)
         lines = [
-            f"{self.title} (study {self.study}; the two images of a trial are of {inputs})",
+            f"{self.title} (study {self.study}, the two images of a trial are of {inputs})",
             f"The generated image was taken for the real one in {_percent(self.rate)} of trials{interval}. Chance is "
             f"{100 * CHANCE:g} %: images that cannot be told apart.",
             f"{_count(self.raters, 'rater')}, from {_percent(min(rates))} to {_percent(max(rates))}; "
@@ -200,14 +200,14 @@ class Score:
 
 
 def score(results: Sequence[Path], *, replicates: int = REPLICATES, seed: int = 0) -> Score:
-    """Scores the files that raters saved. Practice, and trials whose images were not in sight, are left out.
+    """Scores the files that raters saved. Leaves out practice, and trials with images that were not in sight.
 
     The interval is the percentile bootstrap's over raters: what other raters might have said of the same images.
     Source: Isola et al., 2017, §4.1; Efron & Tibshirani, An introduction to the bootstrap, 1993, §13.3.
 
     Args:
         replicates: number of bootstrap replicates; 0 for no interval.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
 
     Raises:
         UserError: there is no file, one is not a result, they belong to different studies, two have one rater, or no
@@ -280,7 +280,7 @@ def _cautions(scored: Sequence[Session], rates: np.ndarray) -> Iterator[str]:
         yield f"Half of the answers in less than {HASTY_MS:g} ms, faster than one looks: {', '.join(hasty)}. Counted."
     one_sided = [session.rater for session in scored if len({t.answered_first for t in session.counted}) == 1]
     if one_sided:
-        yield f"Always the same answer, first or second: {', '.join(one_sided)}. Counted; it pulls the rate to 50 %."
+        yield f"Always the same answer, first or second: {', '.join(one_sided)}. Counted: it pulls the rate to 50 %."
     shown_s = np.array([(*trial.shown_ms,) for session in scored for trial in session.counted]) / 1000
     off = int(np.sum(np.abs(shown_s - scored[0].shown_s) > TIMING_OFF * scored[0].shown_s))
     if off:
@@ -290,8 +290,8 @@ def _cautions(scored: Sequence[Session], rates: np.ndarray) -> Iterator[str]:
         )
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _percent(rate: float) -> str:

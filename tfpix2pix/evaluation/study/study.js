@@ -237,13 +237,13 @@
   function start() {
     const before = kept();
     at("kept").hidden = !before;
-    at("begin").textContent = before ? "Start anew" : "Start";
+    at("begin").textContent = before ? "Start again" : "Start";
     at("begin").classList.toggle("main", !before);
     if (before) {
       const count = `${before.trials.length} of ${key.length} pairs`;
       at("kept-text").textContent = before.ended
         ? `${before.rater} has finished on this device. Nobody should take part twice. Starting again replaces those results: save them first.`
-        : `${before.rater} has answered ${count} on this device. Continue there, or start anew below if you are another person.`;
+        : `${before.rater} has answered ${count} on this device. Continue there, or start again below if you are another person.`;
       at("continue").textContent = before.ended ? "Show the results" : "Continue";
       at("continue").onclick = () => go(before);
     }

@@ -25,7 +25,7 @@ MOST_COLORS = 8  # of a palette that is computed from inputs
 
 @dataclass(frozen=True)
 class Canvas:
-    """Holds how inputs of a model are painted.
+    """Holds the settings for painting inputs of a model.
 
     Args:
         data: settings of the model's data.
@@ -41,12 +41,12 @@ class Canvas:
 
     @property
     def ground(self) -> Color:
-        """The colour of a blank sheet."""
+        """Returns the colour of a blank sheet."""
         return WHITE if self.holes else next(iter(self.palette.values()))
 
     @property
     def pen(self) -> Color:
-        """The colour of the first stroke: the first one that differs from the ground."""
+        """Returns the colour of the first stroke: the first of the palette that differs from the ground."""
         return next((color for color in self.palette.values() if color != self.ground), self.ground)
 
     def blank(self, height: int, width: int) -> np.ndarray:
@@ -54,14 +54,14 @@ class Canvas:
         return np.full((height, width, 3), self.ground, np.uint8)
 
     def picture_of(self, image: np.ndarray) -> np.ndarray:
-        """Returns an input as its file holds it, (H, W, C), as a picture to paint on, uint8 (H, W, 3)."""
+        """Converts an input as its file holds it, (H, W, C), to a picture to paint on, uint8 (H, W, 3)."""
         picture = pictures_of(self.data)[0](to_signed(image, self.data.ranges[0]))
         if self.holes and image.shape[-1] == 4:  # transparent pixels have no colour
             return np.where(image[..., 3:] > 0, picture, np.uint8(HOLE))
         return picture
 
     def input_of(self, picture: np.ndarray) -> np.ndarray:
-        """Returns a painting, uint8 (H, W, 3), as an input (H, W, C) as a file would hold it."""
+        """Converts a painting, uint8 (H, W, 3), to an input (H, W, C) as a file would hold it."""
         if self.data.input_classes:
             return nearest_color(picture, class_colors(self.data, self.data.input_classes))[0]
         if self.holes:  # transparent and black under strokes, as the operator makes holes
@@ -96,7 +96,7 @@ def canvas_for(data: DataConfig, pictures: Sequence[np.ndarray] = ()) -> Canvas:
 
 
 def main_colors(pictures: Sequence[np.ndarray]) -> dict[str, Color]:
-    """Returns the main colours of pictures, the most frequent first; black and white without pictures.
+    """Returns the main colours of pictures, the most frequent first. Returns black and white if there are no pictures.
 
     Source: median cut (Heckbert, "Color image quantization for frame buffer display", 1982), by Pillow.
     """

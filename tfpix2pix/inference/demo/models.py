@@ -1,4 +1,4 @@
-"""The models of the page: whether they take the same kind of input, and their translations."""
+"""Holds the models of the page, checks that they take the same kind of input, and translates by them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def side_px(model: Shown) -> int:
 
 
 def warm(model: Shown) -> None:
-    """Translates once, so that no user waits for what a model does at its first image."""
+    """Translates a blank image, so that no user waits for the start-up of a model."""
     data, side = model.card.config.data, side_px(model)
     blank = np.zeros((side, side, 1 if data.input_classes else data.input_channels), np.uint8)
     model.translator.translate(blank)
@@ -112,7 +112,7 @@ def translate(model: Shown, image: np.ndarray, *, noise: int, where: str) -> Tra
     """Translates an input as its file holds it.
 
     Args:
-        noise: 0 for noise off, otherwise the seed; a model without noise ignores it.
+        noise: 0 for noise off, otherwise the seed. A model without noise ignores it.
         where: name of the image, for messages.
 
     Raises:
@@ -125,7 +125,7 @@ def translate(model: Shown, image: np.ndarray, *, noise: int, where: str) -> Tra
         check_range(image, data.ranges[0], "data.input_range", where)
     notes = notes_on(image, card)
     if noise and not card.noise_size:
-        notes.append("the model has no noise input: every image is the same")
+        notes.append("the model has no noise input, so every image is the same")
     vector = model.translator.noise(1, noise) if noise and card.noise_size else None
     start = time.perf_counter()
     result = model.translator.translate(image, vector, where)
@@ -159,7 +159,7 @@ def example_pictures(config: Config, folder: str | None = None) -> list[np.ndarr
     For a model that fills holes, they are the whole photographs. Without the data, there are no pictures.
 
     Args:
-        folder: of the data; None: as in the model's configuration.
+        folder: folder of the data; None: as in the model's configuration.
 
     Raises:
         UserError: `folder` does not hold such data.

@@ -34,10 +34,8 @@ CSS = """
 .translation img { width: 100%; height: 100%; object-fit: contain }
 .small img { image-rendering: pixelated }
 """
-OWN_FONTS = {
-    "font": ["system-ui", "sans-serif"],
-    "font_mono": ["ui-monospace", "monospace"],
-}  # the browser fetches no fonts
+# Fonts of the browser's machine, so that it fetches none.
+OWN_FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
 
 
 class Outputs:
@@ -86,10 +84,10 @@ class Outputs:
 
 
 def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.ndarray] = ()) -> gr.Blocks:
-    """Returns the page of models that take the same kind of input; its method `launch` serves it.
+    """Returns the page of models that take the same kind of input. Its method `launch` serves it.
 
     Args:
-        canvas: of the first model.
+        canvas: canvas of the first model.
         examples: pictures of inputs to begin with, uint8 (H, W, 3).
     """
     first, side = models[0], side_px(models[0])
@@ -141,11 +139,12 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
                     *outputs.of(image, seed, name),
                 ]  # fmt: skip
 
-        def on_noise(what: tuple[np.ndarray, str] | None, seed: int):
-            if what is None:
+        def on_noise(shown: tuple[np.ndarray, str] | None, seed: int):
+            if shown is None:
                 return [gr.skip()] * len(outputs.components)
             with shown_errors():
-                return outputs.of(what[0], seed, what[1])
+                image, name = shown
+                return outputs.of(image, seed, name)
 
         one_at_a_time = {"concurrency_id": "models", "concurrency_limit": 1, "api_visibility": "private"}
         newest = {**one_at_a_time, "trigger_mode": "always_last", "show_progress": "hidden"}
@@ -176,7 +175,7 @@ def shown_errors(path: str = "", name: str = ""):
 
 
 def _reading_choices(model: Shown) -> tuple[gr.Checkbox, gr.Slider]:
-    """Returns the choices of the operator and of the factor of enlargement, each visible if the model needs it."""
+    """Returns the inputs for the operator and the enlargement, each visible if the model needs it."""
     data = model.card.config.data
     enlarges = data.makes_inputs and OPERATORS[data.operator].leaves == "fewer"
     makes = data.makes_inputs and not enlarges
@@ -195,7 +194,9 @@ def _chosen(pictures: Sequence[np.ndarray]) -> Callable[[gr.SelectData], gr.HTML
 
 def _instructions(canvas: Canvas) -> str:
     if canvas.holes:
-        return "Paint over what the model shall replace, or drop a file. The translation follows as you paint."
+        return (
+            "Paint over the parts that the model should replace, or drop a file. The translation follows as you paint."
+        )
     return "Draw, or drop a file. The translation follows as you draw."
 
 

@@ -1,4 +1,4 @@
-"""Serves the page, on this machine alone unless told otherwise."""
+"""Serves the page, by default on this machine alone."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def serve(
     """Serves a page with models side by side until interrupted.
 
     Args:
-        models: name (None: the model's own), path and translator of each model. They are taken after Gradio is
+        models: name (None: the model's own), path and translator of each model. They are iterated after Gradio is
             imported, so that a generator can open them late.
-        data: folder of paired data, whose held-out inputs the page offers; None: the first model's own, if available.
+        data: folder of paired data. The page offers its held-out inputs; None: the first model's own, if available.
         host: address to listen on; any address but this machine's own lets others use the page.
-        port: None: the first free one from 7860.
+        port: port to listen on; None: the first free one from 7860.
         open_browser: whether to open the page in the browser.
         upload_mb: size of the largest file that may be dropped, MB.
         ready: called with the address when the page can be opened.
-        until: the page is served until this is set; None: until interrupted.
+        until: event that ends the serving; None: an interrupt ends it.
 
     Raises:
         UserError: Gradio is not installed, models take different kinds of input, or the host or port is not available.
@@ -51,7 +51,7 @@ def serve(
         from tfpix2pix.inference.demo import page as pages
     except ImportError as error:
         raise UserError(
-            f"The page needs Gradio. Received none here ({error.name}). Install it by pip install 'tfpix2pix[demo]'."
+            f"The page needs Gradio. Received no module {error.name}. Install it with pip install 'tfpix2pix[demo]'."
         ) from error
     shown = _under_names(list(models))
     check_alike(shown)
@@ -61,14 +61,14 @@ def serve(
     examples = example_pictures(config, data)
     page = pages.build_page(shown, canvas_for(config.data, examples), examples)
     if host not in LOCAL:
-        warnings.warn(f"everyone who reaches this machine as {host} can use the page", stacklevel=2)
-    only_its_own = Middleware(TrustedHostMiddleware, allowed_hosts=_names_of(host))
+        warnings.warn(f"Everyone who reaches this machine as {host} can use the page.", stacklevel=2)
+    own_names_only = Middleware(TrustedHostMiddleware, allowed_hosts=_names_of(host))
     try:
         _, address, _ = page.launch(
             server_name=host, server_port=port, share=False, inbrowser=open_browser, prevent_thread_lock=True,
             quiet=True, show_error=True, max_file_size=upload_mb * 2**20, footer_links=[], enable_monitoring=False,
             run_history=False, mcp_server=False, ssr_mode=False, theme=gr.themes.Default(**pages.OWN_FONTS),
-            css=pages.CSS, app_kwargs={"middleware": [only_its_own]},
+            css=pages.CSS, app_kwargs={"middleware": [own_names_only]},
         )  # fmt: skip
     except (OSError, ValueError) as error:
         raise UserError(
@@ -83,15 +83,15 @@ def serve(
 
 
 def _names_of(host: str) -> list[str]:
-    """Returns the names under which the page answers.
+    """Returns the host names that the page answers to.
 
-    The browser would otherwise let a site into the page whose name points to this machine (DNS rebinding).
+    Otherwise a site whose name points to this machine could use the page in the browser (DNS rebinding).
     """
     return ["*"] if host in ALL else sorted({*LOCAL, "[::1]", host})
 
 
 def _under_names(models: Sequence[tuple[str | None, Path, Translator]]) -> list[Shown]:
-    """Names models by the caller's names, else by their cards, or by their paths if two cards have one name."""
+    """Names models by the caller's names, else by their cards, or by their paths if two cards have the same name."""
     names = [own or translator.card.name for own, _, translator in models]
     return [
         Shown(str(path) if own is None and names.count(name) > 1 else name, translator)

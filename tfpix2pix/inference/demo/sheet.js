@@ -1,12 +1,12 @@
-// A sheet to paint on. Its pixels are of the palette's colours alone (no smooth edges), so a label is a label.
-// `props.sheet` is [count, address of a picture to begin with]; `props.value` the address of what is on the sheet now.
+// A sheet to paint on. Its pixels have only colours of the palette (no smooth edges), so a label is a label.
+// `props.sheet` is [count, address of the first picture]. `props.value` is the address of the present picture.
 const canvas = element.querySelector("canvas");
 const ink = canvas.getContext("2d", { willReadFrequently: true });
-const beneath = document.createElement("canvas"); // what the eraser brings back
+const beneath = document.createElement("canvas"); // the picture that the eraser restores
 const size = element.querySelector("input");
 const undo = element.querySelector('[data-do="undo"]');
 const MOST_UNDOS = 20;
-const PAUSE_MS = 150; // between translations while a stroke goes on
+const PAUSE_MS = 150; // between translations during a stroke
 let color = props.pen;
 let past = [];
 let last = null; // where the stroke is, in pixels of the sheet

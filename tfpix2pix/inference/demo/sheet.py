@@ -1,4 +1,4 @@
-"""The sheet to paint on: a component of the page whose value is the painting as a PNG in a data URI."""
+"""Builds the sheet to paint on. The value of this component is the painting, a PNG in a data URI."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tfpix2pix.pages import asset, data_uri
 
 PNG = "data:image/png;base64,"
 PACKAGE = "tfpix2pix.inference.demo"
-_counts = itertools.count()  # so that the same picture again is a new sheet
+_counts = itertools.count()  # makes a sheet new, even with the same picture
 
 
 def sheet(canvas: Canvas, picture: np.ndarray) -> gr.HTML:
-    """Returns the component with `picture`, uint8 (H, W, 3), on it; its event is `input`."""
+    """Returns the component with `picture`, uint8 (H, W, 3), on it. Its event is `input`."""
     height, width = picture.shape[:2]
     return gr.HTML(
         **_on(picture),

@@ -33,7 +33,7 @@ class RemoteModel(ImageTranslator):
         model: NAME for the newest version, NAME:VERSION or NAME@LABEL.
         transport: a row of `TRANSPORTS`.
         timeout_s: time limit of one request and its answer.
-        retries: number of times that a request is repeated after a failure that may pass: no connection, no room.
+        retries: number of times that a request is repeated after a temporary failure: no connection, no room.
 
     Raises:
         UserError: the server is not a TF Serving or lacks the model, or `tfpix2pix export` did not write the model.
@@ -62,7 +62,7 @@ class RemoteModel(ImageTranslator):
         self.card: ModelCard = ModelCard.from_json(content[0], f"The model {self.target.model} at {self.target.server}")
         data = self.card.config.data
         if max(data.input_channels, data.target_channels) > 1 and self.card.target_dtype == "uint16":
-            load_tensorflow()  # for 16 bits a colour, without its notes, before threads begin
+            load_tensorflow()  # decodes 16 bits a colour; loaded before threads begin
 
     def __repr__(self) -> str:
         return f"RemoteModel({str(self.target.server)!r}, {str(self.target.model)!r}, step {self.card.step})"
@@ -98,9 +98,9 @@ class RemoteModel(ImageTranslator):
         tile_px: int | None = None,
         overlap_px: int | None = None,
     ) -> list[np.ndarray]:
-        """Translates images (H, W, C) of any sizes into what local translation would write, a request each.
+        """Translates images (H, W, C) of any sizes as local translation does, with a request for each.
 
-        Integers go as PNG, which the server reads as it reads files. Floats, and what PNG cannot hold, go as float32.
+        Integers are sent as PNG, which the server reads as it reads files. Other images are sent as float32.
 
         The arguments are those of `ImageTranslator.translate_many`.
 
@@ -140,7 +140,7 @@ class RemoteModel(ImageTranslator):
         return result
 
     def _rounded(self, band: np.ndarray) -> np.ndarray:
-        """Returns blended values in the targets' type; a mean lies between its values, so it is in their range."""
+        """Converts blended values to the targets' type. A mean lies between its values, so it is in their range."""
         dtype = np.dtype(self.card.target_dtype)
         return (np.rint(band) if dtype.kind == "u" else band).astype(dtype)
 
@@ -168,8 +168,8 @@ class RemoteModel(ImageTranslator):
             return self._predict(off, {name: value}, name, most_values)
         if on not in self.signatures:
             raise UserError(
-                f"Noise must have a signature to go to. Received {self.target.model} at {self.target.server} without "
-                f"{on}. Translate with noise off."
+                f"A model must have a signature that takes noise. Received {self.target.model} at {self.target.server} "
+                f"without {on}. Translate with noise off."
             )
         vector = np.asarray(noise, np.float32).reshape(1, -1)
         return self._predict(on, {name: value, "noise": vector}, name, most_values)

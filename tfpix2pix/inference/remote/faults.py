@@ -1,4 +1,4 @@
-"""Errors of a server, worded alike for every transport, and how a request is repeated after those that may pass."""
+"""Words the errors of a server alike for every transport, and repeats requests after temporary ones."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tfpix2pix.inference.remote.model import Target
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
 LONGEST_MESSAGE = 300
-NODE = re.compile(r"\s*\[\[.*", re.DOTALL)  # the node of the graph, which does not help a user
+NODE = re.compile(r"\s*\[\[.*", re.DOTALL)  # the node of the graph, which tells a user nothing
 OURS = re.compile(r"(An image must|A label map must)[^\[]*")  # the graph's own sentence within the runtime's message
 Result = TypeVar("Result")
 
 
 class Passing(RunError):
-    """Reports a failure that may pass: the same request may succeed later, `wait_s` from now if the server says so.
+    """Reports a temporary failure: the same request may succeed later, after `wait_s` if the server names a time.
 
-    Requests change nothing on the server, so every request may be repeated.
+    Requests do not change the server, so every request may be repeated.
     """
 
     def __init__(self, message: str, wait_s: float = 0.0) -> None:
@@ -35,14 +35,14 @@ def until_it_passes(request: Callable[[], Result], retries: int) -> Result:
     Pauses double. They are random, so that the clients of a server that recovers do not all return at once.
 
     Raises:
-        RunError: the failure has not passed.
+        RunError: the last request has failed, too.
     """
     for attempt in range(retries + 1):
         try:
             return request()
         except Passing as error:
             if attempt == retries:
-                times = f" It was asked {retries + 1} times." if retries else ""
+                times = f" The request was sent {retries + 1} times." if retries else ""
                 raise RunError(f"{error}{times}") from error
             pause_s = min(FIRST_PAUSE_S * 2**attempt, LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)
             sleep(max(pause_s, min(error.wait_s, LONGEST_PAUSE_S)))
@@ -80,14 +80,14 @@ def busy(target: Target, message: str, wait_s: float = 0.0) -> RunError:
 def too_slow(target: Target, message: str = "") -> RunError:
     return RunError(
         f"A server must answer within {target.timeout_s:g} s. Received no answer from {target.server}. "
-        f"Allow it more by `timeout_s`, or send smaller images."
+        f"Raise `timeout_s`, or send smaller images."
     )
 
 
 def failed(target: Target, message: str) -> RunError:
     return RunError(
         f"A server must answer a request without an error. Received from {target.server}: {shortened(message)}. "
-        f"See its log."
+        f"Read its log."
     )
 
 
@@ -102,7 +102,7 @@ def refused(target: Target, message: str) -> UserError:
     if "version label" in message.lower():  # TF Serving's code for an unknown label is that of a bad request
         return not_there(target, message)
     return UserError(
-        f"An image must be one that the served model takes. Received from {target.server}: {shortened(message)}. "
+        f"An image must fit the served model. Received from {target.server}: {shortened(message)}. "
         f"Change the image (`tile_px` sends a large one in parts), or use another model than {target.model}."
     )
 

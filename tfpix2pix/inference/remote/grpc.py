@@ -57,7 +57,7 @@ class GrpcTransport:
         except ImportError as error:
             raise UserError(
                 f"The transport grpc needs tensorflow-serving-api. Received no module {error.name}. "
-                f"Install it: pip install 'tfpix2pix[serving]', or use the transport rest."
+                f"Install it with pip install 'tfpix2pix[serving]', or use the transport rest."
             ) from error
         if target.server.user or target.server.path:
             raise UserError(

@@ -14,7 +14,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class ModelName:
-    """Names a served model; without version and label the server takes the newest version."""
+    """Names a served model. Without version and label, the server takes the newest version."""
 
     name: str
     version: int | None = None
@@ -42,7 +42,7 @@ class ModelName:
 
     @property
     def path(self) -> str:
-        """The path of the model in the REST interface."""
+        """Returns the path of the model in the REST interface."""
         version = "" if self.version is None else f"/versions/{self.version}"
         label = f"/labels/{quote(self.label, safe='')}" if self.label else ""
         return f"/v1/models/{quote(self.name, safe='')}{version}{label}"
@@ -86,13 +86,13 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The address of the REST interface, before `ModelName.path`."""
+        """Returns the address of the REST interface, before `ModelName.path`."""
         return f"{'https' if self.tls else 'http'}://{self.user}{self}{self.path}"
 
 
 @dataclass(frozen=True)
 class Target:
-    """Holds all that a transport needs to know."""
+    """Holds the server, the model and the time limit of a transport."""
 
     server: Server
     model: ModelName

@@ -86,7 +86,7 @@ class RestTransport:
             raise no_answer(self.target, f"no {output}") from None
 
     def _call(self, method: str, path: str, content: Any = None, *, most_bytes: int) -> Any:
-        """Returns the JSON of an answer of status 200; raises the error of any other."""
+        """Returns the JSON of an answer of status 200. Raises the error of any other."""
         target = self.target
         try:
             response = self._exchange(method, path, content, most_bytes)
@@ -116,7 +116,10 @@ class RestTransport:
         raise error_of(target, received)
 
     def _exchange(self, method: str, path: str, content: Any, most_bytes: int) -> Answer:
-        """Sends a request and returns its answer, both within `timeout_s`: a socket's time-out is from byte to byte."""
+        """Sends a request and returns its answer, both within `timeout_s`.
+
+        A socket's own time-out is only from byte to byte.
+        """
         target, session, result = self.target, self._session(), SimpleQueue()
 
         def exchange() -> None:
@@ -140,16 +143,16 @@ class RestTransport:
         try:
             answer = result.get(timeout=target.timeout_s)
         except Empty:
-            del self._sessions.one  # the thread may still use it
+            del self._sessions.session  # the thread may still use it
             raise too_slow(target) from None
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def _session(self) -> requests.Session:
-        if not hasattr(self._sessions, "one"):
-            self._sessions.one = requests.Session()
-        return self._sessions.one
+        if not hasattr(self._sessions, "session"):
+            self._sessions.session = requests.Session()
+        return self._sessions.session
 
 
 def _to_json(tensor: Tensor) -> list:
@@ -159,7 +162,7 @@ def _to_json(tensor: Tensor) -> list:
 
 
 def _speaks_no_http(error: BaseException | None) -> bool:
-    """Returns whether something other than HTTP answered, such as a gRPC port.
+    """Returns True if something other than HTTP answered, such as a gRPC port.
 
     `RemoteDisconnected`, a subclass of `BadStatusLine`, means that nothing answered.
     """

@@ -239,7 +239,7 @@ def test_a_row_that_is_not_there_is_named_beside_those_that_are(rows):
 def test_export_format(trained, rows, tmp_path):
     run("export", trained, "--format", "safetensors", "--out", tmp_path)
     image = np.random.default_rng(0).integers(0, 256, (37, 50, 3), np.uint8)
-    exported = p2p.load(tmp_path / "smoke.safetensors")
+    exported = p2p.load(tmp_path / "run.safetensors")
     assert np.array_equal(exported(image), p2p.load(trained)(image))
 
 
@@ -266,7 +266,7 @@ def test_source_and_colour_space_and_transport(rows, tmp_path, monkeypatch):
     run("export", "run", "--format", "saved_model")
     from tfpix2pix.inference.remote.client import RemoteModel
 
-    with RemoteModel("localhost:8501", "smoke", transport="folder") as model:
+    with RemoteModel("localhost:8501", "run", transport="folder") as model:
         served = model.translate(gray)
     local = p2p.load("run")(gray)
     assert local.shape == (40, 40, 3)  # an RGB image, whatever the network gives

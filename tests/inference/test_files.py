@@ -194,7 +194,7 @@ def test_whole_pairs_given_as_inputs_are_remarked_on():
     def notes(image, **data):
         return notes_on(image, ModelCard.of(tiny_config(data=data), 0))
 
-    pair, half = np.zeros((40, 80, 3), np.uint8), np.zeros((40, 40, 3), np.uint8)
+    pair, half = np.zeros((32, 64, 3), np.uint8), np.zeros((32, 32, 3), np.uint8)
     assert any("`split`" in note for note in notes(pair))
     assert any("`split`" in note for note in notes(pair.swapaxes(0, 1), input_side="top"))
     assert not notes(half)

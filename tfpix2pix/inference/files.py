@@ -23,6 +23,7 @@ from tfpix2pix.files import safe_file_name
 from tfpix2pix.inference.batching import ImageTranslator, in_batches, one_by_one
 from tfpix2pix.parallel import Outcome
 
+INPUT = 0  # side of a pair
 MOST_NAMED = 20  # images that could not be translated, in one message
 
 
@@ -223,7 +224,7 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[I
         if not files:
             raise UserError(f"A folder to translate must hold images. Received {path} without any. Check the path.")
         for file in files:
-            yield Input(safe_file_name(file.stem), lambda file=file: read_side(file, data.input_classes, data), (file,))
+            yield Input(safe_file_name(file.stem), lambda file=file: read_side(file, INPUT, data), (file,))
 
 
 def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> Iterator[Input]:

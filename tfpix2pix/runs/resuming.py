@@ -13,6 +13,7 @@ from tfpix2pix.config.card import DataPeriod
 from tfpix2pix.config.recipe import APPLIED
 from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
 from tfpix2pix.data.fingerprints import changes, digest_of
+from tfpix2pix.data.settings import CLASS_VALUES
 from tfpix2pix.errors import UserError
 from tfpix2pix.runs.directory import CONFIG, RunDirectory, flat
 from tfpix2pix.safe_files import parse_json, read_regular_file
@@ -65,7 +66,8 @@ def resumed_config(
 
 
 def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> Config:
-    """Returns `now`, with the precision and the time of a step of `before` if `now` leaves them open.
+    """Returns `now`, with the precision, the time of a step and how label maps are read of `before`, if `now` leaves
+    them open.
 
     Raises:
         UserError: a value differs that may not change, and `accept_changes` is not set. The message lists all of them.
@@ -74,6 +76,10 @@ def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> C
         precision = {"precision": before.training.precision}
         now = now.model_copy(update={"training": now.training.model_copy(update=precision)})
     now = now.model_copy(update={"training": _with_steps_of(before.training, now.training)})
+    open_keys = [key for key in CLASS_VALUES if getattr(now.data, key) is None]
+    if now.data.classes == before.data.classes and open_keys:
+        values = {key: getattr(before.data, key) for key in open_keys}
+        now = now.model_copy(update={"data": now.data.model_copy(update=values)})
     differences = _differences(before, now)
     if differences and not accept_changes:
         raise UserError(

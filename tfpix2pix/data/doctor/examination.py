@@ -13,6 +13,7 @@ from tfpix2pix.data.doctor.files import histograms
 from tfpix2pix.data.doctor.findings import ADVICE, Examination, Finding
 from tfpix2pix.data.doctor.notes import read_as
 from tfpix2pix.data.doctor.survey import Survey, looker
+from tfpix2pix.data.opening import with_class_values
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.parallel import evenly_spread, in_order
@@ -57,7 +58,7 @@ def examine(
 
 def open_all(data: DataConfig, seed: int) -> dict[str, Source]:
     """Opens the sources of all splits, which skip faulty pairs and name them, and keep no files in memory."""
-    data = data.model_copy(update={"on_error": "skip", "cache_files_mb": 0})
+    data = with_class_values(data, seed).model_copy(update={"on_error": "skip", "cache_files_mb": 0})
     return {split: SOURCES[data.source](data, split, seed) for split in SPLITS}
 
 

@@ -110,8 +110,9 @@ def to_classes(
     is_gray = image.shape[-1] == 1 and image.dtype.kind == "u"
     if is_gray and (values == "colors" or (values is None and is_drawn_in_gray(classes, config, wrong))):
         label_map = _of_colors(image, classes, config, where)
-        if (config.ignore_class,) * 3 not in config.class_colors:
-            label_map[image == config.ignore_class] = config.ignore_class
+        ignored = config.ignore_class
+        if ignored is not None and (ignored,) * 3 not in config.class_colors:
+            label_map[image == ignored] = ignored
         return label_map
     if not is_gray or wrong:
         rule = f"the class indices 0 to {classes - 1}" if table == indices else f"the values {list(table)}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tfpix2pix.data import SOURCES, SPLITS
-from tfpix2pix.data.labels import decided_values
+from tfpix2pix.data.labels import decided_values, is_mask
 from tfpix2pix.data.pairs import Fault, Pair, Source, signed
 from tfpix2pix.data.settings import CLASS_VALUES, ClassValues, DataConfig
 from tfpix2pix.errors import UserError, unknown_name
@@ -59,10 +59,12 @@ def _class_values(data: DataConfig, side: int, pictures: Source, numbers: Source
         numbers: the same, palettes as indices.
     """
     classes, ignored = data.classes[side], data.ignore_class
+    if not data.class_colors and not is_mask(classes, data):
+        return "indices"
 
     def values_of(source: Source, index: int) -> set[int]:
         try:
-            image = source.stored(index)[side]
+            image = source.stored(index, side)
         except UserError:
             return set()
         is_gray = image.shape[-1] == 1 and image.dtype.kind == "u"
@@ -138,7 +140,7 @@ def without_unreadable(source: Source) -> Source:
     digests = [source.digests[index] for index in kept] if source.digests else ()
     return Source(
         names, lambda index: source.read(kept[index]), lambda index: source.files(kept[index]), skipped, varied,
-        digests, source.stored and (lambda index: source.stored(kept[index])),
+        digests, source.stored and (lambda index, side: source.stored(kept[index], side)),
     )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ class Source:
     skipped: Sequence[Fault] = ()  # faults of the pairs that were left out
     at_epoch: Callable[[int, int], Pair] | None = None  # (index, epoch) -> pair, if pairs change from epoch to epoch
     digests: Sequence[str] = ()  # of the pairs, if they are known without reading files
-    stored: Callable[[int], Pair] | None = None  # reads a pair as its files hold it, before label maps become classes
+    stored: Callable[[int, int], np.ndarray] | None = None  # (index, side) -> image, before a label map becomes classes
 
     def __len__(self) -> int:
         return len(self.names)

@@ -99,7 +99,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
     def path_of(index: int) -> Path:
         return Path(folder) / safe_file_name(part.names[index])
 
-    def stored(index: int) -> Pair:
+    def unpacked(index: int) -> Pair:
         pair_path = path_of(index)
         try:
             features = tf.train.Example.FromString(cache.get(index, lambda: record(index), len)).features.feature
@@ -121,9 +121,14 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         return halves(images[0], config, pair_path) if len(images) == 1 else tuple(images)
 
     def read(index: int) -> Pair:
-        return checked(stored(index), config, path_of(index))
+        return checked(unpacked(index), config, path_of(index))
 
-    return Source(part.names, read, digests=[f"{crc32:08x}" for crc32 in part.crc32], stored=stored)
+    return Source(
+        part.names,
+        read,
+        digests=[f"{crc32:08x}" for crc32 in part.crc32],
+        stored=lambda index, side: unpacked(index)[side],
+    )
 
 
 def _manifest(folder: str) -> ShardManifest:

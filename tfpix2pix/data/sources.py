@@ -27,13 +27,13 @@ def combined(config: DataConfig, split: str, seed: int) -> Source:
     named = split_files(config, split, seed)
     files, read_bytes = list(named.values()), bytes_reader(config)
 
-    def stored(index: int) -> Pair:
+    def cut(index: int) -> Pair:
         return halves(read_image(files[index], read_bytes=read_bytes), config, files[index])
 
     def read(index: int) -> Pair:
-        return checked(stored(index), config, files[index])
+        return checked(cut(index), config, files[index])
 
-    return Source(list(named), read, lambda index: (files[index],), stored=stored)
+    return Source(list(named), read, lambda index: (files[index],), stored=lambda index, side: cut(index)[side])
 
 
 def halves(image: np.ndarray, config: DataConfig, path: Path) -> Pair:
@@ -183,11 +183,12 @@ def _of_files(
 
     read_bytes = bytes_reader(config)
 
-    def stored(index: int) -> Pair:
-        both = zip(files[index], palettes_as(config), strict=True)
-        return tuple(read_image(file, palette=palette, read_bytes=read_bytes) for file, palette in both)
+    palettes = palettes_as(config)
+
+    def stored(index: int, side: int) -> np.ndarray:
+        return read_image(files[index][side], palette=palettes[side], read_bytes=read_bytes)
 
     def read(index: int) -> Pair:
-        return checked(stored(index), config, *files[index])
+        return checked((stored(index, 0), stored(index, 1)), config, *files[index])
 
     return Source(list(pairs), read, files.__getitem__, tuple(faults), stored=stored)

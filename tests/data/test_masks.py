@@ -271,6 +271,12 @@ class TestDoctor:
         assert (finding.kind, finding.split) == ("absent", "train")
         assert finding.message == "Class 1 (car) occurs in no target of the training split: it cannot be learned."
 
+    def test_it_says_what_it_took_the_values_for(self, tmp_path):
+        write_pairs(tmp_path, "gray", [MASK, 1 - MASK])
+        result = examine(masks_config(tmp_path))
+        assert result.findings == ()
+        assert result.notes[0].startswith("Label maps of the target: 0 is class 0, 255 is class 1 (`data.target_class_")
+
     def test_every_missing_class_of_each_side_is_reported(self, tmp_path):
         for index in range(2):
             write_image(tmp_path / "input" / f"{index}.png", np.full((32, 32, 1), 3 * index, np.uint8))

@@ -9,9 +9,8 @@ from PIL import Image
 from tests.conftest import tiny_config, write_image
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.config.resolve import make_config
-from tfpix2pix.data import SOURCES
 from tfpix2pix.data.doctor import examine
-from tfpix2pix.data.labels import read_labels, read_side, to_classes
+from tfpix2pix.data.labels import decided_values, read_labels, read_side, to_classes
 from tfpix2pix.data.opening import open_source, read_otherwise, with_class_values
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.writing import write_shards
@@ -129,8 +128,6 @@ def test_indices_0_and_1_are_no_mask_and_nothing_is_said(tmp_path):
     ],
 )  # fmt: skip
 def test_what_the_values_of_training_decide(options, values, decided):
-    from tfpix2pix.data.labels import decided_values
-
     config = DataConfig.model_validate({"target_classes": 2, **options})
     assert decided_values(config.target_classes, config, values) == decided
 
@@ -294,4 +291,3 @@ def test_the_setting_is_written_and_read(tmp_path):
     for values in ("indices", "palette_indices", [0, 255]):
         config = make_config({"data": {"target_classes": 2, "target_class_values": values}})
         assert make_config(config.model_dump(mode="json")) == config
-    assert SOURCES  # rows that a program adds need not have `stored`: nothing is decided for them then

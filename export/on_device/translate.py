@@ -9,20 +9,20 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
-from translator import Translator, frames
+from translator import Translator, frames, label_map
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
-def read(source, channels, labels):
+def read(source, data, channels, labels):
     """An upright Pillow image of 8 bits in so many channels; of a label map the indices."""
     with Image.open(source) as file:
         image = ImageOps.exif_transpose(file)
-    if image.mode == "F" or (labels and image.mode not in ("L", "P")):
+    if image.mode == "F":
         raise ValueError(f"its pixels are of the kind {image.mode}")
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip
+    if image.mode.startswith("I") and not labels:  # 16 bits, which Pillow would clip
         image = Image.fromarray(np.rint(np.asarray(image) / 257).clip(0, 255).astype(np.uint8))
-    return image if labels else image.convert(("L", "LA", "RGB", "RGBA")[channels - 1])
+    return label_map(image, file.format, data) if labels else image.convert(("L", "LA", "RGB", "RGBA")[channels - 1])
 
 
 def listed(inputs, out, overwrite):
@@ -62,7 +62,7 @@ def main():
         for source, target in listed(given.inputs, given.out, given.overwrite):
             partial = target.with_name(f".{target.name}.tfpix2pix-tmp")
             try:
-                image = read(source, channels, labels[0])
+                image = read(source, translator.data, channels, labels[0])
                 tiled += not given.resize and image.size != (translator.size, translator.size)
                 start = time.perf_counter()
                 seen = image.resize([translator.size] * 2, how[0]) if given.resize else image

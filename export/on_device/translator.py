@@ -72,6 +72,18 @@ def starts(side, size, overlap):
     return [round(index * (side - size) / max(count - 1, 1)) for index in range(count)]
 
 
+def label_map(image, format, data):
+    """The class indices of a label map: a Pillow image of gray or of a palette, read as the model's card says."""
+    values, mode = data.get("input_class_values", "palette_indices"), image.mode
+    drawn = data.get("class_colors") and (values == "colors" or (mode in "1P" and values != "palette_indices"))
+    if drawn or mode not in ("1", "L", "P") or (mode == "P" and format == "GIF" and isinstance(values, list)):
+        raise ValueError(f"its pixels are of the kind {mode} and must become class indices first")
+    if mode == "1":
+        return image.convert("L").point([0] * 128 + [1] * 128)
+    levels = values if isinstance(values, list) else []
+    return image.point([levels.index(level) if level in levels else level for level in range(256)])
+
+
 def frames(stream):
     """The JPEG files of a stream. One is whole at its last end marker: a thumbnail in its header has one too."""
     data = b""

@@ -186,11 +186,11 @@ def test_recipe(name, tmp_path, monkeypatch, capsys):
     written = sorted(path for path in (tmp_path / "translated").rglob("*") if path.is_file())
     assert len(written) == count
     for path in written:
-        translation = read_image(path, indices="label" in name)
+        translation = read_image(path, palette="indices" if "label" in name else "colors")
         assert translation.dtype == dtype
         assert shape is None or translation.shape == shape
     if name.startswith("300"):
         assert {read_image(path).shape[:2] for path in written} == {(300, 500), (81, 67)}
     if "to label maps" in name:
         assert Image.open(written[0]).mode == "P"
-        assert read_image(written[0], indices=True).max() < 12
+        assert read_image(written[0], palette="indices").max() < 12

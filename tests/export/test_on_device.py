@@ -104,6 +104,28 @@ def test_label_maps_are_never_blended(tmp_path):
     assert set(np.unique(pixels(tmp_path / "out" / "x.png"))) == {2}
 
 
+@pytest.mark.parametrize(
+    ("values", "colors", "picture", "expected"),
+    [
+        ([0, 255], None, Image.fromarray(np.array([[0, 255]], np.uint8)), [[0, 1]]),
+        ([0, 255], None, Image.fromarray(np.array([[0, 1]], np.uint8)), [[0, 1]]),
+        ([0, 255], None, Image.fromarray(np.array([[False, True]])), [[0, 1]]),
+        ("indices", None, Image.fromarray(np.array([[False, True]])), [[0, 1]]),
+        ("indices", [[0, 0, 0], [255, 0, 0]], Image.fromarray(np.array([[0, 1]], np.uint8)), [[0, 1]]),
+        ("indices", [[0, 0, 0], [255, 0, 0]], Image.fromarray(np.array([[0, 1]], np.uint8)).convert("P"), None),
+        (None, None, Image.fromarray(np.array([[0, 1]], np.uint8)).convert("P"), [[0, 1]]),
+        ("colors", [[0, 0, 0], [255] * 3], Image.fromarray(np.array([[0, 255]], np.uint8)), None),
+    ],
+)
+def test_a_label_map_is_read_as_the_run_has_read_it_or_refused(values, colors, picture, expected):
+    data = {"input_classes": 2, "class_colors": colors, "input_class_values": values}
+    if expected is None:
+        with pytest.raises(ValueError, match="must become class indices first"):
+            on_device.label_map(picture, "PNG", data)
+    else:
+        assert np.asarray(on_device.label_map(picture, "PNG", data)).tolist() == expected
+
+
 def test_tensors_of_pixels(tmp_path):
     path = model_file(tmp_path / "m.tflite", lambda x: tf.cast(255 - tf.cast(x, tf.int32), tf.uint8), tf.uint8)
     np.testing.assert_array_equal(on_device.Translator(path)(GRAY), 255 - GRAY)

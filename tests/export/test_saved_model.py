@@ -122,6 +122,16 @@ def test_a_label_map_may_be_drawn_in_colours(tmp_path, rng):
         ask(model, "translate_bytes", image_bytes=[png(indices + 1)])
 
 
+def test_a_palette_png_whose_indices_count_is_refused(tmp_path):
+    """TensorFlow decodes it to colours: a wrong translation without a word."""
+    model, _ = made_saved_model(tmp_path / "1", data={"input_classes": 3})
+    file = encode(np.zeros((8, 8, 1), np.uint8), ".png", [10, 20, 30] * 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Received a palette PNG, whose indices a server cannot"):
+        ask(model, "translate_bytes", image_bytes=[file])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Received colours, and the model has no `data.class_col"):
+        ask(model, "translate_bytes", image_bytes=[png(np.zeros((8, 8, 3), np.uint8))])
+
+
 def test_classes_travel_as_tables(tmp_path):
     names = ["sky, high", "tree", "road"]
     data = {"target_classes": 3, "class_names": names, "class_colors": ["#0080ff", "#00ff00", "#808080"]}

@@ -61,7 +61,7 @@ def test_a_plan_is_run_and_resumed(combined_dir, tmp_path, quiet):
 
 def test_the_pairs_of_a_plan_are_those_that_are_trained_on(combined_dir, tmp_path, quiet, monkeypatch):
     plan = plan_training(tiny_config(data={"dir": str(combined_dir)}, training={"steps": 1}), tmp_path / "run")
-    monkeypatch.setattr("tfpix2pix.runs.train.open_sources", None)  # not opened again
+    monkeypatch.setattr("tfpix2pix.runs.train.opened", None)  # not opened again
     assert run(plan, quiet).card.step == 1
 
 

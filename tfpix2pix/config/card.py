@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tfpix2pix._version import __version__
-from tfpix2pix.config.schema import Config, with_values_of_earlier_versions
+from tfpix2pix.config import Config
+from tfpix2pix.data.settings import of_earlier_run
 from tfpix2pix.errors import UserError
 from tfpix2pix.section import LONGEST_NAME, NAME
 
@@ -56,7 +57,7 @@ class ModelCard(BaseModel):
     format_version: Literal[1] = 1
     name: Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
     """Name of the model."""
-    config: Annotated[Config, BeforeValidator(with_values_of_earlier_versions)]
+    config: Annotated[Config, BeforeValidator(of_earlier_run)]
     """Resolved configuration of the run that trained it."""
     step: Annotated[int, Field(ge=0)]
     """Number of training steps of the weights."""

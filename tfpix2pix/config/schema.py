@@ -151,12 +151,3 @@ def with_sections(message: str) -> str:
     """Adds the sections to keys in an error text of the networks: `generator.levels` for `levels`."""
     sections = {"image_size_px": "data", "levels": "generator", "residual_blocks": "generator"}
     return re.sub(rf"`({'|'.join(sections)})`", lambda key: f"`{sections[key[1]]}.{key[1]}`", message)
-
-
-def with_values_of_earlier_versions(settings: Any) -> Any:
-    """Adds to the settings of a run or a card those keys that the version which wrote it did not have, with the values
-    by which that version worked."""
-    data = settings.get("data") if isinstance(settings, dict) else None
-    if not isinstance(data, dict) or "split_rule" in data:
-        return settings
-    return {**settings, "data": {**data, "split_rule": "rank"}}

@@ -10,14 +10,13 @@ import numpy as np
 from PIL import Image
 
 from tfpix2pix.data.cache import Cache
-from tfpix2pix.data.formats import Unreadable, decode, encode, open_header
+from tfpix2pix.data.formats import Palette, Unreadable, decode, encode, open_header, upright_size
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
 from tfpix2pix.safe_files import read_regular_file
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy"})
-EXIF_ORIENTATION = 0x0112  # the tag; its values 5 to 8 swap height and width
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
@@ -43,17 +42,17 @@ def bytes_reader(config: DataConfig) -> Callable[[Path], bytes]:
 
 
 def read_image(
-    path: Path, *, indices: bool = False, read_bytes: Callable[[Path], bytes] = read_regular_file
+    path: Path, *, palette: Palette = "colors", read_bytes: Callable[[Path], bytes] = read_regular_file
 ) -> np.ndarray:
     """Reads the first frame of an image file: (H, W, C) uint8, uint16 or float32, turned by its EXIF orientation.
 
-    `indices`: return a palette image's indices, not its colours.
+    `palette` is as for `decode`: for label maps, what a palette becomes.
 
     Raises:
         UserError: the file cannot be read, is not an image, or ends too soon.
     """
     try:
-        return decode(read_bytes(path), indices=indices)
+        return decode(read_bytes(path), palette=palette)
     except (OSError, Unreadable) as error:
         reason = str(error) if isinstance(error, Unreadable) else f"cannot be read: {error.strerror or error}"
         raise UserError(
@@ -66,8 +65,7 @@ def read_size(path: Path) -> tuple[int, int]:
     """Reads (height, width) of the image that `read_image` would return, from the file's header."""
     try:
         with open_header(path) as image:
-            width, height = image.size
-            return (width, height) if image.getexif().get(EXIF_ORIENTATION, 1) >= 5 else (height, width)
+            return upright_size(image)[::-1]
     except Exception:  # parsers raise errors of many types; reading the whole file explains them
         return read_image(path).shape[:2]
 

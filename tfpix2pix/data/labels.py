@@ -1,14 +1,15 @@
-"""Reads label maps from class indices or colours, and shows them as pictures."""
+"""Reads label maps from class indices, values or colours, and shows them as pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tfpix2pix.data.images import as_picture, from_signed, read_image
-from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.formats import Palette
+from tfpix2pix.data.images import as_picture, from_signed, match_channels, read_image
+from tfpix2pix.data.settings import ClassValues, DataConfig
 from tfpix2pix.errors import UserError
 
 FAR = 48.0  # of 255 levels, from the nearest colour; JPEG moves at most 27 % of the facades' label pixels so far
@@ -31,12 +32,68 @@ def class_colors(config: DataConfig, classes: int) -> np.ndarray:
     return np.array(config.class_colors, np.uint8) if config.class_colors else standard_colors(classes)
 
 
-def to_classes(image: np.ndarray, classes: int, config: DataConfig, where: object) -> np.ndarray:
-    """Converts a label map, indices or a picture in `config.class_colors`, to class indices, uint8 (H, W, 1).
+def palette_as(classes: int | None, config: DataConfig, values: ClassValues | None) -> Palette:
+    """Returns what a palette file becomes for `to_classes`; of images its picture."""
+    if classes is None:
+        return "colors"
+    if values == "palette_indices":
+        return "indices"
+    if config.class_colors:
+        return "colors"
+    may_be_mask = values is None and is_mask(classes, config)
+    return "levels" if may_be_mask or isinstance(values, tuple) else "indices"
+
+
+def palettes_as(config: DataConfig) -> tuple[Palette, Palette]:
+    """Returns what palette files of inputs and of targets become."""
+    sides = zip(config.classes, config.class_values, strict=True)
+    return tuple(palette_as(classes, config, values) for classes, values in sides)
+
+
+def is_mask(classes: int | None, config: DataConfig) -> bool:
+    """Returns True if label maps may hold any two values, the lower for class 0 and the higher for class 1."""
+    return classes == 2 and config.ignore_class is None and config.class_colors is None
+
+
+def decided_values(classes: int, config: DataConfig, occurring: Iterable[int]) -> ClassValues:
+    """Decides how gray label maps are read, from the values that occur in those of the training pairs.
+
+    Values below the number of classes are indices. Without `config.class_colors`, two other values of two classes are
+    a mask.
+    """
+    values = sorted(set(occurring))
+    if is_drawn_in_gray(classes, config, values):
+        return "colors"
+    is_pair = is_mask(classes, config) and len(values) == classes and values != [0, 1]
+    return tuple(values) if is_pair else "indices"
+
+
+def is_drawn_in_gray(classes: int, config: DataConfig, values: Iterable[int]) -> bool:
+    """Returns True if a value that is too large for an index is near a gray one of `config.class_colors`.
+
+    Colours that are darker than the indices, such as black, do not count: indices counted from 1 are near it, too.
+    """
+    grays = [red for red, green, blue in config.class_colors or () if red == green == blue and red >= classes]
+    levels = [
+        value if value <= 255 else value / 257
+        for value in values
+        if value not in (*range(classes), config.ignore_class)
+    ]
+    return any(3 * (level - gray) ** 2 <= FAR**2 for level in levels for gray in grays)
+
+
+def to_classes(
+    image: np.ndarray, classes: int, config: DataConfig, where: object, values: ClassValues | None = None
+) -> np.ndarray:
+    """Converts a label map, of indices, of `values` or in `config.class_colors`, to class indices, uint8 (H, W, 1).
+
+    `values` of None, if nothing has been decided: a file in gray is drawn in the colours if `is_drawn_in_gray`.
 
     Raises:
-        UserError: it has an index beyond the classes that is not `config.ignore_class`, or unknown colours.
+        UserError: it has an index or value of no class that is not `config.ignore_class`, or unknown colours.
     """
+    if image.dtype == bool:
+        image, values = _of_one_bit(image, config, values)
     if image.shape[-1] in (3, 4):
         if config.class_colors is None:
             raise UserError(
@@ -44,24 +101,57 @@ def to_classes(image: np.ndarray, classes: int, config: DataConfig, where: objec
                 f"Received colours in {where}. Set `data.class_colors` to a list of the {classes} classes' colours.",
                 "classes",
             )
-        label_map, far = nearest_color(image[..., :3], class_colors(config, classes))
-        if far > MOST_FAR:
-            raise UserError(
-                f"A label map must be drawn in the colours of `data.class_colors`. Received {100 * far:.0f} % of "
-                f"pixels far from every one of them in {where}. Correct the colours, or leave the number of classes "
-                f"out for photographs.",
-                "classes",
-            )
+        return _of_colors(image, classes, config, where)
+    occurring = set(np.unique(image).tolist()) - {config.ignore_class}
+    indices, table = range(classes), values if isinstance(values, tuple) else range(classes)
+    if occurring <= {*indices} and not occurring <= {*table}:  # a mask that a model has translated
+        table = indices
+    wrong = sorted(occurring - {*table})
+    is_gray = image.shape[-1] == 1 and image.dtype.kind == "u"
+    if is_gray and (values == "colors" or (values is None and is_drawn_in_gray(classes, config, wrong))):
+        label_map = _of_colors(image, classes, config, where)
+        ignored = config.ignore_class
+        if ignored is not None and (ignored,) * 3 not in config.class_colors:
+            label_map[image == ignored] = ignored
         return label_map
-    wrong = [value for value in np.unique(image).tolist() if value >= classes and value != config.ignore_class]
-    if image.shape[-1] != 1 or image.dtype.kind == "f" or wrong:
+    if not is_gray or wrong:
+        rule = f"the class indices 0 to {classes - 1}" if table == indices else f"the values {list(table)}"
         received = f"the value {wrong[0]}" if wrong else f"{image.shape[-1]} channels of {image.dtype}"
         raise UserError(
-            f"A label map must hold the class indices 0 to {classes - 1}. Received {received} in {where}. Correct "
-            f"the file, or set the number of classes, or set `data.ignore_class` to the value of pixels to ignore.",
+            f"A label map must hold {rule}. Received {received} in {where}. Correct the file, or set the number of "
+            f"classes, their colours (`data.class_colors`), their values in gray (`data.input_class_values`, "
+            f"`data.target_class_values`, such as [0,255]), or a value of no class (`data.ignore_class`).",
             "classes",
         )
-    return image.astype(np.uint8)
+    if table == indices:
+        return image.astype(np.uint8)
+    order = np.argsort(table)
+    label_map = order[np.searchsorted(np.array(table)[order], image).clip(max=classes - 1)]
+    return np.where(image == config.ignore_class, image, label_map).astype(np.uint8)
+
+
+def _of_one_bit(
+    image: np.ndarray, config: DataConfig, values: ClassValues | None
+) -> tuple[np.ndarray, ClassValues | None]:
+    """Returns a label map of bool as uint8, and how to read it: black and white, or the classes 0 and 1."""
+    if config.class_colors and values != "palette_indices":
+        return image * np.uint8(255), "colors"
+    levels = values if isinstance(values, tuple) else ()
+    if 255 in (*levels, config.ignore_class) or values == "palette_indices":
+        return image * np.uint8(255), values
+    return image.astype(np.uint8), "indices"
+
+
+def _of_colors(picture: np.ndarray, classes: int, config: DataConfig, where: object) -> np.ndarray:
+    label_map, far = nearest_color(match_channels(picture, 3), class_colors(config, classes))
+    if far > MOST_FAR:
+        raise UserError(
+            f"A label map must be drawn in the colours of `data.class_colors`. Received {100 * far:.0f} % of pixels "
+            f"far from every one of them in {where}. Correct the colours, or leave the number of classes out for "
+            f"photographs.",
+            "classes",
+        )
+    return label_map
 
 
 def nearest_color(picture: np.ndarray, colors: np.ndarray) -> tuple[np.ndarray, float]:
@@ -80,11 +170,16 @@ def nearest_color(picture: np.ndarray, colors: np.ndarray) -> tuple[np.ndarray, 
     return np.concatenate(rows).astype(np.uint8)[..., np.newaxis], far / (picture.shape[0] * picture.shape[1])
 
 
-def read_side(path: Path, classes: int | None, config: DataConfig) -> np.ndarray:
-    """Reads an input or target file. With `classes`, reads it as a label map and returns its class indices."""
-    if classes is None:
-        return read_image(path)
-    return to_classes(read_image(path, indices=True), classes, config, path)
+def read_side(path: Path, side: int, config: DataConfig) -> np.ndarray:
+    """Reads a file as inputs (`side` 0) or targets (1) are read: an image, or the class indices of a label map."""
+    classes = config.classes[side]
+    return read_image(path) if classes is None else read_labels(path, classes, config, config.class_values[side])
+
+
+def read_labels(path: Path, classes: int, config: DataConfig, values: ClassValues | None = None) -> np.ndarray:
+    """Reads a file as a label map, and returns its class indices. `values` are as for `to_classes`."""
+    image = read_image(path, palette=palette_as(classes, config, values))
+    return to_classes(image, classes, config, path, values)
 
 
 def pictures_of(config: DataConfig) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:

@@ -1,12 +1,15 @@
-"""Opens sources, and reads their files once before a run writes anything."""
+"""Opens sources, reads their files once before a run writes anything, and decides how label maps are read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from tfpix2pix.data import SOURCES, SPLITS
+from tfpix2pix.data.labels import decided_values, is_mask
 from tfpix2pix.data.pairs import Fault, Pair, Source, signed
-from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.settings import CLASS_VALUES, ClassValues, DataConfig
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.parallel import evenly_spread, in_order
 
@@ -25,6 +28,60 @@ def check_readable(source: Source, at_most: int = MOST_READ) -> int:
     return len(indices)
 
 
+def with_class_values(data: DataConfig, seed: int) -> DataConfig:
+    """Returns `data` with a decision how label maps are read, from those of the training pairs, if it has none.
+
+    Files that cannot be read are left to those who read them next. Without training pairs nothing is decided.
+    """
+    open_sides = [side for side in (0, 1) if data.classes[side] and data.class_values[side] is None]
+    if not open_sides:
+        return data
+    quiet = {"on_error": "skip", "cache_files_mb": 0}
+    by_numbers = {CLASS_VALUES[side]: "palette_indices" for side in open_sides}
+    try:
+        pictures, numbers = (
+            SOURCES[data.source](data.model_copy(update={**quiet, **changes}), "train", seed)
+            for changes in ({}, by_numbers)
+        )
+    except UserError:
+        return data
+    if pictures.stored is None or not len(pictures):
+        return data
+    values = {CLASS_VALUES[side]: _class_values(data, side, pictures, numbers) for side in open_sides}
+    return data.model_copy(update=values)
+
+
+def _class_values(data: DataConfig, side: int, pictures: Source, numbers: Source) -> ClassValues:
+    """Decides how the label maps of a side are read.
+
+    Args:
+        pictures: the training pairs, palettes as they are read if nothing is decided.
+        numbers: the same, palettes as indices.
+    """
+    classes, ignored = data.classes[side], data.ignore_class
+    if not data.class_colors and not is_mask(classes, data):
+        return "indices"
+
+    def values_of(source: Source, index: int) -> set[int]:
+        try:
+            image = source.stored(index, side)
+        except UserError:
+            return set()
+        is_gray = image.shape[-1] == 1 and image.dtype.kind == "u"
+        return set(np.unique(image).tolist()) if is_gray else set()
+
+    def occurring(index: int) -> tuple[set[int], set[int]]:
+        gray = values_of(pictures, index)
+        may_ignore = not gray and data.class_colors and ignored is not None  # a palette has no colour for no class
+        return gray, values_of(numbers, index) if may_ignore else set()
+
+    found = list(in_order(occurring, evenly_spread(len(pictures), MOST_READ)))
+    in_gray, in_palettes = (set().union(*sets) for sets in zip(*found, strict=True))
+    if ignored in in_palettes and all(value < classes or value == ignored for value in in_palettes):
+        return "palette_indices"
+    return decided_values(classes, data, in_gray)
+
+
 def splits_of(data: DataConfig, seed: int) -> dict[str, Source]:
     """Opens all splits, empty ones too, without the unreadable pairs if `data.on_error` is `skip`."""
     return {split: open_source(data, split, seed) for split in SPLITS}
@@ -34,6 +91,20 @@ def open_source(data: DataConfig, split: str, seed: int) -> Source:
     """Opens a split, without the unreadable pairs if `data.on_error` is `skip`."""
     source = SOURCES[data.source](data, split, seed)
     return without_unreadable(source) if data.on_error == "skip" else source
+
+
+def read_otherwise(before: DataConfig, now: DataConfig) -> list[str]:
+    """Says in a line for each side how its label maps are read, if `now` has decided on anything but class indices."""
+    words = {
+        "colors": "gray files are read by `data.class_colors`",
+        "palette_indices": "palette files are read by their indices, because `data.ignore_class` is among these",
+    }
+    lines = []
+    for key, old, new in zip(CLASS_VALUES, before.class_values, now.class_values, strict=True):
+        if new != old and new != "indices":
+            what = words.get(new) or ", ".join(f"{value} is class {index}" for index, value in enumerate(new))
+            lines.append(f"Label maps of the {key.partition('_')[0]}: {what} (`data.{key}`, by the training pairs).")
+    return lines
 
 
 def open_sources(data: DataConfig, seed: int) -> dict[str, Source]:
@@ -68,13 +139,9 @@ def without_unreadable(source: Source) -> Source:
     at_epoch = source.at_epoch and (lambda index, epoch: source.at_epoch(kept[index], epoch))
     digests = [source.digests[index] for index in kept] if source.digests else ()
     return Source(
-        names,
-        lambda index: source.read(kept[index]),
-        lambda index: source.files(kept[index]),
-        skipped,
-        at_epoch,
-        digests,
-    )
+        names, lambda index: source.read(kept[index]), lambda index: source.files(kept[index]), skipped, at_epoch,
+        digests, source.stored and (lambda index, side: source.stored(kept[index], side)),
+    )  # fmt: skip
 
 
 def split_of(data: DataConfig, split: str, seed: int) -> Source:

@@ -38,6 +38,7 @@ class Source:
     skipped: Sequence[Fault] = ()  # faults of the pairs that were left out
     at_epoch: Callable[[int, int], Pair] | None = None  # (index, epoch) -> pair, if pairs change from epoch to epoch
     digests: Sequence[str] = ()  # of the pairs, if they are known without reading files
+    stored: Callable[[int, int], np.ndarray] | None = None  # (index, side) -> image, before a label map becomes classes
 
     def __len__(self) -> int:
         return len(self.names)
@@ -60,13 +61,13 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
     for size, file in zip(sizes, paths, strict=True):
         check_size(*size, config, file)
     sides = zip(
-        pair, config.classes, config.ranges, (config.input_channels, config.target_channels), paths,
-        ("input", "target"), strict=True,
+        pair, config.classes, config.class_values, config.ranges, (config.input_channels, config.target_channels),
+        paths, ("input", "target"), strict=True,
     )  # fmt: skip
     images = []
-    for image, classes, value_range, channels, file, side in sides:
+    for image, classes, values, value_range, channels, file, side in sides:
         if classes is not None:
-            images.append(to_classes(image, classes, config, file))
+            images.append(to_classes(image, classes, config, file, values))
             continue
         check_range(image, value_range, f"data.{side}_range", file)
         sides_of_file = (side,) if target_path else ("input", "target")

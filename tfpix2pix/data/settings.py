@@ -18,6 +18,11 @@ ONE_HOT = lazy("tfpix2pix.data.encodings", "one_hot")
 MOST_LIKELY = lazy("tfpix2pix.data.encodings", "most_likely")
 MOST_CLASSES = 256  # a class index is one byte
 Level = Annotated[int, Field(ge=0, le=255)]
+# How label maps of one channel are read. A tuple: the value of each class in gray files. `palette_indices`: as runs did
+# before they recorded it.
+ClassValues = tuple[Annotated[int, Field(ge=0, le=65535)], ...] | Literal["indices", "palette_indices", "colors"]
+
+CLASS_VALUES = ("input_class_values", "target_class_values")
 
 
 def _rgb(value: Any) -> Any:
@@ -123,13 +128,19 @@ class DataConfig(Section):
     alpha: Literal["refuse", "drop"] = "refuse"
     """Treatment of an alpha channel that `input_channels` or `target_channels` does not count."""
     input_classes: int | None = Field(None, ge=2, le=MOST_CLASSES)
-    """Number of classes, if the inputs are label maps: class indices from 0 (gray or palette PNG, NPY), or pictures in
-    `class_colors`. The generator gets one channel for each class."""
+    """Number of classes, if the inputs are label maps: class indices from 0 (gray or palette PNG, NPY), pictures in
+    `class_colors`, or masks of two values. The generator gets one channel for each class."""
     target_classes: int | None = Field(None, ge=2, le=MOST_CLASSES)
     """Number of classes, if the targets are label maps. Translations are then label maps."""
     class_colors: tuple[Color, ...] | None = None
     """Colour of each class, `[r, g, b]` or `'#rrggbb'`. Label maps are shown in these colours, and pictures are read by
-    the nearest colour. null: the colours of PASCAL VOC, and only indices are read."""
+    the nearest colour, those in palette files too. null: the colours of PASCAL VOC, and no colours are read."""
+    input_class_values: ClassValues | None = None
+    """Values in gray files of input label maps. `indices`: class indices. `colors`: gray levels of `class_colors`.
+    `[0, 255]`: the value of each class. `palette_indices`: as `indices`, and of palette files the indices count,
+    whatever their colours. null: a new run finds out from its training pairs, and records it."""
+    target_class_values: ClassValues | None = None
+    """Values in gray files of target label maps, as `input_class_values`."""
     class_names: tuple[str, ...] | None = None
     """Name of each class, in the order of the indices. Exports contain them."""
     ignore_class: int | None = Field(None, ge=0, le=255)
@@ -182,6 +193,11 @@ class DataConfig(Section):
         return self.input_classes, self.target_classes
 
     @property
+    def class_values(self) -> tuple[ClassValues | None, ClassValues | None]:
+        """Returns how gray label maps are read, of inputs and of targets; None: not yet decided."""
+        return tuple(getattr(self, key) for key in CLASS_VALUES)
+
+    @property
     def encoding(self) -> Encoding:
         """Returns how images are encoded for the networks."""
         encoding = COLOR_SPACES[self.color_space]
@@ -208,10 +224,11 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _settings_suit_label_maps(self) -> DataConfig:
-        for side, classes in zip(("input", "target"), self.classes, strict=True):
+        for side, classes, values in zip(("input", "target"), self.classes, self.class_values, strict=True):
             if classes is None:
                 continue
             names, colors = self.class_names or (), self.class_colors or ()
+            levels = values if isinstance(values, tuple) else tuple(range(classes))
             jitter = self.color_jitter if self.color_jitter_side == side else 0.0
             rules = (  # key, whether its value is allowed, the allowed values
                 (f"{side}_channels", getattr(self, f"{side}_channels") == 1, "1"),
@@ -224,8 +241,15 @@ class DataConfig(Section):
                     not colors or len(set(colors)) == len(colors) == classes,
                     f"{classes} different colours",
                 ),
+                (f"{side}_class_values", len(set(levels)) == len(levels) == classes, f"{classes} different values"),
+                (
+                    f"{side}_class_values",
+                    values != "colors" or colors,
+                    "other than colors, without `data.class_colors`",
+                ),
                 ("class_names", not names or len(names) == classes, f"{classes} labels"),
                 ("ignore_class", self.ignore_class is None or self.ignore_class >= classes, f"{classes} or more"),
+                ("ignore_class", self.ignore_class not in levels, "none of `data." + f"{side}_class_values`"),
             )
             for key, allowed, rule in rules:
                 if not allowed:
@@ -265,3 +289,15 @@ class DataConfig(Section):
                 f"`data.target_channels: {expected[1]}`. Received {channels[0]} and {channels[1]}. Set them to these"
             )
         return self
+
+
+def of_earlier_run(settings: Any) -> Any:
+    """Returns the settings of a run or a card, with the keys that the version which wrote them did not have.
+
+    Such a run held out pairs by rank, and read the indices of every palette, whatever its colours.
+    """
+    data = settings.get("data") if isinstance(settings, dict) else None
+    if not isinstance(data, dict):
+        return settings
+    read = {f"{side}_class_values": "palette_indices" for side in ("input", "target") if data.get(f"{side}_classes")}
+    return {**settings, "data": {"split_rule": "rank", **read, **data}}

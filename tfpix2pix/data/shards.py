@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tfpix2pix.data.cache import Cache
 from tfpix2pix.data.images import read_image
+from tfpix2pix.data.labels import palettes_as
 from tfpix2pix.data.pairs import Pair, Source, checked
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.sources import halves
@@ -95,8 +96,11 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
             )  # fmt: skip
         return data
 
-    def read(index: int) -> Pair:
-        pair_path = Path(folder) / safe_file_name(part.names[index])
+    def path_of(index: int) -> Path:
+        return Path(folder) / safe_file_name(part.names[index])
+
+    def unpacked(index: int) -> Pair:
+        pair_path = path_of(index)
         try:
             features = tf.train.Example.FromString(cache.get(index, lambda: record(index), len)).features.feature
             files = [
@@ -110,13 +114,21 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
                 "unreadable",
             ) from error
         images = []
-        for key, (suffix, data), classes in zip(KEYS[manifest.files_a_pair], files, config.classes, strict=False):
+        for (suffix, data), palette in zip(files, palettes_as(config), strict=False):
             path = pair_path.with_name(safe_file_name(pair_path.name + suffix))
-            indices = classes is not None and key != "image"
-            images.append(read_image(path, indices=indices, read_bytes=lambda path, data=data: data))
-        return halves(images[0], config, pair_path) if len(images) == 1 else checked(images, config, pair_path)
+            palette = "colors" if len(files) == 1 else palette
+            images.append(read_image(path, palette=palette, read_bytes=lambda path, data=data: data))
+        return halves(images[0], config, pair_path) if len(images) == 1 else tuple(images)
 
-    return Source(part.names, read, digests=[f"{crc32:08x}" for crc32 in part.crc32])
+    def read(index: int) -> Pair:
+        return checked(unpacked(index), config, path_of(index))
+
+    return Source(
+        part.names,
+        read,
+        digests=[f"{crc32:08x}" for crc32 in part.crc32],
+        stored=lambda index, side: unpacked(index)[side],
+    )
 
 
 def _manifest(folder: str) -> ShardManifest:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import bytes_reader, list_images, read_image
+from tfpix2pix.data.labels import palettes_as
 from tfpix2pix.data.pairs import Fault, Pair, Source, checked
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.splits import content_of, data_folder, data_path, names_of_split, split_files
@@ -26,10 +27,13 @@ def combined(config: DataConfig, split: str, seed: int) -> Source:
     named = split_files(config, split, seed)
     files, read_bytes = list(named.values()), bytes_reader(config)
 
-    def read(index: int) -> Pair:
+    def cut(index: int) -> Pair:
         return halves(read_image(files[index], read_bytes=read_bytes), config, files[index])
 
-    return Source(list(named), read, lambda index: (files[index],))
+    def read(index: int) -> Pair:
+        return checked(cut(index), config, files[index])
+
+    return Source(list(named), read, lambda index: (files[index],), stored=lambda index, side: cut(index)[side])
 
 
 def halves(image: np.ndarray, config: DataConfig, path: Path) -> Pair:
@@ -42,7 +46,7 @@ def halves(image: np.ndarray, config: DataConfig, path: Path) -> Pair:
             "size",
         )
     pair = np.split(image, 2, axis=axis)
-    return checked(pair if config.input_side in ("left", "top") else pair[::-1], config, path)
+    return tuple(pair if config.input_side in ("left", "top") else pair[::-1])
 
 
 def folders(config: DataConfig, split: str, seed: int) -> Source:
@@ -190,9 +194,12 @@ def _of_files(
 
     read_bytes = bytes_reader(config)
 
-    def read(index: int) -> Pair:
-        both = zip(files[index], config.classes, strict=True)
-        pair = [read_image(file, indices=classes is not None, read_bytes=read_bytes) for file, classes in both]
-        return checked(pair, config, *files[index])
+    palettes = palettes_as(config)
 
-    return Source(list(pairs), read, files.__getitem__, tuple(faults))
+    def stored(index: int, side: int) -> np.ndarray:
+        return read_image(files[index][side], palette=palettes[side], read_bytes=read_bytes)
+
+    def read(index: int) -> Pair:
+        return checked((stored(index, 0), stored(index, 1)), config, *files[index])
+
+    return Source(list(pairs), read, files.__getitem__, tuple(faults), stored=stored)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.images import suffix_for, write_image
-from tfpix2pix.data.opening import open_source, splits_of
+from tfpix2pix.data.opening import open_source, splits_of, with_class_values
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.shards import ALL, KEYS, join
@@ -72,7 +72,7 @@ def write_shards(
     if data.makes_inputs or data.source == "shards":
         how = "Write pairs with `tfpix2pix data pairs` first" if data.makes_inputs else "Name the files' folder"
         raise UserError(f"Shards must be made from pairs in files. Received `data.source: {data.source}`. {how}.")
-    sources = _parts(data, seed)
+    sources = _parts(with_class_values(data, seed), seed)
     total = sum(len(source) for source in sources.values())
     with _empty_folder(out) as folder, closing(_Writer(folder, shard_mb)) as writer:
         items = ((split, source, index) for split, source in sources.items() for index in range(len(source)))

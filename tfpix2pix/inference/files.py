@@ -27,6 +27,7 @@ from tfpix2pix.parallel import Outcome
 OWN, TRAINING = "own", "training"  # scales to translate at
 MOST_OFF = 1.5  # factor between the scale of an image and of the training images that needs no note
 NEAREST, BILINEAR, BICUBIC = Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
+INPUT = 0  # side of a pair
 MOST_NAMED = 20  # images that could not be translated, in one message
 
 
@@ -283,7 +284,7 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[I
         if not files:
             raise UserError(f"A folder to translate must hold images. Received {path} without any. Check the path.")
         for file in files:
-            yield Input(safe_file_name(file.stem), lambda file=file: read_side(file, data.input_classes, data), (file,))
+            yield Input(safe_file_name(file.stem), lambda file=file: read_side(file, INPUT, data), (file,))
 
 
 def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> Iterator[Input]:

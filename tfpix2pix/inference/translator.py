@@ -190,7 +190,8 @@ class Translator(ImageTranslator):
         if images.dtype in (np.uint8, np.uint16):
             dtype = np.uint8 if any(data.classes) else images.dtype  # class indices are 8 bits
             if data.input_classes:
-                images = np.stack([to_classes(image, data.input_classes, data, "an array") for image in images])
+                values = data.input_class_values if images.max() >= data.input_classes else "indices"
+                images = np.stack([to_classes(image, data.input_classes, data, "an array", values) for image in images])
             values = Values(to_signed, lambda result: from_signed(result, dtype))
         elif images.dtype.kind == "f":
             if not (np.isfinite(images).all() and np.abs(images).max() <= 1.0 + 1e-3):

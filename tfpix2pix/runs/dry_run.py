@@ -110,6 +110,7 @@ def describe(plan: Plan) -> Group:
     pairs = "No data given: set data.dir to check them."
     if plan.sources:
         pairs = f"{len(plan.sources['train'])} training and {len(plan.sources['val'])} held-out pairs."
+        pairs = "\n".join((pairs, *plan.notes))
     generator, discriminator = build_generator(config, seed=None), build_discriminator(config, seed=None)
     spec, terms, patch = config.training, config.objective, config.discriminator.receptive_field_px
     weights = ", ".join(f"{name} {weight:g}" for name, weight in terms.weights.items() if weight)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.config.resolve import resolve_config
-from tfpix2pix.data.opening import check_readable, open_sources
+from tfpix2pix.data.opening import check_readable, open_sources, read_otherwise, with_class_values
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.errors import UserError
 from tfpix2pix.quiet import load_tensorflow
@@ -25,7 +25,8 @@ class Plan:
     """Holds everything about a training that is decided before TensorFlow is imported.
 
     Attributes:
-        config: the resolved configuration. `training.precision` is `auto` until TensorFlow knows the devices.
+        config: the resolved configuration. `training.precision` is `auto` until TensorFlow knows the devices. It says
+            how label maps are read, as soon as there are sources.
         directory: the run directory; None for a dry run without one.
         worker: the index of this process and the number of processes.
         sources: the pairs, by split: `train` and `val`. None if there are several workers, which open them after they
@@ -35,6 +36,7 @@ class Plan:
         accept_changes: resume with other data than before.
         card: the model card of the run to resume; None if it has none.
         record: the pairs that the run to resume was trained on.
+        notes: sentences about what was decided.
     """
 
     config: Config
@@ -46,6 +48,7 @@ class Plan:
     accept_changes: bool = False
     card: ModelCard | None = None
     record: DataRecord = field(default_factory=DataRecord)
+    notes: tuple[str, ...] = ()
 
 
 def plan_training(
@@ -104,28 +107,36 @@ def plan_training(
     worker = this_worker(config.training.strategy)
     if directory and not resume and worker.index == 0:  # the chief has written to it before other workers start
         directory.check_free(resume=False, fresh=fresh)
-    return Plan(
-        config, directory, worker, _open(config, worker, dry_run), resume, fresh, accept_changes,
+    plan = Plan(
+        config, directory, worker, None, resume, fresh, accept_changes,
         card=_card_to_resume(directory) if resume else None,
         record=DataRecord.of(directory) if resume else DataRecord(),
     )  # fmt: skip
+    return _with_pairs(plan, dry_run)
 
 
-def _open(config: Config, worker: Worker, dry_run: bool) -> dict[str, Source] | None:
-    """Opens the pairs to train on and those held out, and reads one pair."""
-    data = config.data
-    if worker.count > 1 and not dry_run:
-        return None  # a worker that stops here would leave the others waiting
+def opened(plan: Plan) -> Plan:
+    """Returns the plan with the pairs to train on and those held out, and how their label maps are read."""
+    data = with_class_values(plan.config.data, plan.config.seed)
+    notes, config = read_otherwise(plan.config.data, data), plan.config.model_copy(update={"data": data})
+    return replace(plan, config=config, sources=open_sources(data, config.seed), notes=(*plan.notes, *notes))
+
+
+def _with_pairs(plan: Plan, dry_run: bool) -> Plan:
+    """Opens the pairs, unless there are several workers or none are given, and reads one."""
+    data = plan.config.data
+    if plan.worker.count > 1 and not dry_run:
+        return plan  # a worker that stops here would leave the others waiting
     if data.source == "shards":
         load_tensorflow()  # the reader of shards needs it
     try:
-        sources = open_sources(data, config.seed)
+        plan = opened(plan)
     except UserError:
         if dry_run and not data.is_given:
-            return None
+            return plan
         raise
-    check_readable(sources["train"], at_most=1 if data.on_error == "stop" else 0)
-    return sources
+    check_readable(plan.sources["train"], at_most=1 if data.on_error == "stop" else 0)
+    return plan
 
 
 def _card_to_resume(directory: RunDirectory) -> ModelCard | None:

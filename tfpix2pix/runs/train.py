@@ -15,12 +15,12 @@ from tfpix2pix.config import Config
 from tfpix2pix.config.resolve import recipe_override
 from tfpix2pix.data.doctor import examine, quick_lines
 from tfpix2pix.data.fingerprints import MOST_READ, fingerprints
-from tfpix2pix.data.opening import check_readable, open_sources
+from tfpix2pix.data.opening import check_readable
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.errors import UserError
 from tfpix2pix.runs.directory import Run
 from tfpix2pix.runs.networks import build_model
-from tfpix2pix.runs.plan import Plan, plan_training
+from tfpix2pix.runs.plan import Plan, opened, plan_training
 from tfpix2pix.runs.resuming import DataRecord, Splits
 from tfpix2pix.runs.session import Session, Start
 from tfpix2pix.runs.steps import build_on, execution, with_steps_of_minutes
@@ -88,7 +88,8 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         console = Console(file=io.StringIO())
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
 
-    sources = plan.sources or open_sources(plan.config.data, plan.config.seed)
+    plan = plan if plan.sources else opened(plan)
+    sources = plan.sources
     checked = sum(check_readable(source) for source in sources.values() if len(source))
     splits = _compared(plan, sources, devices)
     config = _settled(plan, sources, devices, say)
@@ -175,6 +176,8 @@ def _restored(plan: Plan, model: Pix2Pix) -> Start:
 
 def _report_data(plan: Plan, sources: Mapping[str, Source], say: partial) -> None:
     """Prints the doctor's findings in some pairs of a new run, and the number of pairs that are skipped."""
+    for note in plan.notes:
+        say(note)
     if not plan.resume:
         for line in quick_lines(examine(plan.config.data, plan.config.seed, at_most=EXAMINED_AT_START)):
             say(line)

@@ -94,7 +94,7 @@ from tfpix2pix.data.labels import read_side
 from tfpix2pix.inference.remote.client import RemoteModel
 remote = RemoteModel({server.address("rest")!r}, "facades")
 data = remote.card.config.data
-print(*remote.translate(read_side(Path("input.png"), data.input_classes, data)).shape)
+print(*remote.translate(read_side(Path("input.png"), 0, data)).shape)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.stdout.strip(), done.stderr) == ("40 30 3", "")

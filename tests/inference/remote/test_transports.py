@@ -40,7 +40,7 @@ def local(models, model, image, out, **options):
     (out / f"input{suffix}").write_bytes(encode(image, suffix))
     (path,) = translate_files(translator, [out / f"input{suffix}"], out=out / "translated", overwrite=True, **options)
     data = translator.card.config.data
-    return read_side(out / f"input{suffix}", data.input_classes, data), read_image(path, indices=True)
+    return read_side(out / f"input{suffix}", 0, data), read_image(path, palette="indices")
 
 
 @pytest.mark.parametrize("model", IMAGES)

@@ -10,6 +10,7 @@ CHECKS = {
     "pairing": lazy("tfpix2pix.data.doctor.files", "pairing"),
     "reading": lazy("tfpix2pix.data.doctor.files", "reading"),
     "files": lazy("tfpix2pix.data.doctor.files", "outliers"),
+    "absent": lazy("tfpix2pix.data.doctor.content", "absent"),
     "constant": lazy("tfpix2pix.data.doctor.content", "constant"),
     "identical": lazy("tfpix2pix.data.doctor.content", "identical"),
     "swapped": lazy("tfpix2pix.data.doctor.direction", "swapped"),

@@ -1,4 +1,4 @@
-"""Checks the content of pairs: sides from which nothing can be learned, and pairs that occur twice."""
+"""Checks the content of pairs: sides from which nothing can be learned, missing classes, and pairs that occur twice."""
 
 from __future__ import annotations
 
@@ -37,6 +37,22 @@ def constant(survey: Survey) -> list[Finding]:
             spread = look.traits.spread[SIDES.index(side)]
             message = f"Its {side} is {'nearly ' * (spread > 0)}one colour: it varies by {spread:.1f} of 255 levels."
             findings.append(finding("constant", look.split, [look.name], message, **survey.of(look)))
+    return findings
+
+
+def absent(survey: Survey) -> list[Finding]:
+    """Finds classes that occur in no label map of the training split, if all of its pairs have been looked at."""
+    looks = [look for look in survey.looks if look.split == SPLITS[0]]
+    readable = [look for look in looks if look.traits]
+    if len(looks) < len(survey.sources[SPLITS[0]]) or not readable:
+        return []
+    findings = []
+    for position, (side, classes) in enumerate(zip(SIDES, survey.data.classes, strict=True)):
+        occurring = set().union(*(look.traits.classes[position] for look in readable))
+        for index in sorted(set(range(classes or 0)) - occurring):
+            name = f" ({survey.data.class_names[index]})" if survey.data.class_names else ""
+            message = f"Class {index}{name} occurs in no {side} of the training split: it cannot be learned."
+            findings.append(finding("absent", SPLITS[0], [], message))
     return findings
 
 

@@ -20,8 +20,11 @@ ADVICE = {
     "channels": "Save it like the others, or remove it. If all are like it, set `data.input_channels` and "
     "`data.target_channels`.",
     "range": "Set `data.input_range` and `data.target_range` to what the files hold.",
-    "classes": "Correct the label map, or set the number of classes, `data.ignore_class` or `data.class_colors`.",
+    "classes": "Correct the label map, or set the number of classes, `data.class_colors`, `data.input_class_values`, "
+    "`data.target_class_values` or `data.ignore_class`.",
     "unfit": "Replace the pair or remove it.",
+    "absent": "Add pairs with it, or set fewer classes. If its pixels are there, check `data.ignore_class`, "
+    "`data.class_colors`, `data.input_class_values` and `data.target_class_values`.",
     "constant": "Remove the pair: nothing can be learned from it. If values fill little of their range, set "
     "`data.input_range` or `data.target_range`. If they are classes, set `data.input_classes` or "
     "`data.target_classes`.",

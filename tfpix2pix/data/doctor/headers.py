@@ -9,8 +9,17 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from tfpix2pix.data.formats import BITS_PER_SAMPLE, HEADER_BYTES, PNG_SIGNATURE, format_of, open_header
-from tfpix2pix.data.images import EXIF_ORIENTATION
+from tfpix2pix.data.formats import (
+    BITS_PER_SAMPLE,
+    HEADER_BYTES,
+    ORIENTATION,
+    PNG_SIGNATURE,
+    SIDEWAYS,
+    format_of,
+    open_header,
+    planes_first,
+    upright_size,
+)
 from tfpix2pix.errors import UserError
 from tfpix2pix.safe_files import open_regular_file
 
@@ -59,15 +68,12 @@ def header(path: Path) -> Header | None:
 
 def _by_pillow(path: Path) -> Header | None:
     with open_header(path) as image:
-        width, height = image.size
+        width, height = upright_size(image)
         if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
             return _by_tifffile(path)
         # Pillow itself only warns, and the filters of warnings are shared by all threads.
         if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
             raise _bomb(path, f"{width}x{height} px are more than {Image.MAX_IMAGE_PIXELS} pixels")
-        may_be_turned = image.format != "PNG" or "exif" in image.info  # for a PNG, getexif() would decode all of it
-        if may_be_turned and image.getexif().get(EXIF_ORIENTATION, 1) >= 5:
-            width, height = height, width
         bits = _bits(path, image)
         channels = MODES.get(image.mode) or f"{image.mode}, {bits} bits"
         return Header(f"{width}x{height} px", channels, _profile(image.info.get("icc_profile")))
@@ -107,15 +113,17 @@ def _by_tifffile(path: Path) -> Header | None:
     try:
         with tifffile.TiffFile(path) as file:
             series = file.series[0]
-            planes = len(series.shape) == 3 and series.axes[0] in "CSQI" and series.axes[-2:] == "YX"
-            return _of((*series.shape[1:], series.shape[0]) if planes else series.shape, series.dtype)
+            shape = (*series.shape[1:], series.shape[0]) if planes_first(series) else series.shape
+            if series.keyframe.tags.valueof(ORIENTATION, 1) >= SIDEWAYS:
+                shape = (shape[1], shape[0], *shape[2:])
+            return _of(shape, series.dtype)
     except Exception:  # parsers raise errors of many types
         return None
 
 
 def _of(shape: tuple[int, ...], dtype: np.dtype) -> Header:
     height, width, channels = (*shape, 1)[:3]
-    depth = "float" if dtype.kind == "f" else f"{dtype.itemsize * 8} bits"
+    depth = {"f": "float", "b": "1 bit"}.get(dtype.kind) or f"{dtype.itemsize * 8} bits"
     return Header(f"{width}x{height} px", f"{CHANNELS.get(channels, f'{channels} channels')}, {depth}")
 
 

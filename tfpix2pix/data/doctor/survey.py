@@ -30,6 +30,7 @@ class Traits:
     spread: tuple[float, float]  # standard deviation of each side (`_spread`), of 255 levels
     difference: float  # between the sides: mean absolute, of 255 levels
     texture: tuple[float, float]  # of each side (`measure.texture`)
+    classes: tuple[frozenset[int], frozenset[int]]  # that occur in each side; empty for images
     exact: bytes  # hash of all pixels and sizes
     perceptual: int  # 64 bits
     thumbnails: np.ndarray  # uint8 (2, 8, 8, 3)
@@ -131,6 +132,10 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
             spread=tuple(_spread(view) for view in pictures),
             difference=float(np.abs(pictures[0].astype(np.int16) - pictures[1]).mean()),
             texture=tuple(texture(view) for view in pictures),
+            classes=tuple(
+                frozenset(np.unique(image).tolist()) if classes else frozenset()
+                for image, classes in zip(pair, survey.data.classes, strict=True)
+            ),
             exact=exact_hash(images),
             perceptual=perceptual_hash(shown),
             thumbnails=np.stack([thumbnail(view) for view in shown]),

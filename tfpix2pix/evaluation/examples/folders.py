@@ -108,4 +108,4 @@ def _files_beside(folder: Path, layout: Layout, data: DataConfig, outputs: dict[
 
 def read_as(side: int, path: Path, data: DataConfig) -> np.ndarray:
     """Reads an image file, or the label map in it, as inputs (`side` 0) or targets (1) are: float32 in [-1, 1]."""
-    return to_signed(read_side(path, data.classes[side], data), data.ranges[side])
+    return to_signed(read_side(path, side, data), data.ranges[side])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
+from tfpix2pix.data.opening import with_class_values
 from tfpix2pix.data.splits import guess_source
 from tfpix2pix.evaluation.examples.folders import folder_examples
 from tfpix2pix.evaluation.examples.layouts import find_layout
@@ -81,8 +82,11 @@ def _open_model(resolved: ResolvedRequest) -> Subject:
     settings = card.config.model_dump(mode="json")
     for side in ("input", "target"):  # one channel, if they become label maps
         if any(change.startswith(f"data.{side}_classes=") for change in request.overrides):
-            settings["data"].pop(f"{side}_channels")
+            for key in (f"{side}_channels", f"{side}_class_values"):
+                settings["data"].pop(key)
     config = make_config(with_overrides(settings, request.overrides, data_dir=request.data), "the model card")
+    if config.data.classes != card.config.data.classes:
+        config = config.model_copy(update={"data": with_class_values(config.data, config.seed)})
     noise = request.noise if card.noise_size else replace(request.noise, variants=0)
     size = request.size or config.data.image_size_px
     protocol = Protocol(
@@ -110,6 +114,8 @@ def _open_images(resolved: ResolvedRequest) -> Subject:
         with_overrides(settings, request.overrides, data_dir=request.data), request.config or "the command"
     )
     split = request.split if request.data is not None or config.data.is_given else None
+    if split:
+        config = config.model_copy(update={"data": with_class_values(config.data, config.seed)})
     examples = folder_examples(folder, layout, config, split=split, size_px=request.size_px)
     protocol = Protocol(
         size_px=request.size_px or NATIVE,

@@ -15,7 +15,7 @@ import numpy as np
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import FILE_NAME
 from tfpix2pix.data.images import list_images, match_channels, to_signed
-from tfpix2pix.data.labels import read_side
+from tfpix2pix.data.labels import read_labels
 from tfpix2pix.data.opening import split_of
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
@@ -138,6 +138,8 @@ def _labels_of_folder(
 ) -> Callable[[Example], np.ndarray]:
     """Returns a function from an example to its true label map: the file of the same name in the folder."""
     files = {file.stem: file for file in list_images(folder)}
+    of_sides = zip(data.classes, data.class_values, strict=True)
+    values = next((values for count, values in of_sides if count == classes), None)
 
     def labels(example: Example) -> np.ndarray:
         if example.name not in files:
@@ -145,7 +147,7 @@ def _labels_of_folder(
                 f"Every pair must have a label map. Received none for {example.name!r} in {folder}. Add it, named as "
                 f"the pair."
             )
-        return _fitted(read_side(files[example.name], classes, data), data, size_px)
+        return _fitted(read_labels(files[example.name], classes, data, values), data, size_px)
 
     return labels
 

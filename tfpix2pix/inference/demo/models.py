@@ -18,7 +18,7 @@ from tfpix2pix.data.opening import open_source, pair_reader
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.batching import ImageTranslator
-from tfpix2pix.inference.files import notes_on
+from tfpix2pix.inference.files import INPUT, notes_on
 from tfpix2pix.parallel import evenly_spread
 
 MOST_PX = 4_000_000  # of an image on the page, for which a person waits
@@ -146,7 +146,7 @@ def read_input(path: Path, card: ModelCard, *, by_operator: bool, enlarge: int =
     """
     data, (height, width) = card.config.data, read_size(path)
     check_size(height * enlarge, width * enlarge)  # before it is decoded
-    image = read_side(path, data.input_classes, data)
+    image = read_side(path, INPUT, data)
     if by_operator:
         photograph = as_picture(from_signed(to_signed(image)))
         image = OPERATORS[data.operator].make(photograph, data, np.random.default_rng(0))

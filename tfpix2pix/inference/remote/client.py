@@ -121,7 +121,9 @@ class RemoteModel(ImageTranslator):
         if not data.input_classes:
             check_range(image, data.ranges[0], "data.input_range", where)
         image = match_channels(image, data.input_channels, where)
-        as_file = image.dtype.kind == "u" and "translate_bytes" in self.signatures
+        # A server reads gray by `input_class_values`, while here are class indices.
+        is_same = not data.input_classes or data.input_class_values in (None, "indices", "palette_indices")
+        as_file = is_same and image.dtype.kind == "u" and "translate_bytes" in self.signatures
         request = self._by_file if as_file else self._by_floats
         if tile_px and max(image.shape[:2]) > tile_px:
             result = translate_tiles(

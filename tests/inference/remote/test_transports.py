@@ -106,7 +106,8 @@ def test_what_may_pass_is_asked_again(server, connect, no_pauses, code):
 def test_what_does_not_pass_is_a_failure_in_the_end(server, connect, no_pauses):
     remote = connect(retries=2)
     server.core.fail_next(9)
-    with pytest.raises(RunError, match=r"must have room.* the queue is full\. Try again later.* The request was sent 3 times"):
+    message = r"must have room.* the queue is full\. Try again later.* The request was sent 3 times"
+    with pytest.raises(RunError, match=message):
         remote.translate(picture(32, 32, 1))
     assert len(no_pauses) == 2
 

@@ -87,7 +87,7 @@ class TestFresh:
         put(tmp_path / "site" / "thesis.tex")
         (tmp_path / "site" / "config.yaml").write_bytes(text.encode(errors="surrogateescape"))
         before = files_of(tmp_path)
-        with pytest.raises(UserError, match=r"`fresh` must replace a run\. Received .*site, whose config\.yaml"):
+        with pytest.raises(UserError, match=r"`fresh` must replace a run\. Received .*site with a config\.yaml"):
             p2p.train("smoke", run_dir=tmp_path / "site", fresh=True, console=quiet)
         assert files_of(tmp_path) == before
 

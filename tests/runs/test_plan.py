@@ -55,7 +55,7 @@ def test_a_plan_is_run_and_resumed(combined_dir, tmp_path, quiet):
     assert f"Would resume {tmp_path / 'run'} from step 2. Nothing was written." in text_of(longer)
     assert run(longer, quiet).card.step == 3
     shutil.rmtree(tmp_path / "run" / "checkpoints")
-    with pytest.raises(UserError, match=r"must have a checkpoint\. Received .*run, which was at step 3 and has none"):
+    with pytest.raises(UserError, match=r"must have a checkpoint\. Received .*run, which was at step 3 and has lost"):
         plan_training(None, tmp_path / "run", resume=True)
 
 

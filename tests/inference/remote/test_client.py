@@ -116,7 +116,7 @@ def test_pauses_double_up_to_a_limit_and_heed_the_server(no_pauses):
     def ask():
         raise Passing("No.", wait_s=3.0 if len(no_pauses) == 0 else 0.0)
 
-    with pytest.raises(RunError, match=r"No\. It was asked 9 times\.") as error:
+    with pytest.raises(RunError, match=r"No\. The request was sent 9 times\.") as error:
         until_it_passes(ask, 8)
     assert not isinstance(error.value, Passing)
     assert no_pauses[0] == 3.0

@@ -106,7 +106,8 @@ def test_what_may_pass_is_asked_again(server, connect, no_pauses, code):
 def test_what_does_not_pass_is_a_failure_in_the_end(server, connect, no_pauses):
     remote = connect(retries=2)
     server.core.fail_next(9)
-    with pytest.raises(RunError, match=r"must have room.* the queue is full\. Try again later.* It was asked 3 times"):
+    message = r"must have room.* the queue is full\. Try again later.* The request was sent 3 times"
+    with pytest.raises(RunError, match=message):
         remote.translate(picture(32, 32, 1))
     assert len(no_pauses) == 2
 
@@ -123,7 +124,7 @@ def test_a_cut_connection_is_asked_again(server, connect, no_pauses):
     [
         ("INVALID_ARGUMENT", UserError, "An image must fit the served model. .*: no such size. Change"),
         ("UNAUTHENTICATED", UserError, "must grant access. .*: no such size"),
-        ("INTERNAL", RunError, "must answer a request without an error. .*: no such size. See its log"),
+        ("INTERNAL", RunError, "must answer a request without an error. .*: no such size. Read its log"),
     ],
 )
 def test_what_cannot_pass_is_asked_once(server, connect, no_pauses, code, kind, message):
@@ -155,7 +156,7 @@ def test_a_server_that_goes_down(models, transport, no_pauses, tmp_path):
     (tmp_path / "facades").symlink_to(models / "facades")
     with ModelServer(tmp_path) as other:
         remote = RemoteModel(other.address(transport), "facades", transport, retries=1)
-    with pytest.raises(RunError, match="must answer at .* It was asked 2 times"):
+    with pytest.raises(RunError, match="must answer at .* The request was sent 2 times"):
         remote.translate(picture(32, 32, 1))
     remote.close()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
-from tfpix2pix.data.cache import Cache
 from tfpix2pix.data.formats import Unreadable, decode, encode, open_header
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
@@ -19,6 +20,7 @@ from tfpix2pix.safe_files import read_regular_file
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy"})
 EXIF_ORIENTATION = 0x0112  # the tag; its values 5 to 8 swap height and width
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+Value = TypeVar("Value")
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -34,6 +36,30 @@ def list_images(folder: Path) -> list[Path]:
     paths = [folder / name for name, maybe in sorted(files) if maybe and Path(name).suffix.lower() in SUFFIXES]
     links = {path for path in paths if path.is_symlink() and path.exists() and not path.is_file()}
     return [path for path in paths if path not in links]
+
+
+class Cache:
+    """Keeps values by key until `room_mb` is full, then adds none. Safe in threads.
+
+    Values are never evicted: every epoch reads everything once, so an evicted value would be the next one needed.
+    """
+
+    def __init__(self, room_mb: int) -> None:
+        self._kept: dict[Hashable, object] = {}
+        self._room_bytes = room_mb * 2**20
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Value], size_bytes: Callable[[Value], int]) -> Value:
+        """Returns the value of `key`, and calls `make` if it is not in the cache."""
+        if key in self._kept:
+            return self._kept[key]
+        value = make()
+        with self._lock:
+            size = size_bytes(value)
+            if size <= self._room_bytes and key not in self._kept:
+                self._room_bytes -= size
+                self._kept[key] = value
+        return value
 
 
 def bytes_reader(config: DataConfig) -> Callable[[Path], bytes]:

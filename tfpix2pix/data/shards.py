@@ -16,8 +16,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from tfpix2pix.data.cache import Cache
-from tfpix2pix.data.images import read_image
+from tfpix2pix.data.images import Cache, read_image
 from tfpix2pix.data.pairs import Pair, Source, checked
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.sources import halves

@@ -6,10 +6,11 @@ import json
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tfpix2pix._version import __version__
 from tfpix2pix.config import Config
+from tfpix2pix.data.settings import with_first_values
 from tfpix2pix.errors import UserError
 from tfpix2pix.section import NAME
 
@@ -97,6 +98,11 @@ class ModelCard(BaseModel):
     """Version of tfpix2pix that wrote the weights."""
     created: str = Field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     """Time of creation, UTC."""
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _of_its_version(cls, config: Any) -> Any:
+        return with_first_values(config)
 
     @classmethod
     def of(cls, config: Config, step: int, **more: Any) -> ModelCard:

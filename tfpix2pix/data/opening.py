@@ -48,6 +48,11 @@ def open_sources(data: DataConfig, seed: int) -> dict[str, Source]:
             f"There must be a readable pair to train on. Received {len(sources['train'].skipped)}, none readable. "
             f"The first: {sources['train'].skipped[0].message}"
         )
+    if not len(sources["train"]):
+        raise UserError(
+            f"There must be pairs to train on. Received {data.dir}, which holds held-out pairs alone. Add train/ with "
+            f"pairs, or name another folder."
+        )
     return sources
 
 

@@ -17,6 +17,7 @@ from tfpix2pix.tables import lazy
 ONE_HOT = lazy("tfpix2pix.data.encodings", "one_hot")
 MOST_LIKELY = lazy("tfpix2pix.data.encodings", "most_likely")
 MOST_CLASSES = 256  # a class index is one byte
+FIRST_VALUES = {"files": "top"}  # keys that the first versions did not have, and what they did
 Level = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -25,6 +26,16 @@ def _rgb(value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch("#[0-9a-fA-F]{6}", value):
         return tuple(bytes.fromhex(value[1:]))
     return value
+
+
+def with_first_values(settings: Any) -> Any:
+    """Returns the plain mapping of a run's configuration with what its version did for the keys that it lacks.
+
+    Other values are returned as they are.
+    """
+    if not isinstance(settings, dict) or not isinstance(settings.get("data", {}), dict):
+        return settings
+    return {**settings, "data": {**FIRST_VALUES, **settings.get("data", {})}}
 
 
 Color = Annotated[tuple[Level, Level, Level], BeforeValidator(_rgb)]
@@ -42,6 +53,9 @@ class DataConfig(Section):
     """Author and licence of the data, for the model card and every page made from them. null: the source's own."""
     input_side: Literal["left", "right", "top", "bottom"] = "left"
     """`combined`: the half that is the input. For facades, labels to photograph, it is `right`."""
+    files: Literal["all", "top"] = "all"
+    """Images that a folder gives. `all`: those in its sub-folders too, which are named by their paths. `top`: only
+    those directly inside, without .jfif and .jpe; runs of the first versions have this value."""
     input_folder: str = "input"
     """`folders`: name of the folder with the inputs (`A` in other programs)."""
     target_folder: str = "target"

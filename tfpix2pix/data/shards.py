@@ -74,7 +74,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         part = manifest.splits[ALL]
         part = part.of(set(seeded_split(part.names, split, config.seed_of_split(seed), config.held_out_fraction)))
     if part is None or not part.names:
-        if split == "train":
+        if split == "train" and not any(other.names for other in manifest.splits.values()):
             raise UserError(f"There must be pairs to train on. Received none in {folder}. Check `data.dir`.")
         return Source([], lambda index: ())  # nothing to read
     cache = Cache(config.cache_files_mb)

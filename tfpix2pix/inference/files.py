@@ -14,12 +14,22 @@ import numpy as np
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SPLITS
-from tfpix2pix.data.images import check_range, enlarged, full_range, list_images, suffix_for, write_image
+from tfpix2pix.data.images import (
+    check_range,
+    counted,
+    enlarged,
+    full_range,
+    list_images,
+    suffix_for,
+    unread,
+    write_image,
+)
 from tfpix2pix.data.labels import palette_of, read_side
 from tfpix2pix.data.opening import open_source
+from tfpix2pix.data.splits import stem_of
 from tfpix2pix.destinations import check_replaces_no_input, check_writable
 from tfpix2pix.errors import UserError, unknown_name
-from tfpix2pix.files import safe_file_name
+from tfpix2pix.files import safe_path
 from tfpix2pix.inference.batching import ImageTranslator, in_batches, one_by_one
 from tfpix2pix.parallel import Outcome
 
@@ -81,7 +91,7 @@ def translate_files(
     """
     card = translator.card
     folder = data or card.config.data.dir if split else None
-    items = list(inputs_of_split(card, folder, split) if split else inputs_of_files(inputs, card))
+    items = list(inputs_of_split(card, folder, split) if split else inputs_of_files(inputs, card, Path(out)))
     if not items:
         raise UserError("There must be something to translate. Received no image. Name files or folders, or a `split`.")
     reader, writer = Reader(card, enlarge), Writer.of(card, Path(out), samples)
@@ -209,8 +219,11 @@ class Writer:
         return paths
 
 
-def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[Input]:
-    """Yields image files and the images of folders.
+def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | None = None) -> Iterator[Input]:
+    """Yields image files, and the images of folders and their sub-folders. Warns of the files that are not read.
+
+    Args:
+        out: folder of the translations, which is not read.
 
     Raises:
         UserError: a path does not exist, or a folder holds no images.
@@ -219,11 +232,19 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[I
     for path in map(Path, inputs):
         if not path.exists():
             raise UserError(f"An input must be an image file or a folder. Received {path}, which does not exist.")
-        files = list_images(path) if path.is_dir() else [path]
-        if not files:
-            raise UserError(f"A folder to translate must hold images. Received {path} without any. Check the path.")
+        folder, files = path.parent, [path]
+        if path.is_dir():
+            folder, files = path, list_images(path, leave_out=out)
+            left = unread(path, files, leave_out=out)
+            if not files:
+                splits = [split for split in SPLITS if (path / split).is_dir()]
+                advice = f"For the inputs of pairs add `split` {splits[0]} and `data` {path}" if splits else "Check it"
+                raise UserError(f"A folder to translate must hold images. Received {path} without any. {advice}.")
+            if left:
+                warnings.warn(f"{path} holds files that are not translated: {counted(left)}.", stacklevel=3)
         for file in files:
-            yield Input(safe_file_name(file.stem), lambda file=file: read_side(file, data.input_classes, data), (file,))
+            name = safe_path(stem_of(file, folder))
+            yield Input(name, lambda file=file: read_side(file, data.input_classes, data), (file,))
 
 
 def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> Iterator[Input]:
@@ -244,7 +265,7 @@ def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> I
             f"The split must hold pairs. Received {split!r}, which is empty in {data.dir}. Use another split."
         )
     for index, name in enumerate(source.names):
-        yield Input(safe_file_name(name), lambda index=index: source.read(index)[0], source.files(index))
+        yield Input(safe_path(name), lambda index=index: source.read(index)[0], source.files(index))
 
 
 def looks_like_a_pair(image: np.ndarray, card: ModelCard) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import FILE_NAME, ModelCard
 from tfpix2pix.config.resolve import make_config, read_settings, to_yaml
+from tfpix2pix.data.settings import with_first_values
 from tfpix2pix.destinations import RUN, check_writable, holds_something
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import make_directory, remove_leftovers, whole_file
@@ -43,7 +44,7 @@ class RunDirectory:
     def config(self) -> Config:
         """Reads the resolved configuration of the run."""
         path = str(self.path / CONFIG)
-        return make_config(read_settings(path), path)
+        return make_config(with_first_values(read_settings(path)), path)
 
     def card(self) -> ModelCard | None:
         path = self.path / FILE_NAME

@@ -65,11 +65,13 @@ def resumed_config(
 
 
 def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> Config:
-    """Returns `now`, with the precision and the time of a step of `before` if `now` leaves them open.
+    """Returns `now`, with the files, the precision and the time of a step of `before` if `now` leaves them open.
 
     Raises:
         UserError: a value differs that may not change, and `accept_changes` is not set. The message lists all of them.
     """
+    if "files" not in now.data.model_fields_set:
+        now = now.model_copy(update={"data": now.data.model_copy(update={"files": before.data.files})})
     if now.training.precision == "auto":
         precision = {"precision": before.training.precision}
         now = now.model_copy(update={"training": now.training.model_copy(update=precision)})

@@ -12,6 +12,7 @@ CHECKS = {
     "files": lazy("tfpix2pix.data.doctor.files", "outliers"),
     "constant": lazy("tfpix2pix.data.doctor.content", "constant"),
     "identical": lazy("tfpix2pix.data.doctor.content", "identical"),
+    "whole": lazy("tfpix2pix.data.doctor.content", "whole"),
     "swapped": lazy("tfpix2pix.data.doctor.direction", "swapped"),
     "misaligned": lazy("tfpix2pix.data.doctor.alignment", "misaligned"),
     "duplicate": lazy("tfpix2pix.data.doctor.content", "duplicates"),
@@ -22,6 +23,7 @@ CHECKS = {
 NOTES = {
     "direction": lazy("tfpix2pix.data.doctor.direction", "direction"),
     "profiles": lazy("tfpix2pix.data.doctor.files", "profiles"),
+    "left_unread": lazy("tfpix2pix.data.doctor.notes", "left_unread"),
     "splits": lazy("tfpix2pix.data.doctor.notes", "splits"),
     "shapes": lazy("tfpix2pix.data.doctor.notes", "shapes"),
 }

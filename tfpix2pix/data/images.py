@@ -124,7 +124,7 @@ def unread(folder: Path, read: Collection[Path], leave_out: Path | None = None) 
 
 def counted(counts: Mapping[str, int], most: int = 6) -> str:
     """Joins counts of `unread`: `12 images in old/, 3 .heic and 2 others`."""
-    parts = [f"{count} {what}" for what, count in list(counts.items())[:most]]
+    parts = [f"{count} {what.replace('images', 'image', count == 1)}" for what, count in list(counts.items())[:most]]
     rest = sum(counts.values()) - sum(list(counts.values())[:most])
     return ", ".join(parts) + (f" and {rest} others" if rest else "")
 

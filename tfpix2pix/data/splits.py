@@ -127,7 +127,7 @@ def looks_like(path: Path) -> str:
 
 def settings_of(keys: Mapping[str, str]) -> str:
     """Returns the options that set keys of `data`."""
-    return " ".join(f"--set {shlex.quote(f'data.{key}={value}')}" for key, value in keys.items())
+    return " ".join(f"--set data.{key}={shlex.quote(value)}" for key, value in keys.items())
 
 
 def holds(path: Path) -> str:

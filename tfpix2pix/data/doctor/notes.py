@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfpix2pix.data import source_row
+from tfpix2pix.data import SPLITS, source_row
 from tfpix2pix.data.doctor.files import files_of
 from tfpix2pix.data.images import counted, unread
 from tfpix2pix.data.settings import DataConfig
@@ -34,7 +34,9 @@ def left_unread(survey: Survey) -> list[str]:
     if not counts:
         return []
     total = sum(counts.values())
-    return [f"{total} file{'s are' if total > 1 else ' is'} left unread: {counted(counts)}."]
+    divided = any((data_path(survey.data) / split).is_dir() for split in SPLITS)
+    why = " Splits are train/, val/ and test/." if divided else ""
+    return [f"{total} file{'s are' if total > 1 else ' is'} left unread: {counted(counts)}.{why}"]
 
 
 def splits(survey: Survey) -> list[str]:
@@ -44,8 +46,9 @@ def splits(survey: Survey) -> list[str]:
         return ["No pairs are held out, so nothing will say how well a run does on images it has not seen: add "
                 "val/ or raise `data.held_out_fraction`."]  # fmt: skip
     if not counts["train"] and any(counts.values()):
-        return ["There are no pairs to train on: these can be checked, translated and evaluated with `split` "
-                f"{' or '.join(split for split in counts if counts[split])}."]  # fmt: skip
+        held_out = next(split for split in counts if counts[split])
+        return [f"There are no pairs to train on. `tfpix2pix translate RUN --split {held_out} --data DIR --out OUT` "
+                f"translates these, and `tfpix2pix evaluate` measures a run on them."]  # fmt: skip
     return []
 
 

@@ -12,7 +12,7 @@ CHECKS = {
     "files": lazy("tfpix2pix.data.doctor.files", "outliers"),
     "constant": lazy("tfpix2pix.data.doctor.content", "constant"),
     "identical": lazy("tfpix2pix.data.doctor.content", "identical"),
-    "whole": lazy("tfpix2pix.data.doctor.content", "whole"),
+    "photographs": lazy("tfpix2pix.data.doctor.content", "photographs"),
     "swapped": lazy("tfpix2pix.data.doctor.direction", "swapped"),
     "misaligned": lazy("tfpix2pix.data.doctor.alignment", "misaligned"),
     "duplicate": lazy("tfpix2pix.data.doctor.content", "duplicates"),

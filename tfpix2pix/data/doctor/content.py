@@ -58,7 +58,7 @@ def identical(survey: Survey) -> list[Finding]:
     ]  # fmt: skip
 
 
-def whole(survey: Survey) -> list[Finding]:
+def photographs(survey: Survey) -> list[Finding]:
     """Finds that combined images are whole pictures, which continue across the middle, and not two halves.
 
     It is one finding about the set: most images whose columns say something must continue (`measure.step_across`).
@@ -69,7 +69,7 @@ def whole(survey: Survey) -> list[Finding]:
     if len(steps) < least or continuing < LEAST_CONTINUING * len(steps):
         return []
     message = f"{continuing} of {len(steps)} images continue across the middle, like one picture and unlike a pair."
-    return [finding("whole", "", (), message)]
+    return [finding("photographs", "", (), message)]
 
 
 def duplicates(survey: Survey) -> list[Finding]:

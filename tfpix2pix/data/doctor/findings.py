@@ -27,7 +27,7 @@ ADVICE = {
     "`data.input_range` or `data.target_range`. If they are classes, set `data.input_classes` or "
     "`data.target_classes`.",
     "identical": "Check that input and target are not one file; remove the pair.",
-    "whole": "If they are photographs, set `data.source` to photographs and `data.operator` to what makes their "
+    "photographs": "If they are photographs, set `data.source` to photographs and `data.operator` to what makes their "
     "inputs. If input and target are two files, put them into two folders and set `data.source` to folders.",
     "swapped": "Exchange its input and target.",
     "misaligned": "Cut it again so that both sides show the same point at the same pixel, or remove it.",

@@ -12,7 +12,7 @@ from tfpix2pix.data.doctor import examine, quick_lines
 from tfpix2pix.data.doctor.content import MOST_STEP_ACROSS
 from tfpix2pix.data.doctor.measure import step_across
 
-WHOLE = ("whole", "", ())
+FOUND = ("photographs", "", ())
 
 
 def photographs(folder, size=(192, 144), quality=90):
@@ -34,19 +34,19 @@ def compressed(image, quality):
 @pytest.mark.parametrize("quality", [50, 95])
 def test_photographs_are_told_from_pairs(tmp_path, side, quality):
     folder = photographs(tmp_path / "photos", quality=quality)
-    assert WHOLE in told(examined(folder, input_side=side))
+    assert FOUND in told(examined(folder, input_side=side))
 
 
 def test_a_run_that_starts_says_so_with_the_way_out_and_goes_on(tmp_path):
     result = examine(config_of(photographs(tmp_path / "photos")).data, at_most=20)
-    (line,) = [line for line in quick_lines(result) if line.startswith("whole: ")]
+    (line,) = [line for line in quick_lines(result) if line.startswith("photographs: ")]
     assert "images continue across the middle" in line and "set `data.source` to photographs" in line
     assert result.exit_code == 3
 
 
 def test_other_sources_are_not_judged(tmp_path):
     folder = photographs(tmp_path / "photos")
-    assert WHOLE not in told(examined(folder, source="photographs"))
+    assert FOUND not in told(examined(folder, source="photographs"))
 
 
 def halves_of(kind):
@@ -91,8 +91,8 @@ def test_white_margins_say_nothing():
 @pytest.mark.parametrize("name", ["facades", "edges2shoes"])
 def test_published_pairs_are_no_photographs_and_their_photographs_are(published_data, tmp_path, name):
     folder = published_data(name)
-    assert WHOLE not in told(examined(folder, image_size_px=256))
+    assert FOUND not in told(examined(folder, image_size_px=256))
     for path in sorted((folder / "train").iterdir())[::8]:
         image = Image.open(path)
         image.crop((0, 0, image.width // 2, image.height)).save(tmp_path / path.name, quality=90)
-    assert WHOLE in told(examined(tmp_path, image_size_px=256, held_out_fraction=0.2))
+    assert FOUND in told(examined(tmp_path, image_size_px=256, held_out_fraction=0.2))

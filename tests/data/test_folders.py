@@ -190,7 +190,14 @@ class TestTwoFoldersForPairs:
             names(tmp_path, source="folders", input_folder="one", target_folder="other")
         assert command in str(error.value)
 
-    def test_two_folders_of_combined_images_are_combined_images(self, tmp_path):
+    @pytest.mark.parametrize("hidden", ["", ".hidden/"])
+    def test_two_folders_of_combined_images_are_combined_images(self, tmp_path, hidden):
         for folder, seed in (("cats", 0), ("dogs", 1)):
-            write_image(tmp_path / folder / f"{seed}.png", combine(*scene(seed)))
-        assert names(tmp_path) == ["cats/0", "dogs/1"]
+            write_image(tmp_path / hidden / folder / "1.png", combine(*scene(seed)))
+        assert guess_source(tmp_path / hidden) == {}
+        assert names(tmp_path / hidden) == ["cats/1", "dogs/1"]
+
+    def test_folders_beside_splits_are_no_sides(self, tmp_path):
+        for folder in ("train", "old", "older"):
+            write_image(tmp_path / folder / "1.png", scene(0)[0])
+        assert guess_source(tmp_path) == {}

@@ -117,7 +117,8 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
     path = data_path(config)
     if path.is_dir():
         raise UserError(
-            f"For a table `data.dir` must be a .csv or .tsv file. Received {path}, a folder. Name the file in it."
+            f"For a table `data.dir` must be a .csv or .tsv file. Received {path}, a folder. Name the file in "
+            f"it, or write one of two folders: {match_command()}."
         )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

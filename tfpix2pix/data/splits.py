@@ -52,23 +52,38 @@ def guess_source(path: Path) -> dict[str, str]:
 def two_sides(path: Path) -> dict[str, Path]:
     """Finds two folders of images in `path`, which may be the sides of pairs: exactly two, and no image beside them.
 
-    Returns name -> folder, of the first split that has two. Returns an empty dictionary if there are not two.
+    Images that are two squares are combined ones. Returns name -> folder, of the first split that has two. Returns an
+    empty dictionary if there are not two.
     """
     if not path.is_dir() or list_images(path, deep=False):
         return {}
-    for split, layout in (*((split, layout) for split in SPLITS for layout in LAYOUTS), ("", "{name}")):
+    layouts = [(split, layout) for split in SPLITS for layout in LAYOUTS]
+    undivided = [] if any((path / split).is_dir() for split in SPLITS) else [("", "{name}")]
+    for split, layout in layouts + undivided:
         before, _, after = layout.replace("{split}", split).partition("{name}")
-        folders = {f"{folder.relative_to(path).as_posix()}"[len(before) :].removesuffix(after): folder
-                   for folder in sorted(path.glob(f"{before}*{after}"))}  # fmt: skip
-        sides = {name: folder for name, folder in folders.items() if name not in (*SPLITS, "") and _is_side(folder)}
-        if len(sides) == 2:
+        sides = {}
+        for folder in sorted(path.glob(f"{before}*{after}")):
+            name = folder.relative_to(path).as_posix()[len(before) :].removesuffix(after)
+            if name not in (*SPLITS, "") and not name.startswith(".") and _first_image(folder):
+                sides[name] = folder
+        if len(sides) == 2 and not all(_is_two_squares(_first_image(folder)) for folder in sides.values()):
             return sides
     return {}
 
 
-def _is_side(folder: Path) -> bool:
-    visible = not any(part.startswith(".") for part in folder.parts[-2:]) and os.access(folder, os.R_OK | os.X_OK)
-    return visible and folder.is_dir() and not is_own_folder(folder) and bool(list_images(folder, deep=False))
+def _first_image(folder: Path) -> Path | None:
+    """Returns the first image directly in a folder that a user may read and this package has not written."""
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK) or is_own_folder(folder):
+        return None
+    return next(iter(list_images(folder, deep=False)), None)
+
+
+def _is_two_squares(image: Path) -> bool:
+    try:
+        size = read_size(image)
+    except UserError:  # the error is reported when the pair is read
+        return False
+    return max(size) == 2 * min(size)
 
 
 def equal_names(a: Path, b: Path) -> float:
@@ -85,16 +100,13 @@ def match_command(inputs: Path | str = "INPUTS", targets: Path | str = "TARGETS"
 def check_not_two_sides(files: Mapping[str, Path], root: Path) -> None:
     """Raises UserError if `files`, which are to be read as combined images, are the two folders of pairs in `root`.
 
-    Only files in sub-folders can be that. Two folders of any names can hold combined images, if these are two squares.
+    Only files in sub-folders can be that.
     """
-    if files and all("/" in name for name in files):
-        sides = two_sides(root)
-        firsts = [read_size(list_images(folder, deep=False)[0]) for folder in sides.values()]
-        if guess_source(root) or any(max(size) != 2 * min(size) for size in firsts):
-            raise UserError(
-                f"A combined image must hold input and target. Received {root}{looks_like(root)}, or put combined "
-                f"images into one folder."
-            )
+    if files and all("/" in name for name in files) and (guess_source(root) or two_sides(root)):
+        raise UserError(
+            f"A combined image must hold input and target. Received {root}{looks_like(root)}, or put combined images "
+            f"into one folder."
+        )
 
 
 def data_path(config: DataConfig) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import LEFTOVER
+from tfpix2pix.files import LEFTOVER, SYSTEM_FILES
 from tfpix2pix.safe_files import parse_json, parse_yaml
 
 
@@ -74,6 +74,16 @@ RUN = OwnFolder(
 )  # fmt: skip
 
 
+COMPARISON = OwnFolder(
+    marks={"comparison.json": frozenset({"format_version", "baseline", "protocol", "evaluations"})}, files=()
+)
+
+
+def is_own_folder(folder: Path) -> bool:
+    """Returns True if the content of `folder` shows that this package wrote it: a run, an evaluation, a comparison."""
+    return any(kind.is_at(folder) for kind in (RUN, EVALUATION, COMPARISON))
+
+
 def _matching(folder: Path, pattern: str) -> list[Path]:
     """Lists the paths in `folder` with parts that match those of `pattern`."""
     first, _, rest = pattern.partition("/")
@@ -82,8 +92,8 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
 
 
 def holds_something(folder: Path) -> bool:
-    """Returns True if `folder` holds anything but the temporary files of killed processes."""
-    return any(not path.match(LEFTOVER) for path in folder.iterdir())
+    """Returns True if `folder` holds anything but temporary files of killed processes and those of the system."""
+    return any(not path.match(LEFTOVER) and not SYSTEM_FILES.fullmatch(path.name) for path in folder.iterdir())
 
 
 def check_new_folder(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import unicodedata
 import zlib
@@ -16,6 +17,7 @@ from tfpix2pix.errors import RunError, UserError
 
 TEMPORARY = ".tfpix2pix-tmp"  # ending of the names of files that are not complete yet
 LEFTOVER = f".*{TEMPORARY}"
+SYSTEM_FILES = re.compile(r"\._.*|\.DS_Store|Thumbs\.db|desktop\.ini", re.IGNORECASE)  # that macOS and Windows add
 LONGEST_NAME_BYTES = 200  # file systems allow 255; the rest is for endings that are added
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{number}" for kind in ("COM", "LPT") for number in range(1, 10))}
 CACHE_VARIABLE = "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME"
@@ -96,6 +98,11 @@ def safe_file_name(text: str) -> str:
         digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
         name = f"{os.fsencode(name)[: LONGEST_NAME_BYTES - 9].decode(errors='ignore')}-{digest}"
     return name
+
+
+def safe_path(text: str) -> str:
+    """Returns a relative path for the name of a pair, whose folders are kept: each part by `safe_file_name`."""
+    return "/".join(map(safe_file_name, text.split("/")))
 
 
 def cache_directory() -> Path:

@@ -4,18 +4,22 @@ import functools
 import http.server
 import io
 import json
+import shlex
 import tarfile
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from tests.conftest import make_combined, run_cli, write_image
 from tests.data.test_recipes import SPLITS, picture
+from tfpix2pix.config.resolve import resolve_config
 from tfpix2pix.data import OPERATORS
+from tfpix2pix.data.opening import open_sources
 
 
-@pytest.mark.parametrize("command", ["download", "check", "pairs", "shard"])
+@pytest.mark.parametrize("command", ["download", "check", "match", "pairs", "shard"])
 def test_help_has_an_example(command):
     code, out, _ = run_cli("data", command, "--help")
     assert code == 0
@@ -51,6 +55,46 @@ class TestCheck:
         code, out, err = run_cli("data", "check", *arguments, cwd=tmp_path)
         assert (code, out) == (2, "")
         assert message in err and "Traceback" not in err
+
+
+class TestTrainReadsTheSame:
+    """What `data check` reads is what the command that it prints, or `train` with its configuration, would read."""
+
+    def layouts(self, folder):
+        for index in range(6):
+            photograph, drawing = picture(index), 255 - picture(index)
+            write_image(folder / "combined" / "inner" / f"{index}.png", np.concatenate([photograph, drawing], axis=1))
+            for side, image in (("A", photograph), ("B", drawing)):
+                write_image(folder / "gan" / f"train{side}" / f"{index}.png", image)
+                write_image(folder / "two words" / f"of {side}" / f"{index}.png", image)
+        rows = [f"gan/trainA/{index}.png,gan/trainB/{index}.png" for index in range(6)]
+        (folder / "pairs.csv").write_text("\n".join(["input,target", *rows]))
+
+    @pytest.mark.parametrize("name", ["combined", "gan", "two words", "pairs.csv"])
+    @pytest.mark.parametrize("more", [(), ("--set", "data.held_out_fraction=0.5"), ("--set", "data.files=top")])
+    def test_by_the_command_that_it_prints(self, tmp_path, name, more):
+        self.layouts(tmp_path)
+        code, out, err = run_cli("data", "check", name, *more, "--json", cwd=tmp_path)
+        if code == 2:
+            assert "top" in more[1] and "must hold images" in err
+            return
+        words = shlex.split(json.loads(out)["train"])
+        assert words[:5] == ["tfpix2pix", "train", "facades", "--data", name]
+        overrides = [value for option, value in pairwise(words) if option == "--set"]
+        config = resolve_config("facades", overrides, data_dir=str(tmp_path / name))
+        sources = open_sources(config.data, config.seed)
+        pairs = json.loads(out)["pairs"]
+        assert {split: len(source) for split, source in sources.items()} == {key: pairs[key] for key in sources}
+        np.testing.assert_array_equal(sources["train"].read(0)[0], 255 - sources["train"].read(0)[1])
+        assert (sources["train"].read(0)[0] == picture(int(sources["train"].names[0].rpartition("/")[2]))).all()
+
+    def test_by_a_configuration_of_ones_own(self, tmp_path):
+        """The folder's layout decides nothing then, as it decides nothing for `train`: both say what to add."""
+        self.layouts(tmp_path)
+        (tmp_path / "mine.yaml").write_text("data: {held_out_fraction: 0.5}")
+        check = run_cli("data", "check", "gan", "--config", "mine.yaml", cwd=tmp_path)
+        train = run_cli("train", "mine.yaml", "--data", "gan", "--run", "run", cwd=tmp_path)
+        assert check == train and check[0] == 2 and "--set data.source=folders --set data.input_folder=A" in check[2]
 
 
 class TestPairsAndShards:

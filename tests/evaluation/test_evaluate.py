@@ -13,7 +13,8 @@ from tests import real_pairs
 from tests.conftest import make_combined, run_cli, tiny_config, write_image
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.evaluate import evaluate
-from tfpix2pix.evaluation.examples.layouts import LAYOUTS, matching
+from tfpix2pix.evaluation.examples.folders import folder_examples
+from tfpix2pix.evaluation.examples.layouts import LAYOUTS, Layout, matching
 from tfpix2pix.evaluation.examples.opening import open_subject
 from tfpix2pix.evaluation.folder import check_free
 from tfpix2pix.evaluation.request import NoiseOptions, Request
@@ -188,6 +189,14 @@ class TestFolders:
         ).examples
         assert list(examples.names) == ["0", "1"]
         assert "1 of 3 pairs have no output" in examples.notes[0]
+
+    def test_outputs_of_pairs_in_sub_folders(self, tmp_path, rng):
+        for name in ("a", "inner/a", "inner/b"):
+            write_image(tmp_path / "pairs" / "val" / f"{name}.png", rng.integers(0, 256, (40, 80, 3), np.uint8))
+            write_image(tmp_path / "outputs" / f"{name}.png", rng.integers(0, 256, (40, 40, 3), np.uint8))
+        config = tiny_config(data={"dir": str(tmp_path / "pairs")})
+        examples = folder_examples(tmp_path / "outputs", Layout("*"), config, split="val", size_px=None)
+        assert list(examples.names) == ["a", "inner/a", "inner/b"] and len(examples.notes) == 0
 
     def test_another_programs_folder_agrees_with_scikit_image(self, tmp_path):
         """Inputs, outputs and targets in one folder, as other implementations write them; outputs are too smooth."""

@@ -11,7 +11,17 @@ from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.images import enlarged, full_range, read_image, resized, write_image
 from tfpix2pix.errors import UserError
-from tfpix2pix.inference.files import Input, Reader, Scale, Variants, Writer, notes_on, translate_files
+from tfpix2pix.inference.files import (
+    Input,
+    Reader,
+    Scale,
+    Variants,
+    Writer,
+    inputs_of_files,
+    inputs_of_split,
+    notes_on,
+    translate_files,
+)
 
 
 @pytest.fixture(scope="module")
@@ -332,3 +342,39 @@ def test_translations_come_back_at_the_size_of_their_files(tmp_path):
     )
     assert (square.shape, back.shape) == ((32, 32, 3), (64, 96, 3))
     np.testing.assert_array_equal(back, resized(square, (96, 64)))
+
+
+class TestFolders:
+    """What of a folder is translated, and where it goes. No network is needed for that."""
+
+    @pytest.fixture
+    def card(self):
+        return ModelCard.of(tiny_config(data={"input_channels": 1}), 0)
+
+    def test_sub_folders_are_kept_and_earlier_translations_are_left_out(self, card, tmp_path, recwarn):
+        for name in ("a.png", "inner/a.png", "inner/b.JPE", ".hidden/c.png", "._a.png", "out/a.png"):
+            picture(tmp_path / "photos" / name)
+        items = list(inputs_of_files([tmp_path / "photos"], card, tmp_path / "photos" / "out"))
+        assert [item.name for item in items] == ["a", "inner/a", "inner/b"]
+        writer = Writer.of(card, tmp_path / "photos" / "out")
+        assert writer.paths(items[1]) == [tmp_path / "photos" / "out" / "inner" / "a.png"]
+        assert items[2].read().shape == (40, 30, 1)
+        assert [str(warning.message) for warning in recwarn] == []
+
+    def test_what_is_not_translated_is_counted(self, card, tmp_path):
+        for name in ("a.png", "val/b.png"):
+            picture(tmp_path / name)
+        for name in ("c.heic", "d.heic", "notes.txt"):
+            (tmp_path / name).touch()
+        with pytest.warns(UserWarning, match=r"files that are not translated: 2 \.heic, 1 image in val/\.$"):
+            assert len(list(inputs_of_files([tmp_path], card))) == 1
+
+    def test_a_folder_of_splits_alone_names_the_way_to_translate_pairs(self, card, tmp_path):
+        picture(tmp_path / "val" / "b.png")
+        with pytest.raises(UserError, match="without any. For the inputs of pairs add `split` val and `data` "):
+            list(inputs_of_files([tmp_path], card))
+
+    def test_the_inputs_of_held_out_pairs_are_read_where_there_are_no_others(self, tmp_path):
+        picture(tmp_path / "val" / "inner" / "b.png", 40, 80, 3)
+        (item,) = inputs_of_split(ModelCard.of(tiny_config(), 0), tmp_path, "val")
+        assert item.name == "inner/b" and item.read().shape == (40, 40, 3)

@@ -34,6 +34,7 @@ COMMANDS = {  # command: its example
 DATA_COMMANDS = {
     data.download: "tfpix2pix data download facades",
     data.check: "tfpix2pix data check data/facades --html check.html",
+    data.match: "tfpix2pix data match scans finished --out pairs.csv",
     data.pairs: "tfpix2pix data pairs photos --operator edges --out data/edges",
     data.shard: "tfpix2pix data shard data/facades --out gs://bucket/facades",
 }

@@ -58,7 +58,7 @@ def recipes_and_files(incomplete: str) -> list[str]:
 
 def _yaml_files(incomplete: str) -> list[str]:
     folder = Path(incomplete.rpartition("/")[0] or ".")
-    files = sorted(path.as_posix() for path in folder.glob("*.yaml")) if folder.is_dir() else []
+    files = sorted(path.as_posix() for path in folder.glob("[!.]*.yaml")) if folder.is_dir() else []
     return [path for path in files if path.startswith(incomplete)]
 
 

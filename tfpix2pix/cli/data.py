@@ -1,7 +1,10 @@
-"""Defines the commands `data download`, `data check`, `data pairs` and `data shard`."""
+"""Defines the commands `data download`, `data check`, `data match`, `data pairs` and `data shard`."""
 
 from __future__ import annotations
 
+import shlex
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -20,6 +23,7 @@ from tfpix2pix.cli.shared import (
 )
 from tfpix2pix.data import OPERATORS
 from tfpix2pix.errors import UserError
+from tfpix2pix.parallel import evenly_spread
 from tfpix2pix.quiet import load_tensorflow
 
 if TYPE_CHECKING:
@@ -34,6 +38,11 @@ ConfigOption = Annotated[
         autocompletion=completion.presets_and_files,
     ),
 ]
+READING = {  # source -> keys that say how pairs lie in a folder
+    "combined": ("source", "input_side"),
+    "folders": ("source", "input_folder", "target_folder"),
+}
+PREVIEWED, LEFT_NAMED = 8, 12  # pairs of `data match`, and files left over
 FOLDER = {"folder": "DIR", "data": "DIR"}  # arguments -> their name on the command line
 
 
@@ -88,6 +97,9 @@ def check(
     json_: Json = False,
 ) -> None:
     """Examine data: pairing, files, sizes, direction, shifts, duplicates. Exits with code 3 if it has findings."""
+    from rich.console import Group
+    from rich.text import Text
+
     from tfpix2pix.data.doctor import as_table, check_page_place, examine, write_html
 
     resolved = _config(config, folder, set_ or ())
@@ -100,10 +112,66 @@ def check(
     examination = examine(resolved.data, resolved.seed, at_most=most, track=track("examine"))
     if html is not None:
         write_html(examination, resolved.data, resolved.seed, html)
-    answer(json_, examination.as_dict(), as_table(examination))
+    train = _train_command(resolved, config, folder, set_ or ())
+    lines = [Text(f"Train: {train}")] if examination.pairs["train"] else []
+    answer(json_, {**examination.as_dict(), "train": train if lines else None}, Group(as_table(examination), *lines))
     if html is not None and not json_:
         out_console.print(f"With pictures: {html}")
     raise typer.Exit(examination.exit_code)
+
+
+@names_options(inputs="INPUTS", targets="TARGETS")
+def match(
+    inputs: Annotated[Path, typer.Argument(metavar="INPUTS", help="Folder of the inputs.")],
+    targets: Annotated[Path, typer.Argument(metavar="TARGETS", help="Folder of the targets.")],
+    out: Annotated[Path, typer.Option(help="Table to write, a new .csv or .tsv file.")],
+    by: Annotated[
+        Optional[str],
+        choice(
+            ("name", "number", "likeness"),
+            "Match by equal parts of names, by numbers in names or by where edges lie; default: all, in this order.",
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Pair two folders whose names differ: write a table of the pairs, show some, and list what is left over."""
+    from rich.table import Table
+
+    from tfpix2pix.data.doctor.report import listed
+    from tfpix2pix.data.match import check_table_place, doubt, match, write_table
+
+    check_table_place(out)
+    matches = match(inputs, targets, by, track=track("look"))
+    write_table(matches, out)
+    pairs = [
+        {"input": str(pair.input), "target": str(pair.target), "by": pair.by, "split": pair.split}
+        for pair in matches.pairs
+    ]
+    left = {"inputs": [str(path) for path in matches.inputs], "targets": [str(path) for path in matches.targets]}
+    doubtful = doubt(matches)
+    if doubtful:
+        warnings.warn(doubtful, stacklevel=2)
+    if json_:
+        answer(True, {"path": str(out), "pairs": pairs, "counts": matches.counts, "left": left}, "")
+        return
+    preview = Table("input", "target", "matched by")
+    chosen = [matches.pairs[index] for index in evenly_spread(len(matches.pairs), PREVIEWED)]
+    for pair in chosen:
+        preview.add_row(_below(pair.input, inputs), _below(pair.target, targets), pair.how)
+    counts = ", ".join(f"{count} by {way}" for way, count in matches.counts.items())
+    rest = [f"{len(chosen)} of {len(matches.pairs)} pairs ({counts}) are shown, evenly spread."]
+    for folder, paths in ((inputs, matches.inputs), (targets, matches.targets)):
+        if paths:
+            names = listed([_below(path, folder) for path in paths], LEFT_NAMED)
+            rest.append(f"Left over in {folder}, {len(paths)}: {names}.")
+    rest += [
+        f"{out}: {len(matches.pairs)} pairs",
+        f"Check: tfpix2pix data check {shlex.quote(str(out))}",
+        f"Train: tfpix2pix train facades --data {shlex.quote(str(out))} --run runs/{shlex.quote(out.stem)} "
+        f"--set data.source=table",
+    ]
+    out_console.print(preview)
+    out_console.print("\n".join(rest))
 
 
 @names_options(photos="PHOTOS", data="PHOTOS")
@@ -161,14 +229,41 @@ def shard(
 
 
 def _config(preset_or_file: str | None, folder: str | None, overrides: list[str]) -> Config:
-    """Returns the configuration for reading the data. If it does not set the source, the folder's content decides."""
+    """Returns the configuration for reading the data: that of `preset_or_file`, with which `train` reads the same.
+
+    Without one, the folder's content decides.
+    """
     from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
     from tfpix2pix.data.splits import guess_source
 
     settings = read_settings(preset_or_file) if preset_or_file else {}
-    if folder is not None:
-        settings["data"] = {**guess_source(Path(folder)), **settings.get("data", {})}
+    if folder is not None and not preset_or_file:
+        settings["data"] = guess_source(Path(folder))
     return make_config(with_overrides(settings, overrides, data_dir=folder), preset_or_file or "the command")
+
+
+def _train_command(config: Config, preset_or_file: str | None, folder: str | None, overrides: Sequence[str]) -> str:
+    """Returns the command that trains on the pairs of a check, read in the same way."""
+    from tfpix2pix.config.resolve import resolve_config
+    from tfpix2pix.data.splits import settings_of
+
+    base = preset_or_file or "facades"
+    data, usual = config.data, resolve_config(base, overrides, data_dir=folder).data
+    differing = {
+        key: getattr(data, key)
+        for key in READING.get(data.source, ("source",))
+        if getattr(data, key) != getattr(usual, key)
+    }
+    name = Path(folder or config.name).absolute().stem
+    parts = [f"tfpix2pix train {shlex.quote(base)}"]
+    parts += [f"--data {shlex.quote(folder)}"] if folder else []
+    parts += [f"--run {shlex.quote(f'runs/{name}')}"]
+    parts += [f"--set {shlex.quote(override)}" for override in overrides]
+    return " ".join([*parts, *([settings_of(differing)] if differing else [])])
+
+
+def _below(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 def _counted(counts: dict[str, int]) -> str:

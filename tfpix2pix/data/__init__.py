@@ -10,12 +10,15 @@ SOURCES = {
     "combined": SourceRow(
         lazy("tfpix2pix.data.sources", "combined"),
         "combined images, the {0.input_side} half the input",
+        of_folder=True,
+        cut=True,
         sides="The {0.input_side} half (input) looks like a {first} and the {opposite} (target) like a {second}",
         other_way="`--set data.input_side={opposite}`",
     ),
     "folders": SourceRow(
         lazy("tfpix2pix.data.sources", "folders"),
         "two folders, {0.input_folder}/ the inputs and {0.target_folder}/ the targets",
+        of_folder=True,
         sides="The inputs, in {0.input_folder}/, look like {first}s and the targets, in {0.target_folder}/, "
         "like {second}s",
         other_way="`--set data.input_folder={0.target_folder} --set data.target_folder={0.input_folder}`",
@@ -34,6 +37,7 @@ SOURCES = {
     "photographs": SourceRow(
         lazy("tfpix2pix.data.photographs", "photographs"),
         "photographs, their inputs made by the operator {0.operator}",
+        of_folder=True,
         makes_inputs=True,
     ),
     "sample_photographs": SourceRow(

@@ -1,38 +1,155 @@
-"""Reads, converts and writes images: uint8, uint16 or float of any range in files, float32 in [-1, 1] inside."""
+"""Finds, reads, converts and writes images: uint8, uint16 or float of any range in files, float32 in [-1, 1] inside."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
-from tfpix2pix.data.cache import Cache
+from tfpix2pix.data import SPLITS
 from tfpix2pix.data.formats import Palette, Unreadable, decode, encode, open_header, upright_size
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.destinations import is_own_folder
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import whole_file
+from tfpix2pix.files import SYSTEM_FILES, whole_file
 from tfpix2pix.safe_files import read_regular_file
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy"})
+SUFFIXES_OF_TOP = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy"})
+SUFFIXES = SUFFIXES_OF_TOP | {".jfif", ".jpe"}
+NOT_IMAGES = frozenset(  # beside images; others that are not read may be images in another format
+    (".txt", ".md", ".html", ".pdf", ".csv", ".tsv", ".json", ".xml", ".yaml", ".log", ".py", ".ipynb", ".zip", ".gz")
+)
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+Value = TypeVar("Value")
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Lists the image files directly in `folder`, sorted by name.
+def list_images(folder: Path, files: str = "all", *, deep: bool = True, leave_out: Path | None = None) -> list[Path]:
+    """Lists the image files in `folder`, sorted by their paths.
 
-    A link without a target is listed too, so that reading it raises an error that names it.
+    Hidden files are left out, as `walk` does. A link without a target is listed, so that reading it raises an error
+    that names it.
+
+    Args:
+        files: `all`, or `top`: as the first versions, which did not read sub-folders, .jfif and .jpe (`data.files`).
+        deep: read sub-folders too, except hidden ones, those of splits and those that this package wrote.
+        leave_out: a sub-folder that is not read.
     """
+    if files == "top":
+        names = [name for name in walk(folder, lambda inner: False, hidden=True) if suffix_of(name) in SUFFIXES_OF_TOP]
+    else:
+        left_out = leave_out and os.path.realpath(leave_out)
+
+        def enter(inner: Path) -> bool:
+            return deep and may_hold_pairs(inner) and os.path.realpath(inner) != left_out
+
+        names = [name for name in walk(folder, enter) if is_image(name)]
+    return [folder / name for name in sorted(names)]
+
+
+def is_image(name: str) -> bool:
+    """Returns True if a file of this name is read as an image."""
+    return suffix_of(name) in SUFFIXES
+
+
+def suffix_of(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def may_hold_pairs(folder: Path) -> bool:
+    """Returns False for the folder of a split and for one that this package wrote: a run, for example."""
+    return folder.name not in SPLITS and not is_own_folder(folder)
+
+
+def walk(folder: Path, enter: Callable[[Path], bool] = lambda inner: True, hidden: bool = False) -> Iterator[str]:
+    """Yields the paths, relative to `folder`, of the files in it and in the folders below that `enter` accepts.
+
+    Files that systems add are left out, and unless `hidden` is set, all files and folders whose names begin with a dot.
+    Links to folders are followed, and no folder is read twice.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    known, waiting = set(), [""]
+    while waiting:
+        inner = waiting.pop()
+        real = os.path.realpath(folder / inner)
+        if real in known:
+            continue
+        known.add(real)
+        try:
+            with os.scandir(folder / inner) as entries:  # knows which entries are files, without a call for each
+                visible = sorted((entry.name, _is_folder(entry)) for entry in entries if hidden or entry.name[0] != ".")
+        except OSError as error:
+            raise UserError(
+                f"A folder must be readable. Received {folder / inner}: {error.strerror}. Check the path."
+            ) from error
+        for name, is_folder in reversed(visible):
+            if is_folder:
+                if enter(folder / inner / name):
+                    waiting.append(f"{inner}{name}/")
+            elif is_folder is not None and not SYSTEM_FILES.fullmatch(name):
+                yield f"{inner}{name}"
+
+
+def _is_folder(entry: os.DirEntry) -> bool | None:
+    """Returns False for a file and for a link without a target, None for a pipe or a device."""
     try:
-        with os.scandir(folder) as entries:  # knows which entries are files, without a call for each
-            names = sorted(entry.name for entry in entries if entry.is_symlink() or entry.is_file())
-    except OSError as error:
-        raise UserError(f"A folder must be readable. Received {folder}: {error.strerror}. Check the path.") from error
-    paths = [folder / name for name in names if Path(name).suffix.lower() in SUFFIXES]
-    links = {path for path in paths if path.is_symlink() and path.exists() and not path.is_file()}
-    return [path for path in paths if path not in links]
+        return entry.is_dir() or (None if not entry.is_file() and Path(entry.path).exists() else False)
+    except OSError:  # a link to itself
+        return False
+
+
+def unread(folder: Path, read: Collection[Path], leave_out: Path | None = None) -> dict[str, int]:
+    """Counts the files below `folder` that are not in `read`, in words: `images in old/` -> 12, `.heic` -> 3.
+
+    The most frequent come first. Hidden files, texts and archives (`NOT_IMAGES`), and files in the folder `leave_out`
+    are not counted.
+    """
+    read, left_out = {os.path.normpath(path) for path in read}, leave_out and os.path.realpath(leave_out)
+    counts: Counter[str] = Counter()
+    for name in walk(folder, lambda inner: os.path.realpath(inner) != left_out):
+        if suffix_of(name) not in NOT_IMAGES and os.path.normpath(folder / name) not in read:
+            path = PurePosixPath(name)
+            place = f"{path.parent}/" if "/" in name else "the folder itself"
+            counts[f"images in {place}" if is_image(name) else suffix_of(name) or path.name] += 1
+    return dict(counts.most_common())
+
+
+def counted(counts: Mapping[str, int], most: int = 6) -> str:
+    """Joins counts of `unread`: `12 images in old/, 3 .heic and 2 others`."""
+    parts = [f"{count} {what.replace('images', 'image', count == 1)}" for what, count in list(counts.items())[:most]]
+    rest = sum(counts.values()) - sum(list(counts.values())[:most])
+    return ", ".join(parts) + (f" and {rest} others" if rest else "")
+
+
+class Cache:
+    """Keeps values by key until `room_mb` is full, then adds none. Safe in threads.
+
+    Values are never evicted: every epoch reads everything once, so an evicted value would be the next one needed.
+    """
+
+    def __init__(self, room_mb: int) -> None:
+        self._kept: dict[Hashable, object] = {}
+        self._room_bytes = room_mb * 2**20
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Value], size_bytes: Callable[[Value], int]) -> Value:
+        """Returns the value of `key`, and calls `make` if it is not in the cache."""
+        if key in self._kept:
+            return self._kept[key]
+        value = make()
+        with self._lock:
+            size = size_bytes(value)
+            if size <= self._room_bytes and key not in self._kept:
+                self._room_bytes -= size
+                self._kept[key] = value
+        return value
 
 
 def bytes_reader(config: DataConfig) -> Callable[[Path], bytes]:

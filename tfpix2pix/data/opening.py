@@ -119,6 +119,11 @@ def open_sources(data: DataConfig, seed: int) -> dict[str, Source]:
             f"At least one training pair must be readable. Received {len(sources['train'].skipped)} that are not. "
             f"The first: {sources['train'].skipped[0].message}"
         )
+    if not len(sources["train"]):
+        raise UserError(
+            f"There must be pairs to train on. Received {data.dir}, which holds held-out pairs alone. Add train/ with "
+            f"pairs, or name another folder."
+        )
     return sources
 
 

@@ -43,7 +43,7 @@ def sample_photographs(config: DataConfig, split: str, seed: int) -> Source:
             f"For photographs of your own add `--set data.source=photographs`, for pairs `--set data.source=combined`."
         )
     folder = Path(skimage.data.__file__).parent
-    files = named([folder / name for name in SAMPLE_PHOTOGRAPHS])
+    files = named([folder / name for name in SAMPLE_PHOTOGRAPHS], folder)
     return _photographs(files, config, split, seed, config.held_out_fraction)
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfpix2pix import rng
 from tfpix2pix.data import transforms
-from tfpix2pix.data.cache import Cache
+from tfpix2pix.data.images import Cache
 from tfpix2pix.data.pairs import Pair, Source, signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError

@@ -15,6 +15,8 @@ class SourceRow:
     read_as: str  # how the pairs are stored, in words for people; {0} is the DataConfig
     makes_inputs: bool = False  # an operator, which works on 8 bits, makes the inputs from photographs
     brings_data: bool = False  # the data come with a package, so `data.dir` is not needed
+    of_folder: bool = False  # the files of a folder are read, so others in it are left unread
+    cut: bool = False  # each image is cut into input and target
     drawn: bool = False  # pairs are drawn at the requested size and have no size of their own
     line_fraction: float = 0.0  # line width of black line drawings, as a fraction of the image; 0: not line drawings
     attribution: str = ""  # author and licence of the data; shown wherever the data are

@@ -17,6 +17,7 @@ from tfpix2pix.tables import lazy
 ONE_HOT = lazy("tfpix2pix.data.encodings", "one_hot")
 MOST_LIKELY = lazy("tfpix2pix.data.encodings", "most_likely")
 MOST_CLASSES = 256  # a class index is one byte
+FIRST_VALUES = {"files": "top", "split_rule": "rank"}  # keys that the first versions did not have, and what they did
 Level = Annotated[int, Field(ge=0, le=255)]
 # How label maps of one channel are read. A tuple: the value of each class in gray files. `palette_indices`: as runs did
 # before they recorded it.
@@ -60,6 +61,9 @@ class DataConfig(Section):
     """Author and licence of the data, for the model card and every page made from them. null: the source's own."""
     input_side: Literal["left", "right", "top", "bottom"] = "left"
     """`combined`: the half that is the input. For facades, labels to photograph, it is `right`."""
+    files: Literal["all", "top"] = "all"
+    """Images that a folder gives. `all`: those in its sub-folders too, which are named by their paths. `top`: only
+    those directly inside, without .jfif and .jpe; runs of the first versions have this value."""
     input_folder: str = "input"
     """`folders`: name of the folder with the inputs (`A` in other programs)."""
     target_folder: str = "target"
@@ -294,10 +298,10 @@ class DataConfig(Section):
 def of_earlier_run(settings: Any) -> Any:
     """Returns the settings of a run or a card, with the keys that the version which wrote them did not have.
 
-    Such a run held out pairs by rank, and read the indices of every palette, whatever its colours.
+    Such a run read no sub-folders, held out pairs by rank, and read the indices of every palette, whatever its colours.
     """
     data = settings.get("data") if isinstance(settings, dict) else None
     if not isinstance(data, dict):
         return settings
     read = {f"{side}_class_values": "palette_indices" for side in ("input", "target") if data.get(f"{side}_classes")}
-    return {**settings, "data": {"split_rule": "rank", **read, **data}}
+    return {**settings, "data": {**FIRST_VALUES, **read, **data}}

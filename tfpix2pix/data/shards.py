@@ -16,8 +16,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from tfpix2pix.data.cache import Cache
-from tfpix2pix.data.images import read_image
+from tfpix2pix.data.images import Cache, read_image
 from tfpix2pix.data.labels import palettes_as
 from tfpix2pix.data.pairs import Pair, Source, checked
 from tfpix2pix.data.settings import DataConfig
@@ -76,7 +75,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         part = manifest.splits[ALL]
         part = part.subset(set(names_of_split(part.names, split, config, seed)))
     if part is None or not part.names:
-        if split == "train":
+        if split == "train" and not any(other.names for other in manifest.splits.values()):
             raise UserError(f"There must be pairs to train on. Received none in {folder}. Check `data.dir`.")
         return Source([], lambda index: ())  # nothing to read
     cache = Cache(config.cache_files_mb)

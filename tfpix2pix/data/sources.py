@@ -15,7 +15,18 @@ from tfpix2pix.data.images import bytes_reader, list_images, read_image
 from tfpix2pix.data.labels import palettes_as
 from tfpix2pix.data.pairs import Fault, Pair, Source, checked
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.splits import content_of, data_folder, data_path, names_of_split, split_files
+from tfpix2pix.data.splits import (
+    LAYOUTS,
+    check_not_two_sides,
+    content_of,
+    data_folder,
+    data_path,
+    looks_like,
+    match_command,
+    names_of_split,
+    split_files,
+    stem_of,
+)
 from tfpix2pix.errors import UserError
 
 AXES = {"left": 1, "right": 1, "top": 0, "bottom": 0}  # axis along which a combined image is cut in half
@@ -25,6 +36,7 @@ COLUMNS = ("input", "target")  # of a table, which may also have the column `spl
 def combined(config: DataConfig, split: str, seed: int) -> Source:
     """Opens combined images: each is a pair, and `config.input_side` is the half with the input."""
     named = split_files(config, split, seed)
+    check_not_two_sides(named, data_folder(config))
     files, read_bytes = list(named.values()), bytes_reader(config)
 
     def cut(index: int) -> Pair:
@@ -42,7 +54,8 @@ def halves(image: np.ndarray, config: DataConfig, path: Path) -> Pair:
     if image.shape[axis] % 2:
         raise UserError(
             f"A combined image must be an even number of pixels {'wide' if axis else 'high'}, two halves of one "
-            f"size. Received {image.shape[axis]} px in {path}. Replace the file or remove it.",
+            f"size. Received {image.shape[axis]} px in {path}. Replace the file or remove it, or for photographs add "
+            f"`--set data.source=photographs`.",
             "size",
         )
     pair = np.split(image, 2, axis=axis)
@@ -52,33 +65,35 @@ def halves(image: np.ndarray, config: DataConfig, path: Path) -> Pair:
 def folders(config: DataConfig, split: str, seed: int) -> Source:
     """Opens two folders with files that pair up by name. Extensions may differ.
 
-    Layouts: `<dir>/<split>/<input>` and `<dir>/<split>/<target>`; `<dir>/<input>/<split>` and `<dir>/<target>/<split>`;
-    or, without splits, `<dir>/<input>` and `<dir>/<target>`, with a seeded fraction held out.
+    They lie as in a row of `LAYOUTS`; or, without splits, as `<dir>/<input>` and `<dir>/<target>`, of which a seeded
+    fraction is held out.
     """
     root, names = data_folder(config), (config.input_folder, config.target_folder)
-    for layout in (lambda name, part: root / part / name, lambda name, part: root / name / part):
-        if any(layout(name, part).is_dir() for name in names for part in SPLITS):
-            pairs, faults = pair_up(*(layout(name, split) for name in names))
-            break
-    else:
-        if not all((root / name).is_dir() for name in names):
-            raise UserError(
-                f"A folder of pairs must hold the folders {names[0]}/ and {names[1]}/, or train/ with them inside. "
-                f"Received {root} without them. Set `data.input_folder` and `data.target_folder` to their names."
-            )
-        pairs, faults = pair_up(*(root / name for name in names))
-        kept = names_of_split(list(pairs), split, config, seed)
-        pairs = {name: pairs[name] for name in kept}
-    return _of_files(pairs, config, split, root, faults)
+    for layout in LAYOUTS:
+        parts = [[root / layout.format(split=part, name=name) for name in names] for part in SPLITS]
+        if any(folder.is_dir() for sides in parts for folder in sides):
+            pairs, faults = pair_up(*parts[SPLITS.index(split)], config.files)
+            held_out = any(folder.is_dir() and list_images(folder, config.files) for sides in parts for folder in sides)
+            return _of_files(pairs, config, split, root, faults, elsewhere=held_out)
+    if not all((root / name).is_dir() for name in names):
+        raise UserError(
+            f"A folder of pairs must hold the folders {names[0]}/ and {names[1]}/, or train/ with them inside. "
+            f"Received {root} without{looks_like(root)}. Set `data.input_folder` and `data.target_folder` to their "
+            f"names, or write a table of pairs: {match_command()}."
+        )
+    pairs, faults = pair_up(*(root / name for name in names), config.files)
+    kept = names_of_split(list(pairs), split, config, seed)
+    return _of_files({name: pairs[name] for name in kept}, config, split, root, faults)
 
 
-def pair_up(inputs: Path, targets: Path) -> tuple[dict[str, tuple[Path, Path]], list[Fault]]:
-    """Pairs the files of two folders by stem. Returns the pairs, and a fault for each file without exactly one
-    partner."""
+def pair_up(inputs: Path, targets: Path, files: str = "all") -> tuple[dict[str, tuple[Path, Path]], list[Fault]]:
+    """Pairs the files of two folders by their paths without endings. Returns the pairs, and a fault for each file
+    without exactly one partner. `files`: as `data.files`."""
     by_stem, faults = [], []
     for folder in (inputs, targets):
-        files = list_images(folder) if folder.is_dir() else []
-        stems = {file: unicodedata.normalize("NFC", file.stem) for file in files}  # macOS writes ä as two characters
+        images = list_images(folder, files) if folder.is_dir() else []
+        # macOS writes ä as two characters
+        stems = {file: unicodedata.normalize("NFC", stem_of(file, folder)) for file in images}
         counts = Counter(stems.values())
         by_stem.append({stem: file for file, stem in stems.items()})
         for stem in (stem for stem, count in counts.items() if count > 1):
@@ -89,7 +104,10 @@ def pair_up(inputs: Path, targets: Path) -> tuple[dict[str, tuple[Path, Path]], 
     for have, lack, folder in ((*by_stem, targets), (*by_stem[::-1], inputs)):
         for stem in sorted(have.keys() - lack.keys()):
             rule = "Every file must have a partner of the same name in the other folder"
-            message = f"{rule}. Received {stem!r} without one in {folder}. Add the missing file or remove this one."
+            message = (
+                f"{rule}. Received {stem!r} without one in {folder}. Add the missing file, remove this one, or pair "
+                f"other names: {match_command(inputs, targets)}."
+            )
             faults.append(Fault("partner", str(have[stem]), message))
     both = sorted((by_stem[0].keys() & by_stem[1].keys()) - repeated)
     return {stem: (by_stem[0][stem], by_stem[1][stem]) for stem in both}, faults
@@ -103,7 +121,8 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
     path = data_path(config)
     if path.is_dir():
         raise UserError(
-            f"For a table `data.dir` must be a .csv or .tsv file. Received {path}, a folder. Name the file in it."
+            f"For a table `data.dir` must be a .csv or .tsv file. Received {path}, a folder. Name the file in "
+            f"it, or write one of two folders: {match_command()}."
         )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -144,7 +163,8 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
         kept = [name for name, row in rows.items() if row["split"] == split]
     else:
         kept = names_of_split(list(rows), split, config, seed)
-    return _of_files({name: rows[name]["files"] for name in kept}, config, split, path, faults)
+    pairs = {name: rows[name]["files"] for name in kept}
+    return _of_files(pairs, config, split, path, faults, elsewhere=bool(rows))
 
 
 def _names(inputs: Sequence[str]) -> list[str]:
@@ -180,13 +200,22 @@ def _with_slashes(folder: Path, name: str) -> str:
 
 
 def _of_files(
-    pairs: dict[str, tuple[Path, Path]], config: DataConfig, split: str, where: Path, faults: Sequence[Fault]
+    pairs: dict[str, tuple[Path, Path]],
+    config: DataConfig,
+    split: str,
+    where: Path,
+    faults: Sequence[Fault],
+    *,
+    elsewhere: bool = False,
 ) -> Source:
-    """Returns a source of pairs in two files each. `config.on_error` decides whether `faults` raise or are skipped."""
+    """Returns a source of pairs in two files each. `config.on_error` decides whether `faults` raise or are skipped.
+
+    `elsewhere`: another split has pairs, so that none to train on are an error in training alone.
+    """
     if faults and config.on_error == "stop":
         others = f" {len(faults) - 1} more do not pair up: `tfpix2pix data check` lists them." if faults[1:] else ""
         raise UserError(faults[0].message + others)
-    if split == "train" and not pairs and not faults:
+    if split == "train" and not pairs and not faults and not elsewhere:
         raise UserError(
             f"There must be pairs to train on. Received none in {where}{content_of(where)}. Check `data.dir`."
         )

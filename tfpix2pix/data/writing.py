@@ -18,7 +18,7 @@ from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.shards import ALL, KEYS, join
 from tfpix2pix.data.splits import SHARDS_MANIFEST
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.files import safe_file_name, whole_directory
+from tfpix2pix.files import safe_path, whole_directory
 
 FOLDERS = ("input", "target")
 
@@ -47,7 +47,7 @@ def write_pairs(
         for split, source, index in track(items, sum(map(len, sources.values()))):
             for name, image in zip(FOLDERS, source.read(index), strict=True):
                 suffix = suffix_for(image.shape[-1], image.dtype)
-                write_image(folder / split / name / f"{safe_file_name(source.names[index])}{suffix}", image)
+                write_image(folder / split / name / f"{safe_path(source.names[index])}{suffix}", image)
     return {split: len(source) for split, source in sources.items() if len(source)}
 
 

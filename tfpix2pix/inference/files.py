@@ -15,12 +15,24 @@ import numpy as np
 from PIL import Image
 
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data.images import check_range, enlarged, full_range, list_images, resized, suffix_for, write_image
+from tfpix2pix.data import SPLITS
+from tfpix2pix.data.images import (
+    check_range,
+    counted,
+    enlarged,
+    full_range,
+    list_images,
+    resized,
+    suffix_for,
+    unread,
+    write_image,
+)
 from tfpix2pix.data.labels import palette_of, read_side
 from tfpix2pix.data.opening import split_of
+from tfpix2pix.data.splits import stem_of
 from tfpix2pix.destinations import check_replaces_no_input, check_writable
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import safe_file_name
+from tfpix2pix.files import safe_path
 from tfpix2pix.inference.batching import ImageTranslator, in_batches, one_by_one
 from tfpix2pix.parallel import Outcome
 
@@ -90,7 +102,7 @@ def translate_files(
     """
     card = translator.card
     folder = data or card.config.data.dir if split else None
-    items = list(inputs_of_split(card, folder, split) if split else inputs_of_files(inputs, card))
+    items = list(inputs_of_split(card, folder, split) if split else inputs_of_files(inputs, card, Path(out)))
     if not items:
         raise UserError("An image must be given. Received none. Name files or folders, or a `split`.")
     reader, writer = Reader(card, enlarge, size), Writer.of(card, Path(out), samples)
@@ -268,8 +280,11 @@ class Writer:
         return paths
 
 
-def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[Input]:
-    """Yields image files and the images of folders.
+def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | None = None) -> Iterator[Input]:
+    """Yields image files, and the images of folders and their sub-folders. Warns of the files that are not read.
+
+    Args:
+        out: folder of the translations, which is not read.
 
     Raises:
         UserError: a path does not exist, or a folder does not hold images.
@@ -280,11 +295,19 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[I
             raise UserError(
                 f"An input must be an image file or a folder. Received {path}, which does not exist. Check the path."
             )
-        files = list_images(path) if path.is_dir() else [path]
-        if not files:
-            raise UserError(f"A folder to translate must hold images. Received {path} without any. Check the path.")
+        folder, files = path.parent, [path]
+        if path.is_dir():
+            folder, files = path, list_images(path, leave_out=out)
+            left = unread(path, files, leave_out=out)
+            if not files:
+                splits = [split for split in SPLITS if (path / split).is_dir()]
+                advice = f"For the inputs of pairs add `split` {splits[0]} and `data` {path}" if splits else "Check it"
+                raise UserError(f"A folder to translate must hold images. Received {path} without any. {advice}.")
+            if left:
+                warnings.warn(f"{path} holds files that are not translated: {counted(left)}.", stacklevel=3)
         for file in files:
-            yield Input(safe_file_name(file.stem), lambda file=file: read_side(file, INPUT, data), (file,))
+            name = safe_path(stem_of(file, folder))
+            yield Input(name, lambda file=file: read_side(file, INPUT, data), (file,))
 
 
 def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> Iterator[Input]:
@@ -299,7 +322,7 @@ def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> I
     data = card.config.data.model_copy(update={"dir": None if folder is None else str(folder)})
     source = split_of(data, split, card.config.seed)
     for index, name in enumerate(source.names):
-        yield Input(safe_file_name(name), lambda index=index: source.read(index)[0], source.files(index))
+        yield Input(safe_path(name), lambda index=index: source.read(index)[0], source.files(index))
 
 
 def looks_like_a_pair(image: np.ndarray, card: ModelCard) -> bool:

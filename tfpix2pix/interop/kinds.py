@@ -49,7 +49,7 @@ def checkpoint_prefix(path: Path) -> Path:
     """
     if path.is_dir():
         named = _named_newest(path)
-        indices = sorted(path.glob("*.index"), key=lambda file: file.stat().st_mtime)
+        indices = sorted(path.glob("[!.]*.index"), key=lambda file: file.stat().st_mtime)
         return named or (indices[-1].with_suffix("") if indices else path)
     for ending in (".index", ".meta"):
         if path.name.endswith(ending):

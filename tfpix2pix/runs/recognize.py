@@ -33,7 +33,7 @@ def recognize(path: str | Path, also: str = "") -> Recognized:
     model = find_model(path)
     if model is not None:
         return model
-    inside = sorted(str(child) for child in path.iterdir() if find_model(child)) if path.is_dir() else []
+    inside = sorted(str(child) for child in path.glob("[!.]*") if find_model(child)) if path.is_dir() else []
     if inside:
         advice = f"Did you mean {' or '.join(inside[:3])}?"
     else:

@@ -13,7 +13,7 @@ from tfpix2pix.config.card import DataPeriod
 from tfpix2pix.config.recipe import APPLIED
 from tfpix2pix.config.resolve import make_config, resolve_config, with_overrides
 from tfpix2pix.data.fingerprints import changes, digest_of
-from tfpix2pix.data.settings import CLASS_VALUES
+from tfpix2pix.data.settings import CLASS_VALUES, FIRST_VALUES
 from tfpix2pix.errors import UserError
 from tfpix2pix.runs.directory import CONFIG, RunDirectory, flat
 from tfpix2pix.safe_files import parse_json, read_regular_file
@@ -67,7 +67,8 @@ def resumed_config(
 def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> Config:
     """Returns `now`, with those values of `before` that it leaves open.
 
-    These are the name, the precision, the time of a step, the rule of the split, and how label maps are read.
+    These are the name, the precision, the time of a step, the files that are read, the rule of the split, and how label
+    maps are read.
 
     Raises:
         UserError: a value differs that may not change, and `accept_changes` is not set. The message lists all of them.
@@ -78,7 +79,7 @@ def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> C
     now = now.model_copy(update={"training": _with_steps_of(before.training, now.training)})
     if "name" not in now.model_fields_set:
         now = now.model_copy(update={"name": before.name})
-    kept = {} if "split_rule" in now.data.model_fields_set else {"split_rule": before.data.split_rule}
+    kept = {key: getattr(before.data, key) for key in FIRST_VALUES if key not in now.data.model_fields_set}
     if now.data.classes == before.data.classes:
         kept |= {key: getattr(before.data, key) for key in CLASS_VALUES if getattr(now.data, key) is None}
     now = now.model_copy(update={"data": now.data.model_copy(update=kept)})

@@ -96,7 +96,7 @@ def test_a_page_is_whole_and_loads_nothing(spoilt, tmp_path):
     config, path = config_of(spoilt), tmp_path / "report" / "page.html"
     page = page_of(examined(spoilt), config, path)
     assert page.loads and all(url.startswith("data:image/jpeg;base64,") for url in page.loads)
-    assert len(page.loads) == 3  # one of the displaced pair, two of the leak, none of the unreadable file
+    assert len(page.loads) == 3 + 11  # one of the displaced pair, two of the leak, none of the unreadable file; a dozen
     assert not {"script", "link", "b", "iframe"} & set(page.tags) - {"b"}
     text = path.read_text(encoding="utf-8")
     assert NAME in page.text and NAME not in text and "<b>&" not in text
@@ -110,7 +110,9 @@ def test_a_page_is_whole_and_loads_nothing(spoilt, tmp_path):
 def test_a_page_of_a_good_set(tmp_path):
     folder = make_set(tmp_path / "pairs")
     page = page_of(examined(folder), config_of(folder), tmp_path / "page.html")
-    assert page.loads == [] and "12 pairs, nothing found" in page.text
+    assert "12 pairs, nothing found" in page.text
+    assert len(page.loads) == page.tags.count("figure") == 12  # as a run reads them, although nothing is wrong
+    assert "train/0" in page.text and "val/103" in page.text
 
 
 def test_pictures_are_few(tmp_path):
@@ -120,7 +122,7 @@ def test_pictures_are_few(tmp_path):
     result = examined(folder)
     assert result.kinds == {"identical": 40}
     page = page_of(result, config_of(folder), tmp_path / "page.html")
-    assert len(page.loads) == 24 and "16 more" in page.text
+    assert len(page.loads) == 24 + 12 and "16 more" in page.text
     assert all(f"train/{seed}" in page.text for seed in range(40))
 
 
@@ -128,4 +130,4 @@ def test_a_pair_that_is_gone_since_has_no_picture(spoilt, tmp_path):
     result = examined(spoilt)
     shutil.copy(spoilt / "train" / "3.png", spoilt / "train" / "5.png")
     page = page_of(result, config_of(spoilt), tmp_path / "page.html")
-    assert len(page.loads) == 2
+    assert len(page.loads) == 2 + 10

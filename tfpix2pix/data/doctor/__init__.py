@@ -13,6 +13,7 @@ CHECKS = {
     "absent": lazy("tfpix2pix.data.doctor.content", "absent"),
     "constant": lazy("tfpix2pix.data.doctor.content", "constant"),
     "identical": lazy("tfpix2pix.data.doctor.content", "identical"),
+    "photographs": lazy("tfpix2pix.data.doctor.content", "photographs"),
     "swapped": lazy("tfpix2pix.data.doctor.direction", "swapped"),
     "misaligned": lazy("tfpix2pix.data.doctor.alignment", "misaligned"),
     "duplicate": lazy("tfpix2pix.data.doctor.content", "duplicates"),
@@ -23,6 +24,7 @@ CHECKS = {
 NOTES = {
     "direction": lazy("tfpix2pix.data.doctor.direction", "direction"),
     "profiles": lazy("tfpix2pix.data.doctor.files", "profiles"),
+    "left_unread": lazy("tfpix2pix.data.doctor.notes", "left_unread"),
     "splits": lazy("tfpix2pix.data.doctor.notes", "splits"),
     "shapes": lazy("tfpix2pix.data.doctor.notes", "shapes"),
 }

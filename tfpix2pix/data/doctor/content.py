@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 SIDES = ("input", "target")
 CONSTANT_LEVELS = 2.0  # standard deviation, of 255 levels; facades and shoes have 18 or more
 IDENTICAL_LEVELS = 1.0  # mean absolute difference, of 255 levels; facades and shoes have 14 or more
+MOST_STEP_ACROSS = 1.5  # large steps between columns, of a picture that continues
+FEWEST_STEPS, LEAST_TELLING = 3, 0.2  # number and fraction of images that must say something
+LEAST_CONTINUING = (
+    0.6  # fraction of them that must continue: 78 % of photographs do, or more, and 20 % of pairs, or fewer
+)
 COMPARED_AT_ONCE = 4096  # thumbnails
 
 
@@ -67,6 +72,20 @@ def identical(survey: Survey) -> list[Finding]:
         for look in survey.whole
         if look.traits.difference < IDENTICAL_LEVELS and not flat_sides(survey, look)
     ]  # fmt: skip
+
+
+def photographs(survey: Survey) -> list[Finding]:
+    """Finds that combined images are whole pictures, which continue across the middle, and not two halves.
+
+    It is one finding about the set: most images whose columns say something must continue (`measure.step_across`).
+    """
+    steps = [look.traits.step for look in survey.readable if look.traits.step is not None]
+    continuing = sum(step <= MOST_STEP_ACROSS for step in steps)
+    least = max(FEWEST_STEPS, LEAST_TELLING * len(survey.readable))
+    if len(steps) < least or continuing < LEAST_CONTINUING * len(steps):
+        return []
+    message = f"{continuing} of {len(steps)} images continue across the middle, like one picture and unlike a pair."
+    return [finding("photographs", "", (), message)]
 
 
 def duplicates(survey: Survey) -> list[Finding]:

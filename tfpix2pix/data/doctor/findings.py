@@ -11,7 +11,8 @@ EXIT_CLEAN, EXIT_FINDINGS = 0, 3
 
 # kind -> advice, in the order in which kinds are reported
 ADVICE = {
-    "partner": "Add the missing file under the same name, or remove the one that is alone.",
+    "partner": "Add the missing file under the same name, or remove the one that is alone. Pair other names by "
+    "number or likeness: `tfpix2pix data match INPUTS TARGETS --out pairs.csv`.",
     "repeated": "Keep one file of each name in a folder.",
     "missing": "Correct the line of the table, or remove it.",
     "unreadable": "Replace the file with a whole copy, or remove it.",
@@ -29,6 +30,8 @@ ADVICE = {
     "`data.input_range` or `data.target_range`. If they are classes, set `data.input_classes` or "
     "`data.target_classes`.",
     "identical": "Check that input and target are not one file, or remove the pair.",
+    "photographs": "If they are photographs, set `data.source` to photographs and `data.operator` to what makes their "
+    "inputs. If input and target are two files, put them into two folders and set `data.source` to folders.",
     "swapped": "Exchange its input and target.",
     "misaligned": "Cut it again so that both sides show the same point at the same pixel, or remove it.",
     "duplicate": "Keep one of them: the others only give it more weight.",

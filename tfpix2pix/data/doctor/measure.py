@@ -1,4 +1,4 @@
-"""Measures the two views of a pair: the displacement of its sides, and how much texture of a photograph each has.
+"""Measures the two views of a pair: the displacement of its sides, the step between them, the texture of each.
 
 Displacement is the peak of a correlation of edges. Edges are used and not pixels, because the two sides need not look
 alike. Each edge is measured relative to those around it, so that a black border does not outweigh a window, and edges
@@ -25,6 +25,10 @@ NEAR_PX = 2  # sides count as aligned if the peak is this near to zero
 REACH_PX = 7  # around a pixel: the distance of a JPEG block's noise from its edge
 FAINT_LEVELS = 12  # less contrast counts as flat
 MIDDLE = (0.15, 0.6)  # fractions of the contrast around: less is flat or JPEG noise, more is the edge itself
+STRIP_PX = 16  # columns on either side of the middle that its step is compared with
+FEWEST_COLUMNS = 8  # steps to compare with; smaller views show nothing
+LEAST_SPREAD_LEVELS = 8  # standard deviation of the columns beside the middle; white margins have 0
+MOST_STEP = 0.8  # typical step between columns, in standard deviations; noise has 1.1 or more, grass 0.75
 SET_PAIRS = 8  # fewest pairs whose sum is searched for a displacement of the set
 
 
@@ -113,6 +117,25 @@ def peak_of(correlation: np.ndarray) -> Peak:
     noise = correlation[away].std() if away.any() else 0.0
     height = float(best / noise) if noise > 0 else 0.0
     return Peak(int(right) - reach, int(down) - reach, float(best - correlation[near, near].max()), height)
+
+
+def step_across(left: np.ndarray, right: np.ndarray) -> float | None:
+    """Returns the step from the last column of `left` to the first of `right`, in large steps between columns there.
+
+    Views are uint8 (H, W, 3). A large step is the third largest, so that the edges of JPEG blocks, of which one often
+    lies in the middle, count for little. Returns None if the columns say nothing: they are flat, as white margins are,
+    or noise. One picture has at most 1.5 in 98 % of the photographs of facades, and in 93 % and 78 % of pieces of
+    scikit-image's photographs at JPEG quality 75 and 30. All facades have more, and 80 % or more of photographs beside
+    their gray or blurred copies; edges2shoes and OpenMoji's drawings have white margins.
+    """
+    strip = np.concatenate([left[:, -STRIP_PX:], right[:, :STRIP_PX]], axis=1).astype(np.float32)
+    middle = min(STRIP_PX, left.shape[1]) - 1
+    steps = np.abs(np.diff(strip, axis=1)).max(axis=-1).mean(axis=0)
+    others = np.sort(np.delete(steps, middle))
+    spread = float(min(strip[:, column].std(axis=0).max() for column in (middle, middle + 1)))
+    if len(others) < FEWEST_COLUMNS or spread < LEAST_SPREAD_LEVELS or np.median(others) > MOST_STEP * spread:
+        return None
+    return (float(steps[middle]) + 1) / (float(others[-3]) + 1)  # + 1 level: rounding
 
 
 def texture(view: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Writes notes that are not faults: how a folder was read, folders that are not splits, unlikely shapes."""
+"""Writes notes about what is not a fault: how a folder was read, files left unread, empty splits, unlikely shapes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from tfpix2pix.data import SPLITS, source_row
 from tfpix2pix.data.doctor.files import files_of
-from tfpix2pix.data.doctor.report import listed
-from tfpix2pix.data.images import SUFFIXES
+from tfpix2pix.data.images import counted, unread
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.splits import data_path
 
 if TYPE_CHECKING:
     from tfpix2pix.data.doctor.survey import Survey
@@ -23,24 +23,33 @@ def read_as(data: DataConfig) -> str:
     return source_row(data.source).read_as.format(data)
 
 
+def left_unread(survey: Survey) -> list[str]:
+    """Notes the files in the folder that no pair is read from: other formats, other folders."""
+    if not source_row(survey.data.source).of_folder or survey.data.dir is None:
+        return []
+    sources = survey.sources.values()
+    read = [path for source in sources for index in range(len(source)) for path in source.files(index)]
+    skipped = [Path(fault.where) for source in sources for fault in source.skipped]
+    counts = unread(data_path(survey.data), [*read, *skipped])
+    if not counts:
+        return []
+    total = sum(counts.values())
+    divided = any((data_path(survey.data) / split).is_dir() for split in SPLITS)
+    why = " Splits are train/, val/ and test/." if divided else ""
+    return [f"{total} file{'s are' if total > 1 else ' is'} left unread: {counted(counts)}.{why}"]
+
+
 def splits(survey: Survey) -> list[str]:
-    """Notes folders beside train/ that hold images but are not splits, and an empty held-out split."""
-    notes = []
-    root = Path(survey.data.dir or "").expanduser()
-    if survey.data.dir and root.is_dir() and any((root / split).is_dir() for split in SPLITS):
-        sides = (survey.data.input_folder, survey.data.target_folder)
-        other = [
-            child.name
-            for child in sorted(root.iterdir())
-            if child.is_dir() and child.name not in (*SPLITS, *sides) and _holds_images(child)
-        ]
-        if other:
-            notes.append(f"{listed([f'{name}/' for name in other])} hold images that no run sees: splits are train/, "
-                         f"val/ and test/.")  # fmt: skip
-    if len(survey.sources["train"]) and not len(survey.sources["val"]):
-        notes.append("No pairs are held out, so no metric will show how well a run does on new images. Add "
-                     "val/ or raise `data.held_out_fraction`.")  # fmt: skip
-    return notes
+    """Notes that no pairs are there to train on, or none are held out."""
+    counts = {split: len(source) for split, source in survey.sources.items()}
+    if counts["train"] and not counts["val"]:
+        return ["No pairs are held out, so no metric will show how well a run does on new images. Add "
+                "val/ or raise `data.held_out_fraction`."]  # fmt: skip
+    if not counts["train"] and any(counts.values()):
+        held_out = next(split for split in counts if counts[split])
+        return [f"There are no pairs to train on. `tfpix2pix translate RUN --split {held_out} --data DIR --out OUT` "
+                f"translates these, and `tfpix2pix evaluate` measures a run on them."]  # fmt: skip
+    return []
 
 
 def shapes(survey: Survey) -> list[str]:
@@ -58,8 +67,3 @@ def shapes(survey: Survey) -> list[str]:
         return ["Most images are not wider than high. If they are photographs and not two halves, add "
                 "`--set data.source=photographs`."]  # fmt: skip
     return []
-
-
-def _holds_images(folder: Path) -> bool:
-    """Returns True if there is an image in the folder or one level below."""
-    return any(path.suffix.lower() in SUFFIXES for pattern in ("*", "*/*") for path in folder.glob(pattern))

@@ -1,4 +1,4 @@
-"""Writes an examination as one HTML page: pictures of the pairs with findings, then notes and the kinds of files."""
+"""Writes an examination as one HTML page: pairs with findings, a dozen pairs of all, notes and the kinds of files."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
+from tfpix2pix.parallel import evenly_spread
 
 KIND = "data check"
 TEMPLATE = "data/doctor/check.html"
 THUMBNAIL_PX = 160  # of either side of a pair
 MOST_SHOWN = 24  # findings of a kind with pictures; the others are listed by name below them
 MOST_PAIRS = 4  # pictures of a finding: copies of one pair may be many
+PAIRS_SHOWN = 12  # pictures of pairs, even if nothing is found
 BARS_SHOWN = 12
 
 
 def write_html(examination: Examination, data: DataConfig, seed: int, path: Path) -> None:
-    """Writes the page to `path`, whole or not at all. Pairs in findings are read again for their pictures.
+    """Writes the page to `path`, whole or not at all: pictures of the pairs in findings, and of a dozen others.
 
     Raises:
         UserError: something else lies at `path`.
         RunError: the page cannot be written.
     """
     check_page_place(path)
-    pictures = painter(data, seed) if examination.findings else lambda finding: []
+    painter = Painter(data, seed)
     name = data.dir or data.source
     page = pages.render_page(
         TEMPLATE,
@@ -47,9 +49,10 @@ def write_html(examination: Examination, data: DataConfig, seed: int, path: Path
         pairs=examination.pairs,
         verdict=examination.verdict,
         kinds=sorted(
-            (_kind(findings, pictures) for findings in by_kind(examination)),
+            (_kind(findings, painter.of) for findings in by_kind(examination)),
             key=lambda kind: not any(card["pictures"] for card in kind["cards"]),  # kinds with pictures come first
         ),
+        some=painter.some(),
         notes=examination.notes,
         sizes=_charts(examination.sizes),
         channels=_charts(examination.channels),
@@ -64,28 +67,37 @@ def check_page_place(path: Path) -> None:
     pages.check_page_place(path, KIND)
 
 
-def painter(data: DataConfig, seed: int) -> Callable[[Finding], list[str]]:
-    """Returns a function of a finding that returns pictures of its pairs as data URIs: input left, target right.
+class Painter:
+    """Paints pairs as data URIs: input left, target right. Reads them again, as a run reads them."""
 
-    Pairs that cannot be read are left out.
-    """
-    sources: Mapping[str, Source] = open_all(data, seed)
-    views = viewer(data, THUMBNAIL_PX)
+    def __init__(self, data: DataConfig, seed: int) -> None:
+        self.sources: Mapping[str, Source] = open_all(data, seed)
+        self.views = viewer(data, THUMBNAIL_PX)
 
-    def pictures(finding: Finding) -> list[str]:
-        painted = []
-        for split, index in finding.pairs[:MOST_PAIRS]:
-            try:
-                image, target = views(sources[split].read(index))
-            except UserError:
-                continue
-            gap = np.full((image.shape[0], 4, 3), 128, np.uint8)
-            buffer = io.BytesIO()
-            Image.fromarray(np.concatenate([image, gap, target], axis=1)).save(buffer, "JPEG", quality=85)
-            painted.append(pages.data_uri(buffer.getvalue(), "image/jpeg"))
-        return painted
+    def picture(self, split: str, index: int) -> str | None:
+        """Returns the picture of a pair, or None if it cannot be read."""
+        try:
+            image, target = self.views(self.sources[split].read(index))
+        except UserError:
+            return None
+        gap = np.full((image.shape[0], 4, 3), 128, np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(np.concatenate([image, gap, target], axis=1)).save(buffer, "JPEG", quality=85)
+        return pages.data_uri(buffer.getvalue(), "image/jpeg")
 
-    return pictures
+    def of(self, finding: Finding) -> list[str]:
+        """Returns the pictures of the pairs of a finding. Pairs that cannot be read are left out."""
+        return [picture for pair in finding.pairs[:MOST_PAIRS] if (picture := self.picture(*pair))]
+
+    def some(self, count: int = PAIRS_SHOWN) -> list[dict[str, str]]:
+        """Returns cards of readable pairs, evenly spread over all splits."""
+        pairs = [(split, index) for split, source in self.sources.items() for index in range(len(source))]
+        chosen = [pairs[position] for position in evenly_spread(len(pairs), count)]
+        return [
+            {"where": f"{split}/{self.sources[split].names[index]}", "picture": picture}
+            for split, index in chosen
+            if (picture := self.picture(split, index))
+        ]
 
 
 def _kind(findings: list[Finding], pictures: Callable[[Finding], list[str]]) -> dict[str, Any]:

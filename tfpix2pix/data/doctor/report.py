@@ -79,6 +79,8 @@ def quick_lines(examination: Examination) -> list[str]:
     """Returns lines for the start of a run: one for each kind, with the first pair's name, then the notes."""
     lines = [
         f"{findings[0].kind}: {len(findings)}, the first {where(findings[0])}: {findings[0].message}"
+        if findings[0].names
+        else f"{findings[0].kind}: {findings[0].message} {findings[0].advice}"
         for findings in by_kind(examination)
     ]
     more = ["`tfpix2pix data check` lists all of them with advice."] if lines else []

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageStat
 
+from tfpix2pix.data import source_row
 from tfpix2pix.data.doctor.headers import Header, header
-from tfpix2pix.data.doctor.measure import Peak, Surfaces, peak_of, surface, texture
+from tfpix2pix.data.doctor.measure import Peak, Surfaces, peak_of, step_across, surface, texture
 from tfpix2pix.data.images import as_picture, to_signed
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.near_duplicates import exact_hash, perceptual_hash, thumbnail
@@ -35,6 +36,7 @@ class Traits:
     perceptual: int  # 64 bits
     thumbnails: np.ndarray  # uint8 (2, 8, 8, 3)
     peak: Peak | None  # of the alignment; None: not measured
+    step: float | None = None  # across the cut of a combined image (`measure.step_across`); None: it says nothing
 
 
 @dataclass(frozen=True)
@@ -140,10 +142,19 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
             perceptual=perceptual_hash(shown),
             thumbnails=np.stack([thumbnail(view) for view in shown]),
             peak=None if correlation is None else peak_of(correlation),
+            step=_step(pictures, survey.data) if source_row(survey.data.source).cut else None,
         )
         return Look(split, index, source.names[index], headers, traits), correlation
 
     return look
+
+
+def _step(pictures: Views, data: DataConfig) -> float | None:
+    """Returns the step across the cut of a combined image, whose first half is left or top."""
+    first, second = pictures if data.input_side in ("left", "top") else pictures[::-1]
+    if data.input_side in ("top", "bottom"):
+        first, second = (half.swapaxes(0, 1) for half in (first, second))
+    return step_across(first, second)
 
 
 def _spread(view: np.ndarray) -> float:

@@ -35,6 +35,9 @@ def folder_examples(
     """
     data, outputs = config.data, matching(folder, layout.output)
     pairs = _pairs(at_size(config, size_px), split) if split else _files_beside(folder, layout, data, outputs)
+    for inner in {name.rpartition("/")[0] for name in pairs.names if "/" in name}:  # pairs in sub-folders
+        if (folder / inner).is_dir():
+            outputs |= {f"{inner}/{name}": file for name, file in matching(folder / inner, layout.output).items()}
     names, notes = [name for name in pairs.names if name in outputs], []
     if not names:
         raise UserError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfpix2pix.data.images import SUFFIXES, list_images
+from tfpix2pix.data.images import is_image, list_images
 from tfpix2pix.errors import UserError
 
 
@@ -37,7 +37,8 @@ def find_layout(folder: Path, outputs: str | None) -> Layout:
         UserError: no image fits the pattern, or outputs cannot be told from the inputs and targets beside them.
     """
     if outputs is None:
-        layout = next(layout for layout in LAYOUTS.values() if matching(folder, layout.output))
+        fitting = (layout for layout in LAYOUTS.values() if matching(folder, layout.output))
+        layout = next(fitting, Layout())  # images in sub-folders alone: named as the pairs
         patterns = [side for other in LAYOUTS.values() for side in (other.target, other.input) if side]
         others = [pattern for pattern in patterns if layout.output == "*" and matching(folder, pattern)]
         if others:
@@ -72,10 +73,10 @@ def matching(folder: Path, pattern: str) -> dict[str, Path]:
         )
     before, after = pattern.split("*")
     ending = Path(f"name{after}").suffix
-    ending = ending if ending.lower() in SUFFIXES else ""
+    ending = ending if is_image(f"name{ending}") else ""
     after = after.removesuffix(ending)
     files: dict[str, Path] = {}
-    for file in list_images(folder):
+    for file in list_images(folder, deep=False):
         if ending and file.suffix != ending:
             continue
         stem = file.stem

@@ -18,6 +18,7 @@ from tfpix2pix.data.images import list_images, match_channels, to_signed
 from tfpix2pix.data.labels import read_labels
 from tfpix2pix.data.opening import split_of
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.splits import stem_of
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.examples.pairs import TARGET, fitted
 from tfpix2pix.metrics.example import Example
@@ -137,7 +138,7 @@ def _labels_of_folder(
     folder: Path, classes: int, data: DataConfig, size_px: int | None
 ) -> Callable[[Example], np.ndarray]:
     """Returns a function from an example to its true label map: the file of the same name in the folder."""
-    files = {file.stem: file for file in list_images(folder)}
+    files = {stem_of(file, folder): file for file in list_images(folder)}
     of_sides = zip(data.classes, data.class_values, strict=True)
     values = next((values for count, values in of_sides if count == classes), None)
 

@@ -6,7 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+BYTES = 0xDC00  # added to a byte of a file name that is not UTF-8
 
 
 class UserError(ValueError):
@@ -34,9 +35,15 @@ class RunError(RuntimeError):
 def escape_controls(text: str) -> str:
     """Replaces control characters by their codes, such as Escape by `\\x1b`. Line ends and tabs stay.
 
-    Text of a file or server must not control the terminal.
+    Text of a file or server must not control the terminal. Bytes of a file name that is not UTF-8 are replaced too,
+    because no terminal or page can show them.
     """
-    return CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+    return CONTROL.sub(lambda match: _escape(ord(match.group())), text)
+
+
+def _escape(code: int) -> str:
+    code -= BYTES if 0 < code - BYTES < 0x100 else 0
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def shortly(error: BaseException, at_most: int = 200) -> str:

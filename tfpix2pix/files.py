@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
+import tempfile
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ TEMPORARY = ".tfpix2pix-tmp"  # ending of the names of files that are not comple
 LEFTOVER = f".*{TEMPORARY}"
 LONGEST_NAME_BYTES = 200  # file systems allow 255; the rest is for endings that are added
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{number}" for kind in ("COM", "LPT") for number in range(1, 10))}
+EXPANDED = re.compile(r"[*?\[]" if os.name == "nt" else r"[*?\[\\]")  # by TensorFlow, in some paths
 CACHE_VARIABLE = "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME"
 
 
@@ -96,6 +99,39 @@ def safe_file_name(text: str) -> str:
         digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
         name = f"{os.fsencode(name)[: LONGEST_NAME_BYTES - 9].decode(errors='ignore')}-{digest}"
     return name
+
+
+def as_bytes(text: str) -> bytes:
+    """Returns text in UTF-8. It may hold a file name of any bytes, which Python has as lone surrogates."""
+    return text.encode(errors="surrogatepass")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes text in UTF-8. The lone surrogates of a file name that is not UTF-8 become `\\udce9`, as JSON has them."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def plain_path(path: Path) -> Iterator[str]:
+    """Yields a path to `path` that TensorFlow takes literally.
+
+    TensorFlow expands `*`, `?` and brackets in some paths, and takes no names that are not UTF-8. In place of such a
+    path it gets a link in a temporary folder, as long as the block lasts. If it is a folder, it must exist. Files whose
+    names begin with that of `path` and a dot, the parts of a checkpoint, are linked too.
+    """
+    if not EXPANDED.search(str(path)) and as_bytes(str(path)).decode(errors="replace") == str(path):
+        yield str(path)
+        return
+    path = path.absolute()
+    parts = [part.name for part in path.parent.iterdir() if part.name.startswith(f"{path.name}.")]
+    with tempfile.TemporaryDirectory(prefix="tfpix2pix-") as folder:
+        link = Path(folder) / "link"
+        try:
+            for name in (path.name, *parts):
+                (link.parent / f"link{name.removeprefix(path.name)}").symlink_to(path.with_name(name))
+        except OSError:  # Windows lets only some users make links
+            link = path
+        yield str(link)
 
 
 def cache_directory() -> Path:

@@ -72,6 +72,8 @@ def main() -> None:
     """
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
     warnings.showwarning = lambda message, *_: print(f"Warning: {escape_controls(str(message))}", file=sys.stderr)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: a terminal need not know every character
     try:
         code = app(arguments, standalone_mode=False, prog_name="tfpix2pix")
         if code == INTERRUPTED:  # Typer prints no message

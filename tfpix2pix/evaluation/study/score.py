@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tfpix2pix.errors import UserError
 from tfpix2pix.metrics.bootstrap import COVERED, REPLICATES
+from tfpix2pix.safe_files import parse_json, read_regular_file
 
 READ_STRICTLY = ConfigDict(frozen=True, strict=True, protected_namespaces=(), use_attribute_docstrings=True)
 
@@ -125,11 +126,13 @@ def read_sessions(paths: Sequence[Path]) -> list[Session]:
 
 def _read(path: Path) -> Session:
     try:
-        return Session.model_validate_json(path.read_bytes())
+        return Session.model_validate(parse_json(read_regular_file(path)))
     except OSError as error:
         received = f"{path}, which cannot be opened: {error.strerror}"
     except ValidationError as error:
         received = f"{path}, {_reason(error)}"
+    except ValueError:
+        received = f"{path}, which is not JSON"
     raise UserError(f"A result must be a file that a study's page saved. Received {received}. Leave it out.")
 
 

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from tfpix2pix.data.cache import Cache
-from tfpix2pix.data.formats import Palette, Unreadable, decode, encode, open_header, upright_size
-from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.formats import (
+    Palette,
+    TooLarge,
+    Unreadable,
+    check_header,
+    decode,
+    encode,
+    open_header,
+    upright_size,
+)
+from tfpix2pix.data.settings import MOST_MEGAPIXELS, DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
-from tfpix2pix.safe_files import read_regular_file
+from tfpix2pix.safe_files import open_regular_file
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy"})
+MEGAPIXELS = "data.max_megapixels"  # the key that messages name
+LARGE_BYTES = 2**24  # of a file whose header is looked at before the file is read; decoding looks at it again
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
@@ -35,24 +47,53 @@ def list_images(folder: Path) -> list[Path]:
     return [path for path in paths if path not in links]
 
 
-def bytes_reader(config: DataConfig) -> Callable[[Path], bytes]:
-    """Returns a function that reads files and keeps up to `config.cache_files_mb` of them in memory."""
-    cache = Cache(config.cache_files_mb)
-    return lambda path: cache.get(path, lambda: read_regular_file(path), len)
+def image_reader(config: DataConfig) -> Callable[..., np.ndarray]:
+    """Returns `read_image` with `config.max_megapixels`. It keeps up to `config.cache_files_mb` of files in memory."""
+    cache, most = Cache(config.cache_files_mb), config.max_megapixels
+
+    def read_bytes(path: Path) -> bytes:
+        return cache.get(path, lambda: _bytes_of_image(path, most), len)
+
+    return partial(read_image, read_bytes=read_bytes, max_megapixels=most)
+
+
+def _bytes_of_image(path: Path, max_megapixels: float) -> bytes:
+    """Reads a file. Raises TooLarge before it reads a large one that claims too many pixels."""
+    with open_regular_file(path) as file:
+        if os.fstat(file.fileno()).st_size > LARGE_BYTES:
+            check_header(file, max_megapixels * 1e6)
+            file.seek(0)
+        return file.read()
 
 
 def read_image(
-    path: Path, *, palette: Palette = "colors", read_bytes: Callable[[Path], bytes] = read_regular_file
+    path: Path,
+    *,
+    palette: Palette = "colors",
+    read_bytes: Callable[[Path], bytes] | None = None,
+    max_megapixels: float = MOST_MEGAPIXELS,
+    key: str = MEGAPIXELS,
 ) -> np.ndarray:
     """Reads the first frame of an image file: (H, W, C) uint8, uint16 or float32, turned by its EXIF orientation.
 
-    `palette` is as for `decode`: for label maps, what a palette becomes.
+    Args:
+        palette: as for `decode`: for label maps, what a palette becomes.
+        read_bytes: reads the file.
+        max_megapixels: most pixels that its header may claim.
+        key: names `max_megapixels` in messages.
 
     Raises:
-        UserError: the file cannot be read, is not an image, or ends too soon.
+        UserError: the file cannot be read, is not an image, is too large, or ends too soon.
     """
     try:
-        return decode(read_bytes(path), palette=palette)
+        data = read_bytes(path) if read_bytes else _bytes_of_image(path, max_megapixels)
+        return decode(data, palette=palette, most_px=max_megapixels * 1e6)
+    except TooLarge as error:
+        raise UserError(
+            f"An image must have at most `{key}` megapixels, {max_megapixels:g} here. Received {path}, which {error}. "
+            f"Set `{key}` to {error.megapixels} if you know the file, or make the image smaller.",
+            "unreadable",
+        ) from error
     except (OSError, Unreadable) as error:
         reason = str(error) if isinstance(error, Unreadable) else f"cannot be read: {error.strerror or error}"
         raise UserError(

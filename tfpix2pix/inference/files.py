@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -28,6 +29,7 @@ OWN, TRAINING = "own", "training"  # scales to translate at
 MOST_OFF = 1.5  # factor between the scale of an image and of the training images that needs no note
 NEAREST, BILINEAR, BICUBIC = Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 INPUT = 0  # side of a pair
+MOST = "max_megapixels"  # the argument that messages name
 MOST_NAMED = 20  # images that could not be translated, in one message
 
 
@@ -56,6 +58,7 @@ def translate_files(
     enlarge: int = 1,
     size: str | int = OWN,
     resize_back: bool = False,
+    max_megapixels: float | None = None,
     overwrite: bool = False,
     track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> list[Path]:
@@ -79,6 +82,7 @@ def translate_files(
         size: the scale to translate at. `own`: that of the files; `training`: that of the network's training images,
             as evaluations do; or px, in place of the training images' side.
         resize_back: resize translations to the size of their files; with `size`.
+        max_megapixels: most pixels of an image file, millions; None: as the model's training (`data.max_megapixels`).
         overwrite: replace files of the same names in `out`.
         track: wraps the results to show progress.
 
@@ -88,7 +92,7 @@ def translate_files(
     Raises:
         UserError: no image is given, an image is unreadable (the readable ones are translated), or a name is taken.
     """
-    card = translator.card
+    card = translator.card if max_megapixels is None else _allowing(translator.card, max_megapixels)
     folder = data or card.config.data.dir if split else None
     items = list(inputs_of_split(card, folder, split) if split else inputs_of_files(inputs, card))
     if not items:
@@ -284,7 +288,7 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard) -> Iterator[I
         if not files:
             raise UserError(f"A folder to translate must hold images. Received {path} without any. Check the path.")
         for file in files:
-            yield Input(safe_file_name(file.stem), lambda file=file: read_side(file, INPUT, data), (file,))
+            yield Input(safe_file_name(file.stem), partial(read_side, file, INPUT, data, MOST), (file,))
 
 
 def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> Iterator[Input]:
@@ -351,6 +355,14 @@ def _fitting_in_memory(item: Input) -> Iterator[None]:
             f"An image and its translation must fit in memory. Received {item.name}, which did not. Translate it in "
             f"tiles: set `tile_px` to 512."
         ) from error
+
+
+def _allowing(card: ModelCard, megapixels: float) -> ModelCard:
+    """Returns the card of a model for images of so many megapixels."""
+    if not megapixels > 0:
+        raise UserError(f"`{MOST}` must be more than 0. Received {megapixels:g}. Choose another.")
+    data = card.config.data.model_copy(update={"max_megapixels": megapixels})
+    return card.model_copy(update={"config": card.config.model_copy(update={"data": data})})
 
 
 def _noise_vectors(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 BYTES = 0xDC00  # added to a byte of a file name that is not UTF-8
+MOST_NAMED = 20  # items that failed, in one message
 
 
 class UserError(ValueError):
@@ -30,6 +31,20 @@ class RunError(RuntimeError):
 
     def __init__(self, message: str) -> None:
         super().__init__(escape_controls(message))
+
+
+def first_of(failed: Sequence[tuple[str, Exception]], what: str) -> str:
+    """Returns the text of the first error, and the names of the other items that failed.
+
+    Args:
+        failed: name and error of each item that failed; at least one.
+        what: says what did not happen to the others, as in `could not be translated`.
+    """
+    others = [name for name, _ in failed[1:]]
+    if not others:
+        return str(failed[0][1])
+    named = ", ".join(others[:MOST_NAMED]) + (", …" if len(others) > MOST_NAMED else "")
+    return f"{failed[0][1]} {len(others)} more {what}: {named}."
 
 
 def escape_controls(text: str) -> str:

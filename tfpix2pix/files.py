@@ -11,7 +11,7 @@ import tempfile
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tfpix2pix.errors import RunError, UserError
@@ -64,8 +64,8 @@ def _whole(path: Path, folder: Path, move: Callable[[Path], object], durable: bo
     shortened = f"{path.name[:40]}.{zlib.crc32(os.fsencode(path.name)):08x}"  # file systems limit a name's length
     temporary = folder / f".{shortened}.{os.getpid()}{TEMPORARY}"
     make_directory(folder)
-    _remove(temporary)
     try:
+        _remove(temporary)
         yield temporary
         if durable:
             _to_disk(temporary)
@@ -79,7 +79,8 @@ def _whole(path: Path, folder: Path, move: Callable[[Path], object], durable: bo
             f"{'Free space or choose' if full else 'Choose'} another place, then try again."
         ) from error
     finally:
-        _remove(temporary)
+        with suppress(OSError):  # of a disk that is gone; the error above says it
+            _remove(temporary)
 
 
 def safe_file_name(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 import warnings
@@ -94,6 +95,15 @@ def main() -> None:
             print(escape_controls("".join(traceback.format_exception(error))), file=sys.stderr)
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        name = escape_controls(str(error.filename))
+        print(
+            f"Error: A path must be one that the disk can hold. Received one that is too long: {name}. Shorten it.",
+            file=sys.stderr,
+        )
+        sys.exit(UserError.exit_code)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(INTERRUPTED)

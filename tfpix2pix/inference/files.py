@@ -20,9 +20,9 @@ from tfpix2pix.data.images import check_range, enlarged, full_range, list_images
 from tfpix2pix.data.labels import palette_of, read_side
 from tfpix2pix.data.opening import split_of
 from tfpix2pix.destinations import check_replaces_no_input, check_writable
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import RunError, UserError, first_of
 from tfpix2pix.files import safe_file_name
-from tfpix2pix.inference.batching import ImageTranslator, in_batches, one_by_one
+from tfpix2pix.inference.batching import ImageTranslator, NotWritten, in_batches, one_by_one
 from tfpix2pix.parallel import Outcome
 
 OWN, TRAINING = "own", "training"  # scales to translate at
@@ -30,7 +30,6 @@ MOST_OFF = 1.5  # factor between the scale of an image and of the training image
 NEAREST, BILINEAR, BICUBIC = Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 INPUT = 0  # side of a pair
 MOST = "max_megapixels"  # the argument that messages name
-MOST_NAMED = 20  # images that could not be translated, in one message
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,7 @@ def translate_files(
 
     Raises:
         UserError: no image is given, an image is unreadable (the readable ones are translated), or a name is taken.
+        RunError: a translation cannot be written to the disk (the others are).
     """
     card = translator.card if max_megapixels is None else _allowing(translator.card, max_megapixels)
     folder = data or card.config.data.dir if split else None
@@ -262,13 +262,19 @@ class Writer:
         check_writable(self.folder)
 
     def __call__(self, item: Input, variants: Iterable[np.ndarray]) -> list[Path]:
-        """Writes the variants of an input, and returns their paths."""
-        paths = self.paths(item)
+        """Writes the variants of an input, and returns their paths. Raises NotWritten if one of them cannot be written,
+        after the others."""
+        paths, failed = self.paths(item), None
         for path, variant in zip(paths, variants, strict=True):
             if self.sizes:
                 height, width = self.sizes[item.name]
                 variant = resized(variant, (width, height), NEAREST if self.palette else BICUBIC)
-            write_image(path, variant, self.palette)
+            try:
+                write_image(path, variant, self.palette)
+            except RunError as error:
+                failed = failed or error
+        if failed is not None:
+            raise NotWritten(str(failed)) from failed
         return paths
 
 
@@ -375,13 +381,14 @@ def _noise_vectors(
 
 
 def _check_all_translated(results: Sequence[Outcome], folder: Path) -> None:
-    """Raises a UserError that names the images that could not be translated, with the first reason."""
-    failed = [done for done in results if done.error]
+    """Raises an error that names the images that could not be translated or written, with the first reason.
+
+    It is a RunError if that is of the disk, else a UserError.
+    """
+    failed = [(done.item.name, done.error) for done in results if done.error]
     if not failed:
         return
-    others = [done.item.name for done in failed[1:]]
-    named = ", ".join(others[:MOST_NAMED]) + (", …" if len(others) > MOST_NAMED else "")
-    more = f" {len(others)} more could not be translated: {named}." if others else ""
     translated = len(results) - len(failed)
     done = f" The other {translated} of {len(results)} were translated into {folder}." if translated else ""
-    raise UserError(f"{failed[0].error}{more}{done}")
+    kind = RunError if isinstance(failed[0][1], NotWritten) else UserError
+    raise kind(first_of(failed, "could not be translated") + done)

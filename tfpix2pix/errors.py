@@ -20,7 +20,7 @@ class UserError(ValueError):
     exit_code = 2
 
     def __init__(self, message: str, kind: str = "") -> None:
-        super().__init__(escape_controls(message))
+        super().__init__(_in_one_line(message))
         self.kind = kind
 
 
@@ -30,7 +30,7 @@ class RunError(RuntimeError):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(escape_controls(message))
+        super().__init__(_in_one_line(message))
 
 
 def first_of(failed: Sequence[tuple[str, Exception]], what: str) -> str:
@@ -54,6 +54,11 @@ def escape_controls(text: str) -> str:
     because no terminal or page can show them.
     """
     return CONTROL.sub(lambda match: _escape(ord(match.group())), text)
+
+
+def _in_one_line(message: str) -> str:
+    """Returns a message without control characters and without line ends, which a name in it may have."""
+    return escape_controls(message).replace("\n", "\\n")
 
 
 def _escape(code: int) -> str:

@@ -190,13 +190,13 @@ class TestFolders:
 
     def test_images_of_every_name_are_evaluated(self, tmp_path, rng):
         names = [os.fsdecode(name) for name in (b"caf\xe9", b"x" * 251, b"a,b;c", b"a\nb", b"[a] b*?", b'<b>"')]
-        outputs, targets = tmp_path / os.fsdecode(b"[o] \xe9"), tmp_path / os.fsdecode(b"[t] \xe9")
+        outputs, targets = tmp_path / os.fsdecode(b"[o] \xe9"), tmp_path / os.fsdecode(b"[t] b*? \xe9")
         for name in names:
             write_deep(targets / f"{name}.png", picture(rng))
             write_deep(outputs / f"{safe_file_name(name)}.png", picture(rng))  # as `translate` names them
         done = evaluate(request(outputs, targets=str(targets)), out=tmp_path / os.fsdecode(b"ev \xe9"), **FEW)
         again = json.loads((done.path / "metrics.json").read_text())
-        assert again["data"]["images"] == len(names) and again["model"] == str(outputs)
+        assert again["data"]["images"] == len(names) and "l1" in again["figures"] and again["model"] == str(outputs)
         assert "caf\\xe9" in (done.path / "report.html").read_text(encoding="utf-8")
         draw_comparison(compare([read_evaluation(done.path, os.fsdecode(b"\xe9 $"))]), tmp_path / "figure.png")
 

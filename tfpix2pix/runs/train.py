@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
@@ -210,4 +209,4 @@ def _write_beginning(plan: Plan, config: Config, start: Start, record: DataRecor
             plan.directory.write_card(card)
     else:
         plan.directory.start(config, fresh=plan.fresh)
-    plan.directory.write_data_record(json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False))
+    plan.directory.write_data_record(record.to_json())

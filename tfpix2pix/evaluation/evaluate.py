@@ -102,8 +102,8 @@ def evaluate(
 
     Raises:
         UserError: there is nothing to evaluate, a metric is unknown or cannot be measured here, sizes differ,
-            translations are not finite, or `out` holds something else. Nothing has been written then. Or some files cannot be read or do not fit;
-            the evaluation of the others has been written then.
+            translations are not finite, or `out` holds something else. Nothing has been written then. Or some
+            files cannot be read or do not fit; the evaluation of the others has been written then.
     """
     out = Path(out).expanduser()
     check_names(metrics)

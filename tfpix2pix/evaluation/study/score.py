@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -34,7 +34,7 @@ class Trial(BaseModel):
     fooled: bool
     """True if the rater took the generated image for the real one."""
     response_ms: float
-    shown_ms: tuple[float, float]
+    shown_ms: Annotated[tuple[float, float], Field(strict=False)]  # a list in JSON
     """Measured times of the first and the second image, ms."""
     hidden: bool
     """True if the page was out of sight while it showed the images, or a reload made it show them twice."""

@@ -1,9 +1,21 @@
 """Files and folders appear whole or not at all."""
 
+import json
+import os
+from pathlib import Path
+
 import pytest
 
 from tfpix2pix.errors import RunError
-from tfpix2pix.files import remove_leftovers, safe_file_name, whole_directory, whole_file
+from tfpix2pix.files import (
+    as_bytes,
+    plain_path,
+    remove_leftovers,
+    safe_file_name,
+    whole_directory,
+    whole_file,
+    write_text,
+)
 
 
 def test_a_file_appears_when_whole(tmp_path):
@@ -93,3 +105,54 @@ def test_long_names_are_cut_and_stay_apart(tmp_path, character):
     for name in names:
         with whole_file(tmp_path / f"{name}-12.png") as temporary:
             temporary.touch()
+
+
+FOREIGN = os.fsdecode(b"caf\xe9")  # a name that is not UTF-8
+
+
+@pytest.mark.parametrize("name", [FOREIGN, "\ud800", "ق😀", "a\nb", '"<&'])
+def test_text_of_any_name_is_written_and_json_reads_it_back(tmp_path, name):
+    write_text(tmp_path / "a.json", json.dumps({"name": name}, ensure_ascii=False))
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"name": name}
+    assert as_bytes(name).decode(errors="surrogatepass") == name
+
+
+@pytest.mark.parametrize("name", ["plain", "[a] b*?", FOREIGN, "back\\slash"])
+def test_tensorflow_is_given_a_path_that_it_takes_literally(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with plain_path(tmp_path / name) as plain:
+        Path(plain, "file").write_text("x")
+        assert plain.encode() and not set("*?[\\") & set(plain)
+        assert (plain == str(tmp_path / name)) == (name == "plain")
+    assert (tmp_path / name / "file").read_text() == "x"
+    assert name == "plain" or not Path(plain).exists()
+
+
+def test_the_parts_of_a_checkpoint_are_found_under_a_plain_name(tmp_path):
+    for suffix in ("index", "data-00000-of-00001"):
+        (tmp_path / f"[m]-1.{suffix}").write_text(suffix)
+    with plain_path(tmp_path / "[m]-1") as plain:
+        assert Path(f"{plain}.index").read_text() == "index"
+        assert Path(f"{plain}.data-00000-of-00001").read_text() == "data-00000-of-00001"
+
+
+@pytest.mark.parametrize("name", [b"x" * 255, b"\xe9" * 255, "😀".encode() * 63, b"-", b"a\nb", b" ", b"a."])
+def test_every_name_that_the_disk_takes_can_be_written_whole(tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    with whole_file(path) as temporary:
+        temporary.write_text("x")
+    assert path.read_text() == "x"
+
+
+def test_what_is_in_the_way_of_the_temporary_file_is_one_sentence(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tfpix2pix.files._remove", refuse)
+
+    def fail():
+        with whole_file(tmp_path / "file"):
+            pass
+
+    with pytest.raises(RunError, match="Received: Permission denied"):
+        fail()

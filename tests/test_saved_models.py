@@ -299,3 +299,13 @@ def test_a_network_to_look_through_that_fails_is_one_sentence(tmp_path):
     save(tmp_path / "model", lambda image: tf.strings.to_number(tf.strings.as_string(image) + "x"))
     with pytest.raises(UserError, match="Export it"):
         load_features(str(tmp_path / "model"))(np.zeros((8, 8, 3), np.float32))
+
+
+@pytest.mark.parametrize("name", ["[a] b*?", os.fsdecode(b"caf\xe9")])
+def test_a_folder_of_any_name_is_opened(tmp_path, name):
+    """TensorFlow expands brackets in the path of the variables, and takes no bytes that are not UTF-8."""
+    module = tf.Module()
+    module.weight = tf.Variable(3.0)
+    tf.saved_model.save(module, str(tmp_path / "plain"))
+    (tmp_path / "plain").rename(tmp_path / name)
+    assert float(load_saved_model(tmp_path / name, trust=True).weight) == 3.0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+BYTES = 0xDC00  # added to a byte of a file name that is not UTF-8
+MOST_NAMED = 20  # items that failed, in one message
 
 
 class UserError(ValueError):
@@ -18,7 +20,7 @@ class UserError(ValueError):
     exit_code = 2
 
     def __init__(self, message: str, kind: str = "") -> None:
-        super().__init__(escape_controls(message))
+        super().__init__(_in_one_line(message))
         self.kind = kind
 
 
@@ -28,15 +30,40 @@ class RunError(RuntimeError):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(escape_controls(message))
+        super().__init__(_in_one_line(message))
+
+
+def first_of(failed: Sequence[tuple[str, Exception]], what: str) -> str:
+    """Returns the text of the first error, and the names of the other items that failed.
+
+    Args:
+        failed: name and error of each item that failed; at least one.
+        what: says what did not happen to the others, as in `could not be translated`.
+    """
+    others = [name for name, _ in failed[1:]]
+    if not others:
+        return str(failed[0][1])
+    named = ", ".join(others[:MOST_NAMED]) + (", …" if len(others) > MOST_NAMED else "")
+    return f"{failed[0][1]} {len(others)} more {what}: {named}."
 
 
 def escape_controls(text: str) -> str:
     """Replaces control characters by their codes, such as Escape by `\\x1b`. Line ends and tabs stay.
 
-    Text of a file or server must not control the terminal.
+    Text of a file or server must not control the terminal. Bytes of a file name that is not UTF-8 are replaced too,
+    because no terminal or page can show them.
     """
-    return CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+    return CONTROL.sub(lambda match: _escape(ord(match.group())), text)
+
+
+def _in_one_line(message: str) -> str:
+    """Returns a message without control characters and without line ends, which a name in it may have."""
+    return escape_controls(message).replace("\n", "\\n")
+
+
+def _escape(code: int) -> str:
+    code -= BYTES if 0 < code - BYTES < 0x100 else 0
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def shortly(error: BaseException, at_most: int = 200) -> str:

@@ -7,10 +7,11 @@ import hashlib
 import os
 import re
 import shutil
+import tempfile
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tfpix2pix.errors import RunError, UserError
@@ -20,6 +21,7 @@ LEFTOVER = f".*{TEMPORARY}"
 SYSTEM_FILES = re.compile(r"\._.*|\.DS_Store|Thumbs\.db|desktop\.ini", re.IGNORECASE)  # that macOS and Windows add
 LONGEST_NAME_BYTES = 200  # file systems allow 255; the rest is for endings that are added
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{number}" for kind in ("COM", "LPT") for number in range(1, 10))}
+EXPANDED = re.compile(r"[*?\[]" if os.name == "nt" else r"[*?\[\\]")  # by TensorFlow, in some paths
 CACHE_VARIABLE = "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME"
 
 
@@ -63,8 +65,8 @@ def _whole(path: Path, folder: Path, move: Callable[[Path], object], durable: bo
     shortened = f"{path.name[:40]}.{zlib.crc32(os.fsencode(path.name)):08x}"  # file systems limit a name's length
     temporary = folder / f".{shortened}.{os.getpid()}{TEMPORARY}"
     make_directory(folder)
-    _remove(temporary)
     try:
+        _remove(temporary)
         yield temporary
         if durable:
             _to_disk(temporary)
@@ -78,7 +80,8 @@ def _whole(path: Path, folder: Path, move: Callable[[Path], object], durable: bo
             f"{'Free space or choose' if full else 'Choose'} another place, then try again."
         ) from error
     finally:
-        _remove(temporary)
+        with suppress(OSError):  # of a disk that is gone; the error above says it
+            _remove(temporary)
 
 
 def safe_file_name(text: str) -> str:
@@ -103,6 +106,39 @@ def safe_file_name(text: str) -> str:
 def safe_path(text: str) -> str:
     """Returns a relative path for the name of a pair, whose folders are kept: each part by `safe_file_name`."""
     return "/".join(map(safe_file_name, text.split("/")))
+
+
+def as_bytes(text: str) -> bytes:
+    """Returns text in UTF-8. It may hold a file name of any bytes, which Python has as lone surrogates."""
+    return text.encode(errors="surrogatepass")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes text in UTF-8. The lone surrogates of a file name that is not UTF-8 become `\\udce9`, as JSON has them."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def plain_path(path: Path) -> Iterator[str]:
+    """Yields a path to `path` that TensorFlow takes literally.
+
+    TensorFlow expands `*`, `?` and brackets in some paths, and takes no names that are not UTF-8. In place of such a
+    path it gets a link in a temporary folder, as long as the block lasts. If it is a folder, it must exist. Files whose
+    names begin with that of `path` and a dot, the parts of a checkpoint, are linked too.
+    """
+    if not EXPANDED.search(str(path)) and as_bytes(str(path)).decode(errors="replace") == str(path):
+        yield str(path)
+        return
+    path = path.absolute()
+    parts = [part.name for part in path.parent.iterdir() if part.name.startswith(f"{path.name}.")]
+    with tempfile.TemporaryDirectory(prefix="tfpix2pix-") as folder:
+        link = Path(folder) / "link"
+        try:
+            for name in (path.name, *parts):
+                (link.parent / f"link{name.removeprefix(path.name)}").symlink_to(path.with_name(name))
+        except OSError:  # Windows lets only some users make links
+            link = path
+        yield str(link)
 
 
 def cache_directory() -> Path:

@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, escape_controls
 
 # A page requests nothing and runs only its own script. {script} is the hash of that script, or 'none'.
 POLICY = (
@@ -56,7 +56,7 @@ def render_page(template: str, kind: str, title: str, *, data: Any = None, **val
     """
     script = _beside(template, ".js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment().get_template(template).render(
+    page = environment().get_template(template).render(
         page_tag=page_tag(kind),
         policy=Markup(POLICY.format(script=f"'sha256-{digest}'" if script else "'none'")),
         title=title,
@@ -65,6 +65,7 @@ def render_page(template: str, kind: str, title: str, *, data: Any = None, **val
         data=data,
         **values,
     )  # fmt: skip
+    return escape_controls(page)  # of names of files
 
 
 def page_tag(kind: str) -> Markup:

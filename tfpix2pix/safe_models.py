@@ -19,6 +19,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.python.framework import op_def_registry
 
 from tfpix2pix.errors import UserError
+from tfpix2pix.files import plain_path
 from tfpix2pix.safe_files import parse_json, read_member, read_regular_file
 
 GRAPH, FINGERPRINT = "saved_model.pb", "fingerprint.pb"
@@ -121,7 +122,8 @@ def load_saved_model(path: Path, *, trust: bool = False, advice: str = ADVICE) -
         if not file.is_file():  # TensorFlow would wait for a pipe, and read a device for ever
             raise _damaged(path)
     try:
-        return tf.saved_model.load(str(path))
+        with plain_path(path) as plain:
+            return tf.saved_model.load(plain)
     except Exception as error:  # protobuf, the checkpoint reader and the loader raise different errors
         raise _damaged(path) from error
 

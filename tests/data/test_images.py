@@ -163,11 +163,55 @@ def test_the_format_that_holds_an_image(channels, dtype, suffix):
     assert suffix_for(channels, dtype) == suffix
 
 
-def test_decompression_bombs_are_refused(tmp_path, monkeypatch):
-    path = write_picture(tmp_path / "bomb.png", np.zeros((64, 64, 3), np.uint8))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(UserError, match="bomb"):
-        read_image(path)
+def as_file(format, image):
+    """The bytes of an image in a format, in `NPY`, or in TIFF as only tifffile reads it (`DEEP`)."""
+    if format == "NPY":
+        buffer = io.BytesIO()
+        np.save(buffer, image)
+        return buffer.getvalue()
+    if format == "DEEP":
+        return encode(np.uint16(image), ".tif")
+    return encoded(Image.fromarray(image), format)
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "NPY", "DEEP"])
+def test_the_user_alone_limits_the_pixels_of_an_image(tmp_path, monkeypatch, format):
+    path, shape = tmp_path / "a.png", (40, 50, 3)
+    path.write_bytes(as_file(format, np.zeros(shape, np.uint8)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow's own limit
+    assert read_image(path, max_megapixels=0.002).shape == shape
+    assert read_size(path) == shape[:2]
+    with pytest.raises(UserError) as error:
+        read_image(path, max_megapixels=0.001999)
+    assert str(error.value) == (
+        f"An image must have at most `data.max_megapixels` megapixels, 0.001999 here. Received {path}, which has 50x40 "
+        f"px, more than the 0.001999 megapixels that are allowed. Set `data.max_megapixels` to 1 if you know the file, "
+        f"or make the image smaller."
+    )
+    config = DataConfig(dir=str(tmp_path), max_megapixels=0.001999, held_out_fraction=0)
+    for source in ("combined", "photographs"):
+        with pytest.raises(UserError, match=r"at most `data\.max_megapixels` megapixels"):
+            SOURCES[source](config.model_copy(update={"source": source}), "train", 0).read(0)
+
+
+def test_the_values_of_many_channels_count_too(tmp_path):
+    write_image(tmp_path / "a.tif", np.zeros((40, 50, 9), np.uint8))
+    assert read_image(tmp_path / "a.tif", max_megapixels=0.0045).shape == (40, 50, 9)
+    with pytest.raises(UserError, match=r"has 0\.018 million values, more than 4 for each pixel of the 0\.004 mega"):
+        read_image(tmp_path / "a.tif", max_megapixels=0.004)
+
+
+def test_a_large_file_is_refused_by_its_header_alone(tmp_path):
+    for name, data in {"a.npy": as_file("NPY", np.zeros((300, 90, 3), np.uint8)), "a.bmp": b""}.items():
+        header = data[:128] or as_file("BMP", np.zeros((300, 90, 3), np.uint8))[:54]
+        (tmp_path / name).write_bytes(header)
+        os.truncate(tmp_path / name, 2**30)  # a hole, without bytes on the disk
+        tracemalloc.start()
+        with pytest.raises(UserError, match="has 90x300 px"):
+            read_image(tmp_path / name, max_megapixels=0.01)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak_bytes < 2**20
 
 
 def test_png_round_trip_and_listing(tmp_path, rng):
@@ -193,7 +237,7 @@ def test_bombs_of_the_other_formats_are_refused(tmp_path):
     np.lib.format.write_array_header_1_0(npy, {"descr": "<f4", "fortran_order": False, "shape": (10**7, 10**7)})
     for name, data in {"a.png": bytes(deep), "b.tif": huge.getvalue(), "c.npy": npy.getvalue()}.items():
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(UserError, match=f"{name}, which cannot be read"):
+        with pytest.raises(UserError, match=f"{name}, which has .* px, more than the 256 megapixels"):
             read_image(tmp_path / name)
     (tmp_path / "whole.tif").write_bytes(tiff)
     assert read_image(tmp_path / "whole.tif").shape == (8, 8, 5)

@@ -1,6 +1,7 @@
 """Shards hold files as they are: what is read from them, and what a run makes of it, is the files' own, bit for bit."""
 
 import json
+import os
 import zlib
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from PIL import Image
 import tfpix2pix as p2p
 from tests.conftest import make_combined, tiny_config, write_image
 from tfpix2pix.config import Config
+from tfpix2pix.data import SOURCES
 from tfpix2pix.data.fingerprints import fingerprints
 from tfpix2pix.data.opening import open_sources, splits_of
 from tfpix2pix.data.pipeline import training_batches
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.splits import SHARDS_MANIFEST
 from tfpix2pix.data.writing import write_shards
 from tfpix2pix.errors import RunError, UserError
@@ -255,3 +258,15 @@ def test_the_manifest_says_where_each_pair_lies(tmp_path):
         "val": 2,
         "test": 1,
     }
+
+
+def test_pairs_and_folders_of_every_name_are_packed(tmp_path):
+    names = [os.fsdecode(name) for name in (b"caf\xe9", b"x" * 251, b"[a] b*?", b"a\nb", b"-")]
+    files = tmp_path / os.fsdecode(b"[files] \xe9")
+    for index, name in enumerate(sorted(names)):
+        write_image(files / f"{name}.png", np.full((8, 16, 3), index, np.uint8))
+    out = str(tmp_path / os.fsdecode(b"[out] b*? \xe9"))
+    assert write_shards(DataConfig(dir=str(files), image_size_px=8), out) == {"all": 5}
+    source = SOURCES["shards"](DataConfig(source="shards", dir=out, image_size_px=8, held_out_fraction=0), "train", 0)
+    assert sorted(source.names) == sorted(names)
+    assert all((source.read(index)[0] == sorted(names).index(name)).all() for index, name in enumerate(source.names))

@@ -1,17 +1,23 @@
 """Pairs of every source: which file, which half, which split, and what is refused."""
 
+import os
 import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from rich.console import Console
 
 import tfpix2pix as p2p
 from tests import real_pairs
 from tests.conftest import make_combined, tiny_config, write_image
+from tfpix2pix.config import Config
+from tfpix2pix.config.card import ModelCard
+from tfpix2pix.config.resolve import to_yaml
 from tfpix2pix.data import SOURCES, SPLITS
+from tfpix2pix.data.fingerprints import digest_of, fingerprints
 from tfpix2pix.data.opening import check_readable, open_sources
 from tfpix2pix.data.pipeline import training_batches
 from tfpix2pix.data.settings import DataConfig
@@ -373,3 +379,28 @@ def test_a_relative_folder_that_is_not_here_names_where_it_was_looked_for(tmp_pa
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=f"Received data/facades, which {tmp_path} does not hold. Go to the folder"):
         source(dir="data/facades")
+
+
+def test_pairs_of_every_name_are_read_from_every_source(tmp_path):
+    names = [os.fsdecode(name) for name in (b"caf\xe9", b"x" * 251, b"[a] b*?", b"a\nb", b"-dash", b"a#2", b"100%d")]
+    root = tmp_path / os.fsdecode(b"[d] \xe9")
+    pictures = {name: np.full((8, 16, 3), index, np.uint8) for index, name in enumerate(sorted(names))}
+    for name, picture in pictures.items():
+        write_image(root / "combined" / f"{name}.png", picture)
+        for side in ("input", "target"):
+            write_image(root / "folders" / side / f"{name}.png", picture[:, :8])
+    for kind, operator in (("combined", "edges"), ("folders", "edges"), ("photographs", "mask")):
+        folder = root / ("combined" if kind == "photographs" else kind)
+        channels = {"input_channels": 4} if operator == "mask" else {}
+        data = {"source": kind, "dir": str(folder), "operator": operator, "image_size_px": 8, **channels}
+        config = DataConfig(**data, held_out_fraction=0)
+        source = SOURCES[kind](config, "train", 0)
+        assert sorted(source.names) == sorted(names)
+        for index, name in enumerate(source.names):
+            assert (source.read(index)[1] == pictures[name].flat[0]).all()
+        if source.at_epoch:
+            source.at_epoch(0, 1)
+        assert len(digest_of({"train": fingerprints(source)})) == 16
+        whole = tiny_config(data={"dir": str(folder), "source": "combined"})
+        assert ModelCard.from_json(ModelCard.of(whole, 0).to_json(), "a card").config == whole
+        assert Config.model_validate(yaml.safe_load(to_yaml(whole))) == whole

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -11,13 +12,16 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 import tfpix2pix as p2p
 from tests import real_pairs
 from tests.conftest import make_combined, run_cli, tiny_config, write_image
+from tfpix2pix.data.images import write_image as write_deep
 from tfpix2pix.errors import UserError
+from tfpix2pix.evaluation.comparison import compare, draw_comparison, read_evaluation
 from tfpix2pix.evaluation.evaluate import evaluate
 from tfpix2pix.evaluation.examples.folders import folder_examples
 from tfpix2pix.evaluation.examples.layouts import LAYOUTS, Layout, matching
 from tfpix2pix.evaluation.examples.opening import open_subject
 from tfpix2pix.evaluation.folder import check_free
 from tfpix2pix.evaluation.request import NoiseOptions, Request
+from tfpix2pix.files import safe_file_name
 
 FEW = {"metrics": ["l1", "psnr", "ssim"], "replicates": 50, "shown": 2}
 
@@ -163,6 +167,40 @@ class TestModels:
 
 
 class TestFolders:
+    def test_an_output_that_cannot_be_read_stops_no_other(self, three, tmp_path):
+        outputs, targets, *_ = three
+        whole = evaluate(request(outputs, targets=str(targets)), out=tmp_path / "whole", **FEW)
+        (outputs / "b.png").write_text("no image")
+        with pytest.raises(UserError) as error:
+            evaluate(request(outputs, targets=str(targets)), out=tmp_path / "out", **FEW)
+        assert str(error.value) == (
+            f"Every image must be readable and whole. Received {outputs / 'b.png'}, which is not in a supported "
+            f"format. Replace the file or remove it. The evaluation of the other 2 of 3 is in {tmp_path / 'out'}."
+        )
+        rows, before = (
+            list(csv.DictReader((path / "per_image.csv").open())) for path in (tmp_path / "out", whole.path)
+        )
+        assert rows == [row for row in before if row["name"] != "b"]
+        record = json.loads((tmp_path / "out" / "metrics.json").read_text())
+        assert record["data"]["images"] == 2 and "1 image could not be evaluated" in record["notes"][-1]
+        for path in (outputs / "a.png", outputs / "c.png"):
+            path.write_text("no image")
+        with pytest.raises(UserError, match=r"a\.png, .* 2 more could not be evaluated: b, c\.$"):
+            evaluate(request(outputs, targets=str(targets)), out=tmp_path / "none", **FEW)
+        assert not (tmp_path / "none").exists()
+
+    def test_images_of_every_name_are_evaluated(self, tmp_path, rng):
+        names = [os.fsdecode(name) for name in (b"caf\xe9", b"x" * 251, b"a,b;c", b"a\nb", b"[a] b*?", b'<b>"')]
+        outputs, targets = tmp_path / os.fsdecode(b"[o] \xe9"), tmp_path / os.fsdecode(b"[t] b*? \xe9")
+        for name in names:
+            write_deep(targets / f"{name}.png", picture(rng))
+            write_deep(outputs / f"{safe_file_name(name)}.png", picture(rng))  # as `translate` names them
+        done = evaluate(request(outputs, targets=str(targets)), out=tmp_path / os.fsdecode(b"ev \xe9"), **FEW)
+        again = json.loads((done.path / "metrics.json").read_text())
+        assert again["data"]["images"] == len(names) and "l1" in again["figures"] and again["model"] == str(outputs)
+        assert "caf\\xe9" in (done.path / "report.html").read_text(encoding="utf-8")
+        draw_comparison(compare([read_evaluation(done.path, os.fsdecode(b"\xe9 $"))]), tmp_path / "figure.png")
+
     def test_targets_in_another_folder(self, three, tmp_path):
         outputs, targets, given, wanted = three
         done = evaluate(request(outputs, targets=str(targets)), out=tmp_path / "out", **FEW)

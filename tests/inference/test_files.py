@@ -1,5 +1,7 @@
 """Files in, PNG files out."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,12 +11,11 @@ from tests.conftest import others_slow, tiny_config
 from tests.conftest import write_image as write_picture
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SOURCES
-from tfpix2pix.data.images import enlarged, full_range, read_image, resized, write_image
-from tfpix2pix.errors import UserError
+from tfpix2pix.data.images import Scale, enlarged, full_range, read_image, resized, write_image
+from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.inference.files import (
     Input,
     Reader,
-    Scale,
     Variants,
     Writer,
     inputs_of_files,
@@ -121,6 +122,69 @@ def test_all_files_that_failed_are_named(translator, tmp_path):
     picture(tmp_path / "a.png")
     with pytest.raises(UserError, match=r"b\.png, .* 2 more could not be translated: c, d\. The other 1 of 4 were"):
         translate_files(translator, [tmp_path], out=tmp_path / "out")
+
+
+class Copying:
+    """A translator that returns what it is given."""
+
+    card = ModelCard.of(tiny_config(data={"input_channels": 3}), 0)
+
+    def noise(self, count, seed):
+        return np.full((count, 4), seed, np.float32)
+
+    def translate_many(self, images, noise=None, where=(), *, tile_px=None, overlap_px=None):
+        return list(images)
+
+
+ODD = (
+    b"caf\xe9", b"x" * 251, b"[a] b*?", b"a\nb", b"-dash", b"a'\"", b"a b", b"a#2", b"100%d", "😀".encode(), b"dot.",
+    b"back\\slash", b"\x1b[31m",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [{}, {"in_flight": 2}, {"tile_px": 16, "in_flight": 1}])
+def test_files_of_every_name_are_translated(tmp_path, options):
+    names = [os.fsdecode(name) for name in ODD]
+    for name in names:
+        write_image(tmp_path / "in" / f"{name}.png", np.full((4, 4, 3), len(name), np.uint8))
+    written = translate_files(Copying(), [tmp_path / "in"], out=tmp_path / os.fsdecode(b"out \xe9"), **options)
+    assert len({path.name for path in written}) == len(names)
+    for path, name in zip(written, sorted(f"{name}.png" for name in names), strict=True):
+        assert path.name == name or len(os.fsencode(name)) > 200 or "\n" in name or "\x1b" in name
+        assert (read_image(path) == len(name) - 4).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"in_flight": 2}, {"samples": 2}, {"samples": 2, "in_flight": 1}])
+def test_a_translation_that_cannot_be_written_stops_no_other(tmp_path, options):
+    endings = ["-1", "-2"] if "samples" in options else [""]
+    for name in "abcd":
+        write_image(tmp_path / "in" / f"{name}.png", np.zeros((4, 4, 3), np.uint8))
+    for name in "ac":
+        (tmp_path / "out" / f"{name}{endings[0]}.png" / "full").mkdir(parents=True)
+    with pytest.raises(RunError) as error:
+        translate_files(Copying(), [tmp_path / "in"], out=tmp_path / "out", overwrite=True, **options)
+    assert str(error.value).startswith(f"{tmp_path / 'out' / f'a{endings[0]}.png'} must be written whole.")
+    assert str(error.value).endswith(
+        f"1 more could not be translated: c. The other 2 of 4 were translated into {tmp_path / 'out'}."
+    )
+    files = {path.name for path in (tmp_path / "out").iterdir() if path.is_file()}
+    assert files == {f"{name}{ending}.png" for name in "abcd" for ending in endings} - {
+        f"{name}{endings[0]}.png" for name in "ac"
+    }
+
+
+def test_the_user_alone_limits_the_pixels_of_an_input(tmp_path, monkeypatch):
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 10)
+    write_image(tmp_path / "a.png", np.zeros((40, 50, 3), np.uint8))
+    write_image(tmp_path / "b.png", np.zeros((4, 5, 3), np.uint8))
+    with pytest.raises(
+        UserError, match=r"at most `max_megapixels` megapixels, 0\.001 here.*a\.png.*Set `max_meg"
+    ) as error:
+        translate_files(Copying(), [tmp_path / "a.png", tmp_path / "b.png"], out=tmp_path / "out", max_megapixels=0.001)
+    assert "The other 1 of 2" in str(error.value)
+    assert len(translate_files(Copying(), [tmp_path / "a.png"], out=tmp_path / "out", max_megapixels=0.002)) == 1
+    with pytest.raises(UserError, match="`max_megapixels` must be more than 0"):
+        translate_files(Copying(), [tmp_path / "a.png"], out=tmp_path / "out", max_megapixels=0)
 
 
 def test_inputs_are_enlarged_first(translator, tmp_path):
@@ -296,7 +360,7 @@ def test_a_scale_is_that_of_training(fit, size, shape, labels, rng):
     """Twin: TensorFlow's resizing, by which the training images are brought to their size."""
     image = rng.integers(0, 4 if labels else 256, (60, 120, 3 - 2 * labels), np.uint8)
     card = card_of(fit=fit, jitter_ratio=1.0, **({"input_classes": 4, "input_channels": 1} if labels else {}))
-    scaled = Scale.of(card, size).resized(image)
+    scaled = Scale.of(card.config.data, size).resized(image)
     assert scaled.shape[:2] == shape and scaled.dtype == np.uint8
     if shape == (60, 120):
         np.testing.assert_array_equal(scaled, image)
@@ -309,7 +373,7 @@ def test_a_scale_is_that_of_training(fit, size, shape, labels, rng):
 @pytest.mark.parametrize("size", ["big", "0", -3, "1.5"])
 def test_a_scale_that_is_none_is_refused(size):
     with pytest.raises(UserError, match=f"`size` must be own, training or a number of pixels. Received {size!r}"):
-        Scale.of(card_of(), size)
+        Scale.of(card_of().config.data, size)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A run goes on with what it began with: whatever has changed is named, and accepted by `accept_changes` alone."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -13,7 +14,7 @@ from tests.runs.test_train import tree
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.errors import UserError
 from tfpix2pix.runs.directory import RunDirectory
-from tfpix2pix.runs.resuming import changeable_keys, to_resume
+from tfpix2pix.runs.resuming import DataRecord, changeable_keys, to_resume
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +192,12 @@ def test_a_run_of_an_earlier_version_keeps_the_pairs_that_it_held_out(tmp_path):
     assert to_resume(before, tiny_config()).data.split_rule == "rank"
     with pytest.raises(UserError, match="data.split_rule 'rank' -> 'hash'"):
         to_resume(before, tiny_config(data={"split_rule": "hash"}))
+
+
+def test_names_that_are_not_utf_8_are_known_again(tmp_path):
+    splits = {"train": {os.fsdecode(b"caf\xe9"): "1234", "ق": ""}}
+    directory = RunDirectory(tmp_path)
+    directory.write_data_record(DataRecord().resumed(0, splits).to_json())
+    record = DataRecord.of(directory)
+    assert record.periods[-1].splits == splits
+    record.check_unchanged(splits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 import warnings
@@ -73,6 +74,8 @@ def main() -> None:
     """
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
     warnings.showwarning = lambda message, *_: print(f"Warning: {escape_controls(str(message))}", file=sys.stderr)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: a terminal need not know every character
     try:
         code = app(arguments, standalone_mode=False, prog_name="tfpix2pix")
         if code == INTERRUPTED:  # Typer prints no message
@@ -93,6 +96,15 @@ def main() -> None:
             print(escape_controls("".join(traceback.format_exception(error))), file=sys.stderr)
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        name = escape_controls(str(error.filename))
+        print(
+            f"Error: A path must be one that the disk can hold. Received one that is too long: {name}. Shorten it.",
+            file=sys.stderr,
+        )
+        sys.exit(UserError.exit_code)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(INTERRUPTED)

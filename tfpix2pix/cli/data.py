@@ -6,6 +6,7 @@ import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
@@ -79,7 +80,7 @@ def download(
         )  # fmt: skip
     values = {"path": str(done.path), "url": done.url, "size_bytes": done.size_bytes, "sha256": done.sha256}
     state = "was there already" if done.already_there else f"{done.size_bytes / 1e6:.1f} MB, SHA-256 {done.sha256}"
-    text = f"{done.path}: {state}\nTrain: tfpix2pix train {name} --data {done.path} --run runs/{name}"
+    text = f"{done.path}: {state}\nTrain: tfpix2pix train {name} --data {quote(str(done.path))} --run runs/{name}"
     answer(json_, {**values, "already_there": done.already_there}, text)
 
 
@@ -196,8 +197,8 @@ def pairs(
     channels = f"--set data.input_channels={OPERATORS[operator].channels}"
     answer(
         json_, {"path": str(out), "pairs": counts},
-        f"{out}: {_counted(counts)}\nTrain: tfpix2pix train facades --data {out} --run runs/{out.name} "
-        f"--set data.source=folders {channels}",
+        f"{out}: {_counted(counts)}\nTrain: tfpix2pix train facades --data {quote(str(out))} "
+        f"--run {quote(f'runs/{out.name}')} --set data.source=folders {channels}",
     )  # fmt: skip
 
 
@@ -223,7 +224,7 @@ def shard(
     counts = write_shards(resolved.data, out, resolved.seed, shard_mb=shard_mb, track=track("pack"))
     answer(
         json_, {"path": out, "pairs": counts},
-        f"{out}: {_counted(counts)}\nTrain from it with the same keys as from the files, but --data {out} "
+        f"{out}: {_counted(counts)}\nTrain from it with the same keys as from the files, but --data {quote(out)} "
         f"--set data.source=shards",
     )  # fmt: skip
 

@@ -31,7 +31,7 @@ out_console.width = max(out_console.width, 120)  # a narrower terminal wraps tab
 progress_console = PrintableConsole(stderr=True)
 
 ARGUMENT = re.compile(
-    r"(?<!of )(?<!key )`(\w+)`"
+    r"(?<!of )(?<!key )`([\w.]+)`"
 )  # not "the key `seed`" or "a key of `weights`", which are configuration keys
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]

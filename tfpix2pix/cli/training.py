@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Optional
 
 import typer
@@ -75,7 +76,8 @@ def train(
 
     result = runs.run(plan, progress_console)
     if result.interrupted:
-        out_console.print(f"Stopped at step {result.card.step}, saved. Continue: tfpix2pix train --run {run} --resume")
+        again = f"tfpix2pix train --run {quote(str(run))} --resume"
+        out_console.print(f"Stopped at step {result.card.step}, saved. Continue: {again}")
         return
     out_console.print(f"Run directory: {run}\nSample grids (input | output | target): {result.directory.samples}")
 

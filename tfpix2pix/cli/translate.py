@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 TIMEOUT_S, IN_FLIGHT = 60.0, 4
 
 
-@names_options(model="MODEL", inputs="INPUT", tile_px="--tile", overlap_px="--overlap")
+@names_options(
+    model="MODEL", inputs="INPUT", tile_px="--tile", overlap_px="--overlap",
+    **{"data.max_megapixels": "--max-megapixels"},
+)  # fmt: skip
 def translate(
     model: Annotated[
         str,
@@ -77,6 +80,10 @@ def translate(
     resize_back: Annotated[
         bool, typer.Option("--resize-back", help="Resize translations to the size of their files, with --size.")
     ] = False,
+    max_megapixels: Annotated[
+        Optional[float],
+        typer.Option(help="Most pixels of an image file, millions; default: as for the training, 256.", min=0.01),
+    ] = None,
     best: Best = False,
     weights: Weights = None,
     trust: Trust = False,
@@ -135,7 +142,7 @@ def translate(
     written = translate_files(
         translator, inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, samples=samples,
         tile_px=tile, overlap_px=overlap, in_flight=in_flight if server else None, enlarge=enlarge, overwrite=overwrite,
-        size=size, resize_back=resize_back, track=track("translate"),
+        size=size, resize_back=resize_back, max_megapixels=max_megapixels, track=track("translate"),
     )  # fmt: skip
     answer(json_, {"written": [str(path) for path in written]}, f"{len(written)} translated into {out}")
 

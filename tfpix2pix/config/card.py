@@ -11,7 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from tfpix2pix._version import __version__
 from tfpix2pix.config import Config
 from tfpix2pix.data.settings import of_earlier_run
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, shortly
+from tfpix2pix.safe_files import parse_json
 from tfpix2pix.section import LONGEST_NAME, NAME
 
 FILE_NAME = "model_card.json"
@@ -122,9 +123,9 @@ class ModelCard(BaseModel):
     def from_json(cls, text: str | bytes, origin: object) -> ModelCard:
         """Reads a card. Raises UserError that names `origin` if `text` is not a card."""
         try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
+            return cls.model_validate(parse_json(text))
+        except ValueError as error:  # ValidationError is one too
+            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": shortly(error)}
             key = ".".join(map(str, first["loc"])) or "the whole"
             raise UserError(
                 f"{origin} must carry a model card that tfpix2pix {__version__} reads. Received one in which "

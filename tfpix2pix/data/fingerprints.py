@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tfpix2pix.data.pairs import Source
+from tfpix2pix.files import as_bytes
 from tfpix2pix.parallel import evenly_spread, in_order
 from tfpix2pix.safe_files import open_regular_file
 
@@ -73,5 +74,5 @@ def digest_of(splits: Mapping[str, Fingerprints]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for split in sorted(splits):
         for name in sorted(splits[split]):
-            digest.update("\0".join((split, name, splits[split][name], "")).encode())
+            digest.update(as_bytes("\0".join((split, name, splits[split][name], ""))))
     return digest.hexdigest()

@@ -13,15 +13,17 @@ from __future__ import annotations
 import io
 import math
 import re
-import warnings
+import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any, Literal
+from threading import Lock
+from typing import IO, Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
+from tfpix2pix.data.settings import MOST_MEGAPIXELS
 from tfpix2pix.quiet import load_tensorflow
 from tfpix2pix.safe_files import open_regular_file
 
@@ -53,7 +55,8 @@ UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # orientation -> tur
 }
 PNG_KEYWORD_BYTES = 79  # of a chunk of text, at most
 PNG_ORIENTATIONS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # chunks of a PNG that may hold one
-MOST_CHANNELS_OF_A_BOMB = 4  # for each pixel that Pillow allows
+MOST_CHANNELS = 4  # for each pixel that is allowed
+LARGE_ONES_TAKE_TURNS = Lock()
 PNG_LEVEL = 2  # zlib's; takes a third of the time of the usual 6, for photographs in files 4 % larger
 
 
@@ -64,27 +67,34 @@ class Unreadable(ValueError):
     """Reports why an image cannot be read, in words that follow its name: `cannot be read: it is empty`."""
 
 
-def decode(data: bytes, *, palette: Palette = "colors", most_px: int | None = None) -> np.ndarray:
+class TooLarge(Unreadable):
+    """Reports that an image's header claims more pixels or values than are allowed.
+
+    `megapixels` is the number of them to allow for this image.
+    """
+
+    def __init__(self, text: str, megapixels: float) -> None:
+        super().__init__(text)
+        self.megapixels = math.ceil(megapixels)
+
+
+def decode(data: bytes, *, palette: Palette = "colors", most_px: float = MOST_MEGAPIXELS * 1e6) -> np.ndarray:
     """Decodes an image to (H, W, C) uint8, uint16 or float32, or for label maps of one bit to bool.
 
     Args:
         palette: what a palette image becomes. `colors`: its picture. The others are for label maps, and leave images of
             one bit boolean. `indices`: its indices. `levels`: the same, but of a GIF in gray its levels, because
             programs number a GIF's colours as they occur, anew in each file.
-        most_px: refuse an image with more pixels in its header, before memory is allocated for them.
+        most_px: largest number of pixels. The header is looked at, before memory is allocated for the pixels.
 
     Raises:
-        Unreadable: the data are not in a format of `SIGNATURES`, are broken or too large, or hold other numbers.
+        TooLarge: its header claims more pixels, or more than four values for each that is allowed.
+        Unreadable: the data are not in a format of `SIGNATURES`, are broken, or hold other numbers.
     """
     if not data:
         raise Unreadable("cannot be read: it is empty")
     try:
-        format_ = format_of(data)
-        if most_px is not None:
-            with Image.open(io.BytesIO(data), formats=[format_]) as header:
-                if math.prod(header.size) > most_px:
-                    raise Unreadable(f"has {header.size[0]}x{header.size[1]} px, more than {most_px} in all")
-        image = _decoded(data, format_, palette)
+        image = _decoded(data, format_of(data), palette, most_px)
         return image * np.uint8(255) if palette == "colors" and image.dtype == bool else image
     except Unreadable:
         raise
@@ -122,7 +132,7 @@ def open_header(path: Path) -> Iterator[Image.Image]:
         file.seek(0)
         if format_ == "NPY":
             raise Unreadable(NOT_READ)
-        with Image.open(file, formats=[format_]) as image:
+        with _opened(file, format_) as image:
             yield image
 
 
@@ -158,14 +168,66 @@ def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
     return UPRIGHT[orientation](image) if orientation in UPRIGHT else image
 
 
-def _decoded(data: bytes, format_: str, palette: Palette) -> np.ndarray:
+def _opened(file: BinaryIO, format_: str) -> Image.Image:
+    """Opens an image of a known format with Pillow, which reads only its header.
+
+    `Image.open` would refuse images above a limit of Pillow's own, one for all of the process.
+    """
+    Image.preinit()
+    factory, accepts = Image.OPEN[format_]
+    start = file.read(16)
+    file.seek(0)
+    if accepts and accepts(start) is not True:
+        raise UnidentifiedImageError
+    try:
+        return factory(file, "")
+    except (SyntaxError, IndexError, TypeError, struct.error) as error:  # what Image.open expects of a damaged header
+        raise UnidentifiedImageError from error
+
+
+def check_header(file: BinaryIO, most_px: float) -> None:
+    """Raises TooLarge as `decode` does, from the header of an open file. A damaged header is left to `decode`."""
+    try:
+        format_ = format_of(file.read(HEADER_BYTES))
+        file.seek(0)
+        if format_ == "NPY":
+            claims = _npy_claims(_npy_header(file)[0])
+        elif format_ == "TIFF" and _is_beyond_pillow(file):
+            claims = _tifffile_claims(file)
+        else:
+            claims = _pillow_claims(_opened(file, format_))
+    except Exception:  # parsers raise errors of many types
+        return
+    _check_claims(claims, most_px)
+
+
+def _decoded(data: bytes, format_: str, palette: Palette, most_px: float) -> np.ndarray:
     if format_ == "NPY":
-        return _npy(data)
+        return _npy(data, most_px)
     if format_ == "PNG" and data[24:25] == b"\x10" and data[25:26] != b"\x00":  # 16 bits, not gray
-        return _deep_png(data)
-    if format_ == "TIFF" and _is_beyond_pillow(data):
-        return _by_tifffile(data)
-    return _by_pillow(data, format_, palette)
+        return _deep_png(data, most_px)
+    if format_ == "TIFF" and _is_beyond_pillow(io.BytesIO(data)):
+        return _by_tifffile(data, most_px)
+    return _by_pillow(data, format_, palette, most_px)
+
+
+class _Claims(NamedTuple):
+    """Holds what the header of an image claims."""
+
+    height: int
+    width: int
+    values: int
+
+
+def _check_claims(claims: _Claims, most_px: float) -> None:
+    """Raises TooLarge if a header claims more pixels than `most_px`, or more than `MOST_CHANNELS` values for each."""
+    height, width, values = claims
+    allowed = f"the {most_px / 1e6:g} megapixels that are allowed"
+    if height * width > most_px:
+        raise TooLarge(f"has {width}x{height} px, more than {allowed}", height * width / 1e6)
+    if values > MOST_CHANNELS * most_px:
+        each = f"more than {MOST_CHANNELS} for each pixel of {allowed}"
+        raise TooLarge(f"has {values / 1e6:g} million values, {each}", values / MOST_CHANNELS / 1e6)
 
 
 def encode(image: np.ndarray, suffix: str, palette: Sequence[int] | None = None) -> bytes:
@@ -187,14 +249,27 @@ def encode(image: np.ndarray, suffix: str, palette: Sequence[int] | None = None)
     return buffer.getvalue()
 
 
-def _by_pillow(data: bytes, format_: str, palette: Palette) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+def _pillow_claims(image: Image.Image) -> _Claims:
+    return _Claims(image.height, image.width, image.height * image.width)
+
+
+@contextmanager
+def _beyond_pillows_limit() -> Iterator[None]:
+    """Lifts Pillow's own limit of pixels for the block. It is one for all of the process, so blocks take turns."""
+    with LARGE_ONES_TAKE_TURNS:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            image = Image.open(io.BytesIO(data), formats=[format_])
-            image.load()
-        except Image.DecompressionBombWarning as warning:
-            raise ValueError(str(warning)) from warning
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _by_pillow(data: bytes, format_: str, palette: Palette, most_px: float) -> np.ndarray:
+    image = _opened(io.BytesIO(data), format_)
+    claims = _pillow_claims(image)
+    _check_claims(claims, most_px)
+    with _beyond_pillows_limit() if claims.values > (Image.MAX_IMAGE_PIXELS or math.inf) else nullcontext():
+        image.load()
     if image.mode == "P" and palette == "colors":
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     elif image.mode not in ("1", "P", "L", "RGB", "RGBA", "LA", "I", "I;16", "I;16B", "I;16L", "F"):
@@ -213,23 +288,27 @@ def _levels(indices: np.ndarray, colors: np.ndarray) -> np.ndarray:
     return colors[:, 0][indices] if (used == used[:, :1]).all() else indices
 
 
-def _npy(data: bytes) -> np.ndarray:
-    file = io.BytesIO(data)
+def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+    """Reads the shape and type of an array. Leaves the file at its first value."""
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
+    return shape, dtype
+
+
+def _npy_claims(shape: tuple[int, ...]) -> _Claims:
+    return _Claims(*(*shape, 1, 1)[:2], math.prod(shape))
+
+
+def _npy(data: bytes, most_px: float) -> np.ndarray:
+    file = io.BytesIO(data)
+    shape, dtype = _npy_header(file)
+    _check_claims(_npy_claims(shape), most_px)
     claimed = 0 if dtype.hasobject else math.prod(shape) * dtype.itemsize
     if claimed > len(data) - file.tell():  # checked before memory is allocated
         raise ValueError(f"it ends too soon: its header claims {dtype} values of shape {shape}")
     file.seek(0)
     return _as_image(np.load(file, allow_pickle=False))
-
-
-def _check_samples(count: int) -> None:
-    """Raises ValueError for decompression bombs, as Pillow does, for the other libraries."""
-    most = (Image.MAX_IMAGE_PIXELS or math.inf) * MOST_CHANNELS_OF_A_BOMB
-    if count > most:
-        raise ValueError(f"it would unpack to {count} values, more than {most}: a decompression bomb")
 
 
 def _tensorflow() -> Any:
@@ -240,32 +319,43 @@ def _tensorflow() -> Any:
     return tensorflow
 
 
-def _deep_png(data: bytes) -> np.ndarray:
+def _deep_png(data: bytes, most_px: float) -> np.ndarray:
+    width, height = (int.from_bytes(data[start : start + 4], "big") for start in (16, 20))
+    _check_claims(_Claims(height, width, height * width), most_px)
     tf = _tensorflow()
-    _check_samples(int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big"))
     array = tf.io.decode_png(data, dtype=tf.uint16).numpy()
-    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-        return _upright(array, _orientation(image))
+    return _upright(array, _orientation(_opened(io.BytesIO(data), "PNG")))
 
 
-def _is_beyond_pillow(data: bytes) -> bool:
+def _is_beyond_pillow(file: BinaryIO) -> bool:
     """Returns True if a TIFF file has several channels of more than 8 bits, several pages, or is unknown to Pillow."""
     try:
-        with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
-            if getattr(image, "n_frames", 1) > 1:  # gray pages are channels
-                return True
-            bits = image.tag_v2.get(BITS_PER_SAMPLE, (8,))
-            return len(bits) > 1 and max(bits) > 8  # Pillow would silently cut them to 8
+        image = _opened(file, "TIFF")
+        if getattr(image, "n_frames", 1) > 1:  # gray pages are channels
+            return True
+        bits = image.tag_v2.get(BITS_PER_SAMPLE, (8,))
+        return len(bits) > 1 and max(bits) > 8  # Pillow would silently cut them to 8
     except UnidentifiedImageError:
         return True
+    finally:
+        file.seek(0)
 
 
-def _by_tifffile(data: bytes) -> np.ndarray:
+def _tifffile_claims(file: BinaryIO) -> _Claims:
     import tifffile
 
+    with tifffile.TiffFile(file) as tiff:
+        series = tiff.series[0]
+        sides = dict(zip(series.axes, series.shape, strict=True))
+        return _Claims(sides.get("Y", 1), sides.get("X", 1), series.size)
+
+
+def _by_tifffile(data: bytes, most_px: float) -> np.ndarray:
+    import tifffile
+
+    _check_claims(_tifffile_claims(io.BytesIO(data)), most_px)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         series = file.series[0]
-        _check_samples(series.size)
         array, page = series.asarray(), series.keyframe
         array = np.moveaxis(array, 0, -1) if planes_first(series) else array
         if page.photometric == WHITE_IS_ZERO and array.dtype.kind in "bu":  # floats have no largest value

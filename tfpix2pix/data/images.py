@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -13,18 +16,31 @@ import numpy as np
 from PIL import Image
 
 from tfpix2pix.data import SPLITS
-from tfpix2pix.data.formats import Palette, Unreadable, decode, encode, open_header, upright_size
-from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.formats import (
+    Palette,
+    TooLarge,
+    Unreadable,
+    check_header,
+    decode,
+    encode,
+    open_header,
+    upright_size,
+)
+from tfpix2pix.data.settings import MOST_MEGAPIXELS, DataConfig
 from tfpix2pix.destinations import is_own_folder
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import SYSTEM_FILES, whole_file
-from tfpix2pix.safe_files import read_regular_file
+from tfpix2pix.safe_files import open_regular_file
 
 SUFFIXES_OF_TOP = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy"})
 SUFFIXES = SUFFIXES_OF_TOP | {".jfif", ".jpe"}
 NOT_IMAGES = frozenset(  # beside images; others that are not read may be images in another format
     (".txt", ".md", ".html", ".pdf", ".csv", ".tsv", ".json", ".xml", ".yaml", ".log", ".py", ".ipynb", ".zip", ".gz")
 )
+OWN, TRAINING = "own", "training"  # scales to translate at
+NEAREST, BILINEAR, BICUBIC = Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
+MEGAPIXELS = "data.max_megapixels"  # the key that messages name
+LARGE_BYTES = 2**24  # of a file whose header is looked at before the file is read; decoding looks at it again
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 Value = TypeVar("Value")
 
@@ -152,24 +168,53 @@ class Cache:
         return value
 
 
-def bytes_reader(config: DataConfig) -> Callable[[Path], bytes]:
-    """Returns a function that reads files and keeps up to `config.cache_files_mb` of them in memory."""
-    cache = Cache(config.cache_files_mb)
-    return lambda path: cache.get(path, lambda: read_regular_file(path), len)
+def image_reader(config: DataConfig) -> Callable[..., np.ndarray]:
+    """Returns `read_image` with `config.max_megapixels`. It keeps up to `config.cache_files_mb` of files in memory."""
+    cache, most = Cache(config.cache_files_mb), config.max_megapixels
+
+    def read_bytes(path: Path) -> bytes:
+        return cache.get(path, lambda: _bytes_of_image(path, most), len)
+
+    return partial(read_image, read_bytes=read_bytes, max_megapixels=most)
+
+
+def _bytes_of_image(path: Path, max_megapixels: float) -> bytes:
+    """Reads a file. Raises TooLarge before it reads a large one that claims too many pixels."""
+    with open_regular_file(path) as file:
+        if os.fstat(file.fileno()).st_size > LARGE_BYTES:
+            check_header(file, max_megapixels * 1e6)
+            file.seek(0)
+        return file.read()
 
 
 def read_image(
-    path: Path, *, palette: Palette = "colors", read_bytes: Callable[[Path], bytes] = read_regular_file
+    path: Path,
+    *,
+    palette: Palette = "colors",
+    read_bytes: Callable[[Path], bytes] | None = None,
+    max_megapixels: float = MOST_MEGAPIXELS,
+    key: str = MEGAPIXELS,
 ) -> np.ndarray:
     """Reads the first frame of an image file: (H, W, C) uint8, uint16 or float32, turned by its EXIF orientation.
 
-    `palette` is as for `decode`: for label maps, what a palette becomes.
+    Args:
+        palette: as for `decode`: for label maps, what a palette becomes.
+        read_bytes: reads the file.
+        max_megapixels: most pixels that its header may claim.
+        key: names `max_megapixels` in messages.
 
     Raises:
-        UserError: the file cannot be read, is not an image, or ends too soon.
+        UserError: the file cannot be read, is not an image, is too large, or ends too soon.
     """
     try:
-        return decode(read_bytes(path), palette=palette)
+        data = read_bytes(path) if read_bytes else _bytes_of_image(path, max_megapixels)
+        return decode(data, palette=palette, most_px=max_megapixels * 1e6)
+    except TooLarge as error:
+        raise UserError(
+            f"An image must have at most `{key}` megapixels, {max_megapixels:g} here. Received {path}, which {error}. "
+            f"Set `{key}` to {error.megapixels} if you know the file, or make the image smaller.",
+            "unreadable",
+        ) from error
     except (OSError, Unreadable) as error:
         reason = str(error) if isinstance(error, Unreadable) else f"cannot be read: {error.strerror or error}"
         raise UserError(
@@ -263,9 +308,7 @@ def enlarged(image: np.ndarray, times: int) -> np.ndarray:
     return resized(image, (image.shape[1] * times, image.shape[0] * times))
 
 
-def resized(
-    image: np.ndarray, size: tuple[int, int], method: Image.Resampling = Image.Resampling.BICUBIC
-) -> np.ndarray:
+def resized(image: np.ndarray, size: tuple[int, int], method: Image.Resampling = BICUBIC) -> np.ndarray:
     """Resizes (H, W, C) of any dtype to `size`, (width, height). Smooths an image that shrinks."""
     bands = [
         np.asarray(Image.fromarray(band.astype(np.float32)).resize(size, method)) for band in np.moveaxis(image, -1, 0)
@@ -274,6 +317,44 @@ def resized(
         levels = np.iinfo(image.dtype).max
         bands = [np.rint(np.clip(band, 0, levels)) for band in bands]
     return np.stack(bands, axis=-1).astype(image.dtype)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Brings inputs to the scale at which the network saw them in training."""
+
+    fit: str  # `data.fit`
+    side_px: int | None  # of the training images; None: files keep their scale
+    labels: bool  # inputs are label maps
+
+    @classmethod
+    def of(cls, data: DataConfig, size: str | int) -> Scale:
+        """Returns the scale of `size`, `own`, `training` or px, for inputs of a network that was trained on `data`.
+
+        Raises:
+            UserError: it is none of them.
+        """
+        number = isinstance(size, int) or size.isdecimal()
+        if size not in (OWN, TRAINING) and not (number and int(size) > 0):
+            raise UserError(
+                f"`size` must be {OWN}, {TRAINING} or a number of pixels. Received {size!r}. Give 256, say."
+            )
+        side_px = None if size == OWN else data.image_size_px if size == TRAINING else int(size)
+        return cls(data.fit, side_px, bool(data.input_classes))
+
+    def resized(self, image: np.ndarray) -> np.ndarray:
+        """Resizes (H, W, C) as `data.fit` does in training, without cutting and padding."""
+        if self.side_px is None or self.fit == "crop":  # which trains at the scale of the files
+            return image
+        height, width = image.shape[:2]
+        factor = self.side_px / scale_px(height, width, self.fit)
+        size = (round(width * factor), round(height * factor)) if self.fit != "resize" else (self.side_px, self.side_px)
+        return resized(image, tuple(max(1, side) for side in size), NEAREST if self.labels else BILINEAR)
+
+
+def scale_px(height: int, width: int, fit: str) -> float:
+    """Returns the side (px) of an image that `data.fit` compares with `data.image_size_px`."""
+    return {"resize": math.sqrt(height * width), "resize_crop": min(height, width), "pad": max(height, width)}[fit]
 
 
 def suffix_for(channels: int, dtype: np.dtype | type) -> str:

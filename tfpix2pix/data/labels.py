@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfpix2pix.data.formats import Palette
-from tfpix2pix.data.images import as_picture, from_signed, match_channels, read_image
+from tfpix2pix.data.images import MEGAPIXELS, as_picture, from_signed, match_channels, read_image
 from tfpix2pix.data.settings import ClassValues, DataConfig
 from tfpix2pix.errors import UserError
 
@@ -170,15 +170,23 @@ def nearest_color(picture: np.ndarray, colors: np.ndarray) -> tuple[np.ndarray, 
     return np.concatenate(rows).astype(np.uint8)[..., np.newaxis], far / (picture.shape[0] * picture.shape[1])
 
 
-def read_side(path: Path, side: int, config: DataConfig) -> np.ndarray:
-    """Reads a file as inputs (`side` 0) or targets (1) are read: an image, or the class indices of a label map."""
+def read_side(path: Path, side: int, config: DataConfig, key: str = MEGAPIXELS) -> np.ndarray:
+    """Reads a file as inputs (`side` 0) or targets (1) are read: an image, or the class indices of a label map.
+
+    `key` names `config.max_megapixels` in messages.
+    """
     classes = config.classes[side]
-    return read_image(path) if classes is None else read_labels(path, classes, config, config.class_values[side])
+    if classes is None:
+        return read_image(path, max_megapixels=config.max_megapixels, key=key)
+    return read_labels(path, classes, config, config.class_values[side], key)
 
 
-def read_labels(path: Path, classes: int, config: DataConfig, values: ClassValues | None = None) -> np.ndarray:
+def read_labels(
+    path: Path, classes: int, config: DataConfig, values: ClassValues | None = None, key: str = MEGAPIXELS
+) -> np.ndarray:
     """Reads a file as a label map, and returns its class indices. `values` are as for `to_classes`."""
-    image = read_image(path, palette=palette_as(classes, config, values))
+    palette = palette_as(classes, config, values)
+    image = read_image(path, palette=palette, max_megapixels=config.max_megapixels, key=key)
     return to_classes(image, classes, config, path, values)
 
 

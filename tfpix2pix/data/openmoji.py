@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import track
 
 from tfpix2pix.data import OPENMOJI_SETS
-from tfpix2pix.data.images import bytes_reader, read_image
+from tfpix2pix.data.images import image_reader, read_image
 from tfpix2pix.data.near_duplicates import Groups, differences, exact_hash, thumbnail
 from tfpix2pix.data.pairs import Pair, Source, checked
 from tfpix2pix.data.settings import DataConfig
@@ -68,12 +68,12 @@ def openmoji(config: DataConfig, split: str, seed: int) -> Source:
     seed = config.seed_of_split(seed)
     names = [name for name, group in groups.items() if split_of_group(group, seed, shares) == split]
     files = library.drawn(names, config.jitter_size_px if split == "train" else config.image_size_px)
-    read_bytes = bytes_reader(config)
+    read = image_reader(config)
 
-    def read(index: int) -> Pair:
-        return checked(np.split(read_image(files[index], read_bytes=read_bytes), 2, axis=1), config, files[index])
+    def read_pair(index: int) -> Pair:
+        return checked(np.split(read(files[index]), 2, axis=1), config, files[index])
 
-    return Source(names, read, lambda index: (files[index],))
+    return Source(names, read_pair, lambda index: (files[index],))
 
 
 @dataclass(frozen=True)

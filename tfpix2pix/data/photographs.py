@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from tfpix2pix.data import OPERATORS
-from tfpix2pix.data.images import bytes_reader, check_range, from_signed, read_image, read_size, to_signed
+from tfpix2pix.data.images import check_range, from_signed, image_reader, read_size, to_signed
 from tfpix2pix.data.pairs import Pair, Source, check_size, with_channels
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.splits import named, split_files
 from tfpix2pix.errors import UserError
+from tfpix2pix.files import as_bytes
 
 # Photographs that scikit-image ships in its wheel. docs/data.md has their terms.
 SAMPLE_PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "rocket.jpg")
@@ -50,7 +51,7 @@ def sample_photographs(config: DataConfig, split: str, seed: int) -> Source:
 def _photographs(files: dict[str, Path], config: DataConfig, split: str, seed: int, held_out: float) -> Source:
     """Returns a source of photographs or tiles. `held_out`: fraction of each photograph's width that is held out."""
     operator, random = OPERATORS[config.operator].make, OPERATORS[config.operator].random and split == "train"
-    read_bytes = bytes_reader(config)
+    read_image = image_reader(config)
     if held_out and split == "test":  # parts of photographs are `train` or `val`
         files = {}
     # Training cuts random crops. Held-out parts are evaluated tile by tile, so that every pixel counts.
@@ -61,11 +62,11 @@ def _photographs(files: dict[str, Path], config: DataConfig, split: str, seed: i
 
     @lru_cache(maxsize=PHOTOGRAPHS_KEPT)  # neighbouring tiles are from one photograph
     def whole(path: Path, epoch: int) -> Pair:
-        target = _part(with_channels(read_image(path, read_bytes=read_bytes), 3, config, path), split, held_out)
+        target = _part(with_channels(read_image(path), 3, config, path), split, held_out)
         if target.dtype != np.uint8:  # operators work on 8 bits
             check_range(target, config.target_range, "data.target_range", path)
             target = from_signed(to_signed(target, config.target_range))
-        rng = np.random.default_rng([seed, zlib.crc32(f"{path.name}/{split}".encode()), epoch])
+        rng = np.random.default_rng([seed, zlib.crc32(as_bytes(f"{path.name}/{split}")), epoch])
         return operator(target, config, rng), target  # applied after the cut: a part's input shows nothing of the other
 
     def at_epoch(index: int, epoch: int) -> Pair:

@@ -16,6 +16,7 @@ from tfpix2pix.tables import lazy
 
 ONE_HOT = lazy("tfpix2pix.data.encodings", "one_hot")
 MOST_LIKELY = lazy("tfpix2pix.data.encodings", "most_likely")
+MOST_MEGAPIXELS = 256  # every camera's photograph (up to 200), and 0.8 GB of 8-bit colour
 MOST_CLASSES = 256  # a class index is one byte
 FIRST_VALUES = {"files": "top", "split_rule": "rank"}  # keys that the first versions did not have, and what they did
 Level = Annotated[int, Field(ge=0, le=255)]
@@ -157,6 +158,9 @@ class DataConfig(Section):
     on_error: Literal["stop", "skip"] = "stop"
     """Reaction to a file that cannot be read or does not fit. `stop`: end the run and name the file. `skip`: leave the
     pair out and count it. Every pair is then read before the run starts."""
+    max_megapixels: Annotated[float, MAY_CHANGE] = Field(MOST_MEGAPIXELS, gt=0)
+    """Most pixels of an image file, millions. A file whose header claims more is refused before it is decoded, so that
+    a small forged file cannot fill the memory. Raise it for aerial images and scans."""
     cache_mb: Annotated[int, MAY_CHANGE] = Field(512, ge=0)
     """Memory for decoded images, MB."""
     cache_files_mb: Annotated[int, MAY_CHANGE] = Field(1024, ge=0)

@@ -7,10 +7,11 @@ s3:// or hdfs://. Training from shards equals training from the files, bit for b
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Container
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -22,8 +23,9 @@ from tfpix2pix.data.pairs import Pair, Source, checked
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.sources import halves
 from tfpix2pix.data.splits import SHARDS_MANIFEST, data_path, names_of_split
-from tfpix2pix.errors import UserError, within
+from tfpix2pix.errors import UserError, shortly, within
 from tfpix2pix.files import safe_file_name
+from tfpix2pix.safe_files import open_regular_file, parse_json
 
 ALL = "all"  # the split of undivided data, which the seed divides when they are read
 KEYS = {1: ("image",), 2: ("input", "target")}  # number of files of a pair -> keys of its record
@@ -83,11 +85,9 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
     def record(index: int) -> bytes:
         path, length = join(folder, manifest.shards[part.shard[index]]), part.length[index]
         try:
-            with tf.io.gfile.GFile(path, "rb") as file:
-                file.seek(min(part.offset[index], file.size()))
-                data = file.read(min(length, file.size()))  # TensorFlow allocates memory for all requested bytes
-        except tf.errors.OpError as error:
-            raise UserError(f"A shard must be readable. Received {path}: {error.message}. Check it.") from error
+            data = _read(path, part.offset[index], length)
+        except (OSError, tf.errors.OpError) as error:
+            raise UserError(f"A shard must be readable. Received {path}: {_reason(error)}. Check it.") from error
         if len(data) != length or zlib.crc32(data) != part.crc32[index]:
             raise UserError(
                 f"A shard must be as it was written. Received {path}, in which the pair {part.names[index]!r} is "
@@ -116,7 +116,9 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         for (suffix, data), palette in zip(files, palettes_as(config), strict=False):
             path = pair_path.with_name(safe_file_name(pair_path.name + suffix))
             palette = "colors" if len(files) == 1 else palette
-            images.append(read_image(path, palette=palette, read_bytes=lambda path, data=data: data))
+            most = config.max_megapixels
+            image = read_image(path, palette=palette, read_bytes=lambda path, data=data: data, max_megapixels=most)
+            images.append(image)
         return halves(images[0], config, pair_path) if len(images) == 1 else tuple(images)
 
     def read(index: int) -> Pair:
@@ -133,17 +135,41 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
 def _manifest(folder: str) -> ShardManifest:
     path = join(folder, SHARDS_MANIFEST)
     try:
-        with tf.io.gfile.GFile(path, "r") as file:
-            return ShardManifest.model_validate_json(file.read())
-    except tf.errors.OpError as error:
-        reason = error.message
+        return ShardManifest.model_validate(parse_json(_read(path)))
+    except (OSError, tf.errors.OpError) as error:
+        reason = _reason(error)
     except ValidationError as error:
         first = error.errors()[0]
         reason = f"in {SHARDS_MANIFEST} {'.'.join(map(str, first['loc'])) or 'the whole'} does not fit ({first['msg']})"
+    except ValueError as error:
+        reason = f"{SHARDS_MANIFEST} is not JSON ({shortly(error)})"
     raise UserError(
         f"`data.dir` must be a folder of shards that `tfpix2pix data shard` wrote. Received {folder}: {reason}. Check "
         f"the path, or name another `data.source`."
     )
+
+
+def _read(path: str, offset: int = 0, length: int | None = None) -> bytes:
+    """Reads bytes of a file, remote or not. Raises OSError or TensorFlow's OpError."""
+    if is_remote(path):
+        with tf.io.gfile.GFile(path, "rb") as file:
+            return _part(file, file.size(), offset, length)
+    with open_regular_file(Path(path).expanduser()) as file:  # takes any name, which TensorFlow does not
+        return _part(file, os.fstat(file.fileno()).st_size, offset, length)
+
+
+def _part(file: Any, size: int, offset: int, length: int | None) -> bytes:
+    file.seek(min(offset, size))
+    return file.read(size if length is None else min(length, size))  # memory is allocated for all requested bytes
+
+
+def _reason(error: Exception) -> str:
+    return error.message if isinstance(error, tf.errors.OpError) else error.strerror or str(error)
+
+
+def is_remote(path: str) -> bool:
+    """Returns True for a URL, gs://, s3:// or hdfs://, which TensorFlow opens."""
+    return "://" in path
 
 
 def join(folder: str, name: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tfpix2pix.data import SPLITS
-from tfpix2pix.data.images import bytes_reader, list_images, read_image
+from tfpix2pix.data.images import image_reader, list_images
 from tfpix2pix.data.labels import palettes_as
 from tfpix2pix.data.pairs import Fault, Pair, Source, checked
 from tfpix2pix.data.settings import DataConfig
@@ -37,10 +37,10 @@ def combined(config: DataConfig, split: str, seed: int) -> Source:
     """Opens combined images: each is a pair, and `config.input_side` is the half with the input."""
     named = split_files(config, split, seed)
     check_not_two_sides(named, data_folder(config))
-    files, read_bytes = list(named.values()), bytes_reader(config)
+    files, read_image = list(named.values()), image_reader(config)
 
     def cut(index: int) -> Pair:
-        return halves(read_image(files[index], read_bytes=read_bytes), config, files[index])
+        return halves(read_image(files[index]), config, files[index])
 
     def read(index: int) -> Pair:
         return checked(cut(index), config, files[index])
@@ -221,12 +221,12 @@ def _of_files(
         )
     files: Sequence[tuple[Path, Path]] = list(pairs.values())
 
-    read_bytes = bytes_reader(config)
+    read_image = image_reader(config)
 
     palettes = palettes_as(config)
 
     def stored(index: int, side: int) -> np.ndarray:
-        return read_image(files[index][side], palette=palettes[side], read_bytes=read_bytes)
+        return read_image(files[index][side], palette=palettes[side])
 
     def read(index: int) -> Pair:
         return checked((stored(index, 0), stored(index, 1)), config, *files[index])

@@ -14,6 +14,7 @@ from tfpix2pix.data.images import SUFFIXES, list_images, read_size
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.destinations import is_own_folder
 from tfpix2pix.errors import UserError, within
+from tfpix2pix.files import as_bytes
 
 FOLDER_NAMES = (  # of inputs and of targets, in the order in which they are looked for
     ("input", "target"), ("A", "B"), ("a", "b"), ("inputs", "targets"), ("source", "target"), ("image", "label"),
@@ -194,7 +195,7 @@ def _group(name: str, names: Collection[str]) -> str:
 
 def _position(key: str, seed: int) -> float:
     """Returns a number in [0, 1) that depends on the key and the seed alone."""
-    digest = hashlib.sha256(f"{seed}/{key}".encode(errors="surrogateescape")).digest()
+    digest = hashlib.sha256(as_bytes(f"{seed}/{key}")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
@@ -209,7 +210,7 @@ def seeded_split(names: Sequence[str], split: str, seed: int, held_out_fraction:
     keys = {name: name.partition("#")[0] for name in names}
     by_hash = sorted(
         dict.fromkeys(keys.values()),
-        key=lambda key: hashlib.sha256(f"{seed}/{key}".encode(errors="surrogateescape")).digest(),
+        key=lambda key: hashlib.sha256(as_bytes(f"{seed}/{key}")).digest(),
     )
     held_out = set(by_hash[: round(len(by_hash) * held_out_fraction)])
     return [name for name in names if (keys[name] in held_out) == (split == "val")]

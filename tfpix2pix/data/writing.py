@@ -15,10 +15,10 @@ from tfpix2pix.data.images import suffix_for, write_image
 from tfpix2pix.data.opening import open_source, splits_of, with_class_values
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.shards import ALL, KEYS, join
+from tfpix2pix.data.shards import ALL, KEYS, is_remote, join
 from tfpix2pix.data.splits import SHARDS_MANIFEST
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.files import safe_path, whole_directory
+from tfpix2pix.files import as_bytes, plain_path, safe_path, whole_directory
 
 FOLDERS = ("input", "target")
 
@@ -110,9 +110,9 @@ class _Writer:
             self.shards.append(f"{split}-{sum(shard.startswith(split) for shard in self.shards):05d}.tfrecord")
             self._file, self._offset = tf.io.TFRecordWriter(join(self.folder, self.shards[-1])), 0
         self.files_a_pair = len(files)
-        features = {"name": name.encode()}
+        features = {"name": as_bytes(name)}
         for key, path in zip(KEYS[len(files)], files, strict=True):
-            features |= {key: _bytes_of(path), f"{key}_suffix": path.suffix.encode()}
+            features |= {key: _bytes_of(path), f"{key}_suffix": path.suffix.encode(errors="replace")}
         feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[features[key]])) for key in features}
         example = tf.train.Example(features=tf.train.Features(feature=feature))
         data = example.SerializeToString(deterministic=True)
@@ -144,19 +144,27 @@ class _Writer:
 def _empty_folder(out: str) -> Iterator[str]:
     """Yields an empty folder: on a disk a temporary one, renamed to `out` when complete, elsewhere `out` itself."""
     try:
-        if tf.io.gfile.exists(out) and not (tf.io.gfile.isdir(out) and not tf.io.gfile.listdir(out)):
+        if _holds_something(out):
             raise UserError(f"Shards must go into a new folder. Received {out}, which is not empty. Change `out`.")
-        if "://" in out:
+        if is_remote(out):
             tf.io.gfile.makedirs(out)
             yield out
         else:
-            with whole_directory(Path(out)) as temporary:
-                yield str(temporary)
+            with whole_directory(Path(out)) as temporary, plain_path(temporary) as plain:
+                yield plain
     except tf.errors.OpError as error:
         raise RunError(
             f"Shards must be written whole. Received: {error.message.splitlines()[0]} for {out}. Free space or choose "
             f"another place. For gs://, s3:// and hdfs://, check the connection and that `tensorflow-io` is installed."
         ) from error
+
+
+def _holds_something(out: str) -> bool:
+    """Returns True for a file, and for a folder that is not empty, on a disk or in a remote store."""
+    if not is_remote(out):
+        path = Path(out)
+        return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+    return tf.io.gfile.exists(out) and not (tf.io.gfile.isdir(out) and not tf.io.gfile.listdir(out))
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -15,7 +15,7 @@ from tfpix2pix.evaluation.comparison import Comparison, Evaluated, draw_comparis
 from tfpix2pix.evaluation.comparison import compare as compare_evaluations
 from tfpix2pix.evaluation.folder import is_evaluation, read_record
 from tfpix2pix.evaluation.request import Request, ResolvedRequest, resolve_for
-from tfpix2pix.files import whole_directory
+from tfpix2pix.files import whole_directory, write_text
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.recognize import RUN, Recognized, named_path
 
@@ -88,9 +88,9 @@ def compare(
         comparison = compare_evaluations(groups, names.index(baseline) if baseline else 0)
         comparison.chosen(figures)
         if folder is not None:
-            (folder / TABLE).write_text(comparison.markdown(figures), encoding="utf-8")
+            write_text(folder / TABLE, comparison.markdown(figures))
             values = json.dumps(comparison.to_json(), indent=2, ensure_ascii=False)
-            (folder / VALUES).write_text(values + "\n", encoding="utf-8")
+            write_text(folder / VALUES, values + "\n")
             draw_comparison(comparison, folder / FIGURE, figures)
     return comparison
 

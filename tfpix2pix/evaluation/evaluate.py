@@ -14,7 +14,7 @@ from PIL import Image
 
 from tfpix2pix._version import __version__
 from tfpix2pix.data.labels import pictures_of
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, first_of
 from tfpix2pix.evaluation.examples.opening import Subject, open_subject
 from tfpix2pix.evaluation.examples.pairs import Examples
 from tfpix2pix.evaluation.examples.segmenters import Segmenter, open_segmenter
@@ -55,6 +55,7 @@ WITHOUT = {  # need of a metric -> reason why it is not measured
     "segmenter": "it needs a photo→labels model, `segmenter`",
     "labels": "it needs the true label maps, which `segmenter` brings",
 }
+UNREADABLE = "could not be evaluated"
 FEW = 20  # images; intervals of fewer are rough
 Track = Callable[[Iterable, int], Iterable]
 
@@ -101,7 +102,8 @@ def evaluate(
 
     Raises:
         UserError: there is nothing to evaluate, a metric is unknown or cannot be measured here, sizes differ,
-            translations are not finite, or `out` holds something else. Nothing has been written then.
+            translations are not finite, or `out` holds something else. Nothing has been written then. Or some
+            files cannot be read or do not fit; the evaluation of the others has been written then.
     """
     out = Path(out).expanduser()
     check_names(metrics)
@@ -122,17 +124,27 @@ def evaluate(
         )
     names, left_out = choose(metrics, available, label_maps=bool(setting.classes))
     scorer = Scorer(names, setting, Resampling(replicates, request.noise.seed))
-    rows, levels = [], []
+    rows, levels, evaluated, failed = [], [], [], []
     for index in track(range(len(examples)), len(examples)):
-        example = examples[index]
-        rows.append({"name": example.name, **scorer.update(segmenter.with_labels(example) if segmenter else example)})
+        try:
+            example = examples[index]
+            labelled = segmenter.with_labels(example) if segmenter else example
+        except UserError as error:
+            if not error.kind:  # every image has this fault
+                raise
+            failed.append((examples.names[index], error))
+            continue
+        evaluated.append(index)
+        rows.append({"name": example.name, **scorer.update(labelled)})
         if example.target is not None:
             levels.append([np.mean(example.target), np.std(example.target)])
-        if index == 0:  # the metrics of images are known now, before much time is spent
+        if len(rows) == 1:  # the metrics of images are known now, before much time is spent
             check_by([name for name in rows[0] if name != "name"], by)
+    if failed and not rows:
+        raise UserError(first_of(failed, UNREADABLE), failed[0][1].kind)
     resampled = scorer.replicates()
     data = DataRecord(
-        dir=subject.dir, split=subject.split, images=len(examples), of=examples.pairs,
+        dir=subject.dir, split=subject.split, images=len(rows), of=examples.pairs,
         attribution=examples.data.terms, target_levels=np.mean(levels, axis=0).tolist() if levels else None,
     )  # fmt: skip
     protocol = ProtocolRecord(
@@ -140,7 +152,10 @@ def evaluate(
         segmenter=segmenter and segmenter.record, features=request.features,
     )  # fmt: skip
     record = _record(resolved, subject, data, protocol, scorer.figures(resampled), left_out)
-    for note in record.notes:
+    if failed:
+        count = f"{len(failed)} image{'s' if failed[1:] else ''}"
+        record.notes.append(f"{count} could not be evaluated. The first: {failed[0][1]}")
+    for note in record.notes[: -1 if failed else None]:  # the error says the last one
         warnings.warn(note, stacklevel=2)
     with replacing(out) as folder:
         record.write(folder / RECORD)
@@ -148,12 +163,15 @@ def evaluate(
         arrays = {name: values for replicated in resampled.values() for name, values in replicated.items()}
         np.savez_compressed(folder / RESAMPLED, **arrays)
         write_report(
-            folder / PAGE, record.to_json(), rows, painter(examples), by=by, lines=_training_lines(subject),
+            folder / PAGE, record.to_json(), rows, painter(examples, evaluated), by=by, lines=_training_lines(subject),
             card=subject.card and subject.card.model_dump(mode="json"), shown=shown,
         )  # fmt: skip
         if shown and rows:
-            sheet = contact_sheet([painter(examples)(index) for index in spread(rows, shown)])
+            sheet = contact_sheet([painter(examples, evaluated)(index) for index in spread(rows, shown)])
             Image.fromarray(sheet).save(folder / SHEET)
+    if failed:
+        done = f"The evaluation of the other {len(rows)} of {len(examples)} is in {out}."
+        raise UserError(f"{first_of(failed, UNREADABLE)} {done}", failed[0][1].kind)
     return Evaluation(out, record.to_json())
 
 
@@ -176,12 +194,12 @@ def choose(metrics: Sequence[str] | None, available: set[str], *, label_maps: bo
     return chosen, left_out
 
 
-def painter(examples: Examples) -> Callable[[int], Pictures]:
-    """Returns a function from an index to the pictures of that example, which it computes again."""
+def painter(examples: Examples, evaluated: Sequence[int]) -> Callable[[int], Pictures]:
+    """Returns a function from a row to the pictures of its example, `evaluated[row]`, which it computes again."""
     input_picture, target_picture = pictures_of(examples.data)
 
-    def pictures(index: int) -> Pictures:
-        example = examples[index]
+    def pictures(row: int) -> Pictures:
+        example = examples[evaluated[row]]
         return Pictures(
             example.name,
             target_picture(example.translation),

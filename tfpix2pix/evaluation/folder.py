@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tfpix2pix.destinations import EVALUATION, check_new_folder, check_writable
 from tfpix2pix.errors import UserError, unknown_name
-from tfpix2pix.files import whole_directory
+from tfpix2pix.files import whole_directory, write_text
 from tfpix2pix.metrics import METRICS
 from tfpix2pix.safe_files import parse_json
 
@@ -62,7 +62,7 @@ def replacing(out: Path) -> Iterator[Path]:
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes a CSV file: a row for each image, a column for each metric, empty if an image lacks it."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
@@ -136,7 +136,7 @@ class Record(_Part):
 
     def write(self, path: Path) -> None:
         """Writes the record to a file."""
-        path.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_record(folder: Path) -> Record:

@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import list_images
 from tfpix2pix.errors import UserError, unknown_name
+from tfpix2pix.files import as_bytes
 from tfpix2pix.runs.recognize import Recognized, find_model, recognize
 
 NATIVE = "own"  # the size of the files themselves
@@ -125,7 +126,7 @@ class NoiseOptions:
 
     def seed_of(self, name: str) -> int:
         """Returns the seed of an image's noise, which does not depend on the other images."""
-        return int.from_bytes(hashlib.sha256(f"{self.seed}/{name}".encode()).digest()[:4], "little") >> 1
+        return int.from_bytes(hashlib.sha256(as_bytes(f"{self.seed}/{name}")).digest()[:4], "little") >> 1
 
 
 @raises_user_errors

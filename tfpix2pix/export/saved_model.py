@@ -23,6 +23,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.export import QUANTIZATIONS
 from tfpix2pix.export.signatures import signatures
 from tfpix2pix.export.weights import Stored, in_bfloat16
+from tfpix2pix.files import plain_path
 from tfpix2pix.inference.view import InferenceView
 from tfpix2pix.safe_files import read_regular_file
 from tfpix2pix.safe_models import load_saved_model
@@ -47,7 +48,7 @@ def write_warmup(path: Path, card: ModelCard, signatures: dict) -> None:
         ("query_bytes", tf.string): tf.make_tensor_proto([b""]),
     }
     (path / FOLDER).mkdir()
-    with tf.io.TFRecordWriter(str(path / FOLDER / FILE)) as writer:
+    with plain_path(path / FOLDER / FILE) as plain, tf.io.TFRecordWriter(plain) as writer:
         for name, function in signatures.items():
             inputs = {
                 tensor.name.split(":")[0]: values[tensor.name.split(":")[0], tensor.dtype].SerializeToString()
@@ -106,7 +107,8 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
         module.assets = [tf.saved_model.Asset(str(Path(folder) / name)) for name in contents]
         functions = signatures(module, card)
         try:
-            tf.saved_model.save(module, str(path), signatures=functions)
+            with plain_path(path) as plain:
+                tf.saved_model.save(module, plain, signatures=functions)
         except tf.errors.OpError as error:  # TensorFlow's error for a full or broken disk
             full = "No space left" in error.message or isinstance(error, tf.errors.ResourceExhaustedError)
             raise OSError(

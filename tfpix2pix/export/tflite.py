@@ -31,6 +31,7 @@ from tfpix2pix.export.phases import in_phases
 from tfpix2pix.export.quantization import with_noise
 from tfpix2pix.export.signatures import from_uint8, to_uint8
 from tfpix2pix.export.weights import Stored
+from tfpix2pix.files import plain_path
 from tfpix2pix.inference.view import InferenceView
 from tfpix2pix.models.noise import no_noise
 from tfpix2pix.quiet import quiet_native_code
@@ -117,8 +118,8 @@ class TFLiteEngine:
             with zipfile.ZipFile(path) as archive:
                 self.card = ModelCard.from_json(read_member(archive, FILE_NAME), path)
                 _check_digest(path, archive)
-            with quiet_native_code():
-                self._interpreter = Interpreter(str(path), num_threads=os.cpu_count())
+            with quiet_native_code(), plain_path(path) as plain:
+                self._interpreter = Interpreter(plain, num_threads=os.cpu_count())
                 self._interpreter.allocate_tensors()
             self._run = self._interpreter.get_signature_runner()
         except UserError:

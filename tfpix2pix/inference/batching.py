@@ -19,6 +19,12 @@ from tfpix2pix.parallel import Outcome, in_order, outcomes
 THREADS = 2  # that read, and as many that write: the translator needs the other cores
 BATCH_PX = 8 * 256 * 256  # of all images of a batch; larger batches save no more time
 
+
+class NotWritten(Exception):
+    """Reports the result for one item that cannot be written, in one sentence. The others still can."""
+
+
+EXPECTED = (UserError, NotWritten)  # errors of one item, which stop no other
 Item = TypeVar("Item")
 Read = Callable[[Item], np.ndarray]
 Write = Callable[[Item, Any], Any]
@@ -96,7 +102,7 @@ def batch_of(height: int, width: int) -> int:
 def in_batches(
     items: Sequence[Item], read: Read, translate: Callable[[list[Item], list[np.ndarray]], list[Any]], write: Write
 ) -> Iterator[Outcome]:
-    """Yields `write(item, translation)` of every item in order. `error` of an outcome is a UserError or None.
+    """Yields `write(item, translation)` of every item in order. `error` of an outcome is one of `EXPECTED`, or None.
 
     Args:
         read: returns the image (H, W, C) of an item. Runs in threads.
@@ -104,7 +110,7 @@ def in_batches(
         write: returns the result for an item. Runs in threads.
 
     Raises:
-        Exception: any error of the three except UserError.
+        Exception: any error of the three except `EXPECTED`.
     """
     batches = _batches(map(_expected, outcomes(read, items, THREADS)))
     translated = (_translated(translate, batch) for batch in batches)
@@ -166,12 +172,12 @@ def _written(write: Write, batch: list[Outcome]) -> list[Outcome]:
 def _outcome(function: Callable[..., Any], item: Any, *arguments: Any) -> Outcome:
     try:
         return Outcome(item, function(item, *arguments), None)
-    except UserError as error:
+    except EXPECTED as error:
         return Outcome(item, None, error)
 
 
 def _expected(outcome: Outcome) -> Outcome:
-    """Returns an outcome, or raises its error if that is not a UserError."""
-    if outcome.error is not None and not isinstance(outcome.error, UserError):
+    """Returns an outcome, or raises its error if that is not one of `EXPECTED`."""
+    if outcome.error is not None and not isinstance(outcome.error, EXPECTED):
         raise outcome.error
     return outcome

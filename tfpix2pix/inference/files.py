@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from PIL import Image
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import (
+    BICUBIC,
+    NEAREST,
+    OWN,
+    Scale,
     check_range,
     counted,
     enlarged,
     full_range,
     list_images,
     resized,
+    scale_px,
     suffix_for,
     unread,
     write_image,
@@ -31,16 +35,14 @@ from tfpix2pix.data.labels import palette_of, read_side
 from tfpix2pix.data.opening import split_of
 from tfpix2pix.data.splits import stem_of
 from tfpix2pix.destinations import check_replaces_no_input, check_writable
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import RunError, UserError, first_of
 from tfpix2pix.files import safe_path
-from tfpix2pix.inference.batching import ImageTranslator, in_batches, one_by_one
+from tfpix2pix.inference.batching import ImageTranslator, NotWritten, in_batches, one_by_one
 from tfpix2pix.parallel import Outcome
 
-OWN, TRAINING = "own", "training"  # scales to translate at
 MOST_OFF = 1.5  # factor between the scale of an image and of the training images that needs no note
-NEAREST, BILINEAR, BICUBIC = Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 INPUT = 0  # side of a pair
-MOST_NAMED = 20  # images that could not be translated, in one message
+MOST = "max_megapixels"  # the argument that messages name
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def translate_files(
     enlarge: int = 1,
     size: str | int = OWN,
     resize_back: bool = False,
+    max_megapixels: float | None = None,
     overwrite: bool = False,
     track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> list[Path]:
@@ -91,6 +94,7 @@ def translate_files(
         size: the scale to translate at. `own`: that of the files; `training`: that of the network's training images,
             as evaluations do; or px, in place of the training images' side.
         resize_back: resize translations to the size of their files; with `size`.
+        max_megapixels: most pixels of an image file, millions; None: as the model's training (`data.max_megapixels`).
         overwrite: replace files of the same names in `out`.
         track: wraps the results to show progress.
 
@@ -99,8 +103,9 @@ def translate_files(
 
     Raises:
         UserError: no image is given, an image is unreadable (the readable ones are translated), or a name is taken.
+        RunError: a translation cannot be written to the disk (the others are).
     """
-    card = translator.card
+    card = translator.card if max_megapixels is None else _allowing(translator.card, max_megapixels)
     folder = data or card.config.data.dir if split else None
     items = list(inputs_of_split(card, folder, split) if split else inputs_of_files(inputs, card, Path(out)))
     if not items:
@@ -131,7 +136,7 @@ class Reader:
 
     def __init__(self, card: ModelCard, enlarge: int = 1, size: str | int = OWN) -> None:
         self.card, self.enlarge = card, enlarge
-        self.scale = Scale.of(card, size)
+        self.scale = Scale.of(card.config.data, size)
         self.notes: Counter[str] = Counter()
         self.sizes: dict[str, tuple[int, int]] = {}
         self._noting = Lock()
@@ -154,45 +159,6 @@ class Reader:
         with self._noting:
             self.notes.update(notes_on(image, self.card))
         return image
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Brings inputs to the scale at which the network saw them in training."""
-
-    fit: str  # `data.fit`
-    side_px: int | None  # of the training images; None: files keep their scale
-    labels: bool  # inputs are label maps
-
-    @classmethod
-    def of(cls, card: ModelCard, size: str | int) -> Scale:
-        """Returns the scale of `size`: `own`, `training` or px.
-
-        Raises:
-            UserError: it is none of them.
-        """
-        data = card.config.data
-        number = isinstance(size, int) or size.isdecimal()
-        if size not in (OWN, TRAINING) and not (number and int(size) > 0):
-            raise UserError(
-                f"`size` must be {OWN}, {TRAINING} or a number of pixels. Received {size!r}. Give 256, say."
-            )
-        side_px = None if size == OWN else data.image_size_px if size == TRAINING else int(size)
-        return cls(data.fit, side_px, bool(data.input_classes))
-
-    def resized(self, image: np.ndarray) -> np.ndarray:
-        """Resizes (H, W, C) as `data.fit` does in training, without cutting and padding."""
-        if self.side_px is None or self.fit == "crop":  # which trains at the scale of the files
-            return image
-        height, width = image.shape[:2]
-        factor = self.side_px / scale_px(height, width, self.fit)
-        size = (round(width * factor), round(height * factor)) if self.fit != "resize" else (self.side_px, self.side_px)
-        return resized(image, tuple(max(1, side) for side in size), NEAREST if self.labels else BILINEAR)
-
-
-def scale_px(height: int, width: int, fit: str) -> float:
-    """Returns the side (px) of an image that `data.fit` compares with `data.image_size_px`."""
-    return {"resize": math.sqrt(height * width), "resize_crop": min(height, width), "pad": max(height, width)}[fit]
 
 
 @dataclass(frozen=True)
@@ -270,13 +236,19 @@ class Writer:
         check_writable(self.folder)
 
     def __call__(self, item: Input, variants: Iterable[np.ndarray]) -> list[Path]:
-        """Writes the variants of an input, and returns their paths."""
-        paths = self.paths(item)
+        """Writes the variants of an input, and returns their paths. Raises NotWritten if one of them cannot be written,
+        after the others."""
+        paths, failed = self.paths(item), None
         for path, variant in zip(paths, variants, strict=True):
             if self.sizes:
                 height, width = self.sizes[item.name]
                 variant = resized(variant, (width, height), NEAREST if self.palette else BICUBIC)
-            write_image(path, variant, self.palette)
+            try:
+                write_image(path, variant, self.palette)
+            except RunError as error:
+                failed = failed or error
+        if failed is not None:
+            raise NotWritten(str(failed)) from failed
         return paths
 
 
@@ -307,7 +279,7 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | N
                 warnings.warn(f"{path} holds files that are not translated: {counted(left)}.", stacklevel=3)
         for file in files:
             name = safe_path(stem_of(file, folder))
-            yield Input(name, lambda file=file: read_side(file, INPUT, data), (file,))
+            yield Input(name, partial(read_side, file, INPUT, data, MOST), (file,))
 
 
 def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> Iterator[Input]:
@@ -376,6 +348,14 @@ def _fitting_in_memory(item: Input) -> Iterator[None]:
         ) from error
 
 
+def _allowing(card: ModelCard, megapixels: float) -> ModelCard:
+    """Returns the card of a model for images of so many megapixels."""
+    if not megapixels > 0:
+        raise UserError(f"`{MOST}` must be more than 0. Received {megapixels:g}. Choose another.")
+    data = card.config.data.model_copy(update={"max_megapixels": megapixels})
+    return card.model_copy(update={"config": card.config.model_copy(update={"data": data})})
+
+
 def _noise_vectors(
     translator: ImageTranslator, noise: str | None, seed: int, samples: int | None
 ) -> Sequence[np.ndarray | None]:
@@ -386,13 +366,14 @@ def _noise_vectors(
 
 
 def _check_all_translated(results: Sequence[Outcome], folder: Path) -> None:
-    """Raises a UserError that names the images that could not be translated, with the first reason."""
-    failed = [done for done in results if done.error]
+    """Raises an error that names the images that could not be translated or written, with the first reason.
+
+    It is a RunError if that is of the disk, else a UserError.
+    """
+    failed = [(done.item.name, done.error) for done in results if done.error]
     if not failed:
         return
-    others = [done.item.name for done in failed[1:]]
-    named = ", ".join(others[:MOST_NAMED]) + (", …" if len(others) > MOST_NAMED else "")
-    more = f" {len(others)} more could not be translated: {named}." if others else ""
     translated = len(results) - len(failed)
     done = f" The other {translated} of {len(results)} were translated into {folder}." if translated else ""
-    raise UserError(f"{failed[0].error}{more}{done}")
+    kind = RunError if isinstance(failed[0][1], NotWritten) else UserError
+    raise kind(first_of(failed, "could not be translated") + done)

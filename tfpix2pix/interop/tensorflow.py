@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfpix2pix.errors import UserError, shortly
+from tfpix2pix.files import plain_path
 from tfpix2pix.interop.kinds import checkpoint_prefix
 from tfpix2pix.interop.weights import Convolution, ForeignWeights, Norm, Tensors, Unfit, shaped
 
@@ -28,10 +29,11 @@ def load_arrays(path: Path, wanted: str) -> dict[str, np.ndarray]:
     """
     prefix = checkpoint_prefix(path)
     try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        types = reader.get_variable_to_dtype_map()
-        names = [name for name in sorted(types, key=natural) if re.search(wanted, name) and types[name].is_floating]
-        return {name: reader.get_tensor(name) for name in names}
+        with plain_path(prefix) as plain:
+            reader = tf.train.load_checkpoint(plain)
+            types = reader.get_variable_to_dtype_map()
+            names = [name for name in sorted(types, key=natural) if re.search(wanted, name) and types[name].is_floating]
+            return {name: reader.get_tensor(name) for name in names}
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         raise UserError(
             f"A checkpoint must be whole, .index and .data files together. Received {prefix}, which cannot be read: "

@@ -13,6 +13,8 @@ import hashlib
 
 import numpy as np
 
+from tfpix2pix.files import as_bytes
+
 REPLICATES = 1_000
 COVERED = 0.95
 
@@ -31,7 +33,7 @@ class Resampling:
         """Returns float (1 + replicates,): 1 for the metric itself, then how often each replicate counts the image."""
         if not self.replicates:
             return np.ones(1)
-        key = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()[:16]
+        key = hashlib.sha256(as_bytes(f"{self.seed}/{name}")).digest()[:16]
         drawn = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little"))).poisson(1, self.replicates)
         return np.concatenate([np.ones(1), drawn])
 

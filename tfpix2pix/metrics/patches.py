@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 from scipy.ndimage import correlate1d
 
+from tfpix2pix.files import as_bytes
 from tfpix2pix.metrics.example import Example, Setting
 
 PATCH_PX = 7
@@ -126,5 +127,5 @@ def patches(image: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
 def generator(seed: int, use: str) -> np.random.Generator:
     """Returns the random generator for one use of a seed. Each use has its own stream."""
-    key = hashlib.sha256(f"{seed}/{use}".encode()).digest()[:16]
+    key = hashlib.sha256(as_bytes(f"{seed}/{use}")).digest()[:16]
     return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))

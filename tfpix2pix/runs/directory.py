@@ -14,7 +14,7 @@ from tfpix2pix.config.resolve import make_config, read_settings, to_yaml
 from tfpix2pix.data.settings import of_earlier_run
 from tfpix2pix.destinations import RUN, check_writable, holds_something
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import make_directory, remove_leftovers, whole_file
+from tfpix2pix.files import make_directory, remove_leftovers, whole_file, write_text
 
 try:
     import fcntl
@@ -132,7 +132,7 @@ class RunDirectory:
 
     def _write(self, name: str, text: str) -> None:
         with whole_file(self.path / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            write_text(temporary, text)
 
 
 @dataclass(frozen=True)

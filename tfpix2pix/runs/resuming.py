@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
@@ -154,6 +155,10 @@ class DataRecord(BaseModel):
                 f"A run's data.json must be whole. Received {directory.data_record}, which is damaged. Remove it to "
                 f"continue without a comparison of the data."
             ) from error
+
+    def to_json(self) -> str:
+        """Returns the content of the file. pydantic's own JSON has no names of files that are not UTF-8."""
+        return json.dumps(self.model_dump(), indent=1)
 
     def check_unchanged(self, splits: Splits) -> None:
         """Raises UserError, which names the differences, if the data are not those of the last period."""

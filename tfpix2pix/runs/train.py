@@ -209,4 +209,4 @@ def _write_beginning(plan: Plan, config: Config, start: Start, record: DataRecor
             plan.directory.write_card(card)
     else:
         plan.directory.start(config, fresh=plan.fresh)
-    plan.directory.write_data_record(record.model_dump_json(indent=1))
+    plan.directory.write_data_record(record.to_json())

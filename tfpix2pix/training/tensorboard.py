@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.plugins.histogram.metadata import create_summary_metadata
 from tensorboard.plugins.hparams import api as hparams_plugin
+
+from tfpix2pix.files import make_directory, plain_path
 
 BUCKETS = 30  # of a histogram, as in `tf.summary.histogram`
 MOST_VALUES = 2**18  # most values of a variable in a histogram; millions would take seconds and look the same
@@ -28,10 +31,12 @@ class TensorBoard:
 
     def __init__(self, directory: Path | None, first_step: int = 0) -> None:
         self.directory, self.first_step = directory, first_step
+        self._plain = ExitStack()  # holds the link that the writer writes through
         if directory is None:
             self.writer = tf.summary.create_noop_writer()
             return
-        self.writer = tf.summary.create_file_writer(str(directory))
+        make_directory(directory)  # TensorFlow makes none behind a link
+        self.writer = tf.summary.create_file_writer(self._plain.enter_context(plain_path(directory)))
         if first_step > 0:
             self._supersede(first_step + 1)
 
@@ -77,6 +82,7 @@ class TensorBoard:
 
     def close(self) -> None:
         self.writer.close()
+        self._plain.close()
 
     def _supersede(self, step: int) -> None:
         """Marks the start of a session, so that TensorBoard drops earlier events of `step` and of later steps.
@@ -95,6 +101,7 @@ class Trace:
     def __init__(self, directory: Path | None, first_step: int, last_step: int) -> None:
         self.directory, self.first_step, self.last_step = directory, first_step, last_step
         self.running = False
+        self._plain = ExitStack()  # holds the link that the trace is written through
 
     def at(self, step: int) -> None:
         """Starts or ends the trace. The loop calls it after each call of steps, so a trace holds at least one call."""
@@ -102,7 +109,10 @@ class Trace:
             if step >= self.last_step:
                 self.close()
         elif self.directory is not None and step >= self.first_step:
-            self.running = self._try(tf.profiler.experimental.start, str(self.directory))
+            make_directory(self.directory)
+            self.running = self._try(
+                tf.profiler.experimental.start, self._plain.enter_context(plain_path(self.directory))
+            )
             if not self.running:
                 self.directory = None
 
@@ -110,6 +120,7 @@ class Trace:
         """Writes the trace if it is running."""
         if self.running:
             self._try(tf.profiler.experimental.stop)
+        self._plain.close()
         self.running, self.directory = False, None
 
     def _try(self, action: Callable[..., None], *arguments: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +203,9 @@ def test_no_results_and_none_complete_are_errors(saved):
                 session("Bob", [{**trial, "hidden": True} for trial in fooled_by()]),
             )
         )
+
+
+def test_names_that_are_not_utf_8_are_read_as_browsers_write_them(saved):
+    name = os.fsdecode(b"caf\xe9")
+    result = score(saved(session("Ann", fooled_by(name, of=(name, "b")))))
+    assert result.per_image == {name: 1.0, "b": 0.0}

@@ -268,7 +268,7 @@ def test_a_tensor_that_claims_more_than_a_translation_has_takes_no_memory(server
 
 def test_a_picture_that_claims_more_pixels_is_not_unpacked(answering):
     image = as_json(encode(np.zeros((64, 64, 3), np.uint8), ".png"))
-    with pytest.raises(RunError, match="a file that has 64x64 px, more than 1024 in all"):
+    with pytest.raises(RunError, match="a file that has 64x64 px, more than the 0.001024 megapixels"):
         answering(({"predictions": [image]},)).translate(picture(32, 32, 1))
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
-
-from PIL import Image
 
 from tfpix2pix.data import SOURCES, SPLITS
 from tfpix2pix.data.doctor import CHECKS, NOTES
@@ -38,12 +35,10 @@ def examine(
     survey = Survey(data, open_all(data, seed))
     pairs = [(split, index) for split, source in survey.sources.items() for index in range(len(source))]
     chosen = [pairs[position] for position in evenly_spread(len(pairs), at_most)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # such files are findings
-        for look, correlation in track(in_order(looker(survey), chosen), len(chosen)):
-            survey.looks.append(look)
-            if correlation is not None:
-                survey.surfaces.add(correlation)  # in order, because floating-point sums depend on it
+    for look, correlation in track(in_order(looker(survey), chosen), len(chosen)):
+        survey.looks.append(look)
+        if correlation is not None:
+            survey.surfaces.add(correlation)  # in order, because floating-point sums depend on it
     findings = [finding for check in CHECKS.values() for finding in check(survey)]
     counts = histograms(survey)
     return Examination(

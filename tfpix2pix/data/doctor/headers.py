@@ -20,7 +20,6 @@ from tfpix2pix.data.formats import (
     planes_first,
     upright_size,
 )
-from tfpix2pix.errors import UserError
 from tfpix2pix.safe_files import open_regular_file
 
 MODES = {  # Pillow's mode -> channels and depth, in words
@@ -35,7 +34,6 @@ MODES = {  # Pillow's mode -> channels and depth, in words
     "F": "gray, float",
 }
 CHANNELS = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
-BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 class Header(NamedTuple):
@@ -47,19 +45,11 @@ class Header(NamedTuple):
 
 
 def header(path: Path) -> Header | None:
-    """Reads the header of an image file. Returns None if it is damaged, because reading the file then explains why.
-
-    Raises:
-        UserError: the file has so many pixels that it is not opened (a decompression bomb).
-    """
+    """Reads the header of an image file. Returns None if it is damaged, because reading the file then explains why."""
     try:
         with open_regular_file(path) as file:
             format_ = format_of(file.read(HEADER_BYTES))
         return _of_array(path) if format_ == "NPY" else _by_pillow(path)
-    except UserError:
-        raise
-    except BOMB as error:
-        raise _bomb(path, str(error)) from error
     except UnidentifiedImageError:
         return _by_tifffile(path)
     except Exception:  # parsers raise errors of many types
@@ -71,9 +61,6 @@ def _by_pillow(path: Path) -> Header | None:
         width, height = upright_size(image)
         if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
             return _by_tifffile(path)
-        # Pillow itself only warns, and the filters of warnings are shared by all threads.
-        if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
-            raise _bomb(path, f"{width}x{height} px are more than {Image.MAX_IMAGE_PIXELS} pixels")
         bits = _bits(path, image)
         channels = MODES.get(image.mode) or f"{image.mode}, {bits} bits"
         return Header(f"{width}x{height} px", channels, _profile(image.info.get("icc_profile")))
@@ -125,11 +112,3 @@ def _of(shape: tuple[int, ...], dtype: np.dtype) -> Header:
     height, width, channels = (*shape, 1)[:3]
     depth = {"f": "float", "b": "1 bit"}.get(dtype.kind) or f"{dtype.itemsize * 8} bits"
     return Header(f"{width}x{height} px", f"{CHANNELS.get(channels, f'{channels} channels')}, {depth}")
-
-
-def _bomb(path: Path, reason: str) -> UserError:
-    return UserError(
-        f"Every image must be readable and whole. Received {path}, which is not opened: {reason}. Replace the file or "
-        f"remove it.",
-        "unreadable",
-    )

@@ -18,7 +18,7 @@ from tfpix2pix.data.doctor.survey import viewer
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import whole_file
+from tfpix2pix.files import whole_file, write_text
 from tfpix2pix.parallel import evenly_spread
 
 KIND = "data check"
@@ -59,7 +59,7 @@ def write_html(examination: Examination, data: DataConfig, seed: int, path: Path
         attribution=data.terms,
     )
     with whole_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        write_text(temporary, page)
 
 
 def check_page_place(path: Path) -> None:

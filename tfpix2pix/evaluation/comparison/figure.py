@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, escape_controls
 from tfpix2pix.evaluation.comparison.outcome import Comparison
 from tfpix2pix.evaluation.comparison.table import Cell
 from tfpix2pix.files import whole_file
@@ -65,7 +65,7 @@ def comparison_figure(comparison: Comparison, figures: Sequence[str] | None = No
             "A picture must have a metric to show. Received evaluations without a metric of the first. Name some."
         )
     columns = _columns(len(shown))
-    rows, names = math.ceil(len(shown) / columns), [evaluated.name for evaluated in comparison.evaluations]
+    rows, names = math.ceil(len(shown) / columns), [escape_controls(one.name) for one in comparison.evaluations]
     height_px = rows * (AROUND_PX + ROW_PX * len(names)) + FOOT_PX
     picture = Figure(figsize=(WIDTH_PX / DPI, height_px / DPI), dpi=DPI, facecolor="white", layout="constrained")
     picture.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
@@ -141,7 +141,7 @@ def _draw(axes: Axes, comparison: Comparison, metric: str) -> None:
 def _foot(comparison: Comparison) -> str:
     parts = []
     if len(comparison.evaluations) > 1:
-        parts.append(f"The dashed line is {comparison.evaluations[comparison.baseline].name}.")
+        parts.append(f"The dashed line is {escape_controls(comparison.evaluations[comparison.baseline].name)}.")
     if any(evaluated.members for evaluated in comparison.evaluations):
         parts.append("Small dots are single trainings.")
     return textwrap.fill(" ".join([*parts, comparison.intervals]), FOOT_LENGTH)

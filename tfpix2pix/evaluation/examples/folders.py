@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.examples.layouts import Layout, beside, matching
 from tfpix2pix.evaluation.examples.pairs import INPUT, TARGET, Examples, at_size, fitted
+from tfpix2pix.files import safe_path
 from tfpix2pix.metrics.example import Example
 
 
@@ -38,7 +39,8 @@ def folder_examples(
     for inner in {name.rpartition("/")[0] for name in pairs.names if "/" in name}:  # pairs in sub-folders
         if (folder / inner).is_dir():
             outputs |= {f"{inner}/{name}": file for name, file in matching(folder / inner, layout.output).items()}
-    names, notes = [name for name in pairs.names if name in outputs], []
+    named = under_names(outputs, pairs.names)
+    names, notes = list(named), []
     if not names:
         raise UserError(
             f"An output must have the name of a pair. Received {', '.join(list(outputs)[:3]) or 'none'} in {folder} "
@@ -59,25 +61,31 @@ def folder_examples(
     def compute(index: int) -> Example:
         name = names[index]
         image, target = pairs.read(name)
-        output = read_as(TARGET, outputs[name], data)
+        output = read_as(TARGET, named[name], data)
         if target is not None:
             if output.shape[-1] != target.shape[-1] and not converted:
                 converted.append(name)
                 kinds = f"{output.shape[-1]} channels for targets of {target.shape[-1]}"
                 warnings.warn(f"Outputs have {kinds} ({name!r} and perhaps others): they were converted.", stacklevel=2)
-            output = match_channels(output, target.shape[-1], outputs[name])
+            output = match_channels(output, target.shape[-1], named[name])
         if resized is not None:
             image, target = fitted(image, resized, INPUT), fitted(target, resized, TARGET)
             output = fitted(output, resized, TARGET)
         elif target is not None and output.shape != target.shape:
             sizes = [f"{picture.shape[1]}x{picture.shape[0]}" for picture in (output, target)]
             raise UserError(
-                f"An output must be as large as its target. Received {sizes[0]} px in {outputs[name]} for a target of "
+                f"An output must be as large as its target. Received {sizes[0]} px in {named[name]} for a target of "
                 f"{sizes[1]} px. Make them equally large, or give a `size` for both."
             )
         return Example(name, output, image, target)
 
     return Examples(names, compute, data, pairs.has, len(pairs.names), tuple(notes))
+
+
+def under_names(outputs: dict[str, Path], names: Iterable[str]) -> dict[str, Path]:
+    """Returns name of a pair -> its output. `translate` writes a name that it cannot write as `safe_path`."""
+    keys = {name: name if name in outputs else safe_path(name) for name in names}
+    return {name: outputs[key] for name, key in keys.items() if key in outputs}
 
 
 class _Pairs(NamedTuple):
@@ -99,7 +107,7 @@ def _files_beside(folder: Path, layout: Layout, data: DataConfig, outputs: dict[
     """Finds inputs and targets in files beside the outputs, or in other folders."""
     files = {"input": beside(folder, layout.input), "target": beside(folder, layout.target)}
     names = sorted(files["target"] or outputs)
-    needed = set(names) & outputs.keys()
+    needed = under_names(outputs, names).keys()
     has = frozenset(kind for kind, files_of in files.items() if files_of and needed <= files_of.keys())
 
     def read(name: str) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -95,6 +95,6 @@ def beside(folder: Path, pattern_or_folder: str | None) -> dict[str, Path]:
     """Maps names to files of targets or inputs: files beside the outputs by a pattern, or the images of a folder."""
     if pattern_or_folder is None:
         return {}
-    if "*" in pattern_or_folder:
+    if "*" in pattern_or_folder and not Path(pattern_or_folder).is_dir():
         return matching(folder, pattern_or_folder)
     return matching(Path(pattern_or_folder), "*")

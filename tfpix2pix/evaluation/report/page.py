@@ -21,7 +21,7 @@ from tfpix2pix.evaluation.report.choosing import (
 )
 from tfpix2pix.evaluation.report.pictures import ERROR_MOST, Pictures, color_bar
 from tfpix2pix.evaluation.report.sections import curves, metrics_table, model_card, readable_time, summary
-from tfpix2pix.files import whole_file
+from tfpix2pix.files import whole_file, write_text
 from tfpix2pix.metrics import title_of
 from tfpix2pix.pages import check_page_place, render_page
 
@@ -100,7 +100,7 @@ def write_report(
         card=model_card(card) if card else None,
     )
     with whole_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        write_text(temporary, page)
 
 
 def _ranking(

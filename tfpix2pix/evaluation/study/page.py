@@ -19,7 +19,7 @@ import numpy as np
 from tfpix2pix.data.formats import encode
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.study import PRACTICE, SHOWN_S, TRIALS
-from tfpix2pix.files import whole_file
+from tfpix2pix.files import whole_file, write_text
 from tfpix2pix.pages import data_uri, render_page
 
 KIND = "perceptual test"
@@ -123,7 +123,7 @@ def write_study(
         attribution=attribution,
     )
     with whole_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        write_text(temporary, page)
 
 
 def check_study(path: Path, pairs: int, design: Design) -> None:

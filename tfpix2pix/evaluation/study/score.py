@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tfpix2pix.errors import UserError
 from tfpix2pix.metrics.bootstrap import COVERED, REPLICATES
+from tfpix2pix.safe_files import parse_json, read_regular_file
 
 READ_STRICTLY = ConfigDict(frozen=True, strict=True, protected_namespaces=(), use_attribute_docstrings=True)
 
@@ -33,7 +34,7 @@ class Trial(BaseModel):
     fooled: bool
     """True if the rater took the generated image for the real one."""
     response_ms: float
-    shown_ms: tuple[float, float]
+    shown_ms: Annotated[tuple[float, float], Field(strict=False)]  # a list in JSON
     """Measured times of the first and the second image, ms."""
     hidden: bool
     """True if the page was out of sight while it showed the images, or a reload made it show them twice."""
@@ -125,11 +126,13 @@ def read_sessions(paths: Sequence[Path]) -> list[Session]:
 
 def _read(path: Path) -> Session:
     try:
-        return Session.model_validate_json(path.read_bytes())
+        return Session.model_validate(parse_json(read_regular_file(path)))
     except OSError as error:
         received = f"{path}, which cannot be opened: {error.strerror}"
     except ValidationError as error:
         received = f"{path}, {_reason(error)}"
+    except ValueError:
+        received = f"{path}, which is not JSON"
     raise UserError(f"A result must be a file that a study's page saved. Received {received}. Leave it out.")
 
 

@@ -339,7 +339,7 @@ def test_patterns_are_stems_with_a_name_in_place_of_the_star(tmp_path, rng):
 BAD = {
     "a metric that is none": (["--metrics", "l1,fidd"], "A metric must be one of"),
     "a metric without what it needs": (["--metrics", "fid"], "cannot be measured here: it needs a feature network"),
-    "a metric of the other kind": (["--metrics", "segmentation"], "is of label maps"),
+    "a metric of the other kind": (["--metrics", "segmentation"], "needs label maps as targets. Received images"),
     "a figure that is none": (["--by", "beauty"], "Received 'beauty'"),
     "no such outputs": (["--outputs", "*_out"], "fits no image in"),
     "a pattern without a star": (["--outputs", "out"], "must have one \\*"),

@@ -180,3 +180,26 @@ def test_a_page_replaces_nothing_but_a_page(tmp_path):
     with pytest.raises(UserError, match="must not overwrite a file. Received .*pairs.csv"):
         write_html(result, config.data, 0, tmp_path / "pairs.csv")
     assert (tmp_path / "pairs.csv").read_text() == "input,target"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fit", "notes"),
+    [
+        ([(64, 64)] * 4, "resize", []),
+        ([(200, 200)] * 4, "resize", ["Most images are about 200 px, 6.2 times `data.image_size_px`"]),
+        ([(200, 200)] * 4, "crop", []),
+        ([(40, 64), (64, 40)] * 3, "resize", ["Images are 0.62 to 1.6 times as wide as high"]),
+        ([(40, 64), (64, 40)] * 3, "pad", []),
+    ],
+)
+def test_images_of_another_scale_or_shape_than_in_training_are_noted(tmp_path, sizes, fit, notes):
+    for index, (width, height) in enumerate(sizes):
+        side = scene(index, 200)[0][:height, :width]
+        write_image(tmp_path / "train" / f"{index}.png", combine(side, 255 - side))
+    found = [
+        note
+        for note in examined(tmp_path, fit=fit, jitter_ratio=1.0).notes
+        if "image_size_px" in note or "wide" in note
+    ]
+    assert len(found) == len(notes)
+    assert all(note.startswith(start) for note, start in zip(found, notes, strict=True))

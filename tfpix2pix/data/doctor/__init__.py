@@ -27,6 +27,7 @@ NOTES = {
     "left_unread": lazy("tfpix2pix.data.doctor.notes", "left_unread"),
     "splits": lazy("tfpix2pix.data.doctor.notes", "splits"),
     "shapes": lazy("tfpix2pix.data.doctor.notes", "shapes"),
+    "scale": lazy("tfpix2pix.data.doctor.notes", "scale"),
 }
 
 __getattr__ = lazy_attributes(

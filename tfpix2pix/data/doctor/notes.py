@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfpix2pix.data import SPLITS, source_row
 from tfpix2pix.data.doctor.files import files_of
-from tfpix2pix.data.images import counted, unread
+from tfpix2pix.data.images import counted, scale_px, unread
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.splits import data_path
 
 if TYPE_CHECKING:
     from tfpix2pix.data.doctor.survey import Survey
 
+MUCH_LARGER = 2  # times the size of training images, before the random crop
+MIXED = 1.4  # times as wide, by which shapes differ
 TALL = 1.6  # height by width: two halves side by side seldom have it, two halves above each other often do
 
 
@@ -57,7 +60,7 @@ def shapes(survey: Survey) -> list[str]:
     data = survey.data
     if data.source != "combined" or data.input_side not in ("left", "right"):
         return []
-    sizes = Counter(tuple(map(int, row[3].size.split(" ")[0].split("x"))) for row in files_of(survey))
+    sizes = _sizes(survey)
     total = sizes.total()
     tall = sum(count for (width, height), count in sizes.items() if height >= TALL * width)
     narrow = sum(count for (width, height), count in sizes.items() if height < TALL * width and width <= height)
@@ -67,3 +70,34 @@ def shapes(survey: Survey) -> list[str]:
         return ["Most images are not wider than high. If they are photographs and not two halves, add "
                 "`--set data.source=photographs`."]  # fmt: skip
     return []
+
+
+def scale(survey: Survey) -> list[str]:
+    """Notes images that are much larger than the training images, and a mixture of shapes that become squares."""
+    data, notes = survey.data, []
+    if data.fit == "crop":
+        return notes
+    sides = {"left": (2, 1), "right": (2, 1), "top": (1, 2), "bottom": (1, 2)}[data.input_side]
+    across, down = sides if data.source == "combined" else (1, 1)
+    sizes = Counter({(w / across, h / down): count for (w, h), count in _sizes(survey).items()})
+    if not sizes:
+        return notes
+    side_px = statistics.median(scale_px(h, w, data.fit) for w, h in sizes.elements())
+    if side_px > MUCH_LARGER * data.jitter_size_px:
+        notes.append(
+            f"Most images are about {side_px:,.0f} px, {side_px / data.image_size_px:.1f} times `data.image_size_px`, "
+            f"so a run learns them without their details. Raise `data.image_size_px`, or set `data.fit` to crop."
+        )
+    ratios = sorted(w / h for w, h in sizes.elements())
+    narrow, wide = ratios[len(ratios) // 20], ratios[-1 - len(ratios) // 20]  # without the outermost
+    if data.fit == "resize" and wide > MIXED * narrow:
+        notes.append(
+            f"Images are {narrow:.2g} to {wide:.2g} times as wide as high, and `data.fit` resize makes them square. "
+            f"Set it to resize_crop or pad to keep their shapes."
+        )
+    return notes
+
+
+def _sizes(survey: Survey) -> Counter[tuple[int, int]]:
+    """Counts the files of each (width, height), px."""
+    return Counter(tuple(map(int, row[3].size.split(" ")[0].split("x"))) for row in files_of(survey))

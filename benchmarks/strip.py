@@ -34,7 +34,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=6)
     parser.add_argument("--steps", type=int, nargs="+", help="rows: the samples of the run after these steps")
     parser.add_argument("--side", type=int, help="of a picture, px, if not its own")
+    parser.add_argument("--size", help="size to translate at, px, or own, that of the files; else that of training")
     parser.add_argument("--targets", action="store_true")
+    parser.add_argument("--outputs-only", action="store_true", help="leave the inputs out, which may not be passed on")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args(arguments)
 
@@ -42,9 +44,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def rows_of(options: argparse.Namespace) -> list[list[np.ndarray]]:
     rows, shown = [], []
     for run in options.runs:
-        examples = open_subject(Request(run, data=options.data, split=options.split)).examples
+        examples = open_subject(Request(run, data=options.data, split=options.split, size=options.size)).examples
         shown = chosen(examples, options.names, options.count)
-        if not rows:
+        if not rows and not options.outputs_only:
             rows.append([each.input for each in shown])
         rows.append([each.translation for each in shown])
     if options.targets:

@@ -14,6 +14,7 @@ from tests.conftest import others_slow, tiny_config, write_image
 from tfpix2pix.config import Config
 from tfpix2pix.config.resolve import make_config, with_overrides
 from tfpix2pix.data import COLOR_SPACES
+from tfpix2pix.data.settings import CLASS_VALUES
 from tfpix2pix.errors import UserError
 from tfpix2pix.export import EXPORTERS, FAITHFUL
 from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, TERMS
@@ -146,7 +147,9 @@ def test_round_trip(name, formats, pairs, tmp_path, quiet):
     run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
     assert all(np.isfinite(value) for values in run.card.metrics.values() for value in values.values())
     translator = p2p.load(run.path)
-    assert translator.card.config == config.model_copy(update={"name": "run"})  # its folder's
+    found_out = {key: getattr(translator.card.config.data, key) for key in CLASS_VALUES}  # by the run, from its pairs
+    assert all(value is None for value in found_out.values()) == (not any(config.data.classes))
+    assert translator.card.config == config.model_copy(update={"data": config.data.model_copy(update=found_out)})
     size = config.data.image_size_px
     levels = config.data.input_classes or 256
     x = np.random.default_rng(1).integers(0, levels, (size, size, config.data.input_channels), np.uint8)

@@ -19,6 +19,7 @@ from tfpix2pix.pages import check_page_place, environment, page_tag, render_page
 HOSTILE = (
     "\"'><script>alert(1)</script></title></style></textarea>{{ 7 * 7 }}{% raw %}\x07\x1b[31m\u2028\u202e&lt;<marquee>&"
 )
+SHOWN = HOSTILE.replace("\x07", r"\x07").replace("\x1b", r"\x1b")  # as no page can show it otherwise
 
 
 class Reader(HTMLParser):
@@ -83,8 +84,8 @@ PAGES = {report: 28, check: 12, study: 3}  # how to make one with hostile text -
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.__name__)
 def test_hostile_text_stays_text(tmp_path, page):
     read = Reader(page(tmp_path))
-    assert read.text.count(HOSTILE) >= PAGES[page]
-    assert "49" not in read.text.replace(HOSTILE, "").split()  # no template was made of it
+    assert read.text.count(SHOWN) >= PAGES[page]
+    assert "49" not in read.text.replace(SHOWN, "").split()  # no template was made of it
     assert read.tags.count("script") == (0 if page is check else 2)
     assert "marquee" not in read.tags
     assert all(read.tags.count(tag) == 1 for tag in ("style", "html", "body"))

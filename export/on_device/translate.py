@@ -81,7 +81,7 @@ def main():
             finally:
                 partial.unlink(missing_ok=True)
         if not done + code:
-            raise ValueError("There must be something to translate. Received no image. Name files, a folder, or -.")
+            raise ValueError("An image must be given. Received none. Name files, a folder, or -.")
     except OSError as error:
         parser.exit(2, f"--out must be a folder that can be written. Received: {error}. Choose another.\n")
     except (ValueError, RuntimeError) as error:

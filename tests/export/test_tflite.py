@@ -165,7 +165,7 @@ def test_what_is_outside_its_tolerance_is_refused(tmp_path):
     exported, keras = made_tflite(tmp_path / "x.tflite", quantization="int8")
     image = np.random.default_rng(3).uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
     strict = Tolerance(other_classes=0.0, min_psnr_db=90.0)
-    with pytest.raises(RunError, match=r"within 90 dB. Received a largest difference of .*choose another `quantize`"):
+    with pytest.raises(RunError, match=r"within 90 dB. Received a largest difference of .*Choose another `quantize`"):
         verify(keras, exported, [image], strict, "tflite", tmp_path / "x.tflite", tmp_path)
 
 

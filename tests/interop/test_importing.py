@@ -92,7 +92,7 @@ def test_what_is_not_known_is_said(file, tmp_path):
         ((tmp_path,), "of a known kind: pytorch: "),
         ((file, "--from", "keras"), "--from must be one of: pytorch, addons, tfjs, tf1, tutorial. Received 'keras'"),
         ((file, "--from", "tf1"), "looks like addons"),
-        ((tmp_path / "notes.txt", "--from", "tf1"), "which is not one"),
+        ((tmp_path / "notes.txt", "--from", "tf1"), "which is of an unknown kind"),
         ((file, "--statistics", "batch"), "--statistics must be one of: image, moving"),
     ):
         done = command(*arguments, "--out", tmp_path / "run")

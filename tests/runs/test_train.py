@@ -163,7 +163,7 @@ def test_a_dry_run_describes_and_writes_nothing(tmp_path):
     assert "4 training and 1 held-out pairs" in text
     assert "54,413,955" in text
     assert "2,768,705" in text
-    assert yaml.safe_load(text.split("\nGenerator")[0])["name"] == "facades"
+    assert yaml.safe_load(text.split("\nGenerator")[0])["name"] == "run"
     assert f"Would write {tmp_path / 'run'}. Nothing was written." in text.replace("\n", "")
     assert list(tmp_path.iterdir()) == [folder]
     with pytest.raises(UserError, match="must be an existing folder"):

@@ -90,7 +90,10 @@ def kind_of(path: Path, wanted: str | None) -> str:
     if wanted is not None and wanted not in IMPORTERS:
         raise UserError(unknown_name("`kind`", wanted, IMPORTERS))
     if not path.exists() and not prefix.with_name(f"{prefix.name}.index").is_file():
-        raise UserError(f"Weights to import must exist. Received {path}, which does not. Check the path.")
+        raise UserError(
+            f"Weights to import must be an existing file or folder. Received {path}, which does not exist. "
+            f"Check the path."
+        )
     kinds = [name for name, kind in IMPORTERS.items() if kind.recognizes(path)]
     if wanted in kinds:
         return wanted

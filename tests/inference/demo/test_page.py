@@ -276,7 +276,7 @@ def test_other_machines_are_let_in_with_a_warning(smoke_run, monkeypatch):
     monkeypatch.setattr("tfpix2pix.inference.demo.serve.warnings.warn", lambda message, **_: said.append(message))
     with served((None, smoke_run.directory.path), host="0.0.0.0"):
         pass
-    assert "Everyone who reaches this machine as 0.0.0.0 can use the page" in said
+    assert "Everyone who reaches this machine as 0.0.0.0 can use the page." in said
 
 
 def test_the_python_of_the_document_makes_the_page(smoke_run):

@@ -118,6 +118,7 @@
   function open(index) {
     at("large").showModal();
     show(index);
+    at("large-name").focus(); // `autofocus` would be looked at when the page loads, too
   }
 
   function labelled(image, role, text) {

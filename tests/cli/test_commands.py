@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 import tfpix2pix as p2p
-from tests.conftest import make_combined, others_slow, run_cli, run_process, write_image
+from tests.conftest import make_combined, run_cli, run_process, write_image
 from tests.runs.test_train import tree
 from tfpix2pix.config import RECIPES, preset_names
 
@@ -287,7 +287,8 @@ def test_a_closed_terminal_saves_the_run(tmp_path):
     assert p2p.ModelCard.from_json((tmp_path / "run" / "model_card.json").read_bytes(), "card").step > 0
 
 
-@pytest.mark.parametrize("number", others_slow((signal.SIGINT, signal.SIGTERM), signal.SIGINT))
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_the_run_resumes(tmp_path, number):
     command = [sys.executable, "-m", "tfpix2pix", "train", "smoke", "--run", "run", "--set", "training.steps=5000"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -169,8 +169,7 @@ def test_every_recipe_is_tried():
 
 
 QUICK = (
-    "Photographs to label maps: facades by class", "16-bit grayscale TIFF to TIFF", "Five channels in NPY files",
-    "A table", "TFRecord shards",
+    "Photographs to label maps: facades by class", "16-bit grayscale TIFF to TIFF", "A table", "TFRecord shards",
 )  # fmt: skip
 
 

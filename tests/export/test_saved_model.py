@@ -86,14 +86,16 @@ def test_a_jpeg_file_is_decoded_as_pillow_does(small, tmp_path):
         ({"input_channels": 1}, pixels(40, 33, 1), {}),
         ({"input_channels": 1, "target_channels": 1}, pixels(40, 33, 1, end=65536, dtype=np.uint16),
          {"target_dtype": "uint16"}),
-        ({}, pixels(40, 33, 3, end=65536, dtype=np.uint16), {"target_dtype": "uint16"}),
+        pytest.param(
+            {}, pixels(40, 33, 3, end=65536, dtype=np.uint16), {"target_dtype": "uint16"}, marks=pytest.mark.slow
+        ),
         ({"input_range": (0, 4095), "target_range": (0, 4095)}, pixels(40, 33, 3, end=4096, dtype=np.uint16),
          {"target_dtype": "uint16"}),
         ({"input_range": (16, 235)}, pixels(40, 33, 3, low=16, end=236), {}),
         ({"input_channels": 4, "target_channels": 4}, pixels(40, 33, 4), {}),
-        ({"input_channels": 4}, pixels(40, 33, 3), {}),
+        pytest.param({"input_channels": 4}, pixels(40, 33, 3), {}, marks=pytest.mark.slow),
         ({}, pixels(40, 33, 4), {}),
-        ({}, pixels(40, 33, 1), {}),
+        pytest.param({}, pixels(40, 33, 1), {}, marks=pytest.mark.slow),
         ({"input_classes": 5}, pixels(40, 33, 1, end=5), {}),
         ({"target_classes": 4}, pixels(40, 33, 3), {}),
         ({"input_channels": 1, "color_space": "lab"}, pixels(40, 33, 1), {}),
@@ -225,7 +227,7 @@ def test_an_image_does_not_depend_on_its_neighbours_nor_on_what_came_before(smal
         np.testing.assert_array_equal(old, variable)
 
 
-@pytest.mark.parametrize("quantize", ["float16", "bfloat16"])
+@pytest.mark.parametrize("quantize", others_slow(("float16", "bfloat16"), "bfloat16"))
 def test_weights_of_16_bits(smoke_run, tmp_path, quantize):
     whole = p2p.export_run(smoke_run.path, "saved_model", tmp_path)
     report = p2p.export_run(smoke_run.path, "saved_model", tmp_path, quantize=quantize)

@@ -101,7 +101,10 @@ def test_dropout_is_where_it_was(levels, layers, tmp_path):
     assert p2p.load(tmp_path / "without").card.noise_size == 0
 
 
-@pytest.mark.parametrize("name", DISCRIMINATORS)
+QUICK_DISCRIMINATORS = ("1 layers, batch", "3 layers, instance", "5 layers, batch", "pixel, instance")
+
+
+@pytest.mark.parametrize("name", others_slow(DISCRIMINATORS, *QUICK_DISCRIMINATORS))
 def test_a_discriminator_judges_as_pytorch_does(name, tmp_path):
     generator = saved(nets.randomized(nets.unet(7, 2)), tmp_path / "latest_net_G.pth")
     network = nets.randomized(DISCRIMINATORS[name]()).train()
@@ -148,6 +151,7 @@ def test_safetensors_need_no_pytorch(tmp_path):
     assert difference(p2p.load(tmp_path / "run"), network) < TOLERANCE
 
 
+@pytest.mark.slow
 def test_one_trained_for_some_steps_equals_in_every_export(tmp_path):
     network = nets.unet(7, 8)
     image, target = (torch.from_numpy(array.transpose(0, 3, 1, 2).copy()) for array in photographs(128, 3))

@@ -288,7 +288,10 @@ class TestValidation:
         lines = map(json.loads, (run.path / "metrics.jsonl").read_text().splitlines())
         return {line["step"]: line[name] for line in lines if name in line}
 
-    @pytest.mark.parametrize(("best_by", "name", "choose"), [(None, "val/l1", min), ("ssim", "val/ssim", max)])
+    @pytest.mark.parametrize(
+        ("best_by", "name", "choose"),
+        [pytest.param(None, "val/l1", min, marks=pytest.mark.slow), ("ssim", "val/ssim", max)],
+    )
     def test_the_best_checkpoint_is_kept_and_can_be_asked_for(
         self, combined_dir, tmp_path, quiet, best_by, name, choose
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -202,11 +203,10 @@ def demo(
     from tfpix2pix.runs.load import load
 
     opened = ((name, path, load(model, best=best, weights=weights, trust=trust)) for name, path, model in recognized)
-    try:
+    with suppress(KeyboardInterrupt):  # Ctrl-C before the page is served
         serve(
             opened, data=data, host=host, port=port, open_browser=open_, upload_mb=upload_mb,
             # Rich would print the line twice if Ctrl-C comes while it prints.
             ready=lambda address: print(f"Open {address} (Ctrl-C ends it)", flush=True),
         )  # fmt: skip
-    except KeyboardInterrupt:
-        out_console.print("Closed.")
+    out_console.print("Closed.")

@@ -11,7 +11,9 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.inference.demo.canvas import canvas_for
 from tfpix2pix.inference.demo.models import Shown, check_alike, example_pictures, warm
 from tfpix2pix.inference.translator import Translator
+from tfpix2pix.training.loop import stop_on_signals
 
+LOOK_EVERY_S = 0.2  # whether the page shall be closed
 LOCAL = ("127.0.0.1", "localhost", "::1")
 ALL = ("0.0.0.0", "::")  # every address of the machine, under any name
 
@@ -75,9 +77,12 @@ def serve(
             f"`host` and `port` must be an address of this machine and a free port. Received {host} and "
             f"{port or 'any port from 7860'}: {_first_sentence(error)} Choose others."
         ) from error
+    ended = until or threading.Event()
     try:
-        ready(address)
-        (until or threading.Event()).wait()
+        with stop_on_signals() as stopped:  # a KeyboardInterrupt would be lost in a callback of another library
+            ready(address)
+            while not (stopped() or ended.wait(LOOK_EVERY_S)):
+                pass
     finally:
         page.close(verbose=False)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -43,11 +42,17 @@ def moved_attributes(package: str, names: dict[str, str]) -> Callable[[str], Any
     return getattr_
 
 
-class _Finder(MetaPathFinder, Loader):
-    """Finds modules under their old names. It comes last, so it is asked only for modules that no other finder has."""
+class _Finder:
+    """Finds modules under their old names. It comes last, so it is asked only for modules that no other finder has.
+
+    It has the methods of importlib's abstract classes, whose import would slow down `import tfpix2pix`.
+    """
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         return ModuleSpec(name, self, is_package=True) if name in MODULES else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leaves the module to Python."""
 
     def exec_module(self, module: ModuleType) -> None:
         new = MODULES[module.__name__]

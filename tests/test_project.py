@@ -57,7 +57,7 @@ def test_commands_of_contributing_are_targets():
 
 
 def test_no_test_module_holds_a_random_generator():
-    """What a test drew from it would depend on which tests ran before."""
+    """A test would draw other numbers from it if other tests ran before."""
     makers = {"default_rng", "Generator", "RandomState", "Random"}
     held = []
     for path in sorted((ROOT / "tests").rglob("*.py")):

@@ -58,7 +58,7 @@ class TestCheck:
 
 
 class TestTrainReadsTheSame:
-    """What `data check` reads is what the command that it prints, or `train` with its configuration, would read."""
+    """`data check` reads the pairs that `train` reads with the same configuration, or by the command that it prints."""
 
     def layouts(self, folder):
         for index in range(6):

@@ -153,7 +153,7 @@ class TestHeldOutAlone:
 
 
 class TestTwoFoldersForPairs:
-    """Where no key says it, two folders are not taken for combined images, and errors name the way out."""
+    """Two folders are not read as combined images if no key says so. The error names the way out."""
 
     @pytest.mark.parametrize(
         ("sides", "keys"),

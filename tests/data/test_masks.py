@@ -157,7 +157,7 @@ def test_a_mask_of_more_values_is_refused_with_advice_that_works(tmp_path):
         ({"target_class_values": [0, 255, 3]}, "`data.target_class_values` must be 2 different values"),
         ({"target_class_values": [7, 7]}, "`data.target_class_values` must be 2 different values"),
         ({"target_class_values": "colors"}, "`data.target_class_values` must be other than colors, without `data.cla"),
-        ({"target_class_values": [0, 255], "ignore_class": 255}, "`data.ignore_class` must be none of `data.target_c"),
+        ({"target_class_values": [0, 255], "ignore_class": 255}, "`data.ignore_class` must be another value than tho"),
     ],
 )
 def test_values_that_do_not_fit(options, message):
@@ -249,7 +249,7 @@ def test_gray_indices_are_indices_though_there_are_colours_to_show_them(tmp_path
     np.testing.assert_array_equal(to_classes(label_map, 3, config, "x"), label_map)
     with pytest.raises(UserError, match="class indices 0 to 2. Received the value 3 in x"):
         to_classes(label_map + 1, 3, config, "x")
-    with pytest.raises(UserError, match="must be drawn in the colours"):  # black and white are none of them
+    with pytest.raises(UserError, match="must be drawn in the colours"):  # black and white are not among them
         to_classes(np.zeros((2, 2, 1), bool), 3, config, "x")
 
 

@@ -377,7 +377,7 @@ def test_a_table_that_windows_wrote_names_the_same_files(tmp_path):
 
 def test_a_relative_folder_that_is_not_here_names_where_it_was_looked_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=f"Received data/facades, which {tmp_path} does not hold. Go to the folder"):
+    with pytest.raises(UserError, match=f"Received data/facades, which is not in {tmp_path}. Go to the folder"):
         source(dir="data/facades")
 
 

@@ -371,7 +371,7 @@ def test_a_scale_is_that_of_training(fit, size, shape, labels, rng):
 
 
 @pytest.mark.parametrize("size", ["big", "0", -3, "1.5"])
-def test_a_scale_that_is_none_is_refused(size):
+def test_a_wrong_size_is_refused(size):
     with pytest.raises(UserError, match=f"`size` must be own, training or a number of pixels. Received {size!r}"):
         Scale.of(card_of().config.data, size)
 
@@ -409,7 +409,7 @@ def test_translations_come_back_at_the_size_of_their_files(tmp_path):
 
 
 class TestFolders:
-    """What of a folder is translated, and where it goes. No network is needed for that."""
+    """`translate` finds the images of a folder and names their translations. No network is needed for that."""
 
     @pytest.fixture
     def card(self):

@@ -88,7 +88,7 @@ def test_none_and_only_damaged_ones_are_told_apart(tmp_path):
     Checkpoints(tmp_path).save(1, {"a": {"x": np.zeros(1)}})
     (tmp_path / "step-000001" / "a.safetensors").write_bytes(b"")
     with (
-        pytest.warns(UserWarning, match="There is none before it"),
+        pytest.warns(UserWarning, match="It is the earliest one"),
         pytest.raises(RunError, match="Every checkpoint .* is damaged"),
     ):
         Checkpoints(tmp_path).load()

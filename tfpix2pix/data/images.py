@@ -332,7 +332,7 @@ class Scale:
         """Returns the scale of `size`, `own`, `training` or px, for inputs of a network that was trained on `data`.
 
         Raises:
-            UserError: it is none of them.
+            UserError: `size` is another text, or not above 0.
         """
         number = isinstance(size, int) or size.isdecimal()
         if size not in (OWN, TRAINING) and not (number and int(size) > 0):

@@ -257,7 +257,11 @@ class DataConfig(Section):
                 ),
                 ("class_names", not names or len(names) == classes, f"{classes} labels"),
                 ("ignore_class", self.ignore_class is None or self.ignore_class >= classes, f"{classes} or more"),
-                ("ignore_class", self.ignore_class not in levels, "none of `data." + f"{side}_class_values`"),
+                (
+                    "ignore_class",
+                    self.ignore_class not in levels,
+                    "another value than those of `data." + f"{side}_class_values`",
+                ),
             )
             for key, allowed, rule in rules:
                 if not allowed:

@@ -119,7 +119,7 @@ def data_path(config: DataConfig) -> Path:
         if path.is_absolute():
             raise UserError(f"`data.dir` must be an existing folder. Received {path}. Check the path.")
         raise UserError(
-            f"`data.dir` must be an existing folder. Received {path}, which {Path.cwd()} does not hold. Go to the "
+            f"`data.dir` must be an existing folder. Received {path}, which is not in {Path.cwd()}. Go to the "
             f"folder that the path begins in, or name the data's folder by `data`."
         )
     return path

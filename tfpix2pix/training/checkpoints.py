@@ -115,7 +115,7 @@ class Checkpoints:
             try:
                 return _step_of(path), self._load(path, parts)
             except DAMAGES as error:
-                next_step = "The one before it is tried" if path != paths[0] else "There is none before it"
+                next_step = "The one before it is tried" if path != paths[0] else "It is the earliest one"
                 warnings.warn(f"The checkpoint {path} is damaged ({error}). {next_step}.", stacklevel=2)
         if paths:
             best = " The best one may be whole: `translate --best` and `export --best` use it." if self._bests() else ""

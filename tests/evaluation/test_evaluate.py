@@ -126,6 +126,53 @@ class TestModels:
         assert open_subject(request(run.path, size="48")).examples[0].translation.shape == (48, 48, 3)
         assert open_subject(request(run.path, size="own")).examples[0].translation.shape == (40, 40, 3)
 
+    def test_files_of_another_size_are_measured_at_that_size_too(self, run, tmp_path):
+        both, own, training = (
+            evaluate(request(run.path, size=size), out=tmp_path / f"{size}", **FEW)
+            for size in (None, "own", "training")
+        )
+        at_own_size = both.record["at_own_size"]
+        assert at_own_size == {"images": 3, "figures": own.record["figures"]}
+        assert at_own_size["figures"]["l1"]["value"] != both.figures["l1"]
+        assert own.record["at_own_size"] is training.record["at_own_size"] is None
+        assert training.record["figures"] == both.record["figures"]
+        sentence = "images brought to 32 px, the size of training. Those at own size are of the same images"
+        assert sentence in (both.path / "report.html").read_text()
+        assert "own size" not in (own.path / "report.html").read_text()
+
+    def test_files_of_the_training_size_are_measured_once(self, run, tmp_path):
+        make_combined(tmp_path / "pairs" / "val", count=2, size_px=32)
+        done = evaluate(request(run.path, data=tmp_path / "pairs"), out=tmp_path / "out", **FEW)
+        assert done.record["at_own_size"] is None
+
+    def test_a_few_images_are_measured_at_their_own_size_and_no_large_ones(self, run, tmp_path, monkeypatch):
+        make_combined(tmp_path / "large", count=1, size_px=48)
+        make_combined(tmp_path / "pairs" / "val", count=3, size_px=40)
+        (tmp_path / "large" / "0.png").rename(tmp_path / "pairs" / "val" / "large.png")
+        monkeypatch.setattr("tfpix2pix.evaluation.evaluate.LARGEST_OWN_SIZE", 40 * 40)
+        monkeypatch.setattr("tfpix2pix.evaluation.evaluate.MOST_OWN_SIZE", 2)
+        code, text, _ = run_cli(
+            "evaluate", run.path, "--data", tmp_path / "pairs", "--out", tmp_path / "out", "--metrics", "l1",
+            "--replicates", 0,
+        )  # fmt: skip
+        record = json.loads((tmp_path / "out" / "metrics.json").read_text())
+        assert (code, record["data"]["images"], record["at_own_size"]["images"]) == (0, 4, 2)
+        assert "2 of the images" in " ".join(text.split())
+        row = next(line for line in text.splitlines() if "l1" in line)
+        assert f"{record['at_own_size']['figures']['l1']['value']:.4f}" in row
+
+    def test_pairs_of_two_sizes_have_none_of_their_own(self, run, tmp_path, rng):
+        for side, size_px in {"input": 40, "target": 48}.items():
+            folder_of(tmp_path / "pairs" / "val" / side, {"a": picture(rng, size_px)})
+        options = {"data": tmp_path / "pairs", "overrides": ("data.source=folders",)}
+        done = evaluate(request(run.path, **options), out=tmp_path / "out", **FEW)
+        assert done.record["at_own_size"] is None
+
+    def test_a_folder_of_images_has_no_size_of_training(self, three):
+        outputs, targets, *_ = three
+        with pytest.raises(UserError, match="`size` must go with a model"):
+            open_subject(request(outputs, targets=targets, size="training"))
+
     def test_a_subject_says_what_is_evaluated(self, run):
         subject = open_subject(request(run.path, size="48", noise=NoiseOptions(variants=2, seed=7)))
         assert (subject.kind, subject.path, subject.name) == ("run", run.path, run.card.name)
@@ -345,7 +392,7 @@ BAD = {
     "a pattern without a star": (["--outputs", "out"], "must have one \\*"),
     "a size that is not a number": (
         ["--size", "big"],
-        r"--size must be a number of pixels, or own\. Received 'big'\. Give 256, for example\.",
+        r"--size must be a number of pixels, own or training\. Received 'big'\. Give 256, for example\.",
     ),
     "noise for images": (
         ["--noise", "on"],

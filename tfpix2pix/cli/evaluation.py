@@ -45,8 +45,9 @@ Metrics = Annotated[
 Size = Annotated[
     Optional[str],
     typer.Option(
-        metavar="PX|own",
-        help="Size at which images are compared; default: the size that the model was trained at, or the images' own.",
+        metavar="PX|own|training",
+        help="Size at which images are compared, px; default: the size that the model was trained at, and beside it "
+        "the files' own.",
     ),
 ]
 Variants = Annotated[
@@ -238,15 +239,24 @@ def _table(record: dict) -> Table:
     """Returns the metrics of an evaluation as a table for the terminal."""
     from rich.table import Table
 
+    from tfpix2pix.evaluation.folder import own_size_sentence
+
     data = record["data"]
     split = f" of {data['split']}" if data["split"] else ""
     title = f"{record['name']}: {data['images']} of {data['of']} pairs{split}"
     table = Table(title=title, title_justify="left", min_width=len(title))
     for column, justify in {"metric": "left", "value": "right", "95 % interval": "right", "better": "left"}.items():
         table.add_column(column, justify=justify)
+    own = record["at_own_size"]
+    if own:
+        table.caption = own_size_sentence(record)
+        table.add_column("own size", justify="right")
     for name, metric in record["figures"].items():
         limits = "" if metric["low"] is None else f"{metric['low']:.4f} to {metric['high']:.4f}"
-        table.add_row(name, f"{metric['value']:.4f}", limits, metric["better"])
+        row = [name, f"{metric['value']:.4f}", limits, metric["better"]]
+        if own:
+            row.append(f"{own['figures'][name]['value']:.4f}" if name in own["figures"] else "")
+        table.add_row(*row)
     return table
 
 

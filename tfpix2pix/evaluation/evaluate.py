@@ -27,6 +27,7 @@ from tfpix2pix.evaluation.folder import (
     SHEET,
     DataRecord,
     FigureRecord,
+    OwnSizeRecord,
     ProtocolRecord,
     Record,
     check_free,
@@ -44,6 +45,7 @@ from tfpix2pix.metrics.example import Setting
 from tfpix2pix.metrics.extractors import load_features
 from tfpix2pix.metrics.features import Remembered
 from tfpix2pix.metrics.scoring import Figure, Scorer
+from tfpix2pix.parallel import evenly_spread
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.recognize import RUN
 from tfpix2pix.safe_files import read_json_lines
@@ -57,6 +59,7 @@ WITHOUT = {  # need of a metric -> reason why it is not measured
 }
 UNREADABLE = "could not be evaluated"
 FEW = 20  # images; intervals of fewer are rough
+MOST_OWN_SIZE, LARGEST_OWN_SIZE = 100, 2**22  # images measured at their own size too, and how many pixels they may have
 Track = Callable[[Iterable, int], Iterable]
 
 
@@ -124,7 +127,7 @@ def evaluate(
         )
     names, left_out = choose(metrics, available, label_maps=bool(setting.classes))
     scorer = Scorer(names, setting, Resampling(replicates, request.noise.seed))
-    rows, levels, evaluated, failed = [], [], [], []
+    rows, levels, evaluated, failed, stored = [], [], [], [], {}
     for index in track(range(len(examples)), len(examples)):
         try:
             example = examples[index]
@@ -135,6 +138,7 @@ def evaluate(
             failed.append((examples.names[index], error))
             continue
         evaluated.append(index)
+        stored[index] = example.stored_px
         rows.append({"name": example.name, **scorer.update(labelled)})
         if example.target is not None:
             levels.append([np.mean(example.target), np.std(example.target)])
@@ -142,6 +146,7 @@ def evaluate(
             check_by([name for name in rows[0] if name != "name"], by)
     if failed and not rows:
         raise UserError(first_of(failed, UNREADABLE), failed[0][1].kind)
+    at_own_size = _at_own_size(subject, stored, names, setting, scorer.resampling, track)
     resampled = scorer.replicates()
     data = DataRecord(
         dir=subject.dir, split=subject.split, images=len(rows), of=examples.pairs,
@@ -151,7 +156,7 @@ def evaluate(
         **asdict(subject.protocol), replicates=replicates, covered=COVERED,
         segmenter=segmenter and segmenter.record, features=request.features,
     )  # fmt: skip
-    record = _record(resolved, subject, data, protocol, scorer.figures(resampled), left_out)
+    record = _record(resolved, subject, data, protocol, scorer.figures(resampled), left_out, at_own_size)
     if failed:
         count = f"{len(failed)} image{'s' if failed[1:] else ''}"
         record.notes.append(f"{count} could not be evaluated. The first: {failed[0][1]}")
@@ -173,6 +178,31 @@ def evaluate(
         done = f"The evaluation of the other {len(rows)} of {len(examples)} is in {out}."
         raise UserError(f"{first_of(failed, UNREADABLE)} {done}", failed[0][1].kind)
     return Evaluation(out, record.to_json())
+
+
+def _at_own_size(
+    subject: Subject, stored: Mapping[int, tuple[int, int] | None], names: Sequence[str], setting: Setting,
+    resampling: Resampling, track: Track,
+) -> OwnSizeRecord | None:  # fmt: skip
+    """Measures at most `MOST_OWN_SIZE` images at the size of their files, by the metrics that need a target only.
+
+    Returns None if the subject has no other size, if no file has one, or if no metric is left.
+
+    Args:
+        stored: index of an example -> height and width of its files; None if input and target differ in them.
+    """
+    names = [name for name in names if METRICS[name].needs == ("target",)]
+    trained = (subject.protocol.size_px,) * 2
+    if subject.at_own_size is None or not names or all(size in (None, trained) for size in stored.values()):
+        return None
+    fitting = [index for index, size in stored.items() if size and size[0] * size[1] <= LARGEST_OWN_SIZE]
+    indices = [fitting[place] for place in evenly_spread(len(fitting), MOST_OWN_SIZE)]
+    if not indices:
+        return None
+    scorer = Scorer(names, setting, resampling)
+    for index in track(indices, len(indices)):
+        scorer.update(subject.at_own_size[index])
+    return OwnSizeRecord(images=len(indices), figures=_figure_records(scorer.figures()))
 
 
 def choose(metrics: Sequence[str] | None, available: set[str], *, label_maps: bool) -> tuple[list[str], dict[str, str]]:
@@ -232,9 +262,13 @@ def _features(request: Request) -> Remembered | None:
     return Remembered(load_features(request.features, request.features_range, trust=request.trust))
 
 
+def _figure_records(metrics: Mapping[str, Figure]) -> dict[str, FigureRecord]:
+    return {name: FigureRecord(**asdict(metric), better=metric.better) for name, metric in metrics.items()}
+
+
 def _record(
     resolved: ResolvedRequest, subject: Subject, data: DataRecord, protocol: ProtocolRecord,
-    metrics: Mapping[str, Figure], left_out: Mapping[str, str],
+    metrics: Mapping[str, Figure], left_out: Mapping[str, str], at_own_size: OwnSizeRecord | None,
 ) -> Record:  # fmt: skip
     """Returns the record of an evaluation."""
     examples = subject.examples
@@ -255,7 +289,8 @@ def _record(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         data=data,
         protocol=protocol,
-        figures={name: FigureRecord(**asdict(metric), better=metric.better) for name, metric in metrics.items()},
+        figures=_figure_records(metrics),
+        at_own_size=at_own_size,
         protocols={row: METRICS[row].protocol for row in dict.fromkeys(metric.metric for metric in metrics.values())},
         not_measured=dict(left_out),
         notes=notes,

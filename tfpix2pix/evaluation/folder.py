@@ -117,6 +117,13 @@ class ProtocolRecord(_Part):
     features: Any = None
 
 
+class OwnSizeRecord(_Part):
+    """Holds the metrics of images at the size of their files, at which `translate` takes them."""
+
+    images: int = Field(ge=1)
+    figures: dict[str, FigureRecord]
+
+
 class Record(_Part):
     """Holds the content of metrics.json."""
 
@@ -131,12 +138,23 @@ class Record(_Part):
     protocol: ProtocolRecord
     figures: dict[str, FigureRecord]
     protocols: dict[str, str]  # metric -> the sentence that defines it
+    at_own_size: OwnSizeRecord | None = None  # beside the size of training, if the files have another
     not_measured: dict[str, str] = {}  # metric -> reason
     notes: list[str] = []
 
     def write(self, path: Path) -> None:
         """Writes the record to a file."""
         write_text(path, json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
+
+
+def own_size_sentence(record: Mapping[str, Any]) -> str:
+    """Explains the metrics of a record at the files' own size."""
+    count = record["at_own_size"]["images"]
+    images = f"{count:,} of the images" if count != record["data"]["images"] else "the same images"
+    return (
+        f"The values are of images brought to {record['protocol']['size_px']} px, the size of training. Those at own "
+        f"size are of {images} as their files hold them, and so `translate` takes them."
+    )
 
 
 def read_record(folder: Path) -> Record:

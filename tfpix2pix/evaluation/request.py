@@ -18,7 +18,7 @@ from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.files import as_bytes
 from tfpix2pix.runs.recognize import Recognized, find_model, recognize
 
-NATIVE = "own"  # the size of the files themselves
+NATIVE, TRAINING = "own", "training"  # the size of the files themselves, and the one that a model was trained at
 IMAGES = "images"  # the kind of a folder of another program's images
 OF_IMAGES = ("config", "outputs", "targets", "inputs")  # arguments that say how a folder of images is read
 STRICT = ConfigDict(extra="forbid", protected_namespaces=())
@@ -90,7 +90,10 @@ Pairs = Annotated[Text | None, Rule("the path of a folder of pairs", "Give the f
 Split = Annotated[str, _one_of("split", tuple(SPLITS)), Rule("the name of a split", "Give 'val', for example.")]
 ConfigName = Annotated[Text | None, Rule("a preset or a .yaml file", "Give 'facades', for example.")]
 Overrides = Annotated[tuple[str, ...], Rule("a list of KEY=VALUE", "Give ['data.fit=crop'], for example.")]
-Size = Annotated[PositiveInt | Literal["own"] | None, Rule("a number of pixels, or own", "Give 256, for example.")]
+Size = Annotated[
+    PositiveInt | Literal["own", "training"] | None,
+    Rule("a number of pixels, own or training", "Give 256, for example."),
+]
 Mode = Annotated[str | None, _one_of("mode", ("on", "off")), Rule("on or off", "Choose one of the two.")]
 Variants = Annotated[int, Field(ge=0), Rule("a number of translations, 0 or more", "Give 4, for example.")]
 Seed = Annotated[int, Rule("a whole number", "Give 0, for example.")]
@@ -140,8 +143,9 @@ class Request:
         split: `train`, `val` or `test`.
         config: a preset or .yaml file that says how pairs are read, for a folder of images; None: detected from it.
         overrides: changes of the configuration, `data.key=value`, as --set takes them.
-        size: size at which images are compared, px, or `own`, that of the files; None: the size that a model was
-            trained at, or the images' own.
+        size: size at which images are compared, px; `own`: that of the files; `training`: the one that a model was
+            trained at; None: that of `training`, with some metrics at the files' own size beside it, or for a folder of
+            images their own.
         noise: `NoiseOptions` of a model's translations, or a mapping of its arguments, `{"variants": 4}`.
         best: translate with the checkpoint that did best on held-out pairs, in place of the newest.
         weights: `average` or `trained`, for a run with `training.ema_decay`.
@@ -183,7 +187,7 @@ class Request:
     @property
     def size_px(self) -> int | None:
         """Returns the size as a number, or None if the request does not give a number."""
-        return None if self.size == NATIVE else self.size
+        return self.size if isinstance(self.size, int) else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,6 +231,7 @@ def _fitting(request: Request, model: Recognized) -> ResolvedRequest:
     """Raises UserError if an argument does not go with the kind of the model."""
     if model.kind == IMAGES:
         values = {"best": request.best, "weights": request.weights, "noise": request.noise.mode}
+        values |= {"size": request.size == TRAINING}
         rule, reason = "a model", "a folder of images"
     else:
         values = {name: getattr(request, name) for name in OF_IMAGES}

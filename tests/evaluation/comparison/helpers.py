@@ -76,6 +76,7 @@ def scored(
         },
         "figures": figures,
         "protocols": {figure["metric"]: METRICS[figure["metric"]].protocol for figure in figures.values()},
+        "at_own_size": None,
         "not_measured": {},
         "notes": list(notes),
     }  # fmt: skip

@@ -7,8 +7,8 @@ import numpy as np
 from tfpix2pix.config import Config
 from tfpix2pix.data.images import from_signed, match_channels, to_signed
 from tfpix2pix.data.labels import class_colors, nearest_color
-from tfpix2pix.data.opening import pair_reader, split_of
-from tfpix2pix.data.pairs import Pair
+from tfpix2pix.data.opening import pair_reader
+from tfpix2pix.data.pairs import Pair, Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
@@ -19,9 +19,9 @@ from tfpix2pix.metrics.example import Example
 
 
 def model_examples(
-    translator: Translator, config: Config, split: str, *, size_px: int | None, noise: NoiseOptions
+    translator: Translator, config: Config, source: Source, *, size_px: int | None, noise: NoiseOptions
 ) -> Examples:
-    """Returns a model's translations of a split.
+    """Returns a model's translations of the pairs in `source`.
 
     Args:
         config: the card's, or one with other `data`. If it has `target_classes` and the model was trained on pictures
@@ -30,14 +30,15 @@ def model_examples(
         noise: noise of the translations, without variants if the model has no noise input.
 
     Raises:
-        UserError: the split is empty, or noise is on for a model without a noise input.
+        UserError: noise is on for a model without a noise input.
     """
     config, trained_on = at_size(config, size_px), translator.card.config.data
-    source, data = split_of(config.data, split, config.seed), config.data
+    data = config.data
     read = pair_reader(source, data)
 
     def compute(index: int) -> Example:
         pair, name = read(index), source.names[index]
+        sizes = {image.shape[:2] for image in pair}
         pair = of_one_size(pair, name) if size_px is None else for_evaluation(pair, data)
         image, target = map(np.asarray, pair)
         seed = noise.seed_of(name)
@@ -47,7 +48,8 @@ def model_examples(
         if data.target_classes and not trained_on.target_classes:
             translation = as_label_map(translation, data)
             variants = None if variants is None else np.stack([as_label_map(variant, data) for variant in variants])
-        return Example(name, translation, image, target, variants=variants)
+        stored_px = sizes.pop() if len(sizes) == 1 else None
+        return Example(name, translation, image, target, variants=variants, stored_px=stored_px)
 
     has = frozenset({"input", "target", *(("variants",) if noise.variants > 1 else ())})
     notes = [fault.message for fault in source.skipped[:1]]

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
-from tfpix2pix.data.opening import with_class_values
+from tfpix2pix.data import source_row
+from tfpix2pix.data.opening import split_of, with_class_values
 from tfpix2pix.data.splits import guess_source
 from tfpix2pix.evaluation.examples.folders import folder_examples
 from tfpix2pix.evaluation.examples.layouts import find_layout
 from tfpix2pix.evaluation.examples.models import model_examples
-from tfpix2pix.evaluation.examples.pairs import Examples
-from tfpix2pix.evaluation.request import IMAGES, NATIVE, Request, ResolvedRequest, resolve
+from tfpix2pix.evaluation.examples.pairs import Examples, at_size
+from tfpix2pix.evaluation.request import IMAGES, NATIVE, TRAINING, Request, ResolvedRequest, resolve
 from tfpix2pix.runs.load import load
 
 
@@ -52,6 +53,8 @@ class Subject:
         protocol: how the examples are computed.
         examples: translations, or images, with their inputs and targets.
         card: card of a model.
+        at_own_size: the examples at the size of their files, at which `translate` takes them; None: the request names
+            the size, or both are of one scale.
     """
 
     kind: str
@@ -63,6 +66,7 @@ class Subject:
     protocol: Protocol
     examples: Examples
     card: ModelCard | None = None
+    at_own_size: Examples | None = None
 
 
 def open_subject(request: Request | ResolvedRequest) -> Subject:
@@ -88,7 +92,8 @@ def _open_model(resolved: ResolvedRequest) -> Subject:
     if config.data.classes != card.config.data.classes:
         config = config.model_copy(update={"data": with_class_values(config.data, config.seed)})
     noise = request.noise if card.noise_size else replace(request.noise, variants=0)
-    size = request.size or config.data.image_size_px
+    size = config.data.image_size_px if request.size in (None, TRAINING) else request.size
+    size_px = None if size == NATIVE else size
     protocol = Protocol(
         size_px=size,
         fit=None if size == NATIVE else config.data.fit,
@@ -97,10 +102,15 @@ def _open_model(resolved: ResolvedRequest) -> Subject:
         seed=noise.seed,
         variants=noise.variants,
     )
-    examples = model_examples(translator, config, request.split, size_px=None if size == NATIVE else size, noise=noise)
+    source = split_of(at_size(config, size_px).data, request.split, config.seed)
+    examples = model_examples(translator, config, source, size_px=size_px, noise=noise)
+    at_own_size = None
+    if request.size is None and config.data.fit != "crop" and not source_row(config.data.source).drawn:
+        at_own_size = model_examples(translator, config, source, size_px=None, noise=replace(noise, variants=0))
     return Subject(
-        model.kind, model.path, card.name, card.step, config.data.dir, request.split, protocol, examples, card
-    )
+        model.kind, model.path, card.name, card.step, config.data.dir, request.split, protocol, examples, card,
+        at_own_size,
+    )  # fmt: skip
 
 
 def _open_images(resolved: ResolvedRequest) -> Subject:

@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from tfpix2pix.evaluation.folder import own_size_sentence
 from tfpix2pix.evaluation.report.charts import digits, interval_bar, relative_scale
 from tfpix2pix.evaluation.report.choosing import ORDERS
 from tfpix2pix.metrics import title_of
@@ -57,13 +58,15 @@ def metrics_table(record: Mapping[str, Any]) -> dict[str, Any]:
     are better.
     """
     metrics, protocol, protocols = record["figures"], record["protocol"], record.get("protocols", {})
+    own = record.get("at_own_size") and record["at_own_size"]["figures"]
     scale = relative_scale(metrics.values())
     return {
         "covered": f"{100 * protocol.get('covered', 0.95):g} %",
         "scale": f"{100 * scale:.2g}" if scale else None,
+        "at_own_size": own_size_sentence(record) if own else None,
         "replicates": protocol.get("replicates"),
         "groups": [
-            {"metrics": [_metric(key, metric, scale) for key, metric in group], "protocol": protocols.get(name)}
+            {"metrics": [_metric(key, metric, scale, own) for key, metric in group], "protocol": protocols.get(name)}
             for name, group in groupby(metrics.items(), key=lambda item: item[1]["metric"])
         ],
         "not_measured": [
@@ -74,7 +77,7 @@ def metrics_table(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _metric(key: str, metric: Mapping[str, Any], scale: float | None) -> dict[str, Any]:
+def _metric(key: str, metric: Mapping[str, Any], scale: float | None, own: Mapping[str, Any] | None) -> dict[str, Any]:
     low, high = metric.get("low"), metric.get("high")
     return {
         "title": title_of(key),
@@ -82,6 +85,7 @@ def _metric(key: str, metric: Mapping[str, Any], scale: float | None) -> dict[st
         "value": digits(metric["value"]),
         "interval": "–" if low is None or high is None else f"{digits(low)} to {digits(high)}",
         "bar": interval_bar(metric, scale),
+        "own": digits(own[key]["value"]) if own and key in own else "–",
         "better": ORDERS.get(metric.get("better") or "", ORDERS[""]).words or "–",
     }
 

@@ -32,8 +32,9 @@ MOST_TESTS = 150  # of a fault: the quickest first
 LIMIT_S = 900  # for tests without a known duration
 
 
-def pytest(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *options]
+def pytest(folder: Path, out: Path, *options: str, **environment: str) -> subprocess.CompletedProcess:
+    """Runs pytest in a folder. All runs share OUT/cache, which holds the drawings of OpenMoji."""
+    command = [sys.executable, "-m", "pytest", "-q", "-o", f"cache_dir={out / 'cache'}", "-p", "no:randomly", *options]
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(folder), **environment},
@@ -44,7 +45,7 @@ def map_tests(out: Path, tests: str, jobs: int) -> None:
     """Runs the tests. Writes OUT/coverage, which test runs which line, and OUT/durations.xml, the seconds of each."""
     report = out / "durations.xml"
     done = pytest(
-        ROOT, "-n", str(jobs), "--dist", "loadfile", "-m", tests, "--cov=tfpix2pix", "--cov-context=test",
+        ROOT, out, "-n", str(jobs), "--dist", "loadfile", "-m", tests, "--cov=tfpix2pix", "--cov-context=test",
         "--cov-report=", f"--junitxml={report}", COVERAGE_FILE=str(out / "coverage"),
     )  # fmt: skip
     print(done.stdout[-2000:])
@@ -77,18 +78,37 @@ def tests_of(fault: Fault, out: Path) -> list[str]:
     return sorted(tests, key=key)[:MOST_TESTS]
 
 
-def try_out(fault: Fault, tests: Sequence[str], options: Iterable[str] = ()) -> dict:
-    """Applies a fault to a copy, runs tests there and returns which one failed first."""
+def try_out(fault: Fault, out: Path, tests: Sequence[str], options: Iterable[str] = ()) -> dict:
+    """Applies a fault to a copy, runs tests there and returns which one failed first.
+
+    A test that fails in a copy without the fault too catches nothing: it is left out, and the others go on.
+    """
     began_s = time.monotonic()
+    caught_by, left_out = None, []
     with tempfile.TemporaryDirectory(prefix="mutant-") as temporary:
-        copy = shutil.copytree(ROOT, Path(temporary) / "tree", ignore=LEFT_OUT)
-        fault.apply(copy)
-        done = pytest(copy, "-x", *options, *tests)
-    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        whole, faulty = (shutil.copytree(ROOT, Path(temporary) / name, ignore=LEFT_OUT) for name in ("whole", "faulty"))
+        fault.apply(faulty)
+        while caught_by is None:
+            deselected = [f"--deselect={test}" for test in left_out]
+            failed = first_failed(pytest(faulty, out, "-x", *options, *deselected, *tests))
+            if failed is None:
+                break
+            if first_failed(pytest(whole, out, failed)):
+                left_out.append(failed)
+            else:
+                caught_by = failed
     return {
-        "text": fault.text, "tests": len(tests), "caught_by": failed[0] if failed else None,
-        "seconds": round(time.monotonic() - began_s), "code": done.returncode,
+        "text": fault.text, "tests": len(tests), "caught_by": caught_by, "left_out": left_out,
+        "seconds": round(time.monotonic() - began_s),
     }  # fmt: skip
+
+
+def first_failed(done: subprocess.CompletedProcess) -> str | None:
+    """Returns the name of the first test that failed or could not begin. Raises RuntimeError if no test ran at all."""
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    if not failed and done.returncode:
+        raise RuntimeError(f"The tests did not run: {(done.stdout + done.stderr)[-2000:]}")
+    return failed[0].split(" ", 1)[1].split(" - ")[0] if failed else None
 
 
 def rows(results: dict[str, dict]) -> Iterator[str]:
@@ -122,10 +142,12 @@ def main() -> None:
 
     def run(fault: Fault) -> None:
         if options.survivors:
-            result = try_out(fault, ["tests"], ["-m", options.tests])
+            result = try_out(fault, options.out, ["tests"], ["-m", options.tests])
         else:
             tests = tests_of(fault, options.out)
-            result = try_out(fault, tests) if tests else {"text": fault.text, "tests": 0, "caught_by": None}
+            result = (
+                try_out(fault, options.out, tests) if tests else {"text": fault.text, "tests": 0, "caught_by": None}
+            )
         results[fault.name] = result
         file.write_text(json.dumps(results, indent=1))
         print(f"{fault.name}: {result['caught_by'] or 'NOT CAUGHT'} ({result.get('seconds', 0)} s)", flush=True)

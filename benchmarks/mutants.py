@@ -65,14 +65,19 @@ def durations(out: Path) -> dict[str, float]:
 
 
 def tests_of(fault: Fault, out: Path) -> list[str]:
-    """Returns the tests that run the fault's lines, the quickest first."""
+    """Returns the tests that run the fault's lines, the quickest first. Lines that are run when a module is imported
+    belong to no test: for them, the tests that run any line of the file are returned."""
     from coverage import CoverageData
 
     data = CoverageData(str(out / "coverage"))
     data.read()
     path = next((file for file in data.measured_files() if file.endswith(f"tfpix2pix/{fault.file}")), None)
     contexts = data.contexts_by_lineno(path) if path else {}
-    tests = {context.partition("|")[0] for line in fault.lines(ROOT) for context in contexts.get(line, ()) if context}
+    of_lines, of_file = (
+        {context.rpartition("|")[0] for line in lines for context in contexts.get(line, ()) if context}
+        for lines in (fault.lines(ROOT), contexts)
+    )
+    tests = of_lines or of_file
     seconds = durations(out)
 
     def key(test: str) -> float:

@@ -108,7 +108,7 @@ METRICS = {
         titles={"sharpness": "Sharpness relative to the targets"},
     ),
     "lab_intersection": _of(
-        "color",
+        "images",
         "LabIntersection",
         "intersection of the histograms of all pixels of all images in CIE Lab, per "
         "channel: 100 bins over L [0, 100], a and b [-111.1, 108.9] (paper Fig. 7)",

@@ -10,10 +10,10 @@ from tests.data.doctor.helpers import combine, config_of, examined, make_set, sc
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.doctor import examine, quick_lines
+from tfpix2pix.data.guess import guess_source
 from tfpix2pix.data.images import counted, list_images, unread
 from tfpix2pix.data.opening import open_sources
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.splits import guess_source
 from tfpix2pix.data.writing import write_pairs
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import safe_path

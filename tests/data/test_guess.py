@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfpix2pix.data.splits import guess_source
+from tfpix2pix.data.guess import guess_source
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from tests.conftest import make_combined, tiny_config, write_image
 from tfpix2pix.config import Config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.fingerprints import fingerprints
+from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.opening import open_sources, splits_of
 from tfpix2pix.data.pipeline import training_batches
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.splits import SHARDS_MANIFEST
 from tfpix2pix.data.writing import write_shards
 from tfpix2pix.errors import RunError, UserError
 

@@ -235,7 +235,7 @@ def _config(preset_or_file: str | None, folder: str | None, overrides: list[str]
     Without one, the folder's content decides.
     """
     from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
-    from tfpix2pix.data.splits import guess_source
+    from tfpix2pix.data.guess import guess_source
 
     settings = read_settings(preset_or_file) if preset_or_file else {}
     if folder is not None and not preset_or_file:
@@ -246,7 +246,7 @@ def _config(preset_or_file: str | None, folder: str | None, overrides: list[str]
 def _train_command(config: Config, preset_or_file: str | None, folder: str | None, overrides: Sequence[str]) -> str:
     """Returns the command that trains on the pairs of a check, read in the same way."""
     from tfpix2pix.config.resolve import resolve_config
-    from tfpix2pix.data.splits import settings_of
+    from tfpix2pix.data.guess import settings_of
 
     base = preset_or_file or "facades"
     data, usual = config.data, resolve_config(base, overrides, data_dir=folder).data

@@ -77,6 +77,11 @@ def suffix_of(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
 
 
+def stem_of(file: Path, folder: Path) -> str:
+    """Returns the path of a file in `folder` without its ending: `a`, or `inner/a` in a sub-folder."""
+    return file.relative_to(folder).with_suffix("").as_posix()
+
+
 def may_hold_pairs(folder: Path) -> bool:
     """Returns False for the folder of a split and for one that this package wrote: a run, for example."""
     return folder.name not in SPLITS and not is_own_folder(folder)

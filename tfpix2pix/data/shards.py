@@ -17,12 +17,13 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.images import Cache, read_image
 from tfpix2pix.data.labels import palettes_as
 from tfpix2pix.data.pairs import Pair, Source, checked
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.sources import halves
-from tfpix2pix.data.splits import SHARDS_MANIFEST, data_path, names_of_split
+from tfpix2pix.data.splits import data_path, names_of_split
 from tfpix2pix.errors import UserError, shortly, within
 from tfpix2pix.files import safe_file_name
 from tfpix2pix.safe_files import open_regular_file, parse_json

@@ -11,22 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from tfpix2pix.data import SPLITS
-from tfpix2pix.data.images import image_reader, list_images
+from tfpix2pix.data.guess import LAYOUTS, check_not_two_sides, content_of, looks_like, match_command
+from tfpix2pix.data.images import image_reader, list_images, stem_of
 from tfpix2pix.data.labels import palettes_as
 from tfpix2pix.data.pairs import Fault, Pair, Source, checked
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.splits import (
-    LAYOUTS,
-    check_not_two_sides,
-    content_of,
-    data_folder,
-    data_path,
-    looks_like,
-    match_command,
-    names_of_split,
-    split_files,
-    stem_of,
-)
+from tfpix2pix.data.splits import data_folder, data_path, names_of_split, split_files
 from tfpix2pix.errors import UserError
 
 AXES = {"left": 1, "right": 1, "top": 0, "bottom": 0}  # axis along which a combined image is cut in half

@@ -11,12 +11,12 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfpix2pix.data import SOURCES
+from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.images import suffix_for, write_image
 from tfpix2pix.data.opening import open_source, splits_of, with_class_values
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.shards import ALL, KEYS, is_remote, join
-from tfpix2pix.data.splits import SHARDS_MANIFEST
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import as_bytes, plain_path, safe_path, whole_directory
 

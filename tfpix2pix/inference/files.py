@@ -27,13 +27,13 @@ from tfpix2pix.data.images import (
     list_images,
     resized,
     scale_px,
+    stem_of,
     suffix_for,
     unread,
     write_image,
 )
 from tfpix2pix.data.labels import palette_of, read_side
 from tfpix2pix.data.opening import split_of
-from tfpix2pix.data.splits import stem_of
 from tfpix2pix.destinations import check_replaces_no_input, check_writable
 from tfpix2pix.errors import RunError, UserError, first_of
 from tfpix2pix.files import safe_path

@@ -8,8 +8,8 @@ from pathlib import Path
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
 from tfpix2pix.data import source_row
+from tfpix2pix.data.guess import guess_source
 from tfpix2pix.data.opening import split_of, with_class_values
-from tfpix2pix.data.splits import guess_source
 from tfpix2pix.evaluation.examples.folders import folder_examples
 from tfpix2pix.evaluation.examples.layouts import find_layout
 from tfpix2pix.evaluation.examples.models import model_examples

@@ -1,0 +1,134 @@
+"""Guesses how pairs lie in a folder, and words what an error says of a folder that does not fit."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from tfpix2pix.data import SPLITS
+from tfpix2pix.data.images import list_images, read_size, stem_of
+from tfpix2pix.destinations import is_own_folder
+from tfpix2pix.errors import UserError
+
+FOLDER_NAMES = (  # of inputs and of targets, in the order in which they are looked for
+    ("input", "target"), ("A", "B"), ("a", "b"), ("inputs", "targets"), ("source", "target"), ("image", "label"),
+    ("images", "labels"), ("image", "mask"), ("images", "masks"), ("img", "gt"), ("images", "annotations"),
+)  # fmt: skip
+LAYOUTS = ("{split}/{name}", "{name}/{split}", "{split}{name}")  # of the two folders of every split
+LEAST_EQUAL = 0.5  # fraction of equal names that shows two folders to be the sides of pairs
+TABLES = (".csv", ".tsv")
+SHARDS_MANIFEST = "shards.json"
+
+
+def guess_source(path: Path) -> dict[str, str]:
+    """Guesses from `path` whether its pairs are a table, shards or two folders. Returns the keys of `data` for them.
+
+    Two folders are known by their names (`FOLDER_NAMES`), or by the names of the files in them. Returns an empty
+    dictionary for combined images, the default.
+    """
+    if path.suffix.lower() in TABLES:
+        return {"source": "table"}
+    if not os.access(path, os.R_OK | os.X_OK):
+        return {}  # opening it raises the error
+    if (path / SHARDS_MANIFEST).is_file():
+        return {"source": "shards"}
+    layouts = ("{name}", *(layout.replace("{split}", split) for layout in LAYOUTS for split in SPLITS))
+    for names in FOLDER_NAMES:
+        for layout in layouts:
+            if all((path / layout.format(name=name)).is_dir() for name in names):
+                return {"source": "folders", "input_folder": names[0], "target_folder": names[1]}
+    sides = two_sides(path)
+    if sides and equal_names(*sides.values()) >= LEAST_EQUAL:
+        names = list(sides)
+        return {"source": "folders", "input_folder": names[0], "target_folder": names[1]}
+    return {}
+
+
+def two_sides(path: Path) -> dict[str, Path]:
+    """Finds two folders of images in `path`, which may be the sides of pairs: exactly two, and no image beside them.
+
+    Images that are two squares are combined ones. Returns name -> folder, of the first split that has two. Returns an
+    empty dictionary if there are not two.
+    """
+    if not path.is_dir() or list_images(path, deep=False):
+        return {}
+    layouts = [(split, layout) for split in SPLITS for layout in LAYOUTS]
+    undivided = [] if any((path / split).is_dir() for split in SPLITS) else [("", "{name}")]
+    for split, layout in layouts + undivided:
+        before, _, after = layout.replace("{split}", split).partition("{name}")
+        sides = {}
+        for folder in sorted(path.glob(f"{before}*{after}")):
+            name = folder.relative_to(path).as_posix()[len(before) :].removesuffix(after)
+            if name not in (*SPLITS, "") and not name.startswith(".") and _first_image(folder):
+                sides[name] = folder
+        if len(sides) == 2 and not all(_is_two_squares(_first_image(folder)) for folder in sides.values()):
+            return sides
+    return {}
+
+
+def _first_image(folder: Path) -> Path | None:
+    """Returns the first image directly in a folder that a user may read and this package has not written."""
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK) or is_own_folder(folder):
+        return None
+    return next(iter(list_images(folder, deep=False)), None)
+
+
+def _is_two_squares(image: Path) -> bool:
+    try:
+        size = read_size(image)
+    except UserError:  # the error is reported when the pair is read
+        return False
+    return max(size) == 2 * min(size)
+
+
+def equal_names(a: Path, b: Path) -> float:
+    """Returns the fraction of the files in two folders that have the same names, without their endings."""
+    stems, others = ({stem_of(file, folder) for file in list_images(folder)} for folder in (a, b))
+    return len(stems & others) / max(1, len(stems | others))
+
+
+def check_not_two_sides(files: Mapping[str, Path], root: Path) -> None:
+    """Raises UserError if `files`, which are to be read as combined images, are the two folders of pairs in `root`.
+
+    Only files in sub-folders can be that.
+    """
+    if files and all("/" in name for name in files) and (guess_source(root) or two_sides(root)):
+        raise UserError(
+            f"A combined image must hold input and target. Received {root}{looks_like(root)}, or put combined images "
+            f"into one folder."
+        )
+
+
+def looks_like(path: Path) -> str:
+    """Returns the end of an error text: the source that `path` looks like, or else the content of `path`."""
+    guess, sides = guess_source(path), two_sides(path)
+    if guess:
+        return f", which looks like `data.source: {guess['source']}`. Add `{settings_of(guess)}`"
+    if sides:
+        return f", which holds two folders of images whose names differ. Pair them: {match_command(*sides.values())}"
+    return f"{content_of(path)}. Check the path"
+
+
+def match_command(inputs: Path | str = "INPUTS", targets: Path | str = "TARGETS") -> str:
+    """Returns the command that pairs the files of two folders, in backquotes."""
+    return f"`tfpix2pix data match {shlex.quote(str(inputs))} {shlex.quote(str(targets))} --out pairs.csv`"
+
+
+def settings_of(keys: Mapping[str, str]) -> str:
+    """Returns the options that set keys of `data`."""
+    return " ".join(f"--set data.{key}={shlex.quote(value)}" for key, value in keys.items())
+
+
+def content_of(path: Path) -> str:
+    """Describes the content of a folder, for the error text of a missing file."""
+    if not path.is_dir():
+        return ""
+    children = sorted(child for child in path.iterdir() if not child.name.startswith("."))
+    folders = [f"{child.name}/" for child in children if child.is_dir()]
+    kinds = Counter(child.suffix.lower() or child.name for child in children if child.is_file())
+    parts = [f"the folders {', '.join(folders[:5])}"] if folders else []
+    parts += [f"{count} {kind} files" for kind, count in kinds.most_common(3)]
+    return f", which holds {' and '.join(parts)}" if parts else ""

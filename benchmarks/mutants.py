@@ -27,7 +27,7 @@ from pathlib import Path
 from planted_faults import FAULTS, Fault
 
 ROOT = Path(__file__).parents[1]
-MOST_TESTS = 150  # of a fault: the quickest first
+MOST_TESTS = 150  # of a fault: those of its own room, then the quickest
 LIMIT_S = 900  # for tests without a known duration
 
 
@@ -65,8 +65,10 @@ def durations(out: Path) -> dict[str, float]:
 
 
 def tests_of(fault: Fault, out: Path) -> list[str]:
-    """Returns the tests that run the fault's lines, the quickest first. Lines that are run when a module is imported
-    belong to no test: for them, the tests that run any line of the file are returned."""
+    """Returns the tests that run the fault's lines, those of its room and the quickest first.
+
+    Lines that are run when a module is imported belong to no test: for them, the tests that run any line of the file.
+    """
     from coverage import CoverageData
 
     data = CoverageData(str(out / "coverage"))
@@ -80,10 +82,12 @@ def tests_of(fault: Fault, out: Path) -> list[str]:
     tests = of_lines or of_file
     seconds = durations(out)
 
-    def key(test: str) -> float:
+    def key(test: str) -> tuple[bool, float]:
+        """Puts the tests of the fault's own room first, because others run its lines without looking at them."""
         file, *classes, name = test.split("::")
         owner = ".".join([file.removesuffix(".py").replace("/", "."), *classes])
-        return seconds.get(f"{owner}::{name}", LIMIT_S)
+        own_room = Path(file).parent == Path("tests") / Path(fault.file).parent
+        return not own_room, seconds.get(f"{owner}::{name}", LIMIT_S)
 
     return sorted(tests, key=key)[:MOST_TESTS]
 

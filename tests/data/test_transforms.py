@@ -121,6 +121,21 @@ def test_flips_and_turns_occur_all_and_move_both():
     assert seen == {np.ascontiguousarray(square).tobytes() for square in squares}
 
 
+def test_a_mirrored_pair_is_as_often_flipped_as_another():
+    config = DataConfig(image_size_px=8, jitter_ratio=1.0, mirror=True, vertical_flip=True)
+    image = coordinates(8, 8)
+    image = np.concatenate([image, image[..., :1]], axis=-1)[..., :3]
+    seen = {
+        transforms.for_training((image, image), config, rng.at(rng.stream(0, "augmentation"), index))[0]
+        .numpy()
+        .tobytes()
+        for index in range(40)
+    }
+    assert seen == {
+        np.ascontiguousarray(each).tobytes() for each in (image, image[::-1], image[:, ::-1], image[::-1, ::-1])
+    }
+
+
 @pytest.mark.parametrize("side", ["input", "target"])
 def test_colour_jitter_changes_one_side_alone(side):
     config = DataConfig(image_size_px=16, mirror=False, color_jitter=0.4, color_jitter_side=side)

@@ -22,6 +22,7 @@ _NAMES = {
     "build_patchgan": "tfpix2pix.models.patchgan",
     "build_resnet": "tfpix2pix.models.resnet",
     "build_unet": "tfpix2pix.models.unet",
+    "distill": "tfpix2pix.runs.distill",
     "diversity": "tfpix2pix.metrics.images",
     "evaluate": "tfpix2pix.evaluation.evaluate",
     "export_run": "tfpix2pix.runs.export",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from tfpix2pix.models.patchgan import build_patchgan
     from tfpix2pix.models.resnet import build_resnet
     from tfpix2pix.models.unet import build_unet
+    from tfpix2pix.runs.distill import distill
     from tfpix2pix.runs.export import export_run
     from tfpix2pix.runs.import_weights import import_weights
     from tfpix2pix.runs.load import load

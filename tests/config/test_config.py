@@ -44,7 +44,8 @@ def test_defaults_are_the_papers():
 
 @pytest.mark.parametrize("name", TERMS)
 def test_every_term_may_have_a_weight_and_leaves_the_others_theirs(name):
-    objective = Config.model_validate({"objective": {"weights": {name: 7}}}).objective
+    teacher = {"teacher": "it"} if TERMS[name].needs_teacher else {}
+    objective = Config.model_validate({"objective": {"weights": {name: 7}, **teacher}}).objective
     assert objective.weights == {**Config().objective.weights, name: 7}
 
 
@@ -78,7 +79,10 @@ def test_keys_of_older_files_are_read_as_weights(objective):
             {"objective": {"gan_loss": "none", "weights": {"gan": 0, "feature_matching": 1}}},
             "must train a discriminator if `objective.weights.feature_matching` is not 0",
         ),
-        ({"objective": {"weights": {"l7": 1}}}, "must be one of: gan, l1, l2, feature_matching. Received 'l7'"),
+        (
+            {"objective": {"weights": {"l7": 1}}},
+            "must be one of: gan, l1, l2, feature_matching, teacher_l1, teacher_ms_ssim. Received 'l7'",
+        ),
         ({"objective": {"weights": {"l1": -1}}}, "greater than or equal to 0"),
         (
             {"objective": {"weights": {"l1": 1}, "lambda_l1": 2}},

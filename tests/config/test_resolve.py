@@ -157,7 +157,9 @@ def test_keys_of_weights_are_those_of_the_table():
     described = {key: default for key, default, _ in describe_keys() if key.startswith("objective.weights")}
     assert described == {f"objective.weights.{name}": WEIGHTS.get(name, 0) for name in TERMS}
     for key in described:
-        assert resolve_config("facades", [f"{key}=3"]).objective.weights[key.rpartition(".")[2]] == 3
+        name = key.rpartition(".")[2]
+        teacher = ["objective.teacher=it"] if TERMS[name].needs_teacher else []
+        assert resolve_config("facades", [f"{key}=3", *teacher]).objective.weights[name] == 3
 
 
 @pytest.mark.parametrize(("given", "noise"), [("on", "on"), ("off", "off"), ("'on'", "on")])

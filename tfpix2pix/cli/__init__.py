@@ -24,6 +24,7 @@ DEBUG = "--debug"
 HELP = {"help_option_names": ["-h", "--help"]}
 COMMANDS = {  # command: its example
     training.train: "tfpix2pix train facades --data data/facades --run runs/facades --set training.steps=2000",
+    training.distill: "tfpix2pix distill runs/facades --run runs/small --set generator.base_filters=16",
     translate: "tfpix2pix translate runs/facades labels.png --out translated",
     export: "tfpix2pix export runs/facades --format tflite --out exports",
     import_: "tfpix2pix import checkpoints/facades/latest_net_G.pth --out runs/facades",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from rich.table import Table
@@ -12,7 +12,11 @@ from rich.table import Table
 from tfpix2pix.cli import completion
 from tfpix2pix.cli.shared import Json, Set, answer, names_options, out_console, progress_console
 from tfpix2pix.config import PRESETS, RECIPES
+from tfpix2pix.errors import UserError
 from tfpix2pix.quiet import load_tensorflow
+
+if TYPE_CHECKING:
+    from tfpix2pix.runs.plan import Plan
 
 
 @names_options(config="PRESET|CONFIG.yaml", run_dir="--run", overrides="--set")
@@ -67,6 +71,58 @@ def train(
         dry_run=dry_run,
     )  # fmt: skip
     load_tensorflow()  # after the checks, so that mistakes are reported at once
+    _run(plan, run, "train", dry_run=dry_run)
+
+
+@names_options(teacher="TEACHER", run_dir="--run", overrides="--set")
+def distill(
+    teacher: Annotated[Path, typer.Argument(metavar="TEACHER", help="Run directory of a trained model.")],
+    run: Annotated[
+        Optional[Path], typer.Option(help="Run directory to create for the student: checkpoints, samples, metrics.")
+    ] = None,
+    data: Annotated[Optional[str], typer.Option(help="Folder of the data, in place of the teacher's.")] = None,
+    set_: Set = None,
+    target_mb: Annotated[
+        Optional[float],
+        typer.Option(
+            help="Size limit of the student's .tflite file with 8-bit weights (dynamic), MB. The widest student within "
+            "it is trained.",
+            min=0.01,
+        ),
+    ] = None,
+    target_ms: Annotated[
+        Optional[float],
+        typer.Option(
+            help="Time limit for an image of the training size by that file on this machine, ms. The widest student "
+            "within it is trained.",
+            min=0.1,
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace the run that is in the directory.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the student's configuration, layers and parameters, and write nothing."),
+    ] = False,
+) -> None:
+    """Train a small generator, a student, on the translations of a trained one."""
+    from tfpix2pix.runs.distill import plan_distillation, width_within
+
+    overrides = list(set_ or ())
+    if target_mb or target_ms:
+        if resume:
+            raise UserError("--target-mb and --target-ms must go with a new run. Received --resume. Leave them out.")
+        load_tensorflow()
+        overrides.append(f"generator.base_filters={width_within(teacher, overrides, target_mb, target_ms)}")
+    plan = plan_distillation(
+        teacher, run, data_dir=data, overrides=overrides, resume=resume, fresh=fresh, dry_run=dry_run
+    )
+    load_tensorflow()
+    _run(plan, run, f"distill {quote(str(teacher))}", dry_run=dry_run)
+
+
+def _run(plan: Plan, run: Path | None, command: str, *, dry_run: bool) -> None:
+    """Trains as planned, or describes the plan, and prints what comes next."""
     if dry_run:
         from tfpix2pix.runs.dry_run import describe
 
@@ -76,7 +132,7 @@ def train(
 
     result = runs.run(plan, progress_console)
     if result.interrupted:
-        again = f"tfpix2pix train --run {quote(str(run))} --resume"
+        again = f"tfpix2pix {command} --run {quote(str(run))} --resume"
         out_console.print(f"Stopped at step {result.card.step}, saved. Continue: {again}")
         return
     out_console.print(f"Run directory: {run}\nSample grids (input | output | target): {result.directory.samples}")

@@ -103,8 +103,8 @@ def verify(
         max_error_levels=None if label_maps else of_export.max_abs_error * LEVELS,
         psnr_db=of_export.psnr_db,
         keras_max_abs_error=of_keras.max_abs_error,
-        keras_latency_s=_latency(view, images[0]),
-        latency_s=_latency(exported, images[0]),
+        keras_latency_s=latency_of(view, images[0]),
+        latency_s=latency_of(exported, images[0]),
         size_mb=_size_mb(written),
         nodes=coverage and coverage.nodes,
         delegated_nodes=coverage and coverage.delegated,
@@ -154,7 +154,8 @@ def _check(
         )
 
 
-def _latency(engine: Engine, image: np.ndarray) -> float:
+def latency_of(engine: Engine, image: np.ndarray) -> float:
+    """Returns the median time, s, in which an engine translates `image` (1, H, W, C) after a first time."""
     engine(image, None)
     times = []
     for _ in range(REPETITIONS):

@@ -36,6 +36,7 @@ GAN_LOSSES = {
 IMAGES = ("translation", "target")  # float32 (N, H, W, C) in [-1, 1]
 JUDGEMENT = ("gan_loss", "fake_logits")  # a row of GAN_LOSSES; D's logits for the translation, one tensor a scale
 FEATURES = ("real_features", "fake_features")  # for each scale of D, the maps of its hidden layers
+TAUGHT = ("translation", "teacher")  # of the student and of its teacher, float32 (N, H, W, C) in [-1, 1]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Term:
     Attributes:
         call: takes the arguments in `needs` and returns a scalar.
         about: description of its weight, for `presets --keys`.
-        needs: `IMAGES`, `JUDGEMENT` or `FEATURES`.
+        needs: `IMAGES`, `JUDGEMENT`, `FEATURES` or `TAUGHT`.
     """
 
     call: Callable[..., Any]
@@ -54,7 +55,11 @@ class Term:
 
     @property
     def needs_discriminator(self) -> bool:
-        return self.needs != IMAGES
+        return self.needs in (JUDGEMENT, FEATURES)
+
+    @property
+    def needs_teacher(self) -> bool:
+        return self.needs == TAUGHT
 
 
 TERMS = {
@@ -70,6 +75,16 @@ TERMS = {
         "Weight of the mean absolute difference between the discriminator's hidden maps for the target and for the "
         "translation. It is 10 in pix2pixHD.",
         FEATURES,
+    ),
+    "teacher_l1": Term(
+        lazy("tfpix2pix.losses.terms", "l1"),
+        "Weight of the mean absolute difference from the teacher's translation, for `tfpix2pix distill`.",
+        TAUGHT,
+    ),
+    "teacher_ms_ssim": Term(
+        lazy("tfpix2pix.losses.terms", "structural_dissimilarity"),
+        "Weight of 1 - MS-SSIM of the translation and the teacher's, for `tfpix2pix distill`.",
+        TAUGHT,
     ),
 }
 

@@ -66,12 +66,18 @@ class Objective:
         """Returns True if a term with a weight needs the maps of D's hidden layers."""
         return any(weight and "real_features" in TERMS[name].needs for name, weight in self.weights.items())
 
+    @property
+    def needs_teacher(self) -> bool:
+        """Returns True if a term with a weight needs the translation of a teacher."""
+        return any(weight and TERMS[name].needs_teacher for name, weight in self.weights.items())
+
     def generator(
         self,
         fake_logits: Logits | None,
         translation: tf.Tensor,
         target: tf.Tensor,
         features: tuple[Features, Features] | None = None,
+        teacher: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
         """Returns `g/total` and its terms without weights, float32 scalars: `g/gan` (if adversarial), `g/l1`, ….
 
@@ -80,12 +86,15 @@ class Objective:
             translation: float32 (N, H, W, C) in [-1, 1], as is `target`.
             features: D's hidden maps for the target and for the translation; None unless the objective
                 `needs_features`.
+            teacher: the teacher's translation, as `translation`; None unless the objective `needs_teacher`.
         """
         known: dict[str, Any] = {"translation": translation, "target": target}
         if self.adversarial:
             known |= {"gan_loss": GAN_LOSSES[self.gan_loss], "fake_logits": tf.nest.flatten(fake_logits)}
         if features is not None and self.needs_features:
             known |= dict(zip(("real_features", "fake_features"), features, strict=True))
+        if teacher is not None:
+            known["teacher"] = tf.stop_gradient(teacher)
         total, terms = tf.zeros(()), {}
         for name, term in TERMS.items():
             weight = self.weights.get(name, 0.0)

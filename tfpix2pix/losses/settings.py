@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, model_validator
 
 from tfpix2pix.errors import UserError
 from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, TERMS, WEIGHTS
-from tfpix2pix.section import Section, row_of, weights_of
+from tfpix2pix.section import TEACHER, Section, row_of, weights_of
 from tfpix2pix.tables import row
 
 OLD = "lambda_"  # prefix of the weights' earlier keys: `lambda_l1` is `weights.l1` now
@@ -31,6 +31,8 @@ class ObjectiveConfig(Section):
     """Factor of the discriminator's loss. The paper's 0.5 slows the discriminator relative to the generator."""
     label_smoothing: float = Field(0.0, ge=0, lt=0.5)
     """One-sided label smoothing (`vanilla` and `lsgan`): the label of real pairs is 1 minus this number."""
+    teacher: Annotated[str | None, TEACHER] = None
+    """Name, step and digest of the model that a student learns from. `tfpix2pix distill` sets it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -57,6 +59,17 @@ class ObjectiveConfig(Section):
             raise ValueError(
                 "`objective.weights` must give at least one term a weight. Received 0 for all. Use "
                 f"one of {', '.join(OBJECTIVES)}"
+            )
+        taught = [name for name, weight in self.weights.items() if weight and TERMS[name].needs_teacher]
+        if taught and self.teacher is None:
+            raise ValueError(
+                f"`objective.weights.{taught[0]}` must be 0 without a teacher. Received {self.weights[taught[0]]:g}. "
+                f"Use `tfpix2pix distill`"
+            )
+        if self.teacher is not None and not taught:
+            raise ValueError(
+                "`objective.weights.teacher_l1` or `objective.weights.teacher_ms_ssim` must not be 0 for a student. "
+                "Received 0 for both. Give one a weight"
             )
         if self.label_smoothing and not GAN_LOSSES[self.gan_loss].smoothed:
             smoothed = " or ".join(name for name, loss in GAN_LOSSES.items() if loss.smoothed)

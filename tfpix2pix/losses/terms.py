@@ -15,11 +15,15 @@ from collections.abc import Sequence
 from functools import partial, reduce
 from operator import add
 
+import numpy as np
 import tensorflow as tf
 
 from tfpix2pix.losses import GanLoss
 
 FEATURE_LAYERS = 4  # of pix2pixHD's discriminator, whose terms it adds up
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of MS-SSIM, at full size and at halves of it
+WINDOW_PX, SIGMA_PX, C1, C2 = 11, 1.5, 0.01**2, 0.03**2  # of SSIM
+LEAST_SIMILARITY = 0.01
 
 
 def vanilla(logits: tf.Tensor, is_real: bool, for_generator: bool = False, smoothing: float = 0.0) -> tf.Tensor:
@@ -65,6 +69,60 @@ def l1(translation: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 def l2(translation: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Returns the mean squared difference, the blurrier alternative to L1 (paper §3.1)."""
     return tf.reduce_mean(tf.square(target - translation))
+
+
+def structural_dissimilarity(translation: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Returns 1 - MS-SSIM, the mean over images and channels.
+
+    It is computed as the metric `ms_ssim` is, on [0, 1], except that similarities below `LEAST_SIMILARITY` count as
+    this number, because the gradient of a power has no limit at 0. Images below 11 px are compared as a whole. Source:
+    Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image quality assessment", 2003.
+    """
+    pair = [tf.cast(image, tf.float32) * 0.5 + 0.5 for image in (translation, target)]
+    least_px = min(translation.shape[1:3])
+    scales = max(1, sum(least_px >= WINDOW_PX * 2**scale for scale in range(len(SCALE_WEIGHTS))))
+    weights = SCALE_WEIGHTS[:scales]
+    total = 1.0 if scales == len(SCALE_WEIGHTS) else sum(weights)  # all five keep the paper's weights: 1.0001
+    similarity: tf.Tensor | float = 1.0
+    for scale, weight in enumerate(weights):
+        (coarser, image), other = _in_pairs(pair[0], 2), pair[1]
+        whole, structure = _similarities(image, other)
+        last = scale == scales - 1
+        similarity = similarity * tf.maximum(whole if last else structure, LEAST_SIMILARITY) ** (weight / total)
+        pair = () if last else [tf.nn.avg_pool2d(picture, 2, 2, "VALID") for picture in (coarser, other)]
+    return 1.0 - tf.reduce_mean(similarity)
+
+
+def _similarities(image: tf.Tensor, other: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the mean over pixels of SSIM and of its contrast-structure term, each (N, C)."""
+    first, second, third = _in_pairs(image, 3)
+    maps = tf.concat([first, other, second * other, tf.square(third) + tf.square(other)], axis=-1)
+    mean, other_mean, product, squares = tf.split(_windowed(maps), 4, axis=-1)
+    of_means, squared_means = mean * other_mean, tf.square(mean) + tf.square(other_mean)
+    structure = (2 * (product - of_means) + C2) / (squares - squared_means + C2)
+    luminance = (2 * of_means + C1) / (squared_means + C1)
+    return tf.reduce_mean(luminance * structure, axis=(1, 2)), tf.reduce_mean(structure, axis=(1, 2))
+
+
+def _in_pairs(tensor: tf.Tensor, uses: int) -> list[tf.Tensor]:
+    """Returns `tensor` for several uses, whose gradients are summed in pairs (models/norms.py explains why)."""
+    tensors = [tensor]
+    for _ in range(uses - 1):
+        tensors.append(tf.identity(tensors[-1]))
+    return tensors
+
+
+def _windowed(maps: tf.Tensor) -> tf.Tensor:
+    """Returns the means over the Gaussian windows of 11 px and sigma 1.5 px that lie inside the maps, or over less if
+    the maps are smaller."""
+    for axis in (1, 2):
+        size = min(WINDOW_PX, maps.shape[axis])
+        weights = np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / SIGMA_PX) ** 2)
+        shape = [1, 1, 1, 1]
+        shape[axis - 1] = size
+        window = tf.constant(np.reshape(weights / weights.sum(), shape), tf.float32)
+        maps = tf.nn.depthwise_conv2d(maps, tf.tile(window, [1, 1, maps.shape[-1], 1]), [1, 1, 1, 1], "VALID")
+    return maps
 
 
 def adversarial(gan_loss: GanLoss, fake_logits: Sequence[tf.Tensor]) -> tf.Tensor:

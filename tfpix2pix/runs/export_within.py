@@ -92,8 +92,8 @@ def _none_meets(config: Config, format: str, target_mb: float, choices: list[Cho
     if fitting:
         filters, size_mb = fitting
         advice = (
-            f"Train a narrower network: `--set generator.base_filters={filters}` gives about {size_mb:.1f} MB in "
-            f"{smallest.quantization}."
+            f"Train a narrower network by `tfpix2pix distill`: `--set generator.base_filters={filters}` gives about "
+            f"{size_mb:.1f} MB in {smallest.quantization}."
         )
     else:
         advice = "Raise `target_mb`, or train a generator of fewer levels or blocks."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tfpix2pix.config import Config
 from tfpix2pix.errors import UserError
@@ -71,6 +73,13 @@ def run_engine(
     assign({v.path: v for v in generator.variables}, state[part], "generator")
     changes = {"step": step, "noise_size": noise_size(generator), "fixed_size_px": size_px}
     return KerasEngine(generator, card.model_copy(update=changes))
+
+
+def teaching(directory: RunDirectory) -> Callable[[Any], Any]:
+    """Returns a run's newest translator as the teacher of a student: a function from images, as networks get them, to
+    its translations without noise."""
+    generator = run_engine(directory, noise_input=False).generator
+    return lambda images: generator(images, training=False)
 
 
 def part_of(config: Config, weights: str | None) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 
@@ -86,8 +87,11 @@ def computing_in(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def build_model(config: Config) -> Pix2Pix:
-    """Builds both networks with their initial weights, the optimisers and the objective of a configuration."""
+def build_model(config: Config, teacher: Callable[[Any], Any] | None = None) -> Pix2Pix:
+    """Builds both networks with their initial weights, the optimisers and the objective of a configuration.
+
+    `teacher` is that of `Pix2Pix`, for a student.
+    """
     spec, terms = config.training, config.objective
     precision = resolve_precision(spec.precision)
     generator = build_generator(config, seed=config.seed, precision=precision)
@@ -98,7 +102,10 @@ def build_model(config: Config) -> Pix2Pix:
             layer.across_replicas = spec.synchronized_norm
         if isinstance(layer, (BatchNormalization, InstanceNormalization)):
             layer.fused = not spec.deterministic_ops
-    model = Pix2Pix(generator, discriminator, average=average, seed=config.seed, recompute_levels=spec.recompute_levels)
+    model = Pix2Pix(
+        generator, discriminator, average=average, seed=config.seed, recompute_levels=spec.recompute_levels,
+        teacher=teacher,
+    )  # fmt: skip
 
     fraction = spec.learning_rate_constant_fraction
     if fraction is None:

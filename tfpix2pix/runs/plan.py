@@ -36,6 +36,7 @@ class Plan:
         accept_changes: resume with other data than before.
         card: the model card of the run to resume; None if it has none.
         record: the pairs that the run to resume was trained on.
+        teacher: the run that a student learns from (`runs/distill.py`).
         notes: sentences about what was decided.
     """
 
@@ -48,6 +49,7 @@ class Plan:
     accept_changes: bool = False
     card: ModelCard | None = None
     record: DataRecord = field(default_factory=DataRecord)
+    teacher: RunDirectory | None = None
     notes: tuple[str, ...] = ()
 
 

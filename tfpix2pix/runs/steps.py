@@ -24,10 +24,13 @@ MOST_SHARE = 0.05  # of `training.minutes`
 ENDLESS = 2**31  # more steps than a measurement takes
 
 
-def build_on(devices: Devices, config: Config) -> Pix2Pix:
+Teacher = Callable[[Any], Any] | None  # images -> translations; None: the run is not a student
+
+
+def build_on(devices: Devices, config: Config, teacher: Teacher = None) -> Pix2Pix:
     """Builds the model with its variables on every device."""
     with devices.scope():
-        return build_model(config)
+        return build_model(config, teacher)
 
 
 def execution(
@@ -76,7 +79,9 @@ def measure_pace(
     return statistics.median(calls_s) / steps_per_call
 
 
-def with_steps_of_minutes(config: Config, source: Source, devices: Devices, say: Callable[[str], None]) -> Config:
+def with_steps_of_minutes(
+    config: Config, source: Source, devices: Devices, say: Callable[[str], None], teacher: Teacher = None
+) -> Config:
     """Returns the configuration with `training.steps` lowered to as many as fit in `training.minutes`.
 
     The time of a step is measured on a model that is thrown away. The number of steps is fixed before the first step
@@ -85,7 +90,7 @@ def with_steps_of_minutes(config: Config, source: Source, devices: Devices, say:
     spec = config.training
     if spec.seconds_per_step is None:
         say("Measuring how long a step takes, for training.minutes.")
-        spec = spec.model_copy(update={"seconds_per_step": _measured_pace(config, source, devices)})
+        spec = spec.model_copy(update={"seconds_per_step": _measured_pace(config, source, devices, teacher)})
     limit, spec = spec.steps, spec.within_minutes()
     length = f"{spec.steps} steps of {spec.seconds_per_step:.3g} s"
     if spec.steps < limit:
@@ -96,11 +101,11 @@ def with_steps_of_minutes(config: Config, source: Source, devices: Devices, say:
     return config.model_copy(update={"training": spec})
 
 
-def _measured_pace(config: Config, source: Source, devices: Devices) -> float:
+def _measured_pace(config: Config, source: Source, devices: Devices, teacher: Teacher) -> float:
     """Returns the time of a step, s, that the chief measures. It is the same on all workers."""
     spec = config.training
     with devices.in_reach():
-        model = build_on(devices, config)
+        model = build_on(devices, config, teacher)
         advance = execution(config, source, model, devices, first_step=0, total_steps=ENDLESS)
         pace = measure_pace(
             advance, minutes=spec.minutes, steps_per_call=spec.steps_per_execution, agree=devices.agree

@@ -19,11 +19,12 @@ from tfpix2pix.data.opening import check_readable
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.errors import UserError
 from tfpix2pix.runs.directory import Run
+from tfpix2pix.runs.load import teaching
 from tfpix2pix.runs.networks import build_model
 from tfpix2pix.runs.plan import Plan, opened, plan_training
 from tfpix2pix.runs.resuming import DataRecord, Splits
 from tfpix2pix.runs.session import Session, Start
-from tfpix2pix.runs.steps import build_on, execution, with_steps_of_minutes
+from tfpix2pix.runs.steps import Teacher, build_on, execution, with_steps_of_minutes
 from tfpix2pix.training import loop
 from tfpix2pix.training.checkpoints import Checkpoints, get_state, set_state
 from tfpix2pix.training.devices import Devices, make_devices, resolve_precision
@@ -79,6 +80,11 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         UserError: the pairs or the batch do not fit. Nothing has been written then.
         RunError: the training failed.
     """
+    if plan.config.objective.teacher and plan.teacher is None:
+        raise UserError(
+            f"A student must have its teacher, {plan.config.objective.teacher}. Received none. Use `tfpix2pix distill` "
+            f"with the teacher's run directory, with `resume` to continue."
+        )
     console = console or Console(stderr=True)
     devices = make_devices(plan.config.training.strategy, plan.worker)  # first: workers join before they compute
     _set_up(devices, plan.config.training)
@@ -92,9 +98,10 @@ def run(plan: Plan, console: Console | None = None) -> Run:
     sources = plan.sources
     checked = sum(check_readable(source) for source in sources.values() if len(source))
     splits = _compared(plan, sources, devices)
-    config = _settled(plan, sources, devices, say)
+    teacher = plan.teacher and teaching(plan.teacher)
+    config = _settled(plan, sources, devices, say, teacher)
     spec = config.training
-    model = build_on(devices, config)
+    model = build_on(devices, config, teacher)
     start = _restored(plan, model)
     devices.check_same(start.step, "checkpoint")
     say(
@@ -152,7 +159,7 @@ def _compared(plan: Plan, sources: Mapping[str, Source], devices: Devices) -> Sp
     return splits
 
 
-def _settled(plan: Plan, sources: Mapping[str, Source], devices: Devices, say: partial) -> Config:
+def _settled(plan: Plan, sources: Mapping[str, Source], devices: Devices, say: partial, teacher: Teacher) -> Config:
     """Returns the configuration with the precision of this machine and the steps that fit in `training.minutes`."""
     precision = resolve_precision(
         plan.config.training.precision
@@ -160,7 +167,7 @@ def _settled(plan: Plan, sources: Mapping[str, Source], devices: Devices, say: p
     spec = plan.config.training.model_copy(update={"precision": precision})
     config = plan.config.model_copy(update={"training": spec})
     if spec.minutes is not None and not plan.resume:  # a run that is resumed has its steps
-        config = with_steps_of_minutes(config, sources["train"], devices, say)
+        config = with_steps_of_minutes(config, sources["train"], devices, say, teacher)
     return config
 
 

@@ -125,6 +125,25 @@ class Checkpoints:
             )
         raise UserError(f"{self.directory} must hold a checkpoint. Received none. Train first, or give another run.")
 
+    def newest_digest(self, part: str) -> tuple[int, str]:
+        """Returns the step of the newest checkpoint and the SHA-256 of one of its parts, as its manifest has it.
+
+        Raises:
+            UserError: there is no checkpoint, or its manifest is damaged.
+        """
+        if not self.steps():
+            raise UserError(
+                f"{self.directory} must hold a checkpoint. Received none. Train first, or give another run."
+            )
+        step = self.steps()[-1]
+        try:
+            return step, str(parse_json((self._path(step) / MANIFEST).read_text())["sha256"][f"{part}{SUFFIX}"])
+        except DAMAGES as error:
+            raise UserError(
+                f"A checkpoint must be whole. Received {self._path(step)} with a damaged {MANIFEST}: {error}. Remove "
+                f"that folder to use the one before."
+            ) from error
+
     def notes(self, step: int) -> Notes:
         """Reads the notes beside the state of `step`, which `load` has verified."""
         return parse_json((self._path(step) / NOTES).read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -33,6 +34,8 @@ class Pix2Pix(keras.Model):
             makes the translations (`compile(ema_decay=…)`). None: no average.
         seed: seed of the noise. The noise of step t depends on (seed, t) alone.
         recompute_levels: number of outer U-Net levels that are recomputed in the backward pass to save memory.
+        teacher: a function from images, as the generator gets them, to the translations of a trained generator, for an
+            objective with terms of a teacher. It is not saved with the model.
 
     `model(images)` translates images, float32 (N, H, W, C) in [-1, 1], to the same height, width and range. It adds no
     noise, and normalises each image by its own statistics.
@@ -40,7 +43,7 @@ class Pix2Pix(keras.Model):
 
     def __init__(
         self, generator: keras.Model, discriminator: keras.Model, *, average: keras.Model | None = None, seed: int = 0,
-        recompute_levels: int = 0,
+        recompute_levels: int = 0, teacher: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(name="pix2pix")
         self.generator, self.discriminator, self.average = generator, discriminator, average
@@ -50,7 +53,7 @@ class Pix2Pix(keras.Model):
         self.training_generator = recomputing(generator, recompute_levels) if recompute_levels else generator
         self.seed, self.recompute_levels = seed, recompute_levels
         self.noise_key = rng.stream(seed, "noise")
-        self.objective, self.judge = Objective(), judging(discriminator)
+        self.objective, self.judge, self.teacher = Objective(), judging(discriminator), teacher
         first = {"shape": (), "trainable": False, "aggregation": "only_first_replica"}
         self.step = self.add_weight(name="step", dtype="int64", initializer="zeros", **first)
         # Multiplies the learning rate. It is 1 until a run is rolled back because of numbers that are not finite.
@@ -170,7 +173,8 @@ class Pix2Pix(keras.Model):
                 d_gradients, d_losses, features = self._discriminator_gradients(image, target, translation)
                 self._update_discriminator(d_gradients)
             fake = self.judge(image, translation)
-            g_losses = self.objective.generator(fake.logits, translation, target, (features, fake.features))
+            maps, taught = (features, fake.features), self._taught(image)
+            g_losses = self.objective.generator(fake.logits, translation, target, maps, taught)
             g_loss = self._scaled(g_losses["g/total"], self.generator_optimizer)
         self._update_generator(g_tape.gradient(g_loss, weights_of(self.generator)))
         return {**g_losses, **d_losses}
@@ -200,7 +204,8 @@ class Pix2Pix(keras.Model):
                 translation = self(image, noise, training=True)
                 real, fake = self.judge(image, target), self.judge(image, translation)
                 d_losses = self.objective.discriminator(real.logits, fake.logits)
-                g_losses = self.objective.generator(fake.logits, translation, target, (real.features, fake.features))
+                maps, taught = (real.features, fake.features), self._taught(image)
+                g_losses = self.objective.generator(fake.logits, translation, target, maps, taught)
                 g_loss = self._scaled(g_losses["g/total"], self.generator_optimizer)
                 d_loss = self._scaled(d_losses["d/total"], self.discriminator_optimizer)
             g_gradients = g_tape.gradient(g_loss, weights_of(self.generator))
@@ -263,10 +268,18 @@ class Pix2Pix(keras.Model):
         self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor, features: Features, training: bool = True
     ) -> Losses:
         """Returns the generator's losses, with the current D if the objective has one. `features`: of the target."""
+        taught = self._taught(image)
         if not self.objective.adversarial:
-            return self.objective.generator(None, translation, target)
+            return self.objective.generator(None, translation, target, teacher=taught)
         fake = self.judge(image, translation, training)
-        return self.objective.generator(fake.logits, translation, target, (features, fake.features))
+        return self.objective.generator(fake.logits, translation, target, (features, fake.features), taught)
+
+    def _taught(self, image: tf.Tensor) -> tf.Tensor | None:
+        """Returns the teacher's translations, or None if the objective needs none."""
+        if not self.objective.needs_teacher:
+            return None
+        within(self.teacher is not None, "`teacher`", "a function for an objective with terms of a teacher", None)
+        return self.teacher(image)
 
     def _scaled(self, loss: tf.Tensor, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
         """Returns `loss`, scaled so that its gradients, summed over parts and replicas, are those of the batch mean."""

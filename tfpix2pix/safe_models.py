@@ -253,6 +253,9 @@ MOST_EXPANSION = 100  # bytes in memory for each byte of the file: weights hardl
 SPARED_BYTES = 2**20  # parts up to this size may expand by any factor
 
 
+PIX2PIX = "tfpix2pix>Pix2Pix"  # Keras's name of training/pix2pix.py's class
+
+
 class UnsafeLayer(ValueError):
     """Reports a layer that does more than compute."""
 
@@ -269,8 +272,10 @@ def load_keras_file(
 
     Raises:
         UnsafeLayer: it has such layers and `trust` is not set.
+        UserError: it holds a whole Pix2Pix.
         ValueError, KeyError, OSError, …: it is damaged. Keras and h5py raise errors of many types.
     """
+    check_not_in_training(path)
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
         if not trust and (strange := sorted(name for name in names - {*MEMBERS, *beside} if not name.endswith("/"))):
@@ -283,6 +288,20 @@ def load_keras_file(
             with archive.open(name) as file:
                 check_hdf5(file)
     return keras.models.load_model(path, custom_objects=custom_objects, compile=False, safe_mode=not trust)
+
+
+def check_not_in_training(path: Path) -> None:
+    """Raises UserError if a `.keras` file holds a whole Pix2Pix, as `Pix2Pix.save` and `ModelCheckpoint` write it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            registered = parse_json(read_member(archive, "config.json")).get("registered_name")
+    except Exception:  # not a file of Keras at all: the caller says so
+        return
+    if registered == PIX2PIX:
+        raise UserError(
+            f"A .keras file must hold a generator alone. Received {path}, a whole Pix2Pix with its optimisers. Open it "
+            f"in Python: `from tfpix2pix import Pix2Pix`, then `keras.saving.load_model`."
+        )
 
 
 def check_hdf5(file: Any) -> None:

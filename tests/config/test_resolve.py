@@ -153,6 +153,10 @@ def test_the_old_key_of_a_weight_is_the_weight_wherever_it_stands(tmp_path):
     assert resolve_config(str(path), [new]).objective.gan_loss == "lsgan"
 
 
+def test_a_name_may_look_like_a_number():
+    assert resolve_config("smoke", ["name=2024"]).name == "2024"
+
+
 def test_keys_of_weights_are_those_of_the_table():
     described = {key: default for key, default, _ in describe_keys() if key.startswith("objective.weights")}
     assert described == {f"objective.weights.{name}": WEIGHTS.get(name, 0) for name in TERMS}

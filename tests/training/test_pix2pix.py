@@ -1,13 +1,18 @@
 """The step: D first, then G against the new D; noise and losses as functions of (seed, step); `fit` gives the same."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfpix2pix as p2p
 from tests.conftest import tiny_config
 from tfpix2pix import rng
 from tfpix2pix.config import Config
+from tfpix2pix.errors import UserError
 from tfpix2pix.models.pyramid import Halve, scales_of
 from tfpix2pix.runs.networks import build_model
 from tfpix2pix.training.checkpoints import get_state
@@ -292,3 +297,15 @@ def test_keras_saves_it_and_it_goes_on_from_there(tmp_path, changes):
         )
     losses, losses_again = model.train_step(pair), again.train_step(pair)
     assert {name: float(value) for name, value in losses.items()} == {n: float(v) for n, v in losses_again.items()}
+    for open_it in (p2p.load, lambda path: p2p.import_weights(path, out=tmp_path / "run")):
+        with pytest.raises(UserError, match=r"a whole Pix2Pix with .*`from tfpix2pix import Pix2Pix`, then `keras.sav"):
+            open_it(tmp_path / "m.keras")
+
+
+@pytest.mark.slow
+def test_another_program_loads_it_as_the_readme_says(tmp_path):
+    model = build_model(tiny_config())
+    model.save(tmp_path / "m.keras")
+    code = "import keras\nfrom tfpix2pix import Pix2Pix\nprint(type(keras.saving.load_model('m.keras')) is Pix2Pix)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr

@@ -21,7 +21,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.export.plain import in_plain_keras
 from tfpix2pix.models.noise import no_noise
 from tfpix2pix.safe_files import read_member
-from tfpix2pix.safe_models import UnsafeLayer, load_keras_file
+from tfpix2pix.safe_models import UnsafeLayer, check_not_in_training, load_keras_file
 
 
 def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
@@ -51,6 +51,7 @@ class KerasFileEngine:
     """Runs a .keras file by Keras. `trust` is that of `load_keras_file`."""
 
     def __init__(self, path: Path, trust: bool = False) -> None:
+        check_not_in_training(path)
         try:
             with zipfile.ZipFile(path) as archive:
                 self.card = ModelCard.from_json(read_member(archive, FILE_NAME), path)

@@ -82,7 +82,7 @@ class Original:
 def _file(path: Path) -> tuple[Any, tuple[str, ...]]:
     try:
         model = _keras_3(path) if path.suffix == ".keras" else _hdf5(path)
-    except Unfit:
+    except (Unfit, UserError):
         raise
     except Exception as error:  # zipfile, Keras and h5py raise errors of many types for damaged files
         raise unreadable(path, error) from error

@@ -1,6 +1,6 @@
 """Pairs the files of two folders whose names differ, by name, number or likeness, and writes a table of the pairs.
 
-Likeness is where edges lie. It leaves files without a clear partner over, and can pair a file that has no partner.
+Likeness is where edges lie. It leaves files without a clear partner over, and can pair files that have no partner.
 """
 
 from __future__ import annotations

@@ -56,17 +56,45 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 20)  # traces of networks are many objects, and garbage only after a module
 
 
+LARGEST_GROWTH_MB = 200  # of a process, before the tests look for garbage
+
+
+def resident_mb() -> float:
+    """The memory of this process, 0 where /proc has no such file."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6 if statm.is_file() else 0.0
+
+
+def hand_back_freed_memory() -> None:
+    if os.name == "posix" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)  # glibc keeps freed memory otherwise
+
+
 @pytest.fixture(scope="module", autouse=True)
-def _released_models() -> Iterator[None]:
+def _released_models() -> Iterator[dict[str, float]]:
     """The models of a module are released after it, or the processes of the tests would grow to 7 GB."""
-    yield
+    yield {"resident_mb": resident_mb()}
     if "keras" in sys.modules:
         import keras
+        from tensorflow.python.framework import ops
 
+        # TensorFlow keeps every custom gradient, and with it the graph and the network that it was traced in.
+        registry = getattr(ops.gradient_registry, "_registry", {})
+        for name in [name for name in registry if name.startswith("CustomGradient-")]:
+            del registry[name]
         keras.utils.clear_session()  # collects garbage too
         gc.freeze()  # what is left was imported: the next collection need not look at it
-        if os.name == "posix" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
-            trim(0)  # glibc keeps freed memory otherwise
+        hand_back_freed_memory()
+
+
+@pytest.fixture(autouse=True)
+def _released_garbage(_released_models: dict[str, float]) -> Iterator[None]:
+    """A network is few objects of Python and much memory: its garbage is collected by size, not by number."""
+    yield
+    if resident_mb() - _released_models["resident_mb"] > LARGEST_GROWTH_MB:
+        gc.collect()
+        hand_back_freed_memory()
+        _released_models["resident_mb"] = resident_mb()
 
 
 @pytest.fixture(scope="session", autouse=True)

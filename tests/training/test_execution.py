@@ -1,5 +1,8 @@
 """Many steps in a call: the same numbers as one by one, and as `fit`."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -67,3 +70,25 @@ def test_a_readers_error_comes_as_it_was_raised():
     model = build_model(tiny_config())
     with pytest.raises(UserError, match="The file is broken"):
         Execution(model.train_step, dataset().map(broken), ONE, own_errors=own_errors)(1)
+
+
+def graphs_of_a_step(precision):
+    """Weak references to the graphs that one step is traced in."""
+    model, graphs = build_model(tiny_config(training={"precision": precision})), []
+
+    def step(batch):
+        graphs.append(weakref.ref(tf.compat.v1.get_default_graph()))
+        return model.train_step(batch)
+
+    Execution(step, dataset(), ONE)(1)
+    assert graphs
+    return graphs
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_the_graph_of_a_finished_run_is_released(precision):
+    """TensorFlow keeps the graphs of custom gradients until the process ends, and Keras's optimisers make such. The
+    graph of a step holds the weights, and the reader with the pairs that it has in memory."""
+    graphs = graphs_of_a_step(precision)
+    gc.collect()
+    assert not [graph for graph in graphs if graph() is not None]

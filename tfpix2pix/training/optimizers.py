@@ -24,6 +24,18 @@ class FusedAdam(keras.optimizers.Adam):
         if self.amsgrad:
             raise ValueError("FusedAdam has no AMSGrad form. Received amsgrad=True. Use keras.optimizers.Adam.")
 
+    def apply(self, grads: list[tf.Tensor], trainable_variables: list[Any] | None = None) -> None:
+        """Updates the variables, and without a distribution strategy leaves out Keras's sum over replicas.
+
+        The sum is a custom gradient. TensorFlow keeps every graph with a custom gradient until the process ends, and
+        with the graph of a training step the weights and the pairs that its reader has in memory.
+        """
+        if tf.distribute.has_strategy() or tf.distribute.in_cross_replica_context():
+            super().apply(grads, trainable_variables)
+            return
+        apply = super().apply  # Keras sums in a replica's context alone
+        tf.distribute.get_replica_context().merge_call(lambda _: apply(grads, trainable_variables))
+
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
         if isinstance(variable, keras.Variable):  # Keras passes TensorFlow's variables here; users may pass these
             variable = variable.value

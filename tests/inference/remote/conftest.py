@@ -55,7 +55,7 @@ def write_models(smoke_run, root: Path) -> None:
     shutil.rmtree(root / "smoke", ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # the loaded models are 300 MB
 def running(models):
     with ModelServer(models, LABELS) as server:
         yield server

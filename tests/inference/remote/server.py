@@ -335,6 +335,7 @@ class ModelServer:
         self._http.shutdown()
         self._http.server_close()
         self._grpc.stop(None).wait(10)
+        self.core.versions.clear()  # gRPC keeps what serves, and with it 30 MB a model
 
 
 def main() -> None:

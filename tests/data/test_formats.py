@@ -102,6 +102,63 @@ def test_gray_pages_of_a_tiff_are_channels_and_colour_pages_are_refused(tmp_path
         read_image(tmp_path / "colour.tif")
 
 
+@pytest.mark.parametrize(
+    ("channels", "extra", "kind"),
+    [
+        (4, ["unspecified"], "4 channels, 8 bits"),
+        (5, ["unspecified"] * 2, "5 channels, 8 bits"),
+        (6, ["unspecified"] * 3, "6 channels, 8 bits"),
+        (4, ["unassalpha"], "RGBA, 8 bits"),
+        (5, ["unassalpha", "unspecified"], "5 channels, 8 bits"),
+    ],
+)
+def test_every_band_of_an_8_bit_tiff_is_read(tmp_path, channels, extra, kind):
+    """Near infrared beside RGB, say: Pillow would leave it out without a word."""
+    image, path = picture(channels, np.uint8), tmp_path / "a.tif"
+    tifffile.imwrite(path, image, photometric="rgb", extrasamples=extra)
+    np.testing.assert_array_equal(read_image(path), image)
+    assert (read_size(path), header(path)[:2]) == ((9, 7), ("7x9 px", kind))
+
+
+def test_a_second_gray_band_is_read_and_ink_keeps_what_lies_beside_it():
+    second, ink = picture(2, np.uint8), np.zeros((9, 7, 5), np.uint8)
+    ink[..., 4] = picture(1, np.uint8)[..., 0]
+    rgb = np.dstack([255 - ink[..., :3], ink[..., 4]])
+    for image, options, expected in (
+        (second, {"photometric": "minisblack", "planarconfig": "contig", "extrasamples": ["unspecified"]}, second),
+        (ink, {"photometric": "separated", "extrasamples": ["unassalpha"]}, rgb),
+    ):
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, image, **options)
+        np.testing.assert_array_equal(decode(buffer.getvalue()), expected)
+
+
+@pytest.mark.parametrize("axes", [None, "CYX", "ZYX", "TYX", "QYX"])
+@pytest.mark.parametrize("program", [{}, {"imagej": True}, {"ome": True}], ids=["tifffile", "imagej", "ome"])
+def test_gray_pages_are_channels_whatever_their_axis_is_called(tmp_path, program, axes):
+    if axes == "QYX" and program:
+        pytest.skip("no axis of this program")
+    pages, path = np.random.default_rng(0).integers(0, 256, (3, 9, 7), np.uint8), tmp_path / "a.tif"
+    tifffile.imwrite(path, pages, photometric="minisblack", metadata=axes and {"axes": axes}, **program)
+    np.testing.assert_array_equal(read_image(path), np.moveaxis(pages, 0, -1))
+    assert (read_size(path), header(path)[:2]) == ((9, 7), ("7x9 px", "RGB, 8 bits"))
+
+
+def test_pages_of_two_kinds_are_refused_with_their_axes(tmp_path):
+    pages = np.zeros((2, 3, 9, 7), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pages, imagej=True, metadata={"axes": "ZCYX"})
+    with pytest.raises(UserError, match=r"shape \(2, 3, 9, 7\), not \(H, W\) or \(H, W, C\): its axes are ZCYX\."):
+        read_image(tmp_path / "a.tif")
+
+
+def test_a_broken_tiff_is_one_sentence_and_nothing_of_the_library(tmp_path, caplog):
+    (tmp_path / "a.tif").write_bytes(b"II*\0\x08\0\0\0\0\0\0\0\0\0")
+    with pytest.raises(UserError, match="a.tif, which cannot be read"):
+        read_image(tmp_path / "a.tif")
+    assert header(tmp_path / "a.tif") is None
+    assert caplog.records == []
+
+
 def as_file(format_):
     buffer = io.BytesIO()
     pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)

@@ -1,8 +1,8 @@
 """Decodes and encodes image files, each format by the library that keeps its depth and channels.
 
 Pillow reads most files. It cannot read colour of 16 bits, more than 4 channels, or arrays. TensorFlow's codec reads
-such PNG files, tifffile reads such TIFF files, and NumPy reads .npy files. Whichever reads a file, the image is upright
-by its EXIF orientation, 0 is black, and ink (CMYK) becomes RGB. Colour profiles (ICC) are not applied.
+such PNG files, tifffile reads such TIFF files (`tiff`), and NumPy reads .npy files. Whichever reads a file, the image
+is upright by its EXIF orientation, 0 is black, and ink (CMYK) becomes RGB. Colour profiles (ICC) are not applied.
 
 The first bytes decide the format, whatever the file's name. Pillow alone would try every format that it knows, and
 would let Ghostscript run a PostScript file.
@@ -23,7 +23,9 @@ from typing import IO, Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
+from tfpix2pix.data import tiff
 from tfpix2pix.data.settings import MOST_MEGAPIXELS
+from tfpix2pix.data.tiff import HEIGHT, ORIENTATION, PHOTOMETRIC, WHITE_IS_ZERO, WIDTH
 from tfpix2pix.quiet import load_tensorflow
 from tfpix2pix.safe_files import open_regular_file
 
@@ -40,10 +42,7 @@ SIGNATURES = {  # format -> regular expression of a file's first bytes
 }
 HEADER_BYTES = 12  # length of the longest signature
 NOT_READ = "is not in a supported format"
-WIDTH, HEIGHT, BITS_PER_SAMPLE, PHOTOMETRIC = 256, 257, 258, 262  # TIFF tags
-WHITE_IS_ZERO, INK = 0, 5  # values of PHOTOMETRIC
-ORIENTATION = 0x0112  # the tag of EXIF and TIFF; its values from SIDEWAYS on swap height and width
-SIDEWAYS = 5
+SIDEWAYS = 5  # values of ORIENTATION, of EXIF and TIFF, from this on swap height and width
 UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # orientation -> turns (H, W, …) upright
     2: lambda image: image[:, ::-1],
     3: lambda image: image[::-1, ::-1],
@@ -139,6 +138,9 @@ def open_header(path: Path) -> Iterator[Image.Image]:
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """Returns (width, height) of the upright image, from a header that `open_header` has opened."""
     width, height = image.size
+    if image.format == "TIFF" and tiff.is_beyond_pillow(image):
+        height, width, _, _, orientation, *_ = tiff.layout(image.fp)
+        return (height, width) if orientation >= SIDEWAYS else (width, height)
     if image.format == "TIFF":  # Pillow may have swapped `size` itself
         width, height = image.tag_v2[WIDTH], image.tag_v2[HEIGHT]
     return (height, width) if _orientation(image) >= SIDEWAYS else (width, height)
@@ -193,7 +195,7 @@ def check_header(file: BinaryIO, most_px: float) -> None:
         if format_ == "NPY":
             claims = _npy_claims(_npy_header(file)[0])
         elif format_ == "TIFF" and _is_beyond_pillow(file):
-            claims = _tifffile_claims(file)
+            claims = _tiff_claims(file)
         else:
             claims = _pillow_claims(_opened(file, format_))
     except Exception:  # parsers raise errors of many types
@@ -207,7 +209,7 @@ def _decoded(data: bytes, format_: str, palette: Palette, most_px: float) -> np.
     if format_ == "PNG" and data[24:25] == b"\x10" and data[25:26] != b"\x00":  # 16 bits, not gray
         return _deep_png(data, most_px)
     if format_ == "TIFF" and _is_beyond_pillow(io.BytesIO(data)):
-        return _by_tifffile(data, most_px)
+        return _tiff(data, most_px)
     return _by_pillow(data, format_, palette, most_px)
 
 
@@ -328,51 +330,24 @@ def _deep_png(data: bytes, most_px: float) -> np.ndarray:
 
 
 def _is_beyond_pillow(file: BinaryIO) -> bool:
-    """Returns True if a TIFF file has several channels of more than 8 bits, several pages, or is unknown to Pillow."""
+    """Returns True if tifffile must read a TIFF file: Pillow would read a part of it, or does not know it."""
     try:
-        image = _opened(file, "TIFF")
-        if getattr(image, "n_frames", 1) > 1:  # gray pages are channels
-            return True
-        bits = image.tag_v2.get(BITS_PER_SAMPLE, (8,))
-        return len(bits) > 1 and max(bits) > 8  # Pillow would silently cut them to 8
+        return tiff.is_beyond_pillow(_opened(file, "TIFF"))
     except UnidentifiedImageError:
         return True
     finally:
         file.seek(0)
 
 
-def _tifffile_claims(file: BinaryIO) -> _Claims:
-    import tifffile
-
-    with tifffile.TiffFile(file) as tiff:
-        series = tiff.series[0]
-        sides = dict(zip(series.axes, series.shape, strict=True))
-        return _Claims(sides.get("Y", 1), sides.get("X", 1), series.size)
+def _tiff_claims(file: BinaryIO) -> _Claims:
+    height, width, channels = tiff.layout(file)[:3]
+    return _Claims(height, width, height * width * channels)
 
 
-def _by_tifffile(data: bytes, most_px: float) -> np.ndarray:
-    import tifffile
-
-    _check_claims(_tifffile_claims(io.BytesIO(data)), most_px)
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        series = file.series[0]
-        array, page = series.asarray(), series.keyframe
-        array = np.moveaxis(array, 0, -1) if planes_first(series) else array
-        if page.photometric == WHITE_IS_ZERO and array.dtype.kind in "bu":  # floats have no largest value
-            gray = slice(page.samplesperpixel - len(page.extrasamples) if page.samplesperpixel > 1 else None)
-            array[..., gray] = ~array[..., gray] & array.dtype.type(2**page.bitspersample - 1)
-        orientation, is_ink = page.tags.valueof(ORIENTATION, 1), page.photometric == INK
-    image = _upright(_as_image(array), orientation)
-    if is_ink and image.shape[-1] == 4 and image.dtype.kind == "u":
-        full = np.iinfo(image.dtype).max
-        light = 1.0 - image / full
-        return np.rint(light[..., :3] * light[..., 3:] * full).astype(image.dtype)
-    return image
-
-
-def planes_first(series: Any) -> bool:
-    """Returns True if a series of tifffile has the planes of its channels, or gray pages, one after the other."""
-    return len(series.shape) == 3 and series.axes[0] in "CSQI" and series.axes[-2:] == "YX"
+def _tiff(data: bytes, most_px: float) -> np.ndarray:
+    _check_claims(_tiff_claims(io.BytesIO(data)), most_px)
+    array, orientation = tiff.read(io.BytesIO(data))
+    return _upright(_as_image(array), orientation)
 
 
 def _as_image(array: np.ndarray) -> np.ndarray:

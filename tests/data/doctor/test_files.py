@@ -179,6 +179,20 @@ def test_the_header_of_planes_one_after_the_other(tmp_path):
     assert header(tmp_path / "a.tif")[:2] == ("7x9 px", "5 channels, 16 bits")
 
 
+@pytest.mark.parametrize(
+    ("dtype", "said"),
+    [(bool, "black and white, 1 bit"), (np.uint8, "gray, 8 bits"), (np.uint16, "gray, 16 bits"), (np.float32, None)],
+)
+@pytest.mark.parametrize("pages", [1, 3])
+def test_headers_say_that_a_tiff_is_read_as_its_negative(tmp_path, dtype, said, pages):
+    """Other programs may show what is stored. Floats are read as they are stored."""
+    image = np.zeros((9, 7) if pages == 1 else (pages, 9, 7), dtype)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="miniswhite")
+    kind = header(tmp_path / "a.tif").channels
+    assert kind.endswith(", WhiteIsZero") == (said is not None)
+    assert pages == 3 or kind == (f"{said}, WhiteIsZero" if said else "gray, float")
+
+
 def test_headers_say_16_bits_of_a_png_and_the_upright_size(tmp_path):
     write_deep(tmp_path / "deep.png", np.zeros((9, 7, 3), np.uint16))
     assert header(tmp_path / "deep.png")[:2] == ("7x9 px", "RGB, 16 bits")

@@ -9,17 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from tfpix2pix.data.formats import (
-    BITS_PER_SAMPLE,
-    HEADER_BYTES,
-    ORIENTATION,
-    PNG_SIGNATURE,
-    SIDEWAYS,
-    format_of,
-    open_header,
-    planes_first,
-    upright_size,
-)
+from tfpix2pix.data import tiff
+from tfpix2pix.data.formats import HEADER_BYTES, PNG_SIGNATURE, SIDEWAYS, format_of, open_header, upright_size
 from tfpix2pix.safe_files import open_regular_file
 
 MODES = {  # Pillow's mode -> channels and depth, in words
@@ -34,6 +25,7 @@ MODES = {  # Pillow's mode -> channels and depth, in words
     "F": "gray, float",
 }
 CHANNELS = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
+NEGATIVE = ", WhiteIsZero"  # of a TIFF file: its stored values are read as their negative
 
 
 class Header(NamedTuple):
@@ -58,12 +50,14 @@ def header(path: Path) -> Header | None:
 
 def _by_pillow(path: Path) -> Header | None:
     with open_header(path) as image:
+        profile = _profile(image.info.get("icc_profile"))
+        if image.format == "TIFF" and tiff.is_beyond_pillow(image):
+            return _by_tifffile(path, profile)
         width, height = upright_size(image)
-        if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
-            return _by_tifffile(path)
         bits = _bits(path, image)
         channels = MODES.get(image.mode) or f"{image.mode}, {bits} bits"
-        return Header(f"{width}x{height} px", channels, _profile(image.info.get("icc_profile")))
+        is_negative = image.format == "TIFF" and image.tag_v2.get(tiff.PHOTOMETRIC) == tiff.WHITE_IS_ZERO
+        return Header(f"{width}x{height} px", channels + NEGATIVE * (is_negative and image.mode != "F"), profile)
 
 
 def _profile(icc: bytes | None) -> str:
@@ -80,7 +74,7 @@ def _profile(icc: bytes | None) -> str:
 def _bits(path: Path, image: Image.Image) -> int:
     """Returns the bits per channel of a colour image, also if Pillow would cut 16 to 8."""
     if image.format == "TIFF":
-        return max(image.tag_v2.get(BITS_PER_SAMPLE, (8,)))
+        return max(image.tag_v2.get(tiff.BITS_PER_SAMPLE, (8,)))
     if image.format == "PNG":
         with path.open("rb") as file:
             start = file.read(25)
@@ -93,22 +87,21 @@ def _of_array(path: Path) -> Header:
     return _of(array.shape, array.dtype)
 
 
-def _by_tifffile(path: Path) -> Header | None:
-    """Reads the header of a TIFF file with several channels of more than 8 bits, or with one plane per channel."""
-    import tifffile
-
+def _by_tifffile(path: Path, profile: str = "") -> Header | None:
+    """Reads the header of a TIFF file that tifffile reads: deep colour, many bands, pages or planes."""
     try:
-        with tifffile.TiffFile(path) as file:
-            series = file.series[0]
-            shape = (*series.shape[1:], series.shape[0]) if planes_first(series) else series.shape
-            if series.keyframe.tags.valueof(ORIENTATION, 1) >= SIDEWAYS:
-                shape = (shape[1], shape[0], *shape[2:])
-            return _of(shape, series.dtype)
+        with open_regular_file(path) as file:
+            stored = tiff.layout(file)
     except Exception:  # parsers raise errors of many types
         return None
+    shape = (stored.height, stored.width) if stored.orientation < SIDEWAYS else (stored.width, stored.height)
+    is_negative = stored.photometric == tiff.WHITE_IS_ZERO and stored.dtype.kind in "bu"
+    size, channels, _ = _of((*shape, stored.channels), stored.dtype, has_alpha=stored.has_alpha)
+    return Header(size, channels + NEGATIVE * is_negative, profile)
 
 
-def _of(shape: tuple[int, ...], dtype: np.dtype) -> Header:
+def _of(shape: tuple[int, ...], dtype: np.dtype, *, has_alpha: bool = True) -> Header:
     height, width, channels = (*shape, 1)[:3]
     depth = {"f": "float", "b": "1 bit"}.get(dtype.kind) or f"{dtype.itemsize * 8} bits"
-    return Header(f"{width}x{height} px", f"{CHANNELS.get(channels, f'{channels} channels')}, {depth}")
+    is_named = channels in CHANNELS and (has_alpha or channels in (1, 3))
+    return Header(f"{width}x{height} px", f"{CHANNELS[channels] if is_named else f'{channels} channels'}, {depth}")

@@ -1,6 +1,7 @@
 """Masks in every encoding: gray, one bit, palettes and arrays of bool are read alike, decided once for a run."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from tests.conftest import tiny_config, write_image
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.config.resolve import make_config
-from tfpix2pix.data.doctor import examine
+from tfpix2pix.data.doctor import examine, quick_lines
 from tfpix2pix.data.labels import decided_values, read_labels, read_side, to_classes
 from tfpix2pix.data.opening import open_source, read_otherwise, with_class_values
 from tfpix2pix.data.settings import DataConfig
@@ -46,6 +47,8 @@ MASKS = {  # encoding -> (suffix, a function of a mask of 0 and 1 that returns h
     "gray-gif": (".gif", lambda mask: Image.fromarray(mask * np.uint8(255)).save),
     "gray-palette": (".png", lambda mask: Image.fromarray(mask * np.uint8(255)).convert("P").save),
     "two-colours-palette": (".png", lambda mask: palette_picture(mask, BLACK_WHITE).save),
+    "palette-white-first": (".png", lambda mask: palette_picture(1 - mask, BLACK_WHITE[::-1]).save),
+    "palette-tiff-white-first": (".tif", lambda mask: palette_picture(1 - mask, BLACK_WHITE[::-1]).save),
     "one-bit": (".png", lambda mask: Image.fromarray(mask > 0).save),
     "one-bit-tiff": (".tif", lambda mask: Image.fromarray(mask > 0).save),
     "one-bit-gif": (".gif", lambda mask: Image.fromarray(mask > 0).save),
@@ -81,6 +84,35 @@ def test_a_mask_is_read_in_every_encoding(tmp_path, kind, colors):
         np.testing.assert_array_equal(source.read(index)[1][..., 0], expected)
     (result,) = {examine(config).exit_code, examine(masks_config(tmp_path, class_colors=colors)).exit_code}
     assert result == 0
+
+
+def test_masks_whose_palettes_are_exchanged_are_read_by_their_levels(tmp_path):
+    """Half of the files number white first, half black."""
+    write_pairs(tmp_path, "two-colours-palette", [MASK, 1 - MASK])
+    for index, mask in ((2, MASK), (3, WHITE)):
+        palette_picture(1 - mask, BLACK_WHITE[::-1]).save(tmp_path / "train" / "target" / f"{index}.png")
+        write_image(tmp_path / "train" / "input" / f"{index}.png", photograph(index))
+    config = with_class_values(masks_config(tmp_path), 0)
+    assert config.target_class_values == (0, 255)
+    source = open_source(config, "train", 0)
+    for index, mask in enumerate((MASK, 1 - MASK, MASK, WHITE)):
+        np.testing.assert_array_equal(source.read(index)[1][..., 0], mask)
+    assert examine(config).findings == ()
+    before = masks_config(tmp_path, target_class_values="indices")  # a run that has recorded it goes on
+    np.testing.assert_array_equal(open_source(before, "train", 0).read(2)[1][..., 0], 1 - MASK)
+
+
+def test_a_palette_of_one_level_says_nothing_so_its_indices_count(tmp_path):
+    palette_picture(MASK, ((0, 0, 0), (0, 0, 0))).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.png", 2, masks_config(tmp_path))[..., 0], MASK)
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_without_training_pairs_black_and_white_are_a_mask(tmp_path, kind):
+    write_pairs(tmp_path, kind, [MASK], split="val")
+    config = with_class_values(masks_config(tmp_path), 0)
+    assert config.target_class_values is None
+    np.testing.assert_array_equal(open_source(config, "val", 0).read(0)[1][..., 0], MASK)
 
 
 def test_the_training_pairs_decide_once_and_a_run_records_it(tmp_path):
@@ -273,6 +305,36 @@ class TestDoctor:
         result = examine(masks_config(tmp_path))
         assert result.findings == ()
         assert result.notes[0].startswith("Label maps of the target: 0 is class 0, 255 is class 1 (`data.target_class_")
+
+    def numbered_anew(self, folder, orders, colors=RED_BLUE_GRAY):
+        """Each file has the colours of three classes in an order of its own, as `quantize` and GIF write them."""
+        indices = np.random.default_rng(5).integers(0, 3, (32, 32))
+        for position, order in enumerate(orders):
+            path = folder / "target" / f"{position}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            permuted = np.argsort(order)[np.roll(indices, position)].astype(np.uint8)
+            palette_picture(permuted, np.array(colors)[list(order)]).save(path)
+            write_image(folder / "input" / f"{position}.png", photograph(position))
+        return masks_config(folder, target_classes=3, held_out_fraction=0)
+
+    def test_palettes_that_number_the_colours_differently_are_one_finding(self, tmp_path):
+        config = self.numbered_anew(tmp_path, [(0, 1, 2), (0, 1, 2), (0, 2, 1), (2, 1, 0)])
+        (finding,) = examine(config).findings
+        assert (finding.kind, finding.pairs) == ("palettes", (("train", 0), ("train", 2)))
+        assert [Path(file).name for file in finding.files] == ["0.png", "2.png"]
+        assert "#808080 is index 2 in" in finding.message or "#0000ff is index 1 in" in finding.message
+        (line, _) = quick_lines(examine(config))[:2]  # what a run says when it starts
+        assert line.startswith("palettes: Palettes of the targets number") and "Set `data.class_colors`" in line
+        by_colors = config.model_copy(update={"class_colors": RED_BLUE_GRAY})
+        assert examine(by_colors).findings == ()
+
+    def test_palettes_of_one_order_or_of_other_colours_are_no_fault(self, tmp_path):
+        assert examine(self.numbered_anew(tmp_path / "one", [(0, 1, 2), (0, 1, 2)])).findings == ()
+        config = self.numbered_anew(tmp_path / "two", [(0, 1, 2)])
+        other = np.random.default_rng(9).integers(0, 3, (32, 32)).astype(np.uint8)
+        palette_picture(other, ((1, 2, 3), (4, 5, 6), (7, 8, 9))).save(tmp_path / "two" / "target" / "1.png")
+        write_image(tmp_path / "two" / "input" / "1.png", photograph(1))
+        assert examine(config).findings == ()
 
     def test_every_missing_class_of_each_side_is_reported(self, tmp_path):
         for index in range(2):

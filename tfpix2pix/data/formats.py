@@ -82,8 +82,8 @@ def decode(data: bytes, *, palette: Palette = "colors", most_px: float = MOST_ME
 
     Args:
         palette: what a palette image becomes. `colors`: its picture. The others are for label maps, and leave images of
-            one bit boolean. `indices`: its indices. `levels`: the same, but of a GIF in gray its levels, because
-            programs number a GIF's colours as they occur, anew in each file.
+            one bit boolean. `indices`: its indices. `levels`: the same, but of a palette in gray its levels, because
+            programs number colours as they occur, anew in each file.
         most_px: largest number of pixels. The header is looked at, before memory is allocated for the pixels.
 
     Raises:
@@ -279,15 +279,16 @@ def _by_pillow(data: bytes, format_: str, palette: Palette, most_px: float) -> n
     array = np.asarray(ImageOps.exif_transpose(image))
     if image.mode.startswith("I;16") and format_ == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
         array = np.iinfo(np.uint16).max - array  # Pillow itself does this for 1 and 8 bits
-    if image.mode == "P" and palette == "levels" and format_ == "GIF":
+    if image.mode == "P" and palette == "levels":
         array = _levels(array, np.reshape(image.getpalette("RGB"), (-1, 3)).astype(np.uint8))
     return _as_image(array)
 
 
 def _levels(indices: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """Returns the gray level of each pixel, or the indices if a pixel has a colour."""
+    """Returns the gray level of each pixel, or the indices if a pixel has a colour or all have one level."""
     used = colors[np.unique(indices)]
-    return colors[:, 0][indices] if (used == used[:, :1]).all() else indices
+    tells = (used == used[:, :1]).all() and (len(used) == 1 or len(np.unique(used[:, 0])) > 1)
+    return colors[:, 0][indices] if tells else indices
 
 
 def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:

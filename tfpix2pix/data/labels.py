@@ -103,6 +103,9 @@ def to_classes(
             )
         return _of_colors(image, classes, config, where)
     occurring = set(np.unique(image).tolist()) - {config.ignore_class}
+    white = np.iinfo(image.dtype).max if image.dtype.kind == "u" else None
+    if values is None and is_mask(classes, config) and white in occurring and occurring <= {0, white}:
+        values = (0, white)  # without training pairs that say so
     indices, table = range(classes), values if isinstance(values, tuple) else range(classes)
     if occurring <= {*indices} and not occurring <= {*table}:  # a mask that a model has translated
         table = indices

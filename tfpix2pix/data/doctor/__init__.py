@@ -11,6 +11,7 @@ CHECKS = {
     "reading": lazy("tfpix2pix.data.doctor.files", "reading"),
     "files": lazy("tfpix2pix.data.doctor.files", "outliers"),
     "absent": lazy("tfpix2pix.data.doctor.content", "absent"),
+    "palettes": lazy("tfpix2pix.data.doctor.content", "palettes"),
     "constant": lazy("tfpix2pix.data.doctor.content", "constant"),
     "identical": lazy("tfpix2pix.data.doctor.content", "identical"),
     "photographs": lazy("tfpix2pix.data.doctor.content", "photographs"),

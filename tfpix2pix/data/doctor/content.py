@@ -59,6 +59,38 @@ def absent(survey: Survey) -> list[Finding]:
     return findings
 
 
+def palettes(survey: Survey) -> list[Finding]:
+    """Finds that palette files which are read by their indices number the colours differently: one finding a side.
+
+    Programs number the colours of a picture anew in each file. Only indices that occur count, in the training split.
+    """
+    findings = []
+    for position, (side, values) in enumerate(zip(SIDES, survey.data.class_values, strict=True)):
+        if survey.data.classes[position] is None or values != "indices" or survey.data.class_colors:
+            continue
+        known: dict[bytes, tuple[int, bytes, Look]] = {}  # colour -> its index, the palette and the pair
+        for look in survey.readable:
+            header = look.headers[position] if len(look.headers) == len(SIDES) else None
+            if look.split != SPLITS[0] or header is None or not header.palette:
+                continue
+            for index in sorted(look.traits.classes[position]):
+                color = header.palette[3 * index : 3 * index + 3]
+                first, palette, other = known.setdefault(color, (index, header.palette, look))
+                if first != index and palette != header.palette:
+                    break
+            else:
+                continue
+            files = [survey.files(pair)[position] for pair in (other, look)]
+            message = (
+                f"Palettes of the {side}s number the colours differently, so a class is not the same in all files: "
+                f"#{color.hex()} is index {first} in {files[0]} and index {index} in {files[1]}."
+            )
+            location = {"files": tuple(files), "pairs": survey.of(other, look)["pairs"]}
+            findings.append(finding("palettes", SPLITS[0], (), message, **location))
+            break
+    return findings
+
+
 def identical(survey: Survey) -> list[Finding]:
     """Finds pairs with the same picture on both sides, apart from compression noise."""
     return [

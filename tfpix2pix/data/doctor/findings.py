@@ -26,6 +26,8 @@ ADVICE = {
     "unfit": "Replace the pair or remove it.",
     "absent": "Add pairs with it, or set fewer classes. If its pixels are there, check `data.ignore_class`, "
     "`data.class_colors`, `data.input_class_values` and `data.target_class_values`.",
+    "palettes": "Set `data.class_colors`: palette files are then read by their colours. Or save all of them with one "
+    "palette.",
     "constant": "Remove the pair: nothing can be learned from it. If values fill little of their range, set "
     "`data.input_range` or `data.target_range`. If they are classes, set `data.input_classes` or "
     "`data.target_classes`.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,7 @@ class Header(NamedTuple):
     size: str  # `512x256 px`, width first, upright
     channels: str  # `RGB, 8 bits`
     profile: str = ""  # name of its colour profile (ICC), unless that is sRGB
+    palette: bytes = b""  # R, G, B of index 0, of index 1, …; empty without a palette
 
 
 def header(path: Path) -> Header | None:
@@ -57,7 +59,23 @@ def _by_pillow(path: Path) -> Header | None:
         bits = _bits(path, image)
         channels = MODES.get(image.mode) or f"{image.mode}, {bits} bits"
         is_negative = image.format == "TIFF" and image.tag_v2.get(tiff.PHOTOMETRIC) == tiff.WHITE_IS_ZERO
-        return Header(f"{width}x{height} px", channels + NEGATIVE * (is_negative and image.mode != "F"), profile)
+        channels += NEGATIVE * (is_negative and image.mode != "F")
+        return Header(f"{width}x{height} px", channels, profile, _palette(image))
+
+
+def _palette(image: Image.Image) -> bytes:
+    """Returns the palette of an opened file. `Image.getpalette` would decode all of it."""
+    if image.mode != "P" or image.palette is None:
+        return b""
+    part = Image.new("P", (1, 1))
+    part.putpalette(image.palette.palette, image.palette.rawmode or image.palette.mode)
+    return _one_of_equals(bytes(part.getpalette("RGB")))
+
+
+@lru_cache(maxsize=64)
+def _one_of_equals(palette: bytes) -> bytes:
+    """Returns the object of an equal palette, so that files which share one take its memory once."""
+    return palette
 
 
 def _profile(icc: bytes | None) -> str:
@@ -96,8 +114,8 @@ def _by_tifffile(path: Path, profile: str = "") -> Header | None:
         return None
     shape = (stored.height, stored.width) if stored.orientation < SIDEWAYS else (stored.width, stored.height)
     is_negative = stored.photometric == tiff.WHITE_IS_ZERO and stored.dtype.kind in "bu"
-    size, channels, _ = _of((*shape, stored.channels), stored.dtype, has_alpha=stored.has_alpha)
-    return Header(size, channels + NEGATIVE * is_negative, profile)
+    upright = _of((*shape, stored.channels), stored.dtype, has_alpha=stored.has_alpha)
+    return upright._replace(channels=upright.channels + NEGATIVE * is_negative, profile=profile)
 
 
 def _of(shape: tuple[int, ...], dtype: np.dtype, *, has_alpha: bool = True) -> Header:

@@ -199,6 +199,26 @@ class TestFolders:
         with pytest.raises(UserError, match="Received 40x40 px in .*input/a.png and 44x40 px in .*target/a.png"):
             source(**options, fit=fit).read(0)
 
+    @pytest.mark.parametrize(
+        ("sizes", "fits"),
+        [
+            (((48, 48), (96, 48)), False),
+            (((96, 48), (48, 96)), False),
+            (((48, 48), (96, 96)), True),
+            (((100, 67), (200, 133)), True),  # one shape, to the pixel
+        ],
+    )
+    def test_shapes_may_not_differ_where_both_are_padded(self, tmp_path, sizes, fits):
+        """Other parts of the two would be reflected, so that they no longer lie on each other."""
+        for side, size in zip(("input", "target"), sizes, strict=True):
+            picture(tmp_path / side / "1.png", size=size)
+        pairs = source(source="folders", dir=str(tmp_path), held_out_fraction=0, image_size_px=32, fit="pad")
+        if fits:
+            assert len(pairs.read(0)) == 2
+        else:
+            with pytest.raises(UserError, match=r"fit: pad` .* must be of one shape\. Received .*`data.fit: resize`"):
+                pairs.read(0)
+
 
 class TestTable:
     def write(self, folder, text, name="pairs.csv", encoding="utf-8"):

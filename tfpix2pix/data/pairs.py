@@ -16,7 +16,7 @@ from tfpix2pix.errors import UserError
 Pair = tuple[np.ndarray, np.ndarray]  # input and target, each (H, W, C) uint8, uint16 or float32
 
 MAX_ENLARGEMENT = 4
-AT_OWN_SCALE = ("crop", "resize_crop")  # values of `data.fit` that cut the same square from input and target
+SHARED = {"crop": "size", "resize_crop": "size", "pad": "shape"}  # `data.fit` -> what input and target must share
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,11 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
     """
     paths = (path, target_path or path)
     sizes = [image.shape[:2] for image in pair]
-    if sizes[0] != sizes[1] and config.fit in AT_OWN_SCALE:
+    shared = SHARED.get(config.fit)
+    if sizes[0] != sizes[1] and (shared == "size" or (shared == "shape" and not _are_of_one_shape(sizes, config))):
         (height, width), (target_height, target_width) = sizes
         raise UserError(
-            f"With `data.fit: {config.fit}` input and target must be of one size. Received {width}x{height} px in "
+            f"With `data.fit: {config.fit}` input and target must be of one {shared}. Received {width}x{height} px in "
             f"{path} and {target_width}x{target_height} px in {paths[1]}. Replace a file, or set `data.fit: resize`.",
             "size",
         )
@@ -73,6 +74,12 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
         sides_of_file = (side,) if target_path else ("input", "target")
         images.append(with_channels(image, channels, config, file, sides_of_file))
     return tuple(images)
+
+
+def _are_of_one_shape(sizes: Sequence[tuple[int, int]], config: DataConfig) -> bool:
+    """Returns True if both (height, width) have one aspect ratio, to the pixel of a training image."""
+    scaled = [config.jitter_size_px / max(size) * np.array(size) for size in sizes]
+    return bool(np.abs(scaled[0] - scaled[1]).max() <= 1)
 
 
 def signed(pair: Pair, config: DataConfig) -> Pair:

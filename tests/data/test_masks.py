@@ -46,6 +46,7 @@ MASKS = {  # encoding -> (suffix, a function of a mask of 0 and 1 that returns h
     "gray-tiff": (".tif", lambda mask: Image.fromarray(mask * np.uint8(255)).save),
     "gray-gif": (".gif", lambda mask: Image.fromarray(mask * np.uint8(255)).save),
     "gray-palette": (".png", lambda mask: Image.fromarray(mask * np.uint8(255)).convert("P").save),
+    "gray-alpha": (".png", lambda mask: Image.fromarray(np.dstack([mask * np.uint8(255), mask * 0 + 255])).save),
     "two-colours-palette": (".png", lambda mask: palette_picture(mask, BLACK_WHITE).save),
     "palette-white-first": (".png", lambda mask: palette_picture(1 - mask, BLACK_WHITE[::-1]).save),
     "palette-tiff-white-first": (".tif", lambda mask: palette_picture(1 - mask, BLACK_WHITE[::-1]).save),
@@ -283,6 +284,40 @@ def test_gray_indices_are_indices_though_there_are_colours_to_show_them(tmp_path
         to_classes(label_map + 1, 3, config, "x")
     with pytest.raises(UserError, match="must be drawn in the colours"):  # black and white are not among them
         to_classes(np.zeros((2, 2, 1), bool), 3, config, "x")
+
+
+BLACK_RED_BLUE = ((0, 0, 0), (255, 0, 0), (0, 0, 255))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".tif", ".bmp"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA"])
+def test_gray_indices_are_read_alike_however_many_channels_hold_them(tmp_path, mode, suffix):
+    """A GIF, or a picture of three equal channels, would be black everywhere by the colours."""
+    indices = np.random.default_rng(1).integers(0, 3, (32, 32), np.uint8)
+    config = DataConfig.model_validate({"input_classes": 3, "class_colors": BLACK_RED_BLUE})
+    if mode == "LA" and suffix in (".bmp", ".gif"):
+        pytest.skip("not written")
+    picture = Image.fromarray(indices).convert(mode)
+    if suffix == ".gif":
+        picture = picture.convert("RGB" if mode == "RGBA" else mode)
+    picture.save(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(read_labels(tmp_path / f"a{suffix}", 3, config)[..., 0], indices)
+
+
+def test_a_second_channel_that_is_not_opaque_is_refused():
+    """It may be the channel of a class."""
+    one_hot = np.dstack([1 - MASK, MASK]) * np.uint8(255)
+    with pytest.raises(UserError, match="class indices 0 to 1. Received 2 channels of uint8 in x"):
+        to_classes(one_hot, 2, DataConfig.model_validate({"input_classes": 2}), "x")
+
+
+def test_gray_colours_of_classes_are_colours():
+    """Black alone says nothing, and a gray that is a colour of a class is one."""
+    black, dark = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 1, np.uint8)
+    config = DataConfig.model_validate({"input_classes": 2, "class_colors": BLACK_WHITE[::-1]})
+    assert (to_classes(black, 2, config, "x") == 1).all()
+    config = DataConfig.model_validate({"input_classes": 2, "class_colors": ((1, 1, 1), (200, 0, 0))})
+    assert (to_classes(dark, 2, config, "x") == 0).all()
 
 
 def test_a_bool_array_is_a_black_and_white_picture(tmp_path):

@@ -32,6 +32,11 @@ PNGS = {
     "gray-128": Image.fromarray(np.full((8, 9), 128, np.uint8)),
     "indices": Image.fromarray(INDICES),
     "ignored": Image.fromarray(np.where(INDICES == 2, 255, INDICES).astype(np.uint8)),
+    "indices-in-rgb": Image.fromarray(np.repeat(INDICES[..., np.newaxis], 3, axis=-1)),
+    "indices-in-rgba": Image.fromarray(np.dstack([INDICES] * 3 + [INDICES * 0 + np.uint8(255)])),
+    "black-in-rgb": Image.fromarray(np.zeros((8, 9, 3), np.uint8)),
+    "indices-with-alpha": Image.fromarray(np.dstack([INDICES, INDICES * 0 + np.uint8(255)])),
+    "mask-with-alpha": Image.fromarray(np.dstack([MASK * np.uint8(255), MASK * 0 + np.uint8(255)])),
     "beyond": Image.fromarray(INDICES + np.uint8(5)),
 }
 MODELS = {

@@ -87,6 +87,8 @@ def to_classes(
 ) -> np.ndarray:
     """Converts a label map, of indices, of `values` or in `config.class_colors`, to class indices, uint8 (H, W, 1).
 
+    The alpha of colours is left out, and so is that of gray if it is opaque: a second channel may be something else.
+
     `values` of None, if nothing has been decided: a file in gray is drawn in the colours if `is_drawn_in_gray`.
 
     Raises:
@@ -94,6 +96,9 @@ def to_classes(
     """
     if image.dtype == bool:
         image, values = _of_one_bit(image, config, values)
+    image = without_opaque_alpha(image)
+    if _is_gray_indices(image, classes, config, values):
+        image = image[..., :1]
     if image.shape[-1] in (3, 4):
         if config.class_colors is None:
             raise UserError(
@@ -103,13 +108,13 @@ def to_classes(
             )
         return _of_colors(image, classes, config, where)
     occurring = set(np.unique(image).tolist()) - {config.ignore_class}
-    white = np.iinfo(image.dtype).max if image.dtype.kind == "u" else None
+    white = np.iinfo(image.dtype).max if image.dtype.kind == "u" and image.shape[-1] == 1 else None
     if values is None and is_mask(classes, config) and white in occurring and occurring <= {0, white}:
         values = (0, white)  # without training pairs that say so
     indices, table = range(classes), values if isinstance(values, tuple) else range(classes)
     if occurring <= {*indices} and not occurring <= {*table}:  # a mask that a model has translated
         table = indices
-    wrong = sorted(occurring - {*table})
+    wrong = sorted(occurring - {*table}) if image.shape[-1] == 1 else []
     is_gray = image.shape[-1] == 1 and image.dtype.kind == "u"
     if is_gray and (values == "colors" or (values is None and is_drawn_in_gray(classes, config, wrong))):
         label_map = _of_colors(image, classes, config, where)
@@ -131,6 +136,25 @@ def to_classes(
     order = np.argsort(table)
     label_map = order[np.searchsorted(np.array(table)[order], image).clip(max=classes - 1)]
     return np.where(image == config.ignore_class, image, label_map).astype(np.uint8)
+
+
+def without_opaque_alpha(image: np.ndarray) -> np.ndarray:
+    """Returns a gray image without an alpha channel that is opaque everywhere, and others as they are."""
+    has_alpha = image.shape[-1] == 2 and image.dtype.kind == "u" and image[..., 1].min() == np.iinfo(image.dtype).max
+    return image[..., :1] if has_alpha else image
+
+
+def _is_gray_indices(image: np.ndarray, classes: int, config: DataConfig, values: ClassValues | None) -> bool:
+    """Returns True if a picture with three equal channels holds class indices, as a gray file of the same pixels would.
+
+    An index that is the gray of a class, other than black, is taken for the colour.
+    """
+    if image.shape[-1] not in (3, 4) or image.dtype.kind != "u" or values == "colors" or not config.class_colors:
+        return False
+    if image[..., :3].max() >= classes or (image[..., :3] != image[..., :1]).any():
+        return False
+    occurring = set(np.unique(image[..., 0]).tolist()) - {0}
+    return bool(occurring) and not any((value,) * 3 in config.class_colors for value in occurring)
 
 
 def _of_one_bit(

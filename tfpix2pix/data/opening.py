@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tfpix2pix.data import SOURCES, SPLITS
-from tfpix2pix.data.labels import decided_values, is_mask
+from tfpix2pix.data.labels import decided_values, is_mask, without_opaque_alpha
 from tfpix2pix.data.pairs import Fault, Pair, Source, signed
 from tfpix2pix.data.settings import CLASS_VALUES, ClassValues, DataConfig
 from tfpix2pix.errors import UserError, unknown_name
@@ -67,6 +67,7 @@ def _class_values(data: DataConfig, side: int, pictures: Source, numbers: Source
             image = source.stored(index, side)
         except UserError:
             return set()
+        image = without_opaque_alpha(image)
         is_gray = image.shape[-1] == 1 and image.dtype.kind == "u"
         return set(np.unique(image).tolist()) if is_gray else set()
 

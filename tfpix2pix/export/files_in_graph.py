@@ -161,6 +161,11 @@ def _label_map(decoded: tf.Tensor, scale: tf.Tensor, one_bit: tf.Tensor, data: D
         return tf.where(is_gray & (numbers == ignored), float(ignored), nearest)
 
     in_colors = tf.shape(decoded)[2] >= 3
+    if data.class_colors and values != "colors":
+        # as `labels._is_gray_indices`
+        grays = [red for red, green, blue in data.class_colors if red == green == blue and red]
+        is_index = tf.reduce_all((numbers < classes) & (decoded[..., :3] == decoded[..., :1]) & ~is_among([*grays, -1]))
+        in_colors &= ~(is_index & tf.reduce_any(numbers > 0))
     if values == "colors":
         in_colors |= True
     elif data.class_colors and values != "palette_indices":

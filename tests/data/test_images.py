@@ -12,7 +12,7 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from tests.conftest import write_image as write_picture
 from tfpix2pix.data import SOURCES
@@ -82,6 +82,43 @@ def test_palettes_become_colours():
     picture = Image.fromarray(np.array([[0, 1]], np.uint8), mode="L").convert("P")
     picture.putpalette([10, 20, 30, 40, 50, 60])
     assert decode(encoded(picture, "PNG")).tolist() == [[[10, 20, 30], [40, 50, 60]]]
+
+
+def with_transparent_color(data: bytes, *samples: int) -> bytes:
+    """The PNG with a chunk tRNS."""
+    chunk = io.BytesIO()
+    PngImagePlugin.putchunk(chunk, b"tRNS", b"".join(sample.to_bytes(2, "big") for sample in samples))
+    return data[:33] + chunk.getvalue() + data[33:]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "samples"),
+    [
+        (np.array([[[10], [20]]], np.uint8), (20,)),
+        (np.array([[[0], [255]]], bool), (1,)),
+        (np.array([[[300], [20]]], np.uint16), (20,)),
+        (np.array([[[1, 2, 3], [1, 2, 4]]], np.uint8), (1, 2, 4)),
+        (np.array([[[300, 2, 3], [300, 2, 4]]], np.uint16), (300, 2, 4)),
+    ],
+)
+def test_a_transparent_colour_is_an_alpha_channel(pixels, samples):
+    """Of gray and of colour, as of palettes, so that `data.alpha` decides about it."""
+    plain = encoded(Image.fromarray(pixels[..., 0]), "PNG") if pixels.dtype == bool else encode(pixels, ".png")
+    image, full = decode(plain), 255 if pixels.dtype != np.uint16 else 65535
+    alpha = np.array([[[full], [0]]], image.dtype)
+    np.testing.assert_array_equal(decode(with_transparent_color(plain, *samples)), np.dstack([image, alpha]))
+    of_labels = decode(with_transparent_color(plain, *samples), palette="indices")
+    np.testing.assert_array_equal(of_labels[..., : pixels.shape[-1]], pixels)  # the alpha of colours is left out later
+    assert of_labels.shape[-1] != 2
+
+
+def test_a_transparent_colour_of_4_bits_is_scaled_as_the_pixels_are():
+    header = (1).to_bytes(4, "big") * 2 + bytes([4, 0, 0, 0, 0])
+    data = io.BytesIO(b"\x89PNG\r\n\x1a\n")
+    data.seek(8)
+    for name, content in ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0\x70")), (b"IEND", b"")):
+        PngImagePlugin.putchunk(data, name, content)
+    assert decode(with_transparent_color(data.getvalue(), 7)).tolist() == [[[7 * 17, 0]]]
 
 
 @pytest.mark.parametrize(

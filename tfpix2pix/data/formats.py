@@ -52,6 +52,7 @@ UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # orientation -> tur
     7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
     8: lambda image: np.rot90(image),
 }
+PNG_BITS = 24  # place of the byte with the bits of a channel
 PNG_KEYWORD_BYTES = 79  # of a chunk of text, at most
 PNG_ORIENTATIONS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # chunks of a PNG that may hold one
 MOST_CHANNELS = 4  # for each pixel that is allowed
@@ -206,7 +207,7 @@ def check_header(file: BinaryIO, most_px: float) -> None:
 def _decoded(data: bytes, format_: str, palette: Palette, most_px: float) -> np.ndarray:
     if format_ == "NPY":
         return _npy(data, most_px)
-    if format_ == "PNG" and data[24:25] == b"\x10" and data[25:26] != b"\x00":  # 16 bits, not gray
+    if format_ == "PNG" and data[PNG_BITS : PNG_BITS + 1] == b"\x10" and data[25:26] != b"\x00":  # 16 bits, not gray
         return _deep_png(data, most_px)
     if format_ == "TIFF" and _is_beyond_pillow(io.BytesIO(data)):
         return _tiff(data, most_px)
@@ -281,7 +282,29 @@ def _by_pillow(data: bytes, format_: str, palette: Palette, most_px: float) -> n
         array = np.iinfo(np.uint16).max - array  # Pillow itself does this for 1 and 8 bits
     if image.mode == "P" and palette == "levels":
         array = _levels(array, np.reshape(image.getpalette("RGB"), (-1, 3)).astype(np.uint8))
-    return _as_image(array)
+    array = _as_image(array)
+    bits = data[PNG_BITS] if format_ == "PNG" else 8
+    return array if palette != "colors" else _with_alpha(array, _transparent_color(image, bits))
+
+
+def _transparent_color(image: Image.Image, bits: int) -> np.ndarray | None:
+    """Returns the colour that a PNG of `bits` (chunk tRNS) or a gray GIF declares transparent, as it is read, or None.
+
+    The transparent colours of a palette are left to its conversion.
+    """
+    color = image.info.get("transparency")
+    if image.mode == "P" or not isinstance(color, (int, tuple)):
+        return None
+    return np.array(color) * (255 // (2**bits - 1) if image.mode == "L" else 1)  # Pillow scales 2 and 4 bits to 8
+
+
+def _with_alpha(image: np.ndarray, transparent: np.ndarray | None) -> np.ndarray:
+    """Adds an alpha channel that is 0 where (H, W, C) has the colour `transparent`. None: returns the image."""
+    if transparent is None:
+        return image
+    image = image * np.uint8(255) if image.dtype == bool else image
+    opaque = (image != transparent).any(axis=-1, keepdims=True)
+    return np.concatenate([image, opaque * image.dtype.type(np.iinfo(image.dtype).max)], axis=-1)
 
 
 def _levels(indices: np.ndarray, colors: np.ndarray) -> np.ndarray:
@@ -326,8 +349,9 @@ def _deep_png(data: bytes, most_px: float) -> np.ndarray:
     width, height = (int.from_bytes(data[start : start + 4], "big") for start in (16, 20))
     _check_claims(_Claims(height, width, height * width), most_px)
     tf = _tensorflow()
-    array = tf.io.decode_png(data, dtype=tf.uint16).numpy()
-    return _upright(array, _orientation(_opened(io.BytesIO(data), "PNG")))
+    header = _opened(io.BytesIO(data), "PNG")
+    array = _with_alpha(tf.io.decode_png(data, dtype=tf.uint16).numpy(), _transparent_color(header, 16))
+    return _upright(array, _orientation(header))
 
 
 def _is_beyond_pillow(file: BinaryIO) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from tfpix2pix.data import tiff
-from tfpix2pix.data.formats import HEADER_BYTES, PNG_SIGNATURE, SIDEWAYS, format_of, open_header, upright_size
+from tfpix2pix.data.formats import HEADER_BYTES, PNG_BITS, PNG_SIGNATURE, SIDEWAYS, format_of, open_header, upright_size
 from tfpix2pix.safe_files import open_regular_file
 
 MODES = {  # Pillow's mode -> channels and depth, in words
@@ -26,6 +26,7 @@ MODES = {  # Pillow's mode -> channels and depth, in words
     "F": "gray, float",
 }
 CHANNELS = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
+TRANSPARENT = ", with a transparent colour"  # of a PNG file or a GIF: becomes an alpha channel
 NEGATIVE = ", WhiteIsZero"  # of a TIFF file: its stored values are read as their negative
 
 
@@ -59,6 +60,7 @@ def _by_pillow(path: Path) -> Header | None:
         bits = _bits(path, image)
         channels = MODES.get(image.mode) or f"{image.mode}, {bits} bits"
         is_negative = image.format == "TIFF" and image.tag_v2.get(tiff.PHOTOMETRIC) == tiff.WHITE_IS_ZERO
+        channels += TRANSPARENT * (image.mode != "P" and "transparency" in image.info)
         channels += NEGATIVE * (is_negative and image.mode != "F")
         return Header(f"{width}x{height} px", channels, profile, _palette(image))
 
@@ -95,8 +97,8 @@ def _bits(path: Path, image: Image.Image) -> int:
         return max(image.tag_v2.get(tiff.BITS_PER_SAMPLE, (8,)))
     if image.format == "PNG":
         with path.open("rb") as file:
-            start = file.read(25)
-        return start[24] if start[:8] == PNG_SIGNATURE else 8
+            start = file.read(PNG_BITS + 1)
+        return start[PNG_BITS] if start[:8] == PNG_SIGNATURE else 8
     return 8
 
 

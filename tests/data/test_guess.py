@@ -1,8 +1,13 @@
 """What a folder looks like when nobody says."""
 
+import json
+
 import pytest
 
-from tfpix2pix.data.guess import guess_source
+from tests.conftest import make_combined, run_cli, tiny_config
+from tfpix2pix.data.guess import check_split_names, guess_source
+from tfpix2pix.errors import UserError
+from tfpix2pix.runs.plan import plan_training
 
 
 @pytest.mark.parametrize(
@@ -31,3 +36,62 @@ def test_a_folder_says_how_its_pairs_lie(tmp_path, files, path, settings):
 def test_shards_are_known_by_their_manifest(tmp_path):
     (tmp_path / "shards.json").touch()
     assert guess_source(tmp_path) == {"source": "shards"}
+
+
+class TestSplitsUnderOtherNames:
+    """Train/ and Val/ are no splits: their pairs would be divided anew, and those of Val/ be trained on."""
+
+    @pytest.mark.parametrize(
+        ("folders", "sides", "renamed"),
+        [
+            (["Train", "Val"], (), "Train/ to train/ and Val/ to val/"),
+            (["training", "Validation", "other"], (), "Validation/ to val/ and training/ to train/"),
+            (["TRAIN", "Testing"], (), "TRAIN/ to train/ and Testing/ to test/"),
+            (["train", "valid"], (), "valid/ to val/"),
+            (["Train", "val"], (), "Train/ to train/"),
+            (["Train/A", "Train/B", "Dev/A", "Dev/B"], "AB", "Dev/A/ to val/A/ and Train/A/ to train/A/"),
+            (["A/Train", "B/Train", "A/Val", "B/Val"], "AB", "A/Train/ to A/train/ and A/Val/ to A/val/"),
+            (["trainA", "trainB", "validA", "validB"], "AB", "validA/ to valA/"),
+        ],
+    )
+    def test_they_are_refused_and_to_be_renamed(self, tmp_path, folders, sides, renamed):
+        for name in folders:
+            (tmp_path / name).mkdir(parents=True)
+        with pytest.raises(UserError) as error:
+            check_split_names(tmp_path, tuple(sides))
+        assert str(error.value).startswith("Folders of splits must be named train, val and test. Received ")
+        assert str(error.value).endswith(f"would not be read as them. Rename {renamed}.")
+
+    @pytest.mark.parametrize(
+        ("folders", "sides"),
+        [
+            (["train", "val", "test"], ()),
+            (["train", "val", "Test", "dev"], ()),
+            (["train", "testing"], ()),
+            (["Train", "cats"], ()),
+            (["A", "B", "Train", "Val"], "AB"),
+            (["trainA", "trainB", "testA", "testB"], "AB"),
+        ],
+    )
+    def test_others_are_read_as_they_are(self, tmp_path, folders, sides):
+        for name in folders:
+            (tmp_path / name).mkdir()
+        check_split_names(tmp_path, tuple(sides))
+        check_split_names(tmp_path / "nowhere")
+
+    def test_whoever_reads_them_anew_refuses_them_and_an_earlier_run_keeps_its_pairs(self, tmp_path):
+        pairs, run = tmp_path / "pairs", tmp_path / "run"
+        make_combined(pairs / "Train", 5)
+        make_combined(pairs / "Val", 3)
+        for command in (
+            ("data", "check", pairs),
+            ("data", "shard", pairs, "--out", tmp_path / "shards"),
+            ("data", "pairs", pairs, "--operator", "blur", "--out", tmp_path / "written"),
+            ("train", "facades", "--data", pairs, "--dry-run"),
+        ):
+            code, _, err = run_cli(*command)
+            assert (code, "Rename Train/ to train/ and Val/ to val/." in err) == (2, True), err
+        run.mkdir()
+        (run / "config.yaml").write_text(json.dumps(tiny_config(data={"dir": str(pairs)}).model_dump(mode="json")))
+        sources = plan_training(None, run, resume=True).sources
+        assert len(sources["train"]) + len(sources["val"]) == 8

@@ -102,10 +102,12 @@ def check(
     from rich.text import Text
 
     from tfpix2pix.data.doctor import as_table, check_page_place, examine, write_html
+    from tfpix2pix.data.splits import check_splits_of_folder
 
     resolved = _config(config, folder, set_ or ())
     if not resolved.data.is_given:
         raise UserError("DIR must be given, or a --config that names its data. Received neither. Add the folder.")
+    check_splits_of_folder(resolved.data)
     if html is not None:
         check_page_place(html)
     if resolved.data.source == "shards":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tfpix2pix.data import SPLITS
@@ -18,6 +18,11 @@ FOLDER_NAMES = (  # of inputs and of targets, in the order in which they are loo
     ("images", "labels"), ("image", "mask"), ("images", "masks"), ("img", "gt"), ("images", "annotations"),
 )  # fmt: skip
 LAYOUTS = ("{split}/{name}", "{name}/{split}", "{split}{name}")  # of the two folders of every split
+OTHER_SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
 LEAST_EQUAL = 0.5  # fraction of equal names that shows two folders to be the sides of pairs
 TABLES = (".csv", ".tsv")
 SHARDS_MANIFEST = "shards.json"
@@ -67,6 +72,45 @@ def two_sides(path: Path) -> dict[str, Path]:
         if len(sides) == 2 and not all(_is_two_squares(_first_image(folder)) for folder in sides.values()):
             return sides
     return {}
+
+
+def check_split_names(root: Path, sides: Sequence[str] = ()) -> None:
+    """Raises UserError if folders in `root` are splits under other names, so that held-out pairs would be trained on.
+
+    Those are training and held-out folders in an undivided `root`, such as Train/ and Val/, or a folder that seems to
+    be the missing train/ or val/ of a divided one.
+
+    Args:
+        sides: names of two folders of pairs, which lie in the splits or hold them (`LAYOUTS`).
+    """
+    for layout in [layout.replace("{name}", name) for layout in LAYOUTS for name in sides] or ["{split}"]:
+        named = {split for split in SPLITS if (root / layout.replace("{split}", split)).is_dir()}
+        renamed = {name: split for name, split in _misnamed_splits(root, layout).items() if split not in named}
+        roles = set(renamed.values())
+        if roles & {"train", "val"} if named else "train" in roles and len(roles) > 1:
+            received = " and ".join(f"{name}/" for name in renamed)
+            advice = " and ".join(f"{name}/ to {layout.replace('{split}', new)}/" for name, new in renamed.items())
+            raise UserError(
+                f"Folders of splits must be named train, val and test. Received {received} in {root}, which look like "
+                f"splits and would not be read as them. Rename {advice}."
+            )
+
+
+def _misnamed_splits(root: Path, layout: str) -> dict[str, str]:
+    """Maps folders in `root` with names such as those of splits, in any case, to the split that they seem to be."""
+    before, _, after = layout.partition("{split}")
+    ending, _, inner = after.partition("/")
+    parent, misnamed = root / before, {}
+    if not parent.is_dir() or not os.access(parent, os.R_OK | os.X_OK):
+        return {}  # opening it raises the error
+    for folder in sorted(parent.iterdir()):
+        name = folder.name.removesuffix(ending)
+        if name in SPLITS or f"{name}{ending}" != folder.name or not (folder / inner).is_dir():
+            continue
+        for split, names in OTHER_SPLIT_NAMES.items():
+            if name.casefold() in names:
+                misnamed[f"{before}{name}{after}"] = split
+    return misnamed
 
 
 def _first_image(folder: Path) -> Path | None:

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from tfpix2pix.data import SPLITS
-from tfpix2pix.data.guess import looks_like
+from tfpix2pix.data import SPLITS, source_row
+from tfpix2pix.data.guess import check_split_names, looks_like
 from tfpix2pix.data.images import SUFFIXES, list_images, stem_of
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError, within
@@ -36,6 +36,16 @@ def data_folder(config: DataConfig) -> Path:
     if not folder.is_dir():
         raise UserError(f"`data.dir` must be an existing folder. Received {folder}, a file{looks_like(folder)}.")
     return folder
+
+
+def check_splits_of_folder(config: DataConfig) -> None:
+    """Raises UserError if the folder of `config` holds splits under other names (`check_split_names`).
+
+    It is for new readers. An earlier run goes on with the pairs that it was trained on.
+    """
+    if config.dir is not None and source_row(config.source).of_folder:
+        sides = (config.input_folder, config.target_folder) if config.source == "folders" else ()
+        check_split_names(Path(config.dir).expanduser(), sides)
 
 
 def names_of_split(names: Sequence[str], split: str, config: DataConfig, seed: int) -> list[str]:

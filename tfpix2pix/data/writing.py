@@ -17,6 +17,7 @@ from tfpix2pix.data.opening import open_source, splits_of, with_class_values
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.shards import ALL, KEYS, is_remote, join
+from tfpix2pix.data.splits import check_splits_of_folder
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import as_bytes, plain_path, safe_path, whole_directory
 
@@ -41,6 +42,7 @@ def write_pairs(
     """
     if out.exists():
         raise UserError(f"Pairs must go into a new folder. Received {out}, which exists. Change `out`.")
+    check_splits_of_folder(data)
     sources = splits_of(data, seed)
     with whole_directory(out) as folder:
         items = ((split, source, index) for split, source in sources.items() for index in range(len(source)))
@@ -72,6 +74,7 @@ def write_shards(
     if data.makes_inputs or data.source == "shards":
         how = "Write pairs with `tfpix2pix data pairs` first" if data.makes_inputs else "Name the files' folder"
         raise UserError(f"Shards must be made from pairs in files. Received `data.source: {data.source}`. {how}.")
+    check_splits_of_folder(data)
     sources = _parts(with_class_values(data, seed), seed)
     total = sum(len(source) for source in sources.values())
     with _empty_folder(out) as folder, closing(_Writer(folder, shard_mb)) as writer:

@@ -11,6 +11,7 @@ from tfpix2pix.config.card import ModelCard
 from tfpix2pix.config.resolve import resolve_config
 from tfpix2pix.data.opening import check_readable, open_sources, read_otherwise, with_class_values
 from tfpix2pix.data.pairs import Source
+from tfpix2pix.data.splits import check_splits_of_folder
 from tfpix2pix.errors import UserError
 from tfpix2pix.quiet import load_tensorflow
 from tfpix2pix.runs.directory import RunDirectory
@@ -106,6 +107,8 @@ def plan_training(
         config = resolve_config(config, overrides, data_dir=None if data_dir is None else str(data_dir))
     if directory and not resume and "name" not in config.model_fields_set:
         config = config.model_copy(update={"name": as_name(directory.path.resolve().name) or config.name})
+    if not resume:
+        check_splits_of_folder(config.data)
     worker = this_worker(config.training.strategy)
     if directory and not resume and worker.index == 0:  # the chief has written to it before other workers start
         directory.check_free(resume=False, fresh=fresh)

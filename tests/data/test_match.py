@@ -10,6 +10,7 @@ from tfpix2pix.data import SOURCES
 from tfpix2pix.data import match as matching
 from tfpix2pix.data.match import doubt, match, without_affixes, write_table
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.errors import UserError
 
 
 def make(folder, *names):
@@ -35,6 +36,11 @@ def told(matches):
         (["img1.png", "img2.png", "img10.png"], ["label_001.png", "label_002.png", "label_010.png"], "number"),
         (["2020 x 1 y.png", "2020 x 2 z.png"], ["y1.png", "y2.png"], "number"),
         (["a/1.png", "a/2.png", "b/1.png"], ["a/1.jpg", "a/2.jpg", "b/1.jpg"], "name"),
+        (["cats/img1.png", "dogs/img1.png"], ["cats/lab_1.png", "dogs/lab_1.png"], "number"),
+        (["cats/x_rot.png", "dogs/x_blau.png"], ["Cats/rot-y.png", "dogs/blau-y.png"], "name"),
+        (["cats/image.png", "dogs/image.png"], ["cats/mask.png", "dogs/mask.png"], "name"),
+        (["s1_f2.png", "s2_f1.png", "s1_f1.png"], ["f2_s1.png", "f1_s2.png", "f1_s1.png"], "number"),
+        (["s1_f2.png", "s2_f1.png"], ["subject1_frame2.png", "subject2_frame1.png"], "number"),
     ],
 )
 def test_names_and_numbers(tmp_path, inputs, targets, by):
@@ -53,6 +59,45 @@ def test_what_is_left_over_is_listed_on_either_side(tmp_path):
     matches = match(tmp_path / "in", tmp_path / "out")
     assert told(matches) == [("scan_2.png", "2.jpg", "name"), ("scan_3.png", "3.jpg", "name")]
     assert [path.name for path in (*matches.inputs, *matches.targets)] == ["scan_1.png", "4.jpg"]
+
+
+def test_files_of_a_sub_folder_that_both_sides_have_go_to_no_other(tmp_path):
+    make(tmp_path / "in", "cats/img1.png", "dogs/img2.png", "birds/img3.png")
+    make(tmp_path / "out", "dogs/lab_1.png", "cats/lab_2.png", "vögel/lab_3.png")
+    assert told(match(tmp_path / "in", tmp_path / "out")) == [("img3.png", "lab_3.png", "number")]
+
+
+def test_numbers_whose_order_is_not_known_pair_nothing(tmp_path):
+    make(tmp_path / "in", "s1_f2.png", "s2_f1.png")
+    make(tmp_path / "out", "x1_s2.png", "x2_s1.png")
+    assert told(match(tmp_path / "in", tmp_path / "out", "number")) == []
+
+
+class TestSplits:
+    def test_files_outside_of_the_matched_folders_are_left_over(self, tmp_path):
+        make(tmp_path / "in", "train/1.png", "val/2.png", "old/3.png", "4.png")
+        make(tmp_path / "out", "train/1.png", "test/2.png")
+        matches = match(tmp_path / "in", tmp_path / "out")
+        assert [(pair.input.name, pair.split) for pair in matches.pairs] == [("1.png", "train")]
+        assert [path.name for path in (*matches.inputs, *matches.targets)] == ["4.png", "3.png", "2.png", "2.png"]
+
+    @pytest.mark.parametrize(
+        ("targets", "state"),
+        [(["1.png"], "not divided"), (["test/1.png"], "divided into test/")],
+    )
+    def test_two_folders_that_are_divided_otherwise(self, tmp_path, targets, state):
+        make(tmp_path / "in", "train/1.png", "val/2.png")
+        make(tmp_path / "out", *targets)
+        with pytest.raises(
+            UserError, match=f"alike. Received .*in, divided into train/, val/ and .*out, {state}. Give"
+        ):
+            match(tmp_path / "in", tmp_path / "out")
+
+    def test_splits_under_other_names_are_to_be_renamed(self, tmp_path):
+        make(tmp_path / "in", "train/1.png", "valid/2.png")
+        make(tmp_path / "out", "train/1.png", "valid/2.png")
+        with pytest.raises(UserError, match="Rename valid/ to val/"):
+            match(tmp_path / "in", tmp_path / "out")
 
 
 def test_a_number_that_two_files_have_pairs_neither(tmp_path):

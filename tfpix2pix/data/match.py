@@ -20,7 +20,7 @@ from PIL import Image
 
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.doctor.measure import edges
-from tfpix2pix.data.guess import TABLES
+from tfpix2pix.data.guess import TABLES, check_split_names
 from tfpix2pix.data.images import as_picture, from_signed, list_images, read_image, stem_of, to_signed
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
@@ -72,35 +72,59 @@ def match(
     """Pairs the files of two folders: by equal names, else by names without what a side has in common, else by the
     numbers in names, else by likeness.
 
-    If both folders hold train/, val/ or test/, files are paired within each.
+    If both folders hold train/, val/ or test/, files are paired within each, and those elsewhere are left over. Within
+    them, files of sub-folders that both sides have are paired in these only.
 
     Args:
         by: only this way, a key of `WAYS`; None: all, one after the other.
         track: wraps the files that are looked at, to show progress.
 
     Raises:
-        UserError: a folder does not exist or holds no images, or both are the same.
+        UserError: a folder does not exist, holds no images or splits under other names, both are the same, or only one
+            of them is divided into splits.
     """
     for folder, side in ((inputs, "inputs"), (targets, "targets")):
         if not folder.is_dir():
             state = "which is a file" if folder.exists() else "which does not exist"
             raise UserError(f"`{side}` must be a folder of images. Received {folder}, {state}. Check the path.")
+        check_split_names(folder)
     if os.path.realpath(inputs) == os.path.realpath(targets):
         raise UserError(f"`inputs` and `targets` must be two folders. Received {inputs} for both. Change one.")
     splits = [split for split in SPLITS if (inputs / split).is_dir() and (targets / split).is_dir()]
-    parts = [_match_part(inputs / split, targets / split, split, by, track) for split in splits] or [
-        _match_part(inputs, targets, None, by, track)
+    _check_holds_images(inputs, targets, splits)
+    parts = [(inputs / split, targets / split, split) for split in splits] or [(inputs, targets, None)]
+    pairs = tuple(pair for a, b, split in parts for pair in _match_part(a, b, split, by, track))
+    paired = {file for pair in pairs for file in (pair.input, pair.target)}
+    left = [tuple(file for file in _all_images(folder) if file not in paired) for folder in (inputs, targets)]
+    return Matches(pairs, *left)
+
+
+def _all_images(folder: Path) -> list[Path]:
+    """Lists the images of a folder, those of its splits too."""
+    return list_images(folder) + [
+        file for split in SPLITS if (folder / split).is_dir() for file in list_images(folder / split)
     ]
-    pairs, left, left_targets = (tuple(item for part in parts for item in part[index]) for index in range(3))
-    for folder, count in ((inputs, len(pairs) + len(left)), (targets, len(pairs) + len(left_targets))):
-        if not count:
+
+
+def _check_holds_images(inputs: Path, targets: Path, splits: Sequence[str]) -> None:
+    """Raises UserError if one of two folders has no images to match, in `splits` or, without any, directly inside."""
+    states = {}
+    for folder in (inputs, targets):
+        inside = [split for split in SPLITS if (folder / split).is_dir()]
+        states[folder] = f"divided into {', '.join(f'{split}/' for split in inside)}" if inside else "not divided"
+    for folder in (inputs, targets):
+        if any(list_images(folder / split) for split in splits or ("",)):
+            continue
+        if not _all_images(folder):
             raise UserError(f"A folder to match must hold images. Received {folder} without any. Check the path.")
-    return Matches(pairs, left, left_targets)
+        received = " and ".join(f"{other}, {state}" for other, state in states.items())
+        raise UserError(
+            f"Two folders to match must be divided alike. Received {received}. Give both the same splits, or name two "
+            f"folders inside them."
+        )
 
 
-def _match_part(
-    inputs: Path, targets: Path, split: str | None, by: str | None, track: Callable
-) -> tuple[list[Match], list[Path], list[Path]]:
+def _match_part(inputs: Path, targets: Path, split: str | None, by: str | None, track: Callable) -> list[Match]:
     sides = [_by_stem(folder) for folder in (inputs, targets)]
     pairs = []
     for way, find in WAYS.items():
@@ -109,7 +133,7 @@ def _match_part(
                 pairs.append(Match(sides[0][a], sides[1][b], way, how, split))
             used = {pair.input for pair in pairs} | {pair.target for pair in pairs}
             sides = [{stem: file for stem, file in side.items() if file not in used} for side in sides]
-    return sorted(pairs, key=lambda pair: _natural(str(pair.input))), *(list(side.values()) for side in sides)
+    return sorted(pairs, key=lambda pair: _natural(str(pair.input)))
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
@@ -127,14 +151,32 @@ def by_name(inputs: Named, targets: Named, track: Callable) -> list[tuple[str, s
     used = ({a for a, _, _ in same}, {b for _, b, _ in same})
     rest = [[stem for stem in side if stem not in taken] for side, taken in zip((inputs, targets), used, strict=True)]
     return [(a, b, "equal names") for a, b, _ in same] + [
-        (a, b, f"name {key}") for a, b, key in _with_equal_keys(*rest, without_affixes)
+        (a, b, f"name {key}") for a, b, key in _within_sub_folders(*rest, without_affixes, without_affixes)
     ]
 
 
 def by_number(inputs: Named, targets: Named, track: Callable) -> list[tuple[str, str, str]]:
     """Pairs names with the same numbers, without those that all names of their side have in common."""
+    labels = [_labels([_name(stem) for stem in side]) for side in (inputs, targets)]
+    crossed = [
+        label for label in {*labels[0]} & {*labels[1]} - {""} if labels[0].index(label) != labels[1].index(label)
+    ]
+    order = list(range(len(labels[1])))
+    if crossed:
+        if sorted(labels[0]) != sorted(labels[1]) or len({*labels[0]}) < len(labels[0]):
+            return []  # which number is which is not known
+        order = [labels[1].index(label) for label in labels[0]]
+
+    def in_order_of_inputs(stems: Sequence[str]) -> dict[str, tuple[int, ...]]:
+        numbers = numbers_of(stems)
+        return {
+            stem: tuple(values[place] for place in order) if len(values) == len(order) else values
+            for stem, values in numbers.items()
+        }
+
     return [
-        (a, b, f"number {'-'.join(map(str, key))}") for a, b, key in _with_equal_keys([*inputs], [*targets], numbers_of)
+        (a, b, f"number {'-'.join(map(str, key))}")
+        for a, b, key in _within_sub_folders(list(inputs), list(targets), numbers_of, in_order_of_inputs)
     ]
 
 
@@ -158,14 +200,53 @@ def by_likeness(inputs: Named, targets: Named, track: Callable) -> list[tuple[st
 WAYS = {"name": by_name, "number": by_number, "likeness": by_likeness}  # in the order in which they are tried
 
 
-def _with_equal_keys(inputs: Iterable[str], targets: Iterable[str], keys: Keys) -> list[tuple[str, str, object]]:
+def _with_equal_keys(
+    inputs: Iterable[str], targets: Iterable[str], keys: Keys, target_keys: Keys | None = None
+) -> list[tuple[str, str, object]]:
     """Returns (stem, stem, key) for every key that one input and one target have, and no other."""
     sides = []
-    for stems in (list(inputs), list(targets)):
-        key_of = {stem: key for stem, key in keys(stems).items() if key}
+    for stems, find in ((list(inputs), keys), (list(targets), target_keys or keys)):
+        key_of = {stem: key for stem, key in find(stems).items() if key}
         counts = Counter(key_of.values())
         sides.append({key: stem for stem, key in key_of.items() if counts[key] == 1})
     return [(stem, sides[1][key], key) for key, stem in sides[0].items() if key in sides[1]]
+
+
+def _within_sub_folders(
+    inputs: Sequence[str], targets: Sequence[str], keys: Keys, target_keys: Keys
+) -> list[tuple[str, str, object]]:
+    """Returns (stem, stem, key) as `_with_equal_keys`, files of folders that both sides have within these alone.
+
+    There keys are of the names without their folders. One file in each folder, of one name without a number, needs no
+    key.
+    """
+    shared = {_folder(stem) for stem in inputs} & {_folder(stem) for stem in targets}
+
+    def within(find: Keys) -> Keys:
+        def keys_of(stems: Sequence[str]) -> dict[str, object]:
+            inside = [stem for stem in stems if _folder(stem) in shared]
+            names = list(dict.fromkeys(map(_name, inside)))
+            by_name = find(names)
+            if len(names) == 1 and not by_name and not re.search(r"\d", names[0]):
+                by_name = {names[0]: ""}
+            elsewhere = find([stem for stem in stems if _folder(stem) not in shared])
+            found = [(stem, _folder(stem), by_name.get(_name(stem))) for stem in inside]
+            return {stem: (folder, key) for stem, folder, key in found if key or (folder and key == "")} | {
+                stem: (None, key) for stem, key in elsewhere.items() if key
+            }
+
+        return keys_of
+
+    pairs = _with_equal_keys(inputs, targets, within(keys), within(target_keys))
+    return [(a, b, key[1]) for a, b, key in pairs]
+
+
+def _folder(stem: str) -> str:
+    return stem.rpartition("/")[0].casefold()
+
+
+def _name(stem: str) -> str:
+    return stem.rpartition("/")[2]
 
 
 def without_affixes(stems: Sequence[str]) -> dict[str, str]:
@@ -197,6 +278,20 @@ def numbers_of(stems: Sequence[str]) -> dict[str, tuple[int, ...]]:
         varied = [position for position, values in enumerate(zip(*numbers.values(), strict=True)) if len({*values}) > 1]
         numbers = {stem: tuple(values[position] for position in varied) for stem, values in numbers.items()}
     return numbers
+
+
+def _labels(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the letters before each number that `numbers_of` returns, or () if they differ from name to name."""
+    found = [[label.casefold() for label in re.findall(r"([^\W\d_]*)[\W_]*\d+", name)] for name in names]
+    numbers = [re.findall(r"\d+", name) for name in names]
+    if len({len(values) for values in numbers}) != 1:
+        return ()
+    columns = [
+        (set(words), set(map(int, values)))
+        for words, values in zip(zip(*found, strict=True), zip(*numbers, strict=True), strict=True)
+    ]
+    varied = [words for words, values in columns if len(values) > 1 or len(names) == 1]
+    return tuple(words.pop() for words in varied) if all(len(words) == 1 for words in varied) else ()
 
 
 def _natural(text: str) -> list:

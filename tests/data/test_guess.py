@@ -1,11 +1,13 @@
 """What a folder looks like when nobody says."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.conftest import make_combined, run_cli, tiny_config
-from tfpix2pix.data.guess import check_split_names, guess_source
+from tests.conftest import make_combined, run_cli, tiny_config, write_image
+from tfpix2pix.data.guess import check_split_names, direction_note, guess_source
 from tfpix2pix.errors import UserError
 from tfpix2pix.runs.plan import plan_training
 
@@ -36,6 +38,41 @@ def test_a_folder_says_how_its_pairs_lie(tmp_path, files, path, settings):
 def test_shards_are_known_by_their_manifest(tmp_path):
     (tmp_path / "shards.json").touch()
     assert guess_source(tmp_path) == {"source": "shards"}
+
+
+class TestDirection:
+    """Two folders of any names are the sides of pairs if their files are equal. Their names may say the direction."""
+
+    def make(self, folder, *sides):
+        for side in sides:
+            for name in ("1", "2"):
+                write_image(folder / side / f"{name}.png", np.zeros((64, 64, 3), np.uint8))
+        return folder
+
+    @pytest.mark.parametrize(
+        ("inputs", "targets"),
+        [
+            ("before", "after"), ("src", "dst"), ("LR", "HR"), ("noisy", "clean"), ("low", "high"), ("raw", "edited"),
+            ("sketches", "photos"), ("sketch", "photo"), ("edges", "photos"), ("images", "ground_truth"), ("x", "y"),
+            ("in", "out"), ("Images", "Masks"), ("before pics", "after pics"), ("train/noisy", "train/clean"),
+        ],
+    )  # fmt: skip
+    def test_names_say_it_in_any_case_and_number(self, tmp_path, inputs, targets):
+        guess = guess_source(self.make(tmp_path, inputs, targets))
+        assert [guess["input_folder"], guess["target_folder"]] == [Path(inputs).name, Path(targets).name]
+        assert direction_note(guess) == ""
+
+    def test_if_they_do_not_it_is_alphabetical_and_said(self, tmp_path):
+        guess = guess_source(self.make(tmp_path / "pairs", "night", "day"))
+        assert [guess["input_folder"], guess["target_folder"]] == ["day", "night"]
+        other = "--set data.input_folder=night --set data.target_folder=day"
+        note = f"That day holds the inputs and night the targets is guessed. For the other direction: `{other}`."
+        assert direction_note(guess) == note
+        check = ("data", "check", tmp_path / "pairs", "--json")
+        assert note in json.loads(run_cli(*check)[1])["notes"]
+        assert note not in json.loads(run_cli(*check, *other.split())[1])["notes"]
+        code, _, err = run_cli("train", "facades", "--data", tmp_path / "pairs", "--dry-run")
+        assert code == 2 and "which of the two are the inputs is guessed: exchange them for the other" in err
 
 
 class TestSplitsUnderOtherNames:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -102,6 +103,7 @@ def check(
     from rich.text import Text
 
     from tfpix2pix.data.doctor import as_table, check_page_place, examine, write_html
+    from tfpix2pix.data.guess import direction_note, guess_source
     from tfpix2pix.data.splits import check_splits_of_folder
 
     resolved = _config(config, folder, set_ or ())
@@ -113,6 +115,9 @@ def check(
     if resolved.data.source == "shards":
         load_tensorflow()
     examination = examine(resolved.data, resolved.seed, at_most=most, track=track("examine"))
+    note = direction_note(guess_source(Path(folder))) if folder and not config else ""
+    if note and not any(override.startswith("data.input_folder=") for override in set_ or ()):
+        examination = replace(examination, notes=(note, *examination.notes))
     if html is not None:
         write_html(examination, resolved.data, resolved.seed, html)
     train = _train_command(resolved, config, folder, set_ or ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,14 @@ from tfpix2pix.errors import UserError
 FOLDER_NAMES = (  # of inputs and of targets, in the order in which they are looked for
     ("input", "target"), ("A", "B"), ("a", "b"), ("inputs", "targets"), ("source", "target"), ("image", "label"),
     ("images", "labels"), ("image", "mask"), ("images", "masks"), ("img", "gt"), ("images", "annotations"),
+)  # fmt: skip
+DIRECTIONS = (  # words in the names of inputs and of targets; folders are known to be sides by their equal files
+    *FOLDER_NAMES, ("input", "output"), ("in", "out"), ("x", "y"), ("src", "dst"), ("source", "destination"),
+    ("before", "after"), ("old", "new"), ("raw", "edited"), ("lr", "hr"), ("low", "high"), ("noisy", "clean"),
+    ("blur", "sharp"), ("blurry", "sharp"), ("blurred", "sharp"), ("hazy", "clear"), ("rainy", "clean"),
+    ("damaged", "restored"), ("degraded", "restored"), ("gray", "color"), ("grey", "colour"), ("sketch", "photo"),
+    ("sketches", "photo"), ("edge", "photo"), ("line", "photo"), ("drawing", "photo"), ("label", "photo"),
+    ("image", "truth"), ("image", "gt"), ("image", "annotation"),
 )  # fmt: skip
 LAYOUTS = ("{split}/{name}", "{name}/{split}", "{split}{name}")  # of the two folders of every split
 OTHER_SPLIT_NAMES = {
@@ -47,9 +56,33 @@ def guess_source(path: Path) -> dict[str, str]:
                 return {"source": "folders", "input_folder": names[0], "target_folder": names[1]}
     sides = two_sides(path)
     if sides and equal_names(*sides.values()) >= LEAST_EQUAL:
-        names = list(sides)
+        names = list(sides) if direction_of(*sides) >= 0 else list(sides)[::-1]
         return {"source": "folders", "input_folder": names[0], "target_folder": names[1]}
     return {}
+
+
+def direction_of(a: str, b: str) -> int:
+    """Returns 1 if the words in two folders' names say that `a` holds the inputs and `b` the targets (`DIRECTIONS`), -1
+    in the opposite case, and 0 if they say nothing."""
+    words = [{part.removesuffix("s") for part in re.findall(r"[^\W\d_]+", name.casefold())} for name in (a, b)]
+    rows = [tuple(name.casefold().removesuffix("s") for name in row) for row in DIRECTIONS]
+    for first, second in rows:
+        if first in words[0] and second in words[1]:
+            return 1
+        if first in words[1] and second in words[0]:
+            return -1
+    return 0
+
+
+def direction_note(keys: Mapping[str, str]) -> str:
+    """Returns a sentence if the direction of guessed keys of `data` follows the alphabet alone, or ""."""
+    sides = keys.get("input_folder", ""), keys.get("target_folder", "")
+    if keys.get("source") != "folders" or direction_of(*sides):
+        return ""
+    other = settings_of({"input_folder": sides[1], "target_folder": sides[0]})
+    return (
+        f"That {sides[0]} holds the inputs and {sides[1]} the targets is guessed. For the other direction: `{other}`."
+    )
 
 
 def two_sides(path: Path) -> dict[str, Path]:
@@ -150,7 +183,12 @@ def looks_like(path: Path) -> str:
     """Returns the end of an error text: the source that `path` looks like, or else the content of `path`."""
     guess, sides = guess_source(path), two_sides(path)
     if guess:
-        return f", which looks like `data.source: {guess['source']}`. Add `{settings_of(guess)}`"
+        doubt = (
+            " (which of the two are the inputs is guessed: exchange them for the other)"
+            if direction_note(guess)
+            else ""
+        )
+        return f", which looks like `data.source: {guess['source']}`. Add `{settings_of(guess)}`{doubt}"
     if sides:
         return f", which holds two folders of images whose names differ. Pair them: {match_command(*sides.values())}"
     return f"{content_of(path)}. Check the path"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
 from tfpix2pix.data import source_row
-from tfpix2pix.data.guess import guess_source
+from tfpix2pix.data.guess import direction_note, guess_source
 from tfpix2pix.data.opening import split_of, with_class_values
 from tfpix2pix.evaluation.examples.folders import folder_examples
 from tfpix2pix.evaluation.examples.layouts import find_layout
@@ -119,7 +120,10 @@ def _open_images(resolved: ResolvedRequest) -> Subject:
     layout = replace(layout, target=request.targets or layout.target, input=request.inputs or layout.input)
     settings = read_settings(request.config) if request.config else {}
     if request.data is not None:
-        settings["data"] = {**guess_source(Path(request.data)), **settings.get("data", {})}
+        guess, given = guess_source(Path(request.data)), settings.get("data", {})
+        settings["data"] = {**guess, **given}
+        if not given and not request.overrides and (note := direction_note(guess)):
+            warnings.warn(note, stacklevel=2)
     config = make_config(
         with_overrides(settings, request.overrides, data_dir=request.data), request.config or "the command"
     )

@@ -327,6 +327,18 @@ class TestFolders:
         example = open_subject(request(outputs, size="16", **arguments)).examples[0]
         assert example.target.shape == (16, 16, 3)
 
+    @pytest.mark.parametrize("outputs", [(0, 1), (0, 255)])
+    def test_masks_of_two_values_are_known_by_the_targets_in_another_folder(self, tmp_path, rng, outputs):
+        for name in "ab":
+            mask = rng.integers(0, 2, (8, 8, 1), np.uint8)
+            write_image(tmp_path / "targets" / f"{name}.png", mask * np.uint8(255))
+            write_image(tmp_path / "outputs" / f"{name}.png", mask * np.uint8(outputs[1]))
+        request = Request(tmp_path / "outputs", targets=tmp_path / "targets", overrides=["data.target_classes=2"])
+        examples = open_subject(request).examples
+        assert examples.data.target_class_values == (0, 255)
+        for example in (examples[0], examples[1]):
+            np.testing.assert_array_equal(example.translation, example.target)
+
     def test_label_maps_in_colours_are_read_by_the_nearest(self, tmp_path, rng):
         colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
         wanted = rng.integers(0, 3, (16, 16))

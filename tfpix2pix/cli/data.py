@@ -116,7 +116,11 @@ def check(
         load_tensorflow()
     examination = examine(resolved.data, resolved.seed, at_most=most, track=track("examine"))
     note = direction_note(guess_source(Path(folder))) if folder and not config else ""
-    if note and not any(override.startswith("data.input_folder=") for override in set_ or ()):
+    if (
+        note
+        and resolved.data.source == "folders"
+        and not any(override.startswith("data.input_folder=") for override in set_ or ())
+    ):
         examination = replace(examination, notes=(note, *examination.notes))
     if html is not None:
         write_html(examination, resolved.data, resolved.seed, html)

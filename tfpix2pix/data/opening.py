@@ -28,21 +28,20 @@ def check_readable(source: Source, at_most: int = MOST_READ) -> int:
     return len(indices)
 
 
-def with_class_values(data: DataConfig, seed: int) -> DataConfig:
+def with_class_values(data: DataConfig, seed: int, opened: Callable[[DataConfig], Source] | None = None) -> DataConfig:
     """Returns `data` with a decision how label maps are read, from those of the training pairs, if it has none.
 
     Files that cannot be read are left to those who read them next. Without training pairs nothing is decided.
+    `opened` opens other pairs than those of training.
     """
+    opened = opened or (lambda changed: SOURCES[changed.source](changed, "train", seed))
     open_sides = [side for side in (0, 1) if data.classes[side] and data.class_values[side] is None]
     if not open_sides:
         return data
     quiet = {"on_error": "skip", "cache_files_mb": 0}
     by_numbers = {CLASS_VALUES[side]: "palette_indices" for side in open_sides}
     try:
-        pictures, numbers = (
-            SOURCES[data.source](data.model_copy(update={**quiet, **changes}), "train", seed)
-            for changes in ({}, by_numbers)
-        )
+        pictures, numbers = (opened(data.model_copy(update={**quiet, **changes})) for changes in ({}, by_numbers))
     except UserError:
         return data
     if pictures.stored is None or not len(pictures):

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tfpix2pix.config import Config
-from tfpix2pix.data.images import match_channels, to_signed
-from tfpix2pix.data.labels import read_side
-from tfpix2pix.data.opening import pair_reader, split_of
+from tfpix2pix.data.images import match_channels, read_image, to_signed
+from tfpix2pix.data.labels import palettes_as, read_side
+from tfpix2pix.data.opening import pair_reader, split_of, with_class_values
+from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.examples.layouts import Layout, beside, matching
@@ -35,6 +36,8 @@ def folder_examples(
         UserError: no output belongs to a pair, or sizes differ.
     """
     data, outputs = config.data, matching(folder, layout.output)
+    if not split:
+        data = _with_class_values(folder, layout, config, outputs)
     pairs = _pairs(at_size(config, size_px), split) if split else _files_beside(folder, layout, data, outputs)
     for inner in {name.rpartition("/")[0] for name in pairs.names if "/" in name}:  # pairs in sub-folders
         if (folder / inner).is_dir():
@@ -101,6 +104,24 @@ def _pairs(config: Config, split: str) -> _Pairs:
     source = split_of(config.data, split, config.seed)
     indices, read = {name: index for index, name in enumerate(source.names)}, pair_reader(source, config.data)
     return _Pairs(list(indices), frozenset({"input", "target"}), lambda name: read(indices[name]))
+
+
+def _with_class_values(folder: Path, layout: Layout, config: Config, outputs: dict[str, Path]) -> DataConfig:
+    """Returns `config.data` with a decision how label maps are read, from the files that `_files_beside` finds."""
+    files = (beside(folder, layout.input), beside(folder, layout.target) or outputs)
+    names = sorted(files[TARGET])
+
+    def opened(data: DataConfig) -> Source:
+        palettes = palettes_as(data)
+
+        def stored(index: int, side: int) -> np.ndarray:
+            if names[index] not in files[side]:
+                raise UserError("There is no such file.")  # so its values are not known
+            return read_image(files[side][names[index]], palette=palettes[side], max_megapixels=data.max_megapixels)
+
+        return Source(names, lambda index: (), stored=stored)
+
+    return with_class_values(config.data, config.seed, opened)
 
 
 def _files_beside(folder: Path, layout: Layout, data: DataConfig, outputs: dict[str, Path]) -> _Pairs:

@@ -404,7 +404,7 @@ BAD = {
     "a pattern without a star": (["--outputs", "out"], "must have one \\*"),
     "a size that is not a number": (
         ["--size", "big"],
-        r"--size must be a number of pixels, own or training\. Received 'big'\. Give 256, for example\.",
+        r"--size must be a number of pixels up to 8192, own or training\. Received 'big'\. Give 256, for example\.",
     ),
     "noise for images": (
         ["--noise", "on"],

@@ -33,12 +33,15 @@ def test_it_does_not_change_and_a_copy_is_checked_too():
     with pytest.raises(FrozenInstanceError):
         request.split = "test"
     assert replace(request, size="64").size_px == 64
-    with pytest.raises(UserError, match=r"^`size` must be a number of pixels, own or training\. Received 'big'\."):
+    with pytest.raises(UserError, match=r"^`size` must be a number of pixels up to 8192, own or training\. Received"):
         replace(request, size="big")
 
 
 SENTENCES = {
-    "size": ("big", "`size` must be a number of pixels, own or training. Received 'big'. Give 256, for example."),
+    "size": (
+        "big",
+        "`size` must be a number of pixels up to 8192, own or training. Received 'big'. Give 256, for example.",
+    ),
     "split": ("vall", "`split` must be one of: train, val, test. Received 'vall'. Did you mean 'val'?"),
     "data": (3, "`data` must be the path of a folder of pairs. Received 3. Give the folder that holds the splits."),
     "overrides": (
@@ -119,9 +122,14 @@ def test_arguments_of_models_do_not_go_with_folders(images, name, value):
     [
         ("evaluate", ("--split", "vall"), "Error: --split must be one of: train, val, test. Received 'vall'."),
         ("evaluate", ("--noise", "maybe"), "Error: --noise must be one of: on, off. Received 'maybe'."),
-        ("evaluate", ("--size", "0"), "Error: --size must be a number of pixels, own or training. Received '0'."),
+        ("evaluate", ("--size", "0"), "--size must be a number of pixels up to 8192, own or training. Received '0'."),
+        ("evaluate", ("--size", "9" * 20), "up to 8192, own or training. Received '99999999999999999999'. Give 256"),
         ("evaluate", ("--weights", "trained"), "Error: --weights must go with a model. Received it for"),
-        ("compare", ("--size", "big"), "Error: --size must be a number of pixels, own or training. Received 'big'."),
+        (
+            "compare",
+            ("--size", "big"),
+            "--size must be a number of pixels up to 8192, own or training. Received 'big'.",
+        ),
         ("compare", ("--baseline", "b"), "Error: --baseline must be one of: images. Received 'b'."),
         ("compare", (), "images and no --out. Add --out, a new folder."),
     ],

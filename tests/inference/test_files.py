@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tfpix2pix as p2p
-from tests.conftest import others_slow, tiny_config
+from tests.conftest import others_slow, run_cli, tiny_config
 from tests.conftest import write_image as write_picture
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SOURCES
@@ -370,10 +370,13 @@ def test_a_scale_is_that_of_training(fit, size, shape, labels, rng):
         assert np.abs(scaled - expected).max() <= (0 if labels else 1)
 
 
-@pytest.mark.parametrize("size", ["big", "0", -3, "1.5"])
+@pytest.mark.parametrize("size", ["big", "0", -3, "1.5", 8193, "9" * 20, "9" * 5000])
 def test_a_wrong_size_is_refused(size):
-    with pytest.raises(UserError, match=f"`size` must be own, training or a number of pixels. Received {size!r}"):
+    with pytest.raises(
+        UserError, match=f"`size` must be own, training or a number of pixels up to 8192. Received {size!r}"
+    ):
         Scale.of(card_of().config.data, size)
+    assert Scale.of(card_of().config.data, "8192").side_px == 8192
 
 
 @pytest.mark.parametrize(
@@ -396,6 +399,23 @@ class Unchanged:
 
     def translate_many(self, images, vector, names, **tiles):
         return images
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--size", "3000000"), "--size must be own, training or a number of pixels up to 8192. Received '3000000'."),
+        (("--resize-back",), "--resize-back must go with --size. Received it alone. Add --size training"),
+    ],
+)
+def test_a_scale_is_checked_before_the_model_is_opened(tmp_path, options, message):
+    code, out, err = run_cli("translate", tmp_path / "nowhere", "a.png", "--out", tmp_path / "out", *options)
+    assert (code, out) == (2, "") and message in err
+
+
+def test_a_translation_that_has_the_size_of_its_file_cannot_be_resized_back(tmp_path):
+    with pytest.raises(UserError, match="`resize_back` must go with `size`. Received it alone. Add `size` training"):
+        translate_files(Unchanged(), [tmp_path / "a.png"], out=tmp_path / "out", resize_back=True)
 
 
 def test_translations_come_back_at_the_size_of_their_files(tmp_path):

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from tfpix2pix.cli import completion
 from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, names_options
+from tfpix2pix.data import LARGEST_SIZE_PX
 from tfpix2pix.errors import UserError
 from tfpix2pix.quiet import load_tensorflow
 
@@ -37,7 +38,7 @@ def export(
             help="Height and width for tflite, keras and onnx, px; default: "
             "as in training. If repeated, one file for each.",
             min=1,
-            max=8192,
+            max=LARGEST_SIZE_PX,
         ),
     ] = None,
     io: Annotated[

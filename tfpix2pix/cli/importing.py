@@ -10,6 +10,7 @@ from rich.table import Table
 
 from tfpix2pix.cli import completion
 from tfpix2pix.cli.shared import Json, answer, choice, names_options
+from tfpix2pix.data import LARGEST_SIZE_PX
 from tfpix2pix.interop.kinds import kind_of
 from tfpix2pix.quiet import load_tensorflow
 
@@ -60,7 +61,7 @@ def import_(
         typer.Option(
             help="Height and width of the training images, px; default: as in the file, or 2^levels of a U-Net.",
             min=4,
-            max=8192,
+            max=LARGEST_SIZE_PX,
         ),
     ] = None,
     name: Annotated[Optional[str], typer.Option(help="Name of the model; default: the file's name.")] = None,

@@ -100,8 +100,12 @@ def translate(
     json_: Json = False,
 ) -> None:
     """Translate images with a trained model, each into a file of its own size."""
+    from tfpix2pix.data.images import check_size_to_resize_to
     from tfpix2pix.runs.recognize import recognize
 
+    check_size_to_resize_to(size)
+    if resize_back and size == "own":
+        raise UserError("--resize-back must go with --size. Received it alone. Add --size training, for example.")
     if bool(inputs) == bool(split) or (data and not split):
         received = "both" if inputs else "--data alone" if data else "neither"
         raise UserError(

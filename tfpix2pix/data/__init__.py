@@ -99,3 +99,4 @@ COLOR_SPACES = {
 }
 
 SPLITS = ("train", "val", "test")
+LARGEST_SIZE_PX = 8192  # side of an image that is trained on, exported for or resized to

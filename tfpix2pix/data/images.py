@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from tfpix2pix.data import SPLITS
+from tfpix2pix.data import LARGEST_SIZE_PX, SPLITS
 from tfpix2pix.data.formats import (
     Palette,
     TooLarge,
@@ -324,6 +324,17 @@ def resized(image: np.ndarray, size: tuple[int, int], method: Image.Resampling =
     return np.stack(bands, axis=-1).astype(image.dtype)
 
 
+def check_size_to_resize_to(size: str | int) -> None:
+    """Raises UserError if `size` is neither `own`, `training` nor a number of pixels up to `LARGEST_SIZE_PX`."""
+    digits = str(size)
+    fits = digits.isdecimal() and len(digits) < 20 and 1 <= int(digits) <= LARGEST_SIZE_PX
+    if size not in (OWN, TRAINING) and not fits:
+        raise UserError(
+            f"`size` must be {OWN}, {TRAINING} or a number of pixels up to {LARGEST_SIZE_PX}. Received {size!r}. "
+            f"Give 256, say."
+        )
+
+
 @dataclass(frozen=True)
 class Scale:
     """Brings inputs to the scale at which the network saw them in training."""
@@ -337,13 +348,9 @@ class Scale:
         """Returns the scale of `size`, `own`, `training` or px, for inputs of a network that was trained on `data`.
 
         Raises:
-            UserError: `size` is another text, or not above 0.
+            UserError: as `check_size_to_resize_to`.
         """
-        number = isinstance(size, int) or size.isdecimal()
-        if size not in (OWN, TRAINING) and not (number and int(size) > 0):
-            raise UserError(
-                f"`size` must be {OWN}, {TRAINING} or a number of pixels. Received {size!r}. Give 256, say."
-            )
+        check_size_to_resize_to(size)
         side_px = None if size == OWN else data.image_size_px if size == TRAINING else int(size)
         return cls(data.fit, side_px, bool(data.input_classes))
 

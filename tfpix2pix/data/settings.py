@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tfpix2pix.data import COLOR_SPACES, OPENMOJI_SETS, OPERATORS, SOURCES, source_row
+from tfpix2pix.data import COLOR_SPACES, LARGEST_SIZE_PX, OPENMOJI_SETS, OPERATORS, SOURCES, source_row
 from tfpix2pix.data.rows import Encoding
 from tfpix2pix.section import MAY_CHANGE, Section, row_of
 from tfpix2pix.tables import lazy
@@ -101,7 +101,7 @@ class DataConfig(Section):
     split_seed: int | None = Field(None, ge=0, le=2**31 - 1)
     """Seed of the split if no folders divide the data. null: the run's `seed`. Set it so that runs of several
     seeds hold out the same pairs and can be compared."""
-    image_size_px: int = Field(256, ge=2, le=8192)
+    image_size_px: int = Field(256, ge=2, le=LARGEST_SIZE_PX)
     """Height and width of a training image, px. The generator pads it to a multiple of its own and crops the result."""
     fit: Literal["resize", "resize_crop", "crop", "pad"] = "resize"
     """Way to fit an image to `image_size_px`. `resize`: resize it without keeping the aspect ratio. `resize_crop`:

@@ -9,10 +9,10 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-from tfpix2pix.data import SPLITS
+from tfpix2pix.data import LARGEST_SIZE_PX, SPLITS
 from tfpix2pix.data.images import list_images
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.files import as_bytes
@@ -91,8 +91,8 @@ Split = Annotated[str, _one_of("split", tuple(SPLITS)), Rule("the name of a spli
 ConfigName = Annotated[Text | None, Rule("a preset or a .yaml file", "Give 'facades', for example.")]
 Overrides = Annotated[tuple[str, ...], Rule("a list of KEY=VALUE", "Give ['data.fit=crop'], for example.")]
 Size = Annotated[
-    PositiveInt | Literal["own", "training"] | None,
-    Rule("a number of pixels, own or training", "Give 256, for example."),
+    Annotated[int, Field(ge=1, le=LARGEST_SIZE_PX)] | Literal["own", "training"] | None,
+    Rule(f"a number of pixels up to {LARGEST_SIZE_PX}, own or training", "Give 256, for example."),
 ]
 Mode = Annotated[str | None, _one_of("mode", ("on", "off")), Rule("on or off", "Choose one of the two.")]
 Variants = Annotated[int, Field(ge=0), Rule("a number of translations, 0 or more", "Give 4, for example.")]

@@ -105,6 +105,8 @@ def translate_files(
         UserError: no image is given, an image is unreadable (the readable ones are translated), or a name is taken.
         RunError: a translation cannot be written to the disk (the others are).
     """
+    if resize_back and size == OWN:
+        raise UserError("`resize_back` must go with `size`. Received it alone. Add `size` training, for example.")
     card = translator.card if max_megapixels is None else _allowing(translator.card, max_megapixels)
     folder = data or card.config.data.dir if split else None
     items = list(inputs_of_split(card, folder, split) if split else inputs_of_files(inputs, card, Path(out)))

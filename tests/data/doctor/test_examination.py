@@ -158,7 +158,16 @@ class TestNotes:
         (tmp_path / "val").rename(tmp_path / "validation")
         notes = " ".join(examined(tmp_path).notes)
         assert "4 files are left unread: 4 images in validation/. Splits are train/, val/ and test/." in notes
-        assert "No pairs are held out" in notes
+        assert "on new images. Add val/ with pairs." in notes
+
+    @pytest.mark.parametrize(
+        ("pairs", "fraction", "advice"),
+        [(1, 0.2, "Add more pairs: one alone is trained on."), (2, 0.0, "Add val/ with pairs, or raise `data.held_")],
+    )
+    def test_the_way_to_held_out_pairs_is_one_that_helps(self, tmp_path, pairs, fraction, advice):
+        make_set(tmp_path, train=pairs, val=0)
+        notes = examined(tmp_path / "train", held_out_fraction=fraction).notes
+        assert any(f"on new images. {advice}" in note for note in notes)
 
     @pytest.mark.parametrize(
         ("size", "advice"), [((128, 64), "data.input_side=top"), ((64, 64), "data.source=photographs"), ((64, 128), "")]

@@ -46,13 +46,25 @@ def splits(survey: Survey) -> list[str]:
     """Notes that no pairs are there to train on, or none are held out."""
     counts = {split: len(source) for split, source in survey.sources.items()}
     if counts["train"] and not counts["val"]:
-        return ["No pairs are held out, so no metric will show how well a run does on new images. Add "
-                "val/ or raise `data.held_out_fraction`."]  # fmt: skip
+        return [f"No pairs are held out, so no metric will show how well a run does on new images. "
+                f"{_to_hold_out(survey.data, counts['train'])}."]  # fmt: skip
     if not counts["train"] and any(counts.values()):
         held_out = next(split for split in counts if counts[split])
         return [f"There are no pairs to train on. `tfpix2pix translate RUN --split {held_out} --data DIR --out OUT` "
                 f"translates these, and `tfpix2pix evaluate` measures a run on them."]  # fmt: skip
     return []
+
+
+def _to_hold_out(data: DataConfig, pairs: int) -> str:
+    """Returns advice how pairs come to be held out."""
+    row = source_row(data.source)
+    divided = row.of_folder and data.dir and any((data_path(data) / split).is_dir() for split in SPLITS)
+    if pairs == 1 and not divided:
+        return "Add more pairs: one alone is trained on"
+    add = "Add lines of the split val" if data.source == "table" else "Add val/ with pairs"
+    if divided or (data.held_out_fraction and data.split_rule == "hash"):  # by which one pair at least is held out
+        return add
+    return "Raise `data.held_out_fraction`" if row.brings_data else f"{add}, or raise `data.held_out_fraction`"
 
 
 def shapes(survey: Survey) -> list[str]:

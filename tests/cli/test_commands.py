@@ -48,6 +48,21 @@ def test_version_and_presets():
     assert all(title in out for title in RECIPES.titles().values())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("train", "facades", "--data", "", "--run", "r"), "--data"),
+        (("train", "facades", "--data=", "--run", "r"), "--data"),
+        (("data", "check", ""), "An argument"),
+        (("translate", "run", "a.png", "--out", ""), "--out"),
+    ],
+)
+def test_an_empty_value_is_refused_and_not_taken_for_the_folder_here(tmp_path, arguments, named):
+    code, out, err = run_cli(*arguments, cwd=tmp_path)
+    assert (code, out, list(tmp_path.iterdir())) == (2, "", [])
+    assert err == f"Error: {named} must be given a value. Received an empty one. Check the variable, or leave it out.\n"
+
+
 def test_a_dry_run_names_the_recipe():
     code, out, _ = run_cli("train", "facades", "--recipe", "best", "--dry-run", *TINY_FLAGS)
     assert code == 0

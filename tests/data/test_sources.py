@@ -401,6 +401,12 @@ def test_a_relative_folder_that_is_not_here_names_where_it_was_looked_for(tmp_pa
         source(dir="data/facades")
 
 
+@pytest.mark.parametrize("kind", ["combined", "folders", "table", "photographs", "shards"])
+def test_an_empty_path_is_none(kind):
+    with pytest.raises(UserError, match="must be given. Received none. Add `data`, or set `data.dir`"):
+        source(source=kind, dir="")
+
+
 def test_pairs_of_every_name_are_read_from_every_source(tmp_path):
     names = [os.fsdecode(name) for name in (b"caf\xe9", b"x" * 251, b"[a] b*?", b"a\nb", b"-dash", b"a#2", b"100%d")]
     root = tmp_path / os.fsdecode(b"[d] \xe9")

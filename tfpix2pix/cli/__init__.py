@@ -6,6 +6,7 @@ import errno
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -78,6 +79,7 @@ def main() -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: a terminal need not know every character
     try:
+        _check_none_empty(arguments)
         code = app(arguments, standalone_mode=False, prog_name="tfpix2pix")
         if code == INTERRUPTED:  # Typer prints no message
             raise KeyboardInterrupt
@@ -109,6 +111,17 @@ def main() -> None:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def _check_none_empty(arguments: Sequence[str]) -> None:
+    """Raises UserError for an empty value, as of an unset variable: a path without a name would be the folder here."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        option, equals, value = argument.partition("=")
+        if not argument or (argument.startswith("--") and equals and not value):
+            name = option or (before if before.startswith("-") else "An argument")
+            raise UserError(
+                f"{name} must be given a value. Received an empty one. Check the variable, or leave it out."
+            )
 
 
 @app.callback(invoke_without_command=True)

@@ -183,7 +183,7 @@ class DataConfig(Section):
     @property
     def is_given(self) -> bool:
         """Returns True if pairs can be read: from a path, or from a source that brings them."""
-        return self.dir is not None or source_row(self.source).brings_data
+        return bool(self.dir) or source_row(self.source).brings_data
 
     @property
     def terms(self) -> str:

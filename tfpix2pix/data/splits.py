@@ -17,7 +17,7 @@ from tfpix2pix.files import as_bytes
 
 def data_path(config: DataConfig) -> Path:
     """Returns `data.dir` as a path. Raises UserError if it is not set or does not exist."""
-    if config.dir is None:
+    if not config.dir:  # an empty path would be the folder here
         raise UserError("A folder of pairs must be given. Received none. Add `data`, or set `data.dir`.")
     path = Path(config.dir).expanduser()
     if not path.exists():
@@ -43,7 +43,7 @@ def check_splits_of_folder(config: DataConfig) -> None:
 
     It is for new readers. An earlier run goes on with the pairs that it was trained on.
     """
-    if config.dir is not None and source_row(config.source).of_folder:
+    if config.dir and source_row(config.source).of_folder:
         sides = (config.input_folder, config.target_folder) if config.source == "folders" else ()
         check_split_names(Path(config.dir).expanduser(), sides)
 

@@ -255,6 +255,8 @@ class TestTable:
             ("a,b\n1,2", "columns input and target in its first line. Received a, b .* Add input and target"),
             ("", "Received none in"),
             ("input,target\nx.png,y.png", "Received 'x.png', which is not a file, in line 2"),
+            ("\ninput,target\n\n\nx.png,y.png", "Received 'x.png', which is not a file, in line 5"),
+            ("sep=;\ninput;target\na.png;a.png\nx.png;y.png", "Received 'x.png', which is not a file, in line 4"),
             ("input,target,split\na.png,a.png,trian", "Received the split 'trian' in line 2"),
             ("input,target\na.png", "Received 1 values for 2 columns in line 2"),
             ("input,target,split\na.png,a.png", "Received 2 values for 3 columns in line 2"),
@@ -268,12 +270,30 @@ class TestTable:
             source(source="table", dir=str(self.write(tmp_path, text)))
 
     @pytest.mark.parametrize(
-        ("name", "header"), [("a.csv", "Input;Target"), ("b.csv", "input\ttarget"), ("c.tsv", "input\ttarget")]
+        ("name", "header"),
+        [
+            ("a.csv", "Input;Target"),
+            ("b.csv", "input\ttarget"),
+            ("c.tsv", "input\ttarget"),
+            ("d.csv", "sep=|\ninput|target"),
+        ],
     )
     def test_spreadsheets_write_other_separators_and_capitals(self, tmp_path, name, header):
         picture(tmp_path / "x.png")
-        table = self.write(tmp_path, f"{header}\nx.png{header[5]}x.png\n", name)
+        table = self.write(tmp_path, f"{header}\nx.png{header.lower().split('input')[1][0]}x.png\n", name)
         assert len(source(source="table", dir=str(table), held_out_fraction=0)) == 1
+
+    @pytest.mark.parametrize("name", ["pairs.txt", "/nowhere/pairs.csv"])
+    def test_a_table_that_is_gone_is_a_file(self, name):
+        with pytest.raises(UserError, match=f"`data.dir` must be an existing file. Received {name}"):
+            source(source="table", dir=name)
+
+    def test_a_table_of_another_ending_is_read_if_the_source_says_so(self, tmp_path):
+        picture(tmp_path / "a.png")
+        table = self.write(tmp_path, "input,target\na.png,a.png", "pairs.txt")
+        assert len(source(source="table", dir=str(table), held_out_fraction=0)) == 1
+        with pytest.raises(UserError, match="must be a folder, or a table with `--set data.source=table`. Received"):
+            source(dir=str(table))
 
     def test_a_folder_is_no_table(self, tmp_path):
         with pytest.raises(UserError, match="must be a .csv or .tsv file. Received .*, a folder"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from tfpix2pix.data.splits import data_folder, data_path, names_of_split, split_
 from tfpix2pix.errors import UserError
 
 AXES = {"left": 1, "right": 1, "top": 0, "bottom": 0}  # axis along which a combined image is cut in half
+NAMED_DELIMITER = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # the first line of a table that Excel wrote
 COLUMNS = ("input", "target")  # of a table, which may also have the column `split`
 
 
@@ -116,12 +119,17 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
         )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.reader(file, delimiter=_delimiter(path)) if any(line)]
+            first = file.readline()
+            named = NAMED_DELIMITER.fullmatch(first.rstrip("\r\n"))
+            rows = csv.reader(
+                chain([""] if named else [first], file), delimiter=named[1] if named else _delimiter(path, first)
+            )
+            lines = [(rows.line_num, line) for line in rows if any(line)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
             f"A table must be a readable CSV file in UTF-8. Received {path}: {error}. Save it again."
         ) from error
-    columns = [name.strip().lower() for name in lines[0]] if lines else []
+    columns = [name.strip().lower() for name in lines[0][1]] if lines else []
     missing = [name for name in COLUMNS if name not in columns]
     if missing:
         raise UserError(
@@ -129,7 +137,7 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
             f"{', '.join(columns) or 'none'} in {path}. Add {' and '.join(missing)}."
         )
     faults, present = [], []
-    for number, line in enumerate(lines[1:], 2):
+    for number, line in lines[1:]:
         row = dict(zip(columns, line, strict=False))
         row |= {name: _with_slashes(path.parent, row.get(name, "")) for name in COLUMNS}
         files = {name: _file(path.parent, row[name]) for name in COLUMNS}
@@ -170,10 +178,8 @@ def _names(inputs: Sequence[str]) -> list[str]:
     return names
 
 
-def _delimiter(path: Path) -> str:
+def _delimiter(path: Path, first: str) -> str:
     """Detects a table's delimiter from its first line: spreadsheets write commas, semicolons or tabs."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        first = file.readline()
     return max("\t,;" if path.suffix.lower() == ".tsv" else ",;\t", key=first.count)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from tfpix2pix.data import SPLITS, source_row
-from tfpix2pix.data.guess import check_split_names, looks_like
+from tfpix2pix.data.guess import check_split_names, guess_source, looks_like
 from tfpix2pix.data.images import SUFFIXES, list_images, stem_of
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError, within
@@ -21,11 +21,12 @@ def data_path(config: DataConfig) -> Path:
         raise UserError("A folder of pairs must be given. Received none. Add `data`, or set `data.dir`.")
     path = Path(config.dir).expanduser()
     if not path.exists():
+        kind = "file" if config.source == "table" else "folder"
         if path.is_absolute():
-            raise UserError(f"`data.dir` must be an existing folder. Received {path}. Check the path.")
+            raise UserError(f"`data.dir` must be an existing {kind}. Received {path}. Check the path.")
         raise UserError(
-            f"`data.dir` must be an existing folder. Received {path}, which is not in {Path.cwd()}. Go to the "
-            f"folder that the path begins in, or name the data's folder by `data`."
+            f"`data.dir` must be an existing {kind}. Received {path}, which is not in {Path.cwd()}. Go to the "
+            f"folder that the path begins in, or name the data's {kind} by `data`."
         )
     return path
 
@@ -34,7 +35,10 @@ def data_folder(config: DataConfig) -> Path:
     """Returns `data_path`. Raises UserError if it is not a folder."""
     folder = data_path(config)
     if not folder.is_dir():
-        raise UserError(f"`data.dir` must be an existing folder. Received {folder}, a file{looks_like(folder)}.")
+        seems = looks_like(folder) if guess_source(folder) else ". Check the path"
+        raise UserError(
+            f"`data.dir` must be a folder, or a table with `--set data.source=table`. Received {folder}, a file{seems}."
+        )
     return folder
 
 

@@ -156,6 +156,16 @@ class TestRefused:
         with pytest.raises(UserError, match=r"must be readable. Received .*train-00000.tfrecord"):
             splits_of(sharded.data, sharded.seed)["train"].read(0)
 
+    @pytest.mark.parametrize(
+        ("folders", "advice"),
+        [(["input", "target"], "data.source=folders --set data.input_folder=input"), ([], "data.source=combined")],
+    )
+    def test_a_folder_of_files_is_to_be_read_by_another_source(self, tmp_path, folders, advice):
+        for name in folders:
+            (tmp_path / name).mkdir()
+        with pytest.raises(UserError, match=f"without {SHARDS_MANIFEST}. Name .* in files add `--set {advice}"):
+            splits_of(tiny_config(data={"dir": str(tmp_path), "source": "shards"}).data, 0)
+
     @pytest.mark.parametrize("manifest", [None, "{", "[]", '{"format_version": 2}'])
     def test_a_folder_without_a_manifest_is_none(self, tmp_path, manifest):
         if manifest is not None:

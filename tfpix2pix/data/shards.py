@@ -17,7 +17,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from tfpix2pix.data.guess import SHARDS_MANIFEST
+from tfpix2pix.data.guess import SHARDS_MANIFEST, guess_source, settings_of
 from tfpix2pix.data.images import Cache, read_image
 from tfpix2pix.data.labels import palettes_as
 from tfpix2pix.data.pairs import Pair, Source, checked
@@ -135,6 +135,13 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
 
 def _manifest(folder: str) -> ShardManifest:
     path = join(folder, SHARDS_MANIFEST)
+    local = Path(folder).expanduser()
+    if not is_remote(folder) and local.is_dir() and not (local / SHARDS_MANIFEST).exists():
+        advice = settings_of(guess_source(local) or {"source": "combined"})
+        raise UserError(
+            f"`data.dir` must be a folder of shards that `tfpix2pix data shard` wrote. Received {folder} without "
+            f"{SHARDS_MANIFEST}. Name such a folder, or to read pairs in files add `{advice}`."
+        )
     try:
         return ShardManifest.model_validate(parse_json(_read(path)))
     except (OSError, tf.errors.OpError) as error:

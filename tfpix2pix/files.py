@@ -19,6 +19,9 @@ from tfpix2pix.errors import RunError, UserError
 TEMPORARY = ".tfpix2pix-tmp"  # ending of the names of files that are not complete yet
 LEFTOVER = f".*{TEMPORARY}"
 SYSTEM_FILES = re.compile(r"\._.*|\.DS_Store|Thumbs\.db|desktop\.ini", re.IGNORECASE)  # that macOS and Windows add
+SYSTEM_FOLDERS = re.compile(  # that Synology, Windows and macOS add
+    r"@eaDir|#recycle|\$RECYCLE\.BIN|System Volume Information|__MACOSX|lost\+found", re.IGNORECASE
+)
 LONGEST_NAME_BYTES = 200  # file systems allow 255; the rest is for endings that are added
 DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{number}" for kind in ("COM", "LPT") for number in range(1, 10))}
 EXPANDED = re.compile(r"[*?\[]" if os.name == "nt" else r"[*?\[\\]")  # by TensorFlow, in some paths

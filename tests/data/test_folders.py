@@ -50,6 +50,9 @@ class TestListing:
 
     def test_hidden_files_and_those_of_systems_are_not(self, tmp_path):
         touch(tmp_path, "a.png", "._a.png", ".b.png", ".cache/c.png", ".DS_Store", "Thumbs.db", "__MACOSX/._d.png")
+        touch(
+            tmp_path, "@eaDir/a.png/SYNOPHOTO_THUMB_M.jpg", "inner/@eaDir/e.png", "#recycle/f.png", "lost+found/g.png"
+        )
         assert [path.name for path in list_images(tmp_path)] == ["a.png"]
         assert unread(tmp_path, list_images(tmp_path)) == {}
 

@@ -29,7 +29,7 @@ from tfpix2pix.data.formats import (
 from tfpix2pix.data.settings import MOST_MEGAPIXELS, DataConfig
 from tfpix2pix.destinations import is_own_folder
 from tfpix2pix.errors import UserError
-from tfpix2pix.files import SYSTEM_FILES, whole_file
+from tfpix2pix.files import SYSTEM_FILES, SYSTEM_FOLDERS, whole_file
 from tfpix2pix.safe_files import open_regular_file
 
 SUFFIXES_OF_TOP = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy"})
@@ -90,8 +90,8 @@ def may_hold_pairs(folder: Path) -> bool:
 def walk(folder: Path, enter: Callable[[Path], bool] = lambda inner: True, hidden: bool = False) -> Iterator[str]:
     """Yields the paths, relative to `folder`, of the files in it and in the folders below that `enter` accepts.
 
-    Files that systems add are left out, and unless `hidden` is set, all files and folders whose names begin with a dot.
-    Links to folders are followed, and no folder is read twice.
+    What systems add is left out, and unless `hidden` is set, all files and folders whose names begin with a dot. Links
+    to folders are followed, and no folder is read twice.
 
     Raises:
         UserError: a folder cannot be read.
@@ -112,7 +112,7 @@ def walk(folder: Path, enter: Callable[[Path], bool] = lambda inner: True, hidde
             ) from error
         for name, is_folder in reversed(visible):
             if is_folder:
-                if enter(folder / inner / name):
+                if not SYSTEM_FOLDERS.fullmatch(name) and enter(folder / inner / name):
                     waiting.append(f"{inner}{name}/")
             elif is_folder is not None and not SYSTEM_FILES.fullmatch(name):
                 yield f"{inner}{name}"

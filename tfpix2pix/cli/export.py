@@ -20,14 +20,18 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
     format_: Annotated[
         str,
-        typer.Option("--format", help="saved_model, tflite, keras or onnx.", autocompletion=completion.formats),
+        typer.Option(
+            "--format", help="saved_model, tflite, keras, onnx or web (a page).", autocompletion=completion.formats
+        ),
     ] = "saved_model",
-    out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("export/models"),
+    out: Annotated[
+        Optional[Path], typer.Option(help="Folder to write into; default: export/models, web: export/site.")
+    ] = None,
     quantize: Annotated[
         Optional[str],
         typer.Option(
             help="Quantisation of the weights: none (float32, the default), "
-            "float16; saved_model: bfloat16; tflite: dynamic, "
+            "float16; saved_model: bfloat16; tflite, web: dynamic, "
             "int8 (calibrated on the run's pairs).",
             autocompletion=completion.quantizations,
         ),
@@ -35,7 +39,7 @@ def export(
     size: Annotated[
         Optional[list[int]],
         typer.Option(
-            help="Height and width for tflite, keras and onnx, px; default: "
+            help="Height and width for tflite, keras, onnx and web, px; default: "
             "as in training. If repeated, one file for each.",
             min=1,
             max=LARGEST_SIZE_PX,
@@ -62,6 +66,15 @@ def export(
         typer.Option(help="Name of the model, which names the file or folder; default: the run's `name`."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file of the same name.")] = False,
+    single_file: Annotated[
+        bool, typer.Option("--single-file", help="web: one .html, which opens from a disk without a server.")
+    ] = False,
+    runtime: Annotated[
+        Optional[Path],
+        typer.Option(
+            help="web: folder of the npm package @litertjs/core, unpacked; default: fetched once into the cache."
+        ),
+    ] = None,
     noise: Noise = None,
     best: Best = False,
     weights: Weights = None,
@@ -73,8 +86,17 @@ def export(
 
     if quantize and target_mb:
         raise UserError(f"--target-mb must go without --quantize. Received --quantize {quantize}. Leave one out.")
+    if single_file and format_ not in ("web", "html"):
+        raise UserError(f"--single-file must go with --format web. Received --format {format_}. Leave one out.")
+    format_ = "html" if single_file else format_
+    out = out or Path("export/site" if format_ in ("web", "html") else "export/models")
     sizes: list[int | None] = list(dict.fromkeys(size or [])) or [None]
-    requested = [Options(noise, side, quantize or "none", io, name) for side in sizes]
+    if len(sizes) > 1 and format_ == "web":
+        raise UserError(
+            "--size must be given once for --format web, whose folder holds one model. Received it "
+            f"{len(sizes)} times. Give each its own --out, or add --single-file."
+        )
+    requested = [Options(noise, side, quantize or "none", io, name, runtime) for side in sizes]
     for options in requested:
         check_export(run, format_, options)
     load_tensorflow()
@@ -87,7 +109,7 @@ def export(
             free_path(planned_card(RunDirectory(run), format_, options), format_, out, overwrite=overwrite)
     shared = {
         "noise": noise, "image_dtype": io, "best": best, "weights": weights, "data": data, "name": name,
-        "overwrite": overwrite,
+        "overwrite": overwrite, "runtime": runtime,
     }  # fmt: skip
     reports, choices = [], []
     for side in sizes:

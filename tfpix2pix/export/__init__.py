@@ -63,13 +63,16 @@ class Format:
     """
 
     path: Callable[..., Path]  # (card, out) -> path of an export
-    write: Callable[..., None]  # (generator, card, path, calibration images)
+    write: Callable[..., None]  # (generator, card, path, calibration images); with `runtime` also runtime, examples
     read: Callable[..., Any]  # (path, trust) -> Engine
     recognizes: Callable[[Path], bool]
     static: bool  # whether height, width and noise are fixed at export
     single_file: bool
     quantizations: Mapping[str, Quantization]
     image_dtypes: tuple[str, ...] = IMAGE_DTYPES
+    runtime: Callable[..., Any] | None = None  # (folder or None) -> the program that exports hold beside the model
+    with_noise: bool = False  # whether a static export of a generator with noise takes noise unless told otherwise
+    size_mb: Callable[[float], float] = float  # of an export, MB, from that of its model
 
     def __post_init__(self) -> None:
         rows = {
@@ -90,6 +93,7 @@ class Options:
     quantize: str = "none"
     image_dtype: str = "float32"
     name: str | None = None
+    runtime: str | Path | None = None
 
 
 def static_path(card: Any, out: Path, suffix: str) -> Path:
@@ -145,5 +149,31 @@ EXPORTERS = {
         single_file=True,
         quantizations=_quantizations("none"),
         image_dtypes=("float32",),
+    ),
+    "web": Format(
+        path=lambda card, out: out,
+        write=lazy("tfpix2pix.export.web.page", "write_folder"),
+        read=lazy("tfpix2pix.export.web.page", "read_folder"),
+        recognizes=lazy("tfpix2pix.export.web", "is_folder"),
+        static=True,
+        single_file=False,
+        quantizations=_quantizations("none", "float16", "dynamic", "int8"),
+        image_dtypes=("float32",),
+        runtime=lazy("tfpix2pix.export.web.runtime", "obtain"),
+        with_noise=True,
+        size_mb=lambda model_mb: model_mb + 19.4,
+    ),
+    "html": Format(
+        path=partial(static_path, suffix=".html"),
+        write=lazy("tfpix2pix.export.web.page", "write_file"),
+        read=lazy("tfpix2pix.export.web.page", "read_file"),
+        recognizes=lazy("tfpix2pix.export.web", "is_file"),
+        static=True,
+        single_file=True,
+        quantizations=_quantizations("none", "float16", "dynamic", "int8"),
+        image_dtypes=("float32",),
+        runtime=lazy("tfpix2pix.export.web.runtime", "obtain"),
+        with_noise=True,
+        size_mb=lambda model_mb: model_mb * 4 / 3 + 8.0,  # in base64
     ),
 }

@@ -16,6 +16,7 @@ from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.export import EXPORTERS, Options
 from tfpix2pix.export.verify import ParityReport, verify
 from tfpix2pix.files import whole_directory, whole_file
+from tfpix2pix.inference.demo.models import example_pictures
 from tfpix2pix.inference.parity import drawings
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.load import run_engine
@@ -39,6 +40,7 @@ def export_run(
     data: str | Path | None = None,
     name: str | None = None,
     overwrite: bool = False,
+    runtime: str | Path | None = None,
 ) -> ParityReport:
     """Exports a run's generator in a format, and measures how far the export is from the generator in float64.
 
@@ -55,17 +57,18 @@ def export_run(
         data: folder of the run's data, if it has moved. The export is calibrated (int8) and compared on these data.
         name: name of the model, and of the file or folder; None: the run's.
         overwrite: replace a file of the same name. A SavedModel becomes the next version.
+        runtime: folder of the unpacked npm package that a web page runs by; None: it is fetched once into the cache.
 
     Returns:
         The comparison of the export with the generator.
 
     Raises:
         UserError: the format or quantisation is unknown, `run_dir` is not a run, a size is set for a format that takes
-            any, or there are no data for int8.
+            any, there are no data for int8, or `runtime` is not the package that a web page needs.
         RunError: the export is farther from the generator in float64 than its tolerance, and than twice the float32
             Keras view. The export is removed.
     """
-    options = Options(noise, size_px, quantize, image_dtype, name)
+    options = Options(noise, size_px, quantize, image_dtype, name, runtime)
     check_export(run_dir, format, options)
     directory = RunDirectory(run_dir)
     exporter, config = EXPORTERS[format], directory.config()
@@ -75,22 +78,29 @@ def export_run(
     path, size_px = free_path(card, format, out, overwrite=overwrite), card.fixed_size_px
     view = run_engine(directory, best=best, weights=weights, noise_input=bool(card.noise_size), size_px=size_px)
     view.card = view.card.model_copy(
-        update={key: getattr(card, key) for key in ("quantization", "image_dtype", "name")}
+        update={key: getattr(card, key) for key in ("quantization", "image_dtype", "name", "config")}
     )
     quantization = exporter.quantizations[quantize]
     calibration = inputs_of(config, "train", size_px, CALIBRATION_IMAGES) if quantization.calibrated else []
     tolerance = quantization.tolerance
     images = _probe_images(config, size_px, synthetic=tolerance.max_abs_error is not None)
+    beside = {"runtime": exporter.runtime(runtime), "examples": example_pictures(config)} if exporter.runtime else {}
     whole = whole_file if exporter.single_file else whole_directory
     with whole(path) as temporary:  # the export gets its name after it is verified
-        exporter.write(view.generator, view.card, temporary, calibration)
+        exporter.write(view.generator, view.card, temporary, calibration, **beside)
         return verify(view, exporter.read(temporary), images, tolerance, format, temporary, path)
 
 
 def planned_card(directory: RunDirectory, format: str, options: Options) -> ModelCard:
-    """Returns the card of an export, except for its step. The export's name depends on the card."""
-    card, config, static = directory.card(), directory.config(), EXPORTERS[format].static
-    with_noise = not static or (options.noise or config.inference.noise) == "on"
+    """Returns the card of an export, except for its step. The export's name depends on the card.
+
+    It has no path of this machine: exports are passed on.
+    """
+    card, config, exporter = directory.card(), directory.config(), EXPORTERS[format]
+    static = exporter.static
+    usual = "on" if exporter.with_noise else config.inference.noise
+    with_noise = not static or (options.noise or usual) == "on"
+    data = card.config.data.model_copy(update={"dir": None})
     return card.model_copy(
         update={
             "noise_size": card.noise_size if with_noise else 0,
@@ -98,6 +108,7 @@ def planned_card(directory: RunDirectory, format: str, options: Options) -> Mode
             "quantization": options.quantize,
             "image_dtype": options.image_dtype,
             "name": options.name or card.name,
+            "config": card.config.model_copy(update={"data": data}),
         }
     )
 
@@ -160,6 +171,9 @@ def check_export(run_dir: str | Path, format: str, options: Options) -> None:
         raise UserError(unknown_name(f"`quantize` of {format}", options.quantize, EXPORTERS[format].quantizations))
     if options.image_dtype not in EXPORTERS[format].image_dtypes:
         raise UserError(unknown_name(f"`image_dtype` of {format}", options.image_dtype, EXPORTERS[format].image_dtypes))
+    if options.runtime is not None and EXPORTERS[format].runtime is None:
+        fitting = " or ".join(name for name, row in EXPORTERS.items() if row.runtime)
+        raise UserError(f"`runtime` must go with the format {fitting}. Received it for {format}. Leave it out.")
     directory = RunDirectory(run_dir)
     card = directory.card() if directory.is_run() else None
     if card is None:
@@ -179,3 +193,5 @@ def check_export(run_dir: str | Path, format: str, options: Options) -> None:
         raise UserError(
             f"`noise` on needs a generator with noise. Received {run_dir} with one without noise. Leave it out."
         )
+    if EXPORTERS[format].runtime is not None:
+        EXPORTERS[format].runtime(options.runtime)

@@ -53,7 +53,7 @@ def export_within(
     config = RunDirectory(run_dir).config()
     parameters, choices = count_parameters(config), []
     for quantization, row in EXPORTERS[format].quantizations.items():
-        expected_mb = expected_size_mb(parameters, row.bits)
+        expected_mb = EXPORTERS[format].size_mb(expected_size_mb(parameters, row.bits))
         if expected_mb > target_mb:
             choices.append(Choice(quantization, expected_mb, meets=False))
             continue
@@ -76,7 +76,7 @@ def count_parameters(config: Config) -> int:
 
 
 def expected_size_mb(parameters: int, bits: int) -> float:
-    """Returns the approximate size of a file, MB, from the number of weights and the bits of each."""
+    """Returns the approximate size of a model's file, MB, from the number of weights and the bits of each."""
     return parameters * bits / 8e6 * SCALES + GRAPH_MB
 
 
@@ -88,7 +88,7 @@ def _none_meets(config: Config, format: str, target_mb: float, choices: list[Cho
     sizes = ", ".join(
         f"{choice.quantization} {row['size, MB']}" for choice, row in zip(choices, as_rows(choices), strict=True)
     )
-    fitting = narrower(config, target_mb, EXPORTERS[format].quantizations[smallest.quantization].bits)
+    fitting = narrower(config, target_mb, format, smallest.quantization)
     if fitting:
         filters, size_mb = fitting
         advice = (
@@ -100,13 +100,16 @@ def _none_meets(config: Config, format: str, target_mb: float, choices: list[Cho
     return f"An export must have at most {target_mb:g} MB (`target_mb`). Received, in MB: {sizes}. {advice}"
 
 
-def narrower(config: Config, target_mb: float, bits: int) -> tuple[int, float] | None:
+def narrower(config: Config, target_mb: float, format: str, quantization: str) -> tuple[int, float] | None:
     """Returns the base filters of the widest narrower network that meets the limit, and its size in MB."""
+    exporter = EXPORTERS[format]
+    bits = exporter.quantizations[quantization].bits
     for filters in NARROWER:
         if filters >= config.generator.base_filters:
             continue
         changed = config.generator.model_copy(update={"base_filters": filters})
-        size_mb = expected_size_mb(count_parameters(config.model_copy(update={"generator": changed})), bits)
+        parameters = count_parameters(config.model_copy(update={"generator": changed}))
+        size_mb = exporter.size_mb(expected_size_mb(parameters, bits))
         if size_mb <= target_mb:
             return filters, size_mb
     return None

@@ -21,8 +21,19 @@ BROKEN = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, 
 CLASHES = (FileExistsError, IsADirectoryError, NotADirectoryError)  # a file and a folder of one name
 
 
-def unpack(archive: Path, folder: Path, url: str) -> None:
-    """Writes an archive's files into `folder`, without its single top folder. Raises UserError if it is unfit."""
+def unpack(archive: Path, folder: Path, url: str, *, holds: str = "train", other_place: str = OTHER_PLACE) -> None:
+    """Writes an archive's files into `folder`, without its single top folder.
+
+    Args:
+        archive: .tar.gz file.
+        folder: existing folder.
+        url: where the archive is from, for messages.
+        holds: folder that the archive must hold.
+        other_place: advice in messages.
+
+    Raises:
+        UserError: the archive is unfit.
+    """
     root = folder / "._unpacked"  # a name that no file of the archive gets
     most, room = 20 * archive.stat().st_size + (64 << 20), shutil.disk_usage(folder).free
     try:
@@ -46,13 +57,13 @@ def unpack(archive: Path, folder: Path, url: str) -> None:
                 if any(rest.strip(b"\0") for rest in iter(lambda: tar.fileobj.read(CHUNK_BYTES), b"")):
                     raise tarfile.ReadError("something follows its end")  # tarfile ends at a damaged header
         top = list(root.glob("*"))
-        source = top[0] if len(top) == 1 and top[0].name != "train" else root
-        if not (source / "train").is_dir():
-            raise tarfile.ReadError("it does not hold a folder train/")
+        source = top[0] if len(top) == 1 and top[0].name != holds else root
+        if not (source / holds).is_dir():
+            raise tarfile.ReadError(f"it does not hold a folder {holds}/")
     except (*BROKEN, *CLASHES) as error:
         raise UserError(
-            f"An archive must be a whole .tar.gz of plain files, with train/ among them. Received {url}: "
-            f"{error}. It was removed: try again, or {OTHER_PLACE}."
+            f"An archive must be a whole .tar.gz of plain files, with {holds}/ among them. Received {url}: "
+            f"{error}. It was removed: try again, or {other_place}."
         ) from error
     for path in list(source.iterdir()):
         path.rename(folder / path.name)

@@ -37,7 +37,8 @@ def read_json(path: Path, *keys: str) -> dict | None:
 class Partial:
     """Downloads an archive into the file `path`, which it locks. A note beside it records the archive's URL."""
 
-    def __init__(self, url: str, path: Path, track: Track, timeout_s: float) -> None:
+    def __init__(self, url: str, path: Path, track: Track, timeout_s: float, *, other_place: str = OTHER_PLACE) -> None:
+        self.other_place = other_place  # advice in messages
         self._url, self.url = url, redact_url(url)  # `url` is shown and stored
         self.path, self.track, self.timeout_s = path, track, timeout_s
         self.note, self.file, self.total, self.whole = path.with_name(f"{path.name}.json"), path.open("ab"), None, False
@@ -47,8 +48,8 @@ class Partial:
         except OSError as error:
             if isinstance(error, BlockingIOError):  # other errors: the file system has no locks
                 raise UserError(
-                    f"A dataset must be downloaded by one process at a time. Received {path}, held by "
-                    f"another. Wait for that to end, or choose another `out`."
+                    f"An archive must be downloaded by one process at a time. Received {path}, held by another. Wait "
+                    f"for that to end."
                 ) from None
         note = read_json(self.note, "url", "validator")
         known = note is not None and note["url"] == self.url
@@ -75,7 +76,7 @@ class Partial:
                 kept = "They are kept: repeat the command to resume" if self.validator else "Try again"
                 raise RunError(
                     f"An archive must arrive whole. Received {self.file.tell()} of {self.total or '?'} "
-                    f"bytes from {self.url}, then {failure}. {kept}, or {OTHER_PLACE}."
+                    f"bytes from {self.url}, then {failure}. {kept}, or {self.other_place}."
                 )
             time.sleep(pause_s * 2 ** max(failures - 1, 0))
         self.file.flush()
@@ -128,5 +129,5 @@ class Partial:
         except requests.RequestException as error:
             raise UserError(
                 f"An archive must be where its URL says. Received {error} from {self.url}. The link may be dead: "
-                f"{OTHER_PLACE}."
+                f"{self.other_place}."
             ) from error

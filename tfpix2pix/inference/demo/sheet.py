@@ -18,18 +18,36 @@ from tfpix2pix.pages import asset, data_uri
 PNG = "data:image/png;base64,"
 PACKAGE = "tfpix2pix.inference.demo"
 _counts = itertools.count()  # makes a sheet new, even with the same picture
+# `props.sheet` is [count, address of the first picture]. `props.value` is the address of the present picture.
+ON_LOAD = """
+const paper = makeSheet(element, {
+  palette: props.palette, pen: props.pen, ground: props.ground, brushPx: props.brush_px, mostPx: props.most_px,
+  pauseMs: 150,
+  changed(canvas) {
+    props.value = canvas.toDataURL("image/png");
+    trigger("input");
+  },
+});
+async function show() {
+  const picture = new Image();
+  picture.src = props.sheet[1];
+  await picture.decode();
+  paper.show(picture);
+}
+watch("sheet", show);
+show();
+"""
 
 
 def sheet(canvas: Canvas, picture: np.ndarray) -> gr.HTML:
     """Returns the component with `picture`, uint8 (H, W, 3), on it. Its event is `input`."""
-    height, width = picture.shape[:2]
     return gr.HTML(
         **_on(picture),
-        html_template=asset(PACKAGE, "sheet.html"), css_template=asset(PACKAGE, "sheet.css"),
-        js_on_load=asset(PACKAGE, "sheet.js"), apply_default_css=False, elem_classes="sheet",
+        html_template="<div></div>", css_template=asset(PACKAGE, "sheet.css"),
+        js_on_load=asset(PACKAGE, "sheet.js").replace("export function", "function") + ON_LOAD, apply_default_css=False, elem_classes="sheet",
         palette=[{"name": name, "color": hex_of(color)} for name, color in canvas.palette.items()],
         pen=hex_of(canvas.pen), ground=hex_of(canvas.ground), brush_px=canvas.brush_px,
-        most_px=max(8, 4 * canvas.brush_px), width=width, height=height,
+        most_px=max(8, 4 * canvas.brush_px),
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Writes the page of a model, as a folder for any web server or as one file that opens from a disk, and reads it back.
 
-The page is made of the files beside this module, of the sheet that `tfpix2pix demo` shares, and of LiteRT.js. There is no
-build step: a folder holds the modules as they are, and one file holds them joined by `joined`.
+The page is made of the files beside this module, of the sheet that `tfpix2pix demo` shares, and of LiteRT.js. There is
+no build step: a folder holds the modules as they are, and one file holds them joined by `joined`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from markupsafe import Markup
 
 from tfpix2pix.config.card import FILE_NAME, ModelCard
 from tfpix2pix.data.formats import encode
@@ -36,8 +36,8 @@ HERE, DEMO = "tfpix2pix.export.web", "tfpix2pix.inference.demo"
 DRAWN = (1, 3, 4)  # channels of inputs that can be drawn
 SMALL_PX = 128  # smaller pictures are shown with their pixels as squares
 FOLDER_POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; style-src 'self'; "
-    "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
+    "style-src 'self'; img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
 FILE_POLICY = (
     "default-src 'none'; script-src '{script}' blob: 'wasm-unsafe-eval'; worker-src blob:; style-src '{style}'; "
@@ -211,7 +211,8 @@ def _page(
         small=side < SMALL_PX, noisy=bool(card.noise_size), lead=_lead(canvas, draws), hint=_hint(data, draws),
         facts=facts_of(card), metrics_columns=columns, metrics=rows, metrics_images=card.metrics_images,
         data={**settings_of(card, canvas, draws), "start": start, **addresses},
-        packed=packed or {}, style=style, script=script, licenses=licenses, card=card_text,
+        packed=packed or {}, style=Markup(style), script=Markup(script), licenses=licenses,
+        card=card_text,
     )  # fmt: skip
     return escape_controls(page)
 
@@ -265,8 +266,8 @@ def facts_of(card: ModelCard) -> dict[str, str]:
         "Made": f"{card.created[:10]}, {origin}, by tfpix2pix {card.package_version}",
         "Takes": f"{size}×{size} px, other sizes reflected to it or in tiles; weights {weights}",
         "Data": card.attribution or "Author and licence are not stated.",
-        "Intended use": "For inputs like those that it was trained on: to play, to sketch and to study. It invents what "
-        "its input does not show, so its pictures are no evidence of anything.",
+        "Intended use": "For inputs like those that it was trained on: to play, to sketch and to study. It invents "
+        "what its input does not show, so its pictures are no evidence of anything.",
         "Runs by": f"LiteRT.js {VERSION} ({LICENSE})",
     }
 
@@ -285,12 +286,8 @@ def metrics_of(card: ModelCard) -> tuple[list[str], list[list[str]]]:
     """Returns the columns and the rows of the card's metrics, the rows with their names first."""
     columns = [name for name in ("untrained", "trained", "best") if name in card.metrics]
     names = dict.fromkeys(name for column in columns for name in card.metrics[column] if name != "step")
-    format_value = partial("{:.3g}".format)
     rows = [
-        [
-            name,
-            *(format_value(card.metrics[column][name]) if name in card.metrics[column] else "" for column in columns),
-        ]
+        [name, *(f"{card.metrics[column][name]:.3g}" if name in card.metrics[column] else "" for column in columns)]
         for name in names
     ]
     return columns, rows

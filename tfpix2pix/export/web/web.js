@@ -39,18 +39,22 @@ function unpacked(name) { // base64 in the page
   return bytes;
 }
 
-async function workerAddress() {
-  if (settings.worker) return new URL(settings.worker, document.baseURI).href;
+async function workerAddresses() { // of the module, and of the worker with its type
+  if (settings.worker) {
+    const address = new URL(settings.worker, document.baseURI).href;
+    return [address, address, "module"];
+  }
   const packed = new Blob([unpacked("worker")]).stream().pipeThrough(new DecompressionStream("gzip"));
   const code = await new Response(packed).text();
-  return URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+  const addressOf = (text) => URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  return [addressOf(code), addressOf(code.replace(/^export /gm, "")), "classic"]; // from file://, modules are refused
 }
 
 async function connect() {
-  const address = await workerAddress();
+  const [address, workerAddress, type] = await workerAddresses();
   try {
     if (wishes.has("main")) throw new Error("not wanted");
-    const worker = new Worker(address, { type: "module" });
+    const worker = new Worker(workerAddress, { type });
     await new Promise((resolve, reject) => {
       worker.onmessage = resolve;
       worker.onerror = reject;

@@ -18,6 +18,7 @@ from tfpix2pix.pages import asset, data_uri
 PNG = "data:image/png;base64,"
 PACKAGE = "tfpix2pix.inference.demo"
 _counts = itertools.count()  # makes a sheet new, even with the same picture
+SCRIPT = asset(PACKAGE, "sheet.js").replace("export function", "function")
 # `props.sheet` is [count, address of the first picture]. `props.value` is the address of the present picture.
 ON_LOAD = """
 const paper = makeSheet(element, {
@@ -44,7 +45,7 @@ def sheet(canvas: Canvas, picture: np.ndarray) -> gr.HTML:
     return gr.HTML(
         **_on(picture),
         html_template="<div></div>", css_template=asset(PACKAGE, "sheet.css"),
-        js_on_load=asset(PACKAGE, "sheet.js").replace("export function", "function") + ON_LOAD, apply_default_css=False, elem_classes="sheet",
+        js_on_load=SCRIPT + ON_LOAD, apply_default_css=False, elem_classes="sheet",
         palette=[{"name": name, "color": hex_of(color)} for name, color in canvas.palette.items()],
         pen=hex_of(canvas.pen), ground=hex_of(canvas.ground), brush_px=canvas.brush_px,
         most_px=max(8, 4 * canvas.brush_px),

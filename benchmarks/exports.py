@@ -30,6 +30,8 @@ def measure(run: Path, size_px: int | None, rounds: int) -> list[dict]:
     engines, rows = {"TensorFlow": run_engine(directory, noise_input=False, size_px=size_px)}, []
     with tempfile.TemporaryDirectory() as folder:
         for format, exporter in EXPORTERS.items():
+            if exporter.runtime:  # a page holds the TFLite file
+                continue
             for quantize in exporter.quantizations:
                 size = {"size_px": size_px} if exporter.static else {}
                 report = p2p.export_run(run, format, folder, quantize=quantize, **size)

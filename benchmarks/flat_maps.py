@@ -115,7 +115,7 @@ def of_run(run: Path) -> None:
     view = run_engine(directory, noise_input=False, size_px=side)
     float64, engines = in_float64(view), {"Keras": view}
     with tempfile.TemporaryDirectory() as folder:
-        for name in EXPORTERS:
+        for name in (name for name, exporter in EXPORTERS.items() if not exporter.runtime):  # a page holds TFLite
             engines[name] = load(export_run(run, name, folder).path).engine
         print(f"| | {' | '.join(kinds)} |\n|---|{'---|' * len(kinds)}")
         for name, engine in engines.items():

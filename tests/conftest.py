@@ -7,7 +7,10 @@ import gc
 import importlib.util
 import io
 import os
+import shutil
+import subprocess
 import sys
+import tarfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -249,6 +252,30 @@ def openmoji(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def litert(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The unpacked npm package that pages run by. npm fetches it once, into pytest's cache, where exports find it."""
+    from tfpix2pix.export.web import runtime
+
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("it needs npm, which fetches LiteRT.js")
+    kept = getattr(pytestconfig, "cache", None)  # None with -p no:cacheprovider
+    cache = kept.mkdir("litert") if kept else tmp_path_factory.mktemp("litert")
+    folder = cache / "package"
+    with one_at_a_time(folder):
+        if not all((folder / name).is_file() for name in runtime.FILES):
+            name = f"{runtime.PACKAGE}@{runtime.VERSION}"
+            done = subprocess.run([npm, "pack", name], cwd=cache, capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"npm cannot fetch {name}: {done.stderr[-300:]}")
+            with tarfile.open(next(cache.glob("*.tgz"))) as archive:
+                archive.extractall(cache, filter="data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "cached_folder", lambda: folder)
+        yield folder
+
+
 def run_cli(*arguments: object, cwd: Path | None = None) -> tuple[int, str, str]:
     """`tfpix2pix ARGUMENTS` in this process, which has loaded TensorFlow already: (exit code, stdout, stderr)."""
     from tfpix2pix.cli import main
@@ -267,8 +294,6 @@ def run_cli(*arguments: object, cwd: Path | None = None) -> tuple[int, str, str]
 
 def run_process(*arguments: object, cwd: Path | None = None, timeout_s: float = 300):
     """`tfpix2pix ARGUMENTS` in a process of its own: (exit code, stdout, stderr)."""
-    import subprocess
-
     done = subprocess.run(
         [sys.executable, "-m", "tfpix2pix", *map(str, arguments)],
         cwd=cwd, capture_output=True, text=True, timeout=timeout_s,

@@ -167,7 +167,7 @@ def bad_pairs(folder, kind):
         (["train", "smoke", "--run", "r", "--frash"], "No such option: --frash.* See `tfpix2pix train --help`"),
         (["trian"], "No such command 'trian'.* See `tfpix2pix --help`"),
         (["export", "empty"], "An export needs a run directory. Received empty"),
-        (["export", "empty", "--format", "tfjs"], "of: saved_model, tflite, keras, onnx. Received 'tfjs'"),
+        (["export", "empty", "--format", "tfjs"], "of: saved_model, tflite, keras, onnx, web, html. Received 'tfjs'"),
         (["export", "empty", "--quantize", "int4"], "needs a run directory|must be one of: none"),
         (
             ["export", "empty", "--quantize", "int8", "--target-mb", "8"],

@@ -22,8 +22,15 @@ from tfpix2pix.runs.load import run_engine
 
 @pytest.fixture(scope="module")
 def exports(smoke_run, tmp_path_factory):
+    """Reports by format. Each export is written when a test first asks for it."""
     out = tmp_path_factory.mktemp("exports")
-    return {name: p2p.export_run(smoke_run.path, name, out) for name in EXPORTERS}
+
+    class Exports(dict):
+        def __missing__(self, name):
+            self[name] = p2p.export_run(smoke_run.path, name, out / name)
+            return self[name]
+
+    return Exports()
 
 
 @pytest.mark.parametrize("name", EXPORTERS)
@@ -135,7 +142,7 @@ def test_another_static_size(smoke_run, tmp_path, size, rng):
     ("arguments", "message"),
     [
         (("saved_model", {"size_px": 64}), "takes any size. Leave it out"),
-        (("coreml", {}), "must be one of: saved_model, tflite, keras, onnx. Received 'coreml'"),
+        (("coreml", {}), "must be one of: saved_model, tflite, keras, onnx, web, html. Received 'coreml'"),
     ],
 )
 def test_unfit_requests_are_refused(smoke_run, tmp_path, arguments, message):

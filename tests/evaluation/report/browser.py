@@ -13,14 +13,14 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @contextmanager
-def started() -> Iterator:
-    """The browser of Playwright's synchronous API."""
+def started(*options: str) -> Iterator:
+    """The browser of Playwright's synchronous API, with more options of its command line."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="a page is tried in Chromium by Playwright")
     executable = next(filter(None, map(shutil.which, NAMES)), None)
     if executable is None:
         pytest.skip(f"a page is tried in Chromium, which is not there under any of the names {', '.join(NAMES)}")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", *options])
         yield browser
         browser.close()
 

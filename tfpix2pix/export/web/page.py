@@ -276,8 +276,12 @@ def _side(data: DataConfig, side: int) -> str:
     classes, channels = data.classes[side], (data.input_channels, data.target_channels)[side]
     if classes:
         return f"label maps of {classes} classes"
-    if side == 0 and canvas_for(data).holes:
+    if side == 0 and (canvas := canvas_for(data)).holes:
         return "photographs with holes"
+    if side == 0 and "line" in canvas.palette:
+        return "line drawings"
+    if side == 0 and data.input_palette:
+        return f"drawings in {len(data.input_palette)} colours"
     kinds = {1: "gray pictures", 3: "colour pictures", 4: "colour pictures with alpha"}
     return kinds.get(channels, f"images of {channels} channels")
 

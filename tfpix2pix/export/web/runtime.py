@@ -59,12 +59,17 @@ def obtain(folder: str | Path | None = None, *, timeout_s: float = 30.0, attempt
     """
     if folder is not None:
         return _read(Path(folder).expanduser())
-    cached = cache_directory() / f"litertjs-core-{VERSION}"
+    cached = cached_folder()
     try:
         return _read(cached)
     except UserError:  # missing or damaged
         _fetch(cached, timeout_s, attempts)
     return _read(cached)
+
+
+def cached_folder() -> Path:
+    """Returns the folder that the fetched runtime is kept in."""
+    return cache_directory() / f"litertjs-core-{VERSION}"
 
 
 def registry() -> str:

@@ -99,6 +99,7 @@ function heard(answer) {
   inFlight--;
   if (stale) send();
   else if (inFlight === 0) nextVariant();
+  document.body.dataset.idle = inFlight === 0;
 }
 
 function send(seed = Number(at("seed")?.value ?? 0), isVariant = false) {
@@ -110,6 +111,7 @@ function send(seed = Number(at("seed")?.value ?? 0), isVariant = false) {
   const id = ++count;
   if (isVariant) variants.set(id, seed);
   inFlight++;
+  document.body.dataset.idle = false;
   if (input !== null) {
     port.postMessage({ translate: { id, seed, ...input } });
     return;
@@ -158,7 +160,7 @@ function tell({ by, width, height, ms }) {
 }
 
 at("compare").addEventListener("input", (event) => {
-  after.style.clipPath = `inset(0 0 0 ${event.target.value}%)`;
+  after.style.clipPath = `inset(0 ${100 - event.target.value}% 0 0)`;
 });
 
 at("download").addEventListener("click", async () => {

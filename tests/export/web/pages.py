@@ -17,7 +17,10 @@ from PIL import Image
 from tests.conftest import tiny_config
 from tests.export.helpers import generator_of
 from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data.images import to_signed
+from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.export.web import page
+from tfpix2pix.inference.demo.canvas import canvas_for
 from tfpix2pix.inference.translator import Translator
 from tfpix2pix.models.noise import noise_size
 
@@ -44,6 +47,20 @@ def made(
 def translator_of(path: Path) -> Translator:
     """Python's translator of the model in a page."""
     return Translator((page.read_folder if path.is_dir() else page.read_file)(path))
+
+
+def expected_of(path, picture, vector=None):
+    """Python's translation of a drawing, as a picture."""
+    translator = translator_of(path)
+    data = translator.card.config.data
+    result = translator.translate(canvas_for(data).input_of(picture), vector, "a drawing")
+    return pictures_of(data)[1](to_signed(result, data.ranges[1]))
+
+
+def levels(first, second):
+    """The largest difference."""
+    assert first.shape == second.shape
+    return np.abs(first.astype(int) - second.astype(int)).max()
 
 
 def noise_of(seed: int, length: int) -> np.ndarray:

@@ -3,15 +3,16 @@
 import io
 import json
 import re
+import subprocess
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.evaluation.report.browser import started
-from tests.export.web.pages import Open, made, noise_of, served, translator_of
+from tests.export.web.pages import Open, expected_of, levels, made, noise_of, served, translator_of
 from tfpix2pix.data.operators import mask
-from tfpix2pix.inference.demo.canvas import HOLE, canvas_for
+from tfpix2pix.inference.demo.canvas import HOLE
 
 pytestmark = pytest.mark.slow  # a browser
 
@@ -37,34 +38,16 @@ def page(browser, path):
         yield page
 
 
-def expected_of(path, picture, vector=None):
-    """Python's translation of a drawing, as a picture."""
-    from tfpix2pix.data.images import to_signed
-    from tfpix2pix.data.labels import pictures_of
-
-    translator = translator_of(path)
-    data = translator.card.config.data
-    result = translator.translate(canvas_for(data).input_of(picture), vector, "a drawing")
-    return pictures_of(data)[1](to_signed(result, data.ranges[1]))
-
-
-def levels(first, second):
-    """The largest difference."""
-    assert first.shape == second.shape
-    return np.abs(first.astype(int) - second.astype(int)).max()
-
-
 @pytest.mark.parametrize("single_file", [True, False], ids=["file", "folder"])
 def test_a_drawing_is_translated_as_python_does_it(single_file, browser, litert, tmp_path):
     """In a worker, also from a disk; no request leaves the page and its policy is kept (`Open` asserts both)."""
     path = made(tmp_path / "site", single_file=single_file, noise_input=True)
-    with served(tmp_path / "site") as address:
-        with Open(browser, path.as_uri() if single_file else address) as page:
-            page.drag((5, 5), (25, 20))
-            drawing, result = page.sheet(), page.result()
-            assert len(np.unique(drawing.reshape(-1, 3), axis=0)) == 2  # no smooth edges
-            assert levels(result, expected_of(path, drawing)) <= 1
-            assert re.fullmatch(r"WebAssembly, 32×32 px, \d+ ms", page.locator("#status").inner_text())
+    with served(tmp_path / "site") as address, Open(browser, path.as_uri() if single_file else address) as page:
+        page.drag((5, 5), (25, 20))
+        drawing, result = page.sheet(), page.result()
+        assert len(np.unique(drawing.reshape(-1, 3), axis=0)) == 2  # no smooth edges
+        assert levels(result, expected_of(path, drawing)) <= 1
+        assert re.fullmatch(r"WebAssembly, 32×32 px, \d+ ms", page.locator("#status").inner_text())
 
 
 @pytest.mark.parametrize(
@@ -301,6 +284,36 @@ def test_on_a_phone_the_result_stays_in_sight(scheme, browser, path):
         before = page.sheet()
         page.touchscreen.tap(x, y)
         assert (page.sheet() != before).any()
+
+
+@pytest.fixture(scope="module")
+def checkers(pytestconfig, litert):
+    """The folder in which npm has installed axe-core and html-validate."""
+    folder = litert.parent / "checkers"
+    if not (folder / "node_modules" / "axe-core").is_dir():
+        folder.mkdir(exist_ok=True)
+        command = ["npm", "install", "--prefix", str(folder), "axe-core@4", "html-validate@10"]
+        if subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("npm cannot install axe-core and html-validate")
+    return folder
+
+
+@pytest.mark.parametrize(("width_px", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_nothing(width_px, scheme, browser, path, checkers):
+    with Open(browser, path.as_uri(), width_px=width_px, color_scheme=scheme) as page:
+        page.button("Show variants").click()
+        page.button("Variant 6").wait_for()
+        page.evaluate((checkers / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
+        found = page.evaluate("axe.run()")
+        assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]] == []
+
+
+def test_an_html_validator_finds_nothing(litert, checkers, tmp_path):
+    made(tmp_path / "site", single_file=False, noise_input=True, examples=[np.zeros((32, 32, 3), np.uint8)])
+    program = checkers / "node_modules" / ".bin" / "html-validate"
+    command = [program, "--preset", "standard,a11y", tmp_path / "site" / "index.html"]
+    done = subprocess.run(command, cwd=checkers, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_page_says_what_its_model_is(page, path):

@@ -18,7 +18,6 @@ let stale = false; // whether the input has changed since it was sent
 let input = null; // of a file with values: {values, width, height}; null: the sheet
 let shown = null; // the newest result
 let where = ""; // "" in a worker
-let note = "";
 let wanted = []; // seeds of variants that are to come
 const variants = new Map(); // number of an image sent -> its seed
 
@@ -86,10 +85,8 @@ function heard(answer) {
     document.body.dataset.ready = answer.ready;
   }
   if (answer.note) {
-    note = answer.note;
-    document.body.dataset.by = answer.by;
-    status.title = note;
-    if (shown) tell({ ...shown, by: answer.by });
+    at("note").textContent = answer.note;
+    if (answer.by !== shown?.by) send(); // what is shown is then by WebGPU, as is its time
   }
   if (answer.progress) status.textContent = `${answer.progress.done} of ${answer.progress.all} tiles…`;
   if (answer.error) say(`${answer.error.text}. Make the image smaller, or load the page again.`);

@@ -1,0 +1,128 @@
+"""LiteRT.js: from a folder or once from a registry, as it was published; and the mistakes of `export --format web`."""
+
+import shutil
+
+import pytest
+
+from tests.conftest import run_cli
+from tests.export.web.pages import served
+from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.export import web
+from tfpix2pix.export.web import runtime
+from tfpix2pix.export.web.page import joined
+from tfpix2pix.files import CACHE_VARIABLE
+from tfpix2pix.pages import page_tag
+
+FETCHED = runtime.cached_folder
+
+
+@pytest.fixture
+def npm_less(tmp_path, monkeypatch):
+    """An empty cache, and no settings of npm. Gives the folder that a registry at `registry` serves."""
+    for name in ("npm_config_registry", "NPM_CONFIG_REGISTRY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NPM_CONFIG_USERCONFIG", str(tmp_path / "npmrc"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(runtime, "cached_folder", FETCHED)
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "registry" / "@litertjs" / "core" / "-"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_it_is_fetched_once_and_again_if_it_is_damaged(litert, npm_less, tmp_path, monkeypatch):
+    archive = npm_less / f"core-{runtime.VERSION}.tgz"
+    shutil.copy(next(litert.parent.glob("*.tgz")), archive)
+    with served(tmp_path / "registry") as address:
+        monkeypatch.setenv("NPM_CONFIG_REGISTRY", address)
+        assert "loadLiteRt" in runtime.obtain().core
+        folder = FETCHED()
+        files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        assert files == runtime.FILES.keys()
+        (folder / runtime.CORE).write_text("other")
+        assert "loadLiteRt" in runtime.obtain().core
+        archive.unlink()
+        assert "loadLiteRt" in runtime.obtain().core  # without the registry
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_another_archive_is_refused_and_removed(npm_less, tmp_path, monkeypatch):
+    (npm_less / f"core-{runtime.VERSION}.tgz").write_bytes(b"another")
+    with served(tmp_path / "registry") as address:
+        monkeypatch.setenv("npm_config_registry", address)
+        with pytest.raises(UserError, match=r"must have the SHA-512 PlGmb.*Received another from .*name a folder of"):
+            runtime.obtain()
+    assert list(FETCHED().parent.iterdir()) == []
+
+
+def test_a_registry_that_is_not_there_is_an_error(npm_less, tmp_path, monkeypatch):
+    with served(tmp_path / "registry") as address:
+        monkeypatch.setenv("npm_config_registry", f"{address}missing/")
+        with pytest.raises(UserError, match=r"404.*name a folder of @litertjs/core 2.5.3, unpacked, by `runtime`"):
+            runtime.obtain()
+    with pytest.raises(RunError, match="must arrive whole.*by `runtime`"):
+        monkeypatch.setenv("npm_config_registry", address)
+        runtime.obtain(attempts=1)
+
+
+def test_the_registry_is_npms(npm_less, tmp_path, monkeypatch):
+    assert runtime.registry() == "https://registry.npmjs.org"
+    (tmp_path / "npmrc").write_text("fund=false\nregistry = https://mirror.example/npm/\n")
+    assert runtime.registry() == "https://mirror.example/npm"
+    (tmp_path / ".npmrc").write_text("@litertjs:registry=https://scope.example\nregistry=https://here.example\n")
+    assert runtime.registry() == "https://scope.example"
+    monkeypatch.setenv("npm_config_registry", "https://first.example/")
+    assert runtime.registry() == "https://first.example"
+
+
+def test_a_folder_must_hold_the_package_as_it_was_published(litert, tmp_path):
+    assert runtime.obtain(litert).binaries.keys() == runtime.BUILDS.keys()
+    with pytest.raises(UserError, match=r"Received .*, in which dist/index.js cannot be read: No such file"):
+        runtime.obtain(tmp_path)
+    shutil.copytree(litert, tmp_path / "package")
+    damaged = tmp_path / "package" / "wasm" / "litert_wasm_internal.wasm"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"in which wasm/litert_wasm_internal.wasm has another SHA-512: it is damaged"):
+        runtime.obtain(tmp_path / "package")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--format", "tflite", "--single-file"), "--single-file must go with --format web. Received --format tflite"),
+        (
+            ("--format", "tflite", "--runtime", "x"),
+            "--runtime must go with the format web or html. Received it for tflite",
+        ),
+        (
+            ("--format", "web", "--runtime", "missing"),
+            "A runtime must be the unpacked npm package @litertjs/core 2.5.3",
+        ),
+        (("--format", "web", "--size", "32", "--size", "64"), "--size must be given once for --format web"),
+        (("--format", "web", "--io", "uint8"), "of web must be one of: float32"),
+        (("--format", "web", "--quantize", "bfloat16"), "of web must be one of: none, float16, dynamic, int8"),
+    ],
+)
+def test_mistakes_are_said_before_anything_is_written(options, message, smoke_run, tmp_path):
+    code, _, err = run_cli("export", smoke_run.path, "--out", tmp_path / "out", *options)
+    assert code == 2 and message in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_pages_are_recognised_by_the_tag_that_they_have():
+    assert page_tag(web.KIND).encode() == web.TAG
+
+
+def test_modules_are_joined_in_scopes_of_their_own():
+    first = "const hidden = 1;\nexport const seen = hidden + 1;\nexport async function later() {}\n"
+    second = (
+        'import { seen } from "./first.js";\nconst hidden = seen;\nfunction of() { return hidden; }\nexport { of };\n'
+    )
+    last = 'import { of } from "../second.js";\nexport function all() { return of(); }\n'
+    assert joined({"first": first, "second": second}, last) == (
+        "const of_first = (() => {\nconst hidden = 1;\nconst seen = hidden + 1;\nasync function later() {}\n\n"
+        "return { seen, later };\n})();\n"
+        "const of_second = (() => {\nconst { seen } = of_first;\nconst hidden = seen;\n"
+        "function of() { return hidden; }\n\n\nreturn { of };\n})();\n"
+        "const { of } = of_second;\nexport function all() { return of(); }\n"
+    )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 import tfpix2pix as p2p
 from tests import real_pairs
+from tests.conftest import run_cli
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.export import BITS, CALIBRATED, EXPORTERS, FAITHFUL, Tolerance
 from tfpix2pix.export.verify import verify
@@ -63,6 +65,26 @@ def test_the_card_travels_with_it(exports, smoke_run, name):
     assert card.step == 4
     assert card.metrics.keys() == {"untrained", "trained", "best"}
     assert card.statistics == "image"
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_no_export_holds_a_path_of_this_machine(name, smoke_run, tmp_path):
+    """Exports are passed on. The run keeps the folder of its data; `translate EXPORT --split val` asks for it."""
+    secret = tmp_path / "home-of-ann"
+    run = secret / "run"
+    shutil.copytree(smoke_run.path, run)
+    for file in ("model_card.json", "config.yaml"):
+        content = (run / file).read_text(encoding="utf-8")
+        changed = content.replace('"dir": null', f'"dir": "{secret}"').replace("  dir: null", f"  dir: {secret}")
+        assert changed != content
+        changed = changed.replace("sample_photographs", "photographs")
+        (run / file).write_text(changed, encoding="utf-8")
+    path = Path(p2p.export_run(run, name, tmp_path / "out").path)
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    assert [file for file in files if b"home-of-ann" in file.read_bytes()] == []
+    assert p2p.load(path).card.config.data.dir is None
+    code, _, err = run_cli("translate", path, "--split", "val", "--out", tmp_path / "out" / "val")
+    assert code == 2 and "Received none. Add --data" in err
 
 
 def test_signatures_by_plain_tensorflow_alone(exports, smoke_run, rng):

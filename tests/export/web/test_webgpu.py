@@ -1,4 +1,4 @@
-"""WebGPU on a GPU made of software, for correctness alone: WebAssembly is faster there, and is used unless wished else."""
+"""WebGPU on a GPU made of software, for correctness alone: WebAssembly is faster there and usually chosen."""
 
 import pytest
 

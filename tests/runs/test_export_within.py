@@ -7,6 +7,7 @@ import pytest
 from tests.conftest import run_cli
 from tfpix2pix.config.resolve import resolve_config
 from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.export import EXPORTERS
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.export_within import Choice, _none_meets, count_parameters, export_within, narrower
 from tfpix2pix.runs.networks import build_generator
@@ -87,3 +88,11 @@ def test_from_the_command_line(smoke_run, tmp_path, sizes):
     answer = json.loads(out)
     assert answer["exports"][0]["quantization"] == "float16"
     assert [choice["quantization"] for choice in answer["budget"]] == ["none", "float16"]
+
+
+def test_a_page_has_a_program_beside_its_model():
+    """A budget is that of everything that a visitor loads."""
+    config = resolve_config("facades", [])
+    assert narrower(config, 20.0, 8, EXPORTERS["web"].size_mb) is None
+    filters, size_mb = narrower(config, 24.0, 8, EXPORTERS["html"].size_mb)
+    assert size_mb == pytest.approx(narrower(config, 12.0, 8)[1] * 4 / 3 + 8) and filters == 24

@@ -69,6 +69,9 @@ def export(
     single_file: Annotated[
         bool, typer.Option("--single-file", help="web: one .html, which opens from a disk without a server.")
     ] = False,
+    examples: Annotated[
+        bool, typer.Option(help="web: put held-out inputs of the run's data into the page, to begin with.")
+    ] = True,
     runtime: Annotated[
         Optional[Path],
         typer.Option(
@@ -109,7 +112,7 @@ def export(
             free_path(planned_card(RunDirectory(run), format_, options), format_, out, overwrite=overwrite)
     shared = {
         "noise": noise, "image_dtype": io, "best": best, "weights": weights, "data": data, "name": name,
-        "overwrite": overwrite, "runtime": runtime,
+        "overwrite": overwrite, "runtime": runtime, "examples": examples,
     }  # fmt: skip
     reports, choices = [], []
     for side in sizes:

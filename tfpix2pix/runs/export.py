@@ -41,6 +41,7 @@ def export_run(
     name: str | None = None,
     overwrite: bool = False,
     runtime: str | Path | None = None,
+    examples: bool = True,
 ) -> ParityReport:
     """Exports a run's generator in a format, and measures how far the export is from the generator in float64.
 
@@ -58,6 +59,7 @@ def export_run(
         name: name of the model, and of the file or folder; None: the run's.
         overwrite: replace a file of the same name. A SavedModel becomes the next version.
         runtime: folder of the unpacked npm package that a web page runs by; None: it is fetched once into the cache.
+        examples: put held-out inputs into a web page, to begin with. Whoever has the page has them.
 
     Returns:
         The comparison of the export with the generator.
@@ -84,7 +86,9 @@ def export_run(
     calibration = inputs_of(config, "train", size_px, CALIBRATION_IMAGES) if quantization.calibrated else []
     tolerance = quantization.tolerance
     images = _probe_images(config, size_px, synthetic=tolerance.max_abs_error is not None)
-    beside = {"runtime": exporter.runtime(runtime), "examples": example_pictures(config)} if exporter.runtime else {}
+    beside = {}
+    if exporter.runtime:
+        beside = {"runtime": exporter.runtime(runtime), "examples": example_pictures(config) if examples else []}
     whole = whole_file if exporter.single_file else whole_directory
     with whole(path) as temporary:  # the export gets its name after it is verified
         exporter.write(view.generator, view.card, temporary, calibration, **beside)

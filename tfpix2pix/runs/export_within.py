@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,8 @@ def _none_meets(config: Config, format: str, target_mb: float, choices: list[Cho
     sizes = ", ".join(
         f"{choice.quantization} {row['size, MB']}" for choice, row in zip(choices, as_rows(choices), strict=True)
     )
-    fitting = narrower(config, target_mb, format, smallest.quantization)
+    exporter = EXPORTERS[format]
+    fitting = narrower(config, target_mb, exporter.quantizations[smallest.quantization].bits, exporter.size_mb)
     if fitting:
         filters, size_mb = fitting
         advice = (
@@ -100,16 +101,20 @@ def _none_meets(config: Config, format: str, target_mb: float, choices: list[Cho
     return f"An export must have at most {target_mb:g} MB (`target_mb`). Received, in MB: {sizes}. {advice}"
 
 
-def narrower(config: Config, target_mb: float, format: str, quantization: str) -> tuple[int, float] | None:
-    """Returns the base filters of the widest narrower network that meets the limit, and its size in MB."""
-    exporter = EXPORTERS[format]
-    bits = exporter.quantizations[quantization].bits
+def narrower(
+    config: Config, target_mb: float, bits: int, size_of: Callable[[float], float] = float
+) -> tuple[int, float] | None:
+    """Returns the base filters of the widest narrower network that meets the limit, and its size in MB.
+
+    Args:
+        size_of: size of an export, MB, from that of its model (`Format.size_mb`).
+    """
     for filters in NARROWER:
         if filters >= config.generator.base_filters:
             continue
         changed = config.generator.model_copy(update={"base_filters": filters})
         parameters = count_parameters(config.model_copy(update={"generator": changed}))
-        size_mb = exporter.size_mb(expected_size_mb(parameters, bits))
+        size_mb = size_of(expected_size_mb(parameters, bits))
         if size_mb <= target_mb:
             return filters, size_mb
     return None

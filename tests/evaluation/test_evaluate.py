@@ -109,7 +109,7 @@ class TestModels:
         size = {"size_px": 32} if format == "tflite" else {}
         export = p2p.export_run(run.path, format, tmp_path / "exports", **size)
         of_run, of_export = (
-            evaluate(request(path), out=tmp_path / name, **FEW).figures
+            evaluate(request(path, data=run.path.parent / "pairs"), out=tmp_path / name, **FEW).figures
             for name, path in {"run": run.path, "export": export.path}.items()
         )
         assert of_export == pytest.approx(of_run, rel=1e-4)

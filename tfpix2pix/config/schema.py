@@ -26,9 +26,7 @@ from tfpix2pix.training.settings import TrainingConfig
 class Config(Section):
     """Configures a run. Every field has a default, which presets and `--set` change."""
 
-    name: Annotated[str, TASK] = Field(
-        "pix2pix", pattern=NAME, max_length=LONGEST_NAME, coerce_numbers_to_str=True
-    )
+    name: Annotated[str, TASK] = Field("pix2pix", pattern=NAME, max_length=LONGEST_NAME, coerce_numbers_to_str=True)
     """Name of the model, which its exports and the model card have."""
     recipe: Annotated[str | None, TASK, RowOf(RECIPES), MAY_CHANGE] = None
     """Recipe that says how to train: its name, or a .yaml file. The keys of a file that names a recipe replace the

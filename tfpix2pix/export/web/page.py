@@ -70,7 +70,7 @@ def write_folder(
         (path / f"{place}.wasm").write_bytes(runtime.binaries[build])
         builds[build] = {"loader": f"./{place}.js", "binary": f"./{place}.wasm"}
     addresses = {"worker": "worker.js", "model": f"./{MODEL}", "builds": builds}
-    texts[INDEX] = _page(card, examples, addresses, policy=FOLDER_POLICY)
+    texts[INDEX] = _page(card, examples, addresses, FOLDER_POLICY)
     for name, text in texts.items():
         (path / name).write_text(text, encoding="utf-8")
 
@@ -85,17 +85,18 @@ def write_file(
         tflite.write(generator, card, Path(folder) / MODEL, calibration)
         model = (Path(folder) / MODEL).read_bytes()
     own = own_modules()
-    parts = {"tiling": own["tiling"], "loader": own["loader"], "core": core_of(runtime), "engine": own["engine"]}
-    contents = {"worker": joined(parts, own["worker"]).encode(), "model": model}
+    modules = {"tiling": own["tiling"], "loader": own["loader"], "core": core_of(runtime), "engine": own["engine"]}
+    contents = {"worker": joined(modules, own["worker"]).encode(), "model": model}
     for build in BUILDS:
         contents |= {f"{build}-loader": loader_of(runtime, build).encode(), f"{build}-binary": runtime.binaries[build]}
     packed = {name: base64.b64encode(_pack(content)).decode() for name, content in contents.items()}
     script, style = joined({name: own[name] for name in ("sheet", "tiling")}, own["web"]), _style()
     policy = FILE_POLICY.format(script=_digest(script), style=_digest(style))
-    page = _page(
-        card, examples, {}, policy=policy, packed=packed, style=style, script=script,
-        licenses=licenses(card), card_text=card.to_json(),
-    )  # fmt: skip
+    parts = {
+        "packed": packed, "style": Markup(style), "script": Markup(script), "licenses": licenses(card),
+        "card_text": card.to_json(),
+    }  # fmt: skip
+    page = _page(card, examples, {}, policy, parts)
     path.write_text(page, encoding="utf-8")
 
 
@@ -194,10 +195,14 @@ def licenses(card: ModelCard) -> str:
     )
 
 
+WITHOUT_PARTS = {"packed": {}, "style": Markup(), "script": Markup(), "licenses": "", "card_text": ""}
+
+
 def _page(
-    card: ModelCard, examples: Sequence[np.ndarray], addresses: Mapping[str, Any], *, policy: str,
-    packed: Mapping[str, str] | None = None, style: str = "", script: str = "", licenses: str = "", card_text: str = "",
+    card: ModelCard, examples: Sequence[np.ndarray], addresses: Mapping[str, Any], policy: str,
+    parts: Mapping[str, Any] = WITHOUT_PARTS,
 ) -> str:  # fmt: skip
+    """Returns the page. `addresses` are those of its files, `parts` what it holds itself."""
     data = card.config.data
     draws = bool(data.input_classes) or data.input_channels in DRAWN
     canvas = canvas_for(data, examples)
@@ -211,8 +216,7 @@ def _page(
         small=side < SMALL_PX, noisy=bool(card.noise_size), lead=_lead(canvas, draws), hint=_hint(data, draws),
         facts=facts_of(card), metrics_columns=columns, metrics=rows, metrics_images=card.metrics_images,
         data={**settings_of(card, canvas, draws), "start": start, **addresses},
-        packed=packed or {}, style=Markup(style), script=Markup(script), licenses=licenses,
-        card=card_text,
+        **parts,
     )  # fmt: skip
     return escape_controls(page)
 

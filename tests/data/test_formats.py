@@ -187,10 +187,32 @@ def test_the_first_bytes_say_which_format_it_is_whatever_the_name(tmp_path, form
 def test_other_formats_are_not_opened_whatever_pillow_knows(tmp_path, start, suffix):
     """PostScript under an image's name would be run by Ghostscript."""
     (tmp_path / f"a.{suffix}").write_bytes(start)
-    with pytest.raises(UserError, match=r"a\.\w+, which is not in a supported format\. Replace"):
+    with pytest.raises(UserError, match=r"a\.\w+, which is not in a supported format \(PNG.*NPY\).*\. Replace"):
         read_image(tmp_path / f"a.{suffix}")
     with pytest.raises(UserError, match="not in a supported format"):
         read_size(tmp_path / f"a.{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC photograph"),
+        (b"\0\0\0\x20ftypavif\0\0\0\0avifmif1", "an AVIF image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- made by hand -->\n<svg/>", "an SVG drawing"),
+        (b"<!DOCTYPE html><html></html>", "a web page"),
+        (b"%PDF-1.7", "a PDF file"),
+        (b"PK\3\4\x14\0", "a ZIP archive"),
+        (b"8BPS\0\1", "a Photoshop file"),
+        (b"\0\0\0\x0cjP  \r\n", "a JPEG 2000 image"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a pointer of Git LFS, which `git lfs pull` rep"),
+    ],
+)
+def test_a_format_that_is_not_read_is_named(tmp_path, start, said):
+    (tmp_path / "a.jpg").write_bytes(start)
+    with pytest.raises(UserError) as error:
+        read_image(tmp_path / "a.jpg")
+    assert f"is not in a supported format (PNG, JPEG, WEBP, BMP, GIF, TIFF, NPY): it is {said}" in str(error.value)
 
 
 def test_a_pipe_is_no_image(tmp_path):

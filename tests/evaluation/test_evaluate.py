@@ -222,7 +222,8 @@ class TestFolders:
             evaluate(request(outputs, targets=str(targets)), out=tmp_path / "out", **FEW)
         assert str(error.value) == (
             f"Every image must be readable and whole. Received {outputs / 'b.png'}, which is not in a supported "
-            f"format. Replace the file or remove it. The evaluation of the other 2 of 3 is in {tmp_path / 'out'}."
+            f"format (PNG, JPEG, WEBP, BMP, GIF, TIFF, NPY). Replace the file or remove it. "
+            f"The evaluation of the other 2 of 3 is in {tmp_path / 'out'}."
         )
         rows, before = (
             list(csv.DictReader((path / "per_image.csv").open())) for path in (tmp_path / "out", whole.path)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any, BinaryIO, Literal, NamedTuple
+from typing import IO, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
@@ -41,9 +41,20 @@ SIGNATURES = {  # format -> regular expression of a file's first bytes
     "NPY": b"\x93NUMPY",
 }
 HEADER_BYTES = 12  # length of the longest signature
-NOT_READ = "is not in a supported format"
+OTHERS = {  # formats that are not read -> regular expression of a file's first bytes
+    "a HEIC photograph": b"....ftyp(hei[cxms]|hev[cx]|m[is]f1)",
+    "an AVIF image": b"....ftypavi[fs]",
+    "a JPEG 2000 image": b"\0\0\0\x0cjP  ",
+    "a Photoshop file": b"8BPS",
+    "an SVG drawing": b"(\xef\xbb\xbf)?\\s*(<\\?xml.{0,2000})?<svg",
+    "a web page": b"(?i)(\xef\xbb\xbf)?\\s*<(!doctype html|html)",
+    "a PDF file": b"%PDF",
+    "a ZIP archive": b"PK\3\4",
+    "a pointer of Git LFS, which `git lfs pull` replaces with the image": b"version https://git-lfs",
+}
+NOT_READ = f"is not in a supported format ({', '.join(SIGNATURES)})"
 SIDEWAYS = 5  # values of ORIENTATION, of EXIF and TIFF, from this on swap height and width
-UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # orientation -> turns (H, W, …) upright
+UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # orientation -> turns (H, W, …) upright; others are
     2: lambda image: image[:, ::-1],
     3: lambda image: image[::-1, ::-1],
     4: lambda image: image[::-1],
@@ -115,7 +126,8 @@ def format_of(start: bytes) -> str:
     for name, signature in SIGNATURES.items():
         if re.match(signature, start, re.DOTALL):
             return name
-    raise Unreadable(NOT_READ)
+    other = next((name for name, signature in OTHERS.items() if re.match(signature, start, re.DOTALL)), None)
+    raise Unreadable(f"{NOT_READ}: it is {other}" if other else NOT_READ)
 
 
 @contextmanager
@@ -165,10 +177,6 @@ def _may_be_turned(file: IO[bytes]) -> bool:
         file.seek(length - len(name) + 4, io.SEEK_CUR)
     file.seek(position)
     return found
-
-
-def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
-    return UPRIGHT[orientation](image) if orientation in UPRIGHT else image
 
 
 def _opened(file: BinaryIO, format_: str) -> Image.Image:
@@ -243,7 +251,10 @@ def encode(image: np.ndarray, suffix: str, palette: Sequence[int] | None = None)
         rgb = image.shape[-1] in (3, 4) and image.dtype.kind == "u"
         tifffile.imwrite(buffer, plain, photometric="rgb" if rgb else "minisblack", planarconfig="contig")
     elif image.dtype == np.uint16 and image.shape[-1] > 1:
-        return _tensorflow().io.encode_png(image).numpy()
+        load_tensorflow()
+        import tensorflow as tf
+
+        return tf.io.encode_png(image).numpy()
     else:
         picture = Image.fromarray(plain)
         if palette is not None:
@@ -337,21 +348,15 @@ def _npy(data: bytes, most_px: float) -> np.ndarray:
     return _as_image(np.load(file, allow_pickle=False))
 
 
-def _tensorflow() -> Any:
-    """Returns the module TensorFlow, loaded without its start-up messages."""
-    load_tensorflow()
-    import tensorflow
-
-    return tensorflow
-
-
 def _deep_png(data: bytes, most_px: float) -> np.ndarray:
     width, height = (int.from_bytes(data[start : start + 4], "big") for start in (16, 20))
     _check_claims(_Claims(height, width, height * width), most_px)
-    tf = _tensorflow()
+    load_tensorflow()  # without its start-up messages
+    import tensorflow as tf
+
     header = _opened(io.BytesIO(data), "PNG")
     array = _with_alpha(tf.io.decode_png(data, dtype=tf.uint16).numpy(), _transparent_color(header, 16))
-    return _upright(array, _orientation(header))
+    return UPRIGHT.get(_orientation(header), np.asarray)(array)
 
 
 def _is_beyond_pillow(file: BinaryIO) -> bool:
@@ -372,7 +377,7 @@ def _tiff_claims(file: BinaryIO) -> _Claims:
 def _tiff(data: bytes, most_px: float) -> np.ndarray:
     _check_claims(_tiff_claims(io.BytesIO(data)), most_px)
     array, orientation = tiff.read(io.BytesIO(data))
-    return _upright(_as_image(array), orientation)
+    return UPRIGHT.get(orientation, np.asarray)(_as_image(array))
 
 
 def _as_image(array: np.ndarray) -> np.ndarray:

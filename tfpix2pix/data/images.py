@@ -218,10 +218,12 @@ def read_image(
         raise UserError(
             f"An image must have at most `{key}` megapixels, {max_megapixels:g} here. Received {path}, which {error}. "
             f"Set `{key}` to {error.megapixels} if you know the file, or make the image smaller.",
-            "unreadable",
+            "large",
         ) from error
     except (OSError, Unreadable) as error:
         reason = str(error) if isinstance(error, Unreadable) else f"cannot be read: {error.strerror or error}"
+        if path.is_symlink() and not path.exists():
+            reason = f"is a link to something that is missing, {path.readlink()}"
         raise UserError(
             f"Every image must be readable and whole. Received {path}, which {reason}. Replace the file or remove it.",
             "unreadable",
@@ -282,7 +284,9 @@ def check_range(image: np.ndarray, value_range: tuple[float, float] | None, key:
     slack = 1e-4 * (high - low)
     if not np.isfinite(image).all():
         raise UserError(
-            f"Values of an image must be finite. Received NaN or infinity in {where}. Replace the file.", "range"
+            f"Values of an image must be finite. Received NaN or infinity in {where}. Write numbers in their place, or "
+            f"remove the file.",
+            "finite",
         )
     if not (low - slack <= least and most <= high + slack):
         raise UserError(

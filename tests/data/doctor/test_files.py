@@ -92,7 +92,8 @@ class TestReading:
         write_image(tmp_path / "val" / "large.png", np.zeros((SIZE_PX, 4 * SIZE_PX, 3), np.uint8))
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow's own limit
         result = examined(tmp_path, max_megapixels=2 * SIZE_PX * SIZE_PX / 1e6)
-        assert told(result) == [("unreadable", "val", ("large",))]
+        assert told(result) == [("large", "val", ("large",))]
+        assert result.findings[0].advice.startswith("Raise `data.max_megapixels`")
         assert "`data.max_megapixels`" in result.findings[0].message
 
     @pytest.mark.parametrize(
@@ -109,6 +110,17 @@ class TestReading:
         write_image(tmp_path / "train" / "odd.png", image)
         findings = [finding for finding in told(examined(tmp_path, **data)) if finding[2] == ("odd",)]
         assert findings == [(kind, "train", ("odd",))]
+
+    def test_values_that_are_not_finite_are_to_be_replaced(self, tmp_path):
+        for seed in range(2):
+            for side, image in zip(("input", "target"), scene(seed), strict=True):
+                values = (image / 255).astype(np.float32)
+                values[0, seed] = [np.inf, np.nan][seed]
+                (tmp_path / side).mkdir(exist_ok=True)
+                np.save(tmp_path / side / f"{seed}.npy", values if side == "input" else image)
+        result = examined(tmp_path, source="folders", held_out_fraction=0)
+        assert result.kinds == {"finite": 2}
+        assert result.findings[0].advice == "Write numbers in place of NaN and infinity, or remove the file."
 
     def test_label_maps_of_a_class_too_many(self, tmp_path):
         make_folders(tmp_path)

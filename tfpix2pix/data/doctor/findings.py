@@ -15,12 +15,14 @@ ADVICE = {
     "number or likeness: `tfpix2pix data match INPUTS TARGETS --out pairs.csv`.",
     "repeated": "Keep one file of each name in a folder.",
     "missing": "Correct the line of the table, or remove it.",
-    "unreadable": "Replace the file with a whole copy, or remove it.",
+    "unreadable": "Replace the file with a whole copy in a format that is read, or remove it.",
+    "large": "Raise `data.max_megapixels` if the files are right, or make them smaller.",
     "size": "Cut or scale it like the others, or remove it. If all are like it, set another `data.image_size_px` or "
     "`data.fit`.",
     "channels": "Save it like the others, or remove it. If all are like it, set `data.input_channels` and "
     "`data.target_channels`.",
     "range": "Set `data.input_range` and `data.target_range` to what the files hold.",
+    "finite": "Write numbers in place of NaN and infinity, or remove the file.",
     "classes": "Correct the label map, or set the number of classes, `data.class_colors`, `data.input_class_values`, "
     "`data.target_class_values` or `data.ignore_class`.",
     "unfit": "Replace the pair or remove it.",

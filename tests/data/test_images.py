@@ -163,6 +163,19 @@ def test_floats_of_a_range_come_back(image, value_range):
     np.testing.assert_allclose(from_signed(signed, np.float32, value_range), image, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("value_range", "message"),
+    [
+        ([0, 0], r"two different numbers, the smaller first\. Received \[0.0, 0.0\]\. Set the values that become"),
+        ([3, 0], r"two different numbers, the smaller first\. Received \[3.0, 0.0\]\. Exchange them"),
+        ([-1e40, 1e40], r"two numbers of at most 1e\+38\. Received \[-1e\+40, 1e\+40\]"),
+    ],
+)
+def test_what_is_no_range(value_range, message):
+    with pytest.raises(ValueError, match=message):
+        DataConfig.model_validate({"input_range": value_range})
+
+
 def test_what_a_range_makes_of_values():
     assert to_signed(np.array([[[0], [4095]]], np.uint16), (0, 4095)).ravel().tolist() == [-1, 1]
     assert from_signed(np.array([-1.0, 0.0, 1.0, 7.0]), np.uint16, (0, 4095)).tolist() == [0, 2048, 4095, 4095]

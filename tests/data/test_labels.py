@@ -61,6 +61,20 @@ def test_colours_are_written_either_way():
     assert labels_config(class_colors=["#ff0000", [0, 0, 255], "#000000"]).class_colors == RED_BLUE
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"class_colors": ["red", "bluee"]}, r"must be `\[r, g, b\]`, `'#rrggbb'` or a name such as red"),
+        ({"class_colors": ["red", "#ff000080"]}, "or a name such as red"),
+        ({"class_colors": ["red", "#ff0000"]}, r"must be 2 different colours .* Received \[255, 0, 0\] twice"),
+        ({"class_colors": ["red"]}, "must be 2 different colours .* Received 1 of them"),
+    ],
+)
+def test_colours_that_are_none_and_colours_that_are_equal_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        DataConfig.model_validate({"target_classes": 2, **settings})
+
+
 def test_the_standard_colours_are_pascal_vocs():
     assert standard_colors(256)[[0, 1, 2, 3, 15, 255]].tolist() == [
         [0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [192, 128, 128], [224, 224, 192],

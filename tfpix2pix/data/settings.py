@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
+from PIL import ImageColor
 from pydantic import BeforeValidator, Field, model_validator
 
 from tfpix2pix.data import COLOR_SPACES, LARGEST_SIZE_PX, OPENMOJI_SETS, OPERATORS, SOURCES, source_row
@@ -17,6 +17,7 @@ from tfpix2pix.tables import lazy
 ONE_HOT = lazy("tfpix2pix.data.encodings", "one_hot")
 MOST_LIKELY = lazy("tfpix2pix.data.encodings", "most_likely")
 MOST_MEGAPIXELS = 256  # every camera's photograph (up to 200), and 0.8 GB of 8-bit colour
+LARGEST = 1e38  # of a range; the difference of two is a float32
 MOST_CLASSES = 256  # a class index is one byte
 FIRST_VALUES = {"files": "top", "split_rule": "rank"}  # keys that the first versions did not have, and what they did
 Level = Annotated[int, Field(ge=0, le=255)]
@@ -28,10 +29,18 @@ CLASS_VALUES = ("input_class_values", "target_class_values")
 
 
 def _rgb(value: Any) -> Any:
-    """Converts `#ff8000` to (255, 128, 0). Returns other values as they are."""
-    if isinstance(value, str) and re.fullmatch("#[0-9a-fA-F]{6}", value):
-        return tuple(bytes.fromhex(value[1:]))
-    return value
+    """Converts `#ff8000`, or a colour's name in CSS, to (255, 128, 0). Returns values that are no texts as they are.
+
+    Raises:
+        ValueError: the text is no colour.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        red, green, blue = ImageColor.getrgb(value)
+    except ValueError as error:
+        raise ValueError("must be `[r, g, b]`, `'#rrggbb'` or a name such as red") from error
+    return red, green, blue
 
 
 def _two_numbers(value: Any) -> Any:
@@ -138,8 +147,9 @@ class DataConfig(Section):
     target_classes: int | None = Field(None, ge=2, le=MOST_CLASSES)
     """Number of classes, if the targets are label maps. Translations are then label maps."""
     class_colors: tuple[Color, ...] | None = None
-    """Colour of each class, `[r, g, b]` or `'#rrggbb'`. Label maps are shown in these colours, and pictures are read by
-    the nearest colour, those in palette files too. null: the colours of PASCAL VOC, and no colours are read."""
+    """Colour of each class, `[r, g, b]`, `'#rrggbb'` or a name of CSS. Label maps are shown in these colours, and
+    pictures are read by the nearest colour, those in palette files too. null: the colours of PASCAL VOC, and no colours
+    are read."""
     input_class_values: ClassValues | None = None
     """Values in gray files of input label maps. `indices`: class indices. `colors`: gray levels of `class_colors`.
     `[0, 255]`: the value of each class. `palette_indices`: as `indices`, and of palette files the indices count,
@@ -267,6 +277,8 @@ class DataConfig(Section):
                 if not allowed:
                     value = getattr(self, key)
                     received = f"{len(value)} of them" if key in ("class_colors", "class_names") else value
+                    if key == "class_colors" and len(value) == classes:
+                        received = f"{next(list(color) for color in value if value.count(color) > 1)} twice"
                     raise ValueError(
                         f"`data.{key}` must be {rule} with `data.{side}_classes: {classes}`. Received {received}. "
                         f"Change one of the two"
@@ -277,9 +289,15 @@ class DataConfig(Section):
     def _ranges_rise(self) -> DataConfig:
         for key in ("input_range", "target_range"):
             value = getattr(self, key)
-            if value and not value[0] < value[1]:
+            if value and not all(abs(bound) <= LARGEST for bound in value):  # nor NaN
                 raise ValueError(
-                    f"`data.{key}` must be two numbers, the smaller first. Received {list(value)}. Exchange them"
+                    f"`data.{key}` must be two numbers of at most {LARGEST:g}. Received {list(value)}. Set it to the "
+                    f"smallest and the largest value of your data"
+                )
+            if value and not value[0] < value[1]:
+                way_out = "Exchange them" if value[0] > value[1] else "Set the values that become black and white"
+                raise ValueError(
+                    f"`data.{key}` must be two different numbers, the smaller first. Received {list(value)}. {way_out}"
                 )
         return self
 

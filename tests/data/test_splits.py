@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.conftest import tiny_config
 from tfpix2pix.data import SOURCES, SPLITS
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.splits import names_of_split, seeded_split, split_of_group
+from tfpix2pix.data.splits import names_of_split, seeded_split, split_of_group, would_be_pairs
 
 SHARES = {"val": 0.1, "test": 0.05}
 
@@ -120,3 +120,23 @@ def test_a_number_sign_in_a_file_name_groups_nothing():
     _, val = divided(names)
     assert 20 < len(val) < 60
     assert seeded_split(names, "val", 0, 0.2) == []  # earlier versions took all for one group
+
+
+@pytest.mark.parametrize(
+    ("folders", "out", "data", "read"),
+    [
+        (["inner"], "out", {}, True),
+        (["inner"], "inner/out", {"source": "photographs"}, True),
+        (["inner"], "out", {"files": "top"}, False),
+        (["train", "val"], "out", {}, False),
+        (["train", "val"], "val/out", {}, True),
+        (["input", "target"], "out", {"source": "folders"}, False),
+        (["input", "target"], "input/out", {"source": "folders"}, True),
+        (["inner"], "../out", {}, False),
+    ],
+)
+def test_a_folder_of_results_may_be_one_of_pairs(tmp_path, folders, out, data, read):
+    for name in folders:
+        (tmp_path / "data" / name).mkdir(parents=True)
+    config = DataConfig(dir=str(tmp_path / "data"), **data)
+    assert would_be_pairs(config, tmp_path / "data" / out) is read

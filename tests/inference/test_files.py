@@ -418,6 +418,13 @@ def test_a_translation_that_has_the_size_of_its_file_cannot_be_resized_back(tmp_
         translate_files(Unchanged(), [tmp_path / "a.png"], out=tmp_path / "out", resize_back=True)
 
 
+def test_translations_into_the_data_of_the_model_are_warned_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(Unchanged, "card", card_of(dir=str(tmp_path)))
+    write_picture(tmp_path / "a.png", np.zeros((32, 32, 3), np.uint8))
+    with pytest.warns(UserWarning, match="out is in the model's data folder, where later runs read the translations"):
+        assert len(translate_files(Unchanged(), [tmp_path], out=tmp_path / "out")) == 1
+
+
 def test_translations_come_back_at_the_size_of_their_files(tmp_path):
     one = picture(tmp_path / "one.png", 64, 96, 3)
     square, back = (

@@ -159,3 +159,14 @@ def split_files(config: DataConfig, split: str, seed: int) -> dict[str, Path]:
 def images_of(folder: Path, config: DataConfig) -> dict[str, Path]:
     """Maps the names of pairs to the image files in a folder. Returns none if the folder does not exist."""
     return named(list_images(folder, config.files), folder) if folder.is_dir() else {}
+
+
+def would_be_pairs(config: DataConfig, folder: Path) -> bool:
+    """Returns True if images in `folder` would be read as pairs of an undivided data folder or of one of its sides."""
+    if not config.dir or config.files == "top" or not source_row(config.source).of_folder:
+        return False
+    root = Path(config.dir).expanduser()
+    sides = (config.input_folder, config.target_folder) if config.source == "folders" else ("",)
+    read = [root / side / split for side in sides for split in ("", *SPLITS)]
+    undivided = [side for side in read if side.is_dir() and not any((side / split).is_dir() for split in SPLITS)]
+    return any(folder.resolve().is_relative_to(side.resolve()) for side in undivided)

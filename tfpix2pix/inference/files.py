@@ -34,6 +34,7 @@ from tfpix2pix.data.images import (
 )
 from tfpix2pix.data.labels import palette_of, read_side
 from tfpix2pix.data.opening import split_of
+from tfpix2pix.data.splits import would_be_pairs
 from tfpix2pix.destinations import check_replaces_no_input, check_writable
 from tfpix2pix.errors import RunError, UserError, first_of
 from tfpix2pix.files import safe_path
@@ -116,6 +117,12 @@ def translate_files(
     if resize_back:
         writer = replace(writer, sizes=reader.sizes)
     writer.check(items, within=None if folder is None else Path(folder), overwrite=overwrite)
+    if would_be_pairs(card.config.data, Path(out)):
+        warnings.warn(
+            f"{out} is in the model's data folder, where later runs read the translations as pairs. Move it away, and "
+            f"choose an `out` elsewhere.",
+            stacklevel=2,
+        )
     variants = Variants(translator, _noise_vectors(translator, noise, seed, samples), tile_px, overlap_px)
     if in_flight is None and tile_px is None:
         results = in_batches(items, reader, variants.of_batch, writer)

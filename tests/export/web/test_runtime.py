@@ -1,17 +1,22 @@
 """LiteRT.js: from a folder or once from a registry, as it was published; and the mistakes of `export --format web`."""
 
+import base64
+import gzip
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 
+import tfpix2pix as p2p
 from tests.conftest import run_cli
-from tests.export.web.pages import served
+from tests.export.web.pages import made, served
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.export import web
 from tfpix2pix.export.web import runtime
 from tfpix2pix.export.web.page import joined
 from tfpix2pix.files import CACHE_VARIABLE
-from tfpix2pix.pages import page_tag
+from tfpix2pix.pages import asset, page_tag
 
 FETCHED = runtime.cached_folder
 
@@ -107,6 +112,42 @@ def test_mistakes_are_said_before_anything_is_written(options, message, smoke_ru
     code, _, err = run_cli("export", smoke_run.path, "--out", tmp_path / "out", *options)
     assert code == 2 and message in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("examples", [True, False])
+def test_examples_are_held_out_inputs_unless_they_are_left_out(examples, litert, smoke_run, tmp_path):
+    option = "--examples" if examples else "--no-examples"
+    code, _, err = run_cli(
+        "export", smoke_run.path, "--format", "web", "--single-file", "--out", tmp_path, option, "--runtime", litert
+    )
+    assert code == 0, err
+    text = (tmp_path / "smoke-32px-noise.html").read_text(encoding="utf-8")
+    assert (text.count("<img ") > 3) == examples
+    assert 'href="https://scikit-image.org' in text  # the data's attribution
+
+
+@pytest.mark.parametrize("damage", [lambda text: text.replace("packed-model", "packed"), lambda text: text[:-600_000]])
+def test_a_damaged_page_is_refused(damage, litert, tmp_path):
+    path = made(tmp_path)
+    text = path.read_text(encoding="utf-8")
+    start = text.index('id="packed-model">')
+    path.write_text(damage(text[: start + 700_000]) + "</script>", encoding="utf-8")
+    with pytest.raises(UserError, match="page.html, which is damaged|must be whole and hold model_card.json"):
+        p2p.load(path)
+
+
+def test_a_page_that_unpacks_to_too_much_is_refused(litert, tmp_path):
+    path = made(tmp_path)
+    bomb = base64.b64encode(gzip.compress(bytes(1 << 28))).decode()
+    text = re.sub('id="packed-model">[^<]*', f'id="packed-model">{bomb}', path.read_text(encoding="utf-8"))
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"must hold its model whole. Received .*page.html, which is damaged"):
+        p2p.load(path)
+
+
+def test_the_licence_is_the_projects():
+    root = Path(__file__).parents[3]
+    assert asset(web.__name__, "LICENSE.txt") == (root / "LICENSE").read_text(encoding="utf-8")
 
 
 def test_pages_are_recognised_by_the_tag_that_they_have():

@@ -51,6 +51,8 @@ export async function makeEngine({ builds, model, size, channels, noiseSize, pre
     }
   }
 
+  // The first run plans memory and takes many times as long.
+  await runBy(compiled, new Float32Array(size * size * channels), new Float32Array(noiseSize).fill(1));
   return {
     get name() { return names[kind]; },
     run: (values, noise) => runBy(compiled, values, noise),

@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import re
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ FILE_POLICY = (
     "default-src 'none'; script-src '{script}' blob: 'wasm-unsafe-eval'; worker-src blob:; style-src '{style}'; "
     "img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
+MOST_MORE_BYTES = 64 << 20  # of a model beyond twenty times its packed size: what is more is a forgery
+IN_FILE = ("packed", "style", "script", "licenses", "card")  # that a folder has beside the page
 PACKED = re.compile(rb'<script type="text/plain" id="packed-model">([A-Za-z0-9+/=]*)</script>')
 
 
@@ -70,7 +73,7 @@ def write_folder(
         (path / f"{place}.wasm").write_bytes(runtime.binaries[build])
         builds[build] = {"loader": f"./{place}.js", "binary": f"./{place}.wasm"}
     addresses = {"worker": "worker.js", "model": f"./{MODEL}", "builds": builds}
-    texts[INDEX] = _page(card, examples, addresses, FOLDER_POLICY)
+    texts[INDEX] = _page(card, examples, addresses, FOLDER_POLICY, dict.fromkeys(IN_FILE, ""))
     for name, text in texts.items():
         (path / name).write_text(text, encoding="utf-8")
 
@@ -85,18 +88,18 @@ def write_file(
         tflite.write(generator, card, Path(folder) / MODEL, calibration)
         model = (Path(folder) / MODEL).read_bytes()
     own = own_modules()
-    modules = {"tiling": own["tiling"], "loader": own["loader"], "core": core_of(runtime), "engine": own["engine"]}
-    contents = {"worker": joined(modules, own["worker"]).encode(), "model": model}
+    parts = {"tiling": own["tiling"], "loader": own["loader"], "core": core_of(runtime), "engine": own["engine"]}
+    contents = {"worker": joined(parts, own["worker"]).encode(), "model": model}
     for build in BUILDS:
         contents |= {f"{build}-loader": loader_of(runtime, build).encode(), f"{build}-binary": runtime.binaries[build]}
     packed = {name: base64.b64encode(_pack(content)).decode() for name, content in contents.items()}
     script, style = joined({name: own[name] for name in ("sheet", "tiling")}, own["web"]), _style()
     policy = FILE_POLICY.format(script=_digest(script), style=_digest(style))
-    parts = {
+    whole = {
         "packed": packed, "style": Markup(style), "script": Markup(script), "licenses": licenses(card),
-        "card_text": card.to_json(),
+        "card": card.to_json(),
     }  # fmt: skip
-    page = _page(card, examples, {}, policy, parts)
+    page = _page(card, examples, {}, policy, whole)
     path.write_text(page, encoding="utf-8")
 
 
@@ -111,10 +114,10 @@ def read_file(path: Path, trust: bool = False) -> tflite.TFLiteEngine:
     Raises:
         UserError: the page is damaged.
     """
-    packed = PACKED.search(read_regular_file(path))
+    found = PACKED.search(read_regular_file(path))
     try:
-        model = gzip.decompress(base64.b64decode(packed[1], validate=True)) if packed else b""
-    except (ValueError, OSError, EOFError) as error:
+        model = _unpack(base64.b64decode(found[1], validate=True)) if found else b""
+    except (ValueError, zlib.error) as error:
         raise UserError(
             f"A page must hold its model whole. Received {path}, which is damaged. Export it again."
         ) from error
@@ -177,6 +180,15 @@ def _pack(content: bytes) -> bytes:
     return gzip.compress(content, 6, mtime=0)
 
 
+def _unpack(packed: bytes) -> bytes:
+    """Returns what `_pack` packed. Raises ValueError if it is cut, or more than a model would be."""
+    stream = zlib.decompressobj(wbits=31)
+    content = stream.decompress(packed, 20 * len(packed) + MOST_MORE_BYTES)
+    if not stream.eof:
+        raise ValueError("it is cut, or unpacks to too much")
+    return content
+
+
 def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
@@ -195,14 +207,10 @@ def licenses(card: ModelCard) -> str:
     )
 
 
-WITHOUT_PARTS = {"packed": {}, "style": Markup(), "script": Markup(), "licenses": "", "card_text": ""}
-
-
 def _page(
-    card: ModelCard, examples: Sequence[np.ndarray], addresses: Mapping[str, Any], policy: str,
-    parts: Mapping[str, Any] = WITHOUT_PARTS,
-) -> str:  # fmt: skip
-    """Returns the page. `addresses` are those of its files, `parts` what it holds itself."""
+    card: ModelCard, examples: Sequence[np.ndarray], addresses: Mapping[str, Any], policy: str, whole: Mapping[str, Any]
+) -> str:
+    """Renders the page. `addresses` are those of a folder's files, `whole` what one file holds in their place."""
     data = card.config.data
     draws = bool(data.input_classes) or data.input_channels in DRAWN
     canvas = canvas_for(data, examples)
@@ -216,7 +224,7 @@ def _page(
         small=side < SMALL_PX, noisy=bool(card.noise_size), lead=_lead(canvas, draws), hint=_hint(data, draws),
         facts=facts_of(card), metrics_columns=columns, metrics=rows, metrics_images=card.metrics_images,
         data={**settings_of(card, canvas, draws), "start": start, **addresses},
-        **parts,
+        **{**whole, "packed": whole["packed"] or {}},
     )  # fmt: skip
     return escape_controls(page)
 

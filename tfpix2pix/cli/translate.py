@@ -41,7 +41,7 @@ def translate(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="Run directory, SavedModel folder, or .tflite, .keras or .onnx file; with --server the served "
+            help="Run directory, SavedModel folder, .tflite, .keras or .onnx file, or exported page; with --server the served "
             "model: NAME, NAME:VERSION or NAME@LABEL.",
         ),
     ],

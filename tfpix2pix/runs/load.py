@@ -23,7 +23,7 @@ def load(
     path: str | Path | Recognized, *, best: bool = False, weights: str | None = None, trust: bool = False
 ) -> Translator:
     """Returns the translator of a run directory, a SavedModel folder (or one of its versions), a .tflite, .keras or
-    .onnx file.
+    .onnx file, or an exported page (its folder, or its .html).
 
     Args:
         path: path of the model, or the result of `recognize` for it.

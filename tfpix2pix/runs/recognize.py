@@ -39,8 +39,8 @@ def recognize(path: str | Path, also: str = "") -> Recognized:
     else:
         advice = "Check the path, or train one with `tfpix2pix train`."
     raise UserError(
-        f"A model must be a run directory, a SavedModel folder, a .tflite, .keras or .onnx file, an "
-        f"exported page{also}. Received {path}, which {'is not one of these' if path.exists() else 'does not exist'}. {advice}"
+        f"A model must be a run directory, a SavedModel folder, a .tflite, .keras or .onnx file, an exported "
+        f"page{also}. Received {path}, which {'is not one of these' if path.exists() else 'does not exist'}. {advice}"
     )
 
 

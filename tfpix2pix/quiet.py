@@ -1,10 +1,12 @@
-"""Hides the messages that native code writes on standard error while it loads or converts."""
+"""Hides messages of libraries: those of native code while it loads or converts, and those about damaged metadata."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -50,3 +52,9 @@ def load_tensorflow() -> None:
 
         tf.get_logger().setLevel("ERROR")
         tf.config.list_physical_devices()  # starts the device code, which writes messages too
+
+
+def quiet_pillow() -> None:
+    """Leaves out what Pillow says about damaged metadata, which names no file. Damaged pixels raise errors."""
+    warnings.filterwarnings("ignore", "(Possibly c|C)orrupt EXIF|Metadata Warning|Truncated File Read", module="PIL")
+    logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)

@@ -13,6 +13,7 @@ from tfpix2pix.data.doctor.headers import header
 from tfpix2pix.data.formats import HEADER_BYTES, SIGNATURES, decode, encode, format_of
 from tfpix2pix.data.images import read_image, read_size, write_image
 from tfpix2pix.errors import UserError
+from tfpix2pix.quiet import quiet_pillow
 
 
 def picture(channels, dtype):
@@ -157,6 +158,21 @@ def test_a_broken_tiff_is_one_sentence_and_nothing_of_the_library(tmp_path, capl
         read_image(tmp_path / "a.tif")
     assert header(tmp_path / "a.tif") is None
     assert caplog.records == []
+
+
+def test_damaged_metadata_are_read_without_a_word_of_the_library(tmp_path):
+    image = Image.fromarray(picture(3, np.uint8))
+    exif = image.getexif()
+    exif[0x010E] = "a long description, which the file does not hold"
+    image.save(tmp_path / "a.jpg", exif=b"Exif\0\0" + exif.tobytes()[6:-20])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert read_image(tmp_path / "a.jpg").shape == (9, 7, 3)
+        assert "Truncated" in str(caught[0].message)  # what it would say
+        caught.clear()
+        quiet_pillow()
+        assert read_image(tmp_path / "a.jpg").shape == (9, 7, 3) and header(tmp_path / "a.jpg")
+        assert caught == []
 
 
 def as_file(format_):

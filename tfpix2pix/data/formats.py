@@ -26,7 +26,7 @@ from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPIm
 from tfpix2pix.data import tiff
 from tfpix2pix.data.settings import MOST_MEGAPIXELS
 from tfpix2pix.data.tiff import HEIGHT, ORIENTATION, PHOTOMETRIC, WHITE_IS_ZERO, WIDTH
-from tfpix2pix.quiet import load_tensorflow
+from tfpix2pix.quiet import load_tensorflow, quiet_pillow
 from tfpix2pix.safe_files import open_regular_file
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -69,6 +69,7 @@ PNG_ORIENTATIONS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # 
 MOST_CHANNELS = 4  # for each pixel that is allowed
 LARGE_ONES_TAKE_TURNS = Lock()
 PNG_LEVEL = 2  # zlib's; takes a third of the time of the usual 6, for photographs in files 4 % larger
+quiet_pillow()
 
 
 Palette = Literal["colors", "indices", "levels"]

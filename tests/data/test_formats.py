@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 import warnings
 
 import numpy as np
@@ -119,6 +120,14 @@ def test_every_band_of_an_8_bit_tiff_is_read(tmp_path, channels, extra, kind):
     tifffile.imwrite(path, image, photometric="rgb", extrasamples=extra)
     np.testing.assert_array_equal(read_image(path), image)
     assert (read_size(path), header(path)[:2]) == ((9, 7), ("7x9 px", kind))
+
+
+def test_a_compression_that_only_another_package_reads_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    Image.fromarray(picture(4, np.uint8), "RGBX").save(tmp_path / "a.tif", compression="tiff_lzw")
+    with pytest.raises(UserError, match="compression LZW is read by the package imagecodecs .* install it, or save"):
+        read_image(tmp_path / "a.tif")
+    assert read_size(tmp_path / "a.tif") == (9, 7)
 
 
 def test_a_second_gray_band_is_read_and_ink_keeps_what_lies_beside_it():

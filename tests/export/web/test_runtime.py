@@ -126,6 +126,19 @@ def test_examples_are_held_out_inputs_unless_they_are_left_out(examples, litert,
     assert 'href="https://scikit-image.org' in text  # the data's attribution
 
 
+def test_a_folder_is_replaced_if_it_is_asked_for(litert, smoke_run, tmp_path):
+    """Without folders in it, so that every file can take the place of the one before."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "CNAME").write_text("mine")
+    with pytest.raises(UserError, match="must not overwrite another"):
+        p2p.export_run(smoke_run.path, "web", tmp_path / "site")
+    for _ in range(2):
+        path = Path(p2p.export_run(smoke_run.path, "web", tmp_path / "site", overwrite=True).path)
+    assert path == tmp_path / "site" and (path / "CNAME").read_text() == "mine"
+    assert all(entry.is_file() for entry in path.iterdir())
+    assert p2p.load(path).card.name == "smoke"
+
+
 @pytest.mark.parametrize("damage", [lambda text: text.replace("packed-model", "packed"), lambda text: text[:-600_000]])
 def test_a_damaged_page_is_refused(damage, litert, tmp_path):
     path = made(tmp_path)

@@ -1,5 +1,5 @@
 // Runs a model by LiteRT.js: by WebAssembly, and by WebGPU if its first image is the same.
-import { Tensor, getDefaultEnvironment, loadAndCompile, loadLiteRt, supportsFeature } from "./litert/core.js";
+import { Tensor, getDefaultEnvironment, loadAndCompile, loadLiteRt, supportsFeature } from "./core.js";
 import { useBuild } from "./loader.js";
 
 const SAME = 2.5 / 255; // on [-1, 1]: about a level of 8 bits, with room for the rounding of a GPU

@@ -63,12 +63,11 @@ def write_folder(
     runtime = runtime or obtain()
     tflite.write(generator, card, path / MODEL, calibration)
     (path / FILE_NAME).write_text(card.to_json(), encoding="utf-8")
-    (path / "litert").mkdir()
-    texts = {"style.css": _style(), "LICENSES.txt": licenses(card), "litert/core.js": core_of(runtime)}
+    texts = {"style.css": _style(), "LICENSES.txt": licenses(card), "core.js": core_of(runtime)}
     texts |= {f"{name}.js": code for name, code in own_modules().items()}
     builds = {}
     for build, name in BUILDS.items():
-        place = f"litert/{Path(name).name}"
+        place = Path(name).name
         texts[f"{place}.js"] = loader_of(runtime, build)
         (path / f"{place}.wasm").write_bytes(runtime.binaries[build])
         builds[build] = {"loader": f"./{place}.js", "binary": f"./{place}.wasm"}
@@ -136,8 +135,8 @@ def core_of(runtime: Runtime) -> str:
     """Returns the code of LiteRT.js, which takes `createWasmLib` from loader.js in place of another package."""
     origin = 'import { createWasmLib } from "@litertjs/wasm-utils";'
     code = re.sub(r"^//# sourceMappingURL.*", "", runtime.core, flags=re.MULTILINE)
-    return _notice("createWasmLib comes from ../loader.js") + code.replace(
-        origin, 'import { createWasmLib } from "../loader.js";'
+    return _notice("createWasmLib comes from ./loader.js") + code.replace(
+        origin, 'import { createWasmLib } from "./loader.js";'
     )
 
 
@@ -217,7 +216,8 @@ def _page(
     uris = [data_uri(encode(picture, ".png"), "image/png") for picture in examples] if draws else []
     side = card.fixed_size_px
     blank = data_uri(encode(canvas.blank(side, side), ".png"), "image/png")
-    start = uris[int(np.argmax([picture.std() for picture in examples]))] if uris else blank  # that with most contrast
+    by_contrast = np.argsort([picture.std() for picture in examples])
+    start = uris[int(by_contrast[len(by_contrast) // 2])] if uris else blank  # neither the emptiest nor the fullest
     columns, rows = metrics_of(card)
     page = environment().get_template("export/web/web.html").render(
         page_tag=page_tag(KIND), policy=policy, name=card.name, draws=draws, size=side, examples=uris,

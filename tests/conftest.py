@@ -219,19 +219,20 @@ def drawn_facades(shared_folder) -> Path:
 
 
 MARKS_OF_FIXTURES = {  # what a test needs -> how it is marked
-    "published_data": "published",
-    "chromium": "slow",  # a browser
-    "demo": "slow",  # the page to draw on, in a browser
-    "strict_site": "slow",  # the documents built strictly
-    "wheel": "slow",  # an environment of its own
-    "small_disk": "slow",  # a disk that fills up
+    "published_data": ("published", "slow"),  # figures of the documents
+    "chromium": ("slow",),  # a browser
+    "demo": ("slow",),  # the page to draw on, in a browser
+    "strict_site": ("slow",),  # the documents built strictly
+    "wheel": ("slow",),  # an environment of its own
+    "small_disk": ("slow",),  # a disk that fills up
 }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for fixture in MARKS_OF_FIXTURES.keys() & set(getattr(item, "fixturenames", ())):
-            item.add_marker(MARKS_OF_FIXTURES[fixture])
+            for mark in MARKS_OF_FIXTURES[fixture]:
+                item.add_marker(mark)
 
 
 @contextmanager

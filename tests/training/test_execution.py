@@ -46,6 +46,7 @@ def test_fit_gives_the_numbers_of_the_loop():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_by_xla_the_numbers_are_nearly_the_same():
     _, losses = trained([3])
     _, compiled = trained([3], jit_compile=True)

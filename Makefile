@@ -39,7 +39,11 @@ demo: $(VENV)/.runs  ## train line drawings->coloured drawings, export, translat
 	$(BIN)/tfpix2pix translate $(EXPORTS)/$(NAME) --split val --out $(RUN)/translated/saved_model --overwrite
 	$(BIN)/tfpix2pix translate $(EXPORTS)/$(NAME)-128px.tflite --split val --out $(RUN)/translated/tflite --overwrite
 	$(BIN)/tfpix2pix evaluate $(RUN) --metrics l1,psnr,ssim,sharpness --overwrite
+	@if $(BIN)/tfpix2pix export $(RUN) --format web --single-file --quantize dynamic --out $(RUN)/page --overwrite; \
+		then mv $(RUN)/page/*.html $(RUN)/$(NAME).html && rmdir $(RUN)/page; \
+		else echo "The page to draw on was left out, for the reason above. All else of the demo is there."; fi
 	@echo
+	@[ ! -f $(RUN)/$(NAME).html ] || echo "Open $(RUN)/$(NAME).html and draw: the model colours it as you draw."
 	@echo "Look at:"
 	@echo "  $(RUN)/evaluation/val/contact_sheet.png  held-out drawings: input | output | target"
 	@echo "  $(RUN)/evaluation/val/report.html        the same with figures, the best and the worst among them"

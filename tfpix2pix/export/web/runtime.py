@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,10 +61,9 @@ def obtain(folder: str | Path | None = None, *, timeout_s: float = 30.0, attempt
     if folder is not None:
         return _read(Path(folder).expanduser())
     cached = cached_folder()
-    try:
+    with suppress(UserError):  # missing or damaged
         return _read(cached)
-    except UserError:  # missing or damaged
-        _fetch(cached, timeout_s, attempts)
+    _fetch(cached, timeout_s, attempts)  # not while that error is handled: messages name the cause of their own
     return _read(cached)
 
 

@@ -102,7 +102,7 @@ def with_transparent_color(data: bytes, *samples: int) -> bytes:
     ],
 )
 def test_a_transparent_colour_is_an_alpha_channel(pixels, samples):
-    """Of gray and of colour, as of palettes, so that `data.alpha` decides about it."""
+    """Gray and colour files have it as palettes do, so that `data.alpha` decides about it."""
     plain = encoded(Image.fromarray(pixels[..., 0]), "PNG") if pixels.dtype == bool else encode(pixels, ".png")
     image, full = decode(plain), 255 if pixels.dtype != np.uint16 else 65535
     alpha = np.array([[[full], [0]]], image.dtype)

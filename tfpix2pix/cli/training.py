@@ -18,6 +18,9 @@ from tfpix2pix.quiet import load_tensorflow
 if TYPE_CHECKING:
     from tfpix2pix.runs.plan import Plan
 
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Replace the run that is in the directory.")]
+
 
 @names_options(config="PRESET|CONFIG.yaml", run_dir="--run", overrides="--set")
 def train(
@@ -48,11 +51,11 @@ def train(
             autocompletion=completion.strategies,
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    resume: Resume = False,
     accept_changes: Annotated[
         bool, typer.Option("--accept-changes", help="Resume although the configuration or the data have changed.")
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Replace the run that is in the directory.")] = False,
+    fresh: Fresh = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -98,8 +101,8 @@ def distill(
             min=0.1,
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Replace the run that is in the directory.")] = False,
+    resume: Resume = False,
+    fresh: Fresh = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print the student's configuration, layers and parameters, and write nothing."),

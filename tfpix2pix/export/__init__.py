@@ -111,6 +111,14 @@ def _quantizations(*names: str) -> dict[str, Quantization]:
     return {name: QUANTIZATIONS[name] for name in names}
 
 
+_OF_TFLITE = _quantizations("none", "float16", "dynamic", "int8")
+_OF_PAGES = {  # a page holds a TFLite file and the program that runs it
+    "static": True,
+    "quantizations": _OF_TFLITE,
+    "image_dtypes": ("float32",),
+    "runtime": lazy("tfpix2pix.export.web.runtime", "obtain"),
+    "with_noise": True,
+}
 EXPORTERS = {
     "saved_model": Format(
         path=lazy("tfpix2pix.export.saved_model", "path_of"),
@@ -128,7 +136,7 @@ EXPORTERS = {
         recognizes=lambda path: path.suffix == ".tflite" and path.is_file(),
         static=True,
         single_file=True,
-        quantizations=_quantizations("none", "float16", "dynamic", "int8"),
+        quantizations=_OF_TFLITE,
     ),
     "keras": Format(
         path=partial(static_path, suffix=".keras"),
@@ -155,25 +163,17 @@ EXPORTERS = {
         write=lazy("tfpix2pix.export.web.page", "write_folder"),
         read=lazy("tfpix2pix.export.web.page", "read_folder"),
         recognizes=lazy("tfpix2pix.export.web", "is_folder"),
-        static=True,
         single_file=False,
-        quantizations=_quantizations("none", "float16", "dynamic", "int8"),
-        image_dtypes=("float32",),
-        runtime=lazy("tfpix2pix.export.web.runtime", "obtain"),
-        with_noise=True,
         size_mb=lambda model_mb: model_mb + 19.4,
+        **_OF_PAGES,
     ),
     "html": Format(
         path=partial(static_path, suffix=".html"),
         write=lazy("tfpix2pix.export.web.page", "write_file"),
         read=lazy("tfpix2pix.export.web.page", "read_file"),
         recognizes=lazy("tfpix2pix.export.web", "is_file"),
-        static=True,
         single_file=True,
-        quantizations=_quantizations("none", "float16", "dynamic", "int8"),
-        image_dtypes=("float32",),
-        runtime=lazy("tfpix2pix.export.web.runtime", "obtain"),
-        with_noise=True,
         size_mb=lambda model_mb: model_mb * 4 / 3 + 8.0,  # in base64
+        **_OF_PAGES,
     ),
 }

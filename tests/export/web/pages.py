@@ -118,13 +118,13 @@ class Open:
         return getattr(self.page, name)
 
     def wait(self) -> None:
-        """Until what is on the sheet has been translated."""
+        """Waits until the drawing on the sheet has been translated."""
         for _ in range(2):
             self.page.wait_for_timeout(150)
             self.page.locator('body[data-idle="true"]').wait_for()
 
     def pixels(self, canvas: str) -> np.ndarray:
-        """What is on a canvas, uint8 (H, W, 3)."""
+        """Returns the picture on a canvas, uint8 (H, W, 3)."""
         uri = self.page.evaluate("id => document.querySelector(id).toDataURL('image/png')", canvas)
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB"))
 
@@ -142,7 +142,7 @@ class Open:
         self.page.get_by_role("radio", name=name, exact=True).click()
 
     def place(self, x: float, y: float) -> tuple[float, float]:
-        """Where a pixel of the sheet is on the page."""
+        """Returns the place of a pixel of the sheet on the page."""
         canvas = self.page.locator("#sheet canvas")
         canvas.scroll_into_view_if_needed()
         box, height, width = canvas.bounding_box(), *self.sheet().shape[:2]

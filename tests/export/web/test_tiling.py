@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="it needs Node.js")
 
 
 def in_node(folder, code: str, data: object):
-    """What the code returns of `data`, with the page's functions as `t`."""
+    """Runs code of Node on `data`, with the page's functions as `t`, and returns its result."""
     (folder / "tiling.mjs").write_text(asset("tfpix2pix.export.web", "tiling.js"), encoding="utf-8")
     script = (
         f'import * as t from "./tiling.mjs"; import fs from "fs"; const data = JSON.parse(fs.readFileSync(0));\n{code}'

@@ -123,7 +123,7 @@ def student_of(
     }  # fmt: skip
     settings = with_overrides(settings, overrides, data_dir=None if data_dir is None else str(data_dir))
     config = make_config(settings, "the student")
-    for key in ("input_channels", "target_channels", "color_space", "classes"):
+    for key in ("input_channels", "target_channels", "input_classes", "target_classes", "color_space"):
         ours, theirs = getattr(config.data, key), getattr(teacher.data, key)
         if ours != theirs:
             raise UserError(

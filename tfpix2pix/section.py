@@ -77,6 +77,7 @@ SIZE = NotOfRecipes("the size of images and networks")
 LENGTH = NotOfRecipes("the length of the training")
 MACHINE = NotOfRecipes("the machine")
 RUN = NotOfRecipes("what a run reports and keeps")
+START = NotOfRecipes("the weights at hand")
 TEACHER = NotOfRecipes("the command `distill`")
 
 

@@ -12,9 +12,10 @@ from tfpix2pix.losses.terms import LEAST_SIMILARITY, structural_dissimilarity
 from tfpix2pix.metrics.example import Example
 from tfpix2pix.metrics.images import MSSSIM
 from tfpix2pix.runs.directory import RunDirectory
-from tfpix2pix.runs.distill import STUDENT_WEIGHTS, identity_of, plan_distillation, student_of, width_within
+from tfpix2pix.runs.distill import STUDENT_WEIGHTS, plan_distillation, student_of, width_within
 from tfpix2pix.runs.load import run_engine, teaching
 from tfpix2pix.runs.networks import build_model
+from tfpix2pix.runs.start_from import identity_of
 
 
 @pytest.fixture(scope="module")

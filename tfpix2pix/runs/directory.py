@@ -65,7 +65,8 @@ class RunDirectory:
         if resume and card and card.origin:
             raise UserError(
                 f"A run to resume must have been trained here: weights come without the state of their optimisers. "
-                f"Received {self.path}, imported from {card.origin.file}. Translate with it, or export it."
+                f"Received {self.path}, imported from {card.origin.file}. Translate with it, export it, or "
+                f"train a new run with `training.start_from={self.path}`."
             )
         if self.is_run() and not (resume or fresh):
             steps, step = self.config().training.steps, card.step if card else 0

@@ -19,7 +19,7 @@ from tfpix2pix.export import EXPORTERS
 from tfpix2pix.losses import WEIGHTS
 from tfpix2pix.runs.directory import Run, RunDirectory
 from tfpix2pix.runs.plan import Plan, plan_training
-from tfpix2pix.training.checkpoints import AVERAGE, Checkpoints
+from tfpix2pix.runs.start_from import identity_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +28,7 @@ NARROWING = 4  # the teacher's filters over the student's, unless they are set
 LEAST_FILTERS = 4
 STUDENT_WEIGHTS = {**dict.fromkeys(WEIGHTS, 0.0), "l1": 10.0, "teacher_l1": 100.0, "teacher_ms_ssim": 10.0}
 FORMAT, QUANTIZATION = "tflite", "dynamic"  # of the file whose size and time limit a student's width
+NEEDED = "A teacher must be"
 OWN = ("name",)  # keys that a student does not take from its teacher
 
 
@@ -78,7 +79,7 @@ def plan_distillation(
         UserError: as `distill`.
     """
     directory = RunDirectory(teacher)
-    identity = identity_of(directory)
+    identity = identity_of(directory, NEEDED)
     if not resume:
         config = student_of(directory.config(), identity, overrides, data_dir=data_dir)
         plan = plan_training(config, run_dir, fresh=fresh, dry_run=dry_run)
@@ -92,20 +93,6 @@ def plan_distillation(
     return replace(plan, teacher=directory)
 
 
-def identity_of(directory: RunDirectory) -> str:
-    """Returns the name, step and digest of a run's weights, as a student's configuration records them.
-
-    Raises:
-        UserError: the run has not been trained.
-    """
-    if not directory.is_run():
-        raise UserError(f"A teacher must be a run directory. Received {directory.path}. Give a run that was trained.")
-    config = directory.config()
-    part = "generator" if config.training.ema_decay is None else AVERAGE
-    step, sha256 = Checkpoints(directory.checkpoints).newest_digest(part)
-    return f"{config.name}, step {step}, sha256 {sha256[:16]}"
-
-
 def student_of(
     teacher: Config, identity: str, overrides: Sequence[str], *, data_dir: str | Path | None = None
 ) -> Config:
@@ -117,7 +104,7 @@ def student_of(
     settings: dict[str, Any] = {key: value for key, value in teacher.model_dump(mode="json").items() if key not in OWN}
     generator, training = settings["generator"], settings["training"]
     generator["base_filters"] = max(LEAST_FILTERS, generator["base_filters"] // NARROWING)
-    training |= {"precision": "auto", "seconds_per_step": None}
+    training |= {"precision": "auto", "seconds_per_step": None, "start_from": None, "started_from": None}
     settings["objective"] |= {
         "gan_loss": "none", "label_smoothing": 0.0, "weights": dict(STUDENT_WEIGHTS), "teacher": identity,
     }  # fmt: skip
@@ -148,7 +135,7 @@ def width_within(
     from tfpix2pix.runs.export_within import NARROWER, count_parameters, expected_size_mb
 
     directory = RunDirectory(teacher)
-    config = student_of(directory.config(), identity_of(directory), overrides)
+    config = student_of(directory.config(), identity_of(directory, NEEDED), overrides)
     bits = EXPORTERS[FORMAT].quantizations[QUANTIZATION].bits
     received = []
     for width in (width for width in NARROWER if width < directory.config().generator.base_filters):

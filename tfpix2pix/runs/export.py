@@ -105,6 +105,7 @@ def planned_card(directory: RunDirectory, format: str, options: Options) -> Mode
     usual = "on" if exporter.with_noise else config.inference.noise
     with_noise = not static or (options.noise or usual) == "on"
     data = card.config.data.model_copy(update={"dir": None})
+    training = card.config.training.model_copy(update={"start_from": None})
     return card.model_copy(
         update={
             "noise_size": card.noise_size if with_noise else 0,
@@ -112,7 +113,7 @@ def planned_card(directory: RunDirectory, format: str, options: Options) -> Mode
             "quantization": options.quantize,
             "image_dtype": options.image_dtype,
             "name": options.name or card.name,
-            "config": card.config.model_copy(update={"data": data}),
+            "config": card.config.model_copy(update={"data": data, "training": training}),
         }
     )
 

@@ -16,6 +16,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.quiet import load_tensorflow
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.resuming import DataRecord, resumed_config
+from tfpix2pix.runs.start_from import with_start
 from tfpix2pix.section import as_name
 from tfpix2pix.training.checkpoints import Checkpoints
 from tfpix2pix.training.cluster import Worker, this_worker
@@ -38,6 +39,7 @@ class Plan:
         card: the model card of the run to resume; None if it has none.
         record: the pairs that the run to resume was trained on.
         teacher: the run that a student learns from (`runs/distill.py`).
+        start: the run whose weights the networks start with; None: random weights, or a checkpoint to resume from.
         notes: sentences about what was decided.
     """
 
@@ -51,6 +53,7 @@ class Plan:
     card: ModelCard | None = None
     record: DataRecord = field(default_factory=DataRecord)
     teacher: RunDirectory | None = None
+    start: RunDirectory | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -109,6 +112,9 @@ def plan_training(
         config = config.model_copy(update={"name": as_name(directory.path.resolve().name) or config.name})
     if not resume:
         check_splits_of_folder(config.data)
+    begins = not (resume and Checkpoints(directory.checkpoints).any())
+    if begins:
+        config = with_start(config)
     worker = this_worker(config.training.strategy)
     if directory and not resume and worker.index == 0:  # the chief has written to it before other workers start
         directory.check_free(resume=False, fresh=fresh)
@@ -116,6 +122,7 @@ def plan_training(
         config, directory, worker, None, resume, fresh, accept_changes,
         card=_card_to_resume(directory) if resume else None,
         record=DataRecord.of(directory) if resume else DataRecord(),
+        start=RunDirectory(config.training.start_from) if begins and config.training.start_from else None,
     )  # fmt: skip
     return _with_pairs(plan, dry_run)
 

@@ -77,7 +77,7 @@ def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> C
     if now.training.precision == "auto":
         precision = {"precision": before.training.precision}
         now = now.model_copy(update={"training": now.training.model_copy(update=precision)})
-    now = now.model_copy(update={"training": _with_steps_of(before.training, now.training)})
+    now = now.model_copy(update={"training": _as_begun(before.training, now.training)})
     if "name" not in now.model_fields_set:
         now = now.model_copy(update={"name": before.name})
     kept = {key: getattr(before.data, key) for key in FIRST_VALUES if key not in now.data.model_fields_set}
@@ -189,10 +189,13 @@ class DataRecord(BaseModel):
         )
 
 
-def _with_steps_of(before: TrainingConfig, now: TrainingConfig) -> TrainingConfig:
-    """Returns `now` with as many steps as fit in its minutes, by the time of a step measured when the run began."""
+def _as_begun(before: TrainingConfig, now: TrainingConfig) -> TrainingConfig:
+    """Returns `now` with what the run measured and recorded when it began: the weights that it started from, and the
+    time of a step, by which as many steps as fit in its minutes are taken."""
     if now.seconds_per_step is None:
         now = now.model_copy(update={"seconds_per_step": before.seconds_per_step})
+    if now.start_from == before.start_from and now.started_from is None:
+        now = now.model_copy(update={"started_from": before.started_from})
     if now.minutes is not None and before.seconds_per_step is None:
         raise UserError(
             f"`training.minutes` must be given when a run begins, which then measures its pace. Received "

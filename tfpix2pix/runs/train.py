@@ -18,15 +18,16 @@ from tfpix2pix.data.fingerprints import MOST_READ, fingerprints
 from tfpix2pix.data.opening import check_readable
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.errors import UserError
-from tfpix2pix.runs.directory import Run
+from tfpix2pix.runs.directory import Run, RunDirectory
 from tfpix2pix.runs.load import teaching
 from tfpix2pix.runs.networks import build_model
 from tfpix2pix.runs.plan import Plan, opened, plan_training
 from tfpix2pix.runs.resuming import DataRecord, Splits
 from tfpix2pix.runs.session import Session, Start
+from tfpix2pix.runs.start_from import start_from, with_start
 from tfpix2pix.runs.steps import Teacher, build_on, execution, with_steps_of_minutes
 from tfpix2pix.training import loop
-from tfpix2pix.training.checkpoints import Checkpoints, get_state, set_state
+from tfpix2pix.training.checkpoints import Checkpoints, State, get_state, set_state
 from tfpix2pix.training.devices import Devices, make_devices, resolve_precision
 from tfpix2pix.training.health import NotFinite
 from tfpix2pix.training.pix2pix import Pix2Pix
@@ -103,12 +104,15 @@ def run(plan: Plan, console: Console | None = None) -> Run:
     spec = config.training
     model = build_on(devices, config, teacher)
     start = _restored(plan, model)
+    started = start_from(model, plan.start) if plan.start else ()
     devices.check_same(start.step, "checkpoint")
     say(
         f"{config.name}: {len(sources['train'])} training and {len(sources['val'])} held-out pairs, {checked} of them "
         f"read without errors; {devices.describe(spec.batch_size)}, {spec.precision}; {plan.directory.path}"
         f"{f', continuing from step {start.step}' if 0 < start.step < spec.steps else ''}"
     )
+    for sentence in started:
+        say(sentence)
     _report_data(plan, sources, say)
     if start.step >= spec.steps:
         advice = _how_to_continue(start.step, spec)
@@ -117,8 +121,7 @@ def run(plan: Plan, console: Console | None = None) -> Run:
 
     record = plan.record.resumed(start.step, splits)
     session = Session(
-        config, plan.directory, sources, model, devices, console, lambda: get_state(build_model(config)),
-        record.summary(),
+        config, plan.directory, sources, model, devices, console, lambda: _initial_state(config), record.summary(),
     )  # fmt: skip
     with plan.directory.in_use() if devices.is_chief else nullcontext():
         if devices.is_chief:
@@ -179,6 +182,19 @@ def _restored(plan: Plan, model: Pix2Pix) -> Start:
     step, state = checkpoints.load()
     set_state(model, state)
     return Start(step, **checkpoints.notes(step))
+
+
+def _initial_state(config: Config) -> State:
+    """Returns the state before the first step, computed anew.
+
+    Raises:
+        UserError: the run that `training.start_from` names has been trained on meanwhile, or is gone.
+    """
+    config = with_start(config)
+    model = build_model(config)
+    if config.training.start_from:
+        start_from(model, RunDirectory(config.training.start_from))
+    return get_state(model)
 
 
 def _report_data(plan: Plan, sources: Mapping[str, Source], say: partial) -> None:

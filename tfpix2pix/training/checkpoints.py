@@ -144,6 +144,10 @@ class Checkpoints:
                 f"that folder to use the one before."
             ) from error
 
+    def parts(self) -> set[str]:
+        """Returns the names of the parts that any checkpoint holds."""
+        return {file.stem for path in self._folders("step") for file in path.glob(f"*{SUFFIX}")}
+
     def notes(self, step: int) -> Notes:
         """Reads the notes beside the state of `step`, which `load` has verified."""
         return parse_json((self._path(step) / NOTES).read_text())

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from tfpix2pix.metrics import METRICS, Metric
 from tfpix2pix.models import PRECISIONS
-from tfpix2pix.section import LENGTH, MACHINE, MAY_CHANGE, RUN, Section, row_of
+from tfpix2pix.section import LENGTH, MACHINE, MAY_CHANGE, RUN, START, Section, row_of
 from tfpix2pix.training import SCHEDULES, STRATEGIES
 
 USUAL = tuple(name for name, row in METRICS.items() if row.while_training)
@@ -34,6 +34,11 @@ class TrainingConfig(Section):
     as fit. Start-up, validation, samples and checkpoints take extra time: give 50 or less for a session of 60."""
     seconds_per_step: Annotated[float | None, LENGTH] = Field(None, gt=0)
     """Time of a step, s, by which `minutes` are divided. null: a new run measures it and writes it here."""
+    start_from: Annotated[str | None, START] = None
+    """Run directory whose weights both networks start with, wherever names and shapes of arrays agree: a trained run,
+    or an import. The optimisers start anew. null: random weights."""
+    started_from: Annotated[str | None, START] = None
+    """Name, step and digest of these weights. A new run writes them here."""
     batch_size: Annotated[int, LENGTH] = Field(1, ge=1)
     """Number of pairs in a step, over all devices together."""
     micro_batches: Annotated[int, MACHINE] = Field(1, ge=1)

@@ -28,9 +28,13 @@ NOT_IN_KERAS = {
 }  # fmt: skip
 CASES = {
     "paper": [],
-    "encoder-decoder": ["generator.kind=encoder_decoder", "objective=l1", "discriminator.receptive_field_px=1"],
+    "encoder-decoder": [
+        "generator.kind=encoder_decoder", "objective=l1", "discriminator.receptive_field_px=1",
+        "generator.upsampling=bilinear",
+    ],
     "resnet": [
         "generator.kind=resnet", "generator.residual_blocks=2", "generator.norm=instance", "objective.gan_loss=lsgan",
+        "generator.upsampling=blurred",
     ],
     "resnet-gaussian-odd-size": [
         "generator.kind=resnet", "generator.residual_blocks=1", "generator.noise=gaussian", "data.image_size_px=30",
@@ -87,8 +91,8 @@ CASES = {
 }  # fmt: skip
 # The others name every row of every table already.
 SLOW = {
-    "blurred", "capped-filters-last-transposed", "feature-matching", "gray-to-rgb", "moving", "rgba",
-    "scales-in-parts", "scales-simultaneous",
+    "as-the-tutorial", "bilinear", "blurred", "blurred-resnet", "capped-filters-last-transposed", "feature-matching",
+    "gray-to-rgb", "moving", "resnet-gaussian-odd-size", "rgba", "scales-in-parts", "scales-simultaneous",
 }  # fmt: skip
 QUICK = [name for name in CASES if name not in SLOW]
 QUICK_FORMAT = dict(zip(QUICK, itertools.cycle(("saved_model", "tflite", "tflite"))))  # others in the slow tests

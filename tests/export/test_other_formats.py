@@ -63,6 +63,7 @@ def test_moving_averages(format, tmp_path, rng):
     assert np.abs(exported(image, None) - keras(image, None)).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_onnx_takes_sizes_that_are_padded_inside_and_colours(tmp_path, rng):
     lab = {"color_space": "lab", "input_channels": 1}
     for number, options in enumerate(

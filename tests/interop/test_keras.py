@@ -63,6 +63,7 @@ def test_tensorflow_js_models(dtype, most, tmp_path):
     assert difference(p2p.load(tmp_path / "run"), model) < most
 
 
+@pytest.mark.slow
 def test_a_tensorflow_js_model_is_exported(tmp_path):
     file, model = layers_model(tmp_path / "web")
     import_weights(file, out=tmp_path / "run")

@@ -125,6 +125,7 @@ class TestTraining:
             assert {"g/gan", "g/l1", "g/teacher_l1", "g/teacher_ms_ssim", "d/total"} <= set(losses)
             assert np.isfinite(float(losses["g/total"]))
 
+    @pytest.mark.slow
     def test_it_stops_and_continues_with_its_teacher_alone(self, teacher, student, tmp_path, quiet):
         options = {"run_dir": tmp_path / "run", "console": quiet}
         p2p.distill(teacher.path, overrides=("training.steps=2",), **options)

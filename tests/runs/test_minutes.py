@@ -118,6 +118,7 @@ def test_what_a_run_has_written_is_a_function_of_nothing_but_itself(whole, tmp_p
     assert equal(whole[0], again)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_of_minutes_goes_on_to_the_same_step(whole, pairs, tmp_path, timed, monkeypatch):
     @contextmanager
     def stopping():

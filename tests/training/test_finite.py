@@ -102,6 +102,7 @@ def test_a_run_goes_on_at_half_the_rate_where_it_may(combined_dir, tmp_path, qui
     assert all(np.isfinite(array).all() for part in state.values() for array in part.values())
 
 
+@pytest.mark.slow
 def test_what_does_not_get_better_ends(combined_dir, tmp_path, quiet, poison):
     poison(step=5, times=100)
     with pytest.raises(RunError, match="Halving the learning rate did not help: lower training"):

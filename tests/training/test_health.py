@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import tfpix2pix as p2p
-from tests.conftest import others_slow
 from tfpix2pix.training.health import DETECTORS, Finding, Monitor
 
 
@@ -135,7 +134,7 @@ PROVOKED = {
 FEW_PAIRS = {"d_memorises": 4}  # training pairs, where there shall be few
 
 
-@pytest.mark.parametrize("name", others_slow(PROVOKED, "dead_bottleneck"))
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in PROVOKED])
 def test_it_is_found_on_real_pairs_when_it_is_made_to_happen_and_not_otherwise(name, drawn_facades, tmp_path, quiet):
     """Longer and larger: benchmarks/health.py."""
     settings, within = PROVOKED[name]

@@ -3,8 +3,7 @@
 import dataclasses
 import json
 import re
-import subprocess
-import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 import tfpix2pix as p2p
+from tests.conftest import make_combined, run_cli
 from tests.interop.keras_networks import plain_unet, randomize
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.inference.parity import photographs
@@ -20,6 +20,7 @@ from tfpix2pix.interop.kinds import checkpoint_prefix, kind_of
 from tfpix2pix.interop.layouts import bias_row, discriminator, generator
 from tfpix2pix.interop.weights import Convolution, ForeignWeights, Norm, Tensors, Unfit
 from tfpix2pix.runs.import_weights import import_weights
+from tfpix2pix.training.checkpoints import Checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +31,8 @@ def file(tmp_path_factory):
 
 
 def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "tfpix2pix", "import", *map(str, arguments)], capture_output=True, text=True, timeout=200
-    )
+    code, out, error = run_cli("import", *arguments)
+    return SimpleNamespace(returncode=code, stdout=out, stderr=error)
 
 
 def test_the_command_answers_for_people_and_programs(file, tmp_path):
@@ -71,8 +71,24 @@ def test_a_run_is_never_written_over(arguments, file, tmp_path):
 
 def test_it_cannot_be_resumed_and_says_why(file, tmp_path):
     import_weights(file, out=tmp_path / "run")
-    with pytest.raises(UserError, match="without the state of their optimisers"):
+    with pytest.raises(UserError, match="without the state of their optimisers.*training.start_from="):
         p2p.train(run_dir=tmp_path / "run", resume=True)
+
+
+def test_a_run_starts_from_it_with_its_configuration(file, tmp_path, quiet):
+    """The file has no discriminator, which is new then."""
+    import_weights(file, out=tmp_path / "run")
+    make_combined(tmp_path / "data" / "train", count=2)
+    settings = ("training.steps=1", f"training.start_from={tmp_path / 'run'}", "training.precision=float32")
+    p2p.train(
+        str(tmp_path / "run" / "config.yaml"), data=tmp_path / "data", run_dir=tmp_path / "tuned", overrides=settings,
+        console=quiet,
+    )  # fmt: skip
+    before, after = (
+        Checkpoints(tmp_path / name / "checkpoints").load(["generator"])[1]["generator"] for name in ("run", "tuned")
+    )
+    moved = max(np.abs(after[name] - before[name]).max() for name in before if "moving" not in name)
+    assert 1e-4 < moved < 2.01e-4  # Adam's first step is as long as its rate
 
 
 def test_an_empty_folder_is_taken_and_a_full_one_not(file, tmp_path):

@@ -1,11 +1,8 @@
 """Students: narrower generators that learn a trained one's translations."""
 
-import io
-
 import numpy as np
 import pytest
 import tensorflow as tf
-from rich.console import Console
 
 import tfpix2pix as p2p
 from tests.conftest import run_cli
@@ -127,16 +124,6 @@ class TestTraining:
             losses = build_model(config, teaching(teacher)).train_step((image, target))
             assert {"g/gan", "g/l1", "g/teacher_l1", "g/teacher_ms_ssim", "d/total"} <= set(losses)
             assert np.isfinite(float(losses["g/total"]))
-
-    @pytest.mark.slow
-    def test_the_discriminator_starts_with_the_teachers(self, teacher, tmp_path):
-        out = io.StringIO()
-        p2p.distill(
-            teacher.path, run_dir=tmp_path / "run", console=Console(file=out, width=200),
-            overrides=("objective.gan_loss=vanilla", "objective.weights.gan=1", "training.steps=1"),
-        )  # fmt: skip
-        assert "The discriminator starts with all " in out.getvalue()
-        assert "The generator starts" not in out.getvalue()
 
     @pytest.mark.slow
     def test_it_stops_and_continues_with_its_teacher_alone(self, teacher, student, tmp_path, quiet):

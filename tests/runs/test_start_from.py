@@ -95,15 +95,6 @@ class TestWeights:
         assert said[1] == "The discriminator is new: run, step 2 has none that fits."
         assert equal(get_state(model)["discriminator"], fresh)
 
-    def test_the_discriminator_alone_can_be_taken(self, trained):
-        model, before = build_model(config(trained, generator={"base_filters": 16})), state_of(trained / "run")
-        fresh = get_state(model)
-        said = start_from(model, RunDirectory(trained / "run"), ["discriminator"])
-        now = get_state(model)
-        assert len(said) == 1 and said[0].startswith("The discriminator starts with all ")
-        assert equal(now["discriminator"], before["discriminator"])
-        assert equal(now["generator"], fresh["generator"]) and equal(now["average"], fresh["average"])
-
     def test_another_width_is_refused_in_one_sentence_and_nothing_is_written(self, trained, tmp_path, quiet):
         run = tmp_path / "wide"
         with pytest.raises(UserError, match=r"which fits \d+ of these \d+ arrays: \S+ has shape .* there and .* here"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tfpix2pix.config import Config
@@ -49,16 +49,11 @@ def with_start(config: Config) -> Config:
     return config.model_copy(update={"training": spec.model_copy(update={"started_from": identity})})
 
 
-def start_from(
-    model: Any, directory: RunDirectory, networks: Sequence[str] = ("generator", DISCRIMINATOR)
-) -> tuple[str, ...]:
-    """Sets networks of a `Pix2Pix` model to a run's newest weights wherever name and shape agree.
+def start_from(model: Any, directory: RunDirectory) -> tuple[str, ...]:
+    """Sets a `Pix2Pix` model's networks to a run's newest weights wherever name and shape agree.
 
     The generator takes the run's averaged weights if it keeps an average. The discriminator takes its own, if the run
     has one. The optimisers stay new.
-
-    Args:
-        networks: `generator`, `discriminator` or both.
 
     Returns:
         A sentence about each network: how many of its arrays were taken, and which layers are new.
@@ -71,15 +66,14 @@ def start_from(
     stored = checkpoints.parts()
     step, state = checkpoints.load([name for name in (part, DISCRIMINATOR) if name in stored])
     variables = state_variables(model)
-    targets = {DISCRIMINATOR: state.get(DISCRIMINATOR, {})} if DISCRIMINATOR in networks else {}
-    if "generator" in networks:
-        targets = {"generator": state[part], AVERAGE: state[part], **targets}
+    targets = {"generator": state[part], AVERAGE: state[part], DISCRIMINATOR: state.get(DISCRIMINATOR, {})}
     fitting = {
         name: [key for key, variable in variables[name].items() if _fits(variable, arrays.get(key))]
         for name, arrays in targets.items()
         if name in variables
     }
-    if "generator" in networks and len(fitting["generator"]) < LEAST_SHARE * len(variables["generator"]):
+    share = len(fitting["generator"]) / len(variables["generator"])
+    if share < LEAST_SHARE:
         raise UserError(
             f"`training.start_from` must be a run with a generator like this one. Received {directory.path}, "
             f"which fits {len(fitting['generator'])} of these {len(variables['generator'])} arrays: "

@@ -18,7 +18,7 @@ from tfpix2pix.data.fingerprints import MOST_READ, fingerprints
 from tfpix2pix.data.opening import check_readable
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.errors import UserError
-from tfpix2pix.runs.directory import Run
+from tfpix2pix.runs.directory import Run, RunDirectory
 from tfpix2pix.runs.load import teaching
 from tfpix2pix.runs.networks import build_model
 from tfpix2pix.runs.plan import Plan, opened, plan_training
@@ -104,7 +104,7 @@ def run(plan: Plan, console: Console | None = None) -> Run:
     spec = config.training
     model = build_on(devices, config, teacher)
     start = _restored(plan, model)
-    started = _given_weights(plan, model) if start.untouched else ()
+    started = start_from(model, plan.start) if plan.start else ()
     devices.check_same(start.step, "checkpoint")
     say(
         f"{config.name}: {len(sources['train'])} training and {len(sources['val'])} held-out pairs, {checked} of them "
@@ -121,8 +121,7 @@ def run(plan: Plan, console: Console | None = None) -> Run:
 
     record = plan.record.resumed(start.step, splits)
     session = Session(
-        config, plan.directory, sources, model, devices, console, lambda: _initial_state(plan, config),
-        record.summary(),
+        config, plan.directory, sources, model, devices, console, lambda: _initial_state(config), record.summary(),
     )  # fmt: skip
     with plan.directory.in_use() if devices.is_chief else nullcontext():
         if devices.is_chief:
@@ -185,25 +184,16 @@ def _restored(plan: Plan, model: Pix2Pix) -> Start:
     return Start(step, **checkpoints.notes(step))
 
 
-def _given_weights(plan: Plan, model: Pix2Pix) -> tuple[str, ...]:
-    """Sets the networks of a new run to the weights of the run that it starts from. The discriminator of a student
-    starts with its teacher's. Returns a sentence about each network that is set."""
-    if plan.start:
-        return start_from(model, plan.start)
-    if plan.teacher and model.objective.adversarial:
-        return start_from(model, plan.teacher, ["discriminator"])
-    return ()
-
-
-def _initial_state(plan: Plan, config: Config) -> State:
+def _initial_state(config: Config) -> State:
     """Returns the state before the first step, computed anew.
 
     Raises:
         UserError: the run that `training.start_from` names has been trained on meanwhile, or is gone.
     """
-    with_start(config)
+    config = with_start(config)
     model = build_model(config)
-    _given_weights(plan, model)
+    if config.training.start_from:
+        start_from(model, RunDirectory(config.training.start_from))
     return get_state(model)
 
 

@@ -17,6 +17,8 @@ from tfpix2pix.runs.load import run_engine, teaching
 from tfpix2pix.runs.networks import build_model
 from tfpix2pix.runs.start_from import identity_of
 
+WITHOUT_DISCRIMINATOR = ("objective.gan_loss=none", "objective.weights.gan=0")
+
 
 @pytest.fixture(scope="module")
 def teacher(smoke_run):
@@ -37,17 +39,22 @@ class TestConfiguration:
         assert {key for key in before if before[key] != after[key]} == {"name", "generator", "objective", "training"}
         assert after["generator"] == {**before["generator"], "base_filters": 4}  # a quarter is 2, and 4 the least
         assert after["training"] == {**before["training"], "steps": 7, "precision": "auto"}
-        assert config.objective.weights == STUDENT_WEIGHTS
-        assert config.objective.gan_loss == "none"
+        assert config.objective.weights == {**STUDENT_WEIGHTS, "gan": 1.0}
+        assert config.objective.gan_loss == of_teacher.objective.gan_loss == "vanilla"
         assert config.objective.teacher == identity
 
     def test_a_quarter_of_the_filters(self):
         assert student_of(resolve_config("facades", []), "it", []).generator.base_filters == 16
 
-    def test_a_discriminator_can_be_set(self, teacher):
-        overrides = ["objective.gan_loss=vanilla", "objective.weights.gan=1"]
-        config = student_of(teacher.config(), "it", overrides)
-        assert config.objective.weights == {**STUDENT_WEIGHTS, "gan": 1.0}
+    def test_the_discriminator_can_be_left_out(self, teacher):
+        config = student_of(teacher.config(), "it", WITHOUT_DISCRIMINATOR)
+        assert config.objective.weights == {**STUDENT_WEIGHTS, "gan": 0.0}
+
+    def test_a_student_of_a_teacher_without_one_has_none(self, teacher):
+        config = teacher.config()
+        reconstruction = config.objective.model_copy(update={"gan_loss": "none", "weights": {"l1": 100.0}})
+        student = student_of(config.model_copy(update={"objective": reconstruction}), "it", [])
+        assert (student.objective.gan_loss, student.objective.weights) == ("none", {**STUDENT_WEIGHTS, "gan": 0.0})
 
     def test_the_teachers_identity_is_its_name_step_and_weights(self, teacher):
         name, step, digest = identity_of(teacher).split(", ")
@@ -58,7 +65,7 @@ class TestConfiguration:
         [
             (["data.color_space=lab"], "must see and make its teacher's kind of images"),
             (["objective.weights.teacher_l1=0", "objective.weights.teacher_ms_ssim=0"], "must not be 0 for a student"),
-            (["objective.weights.feature_matching=1"], "must train a discriminator"),
+            ([*WITHOUT_DISCRIMINATOR, "objective.weights.feature_matching=1"], "must train a discriminator"),
         ],
     )
     def test_what_does_not_fit_is_one_sentence(self, teacher, overrides, message):
@@ -74,7 +81,7 @@ class TestTraining:
     def test_a_student_is_a_run_that_names_its_teacher(self, teacher, student):
         card = student.card()
         assert (card.step, card.config.objective.teacher) == (4, identity_of(teacher))
-        assert card.objective == "l1+teacher_l1+teacher_ms_ssim"
+        assert card.objective == "l1+teacher_l1+teacher_ms_ssim+cgan"
         image = np.zeros((40, 56, 1), np.float32)
         assert p2p.load(student.path)(image).shape == (40, 56, 3)
 
@@ -94,6 +101,7 @@ class TestTraining:
         }
         assert {name: losses[name] for name in expected} == pytest.approx(expected, rel=1e-3)
         total = sum(STUDENT_WEIGHTS[name.removeprefix("g/")] * value for name, value in expected.items())
+        total += losses["g/gan"]
         assert losses["g/total"] == pytest.approx(total, rel=1e-3)
 
     def test_a_step_moves_the_student_and_not_the_teacher(self, teacher):
@@ -109,21 +117,24 @@ class TestTraining:
 
     def test_no_sum_of_a_step_depends_on_timing(self, teacher):
         """As tests/test_contract.py has it for the other terms."""
-        config = student_of(teacher.config(), "it", ["objective.gan_loss=vanilla", "objective.weights.gan=1"])
+        config = student_of(teacher.config(), "it", [])
         specs = tuple(tf.TensorSpec((1, 32, 32, channels)) for channels in (1, 3))
         step = tf.function(build_model(config, teaching(teacher)).train_step, autograph=False)
         operations = step.get_concrete_function(specs).graph.get_operations()
         sums = [operation for operation in operations if operation.type in ("AddN", "AccumulateNV2")]
         assert not [operation.name for operation in sums if len(operation.inputs) > 2]
 
-    def test_a_student_of_an_adversarial_objective(self, teacher):
-        overrides = ["objective.gan_loss=vanilla", "objective.weights.gan=1", "training.precision=float32"]
+    @pytest.mark.parametrize(
+        ("overrides", "adversarial"),
+        [((), True), (("training.update_order=simultaneous",), True), (WITHOUT_DISCRIMINATOR, False)],
+    )
+    def test_a_step_has_all_terms(self, teacher, overrides, adversarial):
         image, target = np.zeros((2, 32, 32, 1), np.float32), np.ones((2, 32, 32, 3), np.float32)
-        for more in ("alternating", "simultaneous"):
-            config = student_of(teacher.config(), "it", [*overrides, f"training.update_order={more}"])
-            losses = build_model(config, teaching(teacher)).train_step((image, target))
-            assert {"g/gan", "g/l1", "g/teacher_l1", "g/teacher_ms_ssim", "d/total"} <= set(losses)
-            assert np.isfinite(float(losses["g/total"]))
+        config = student_of(teacher.config(), "it", [*overrides, "training.precision=float32"])
+        losses = build_model(config, teaching(teacher)).train_step((image, target))
+        assert {"g/l1", "g/teacher_l1", "g/teacher_ms_ssim"} <= set(losses)
+        assert {"g/gan", "d/total"} <= set(losses) or not adversarial
+        assert np.isfinite(float(losses["g/total"]))
 
     @pytest.mark.slow
     def test_it_stops_and_continues_with_its_teacher_alone(self, teacher, student, tmp_path, quiet):

@@ -1,7 +1,8 @@
 """Distils a run: trains a narrower generator, the student, on the translations of a trained one, its teacher.
 
-The student's objective is λ₁·L1(target) + λ₂·L1(teacher) + λ₃·(1 - MS-SSIM(teacher)). By default it has no
-discriminator, as in Ren et al., "Online Multi-Granularity Distillation for GAN Compression", ICCV 2021, §3.
+The student's objective is λ₁·L1(target) + λ₂·L1(teacher) + λ₃·(1 - MS-SSIM(teacher)), as in Ren et al., "Online
+Multi-Granularity Distillation for GAN Compression", ICCV 2021, §3, and the teacher's GAN loss. Theirs has no
+discriminator. Without one, students of a few minutes are blurred (docs/export.md).
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from tfpix2pix.config import Config
 from tfpix2pix.config.resolve import make_config, with_overrides
 from tfpix2pix.errors import UserError
 from tfpix2pix.export import EXPORTERS
-from tfpix2pix.losses import WEIGHTS
 from tfpix2pix.runs.directory import Run, RunDirectory
 from tfpix2pix.runs.plan import Plan, plan_training
 from tfpix2pix.runs.start_from import identity_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NARROWING = 4  # the teacher's filters over the student's, unless they are set
 LEAST_FILTERS = 4
-STUDENT_WEIGHTS = {**dict.fromkeys(WEIGHTS, 0.0), "l1": 10.0, "teacher_l1": 100.0, "teacher_ms_ssim": 10.0}
+STUDENT_WEIGHTS = {"l1": 10.0, "teacher_l1": 100.0, "teacher_ms_ssim": 10.0}  # beside that of the teacher's GAN loss
 FORMAT, QUANTIZATION = "tflite", "dynamic"  # of the file whose size and time limit a student's width
 NEEDED = "A teacher must be"
 OWN = ("name",)  # keys that a student does not take from its teacher
@@ -105,9 +105,8 @@ def student_of(
     generator, training = settings["generator"], settings["training"]
     generator["base_filters"] = max(LEAST_FILTERS, generator["base_filters"] // NARROWING)
     training |= {"precision": "auto", "seconds_per_step": None, "start_from": None, "started_from": None}
-    settings["objective"] |= {
-        "gan_loss": "none", "label_smoothing": 0.0, "weights": dict(STUDENT_WEIGHTS), "teacher": identity,
-    }  # fmt: skip
+    gan = {"gan": settings["objective"]["weights"].get("gan", 0.0)}
+    settings["objective"] |= {"weights": {**gan, **STUDENT_WEIGHTS}, "teacher": identity}
     settings = with_overrides(settings, overrides, data_dir=None if data_dir is None else str(data_dir))
     config = make_config(settings, "the student")
     for key in ("input_channels", "target_channels", "input_classes", "target_classes", "color_space"):

@@ -93,7 +93,7 @@ TASKS = {
 
 def test_every_task_of_the_paper_has_a_preset():
     samples = {f"sample_{task}" for task in ("edges", "colorization", "inpainting", "super_resolution")}
-    assert set(preset_names()) == TASKS | samples | {"demo", "openmoji", "smoke", "facades_segmenter"}
+    assert set(preset_names()) == TASKS | samples | {"demo", "openmoji", "smoke", "facades_segmenter", "colored_shapes"}
 
 
 @pytest.mark.parametrize(

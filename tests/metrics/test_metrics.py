@@ -156,7 +156,7 @@ def test_measure_takes_what_suits_of_batches():
 @pytest.mark.parametrize("name", METRICS)
 def test_every_row_says_what_it_needs_and_how_it_is_measured(name):
     row = METRICS[name]
-    assert set(row.needs) <= {"target", "labels", "variants", "features", "segmenter"}
+    assert set(row.needs) <= {"target", "input", "labels", "variants", "features", "segmenter", "truth"}
     assert row.better in ("higher", "lower", "near 1", "")
     assert len(row.protocol) > 30
     assert not (row.while_training and row.needs != ("target",))

@@ -56,6 +56,15 @@ SOURCES = {
         line_fraction=2 / 72,
         attribution="OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0. https://openmoji.org",
     ),
+    "colored_shapes": SourceRow(
+        lazy("tfpix2pix.data.colored_shapes", "colored_shapes"),
+        "outlines of shapes and the same outlines filled with one of {0.shape_colors} colours, drawn as they are read",
+        brings_data=True,
+        drawn=True,
+        invented=True,
+        line_fraction=1 / 32,
+        truth=lazy("tfpix2pix.data.colored_shapes", "truth"),
+    ),
 }
 
 
@@ -77,6 +86,9 @@ OPENMOJI_SETS = {
     ),
     "flags": OpenmojiSet(flags=True, grouped_by_lines=False),
 }
+
+# Probabilities of the colours of `colored_shapes`: (kind of shape, number of colours) -> (colours,)
+SHAPE_PROBABILITIES = {name: lazy("tfpix2pix.data.colored_shapes", name) for name in ("even", "uneven", "by_shape")}
 
 OPERATORS = {
     "edges": Operator(lazy("tfpix2pix.data.operators", "edges"), channels=1, leaves="lines"),

@@ -18,9 +18,12 @@ class SourceRow:
     of_folder: bool = False  # the files of a folder are read, so others in it are left unread
     cut: bool = False  # each image is cut into input and target
     drawn: bool = False  # pairs are drawn at the requested size and have no size of their own
+    invented: bool = False  # pairs are drawn at random: none is a copy of another, though some are alike by chance
     line_fraction: float = 0.0  # line width of black line drawings, as a fraction of the image; 0: not line drawings
     attribution: str = ""  # author and licence of the data; shown wherever the data are
     sides: str = "The inputs look like {first}s and the targets like {second}s"  # {0} and {opposite}, too
+    # (DataConfig) -> what is known of the pairs beside their images, for metrics that need it; None: nothing
+    truth: Callable[[Any], Any] | None = None
     other_way: str = ""  # how to exchange input and target; {0} and {opposite}, the side opposite to `input_side`
 
     def __call__(self, config: Any, split: str, seed: int) -> Any:

@@ -9,7 +9,15 @@ from typing import Annotated, Any, Literal
 from PIL import ImageColor
 from pydantic import BeforeValidator, Field, model_validator
 
-from tfpix2pix.data import COLOR_SPACES, LARGEST_SIZE_PX, OPENMOJI_SETS, OPERATORS, SOURCES, source_row
+from tfpix2pix.data import (
+    COLOR_SPACES,
+    LARGEST_SIZE_PX,
+    OPENMOJI_SETS,
+    OPERATORS,
+    SHAPE_PROBABILITIES,
+    SOURCES,
+    source_row,
+)
 from tfpix2pix.data.rows import Encoding
 from tfpix2pix.section import MAY_CHANGE, Section, row_of
 from tfpix2pix.tables import lazy
@@ -63,7 +71,8 @@ class DataConfig(Section):
     source: row_of(SOURCES) = "combined"
     """Source of the pairs. `combined`: images with the input in one half. `folders`: two folders with files of the
     same names. `table`: a table of paths. `shards`: TFRecords of these. `photographs`: an operator makes the inputs.
-    `sample_photographs`: those in scikit-image. `openmoji`: line and coloured drawings (extra `openmoji`)."""
+    `sample_photographs`: those in scikit-image. `openmoji`: line and coloured drawings (extra `openmoji`).
+    `colored_shapes`: outlines to fill with a random colour, drawn on the fly."""
     dir: Annotated[str | None, MAY_CHANGE] = None
     """Folder of the data, with train/, val/ and test/ inside, or with the images themselves. `table`: the .csv or .tsv
     file. `shards`: the folder that `tfpix2pix data shard` wrote, also on gs://, s3:// or hdfs://."""
@@ -81,6 +90,13 @@ class DataConfig(Section):
     openmoji_set: row_of(OPENMOJI_SETS) = "drawings"
     """`openmoji`: the drawings to use. `drawings`: all, except flags and skin tones. `faces_animals_food`: those with
     lines that say most about their colours. `flags`: the flags, with one rectangle as lines."""
+    shape_colors: int = Field(8, ge=2, le=16)
+    """`colored_shapes`: number of colours K that a shape may be filled with."""
+    shape_probabilities: row_of(SHAPE_PROBABILITIES) = "even"
+    """`colored_shapes`: probabilities of the colours. `even`: the same for all, log2 K bits. `uneven`: each half of the
+    one before it. `by_shape`: each kind of shape has its own, some nearly always the same colour."""
+    shape_pairs: int = Field(4000, ge=1, le=1_000_000)
+    """`colored_shapes`: number of pairs to train on."""
     operator: row_of(OPERATORS) = "edges"
     """`photographs`: the operator that makes the input from a photograph: `edges`, `grayscale`, `mask` (transparent
     holes), `downsample`, `blur` or `posterize`."""
@@ -102,7 +118,8 @@ class DataConfig(Section):
     held_out_fraction: float = Field(0.2, ge=0, lt=1)
     """Fraction of the data that is held out if no folders divide it, between 0 and 1. It is a fraction of the files,
     chosen by the seed. `sample_photographs`: a fraction of each photograph's width. `openmoji`: a fraction of the
-    groups of near-twins. Two thirds of them become `val` and a third `test`."""
+    groups of near-twins. Two thirds of them become `val` and a third `test`. `colored_shapes`: `val` and `test` have
+    this fraction of `shape_pairs` each, drawn in addition."""
     split_rule: Literal["hash", "rank"] = "hash"
     """How pairs are held out if no folders divide the data. `hash`: those whose name has a hash below
     `held_out_fraction`, so that a pair keeps its split when others are added or removed. `rank`: the fraction of the

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tfpix2pix._version import __version__
+from tfpix2pix.data import source_row
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.errors import UserError, first_of
 from tfpix2pix.evaluation.examples.opening import Subject, open_subject
@@ -52,9 +53,11 @@ from tfpix2pix.safe_files import read_json_lines
 
 WITHOUT = {  # need of a metric -> reason why it is not measured
     "target": "there are no targets",
+    "input": "there are no inputs",
     "variants": "it needs several translations an image: a model with noise and 2 or more `variants`",
     "features": "it needs a feature network, `features`",
     "segmenter": "it needs a photo→labels model, `segmenter`",
+    "truth": "it needs pairs whose truth is known, as those of `data.source: colored_shapes`",
     "labels": "it needs the true label maps, which `segmenter` brings",
 }
 UNREADABLE = "could not be evaluated"
@@ -116,11 +119,14 @@ def evaluate(
     examples = subject.examples
     segmenter = _segmenter(request, subject)
     features = _features(request)
+    truth_of = source_row(examples.data.source).truth
     setting = Setting(
         classes=examples.data.target_classes, segmenter=segmenter and segmenter.segment,
         segmenter_classes=segmenter and segmenter.classes, features=features, seed=request.noise.seed,
+        truth=truth_of and truth_of(examples.data),
     )  # fmt: skip
-    available = {*examples.has, *(("features",) if features else ()), *(("segmenter", "labels") if segmenter else ())}
+    brought = {"features": features, "segmenter": segmenter, "labels": segmenter, "truth": truth_of}
+    available = {*examples.has, *(need for need, brings in brought.items() if brings)}
     if segmenter and metrics and "semantic" not in metrics:
         raise UserError(
             "`segmenter` must go with the metric semantic. Received `metrics` without it. Add it, or leave one out."

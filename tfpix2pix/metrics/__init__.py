@@ -187,6 +187,28 @@ METRICS = {
             for key, title in _OF_LABEL_MAPS.items()
         },
     ),
+    "entropy": _of(
+        "entropy",
+        "Entropy",
+        "fill colours of pairs whose true probabilities are known: a translation has the colour that three quarters of "
+        "the pixels inside the shape are near to, or none. entropy_bits: for each input, Miller-Madow entropy of its "
+        "variants' colours times the share that has one, mean over inputs; 2 variants a colour or more. "
+        "entropy_pooled_bits: the same, of all variants of a kind of shape together. entropy_kl_bits: KL(truth || "
+        "model) by kind, no colour being an outcome too, 1/2 added to each count",
+        needs=("truth", "variants", "target", "input"),
+        better="",
+        titles={
+            "entropy_bits": "Entropy of the colour given the input, bits",
+            "entropy_true_bits": "Entropy of the colour given the input, of the data, bits",
+            "entropy_pooled_bits": "Entropy of the colour given the kind of shape, bits",
+            "entropy_kl_bits": "Divergence of the colours from the data's (KL), bits",
+            "colors_present": "Colours that occur",
+            "colors_possible": "Colours that occur in the data",
+            "no_color": "Fraction of translations without a clear colour",
+            "outline_l1": "Mean absolute difference on the outline",
+            "paper_l1": "Mean absolute difference on the paper around the shape",
+        },
+    ),
     "segmentation": _of(
         "segmentation",
         "Segmentation",

@@ -55,6 +55,7 @@ class Setting:
     segmenter: Callable[[np.ndarray], np.ndarray] | None = None  # (H, W, C) in [-1, 1] -> int (H, W)
     segmenter_classes: int | None = None
     features: Callable[[np.ndarray], np.ndarray] | None = None  # (H, W, C) in [-1, 1] -> float (D,)
+    truth: Any = None  # what the source of the pairs knows of them (`SourceRow.truth`)
     seed: int = 0
     also: dict[str, Any] = field(default_factory=dict)  # for custom metrics
 

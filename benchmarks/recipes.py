@@ -43,9 +43,7 @@ PANEL_ROWS = 6
 EXAMINED = 100  # pairs, before the first training
 
 
-def parse(
-    arguments: Sequence[str] | None = None, description: str = __doc__, out: Path = Path("runs/recipes")
-) -> argparse.Namespace:
+def parser_of(description: str, out: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument(
         "--data", action="append", required=True, metavar="PRESET[=DIR]", help="a task preset and its data; repeatable"
@@ -62,7 +60,16 @@ def parse(
     parser.add_argument(
         "--set", action="append", default=[], dest="settings", metavar="KEY=VALUE", help="for every run; repeatable"
     )
-    return parser.parse_args(arguments)
+    parser.add_argument("--metrics", nargs="+", default=list(METRICS))
+    parser.add_argument("--shown", nargs="+", default=list(SHOWN), help="figures of the tables, beside those of swd")
+    parser.add_argument("--variants", type=int, default=0, help="translations of each image by different noise")
+    return parser
+
+
+def parse(
+    arguments: Sequence[str] | None = None, description: str = __doc__, out: Path = Path("runs/recipes")
+) -> argparse.Namespace:
+    return parser_of(description, out).parse_args(arguments)
 
 
 def overrides_of(options: argparse.Namespace, seed: int = 0, steps: int = 1) -> list[str]:
@@ -138,9 +145,17 @@ def in_turns(baseline: Config, contestant: Config) -> tuple[float, float]:
     return statistics.median(own / other for other, own in rounds), statistics.median(own for _, own in rounds)
 
 
+def run_of(options: argparse.Namespace, data: str, recipe: str, seed: int) -> Path:
+    return options.out / f"{preset_and_data(data)[0]}-{name_of(recipe)}-seed{seed}"
+
+
+def evaluation_of(options: argparse.Namespace, run: Path) -> Path:
+    return options.out / "evaluations" / run.name
+
+
 def train(options: argparse.Namespace, data: str, recipe: str, seed: int, steps: int) -> Path:
     preset, folder = preset_and_data(data)
-    path = options.out / f"{preset}-{name_of(recipe)}-seed{seed}"
+    path = run_of(options, data, recipe, seed)
     overrides = [*overrides_of(options, seed, steps), f"recipe={recipe}"]
     begun = (path / "config.yaml").is_file()
     if begun:  # raises where it was of another scale
@@ -165,13 +180,16 @@ def trained_and_evaluated(
 
 
 def evaluated(options: argparse.Namespace, data: str, run: Path) -> Path:
-    folder = options.out / "evaluations" / run.name
+    folder = evaluation_of(options, run)
     if not (folder / "metrics.json").is_file():
         where = ["--data", preset_and_data(data)[1]] if preset_and_data(data)[1] else []
         command(
-            ["evaluate", run, *where, "--split", "val", "--out", folder, "--metrics", ",".join(METRICS)],
+            [
+                "evaluate", run, *where, "--split", "val", "--out", folder, "--metrics", ",".join(options.metrics),
+                "--variants", options.variants,
+            ],
             folder.with_suffix(".log"),
-        )
+        )  # fmt: skip
     return folder
 
 
@@ -214,7 +232,7 @@ def main(options: argparse.Namespace) -> None:
             for recipe in options.recipes
         ]
         comparison = compare(groups)
-        shown = [figure for figure in comparison.figures if figure in SHOWN or figure.startswith("swd")]
+        shown = [figure for figure in comparison.figures if figure in options.shown or figure.startswith("swd")]
         (options.out / f"{preset}.md").write_text(comparison.markdown(shown))
         values = {"minutes": options.minutes, "steps": {name_of(key): value for key, value in steps.items()}}
         (options.out / f"{preset}.json").write_text(json.dumps({**values, **comparison.to_json()}, indent=2) + "\n")

@@ -117,6 +117,31 @@ def test_the_ladder_ends_at_best(tmp_path):
     assert all(below != above for below, above in itertools.pairwise(rungs))
 
 
+def test_methods_of_entropy_train_as_the_preset_does_but_for_their_own_keys(tmp_path):
+    import entropy
+
+    from tfpix2pix import resolve_config
+
+    paths = entropy.written(tmp_path, ["dropout", "gaussian"])
+    preset, *methods = (
+        resolve_config(entropy.PRESET, **recipe).model_copy(update={"recipe": None})
+        for recipe in ({}, *({"recipe": path} for path in paths.values()))
+    )
+    assert methods[0] == preset
+    assert methods[1].generator == preset.generator.model_copy(update={"noise": "gaussian"})
+    assert entropy.known(paths) == list(paths.values())
+
+
+def test_the_table_of_entropy_has_means_and_ranges():
+    import entropy
+
+    seeds = [{"entropy_bits": value, "no_color": 0.5} for value in (1.0, 2.0, 2.25)]
+    first, _, row = entropy.table({"dropout": seeds}, 3.0).splitlines()
+    assert first.startswith("| method (of 3 bits) | bits for one input |")
+    assert row.startswith("| dropout | 1.75 (1 to 2.25) |  |") and "| 0.5 (0.5 to 0.5) |" in row
+    assert entropy.cell([1.5]) == "1.5"
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_planted_fault_stands_once_in_the_program_and_is_still_python(fault, tmp_path):
     assert len(fault.lines(ROOT)) >= 1

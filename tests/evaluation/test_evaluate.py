@@ -22,6 +22,7 @@ from tfpix2pix.evaluation.examples.opening import open_subject
 from tfpix2pix.evaluation.folder import check_free
 from tfpix2pix.evaluation.request import NoiseOptions, Request
 from tfpix2pix.files import safe_file_name
+from tfpix2pix.metrics import METRICS
 
 FEW = {"metrics": ["l1", "psnr", "ssim"], "replicates": 50, "shown": 2}
 
@@ -100,9 +101,19 @@ class TestModels:
     def test_everything_that_can_be_measured_is_and_the_rest_says_why(self, run, tmp_path):
         record = evaluate(request(run.path, noise=NoiseOptions(variants=2)), out=tmp_path / "out", replicates=20).record
         assert {"l1", "l2", "psnr_db", "ssim", "ms_ssim", "sharpness", "diversity", "swd"} <= set(record["figures"])
-        assert set(record["not_measured"]) == {"fid", "kid", "semantic"}
+        assert set(record["not_measured"]) == {"fid", "kid", "semantic", "entropy"}
         assert "`segmenter`" in record["not_measured"]["semantic"]
+        assert "colored_shapes" in record["not_measured"]["entropy"]
         assert set(record["protocols"]) == {figure["metric"] for figure in record["figures"].values()}
+
+    def test_entropy_is_measured_where_the_truth_is_known(self, run, tmp_path):
+        shapes = ("data.source=colored_shapes", "data.dir=null", "data.shape_pairs=15", "data.shape_colors=2")
+        on_shapes = request(run.path, overrides=shapes, noise=NoiseOptions(variants=4))
+        figures = evaluate(on_shapes, out=tmp_path / "out", replicates=20, metrics=["entropy"]).figures
+        assert list(figures) == list(METRICS["entropy"].titles)
+        assert figures["entropy_true_bits"] == 1
+        with pytest.raises(UserError, match="entropy cannot be measured here: it needs several translations"):
+            evaluate(request(run.path, overrides=shapes), out=tmp_path / "other", metrics=["entropy"])
 
     @pytest.mark.parametrize("format", ["saved_model", "tflite"])
     def test_an_export_scores_as_its_run(self, run, tmp_path, format):

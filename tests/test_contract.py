@@ -42,7 +42,7 @@ CASES = {
     ],
     "resize-hinge": [
         "generator.upsampling=resize", "objective.gan_loss=hinge", "discriminator.spectral_norm=true",
-        "discriminator.norm=none",
+        "discriminator.norm=none", "objective.weights={l1: 10, diversity_sensitive: 8, mode_seeking: 1}",
     ],
     "subpixel-none": [
         "generator.upsampling=subpixel", "generator.norm=none", "objective=l1+gan", "objective.label_smoothing=0.1",

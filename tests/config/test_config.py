@@ -81,7 +81,7 @@ def test_keys_of_older_files_are_read_as_weights(objective):
         ),
         (
             {"objective": {"weights": {"l7": 1}}},
-            "must be one of: gan, l1, l2, feature_matching, teacher_l1, teacher_ms_ssim. Received 'l7'",
+            "must be one of: gan, l1, l2, feature_matching, teacher_l1, .*, mode_seeking. Received 'l7'",
         ),
         ({"objective": {"weights": {"l1": -1}}}, "greater than or equal to 0"),
         (
@@ -96,6 +96,18 @@ def test_keys_of_older_files_are_read_as_weights(objective):
         ({"objective": {"weights": {"gan": 0, "l1": 0}}}, "at least one term a weight. Received 0 for all"),
         ({"objective": None}, r"must be a name \(l1, .*\) or a mapping of weights. Received None"),
         ({"objective": "L1+cGAN"}, r"Received 'L1\+cGAN'. Did you mean 'l1\+cgan'\?"),
+        (
+            {"objective": {"weights": {"diversity_sensitive": 8}}, "generator": {"noise": "none"}},
+            "`objective.weights.diversity_sensitive` must be 0 for a generator without noise. Received 8 with",
+        ),
+        (
+            {"objective": {"weights": {"mode_seeking": 1}}, "generator": {"dropout_rate": 0}},
+            "Received 1 with `generator.noise: dropout` and `generator.dropout_rate: 0`. Change one of them",
+        ),
+        (
+            {"objective": {"weights": {"teacher_l1": 1, "mode_seeking": 2}, "teacher": "it"}},
+            "`objective.weights.mode_seeking` must be 0 for a student, .* Received 2. Leave it out",
+        ),
         (
             {"inference": {"noise": "on"}, "generator": {"noise": "none"}},
             "must be off for a generator without noise. Received on",

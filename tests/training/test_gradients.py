@@ -29,9 +29,15 @@ OBJECTIVES = {
     "l1+cgan": "l1+cgan",
     "l1": {"name": "l1", "gan_loss": "none"},
     "feature matching": {"weights": {"feature_matching": 10}},
+    "diversity": {"weights": {"diversity_sensitive": 8, "mode_seeking": 1}},
 }
 ROWS = itertools.product(("alternating", "simultaneous"), OBJECTIVES)
-QUICK = (("alternating", "l1+cgan"), ("simultaneous", "l1"), ("simultaneous", "feature matching"))
+QUICK = (
+    ("alternating", "l1+cgan"),
+    ("simultaneous", "l1"),
+    ("simultaneous", "feature matching"),
+    ("alternating", "diversity"),
+)
 
 
 @pytest.mark.parametrize(("order", "objective"), others_slow(ROWS, *QUICK))

@@ -13,7 +13,7 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 from tfpix2pix.config import RECIPES
 from tfpix2pix.config.recipe import APPLIED, with_recipe_beneath
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.losses import objective_name
+from tfpix2pix.losses import TERMS, objective_name
 from tfpix2pix.losses.settings import ObjectiveConfig, weights_of_named_objective
 from tfpix2pix.metrics import METRICS
 from tfpix2pix.models import GENERATORS, NOISES
@@ -143,6 +143,13 @@ class Config(Section):
                 raise ValueError(
                     f"`generator.dropout_layers` must name one of the decoder's layers, 1 to {last}. Received "
                     f"{list(spec.dropout_layers)}. Name some of these, or set `generator.noise: none`"
+                )
+        for name, weight in self.objective.weights.items():
+            if weight and TERMS[name].needs_noise and not has_noise:
+                raise ValueError(
+                    f"`objective.weights.{name}` must be 0 for a generator without noise. Received {weight:g} with "
+                    f"`generator.noise: {spec.noise}` and `generator.dropout_rate: {spec.dropout_rate:g}`. Change one "
+                    f"of them"
                 )
         return self
 

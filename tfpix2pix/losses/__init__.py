@@ -37,6 +37,8 @@ IMAGES = ("translation", "target")  # float32 (N, H, W, C) in [-1, 1]
 JUDGEMENT = ("gan_loss", "fake_logits")  # a row of GAN_LOSSES; D's logits for the translation, one tensor a scale
 FEATURES = ("real_features", "fake_features")  # for each scale of D, the maps of its hidden layers
 TAUGHT = ("translation", "teacher")  # of the student and of its teacher, float32 (N, H, W, C) in [-1, 1]
+# The variant is the translation of the same input by another noise, and `noise_distance` (N,) that of the two noises.
+VARIED = ("translation", "variant", "noise_distance")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Term:
     Attributes:
         call: takes the arguments in `needs` and returns a scalar.
         about: description of its weight, for `presets --keys`.
-        needs: `IMAGES`, `JUDGEMENT`, `FEATURES` or `TAUGHT`.
+        needs: `IMAGES`, `JUDGEMENT`, `FEATURES`, `TAUGHT` or `VARIED`, which `diversity_clip` may follow.
     """
 
     call: Callable[..., Any]
@@ -60,6 +62,10 @@ class Term:
     @property
     def needs_teacher(self) -> bool:
         return self.needs == TAUGHT
+
+    @property
+    def needs_noise(self) -> bool:
+        return "variant" in self.needs
 
 
 TERMS = {
@@ -85,6 +91,18 @@ TERMS = {
         lazy("tfpix2pix.losses.terms", "structural_dissimilarity"),
         "Weight of 1 - MS-SSIM of the translation and the teacher's, for `tfpix2pix distill`.",
         TAUGHT,
+    ),
+    "diversity_sensitive": Term(
+        lazy("tfpix2pix.losses.diversity", "diversity_sensitive"),
+        "Weight of minus the difference of two translations by different noise, relative to the noises. It is 8 beside "
+        "an `l1` of 10 in DSGAN. A second forward pass of the generator makes the other translation.",
+        (*VARIED, "diversity_clip"),
+    ),
+    "mode_seeking": Term(
+        lazy("tfpix2pix.losses.diversity", "mode_seeking"),
+        "Weight of the inverse of that difference. It is 1 beside an `l1` of 10 in MSGAN, which is 2 here, because the "
+        "other translation has no gradient.",
+        VARIED,
     ),
 }
 

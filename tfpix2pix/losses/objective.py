@@ -14,6 +14,7 @@ from tfpix2pix.tables import row
 
 Logits = tf.Tensor | Sequence[tf.Tensor]  # float32, of one scale of D or of each
 Features = Sequence[Sequence[tf.Tensor]]  # for each scale of D, the maps of its hidden layers
+Variant = tuple[tf.Tensor, tf.Tensor]  # the translation by another noise, and the distance (N,) of the two noises
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Objective:
     """Computes the losses of G and D from the weights of the terms, by name, and the form of the GAN term.
 
     A term without a weight does not train G. It is still measured and returned if its inputs are there: D's features,
-    which `feature_matching` needs, are only computed if that term has a weight.
+    which `feature_matching` needs, are only computed if that term has a weight. Terms of the noise are left out, of
+    `g/total` too, where there is no variant, as in validation without noise.
 
     Raises:
         ValueError: a name is unknown, or a term needs a discriminator that the GAN loss does not train.
@@ -31,6 +33,7 @@ class Objective:
     weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))  # rows of TERMS
     discriminator_factor: float = 0.5  # "we divide the objective by 2 while optimizing D" (paper §3.3)
     label_smoothing: float = 0.0
+    diversity_clip: float | None = 1.0  # largest ratio that `diversity_sensitive` rewards; None: no limit
 
     def __post_init__(self) -> None:
         row(GAN_LOSSES, "`gan_loss`", self.gan_loss)
@@ -71,6 +74,11 @@ class Objective:
         """Returns True if a term with a weight needs the translation of a teacher."""
         return any(weight and TERMS[name].needs_teacher for name, weight in self.weights.items())
 
+    @property
+    def noise_terms(self) -> list[str]:
+        """Returns the names of the terms with a weight that need a generator with noise, and a variant."""
+        return [name for name, weight in self.weights.items() if weight and TERMS[name].needs_noise]
+
     def generator(
         self,
         fake_logits: Logits | None,
@@ -78,6 +86,7 @@ class Objective:
         target: tf.Tensor,
         features: tuple[Features, Features] | None = None,
         teacher: tf.Tensor | None = None,
+        variant: Variant | None = None,
     ) -> dict[str, tf.Tensor]:
         """Returns `g/total` and its terms without weights, float32 scalars: `g/gan` (if adversarial), `g/l1`, ….
 
@@ -87,6 +96,8 @@ class Objective:
             features: D's hidden maps for the target and for the translation; None unless the objective
                 `needs_features`.
             teacher: the teacher's translation, as `translation`; None unless the objective `needs_teacher`.
+            variant: another translation of the same inputs, as `translation`, and `noise_distance` of the two noises;
+                None without `noise_terms`.
         """
         known: dict[str, Any] = {"translation": translation, "target": target}
         if self.adversarial:
@@ -95,8 +106,13 @@ class Objective:
             known |= dict(zip(("real_features", "fake_features"), features, strict=True))
         if teacher is not None:
             known["teacher"] = tf.stop_gradient(teacher)
+        if variant is not None:
+            other, distance = variant
+            known |= {"variant": other, "noise_distance": distance, "diversity_clip": self.diversity_clip}
         total, terms = tf.zeros(()), {}
         for name, term in TERMS.items():
+            if term.needs_noise and variant is None:
+                continue
             weight = self.weights.get(name, 0.0)
             if weight and "translation" in term.needs:
                 # Identities, so that the gradients of the translation are summed in pairs (models/norms.py).

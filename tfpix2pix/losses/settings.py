@@ -31,6 +31,9 @@ class ObjectiveConfig(Section):
     """Factor of the discriminator's loss. The paper's 0.5 slows the discriminator relative to the generator."""
     label_smoothing: float = Field(0.0, ge=0, lt=0.5)
     """One-sided label smoothing (`vanilla` and `lsgan`): the label of real pairs is 1 minus this number."""
+    diversity_clip: float | None = Field(1.0, gt=0)
+    """`weights.diversity_sensitive`: the largest difference of two translations, relative to their noises, that is
+    rewarded. At 1, they are 1.13 of the range of 2 apart on average. null: no limit."""
     teacher: Annotated[str | None, TEACHER] = None
     """Name, step and digest of the model that a student learns from. `tfpix2pix distill` sets it."""
 
@@ -70,6 +73,12 @@ class ObjectiveConfig(Section):
             raise ValueError(
                 "`objective.weights.teacher_l1` or `objective.weights.teacher_ms_ssim` must not be 0 for a student. "
                 "Received 0 for both. Give one a weight"
+            )
+        varied = [name for name, weight in self.weights.items() if weight and TERMS[name].needs_noise]
+        if varied and self.teacher is not None:
+            raise ValueError(
+                f"`objective.weights.{varied[0]}` must be 0 for a student, whose teacher translates without noise. "
+                f"Received {self.weights[varied[0]]:g}. Leave it out"
             )
         if self.label_smoothing and not GAN_LOSSES[self.gan_loss].smoothed:
             smoothed = " or ".join(name for name, loss in GAN_LOSSES.items() if loss.smoothed)

@@ -119,7 +119,9 @@ def build_model(config: Config, teacher: Callable[[Any], Any] | None = None) -> 
         adam = FusedAdam(rate, spec.beta_1, spec.beta_2)
         return LossScaling(adam) if precision == "float16" else adam
 
-    objective = Objective(terms.gan_loss, terms.weights, terms.discriminator_factor, terms.label_smoothing)
+    objective = Objective(
+        terms.gan_loss, terms.weights, terms.discriminator_factor, terms.label_smoothing, terms.diversity_clip
+    )
     model.compile(
         optimizer(spec.learning_rate), optimizer(spec.discriminator_learning_rate or spec.learning_rate), objective,
         spec.update_order, micro_batches=spec.micro_batches, clip_gradient_norm=spec.clip_gradient_norm,

@@ -252,7 +252,10 @@ class Session:
             if chief:
                 self.reporter.metrics.write(trouble.step, {"finding": "not_finite", "text": str(trouble)})
                 self.reporter.draw()
-            raise RunError(f"{trouble} The run is saved as of step {step}. {advice(self.spec.precision, given_up)}")
+            weights = self.config.objective.weights
+            raise RunError(
+                f"{trouble} The run is saved as of step {step}. {advice(self.spec.precision, given_up, weights)}"
+            )
         set_state(self.model, state)
         self.model.learning_rate_factor.assign(factor)
         self.devices.check_same(step, "checkpoint")

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from tfpix2pix.losses import TERMS
+
 Line = Mapping[str, float]
 
 SATURATED_STEPS = 500  # for which D is right, or wrong, about nearly all patches
@@ -216,10 +218,15 @@ def _finite(values: list[tf.Variable]) -> tf.Tensor:
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(tf.reduce_sum(value * 0.0))) for value in values])
 
 
-def advice(precision: str, halved: bool) -> str:
-    """Returns advice after numbers that are not finite. `halved`: lower learning rates have been tried already."""
+def advice(precision: str, halved: bool, weights: Mapping[str, float]) -> str:
+    """Returns advice after numbers that are not finite, for an objective of these weights.
+
+    `halved`: lower learning rates have been tried already.
+    """
     low = "" if precision == "float32" else ", set training.precision=float32"
-    more = f"lower training.learning_rate{low}, or set training.clip_gradient_norm=1, and start again."
+    lower = [f"objective.weights.{name}" for name, weight in weights.items() if weight and TERMS[name].needs_noise]
+    lower = " or ".join([*lower, "training.learning_rate"])
+    more = f"lower {lower}{low}, or set training.clip_gradient_norm=1, and start again."
     if halved:
         return f"Halving the learning rate did not help: {more}"
     return f"To continue at half the learning rate, resume with training.on_non_finite=halve_learning_rate. Or {more}"

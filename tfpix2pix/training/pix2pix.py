@@ -11,8 +11,10 @@ import tensorflow as tf
 
 from tfpix2pix import rng
 from tfpix2pix.errors import within
-from tfpix2pix.losses.objective import Features, Objective
+from tfpix2pix.losses.diversity import noise_distance
+from tfpix2pix.losses.objective import Features, Objective, Variant
 from tfpix2pix.models.noise import no_noise, noise_size
+from tfpix2pix.models.norms import without_moving
 from tfpix2pix.models.pyramid import judging
 from tfpix2pix.models.recompute import recomputing
 from tfpix2pix.tables import row
@@ -52,7 +54,7 @@ class Pix2Pix(keras.Model):
             average.set_weights(generator.get_weights())
         self.training_generator = recomputing(generator, recompute_levels) if recompute_levels else generator
         self.seed, self.recompute_levels = seed, recompute_levels
-        self.noise_key = rng.stream(seed, "noise")
+        self.noise_key, self.variant_key = rng.stream(seed, "noise"), rng.stream(seed, "variant")
         self.objective, self.judge, self.teacher = Objective(), judging(discriminator), teacher
         first = {"shape": (), "trainable": False, "aggregation": "only_first_replica"}
         self.step = self.add_weight(name="step", dtype="int64", initializer="zeros", **first)
@@ -89,7 +91,8 @@ class Pix2Pix(keras.Model):
             ema_decay: decay of `average`. The first steps use a smaller one.
 
         Raises:
-            ValueError: a name is unknown, or a number lies outside its range.
+            ValueError: a name is unknown, a number lies outside its range, or a term needs noise and the generator has
+                none.
         """
         row(UPDATE_ORDERS, "`update_order`", update_order)
         within(micro_batches >= 1, "`micro_batches`", "at least 1", micro_batches)
@@ -98,6 +101,11 @@ class Pix2Pix(keras.Model):
         kwargs.setdefault("jit_compile", False)  # XLA's convolutions are slower on a CPU
         super().compile(**kwargs)
         self.objective = Objective.named(objective) if isinstance(objective, str) else objective or Objective()
+        if self.objective.noise_terms and not self.noise_size:
+            raise ValueError(
+                f"`generator` must have a noise input for {self.objective.noise_terms[0]} of `objective`. Received one "
+                f'without. Build it with `noise="gaussian"`, or leave the term out.'
+            )
         self.judge = judging(self.discriminator, features=self.objective.needs_features)
         self.update_order, self.micro_batches, self.ema_decay = update_order, micro_batches, ema_decay
         self.clip_gradient_norm = clip_gradient_norm
@@ -150,76 +158,88 @@ class Pix2Pix(keras.Model):
         On several replicas, `data` and the losses are of one replica's share of the batch.
         """
         image, target = map(tf.convert_to_tensor, data)
-        noise = self.training_noise(image.shape[0] or tf.shape(image)[0])
+        count = image.shape[0] or tf.shape(image)[0]
+        noises = [self.training_noise(count)]
+        if self.objective.noise_terms:
+            noises.append(self.training_noise(count, self.variant_key))
         order = UPDATE_ORDERS[self.update_order] if self.objective.adversarial else Pix2Pix.without_discriminator
-        losses = order(self, image, target, noise)
+        losses = order(self, image, target, *noises)
         if self.average is not None:
             update_average(self.average, self.generator, self.ema_decay, self.step)
         self.step.assign_add(1)
         return losses
 
-    def alternating(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
+    def alternating(self, image: tf.Tensor, target: tf.Tensor, *noises: tf.Tensor) -> Losses:
         """Updates D, then G against the new D: the order of the paper (§3.3) and of the authors' code.
+
+        `noises` holds z, and another z for the variant if the objective has terms of the noise.
 
         The generator runs forward once. Its translations are data for D, and G's tape differentiates them. With
         micro-batches it runs twice, because the new D is known only after the last part. The features of the targets
         are the old D's.
         """
         if self.micro_batches > 1:
-            return self._alternating_in_parts(image, target, noise)
+            return self._alternating_in_parts(image, target, *noises)
+        variant = self._variant(image, *noises)
         with tape_on(self.generator) as g_tape:
-            translation = self(image, noise, training=True)
+            translation = self(image, noises[0], training=True)
             with g_tape.stop_recording():
                 d_gradients, d_losses, features = self._discriminator_gradients(image, target, translation)
                 self._update_discriminator(d_gradients)
             fake = self.judge(image, translation)
             maps, taught = (features, fake.features), self._taught(image)
-            g_losses = self.objective.generator(fake.logits, translation, target, maps, taught)
+            g_losses = self.objective.generator(fake.logits, translation, target, maps, taught, variant)
             g_loss = self._scaled(g_losses["g/total"], self.generator_optimizer)
         self._update_generator(g_tape.gradient(g_loss, weights_of(self.generator)))
         return {**g_losses, **d_losses}
 
-    def _alternating_in_parts(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
+    def _alternating_in_parts(self, image: tf.Tensor, target: tf.Tensor, *noises: tf.Tensor) -> Losses:
         features = []  # of the targets, by part
 
-        def of_discriminator(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
+        def of_discriminator(
+            image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor, *_: tf.Tensor
+        ) -> tuple[list, Losses]:
             translation = self(image, noise, training=True)
             gradients, losses, maps = self._discriminator_gradients(image, target, translation)
             features.append(maps)
             return gradients, losses
 
-        batch, of_generator = (image, target, noise), lambda *part: self._generator_gradients(*part, features.pop(0))
+        def of_generator(*part: tf.Tensor) -> tuple[list, Losses]:
+            return self._generator_gradients(*part, features=features.pop(0))
+
+        batch = (image, target, *noises)
         d_gradients, d_losses = summed(of_discriminator, batch, self.micro_batches)
         self._update_discriminator(d_gradients)
         g_gradients, g_losses = summed(of_generator, batch, self.micro_batches)
         self._update_generator(g_gradients)
         return {**g_losses, **d_losses}
 
-    def simultaneous(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
+    def simultaneous(self, image: tf.Tensor, target: tf.Tensor, *noises: tf.Tensor) -> Losses:
         """Updates D and G from one forward pass: the order of the TensorFlow tutorial."""
         g_count = len(self.generator.trainable_variables)
 
-        def of_both(image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> tuple[list, Losses]:
+        def of_both(image: tf.Tensor, target: tf.Tensor, *noises: tf.Tensor) -> tuple[list, Losses]:
+            variant = self._variant(image, *noises)
             with tape_on(self.generator) as g_tape, tape_on(self.discriminator) as d_tape:
-                translation = self(image, noise, training=True)
+                translation = self(image, noises[0], training=True)
                 real, fake = self.judge(image, target), self.judge(image, translation)
                 d_losses = self.objective.discriminator(real.logits, fake.logits)
                 maps, taught = (real.features, fake.features), self._taught(image)
-                g_losses = self.objective.generator(fake.logits, translation, target, maps, taught)
+                g_losses = self.objective.generator(fake.logits, translation, target, maps, taught, variant)
                 g_loss = self._scaled(g_losses["g/total"], self.generator_optimizer)
                 d_loss = self._scaled(d_losses["d/total"], self.discriminator_optimizer)
             g_gradients = g_tape.gradient(g_loss, weights_of(self.generator))
             d_gradients = d_tape.gradient(d_loss, weights_of(self.discriminator))
             return [*g_gradients, *d_gradients], {**g_losses, **d_losses}
 
-        gradients, losses = summed(of_both, (image, target, noise), self.micro_batches)
+        gradients, losses = summed(of_both, (image, target, *noises), self.micro_batches)
         self._update_generator(gradients[:g_count])
         self._update_discriminator(gradients[g_count:])
         return losses
 
-    def without_discriminator(self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor) -> Losses:
+    def without_discriminator(self, image: tf.Tensor, target: tf.Tensor, *noises: tf.Tensor) -> Losses:
         """Updates G for the reconstruction terms alone (`gan_loss: none`)."""
-        gradients, losses = summed(self._generator_gradients, (image, target, noise), self.micro_batches)
+        gradients, losses = summed(self._generator_gradients, (image, target, *noises), self.micro_batches)
         self._update_generator(gradients)
         return losses
 
@@ -235,12 +255,14 @@ class Pix2Pix(keras.Model):
         """Returns the number of noise values for one image, 0 for a generator without noise."""
         return noise_size(self.generator)
 
-    def training_noise(self, count: tf.Tensor | int) -> tf.Tensor:
+    def training_noise(self, count: tf.Tensor | int, key: tf.Tensor | None = None) -> tf.Tensor:
         """Draws the noise of the current step: float32 (count, noise_size), uniform in [0, 1).
 
-        Each of several replicas gets its rows of the noise that one replica would draw for the whole batch.
+        Each of several replicas gets its rows of the noise that one replica would draw for the whole batch. `key` is
+        that of another stream than `noise_key`, such as `variant_key`.
         """
-        key, replica = rng.at(self.noise_key, self.step.value), tf.distribute.get_replica_context()
+        key = rng.at(self.noise_key if key is None else key, self.step.value)
+        replica = tf.distribute.get_replica_context()
         noise = rng.uniform((count * replicas(), self.noise_size), key)
         if replicas() == 1:
             return noise
@@ -257,22 +279,36 @@ class Pix2Pix(keras.Model):
         return tape.gradient(loss, weights_of(self.discriminator)), losses, real.features
 
     def _generator_gradients(
-        self, image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor, features: Features = ()
+        self, image: tf.Tensor, target: tf.Tensor, *noises: tf.Tensor, features: Features = ()
     ) -> tuple[list, Losses]:
+        variant = self._variant(image, *noises)
         with tape_on(self.generator) as tape:
-            losses = self._generator_losses(image, target, self(image, noise, training=True), features)
+            translation = self(image, noises[0], training=True)
+            losses = self._generator_losses(image, target, translation, features, variant)
             loss = self._scaled(losses["g/total"], self.generator_optimizer)
         return tape.gradient(loss, weights_of(self.generator)), losses
 
     def _generator_losses(
-        self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor, features: Features, training: bool = True
-    ) -> Losses:
+        self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor, features: Features,
+        variant: Variant | None = None, training: bool = True,
+    ) -> Losses:  # fmt: skip
         """Returns the generator's losses, with the current D if the objective has one. `features`: of the target."""
         taught = self._taught(image)
         if not self.objective.adversarial:
-            return self.objective.generator(None, translation, target, teacher=taught)
+            return self.objective.generator(None, translation, target, None, taught, variant)
         fake = self.judge(image, translation, training)
-        return self.objective.generator(fake.logits, translation, target, (features, fake.features), taught)
+        return self.objective.generator(fake.logits, translation, target, (features, fake.features), taught, variant)
+
+    def _variant(self, image: tf.Tensor, noise: tf.Tensor, other: tf.Tensor | None = None) -> Variant | None:
+        """Returns the translation by another noise, and the distance of the two noises; None without another.
+
+        It is made outside the tapes, by the plain network even if levels are recomputed, and moves no moving averages.
+        So it takes only the memory and time of a forward pass.
+        """
+        if other is None:
+            return None
+        with without_moving():
+            return self.generator([image, other], training=True), noise_distance(noise, other)
 
     def _taught(self, image: tf.Tensor) -> tf.Tensor | None:
         """Returns the teacher's translations, or None if the objective needs none."""

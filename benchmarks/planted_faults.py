@@ -53,6 +53,12 @@ FAULTS = (
           "total += terms[name]"),
     Fault("feature matching trains D's features of targets", "losses/terms.py", "tf.stop_gradient(float32(x))",
           "float32(x)"),
+    Fault("the variant has the translation's noise", "training/pix2pix.py",
+          "self.training_noise(count, self.variant_key)", "self.training_noise(count)"),
+    Fault("the variant moves the moving averages", "training/pix2pix.py",
+          "with without_moving():\n", "if True:\n"),
+    Fault("diversity is punished", "losses/diversity.py", "return -tf.reduce_mean(ratio if clip",
+          "return tf.reduce_mean(ratio if clip"),
     # The networks
     Fault("one skip connection is dropped", "models/unet.py", "        if skips:\n",
           "        if skips and level != 2:\n"),

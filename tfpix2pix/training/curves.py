@@ -83,6 +83,11 @@ PANELS = (
         {"learning_rate": ("learning_rate", PURPLE), "discriminator_learning_rate": ("of D", BLUE)},
         between=(0.0, None),
     ),
+    Panel(
+        "Difference by noise, 0 is none, lower is more",
+        {"g/diversity_sensitive": ("g/diversity_sensitive", BLUE)},
+        between=(None, 0.0),
+    ),
 )
 
 

@@ -237,7 +237,10 @@ def test_what_is_not_a_recipes_to_set_is_refused_in_one_sentence(tmp_path, monke
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("bset", "A recipe must be one of: best, paper, torch, tutorial. Received 'bset'. Did you mean 'best'"),
+        (
+            "bset",
+            "A recipe must be one of: best, diverse, paper, torch, tutorial. Received 'bset'. Did you mean 'best'",
+        ),
         ("nowhere.yaml", "A recipe must be a readable YAML file. Received nowhere.yaml: No such file"),
         ("facades", "A recipe must be one of: .* Received 'facades'"),
     ],

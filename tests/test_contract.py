@@ -18,7 +18,7 @@ from tfpix2pix.data.settings import CLASS_VALUES
 from tfpix2pix.errors import UserError
 from tfpix2pix.export import EXPORTERS, FAITHFUL
 from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, TERMS
-from tfpix2pix.models import DISCRIMINATORS, GENERATORS, NORMS, UPSAMPLINGS
+from tfpix2pix.models import DISCRIMINATORS, GENERATORS, NOISES, NORMS, UPSAMPLINGS
 from tfpix2pix.runs.networks import build_model
 
 # What Keras's own layers cannot do: padding inside the graph, Gaussian noise, colours and classes made of channels.
@@ -88,6 +88,7 @@ CASES = {
     "photograph-to-label-map": [
         "data.target_channels=1", "data.target_classes=3", "data.class_colors=['#000000', '#ff0000', '#0000ff']",
     ],
+    "modulation": ["generator.noise=modulation", "generator.noise_dimensions=4", "inference.noise=on"],
 }  # fmt: skip
 # The others name every row of every table already.
 SLOW = {
@@ -117,6 +118,7 @@ def test_every_row_is_named():
         (GENERATORS, {c.generator.kind for c in configs}),
         (DISCRIMINATORS, {c.discriminator.kind for c in configs}),
         (NORMS, {c.generator.norm for c in configs}),
+        (NOISES, {c.generator.noise for c in configs}),
         (UPSAMPLINGS, {c.generator.upsampling for c in configs}),
         (GAN_LOSSES, {c.objective.gan_loss for c in configs}),
         (TERMS, {name for c in configs for name, weight in c.objective.weights.items() if weight}),

@@ -25,6 +25,8 @@ GENERATORS = {
     "resize": {"upsampling": "resize"},
     "bilinear": {"upsampling": "bilinear"},
     "subpixel": {"upsampling": "subpixel"},
+    "modulated": {"noise": "modulation"},
+    "modulated resnet": {"kind": "resnet", "residual_blocks": 1, "noise": "modulation"},
 }
 
 
@@ -105,7 +107,7 @@ def in_another_process(code, *arguments):
 
 def test_plain_keras_loads_it(tmp_path, rng):
     """In a process where this package cannot be imported, in Keras's safe mode, with every kind of layer."""
-    names = ("unet", "resnet", "subpixel", "blurred", "bilinear")
+    names = ("unet", "resnet", "subpixel", "blurred", "bilinear", "modulated")
     image, expected = rng.uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32), {}
     for name in names:
         exported, _ = export_of("keras", tmp_path / f"{name}.keras", noise=True, **GENERATORS[name])

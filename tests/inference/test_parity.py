@@ -23,6 +23,7 @@ GENERATORS = {
     "subpixel": {"upsampling": "subpixel"},
     "resize": {"upsampling": "resize"},
     "gaussian noise": {"noise": "gaussian"},
+    "modulation": {"noise": "modulation"},
 }
 
 

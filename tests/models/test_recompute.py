@@ -27,12 +27,13 @@ CHANGES = {
     "gaussian": {"generator": {"noise": "gaussian"}},
     "before": {"generator": {"skip_activation": "before"}},
     "cropped": {"data": {"image_size_px": 60}},
+    "modulation": {"generator": {"noise": "modulation"}},
 }
 ROWS = itertools.product((1, 2, 3), CHANGES)
 
 
 @pytest.mark.parametrize(
-    ("levels", "name"), others_slow(ROWS, (1, "before"), (2, "gaussian"), (3, "dropout"), (3, "cropped"))
+    ("levels", "name"), others_slow(ROWS, (1, "before"), (2, "gaussian"), (3, "dropout"), (3, "cropped"), (2, "modulation"))
 )
 def test_changes_no_number_but_the_last_digits(levels, name):
     changes = CHANGES[name]

@@ -18,6 +18,7 @@ NETWORKS = {
     "blurred": lambda: build_unet(64, base_filters=8, upsampling="blurred"),
     "bilinear": lambda: build_unet(64, base_filters=8, upsampling="bilinear"),
     "resize": lambda: build_resnet(64, base_filters=8, residual_blocks=2, upsampling="resize"),
+    "modulation": lambda: build_unet(64, base_filters=8, noise="modulation"),
     "patchgan": lambda: build_patchgan(34, image_size_px=64, base_filters=8),
     "spectral": lambda: build_patchgan(16, image_size_px=64, base_filters=8, spectral_norm=True),
 }

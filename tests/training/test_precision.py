@@ -49,6 +49,7 @@ CHANGES = {
     "usual": {},
     "spectral norm": {"discriminator": {"spectral_norm": True}},
     "gaussian": {"generator": {"noise": "gaussian"}},
+    "modulation": {"generator": {"noise": "modulation"}},
 }
 ROWS = itertools.product(LOW, CHANGES)
 

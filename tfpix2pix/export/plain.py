@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 from keras import layers, ops
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.models.noise import NO_NOISE, NoiseDropout
+from tfpix2pix.models.modulation import Modulation, Normals, StyleChannels
+from tfpix2pix.models.noise import NO_NOISE, SMALLEST, NoiseDropout
 from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
 from tfpix2pix.models.products import PLAIN
 from tfpix2pix.models.resnet import ReflectionPad
@@ -133,6 +135,34 @@ def _dropped(layer: NoiseDropout) -> keras.Model:
     return keras.Model([x, noise], layers.Multiply()([x, factors]), name=layer.name)
 
 
+def _normals(layer: Normals) -> keras.Model:
+    values = _input(layer)
+    first, second = ops.split(values, 2, axis=-1)
+    radius, angle = ops.sqrt(-2.0 * ops.log(ops.maximum(1.0 - first, SMALLEST))), (2.0 * math.pi) * second
+    normal = layers.Concatenate()([radius * ops.cos(angle), radius * ops.sin(angle)])
+    on = ops.cast(ops.less(values, NO_NOISE), "float32")
+    return keras.Model(values, layers.Multiply()([normal, on]), name=layer.name)
+
+
+def _modulated(layer: Modulation) -> layers.Layer:
+    if not isinstance(layer.input, list):  # without noise
+        return layers.Identity(name=layer.name)
+    x, z = (layers.Input(tensor.shape[1:]) for tensor in layer.input)
+    style = layers.Dense(2 * x.shape[-1], use_bias=False)(z)
+    scale, offset = ops.split(layers.Reshape((1, 1, style.shape[-1]))(style), 2, axis=-1)
+    return keras.Model([x, z], x * (1.0 + scale) + offset, name=layer.name)
+
+
+def _with_style(layer: StyleChannels) -> keras.Model:
+    tensors = layer.input if isinstance(layer.input, list) else [layer.input]
+    x, *z = (layers.Input(tensor.shape[1:]) for tensor in tensors)
+    y = ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, layer.dimensions)))
+    if z:
+        style = layers.Reshape((1, 1, layer.dimensions))(z[0])
+        y = y + ops.pad(style, ((0, 0), (0, 0), (0, 0), (x.shape[-1], 0)))
+    return keras.Model([x, *z], y, name=layer.name)
+
+
 def _input(layer: layers.Layer) -> Any:
     return layers.Input(layer.input.shape[1:])
 
@@ -147,4 +177,7 @@ COUNTERPARTS: dict[type, Callable[[Any], Any]] = {
     Bilinear: lambda layer: layers.UpSampling2D(2, interpolation="bilinear", name=layer.name),
     ReflectionPad: _reflected,
     NoiseDropout: _dropped,
+    Normals: _normals,
+    Modulation: _modulated,
+    StyleChannels: _with_style,
 }

@@ -9,7 +9,7 @@ from typing import Any
 from tfpix2pix.models.sizes import resnet_multiple_px, unet_multiple_px
 from tfpix2pix.tables import lazy
 
-COMMON = ("base_filters", "norm", "norm_epsilon", "bias", "upsampling", "noise", "dropout_rate")
+COMMON = ("base_filters", "norm", "norm_epsilon", "bias", "upsampling", "noise", "dropout_rate", "noise_dimensions")
 UNET = (
     *COMMON, "max_filters_factor", "levels", "bottleneck_norm", "leaky_slope", "skip_activation", "last_upsampling",
     "dropout_layers",
@@ -69,7 +69,8 @@ SKIP_ACTIVATIONS = {"after": False, "before": True}
 class NoiseKind:
     """Describes a kind of noise z: the class that builds it, and whether a generator has any."""
 
-    build: Callable[..., Any]  # (dropout rate, maps with dropout, side, has_input) -> a `Noise` of models/noise.py
+    # (dropout rate, maps with dropout, side, has_input, dimensions, seed) -> a `Noise` of models/noise.py
+    build: Callable[..., Any]
     is_there: Callable[[float], bool]  # (dropout rate) -> whether the generator has noise
 
 
@@ -77,6 +78,7 @@ NOISES = {
     "dropout": NoiseKind(lazy("tfpix2pix.models.noise", "NoiseByDropout"), lambda rate: rate > 0),
     "gaussian": NoiseKind(lazy("tfpix2pix.models.noise", "NoiseByChannel"), lambda rate: True),
     "none": NoiseKind(lazy("tfpix2pix.models.noise", "Noise"), lambda rate: False),
+    "modulation": NoiseKind(lazy("tfpix2pix.models.modulation", "NoiseByModulation"), lambda rate: True),
 }
 
 # Number format of the computation -> Keras's name of it. `auto` depends on the machine (`training/devices.py`).

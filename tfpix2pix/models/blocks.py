@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -61,6 +62,7 @@ class Blocks:
         statistics: statistics that `batch` norm uses at inference.
         bias: a row of `BIASES`.
         spectral_norm: divide every kernel by its largest singular value (Miyato et al., ICLR 2018).
+        after_norm: (map, name of the convolution) -> map, applied where a norm is, and there for `none` too.
     """
 
     def __init__(
@@ -72,24 +74,27 @@ class Blocks:
         statistics: str = "image",
         bias: str = "unnormalized",
         spectral_norm: bool = False,
+        after_norm: Callable[[Any, str], Any] = lambda x, name: x,
     ) -> None:
         self.seed, self.norm, self.epsilon, self.statistics = seed, norm, epsilon, statistics
         self.make_norm, self.has_bias = row(NORMS, "`norm`", norm), row(BIASES, "`bias`", bias)
-        self.spectral_norm = spectral_norm
+        self.spectral_norm, self.after_norm = spectral_norm, after_norm
 
     def convolution(
         self, x: Any, kind: type, filters: int, name: str, *, normalized: bool = True, last: bool = False,
         then: layers.Layer | None = None, **kwargs: Any,
     ) -> Any:  # fmt: skip
         """Applies a convolution of any kind, the layer `then` if set, and the norm. `last` has a bias and no norm."""
-        normalized = normalized and self.norm != "none" and not last
+        has_place = normalized and not last
+        normalized = has_place and self.norm != "none"
         kwargs.setdefault("kernel_initializer", initializer(self.seed, name))
         use_bias = last or self.norm == "none" or self.has_bias(normalized)
         layer = kind(filters, use_bias=use_bias, name=name, **kwargs)
         x = (SeededSpectralNormalization(layer, self.seed) if self.spectral_norm else layer)(x)
         x = x if then is None else then(x)
         norm = self.make_norm(f"{name}_norm", self.seed, self.epsilon, self.statistics) if normalized else None
-        return x if norm is None else norm(x)
+        x = x if norm is None else norm(x)
+        return self.after_norm(x, name) if has_place else x
 
     def conv(
         self, x: Any, filters: int, name: str, *, stride: int, kernel: int = 4, small: bool = False, **kwargs: Any

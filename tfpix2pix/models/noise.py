@@ -1,9 +1,9 @@
 """Builds the generator's noise z: a second input of values uniform in [0, 1), so that one vector gives one image.
 
 `dropout` (paper §3.1): a unit is dropped if its value is below the rate. `gaussian` (the earlier work that the paper
-compares with): the Box-Muller transform turns the values into a channel of N(0, 1) beside the image. The value
-`NO_NOISE` switches either off. Only comparisons and elementary functions are used, which TF Serving and TFLite compute
-in the same way.
+compares with): the Box-Muller transform turns the values into a channel of N(0, 1) beside the image. `modulation`: a
+few such normals scale and shift every map (`modulation.py`). The value `NO_NOISE` switches any of them off. Only
+comparisons and elementary functions are used, which TF Serving and TFLite compute in the same way.
 """
 
 from __future__ import annotations
@@ -17,9 +17,22 @@ import tensorflow as tf
 from keras import layers
 
 NO_NOISE = 1.0  # cannot be drawn from [0, 1): the unit is neither dropped nor scaled
+DIMENSIONS = 8  # of the style of `modulation`
 SMALLEST = 2.0**-24  # keeps the logarithm finite; no draw is nearer to 1
 
 Shape = tuple[int, int, int]  # height, width, channels
+
+
+def normals_of(values: tf.Tensor, count: int) -> tf.Tensor:
+    """Returns N(0, 1), independent, of `values` (N, count) uniform in [0, 1), and 0 for `NO_NOISE`. `count` is even.
+
+    Source: Box and Muller 1958, "A note on the generation of random normal deviates".
+    """
+    half = count // 2  # one half are radii, the other angles
+    radius = tf.sqrt(-2.0 * tf.math.log(tf.maximum(1.0 - values[:, :half], SMALLEST)))
+    angle = (2.0 * math.pi) * values[:, half:]
+    normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=-1)
+    return tf.where(values >= NO_NOISE, tf.cast(0.0, normal.dtype), normal)
 
 
 class _FromNoise(layers.Layer):
@@ -70,12 +83,7 @@ class GaussianChannel(_FromNoise):
     def call(self, x: tf.Tensor, noise: tf.Tensor | None = None) -> tf.Tensor:
         if noise is None:
             return tf.concat([x, tf.zeros_like(x[..., :1])], axis=-1)
-        values = self.values(noise)
-        half = math.prod(self.shape) // 2  # the shape's product is even: one half are radii, the other angles
-        radius = tf.sqrt(-2.0 * tf.math.log(tf.maximum(1.0 - values[:, :half], SMALLEST)))
-        angle = (2.0 * math.pi) * values[:, half:]
-        normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=-1)
-        z = self.over(tf.where(values >= NO_NOISE, tf.cast(0.0, normal.dtype), normal), x)
+        z = self.over(normals_of(self.values(noise), math.prod(self.shape)), x)
         return tf.concat([x, tf.cast(z, x.dtype)], axis=-1)
 
     def compute_output_shape(self, x_shape: tuple, noise_shape: tuple | None = None) -> tuple:
@@ -92,10 +100,21 @@ class Noise:
         dropped: shapes of the maps with dropout, in the order of the calls of `drop`.
         side_px: height and width of the padded training image.
         has_input: True for a noise input; False builds the same network with the noise off.
+        dimensions: number of normals of `modulation`.
+        seed: seed of the initial weights; None leaves them zero.
     """
 
-    def __init__(self, rate: float, dropped: list[Shape], side_px: int, *, has_input: bool) -> None:
-        self.rate = rate
+    def __init__(
+        self,
+        rate: float,
+        dropped: list[Shape],
+        side_px: int,
+        *,
+        has_input: bool,
+        dimensions: int = DIMENSIONS,
+        seed: int | None = 0,
+    ) -> None:
+        self.rate, self.dimensions, self.seed = rate, dimensions, seed
         self._shapes, self._offset = self.parts(dropped, side_px), 0
         size = sum(map(math.prod, self._shapes))
         self.input = layers.Input((size,), name="noise") if has_input and size else None
@@ -106,6 +125,14 @@ class Noise:
 
     def beside(self, x: Any) -> Any:
         """Returns the image with the channels that the noise adds."""
+        return x
+
+    def before_conv(self, x: Any, name: str) -> Any:
+        """Returns the map that a convolution without a norm gets, with the channels that the noise adds."""
+        return x
+
+    def after_norm(self, x: Any, name: str) -> Any:
+        """Returns the map that the norm after a convolution gave, changed by the noise."""
         return x
 
     def drop(self, x: Any, name: str) -> Any:

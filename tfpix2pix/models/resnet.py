@@ -10,6 +10,7 @@ from keras import layers
 
 from tfpix2pix.models import NOISES, UPSAMPLINGS
 from tfpix2pix.models.blocks import NORM_EPSILON, Blocks
+from tfpix2pix.models.noise import DIMENSIONS
 from tfpix2pix.models.padding import crop_back, pad
 from tfpix2pix.models.sizes import RESNET_MULTIPLE_PX, padded_px
 from tfpix2pix.tables import row
@@ -31,6 +32,7 @@ def build_resnet(
     upsampling: str = "transposed",
     noise: str = "dropout",
     dropout_rate: float = 0.5,
+    noise_dimensions: int = DIMENSIONS,
     noise_input: bool = True,
     statistics: str = "image",
     input_size_px: int | Literal["any"] | None = None,
@@ -39,8 +41,9 @@ def build_resnet(
     """Builds c7s1-64, d128, d256, residual blocks R256, u128, u64, c7s1-3.
 
     With 9 blocks it has 11,383,427 trainable parameters. Dropout is between the two convolutions of every residual
-    block. Its mask covers at most `MAX_DROPPED_PX` px of the map and repeats beyond. Other arguments are those of
-    `build_unet`.
+    block. Its mask covers at most `MAX_DROPPED_PX` px of the map and repeats beyond. Every convolution but the last has
+    a norm, so `modulation` follows all of them, and no convolution gets z beside its input. Other arguments are those
+    of `build_unet`.
 
     Args:
         residual_blocks: number of residual blocks; [torch] has 9 for 256 px and 6 for 128 px.
@@ -48,7 +51,6 @@ def build_resnet(
     Returns:
         A model with inputs and output as those of `build_unet`.
     """
-    blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias)
     up = row(UPSAMPLINGS, "`upsampling`", upsampling)
     side = None if input_size_px == "any" else input_size_px or image_size_px
     image = layers.Input((side, side, input_channels), name="image")  # (B, H, W, C)
@@ -56,7 +58,10 @@ def build_resnet(
     deepest = base_filters * 2**HALVINGS
     dropped_px = min(padded_side // 2**HALVINGS, MAX_DROPPED_PX)
     shapes = [(dropped_px, dropped_px, deepest)] * residual_blocks
-    z = row(NOISES, "`noise`", noise).build(dropout_rate, shapes, padded_side, has_input=noise_input)
+    z = row(NOISES, "`noise`", noise).build(
+        dropout_rate, shapes, padded_side, has_input=noise_input, dimensions=noise_dimensions, seed=seed
+    )
+    blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias, after_norm=z.after_norm)
 
     def reflected(x: Any, filters: int, name: str, kernel: int, **kwargs: Any) -> Any:
         """Applies a convolution after padding by reflection, so that the size stays."""

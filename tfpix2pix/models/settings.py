@@ -47,11 +47,14 @@ class GeneratorConfig(Section):
     last_upsampling: row_of(UPSAMPLINGS) | None = None
     """`unet`: the same choice for the last layer, which makes the translation. null: as `upsampling`."""
     noise: row_of(NOISES) = "dropout"
-    """The noise z. `dropout` drops units in the decoder. `gaussian` adds an input channel drawn from N(0, 1)."""
+    """The noise z. `dropout` drops units in the decoder. `gaussian` adds an input channel drawn from N(0, 1).
+    `modulation` scales and shifts every normalised map by a few numbers drawn from N(0, 1)."""
     dropout_rate: float = Field(0.5, ge=0, lt=1)
     """`noise: dropout`: fraction of units that are dropped. 0 switches dropout off."""
     dropout_layers: tuple[Annotated[int, Field(ge=1, le=12)], ...] = (1, 2, 3)
     """`unet`: decoder layers with dropout, counted from the bottleneck."""
+    noise_dimensions: int = Field(8, ge=2, le=512, multiple_of=2)
+    """`noise: modulation`: how many numbers one z is, an even number."""
 
 
 class DiscriminatorConfig(Section):

@@ -10,6 +10,7 @@ from keras import layers
 
 from tfpix2pix.models import NOISES, SKIP_ACTIVATIONS, UPSAMPLINGS
 from tfpix2pix.models.blocks import LEAKY_SLOPE, MAX_FILTERS_FACTOR, NORM_EPSILON, Blocks
+from tfpix2pix.models.noise import DIMENSIONS
 from tfpix2pix.models.padding import crop_back, pad
 from tfpix2pix.models.products import LARGEST_SIDE_PX
 from tfpix2pix.models.sizes import padded_px, unet_levels
@@ -37,6 +38,7 @@ def build_unet(
     noise: str = "dropout",
     dropout_rate: float = 0.5,
     dropout_layers: Sequence[int] = DROPOUT_LAYERS,
+    noise_dimensions: int = DIMENSIONS,
     noise_input: bool = True,
     statistics: str = "image",
     skips: bool = True,
@@ -59,9 +61,10 @@ def build_unet(
         skip_activation: `after` the concatenation of a skip connection (the paper), or `before` it ([tut]).
         upsampling: a row of `UPSAMPLINGS`.
         last_upsampling: the same for the layer that makes the translation; None: as the others.
-        noise: a row of `NOISES`: `dropout`, `gaussian` or `none` (`noise.py`).
+        noise: a row of `NOISES`: `dropout`, `gaussian`, `modulation` or `none` (`noise.py`).
         dropout_rate: fraction of units dropped in `dropout_layers`; 0 drops none.
         dropout_layers: decoder layers with dropout, counted from the bottleneck, 1 the first.
+        noise_dimensions: number of normals of `modulation`, which is even.
         noise_input: True for a second input that feeds the noise, in training and at test; False for no noise.
         statistics: statistics that `batch` norm uses at inference, `image` or `moving`.
         skips: True if encoder level i is concatenated to the decoder's input of the same size.
@@ -73,12 +76,11 @@ def build_unet(
         (N, noise_size) uniform in [0, 1); output float32 (N, H, W, output_channels) in [-1, 1].
 
     Raises:
-        ValueError: the image cannot be halved `levels` times, or a norm, bias, activation, upsampling or noise is
-            unknown.
+        ValueError: the image cannot be halved `levels` times, a norm, bias, activation, upsampling or noise is
+            unknown, or `noise_dimensions` is odd or below 2.
     """
     levels = unet_levels(image_size_px, levels)
     multiple_px = 2**levels
-    blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias)
     up = row(UPSAMPLINGS, "`upsampling`", upsampling)
     before = row(SKIP_ACTIVATIONS, "`skip_activation`", skip_activation)
     last_up = row(UPSAMPLINGS, "`last_upsampling`", last_upsampling or upsampling)
@@ -90,7 +92,10 @@ def build_unet(
     decoder = list(reversed(range(1, levels)))  # level of each layer's result
     dropped = [level for position, level in enumerate(decoder, 1) if position in dropout_layers]
     shapes = [(sides_px[level], sides_px[level], filters[level - 1]) for level in dropped]
-    z = row(NOISES, "`noise`", noise).build(dropout_rate, shapes, padded_side, has_input=noise_input)
+    z = row(NOISES, "`noise`", noise).build(
+        dropout_rate, shapes, padded_side, has_input=noise_input, dimensions=noise_dimensions, seed=seed
+    )
+    blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias, after_norm=z.after_norm)
 
     x, encoded = z.beside(pad(image, multiple_px)), []
     for level in range(levels):  # (B, H/2, W/2, 64) … (B, H/2^levels, W/2^levels, 512)
@@ -98,6 +103,7 @@ def build_unet(
             encoded.append(x)  # before the activation: the decoder's ReLU follows the concatenation
             x = layers.LeakyReLU(leaky_slope, name=f"down{level + 1}_act")(x)
         normalized = level > 0 and (level < levels - 1 or bottleneck_norm)
+        x = x if normalized else z.before_conv(x, f"down{level + 1}")
         small = sides_px[level + 1] <= LARGEST_SIDE_PX
         x = blocks.conv(x, filters[level], f"down{level + 1}", stride=2, normalized=normalized, small=small)
         if before:

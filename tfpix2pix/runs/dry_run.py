@@ -21,19 +21,19 @@ from tfpix2pix.runs.networks import build_discriminator, build_generator
 from tfpix2pix.runs.plan import Plan
 from tfpix2pix.training.settings import TrainingConfig
 
-# Types of layers, as the column `then` names them. Other layers have their own names there; padding is left out.
+# Types of layers, as the column `then` names them. Other layers have their own names there.
 SHORT = {
     "BatchNormalization": "batch norm", "InstanceNormalization": "instance norm", "NoiseDropout": "dropout",
     "Concatenate": "skip", "Activation": "tanh", "ReLU": "ReLU", "LeakyReLU": "LeakyReLU", "Add": "add",
     "GaussianChannel": "Gaussian z", "UpSampling2D": "nearest ×2", "Bilinear": "bilinear ×2", "Blur": "blur",
-    "PadToMultiple": "pad", "CropBack": "crop",
+    "PadToMultiple": "pad", "CropBack": "crop", "Modulation": "modulation", "StyleChannels": "z beside",
 }  # fmt: skip
 KINDS = {
     "Transposed3": "Conv2DTranspose", "SubpixelConv2D": "Conv2D, to subpixels,",
     "DoublingConv2D": "Conv2D, doubling,",
     "ProductConv2D": "Conv2D", "ProductConv2DTranspose": "Conv2DTranspose",
 }  # fmt: skip
-PADDING = ("ZeroPadding2D", "ReflectionPad")
+LEFT_OUT = ("ZeroPadding2D", "ReflectionPad", "Normals")
 
 
 @dataclass
@@ -64,7 +64,7 @@ def rows_of(model: keras.Model) -> list[Row]:
             rows.append(Row(inner.name, kind, (), flops=_flops(inner, layer), receptive_field_px=reach))
             if layer is not inner:
                 rows[-1].then.append("spectral norm")
-        elif isinstance(layer, keras.layers.InputLayer) or type(layer).__name__ in PADDING:
+        elif isinstance(layer, keras.layers.InputLayer) or type(layer).__name__ in LEFT_OUT:
             continue
         else:
             beside = layer.name == "pair"  # D's input beside the target

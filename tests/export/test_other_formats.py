@@ -30,10 +30,10 @@ GENERATORS = {
 }
 
 
-def export_of(format, path, *, noise=False, size_px=32, inference=None, data=None, **generator):
+def export_of(format, path, *, noise_input=False, size_px=32, inference=None, data=None, **generator):
     """(engine of the file, the Keras engine that it must equal)."""
     config = tiny_config(generator=generator, inference=inference or {}, data=data or {})
-    network = generator_of(config, noise_input=noise, input_size_px=size_px)
+    network = generator_of(config, noise_input=noise_input, input_size_px=size_px)
     card = ModelCard.of(config, 0, noise_size=noise_size(network), fixed_size_px=size_px)
     EXPORTERS[format].write(network, card, path)
     return EXPORTERS[format].read(path), KerasEngine(network, card)
@@ -49,13 +49,19 @@ QUICK = [
 
 @pytest.mark.parametrize(("format", "name", "noise"), others_slow(EVERY_GENERATOR, *QUICK))
 def test_every_generator(format, name, noise, tmp_path, rng):
-    exported, keras = export_of(format, tmp_path / f"model.{format}", noise=noise, **GENERATORS[name])
+    exported, keras = export_of(format, tmp_path / f"model.{format}", noise_input=noise, **GENERATORS[name])
     images = rng.uniform(-1, 1, (3, 32, 32, 3)).astype(np.float32)  # any batch
     vectors = rng.random((3, keras.card.noise_size), np.float32) if noise else None
     assert np.abs(exported(images, vectors) - keras(images, vectors)).max() < 1e-4
     if noise:
         assert np.abs(exported(images, None) - keras(images, None)).max() < 1e-4
         assert np.abs(exported(images, None) - exported(images, vectors)).max() > 0.01
+
+
+def test_a_modulated_generator_without_noise_has_the_mean_style(tmp_path, rng):
+    exported, keras = export_of("keras", tmp_path / "model.keras", noise="modulation")
+    image = rng.uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
+    assert np.abs(exported(image, None) - keras(image, None)).max() < 1e-4
 
 
 @pytest.mark.parametrize("format", ["keras", "onnx"])
@@ -69,7 +75,7 @@ def test_moving_averages(format, tmp_path, rng):
 def test_onnx_takes_sizes_that_are_padded_inside_and_colours(tmp_path, rng):
     lab = {"color_space": "lab", "input_channels": 1}
     for number, options in enumerate(
-        ({"size_px": 50}, {"data": lab}, {"noise": True, "kind": "resnet", "size_px": 80})
+        ({"size_px": 50}, {"data": lab}, {"noise_input": True, "kind": "resnet", "size_px": 80})
     ):
         exported, keras = export_of("onnx", tmp_path / f"{number}.onnx", **options)
         data = keras.card.config.data
@@ -110,7 +116,7 @@ def test_plain_keras_loads_it(tmp_path, rng):
     names = ("unet", "resnet", "subpixel", "blurred", "bilinear", "modulated")
     image, expected = rng.uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32), {}
     for name in names:
-        exported, _ = export_of("keras", tmp_path / f"{name}.keras", noise=True, **GENERATORS[name])
+        exported, _ = export_of("keras", tmp_path / f"{name}.keras", noise_input=True, **GENERATORS[name])
         noise = rng.random((1, exported.card.noise_size), np.float32)
         np.savez(tmp_path / f"{name}.npz", image=image, noise=noise)
         expected[name] = exported(image, noise)

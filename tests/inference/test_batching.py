@@ -92,9 +92,15 @@ def test_images_go_one_by_one_in_order_past_those_that_fail(threads):
 
 
 def test_one_vector_is_for_all_images_and_several_are_for_each_its_own():
-    assert vectors_of(None, 3) is None
-    np.testing.assert_array_equal(vectors_of(np.array([0.5, 0.25]), 2), [[0.5, 0.25]] * 2)
-    np.testing.assert_array_equal(vectors_of(np.array([[0.5], [0.25]]), 2), [[0.5], [0.25]])
+    assert vectors_of(None, 3, 2) is None
+    np.testing.assert_array_equal(vectors_of(np.array([0.5, 0.25]), 2, 2), [[0.5, 0.25]] * 2)
+    np.testing.assert_array_equal(vectors_of(np.array([[0.5], [0.25]]), 2, 1), [[0.5], [0.25]])
+
+
+@pytest.mark.parametrize("shape", [(9,), (1, 7), (3, 8), (0, 8), (1, 1, 8)])
+def test_noise_of_another_shape_is_refused(shape):
+    with pytest.raises(UserError, match="one vector of 8 values, or one for each image, 2 here. Received .* shape"):
+        vectors_of(np.zeros(shape), 2, 8)
 
 
 @pytest.mark.parametrize("kind", [Translator, RemoteModel])

@@ -33,7 +33,8 @@ ROWS = itertools.product((1, 2, 3), CHANGES)
 
 
 @pytest.mark.parametrize(
-    ("levels", "name"), others_slow(ROWS, (1, "before"), (2, "gaussian"), (3, "dropout"), (3, "cropped"), (2, "modulation"))
+    ("levels", "name"),
+    others_slow(ROWS, (1, "before"), (2, "gaussian"), (3, "dropout"), (3, "cropped"), (2, "modulation")),
 )
 def test_changes_no_number_but_the_last_digits(levels, name):
     changes = CHANGES[name]

@@ -221,6 +221,12 @@ def test_noise_depends_on_seed_and_step_alone():
     assert (first[0] != first[1]).any()
 
 
+def test_noise_of_another_length_is_refused():
+    model = build_model(tiny_config(generator={"noise": "modulation"}))
+    with pytest.raises(ValueError, match=r"`noise` must be of shape \(N, 8\). Received the shape \(1, 7\)"):
+        model(data()[0], tf.zeros((1, 7)))
+
+
 def test_l1_alone_learns_one_pair():
     model = build_model(tiny_config(objective={"weights": {"gan": 0.0}}, training={"learning_rate": 1e-2}))
     step = tf.function(model.train_step, autograph=False)

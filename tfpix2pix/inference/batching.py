@@ -81,11 +81,22 @@ class ImageTranslator(Protocol):
         return self.translate_many([image], noise, [where], tile_px=tile_px, overlap_px=overlap_px)[0]
 
 
-def vectors_of(noise: np.ndarray | None, count: int) -> np.ndarray | None:
-    """Returns a noise vector for every image, (count, noise_size), from `noise` of `translate_many`."""
+def vectors_of(noise: np.ndarray | None, count: int, size: int) -> np.ndarray | None:
+    """Returns a noise vector for every image, (count, size), from `noise` of `translate_many`.
+
+    `size` is the card's `noise_size`. For 0, a model without noise, anything passes.
+
+    Raises:
+        UserError: the vectors have another length, or are neither one nor as many as the images.
+    """
     if noise is None:
         return None
     vectors = np.atleast_2d(noise)
+    if size and (vectors.ndim != 2 or vectors.shape[1] != size or len(vectors) not in (1, count)):
+        raise UserError(
+            f"`noise` must be one vector of {size} values, or one for each image, {count} here. Received an array of "
+            f"shape {np.shape(noise)}. Draw it with `noise(count, seed)` of the model."
+        )
     return np.repeat(vectors, count, axis=0) if len(vectors) == 1 else vectors
 
 

@@ -50,7 +50,7 @@ class Translator(ImageTranslator):
         """Translates one image or a batch.
 
         Args:
-            noise: `on` drops units by a noise vector drawn from `seed`, `off` drops none; None: as in the card.
+            noise: `on` feeds a noise vector drawn from `seed`, `off` none; None: as in the card.
             seed: seed of the noise. The i-th image of a call gets the i-th vector of the seed.
             tile_px: side of overlapping tiles, for images larger than memory allows.
             overlap_px: least overlap of tiles, which is blended; None: an eighth of the side.
@@ -87,7 +87,7 @@ class Translator(ImageTranslator):
             overlap_px: least overlap of tiles, which is blended; None: an eighth of the side.
 
         Raises:
-            UserError: an image does not fit the model, or tiles overlap by more than half.
+            UserError: an image or the noise does not fit the model, or tiles overlap by more than half.
         """
         data, dtype = self.card.config.data, np.dtype(self.card.target_dtype)
         input_range, target_range = data.ranges
@@ -96,7 +96,7 @@ class Translator(ImageTranslator):
         )
         names = names_of(where, len(images))
         images = [match_channels(image, data.input_channels, name) for image, name in zip(images, names, strict=True)]
-        vectors = vectors_of(noise, len(images))
+        vectors = vectors_of(noise, len(images), self.card.noise_size)
         alike = len({(image.shape, image.dtype) for image in images}) == 1
         if not alike or tile_px or self.card.fixed_size_px:
             return self._each(images, vectors, values, tile_px, overlap_px)

@@ -149,6 +149,9 @@ class Pix2Pix(keras.Model):
         generator = self.training_generator if training else self.translator
         if self.noise_size and noise is None:
             noise = no_noise(tf.shape(image)[0], self.noise_size)
+        elif noise is not None:
+            fits = noise.shape[-1] in (None, self.noise_size)
+            within(fits, "`noise`", f"of shape (N, {self.noise_size})", f"the shape {noise.shape}")
         return generator([image, noise] if self.noise_size else image, training=training)
 
     @tf.autograph.experimental.do_not_convert  # traces faster, and has no Python control flow on tensors

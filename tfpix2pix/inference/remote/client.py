@@ -105,10 +105,10 @@ class RemoteModel(ImageTranslator):
         The arguments are those of `ImageTranslator.translate_many`.
 
         Raises:
-            UserError: an image does not fit the model, or the server refuses it.
+            UserError: an image or the noise does not fit the model, or the server refuses it.
             RunError: the server does not answer, or not with a translation.
         """
-        vectors = vectors_of(noise, len(images))
+        vectors = vectors_of(noise, len(images), self.card.noise_size)
         return [
             self._translation(image, None if vectors is None else vectors[index], name, tile_px, overlap_px)
             for index, (image, name) in enumerate(zip(images, names_of(where, len(images)), strict=True))

@@ -156,7 +156,9 @@ def test_measure_takes_what_suits_of_batches():
 @pytest.mark.parametrize("name", METRICS)
 def test_every_row_says_what_it_needs_and_how_it_is_measured(name):
     row = METRICS[name]
-    assert set(row.needs) <= {"target", "input", "labels", "variants", "features", "segmenter", "truth"}
+    assert set(row.needs) <= {
+        "target", "input", "labels", "variants", "without_noise", "features", "segmenter", "truth",
+    }  # fmt: skip
     assert row.better in ("higher", "lower", "near 1", "")
     assert len(row.protocol) > 30
     assert not (row.while_training and row.needs != ("target",))
@@ -169,6 +171,9 @@ def test_every_figure_has_a_title_in_words():
         "l1", "l2", "psnr_db", "ssim", "ms_ssim", "sharpness", "gradient_magnitude", "diversity", "fid", "kid", "swd",
         *(f"lab_intersection_{channel}" for channel in "Lab"), *(f"swd_{px}" for px in levels), *accuracies,
         *(f"semantic_{side}{key}" for side in sides for key in accuracies),
+        *(f"{which}_of_k_{key}" for which in ("best", "mean") for key in ("l1", "ms_ssim_distance")),
+        *(f"calibration_{level}" for level in (50, 80, 90, 95)), "calibration_gap", "best_of_k_gain",
+        "variant_ms_ssim_distance", "variant_agreement", "ndb", "ndb_share", "jsd",
     ]  # fmt: skip
     titles = [title_of(key) for key in keys]
     assert len(set(titles)) == len(titles)

@@ -55,6 +55,7 @@ WITHOUT = {  # need of a metric -> reason why it is not measured
     "target": "there are no targets",
     "input": "there are no inputs",
     "variants": "it needs several translations an image: a model with noise and 2 or more `variants`",
+    "without_noise": "it needs a model with noise and 2 or more `variants`",
     "features": "it needs a feature network, `features`",
     "segmenter": "it needs a photo→labels model, `segmenter`",
     "truth": "it needs pairs whose truth is known, as those of `data.source: colored_shapes`",
@@ -127,11 +128,13 @@ def evaluate(
     )  # fmt: skip
     brought = {"features": features, "segmenter": segmenter, "labels": segmenter, "truth": truth_of}
     available = {*examples.has, *(need for need, brings in brought.items() if brings)}
-    if segmenter and metrics and "semantic" not in metrics:
+    by_segmenter = [name for name, row in METRICS.items() if "segmenter" in row.needs]
+    if segmenter and metrics and not set(metrics) & set(by_segmenter):
         raise UserError(
-            "`segmenter` must go with the metric semantic. Received `metrics` without it. Add it, or leave one out."
+            f"`segmenter` must go with the metric {' or '.join(by_segmenter)}. Received `metrics` without. Add one, or "
+            f"leave `segmenter` out."
         )
-    names, left_out = choose(metrics, available, label_maps=bool(setting.classes))
+    names, left_out = choose(metrics, available, len(examples), label_maps=bool(setting.classes))
     scorer = Scorer(names, setting, Resampling(replicates, request.noise.seed))
     rows, levels, evaluated, failed, stored = [], [], [], [], {}
     for index in track(range(len(examples)), len(examples)):
@@ -211,20 +214,24 @@ def _at_own_size(
     return OwnSizeRecord(images=len(indices), figures=_figure_records(scorer.figures()))
 
 
-def choose(metrics: Sequence[str] | None, available: set[str], *, label_maps: bool) -> tuple[list[str], dict[str, str]]:
+def choose(
+    metrics: Sequence[str] | None, available: set[str], images: int, *, label_maps: bool
+) -> tuple[list[str], dict[str, str]]:
     """Returns the metrics to compute, and why others are not. Raises UserError if one of `metrics` is not."""
     chosen, left_out = [], {}
     for name in metrics or METRICS:
         row = METRICS[name]
-        missing = [need for need in row.needs if need not in available]
+        reasons = [WITHOUT[need] for need in row.needs if need not in available]
+        if images < row.least_images:
+            reasons.append(f"it needs {row.least_images} images or more, not {images}")
         if not row.suits(label_maps):
             if metrics:
                 targets, others = ("label maps", "images") if label_maps else ("images", "label maps")
                 raise UserError(f"The metric {name} needs {others} as targets. Received {targets}. Leave it out.")
-        elif missing:
+        elif reasons:
             if metrics:
-                raise UserError(f"The metric {name} cannot be measured here: {WITHOUT[missing[0]]}. Leave it out.")
-            left_out[name] = WITHOUT[missing[0]]
+                raise UserError(f"The metric {name} cannot be measured here: {reasons[0]}. Leave it out.")
+            left_out[name] = reasons[0]
         else:
             chosen.append(name)
     return chosen, left_out

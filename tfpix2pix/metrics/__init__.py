@@ -20,6 +20,7 @@ class Metric:
     score: str | None = None  # name of the value by which translators are compared; None: not compared
     better: str = "higher"  # which values are better, for all its names: `higher`, `lower`, `near 1`, or `` (neither)
     most: float | None = None  # largest possible value, which bounds the intervals too
+    least_images: int = 1  # that it needs; of fewer it is not measured
     while_training: bool = False  # runs measure it on held-out pairs, unless their configuration lists others
     titles: Mapping[str, str] = field(default_factory=dict)  # name of a value -> its title; * stands for any text
 
@@ -219,5 +220,87 @@ METRICS = {
         most=1.0,
         while_training=True,
         titles=_OF_LABEL_MAPS,
+    ),
+    "best_of_k": _of(
+        "variants",
+        "BestOfK",
+        "distance on [-1, 1] from the target to the nearest of the K variants by different noise, and the mean over "
+        "the variants: L1, and 1 - MS-SSIM as of `ms_ssim`, each with its own nearest variant; mean over images; the "
+        "best falls with K, so only values of one K are comparable",
+        needs=("target", "variants"),
+        better="lower",
+        titles={
+            f"{which}_of_k_{key}": f"{title} of the variants"
+            for which, word in (("best", "nearest"), ("mean", "mean"))
+            for key, title in {
+                "l1": f"Distance (L1), {word}",
+                "ms_ssim_distance": f"Structural distance (1 − MS-SSIM), {word}",
+            }.items()
+        },
+    ),
+    "best_of_k_gain": _of(
+        "variants",
+        "BestOfKGain",
+        "L1 of the translation without noise minus L1 of the best of the K variants, paired by image; mean over "
+        "images; above 0 the noise brings useful variety, although a trivial noise, such as one of brightness, gains a little "
+        "too",
+        needs=("target", "variants", "without_noise"),
+        titles={"best_of_k_gain": "Gain in L1 of the best variant over no noise"},
+    ),
+    "variant_ms_ssim": _of(
+        "variants",
+        "VariantMSSSIM",
+        "1 - MS-SSIM, as of `ms_ssim`, between translations of one image by different noise, over all pairs of up to 8 "
+        "of them, else over neighbours; mean over images",
+        needs=("variants",),
+        better="",
+        titles={"variant_ms_ssim_distance": "Structural diversity over noise (1 − MS-SSIM)"},
+    ),
+    "variant_agreement": _of(
+        "variants",
+        "VariantAgreement",
+        "share of the pixels of the translations by different noise in which a segmenter sees the class of the input's "
+        "label map; mean over variants and images; semantic_real_pixel_accuracy is the value of perfect ones",
+        needs=("variants", "segmenter", "labels"),
+        most=1.0,
+        titles={"variant_agreement": "Layout kept over noise (per-pixel accuracy)"},
+    ),
+    "ndb": _of(
+        "bins",
+        "Bins",
+        "number (ndb) and share of statistically different bins, and Jensen-Shannon divergence of their shares in bits "
+        "(jsd): K-means on the targets' pixels at 16x16 px, one bin for 10 targets, at most 100; the first variant of "
+        "each image against the targets, two-sample z-test at 5 %: about one of 20 bins differs by chance "
+        "(Richardson & Weiss 2018)",
+        needs=("target", "variants"),
+        better="lower",
+        least_images=50,
+        titles={
+            "ndb": "Number of different bins (NDB)",
+            "ndb_share": "Share of different bins (NDB / bins)",
+            "jsd": "Jensen–Shannon divergence of the bins (JSD)",
+        },
+    ),
+    "calibration": _of(
+        "calibration",
+        "Calibration",
+        "share of pixels and channels whose target lies within mean +- q deviations of the K variants (deviation with "
+        "K - 1; q: Student's t of K - 1 degrees times sqrt(1 + 1/K), the normal quantile for large K); mean over "
+        "images; a calibrated model has 0.5, 0.8, 0.9 and 0.95, lower values mean too sure",
+        needs=("target", "variants"),
+        better="",
+        most=1.0,
+        titles={
+            f"calibration_{level}": f"Share of targets inside the {level} % interval of the variants"
+            for level in (50, 80, 90, 95)
+        },
+    ),
+    "calibration_gap": _of(
+        "calibration",
+        "CalibrationGap",
+        "mean absolute difference between the four shares of `calibration` over all images and their levels",
+        needs=("target", "variants"),
+        better="lower",
+        titles={"calibration_gap": "Gap of the intervals' shares from their levels"},
     ),
 }

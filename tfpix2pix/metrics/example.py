@@ -23,6 +23,7 @@ class Example:
     target: np.ndarray | None = None
     labels: np.ndarray | None = None  # int (H, W): the classes that a segmenter should see in the translation
     variants: np.ndarray | None = None  # (K, H, W, C): translations by different noise
+    without_noise: np.ndarray | None = None  # the translation with noise off, of examples with variants
     stored_px: tuple[int, int] | None = None  # height and width of the files, if input and target share them
 
 

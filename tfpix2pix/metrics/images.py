@@ -230,28 +230,47 @@ class MSSSIM(MeanOverImages):
 
     @staticmethod
     def of(example: Example) -> float:
-        pair = [np.asarray(image, np.float64) * 0.5 + 0.5 for image in (example.translation, example.target)]
-        scales = sum(min(pair[0].shape[:2]) >= SSIM_WINDOW_PX * 2**scale for scale in range(len(WEIGHTS)))
-        if not scales:
-            return SSIM.of(example)
-        weights = np.array(WEIGHTS[:scales])
-        if scales < len(WEIGHTS):
-            weights /= weights.sum()  # all five keep the paper's weights, whose sum is 1.0001
-        value = 1.0
-        for scale, weight in enumerate(weights):
-            whole, structure = similarities(*pair)
-            value = value * np.maximum(whole if scale == scales - 1 else structure, 0.0) ** weight
-            pair = [halved(image) for image in pair]
-        return float(np.mean(value))
+        return ms_ssim(Scales(example.translation), Scales(example.target))
 
 
-def similarities(image: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns, for two images (H, W, C) in [0, 1], the mean over pixels of SSIM and of its contrast-structure term,
-    each (C,)."""
-    mean, other_mean = windowed(image), windowed(other)
-    covariance = windowed(image * other) - mean * other_mean
-    variances = windowed(image**2) - mean**2 + windowed(other**2) - other_mean**2
-    structure = (2 * covariance + C2) / (variances + C2)
+class Scales:
+    """Holds what MS-SSIM needs of one image alone, so that one that is compared with many is smoothed once.
+
+    Args:
+        image: float (H, W, C) in [-1, 1].
+    """
+
+    def __init__(self, image: np.ndarray) -> None:
+        self.image = image
+        self.moments: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # of every scale: image, means, variances
+        image = np.asarray(image, np.float64) * 0.5 + 0.5
+        while len(self.moments) < len(WEIGHTS) and min(image.shape[:2]) >= SSIM_WINDOW_PX:
+            mean = windowed(image)
+            self.moments.append((image, mean, windowed(image**2) - mean**2))
+            image = halved(image)
+
+
+def ms_ssim(one: Scales, other: Scales) -> float:
+    """Returns the MS-SSIM of two images of one size, as `MSSSIM` describes it."""
+    scales = len(one.moments)
+    if not scales:
+        return SSIM.of(Example("", one.image, target=other.image))
+    weights = np.array(WEIGHTS[:scales])
+    if scales < len(WEIGHTS):
+        weights /= weights.sum()  # all five keep the paper's weights, whose sum is 1.0001
+    value = 1.0
+    for scale, weight in enumerate(weights):
+        whole, structure = similarities(one.moments[scale], other.moments[scale])
+        value = value * np.maximum(whole if scale == scales - 1 else structure, 0.0) ** weight
+    return float(np.mean(value))
+
+
+def similarities(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean over pixels of SSIM and of its contrast-structure term, each (C,), from the moments of two
+    images in [0, 1] at one scale of `Scales`."""
+    (image, mean, variance), (other_image, other_mean, other_variance) = one, other
+    covariance = windowed(image * other_image) - mean * other_mean
+    structure = (2 * covariance + C2) / (variance + other_variance + C2)
     luminance = (2 * mean * other_mean + C1) / (mean**2 + other_mean**2 + C1)
     return (luminance * structure).mean(axis=(0, 1)), structure.mean(axis=(0, 1))
 

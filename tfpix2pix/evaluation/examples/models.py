@@ -45,13 +45,16 @@ def model_examples(
         image = np.asarray(match_channels(image, trained_on.input_channels), np.float32)
         translation = translator(image, noise=noise.mode, seed=seed)
         variants = translator.samples(image, noise.variants, seed=seed) if noise.variants else None
+        is_off = (noise.mode or translator.card.noise) == "off"
+        without = (translation if is_off else translator(image, noise="off")) if noise.variants > 1 else None
         if data.target_classes and not trained_on.target_classes:
             translation = as_label_map(translation, data)
             variants = None if variants is None else np.stack([as_label_map(variant, data) for variant in variants])
+            without = None if without is None else as_label_map(without, data)
         stored_px = sizes.pop() if len(sizes) == 1 else None
-        return Example(name, translation, image, target, variants=variants, stored_px=stored_px)
+        return Example(name, translation, image, target, variants=variants, without_noise=without, stored_px=stored_px)
 
-    has = frozenset({"input", "target", *(("variants",) if noise.variants > 1 else ())})
+    has = frozenset({"input", "target", *(("variants", "without_noise") if noise.variants > 1 else ())})
     notes = [fault.message for fault in source.skipped[:1]]
     if source.skipped:
         notes = [f"{len(source.skipped)} pairs were left out. The first: {notes[0]}"]

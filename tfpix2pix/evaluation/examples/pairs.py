@@ -25,7 +25,7 @@ class Examples:
     Args:
         compute: index -> example.
         data: describes how the targets, and so the translations, are read.
-        has: the fields that every `Example` has: `target`, `input`, `variants`.
+        has: the fields that every `Example` has: `target`, `input`, `variants`, `without_noise`.
         pairs: number of pairs in the split; some of them may have no example.
         notes: sentences for the record.
     """

@@ -101,7 +101,9 @@ class TestModels:
     def test_everything_that_can_be_measured_is_and_the_rest_says_why(self, run, tmp_path):
         record = evaluate(request(run.path, noise=NoiseOptions(variants=2)), out=tmp_path / "out", replicates=20).record
         assert {"l1", "l2", "psnr_db", "ssim", "ms_ssim", "sharpness", "diversity", "swd"} <= set(record["figures"])
-        assert set(record["not_measured"]) == {"fid", "kid", "semantic", "entropy"}
+        assert {"best_of_k_l1", "best_of_k_gain", "calibration_90", "calibration_gap"} <= set(record["figures"])
+        assert set(record["not_measured"]) == {"fid", "kid", "semantic", "variant_agreement", "ndb", "entropy"}
+        assert record["not_measured"]["ndb"] == "it needs 50 images or more, not 3"
         assert "`segmenter`" in record["not_measured"]["semantic"]
         assert "colored_shapes" in record["not_measured"]["entropy"]
         assert set(record["protocols"]) == {figure["metric"] for figure in record["figures"].values()}
@@ -124,6 +126,23 @@ class TestModels:
             for name, path in {"run": run.path, "export": export.path}.items()
         )
         assert of_export == pytest.approx(of_run, rel=1e-4)
+
+    def test_the_gain_of_variants_is_over_the_translation_without_noise(self, run, tmp_path):
+        gains = []
+        for mode in ("off", "on"):
+            noise = NoiseOptions(mode, 3, seed=7)
+            done = evaluate(
+                request(run.path, noise=noise),
+                out=tmp_path / mode,
+                metrics=["best_of_k", "best_of_k_gain"],
+                replicates=20,
+            )
+            gains.append(done.figures["best_of_k_gain"])
+            assert done.record["figures"]["best_of_k_gain"]["low"] is not None
+        without = [
+            np.abs(example.translation - example.target).mean() for example in open_subject(request(run.path)).examples
+        ]
+        assert gains[0] == gains[1] == pytest.approx(np.mean(without) - done.figures["best_of_k_l1"], abs=1e-6)
 
     def test_noise_is_each_images_own_and_repeats(self, run):
         examples = open_subject(request(run.path, noise=NoiseOptions("on", 2, seed=7))).examples

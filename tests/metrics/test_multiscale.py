@@ -68,7 +68,7 @@ def test_as_many_scales_as_hold_a_window(size, scales, monkeypatch):
     from tfpix2pix.metrics import images as multiscale
 
     seen = []
-    monkeypatch.setattr(multiscale, "similarities", lambda a, b: seen.append(a.shape) or similarities(a, b))
+    monkeypatch.setattr(multiscale, "similarities", lambda a, b: seen.append(a[0].shape) or similarities(a, b))
     of(BLURRED[:size, :], TARGET[:size, :])
     assert len(seen) == scales
     assert min(seen[-1][:2]) >= 11

@@ -59,6 +59,14 @@ def translate(
     samples: Annotated[
         Optional[int], typer.Option(help="Number of variants of each image to write, with different noise.", min=1)
     ] = None,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Write the mean of --samples variants (default: 16) and where they differ: their standard deviation "
+            "(TIFF) and a heat map.",
+        ),
+    ] = False,
     tile: Annotated[
         Optional[int],
         typer.Option(help="Translate large images in overlapping tiles of this side, px.", min=16),
@@ -114,6 +122,10 @@ def translate(
         )
     if samples and noise == "off":
         raise UserError("--samples must go with noise. Received --noise off. Leave one of the two out.")
+    if uncertainty and noise == "off":
+        raise UserError("--uncertainty must go with noise. Received --noise off. Leave one of the two out.")
+    if uncertainty and samples == 1:
+        raise UserError("--samples must be 2 or more with --uncertainty. Received 1. Give 16, for example.")
     if tile and overlap is not None and overlap > tile // 2:
         raise UserError(
             f"--overlap must be at most half of --tile. Received {overlap} px of --tile {tile}. Change one of the two."
@@ -143,13 +155,16 @@ def translate(
     if overlap is not None and not (tile or fixed):
         raise UserError("--overlap must go with --tile. Received it alone. Add --tile.")
     from tfpix2pix.inference.files import translate_files
+    from tfpix2pix.inference.uncertainty import FILES
 
     written = translate_files(
         translator, inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, samples=samples,
-        tile_px=tile, overlap_px=overlap, in_flight=in_flight if server else None, enlarge=enlarge, overwrite=overwrite,
-        size=size, resize_back=resize_back, max_megapixels=max_megapixels, track=track("translate"),
+        uncertainty=uncertainty, tile_px=tile, overlap_px=overlap, in_flight=in_flight if server else None,
+        enlarge=enlarge, overwrite=overwrite, size=size, resize_back=resize_back, max_megapixels=max_megapixels,
+        track=track("translate"),
     )  # fmt: skip
-    answer(json_, {"written": [str(path) for path in written]}, f"{len(written)} translated into {out}")
+    count = len(written) // FILES if uncertainty else len(written)
+    answer(json_, {"written": [str(path) for path in written]}, f"{count} translated into {out}")
 
 
 def _local(model: Recognized, *, best: bool, weights: str | None, trust: bool) -> Translator:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +15,6 @@ import numpy as np
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import (
-    BICUBIC,
-    NEAREST,
     OWN,
     Scale,
     check_range,
@@ -25,34 +22,23 @@ from tfpix2pix.data.images import (
     enlarged,
     full_range,
     list_images,
-    resized,
     scale_px,
     stem_of,
-    suffix_for,
     unread,
-    write_image,
 )
-from tfpix2pix.data.labels import palette_of, read_side
+from tfpix2pix.data.labels import read_side
 from tfpix2pix.data.opening import split_of
 from tfpix2pix.data.splits import would_be_pairs
-from tfpix2pix.destinations import check_replaces_no_input, check_writable
 from tfpix2pix.errors import RunError, UserError, first_of
 from tfpix2pix.files import safe_path
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten, in_batches, one_by_one
+from tfpix2pix.inference.items import Input, Writer, fitting_in_memory
+from tfpix2pix.inference.uncertainty import Spread, UncertaintyWriter, check_uncertainty
 from tfpix2pix.parallel import Outcome
 
 MOST_OFF = 1.5  # factor between the scale of an image and of the training images that needs no note
 INPUT = 0  # side of a pair
 MOST = "max_megapixels"  # the argument that messages name
-
-
-@dataclass(frozen=True)
-class Input:
-    """Holds an image to translate."""
-
-    name: str  # of its translation, without suffix; for messages too
-    read: Callable[[], np.ndarray]  # (H, W, C) as its file holds it
-    files: tuple[Path, ...]  # that it is read from
 
 
 def translate_files(
@@ -65,6 +51,7 @@ def translate_files(
     noise: str | None = None,
     seed: int = 0,
     samples: int | None = None,
+    uncertainty: bool = False,
     tile_px: int | None = None,
     overlap_px: int | None = None,
     in_flight: int | None = None,
@@ -87,6 +74,9 @@ def translate_files(
         noise: `on` or `off`; None: as in the model card.
         seed: seed of the noise, which is the same for all images.
         samples: number of variants of each image by different noise, `<name>-1.png` and so on. They have noise.
+        uncertainty: write, in place of variants, the mean of `samples` translations (None: 16) of each image, and how
+            far they differ: `<name>-deviation.tif`, their standard deviation in the values of the target's files, and
+            `<name>-deviation.png`, a heat map of it, whose scale is in `<name>-deviation.json`.
         tile_px: translate in tiles of this side that overlap by `overlap_px`, as `Translator` does.
         overlap_px: least overlap of tiles; None: an eighth of the side.
         in_flight: number of images that a server translates at a time; None: one batch of one size at a time. Tiles
@@ -114,6 +104,9 @@ def translate_files(
     if not items:
         raise UserError("An image must be given. Received none. Name files or folders, or a `split`.")
     reader, writer = Reader(card, enlarge, size), Writer.of(card, Path(out), samples)
+    if uncertainty:
+        samples = check_uncertainty(card, samples)
+        writer = UncertaintyWriter.of(card, Path(out), samples, seed)
     if resize_back:
         writer = replace(writer, sizes=reader.sizes)
     writer.check(items, within=None if folder is None else Path(folder), overwrite=overwrite)
@@ -123,8 +116,9 @@ def translate_files(
             f"choose an `out` elsewhere.",
             stacklevel=2,
         )
-    variants = Variants(translator, _noise_vectors(translator, noise, seed, samples), tile_px, overlap_px)
-    if in_flight is None and tile_px is None:
+    vectors = _noise_vectors(translator, noise, seed, samples)
+    variants = (Spread.of if uncertainty else Variants)(translator, vectors, tile_px, overlap_px)
+    if in_flight is None and tile_px is None and not uncertainty:
         results = in_batches(items, reader, variants.of_batch, writer)
     else:
         results = one_by_one(items, reader, variants.of_one, writer, in_flight or 1)
@@ -157,7 +151,7 @@ class Reader:
             UserError: it is unreadable, has values out of range, or does not fit in memory.
         """
         data = self.card.config.data
-        with _fitting_in_memory(item):
+        with fitting_in_memory(item):
             image = item.read()
             if self.enlarge > 1:
                 image = enlarged(image, self.enlarge)
@@ -193,72 +187,10 @@ class Variants:
         self, items: list[Input], images: list[np.ndarray], vector: np.ndarray | None
     ) -> list[np.ndarray]:
         names = [item.name for item in items]
-        with _fitting_in_memory(items[0]):
+        with fitting_in_memory(items[0]):
             return self.translator.translate_many(
                 images, vector, names, tile_px=self.tile_px, overlap_px=self.overlap_px
             )
-
-
-@dataclass(frozen=True)
-class Writer:
-    """Writes the variants of every input as files of a folder."""
-
-    folder: Path
-    suffix: str
-    palette: Sequence[int] | None  # of label maps
-    endings: Sequence[str] = ("",)  # of the names, one a variant
-    sizes: Mapping[str, tuple[int, int]] | None = None  # height and width that translations get, by name of the input
-
-    @classmethod
-    def of(cls, card: ModelCard, folder: Path, samples: int | None = None) -> Writer:
-        """Returns the writer of a model's translations, in the depth of its targets."""
-        data = card.config.data
-        endings = [f"-{number}" for number in range(1, samples + 1)] if samples else [""]
-        return cls(folder, suffix_for(data.target_channels, np.dtype(card.target_dtype)), palette_of(data), endings)
-
-    def paths(self, item: Input) -> list[Path]:
-        """Returns the paths of the variants of an input."""
-        return [self.folder / f"{item.name}{ending}{self.suffix}" for ending in self.endings]
-
-    def check(self, items: Sequence[Input], *, within: Path | None, overwrite: bool) -> None:
-        """Checks that every variant can be written, before the first is computed.
-
-        Args:
-            within: folder of paired data that the inputs are from.
-
-        Raises:
-            UserError: two inputs have one name, a file is an input or exists, or the folder is not writable.
-        """
-        paths = [path for item in items for path in self.paths(item)]
-        duplicates = [path for path, count in Counter(paths).items() if count > 1]
-        if duplicates:
-            raise UserError(
-                f"Inputs must have different names. Received several for {duplicates[0]}. Translate them separately."
-            )
-        check_replaces_no_input(paths, [file for item in items for file in item.files], within=within)
-        taken = [path for path in paths if path.exists()]
-        if taken and not overwrite:
-            raise UserError(
-                f"A translation must not overwrite a file. Received {taken[0]}, which exists. "
-                f"Add `overwrite` or change `out`."
-            )
-        check_writable(self.folder)
-
-    def __call__(self, item: Input, variants: Iterable[np.ndarray]) -> list[Path]:
-        """Writes the variants of an input, and returns their paths. Raises NotWritten if one of them cannot be written,
-        after the others."""
-        paths, failed = self.paths(item), None
-        for path, variant in zip(paths, variants, strict=True):
-            if self.sizes:
-                height, width = self.sizes[item.name]
-                variant = resized(variant, (width, height), NEAREST if self.palette else BICUBIC)
-            try:
-                write_image(path, variant, self.palette)
-            except RunError as error:
-                failed = failed or error
-        if failed is not None:
-            raise NotWritten(str(failed)) from failed
-        return paths
 
 
 def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | None = None) -> Iterator[Input]:
@@ -344,17 +276,6 @@ def _notes_on_scale(image: np.ndarray, card: ModelCard) -> Iterator[str]:
             f"are of another scale than the training images, {data.image_size_px} px, so the network does less well "
             f"than its metrics say: `size` training translates at that scale."
         )
-
-
-@contextmanager
-def _fitting_in_memory(item: Input) -> Iterator[None]:
-    try:
-        yield
-    except MemoryError as error:
-        raise UserError(
-            f"An image and its translation must fit in memory. Received {item.name}, which did not. Translate it in "
-            f"tiles: set `tile_px` to 512."
-        ) from error
 
 
 def _allowing(card: ModelCard, megapixels: float) -> ModelCard:

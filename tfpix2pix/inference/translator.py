@@ -14,6 +14,7 @@ from tfpix2pix.data.labels import to_classes
 from tfpix2pix.errors import UserError, shortly, unknown_name
 from tfpix2pix.inference.batching import ImageTranslator, names_of, vectors_of
 from tfpix2pix.inference.tiling import fitting_tile, translate_tiles
+from tfpix2pix.inference.uncertainty import SAMPLES, Running, Uncertainty, check_uncertainty
 from tfpix2pix.inference.view import Engine
 
 
@@ -110,6 +111,45 @@ class Translator(ImageTranslator):
                 f"{np.shape(image)}. Take the images of a batch in turn."
             )
         return self(np.stack([np.asarray(image)] * count), noise="on", seed=seed)
+
+    def uncertainty(
+        self,
+        image: np.ndarray,
+        samples: int = SAMPLES,
+        *,
+        seed: int = 0,
+        tile_px: int | None = None,
+        overlap_px: int | None = None,
+    ) -> Uncertainty:
+        """Returns the mean of the translations of one image by different noise, and their standard deviation.
+
+        Args:
+            image: (H, W, C) or, for gray, (H, W), as for a call.
+            samples: number of translations. Memory does not grow with it.
+            seed: seed of the noise. The translations are those of `samples`.
+            tile_px: as for a call.
+            overlap_px: as for a call.
+
+        Returns:
+            (mean, deviation), each (H, W, C'). The mean has the image's type, rounded for integers. The deviation is
+            float32 in the same units: for uint8 of 255, for floats of [-1, 1]. It divides by `samples` - 1.
+
+        Raises:
+            UserError: the model has no noise or gives label maps, `samples` is less than 2, or it is not one image.
+        """
+        check_uncertainty(self.card, samples)
+        if np.ndim(image) > 3:
+            raise UserError(
+                f"The uncertainty must be of one image (H, W, C). Received an array of shape {np.shape(image)}. Take "
+                f"the images of a batch in turn."
+            )
+        batch, values, _ = self._batch(np.asarray(image))
+        signed, running = Values(values.encode, lambda result: result), Running()
+        for vector in np.split(self.noise(samples, seed), samples):
+            running.add(self._translation(batch[0], vector, signed, tile_px, overlap_px))
+        mean = values.decode(running.mean)
+        unit = np.iinfo(mean.dtype).max / 2 if mean.dtype.kind == "u" else 1.0
+        return Uncertainty(mean, running.deviation * np.float32(unit))
 
     def noise(self, count: int, seed: int) -> np.ndarray:
         """Returns `count` noise vectors of a seed: float32 (count, noise_size), uniform in [0, 1)."""

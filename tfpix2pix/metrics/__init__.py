@@ -242,8 +242,8 @@ METRICS = {
         "variants",
         "BestOfKGain",
         "L1 of the translation without noise minus L1 of the best of the K variants, paired by image; mean over "
-        "images; above 0 the noise brings useful variety, although a trivial noise, such as one of brightness, gains a little "
-        "too",
+        "images; above 0 the noise brings useful variety, although a trivial noise, such as one of brightness, gains "
+        "a little too",
         needs=("target", "variants", "without_noise"),
         titles={"best_of_k_gain": "Gain in L1 of the best variant over no noise"},
     ),

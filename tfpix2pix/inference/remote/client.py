@@ -124,6 +124,7 @@ class RemoteModel(ImageTranslator):
         # A server reads gray by `input_class_values`, while here are class indices.
         is_same = not data.input_classes or data.input_class_values in (None, "indices", "palette_indices")
         as_file = is_same and image.dtype.kind == "u" and "translate_bytes" in self.signatures
+        as_file &= self.card.target_dtype != "float32"  # a server answers a file with a file of 8 or 16 bits
         request = self._by_file if as_file else self._by_floats
         if tile_px and max(image.shape[:2]) > tile_px:
             result = translate_tiles(

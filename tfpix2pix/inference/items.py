@@ -1,0 +1,101 @@
+"""Holds images to translate, and writes their translations as files of a folder, named after them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data.images import BICUBIC, NEAREST, resized, suffix_for, write_image
+from tfpix2pix.data.labels import palette_of
+from tfpix2pix.destinations import check_replaces_no_input, check_writable
+from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.inference.batching import NotWritten
+
+
+@dataclass(frozen=True)
+class Input:
+    """Holds an image to translate."""
+
+    name: str  # of its translation, without suffix; for messages too
+    read: Callable[[], np.ndarray]  # (H, W, C) as its file holds it
+    files: tuple[Path, ...]  # that it is read from
+
+
+@contextmanager
+def fitting_in_memory(item: Input) -> Iterator[None]:
+    """Raises UserError, which names the image, if the memory does not suffice in the block."""
+    try:
+        yield
+    except MemoryError as error:
+        raise UserError(
+            f"An image and its translation must fit in memory. Received {item.name}, which did not. Translate it in "
+            f"tiles: set `tile_px` to 512."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes the variants of every input as files of a folder."""
+
+    folder: Path
+    suffix: str
+    palette: Sequence[int] | None  # of label maps
+    endings: Sequence[str] = ("",)  # of the names, one a variant
+    sizes: Mapping[str, tuple[int, int]] | None = None  # height and width that translations get, by name of the input
+
+    @classmethod
+    def of(cls, card: ModelCard, folder: Path, samples: int | None = None) -> Writer:
+        """Returns the writer of a model's translations, in the depth of its targets."""
+        data = card.config.data
+        endings = [f"-{number}" for number in range(1, samples + 1)] if samples else [""]
+        return cls(folder, suffix_for(data.target_channels, np.dtype(card.target_dtype)), palette_of(data), endings)
+
+    def paths(self, item: Input) -> list[Path]:
+        """Returns the paths of the variants of an input."""
+        return [self.folder / f"{item.name}{ending}{self.suffix}" for ending in self.endings]
+
+    def check(self, items: Sequence[Input], *, within: Path | None, overwrite: bool) -> None:
+        """Checks that every variant can be written, before the first is computed.
+
+        Args:
+            within: folder of paired data that the inputs are from.
+
+        Raises:
+            UserError: two inputs have one name, a file is an input or exists, or the folder is not writable.
+        """
+        paths = [path for item in items for path in self.paths(item)]
+        duplicates = [path for path, count in Counter(paths).items() if count > 1]
+        if duplicates:
+            raise UserError(
+                f"Inputs must have different names. Received several for {duplicates[0]}. Translate them separately."
+            )
+        check_replaces_no_input(paths, [file for item in items for file in item.files], within=within)
+        taken = [path for path in paths if path.exists()]
+        if taken and not overwrite:
+            raise UserError(
+                f"A translation must not overwrite a file. Received {taken[0]}, which exists. "
+                f"Add `overwrite` or change `out`."
+            )
+        check_writable(self.folder)
+
+    def __call__(self, item: Input, variants: Iterable[np.ndarray]) -> list[Path]:
+        """Writes the variants of an input, and returns their paths. Raises NotWritten if one of them cannot be written,
+        after the others."""
+        paths, failed = self.paths(item), None
+        for path, variant in zip(paths, variants, strict=True):
+            if self.sizes:
+                height, width = self.sizes[item.name]
+                variant = resized(variant, (width, height), NEAREST if self.palette else BICUBIC)
+            try:
+                write_image(path, variant, self.palette)
+            except RunError as error:
+                failed = failed or error
+        if failed is not None:
+            raise NotWritten(str(failed)) from failed
+        return paths

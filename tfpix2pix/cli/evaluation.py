@@ -53,7 +53,10 @@ Size = Annotated[
 Variants = Annotated[
     int,
     typer.Option(
-        help="Number of translations of each image with different noise, for diversity; 0: no diversity.", min=0, max=64
+        help="Number of translations of each image with different noise, for diversity, the best of them and "
+        "calibration; 0: none of these.",
+        min=0,
+        max=64,
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of noise, resampling and patches.", min=0, max=2**31 - 1)]

@@ -16,7 +16,9 @@ from tfpix2pix.data.images import read_image, suffix_for
 from tfpix2pix.data.labels import read_side
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.inference.files import translate_files
+from tfpix2pix.inference.items import Input
 from tfpix2pix.inference.remote.client import RemoteModel
+from tfpix2pix.inference.uncertainty import Spread
 
 IMAGES = {  # model -> an image that it takes, and the signature that takes it
     "facades": (picture(40, 27, 1), "translate_bytes"),
@@ -67,6 +69,22 @@ def test_the_card_says_what_the_model_takes(models, connect):
     assert remote.card == p2p.load(models / "classes" / "1").card
     assert remote.card.config.data.input_classes == 4
     assert repr(remote).endswith("'classes', step 0)")
+
+
+@pytest.mark.parametrize("model", ["facades", "floats"])
+def test_the_uncertainty_that_local_translation_computes(models, connect, tmp_path, model):
+    """A server answers files in the depth of the targets: it is asked for floats."""
+    read, _ = local(models, model, IMAGES[model][0], tmp_path)
+    remote, item = connect(model), Input("a", None, ())
+    newest = max(path.name for path in (models / model).iterdir())
+    of_both = [
+        Spread.of(translator, np.split(remote.noise(3, seed=7), 3), None, None).of_one(item, read)
+        for translator in (remote, p2p.load(models / model / newest))
+    ]
+    for of_server, here in zip(*of_both, strict=True):
+        assert of_server.dtype == here.dtype
+        np.testing.assert_allclose(of_server.astype(float), here, atol=1 if here.dtype == np.uint8 else 1e-2)
+    assert of_both[0].deviation.max() > 0
 
 
 def test_noise_differs_by_seed_and_repeats(connect):

@@ -28,7 +28,7 @@ SCALE = 1 / 8  # end of the scale of all heat maps, as a part of the target's ra
 class Uncertainty(NamedTuple):
     """Holds the mean of an image's translations by different noise, and their standard deviation.
 
-    Args:
+    Attributes:
         mean: (H, W, C) as the translations are.
         deviation: float32 (H, W, C) in the units of `mean`. It divides by the number of translations less one.
     """

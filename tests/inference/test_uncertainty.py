@@ -120,9 +120,9 @@ class TestFiles:
         assert meaning["value_range"] == [0, 255]
         assert (meaning["samples"], meaning["seed"]) == (4, 5)
         assert meaning["mean_deviation"] == pytest.approx(deviation.mean(), rel=1e-3)
-        assert meaning["heat_map"]["high"] == 255 / 8
+        assert meaning["heat_map"]["high"] == 255 / 4
         picture = np.asarray(Image.open(written[2]))
-        np.testing.assert_array_equal(picture, heat_map(from_file, 255 / 8))
+        np.testing.assert_array_equal(picture, heat_map(from_file, 255 / 4))
 
     @pytest.mark.parametrize(
         ("dtype", "data", "low", "high"),

@@ -22,7 +22,7 @@ SAMPLES = 16
 ENDING, SUFFIXES = "-deviation", (".tif", ".png", ".json")  # of the files beside the mean
 FILES = 1 + len(SUFFIXES)  # of an image
 COLOR_MAP = "magma"  # perceptually uniform
-SCALE = 1 / 8  # end of the scale of all heat maps, as a part of the target's range; a deviation is at most a half
+SCALE = 1 / 4  # end of the scale of all heat maps, as a part of the target's range; a deviation is at most a half
 
 
 class Uncertainty(NamedTuple):

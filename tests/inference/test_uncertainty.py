@@ -1,4 +1,4 @@
-"""Where a model is unsure: mean and deviation over noise, as arrays and as files."""
+"""Tests the mean and the deviation over noise, as arrays and as files."""
 
 import json
 

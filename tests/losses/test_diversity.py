@@ -75,7 +75,7 @@ def test_a_ratio_above_the_clip_has_no_gradient():
 
 
 def slope(ratio):
-    """Of mode_seeking, by its gradient, for one image whose ratio is this one."""
+    """Returns the slope of mode_seeking at `ratio`, from its gradient for one image."""
     variant = np.zeros((1, 4, 4, 1), np.float32)
     translation = variant + np.float32(ratio) * DISTANCE[0]
     gradient, _ = gradients("mode_seeking", translation, variant)

@@ -1,4 +1,4 @@
-"""What tells variety from speckle: the best of K, structure between variants, layout, bins of the sets, calibration."""
+"""Tests the metrics that tell variety from speckle: best of K, structure, layout, bins of the sets, calibration."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A style z that no norm takes away: scale and offset after each norm, channels beside an input where there is none."""
+"""Tests modulation: z scales and shifts each map after its norm, and stands beside the input of layers without one."""
 
 import keras
 import numpy as np

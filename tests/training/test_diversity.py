@@ -70,8 +70,8 @@ def test_the_step_equals_the_plain_form():
 
 
 @pytest.mark.parametrize("order", UPDATE_ORDERS)
-def test_ds_step_and_the_moving_averages_are_those_without_the_terms(order):
-    """Of the first step; and G's weights are others."""
+def test_the_step_of_d_and_the_moving_averages_are_those_without_the_terms(order):
+    """The first step has other losses with the term, and leaves other weights in G."""
     training = {"update_order": order}
     (plain, _), (model, _) = (after(config(w, training=training)) for w in ({"l1": 10}, WEIGHTS))
     for a, b in zip(plain.discriminator.variables, model.discriminator.variables, strict=True):
@@ -150,7 +150,7 @@ def test_losses_without_noise_are_without_the_terms():
 
 
 def test_a_generator_without_noise_is_refused():
-    """Where no configuration has been checked before."""
+    """`compile` checks what no configuration has checked."""
     networks = p2p.build_unet(32, base_filters=8, noise="none"), p2p.build_patchgan(16, base_filters=8)
     model = p2p.Pix2Pix(*networks)
     with pytest.raises(ValueError, match="`generator` must have a noise input for mode_seeking of `objective`. Receiv"):

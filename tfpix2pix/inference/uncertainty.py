@@ -22,7 +22,7 @@ SAMPLES = 16
 ENDING, SUFFIXES = "-deviation", (".tif", ".png", ".json")  # of the files beside the mean
 FILES = 1 + len(SUFFIXES)  # of an image
 COLOR_MAP = "magma"  # perceptually uniform
-SCALE = 1 / 4  # end of the scale of all heat maps, as a part of the target's range; a deviation is at most a half
+HEAT_MAP_END = 1 / 4  # of the scale of all heat maps, a part of the target's range; a deviation is at most half of it
 
 
 class Uncertainty(NamedTuple):
@@ -161,7 +161,7 @@ class UncertaintyWriter(Writer):
     @property
     def high(self) -> float:
         """Returns the deviation of the brightest colour of heat maps."""
-        return SCALE * (self.value_range[1] - self.value_range[0])
+        return HEAT_MAP_END * (self.value_range[1] - self.value_range[0])
 
     def paths(self, item: Input) -> list[Path]:
         """Returns the paths of the mean, the deviation, the heat map and the description of an input."""

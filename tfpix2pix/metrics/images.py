@@ -16,7 +16,10 @@ SSIM_WINDOW_PX = 11
 
 
 class MeanOverImages:
-    """Accumulates `of(example)`, one number for each image. The value `name` is the mean over images."""
+    """Accumulates `of(example)`, one number for each image. The value `name` is the mean over images.
+
+    `of` returns None for an image that does not count.
+    """
 
     name: str
 
@@ -25,6 +28,8 @@ class MeanOverImages:
 
     def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:
         value = self.of(example)
+        if value is None:
+            return {}
         self.totals, self.counts = self.totals + weights * value, self.counts + weights
         return {self.name: value}
 
@@ -32,7 +37,7 @@ class MeanOverImages:
         return {self.name: ratio(self.totals, self.counts)} if np.any(self.counts) else {}
 
     @staticmethod
-    def of(example: Example) -> float:
+    def of(example: Example) -> float | None:
         raise NotImplementedError
 
 

@@ -99,7 +99,7 @@ class VariantMSSSIM(MeanOverImages):
         return float(np.mean([structural_distance(variants[one], variants[other]) for one, other in pairs]))
 
 
-class VariantAgreement:
+class VariantAgreement(MeanOverImages):
     """Measures how many pixels of the variants a segmenter recognises as the class of the input's label map: mean over
     variants and images. Higher is better: colours vary, and the layout stays.
 
@@ -109,17 +109,12 @@ class VariantAgreement:
     name = "variant_agreement"
 
     def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
         self.segmenter, self.classes = setting.segmenter, setting.segmenter_classes
-        self.totals, self.counts = 0.0, 0.0
 
-    def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:
+    def of(self, example: Example) -> float | None:
         known = (example.labels >= 0) & (example.labels < self.classes)
         if not known.any():
-            return {}
+            return None
         labels = example.labels[known]
-        value = float(np.mean([np.mean(self.segmenter(variant)[known] == labels) for variant in example.variants]))
-        self.totals, self.counts = self.totals + weights * value, self.counts + weights
-        return {self.name: value}
-
-    def result(self) -> dict[str, np.ndarray]:
-        return {self.name: ratio(self.totals, self.counts)} if np.any(self.counts) else {}
+        return float(np.mean([np.mean(self.segmenter(variant)[known] == labels) for variant in example.variants]))

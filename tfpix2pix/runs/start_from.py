@@ -22,7 +22,7 @@ def identity_of(directory: RunDirectory, needed: str = "Weights must be those of
         needed: beginning of the error, such as "A teacher must be".
 
     Raises:
-        UserError: the folder is no run, or the run has not been trained.
+        UserError: the folder is not a run, or the run has not been trained.
     """
     if not directory.is_run():
         raise UserError(f"{needed} a run directory. Received {directory.path}. Give a run that was trained.")
@@ -50,7 +50,7 @@ def with_start(config: Config) -> Config:
 
 
 def start_from(model: Any, directory: RunDirectory) -> tuple[str, ...]:
-    """Sets a `Pix2Pix` model's networks to a run's newest weights wherever name and shape agree.
+    """Sets a `Pix2Pix` model's networks to a run's newest weights, array by array if name and shape agree.
 
     The generator takes the run's averaged weights if it keeps an average. The discriminator takes its own, if the run
     has one. The optimisers stay new.

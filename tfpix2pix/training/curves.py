@@ -84,7 +84,7 @@ PANELS = (
         between=(0.0, None),
     ),
     Panel(
-        "Difference by noise, 0 is none, lower is more",
+        "Difference by noise (0: equal images; the lower, the larger)",
         {"g/diversity_sensitive": ("g/diversity_sensitive", BLUE)},
         between=(None, 0.0),
     ),

@@ -47,13 +47,13 @@ FIGURES = {  # figure -> title in the table
 }
 
 
-def written(folder: Path, methods: Sequence[str], preset: str = PRESET) -> dict[str, str]:
+def written(folder: Path, methods: Mapping[str, Mapping[str, Any]], preset: str = PRESET) -> dict[str, str]:
     """name -> a recipe file: what the preset says of training, and over it what the method changes."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
-    for name in methods:
+    for name, changes in methods.items():
         path = folder / f"{name}.yaml"
-        path.write_text(yaml.safe_dump(merged(own_recipe(preset), METHODS[name]), sort_keys=False))
+        path.write_text(yaml.safe_dump(merged(own_recipe(preset), changes), sort_keys=False))
         paths[name] = str(path)
     return paths
 
@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = recipes.parser_of(__doc__, Path("runs/entropy"))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     options = parser.parse_args(["--data", PRESET, "--size", "64", "--variants", "64", *(arguments or [])])
-    options.recipes = known(written(options.out / "recipes", options.methods))
+    options.recipes = known(written(options.out / "recipes", {name: METHODS[name] for name in options.methods}))
     options.metrics, options.shown = ["entropy", "diversity", "l1", "sharpness"], list(FIGURES)
     if not options.recipes:
         raise SystemExit("no method is left")

@@ -122,7 +122,7 @@ def test_methods_of_entropy_train_as_the_preset_does_but_for_their_own_keys(tmp_
 
     from tfpix2pix import resolve_config
 
-    paths = entropy.written(tmp_path, ["dropout", "gaussian"])
+    paths = entropy.written(tmp_path, {name: entropy.METHODS[name] for name in ("dropout", "gaussian")})
     preset, *methods = (
         resolve_config(entropy.PRESET, **recipe).model_copy(update={"recipe": None})
         for recipe in ({}, *({"recipe": path} for path in paths.values()))
@@ -149,3 +149,27 @@ def test_a_planted_fault_stands_once_in_the_program_and_is_still_python(fault, t
     copy = shutil.copy(ROOT / "tfpix2pix" / fault.file, tmp_path / "tfpix2pix" / fault.file)
     fault.apply(tmp_path)
     ast.parse(Path(copy).read_text(encoding="utf-8"))
+
+
+def test_the_front_of_variety_is_what_no_other_method_beats():
+    import diversity
+
+    points = [(1.0, 5.0), (2.0, 3.0), (3.0, 3.0), (4.0, 1.0), (2.0, 3.0)]
+    assert diversity.on_the_front(points) == [True, True, False, True, True]
+
+
+def test_every_method_of_variety_is_a_recipe_for_the_facades(tmp_path):
+    """Each method changes the noise and the weights, and nothing else."""
+    import diversity
+    import entropy
+
+    from tfpix2pix import resolve_config
+
+    files = entropy.written(tmp_path, {name: method.overlay for name, method in diversity.METHODS.items()}, "facades")
+    preset = resolve_config("facades")
+    for name, path in files.items():
+        config, method = resolve_config("facades", recipe=path), diversity.METHODS[name]
+        assert config.generator == preset.generator.model_copy(update={"noise": method.noise})
+        assert config.objective.weights["l1"] == method.l1
+        assert (method.term is None) or config.objective.weights[method.term] == method.weight
+        assert config.training == preset.training

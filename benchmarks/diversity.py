@@ -47,8 +47,13 @@ class Method:
 
     @property
     def family(self) -> str:
-        """What it shares with the methods that differ in a weight alone."""
+        """What it shares with the methods that differ in the weight of L1 or of the term alone."""
         return self.noise if self.term is None else f"{self.noise}, {self.term}"
+
+    @property
+    def weights(self) -> str:
+        """What it does not share."""
+        return f"l1 {self.l1:g}" + (f", {self.weight:g}" if self.term else "")
 
 
 METHODS: dict[str, Method] = {
@@ -57,9 +62,10 @@ METHODS: dict[str, Method] = {
     "gaussian": Method("gaussian"),
     "gaussian, ds 8": Method("gaussian", 10, "diversity_sensitive", 8),
     "modulation": Method("modulation"),
-    "modulation, l1 10": Method("modulation", 10),
+    **{f"modulation, l1 {weight}": Method("modulation", weight) for weight in (30, 10)},
+    "modulation, l1 30, ds 8": Method("modulation", 30, "diversity_sensitive", 8),
     **{f"modulation, ds {weight:g}": Method("modulation", 10, "diversity_sensitive", weight) for weight in (2, 4, 8)},
-    **{f"modulation, ms {weight:g}": Method("modulation", 10, "mode_seeking", weight) for weight in (0.25, 0.5, 1)},
+    **{f"modulation, ms {weight:g}": Method("modulation", 10, "mode_seeking", weight) for weight in (0.5, 1)},
 }
 FIGURES = {  # figure -> title in the table
     "diversity": "diversity",
@@ -130,9 +136,7 @@ def draw_front(evaluations: Mapping[str, Sequence[Evaluated]], path: Path) -> No
         front = sorted(point for point, is_best in zip(points.values(), best, strict=True) if is_best)
         axes.plot(*zip(*front, strict=True), color="0.6", linewidth=6, alpha=0.35, zorder=0, label="no other is better")
         for name, point in points.items():
-            weight = METHODS[name].weight or f"l1 {METHODS[name].l1:g}"
-            text = f"{weight:g}" if isinstance(weight, (int, float)) else weight
-            axes.annotate(text, point, xytext=(4, 4), textcoords="offset points", fontsize=7)
+            axes.annotate(METHODS[name].weights, point, xytext=(4, 4), textcoords="offset points", fontsize=7)
         if metric == "best_of_k_l1":
             axes.axhline(means[DETERMINISTIC]["l1"].value, color="0.3", linestyle=":", label="a model without noise")
         axes.set_xlabel("sliced Wasserstein distance: left is nearer to real images")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -173,3 +174,20 @@ def test_every_method_of_variety_is_a_recipe_for_the_facades(tmp_path):
         assert config.objective.weights["l1"] == method.l1
         assert (method.term is None) or config.objective.weights[method.term] == method.weight
         assert config.training == preset.training
+
+
+def test_the_best_of_k_is_compared_with_the_model_without_noise_image_by_image():
+    """Twin: with one difference for all images, every resampling has that mean."""
+    from types import SimpleNamespace
+
+    import diversity
+
+    images = tuple(f"image{number}" for number in range(20))
+    l1 = np.linspace(0.1, 0.5, 20)
+    seeds = [SimpleNamespace(images=images, rows={"best_of_k_l1": l1 - gain, "l1": l1}) for gain in (0.02, 0.04)]
+    mean, (low, high) = diversity.best_against_deterministic(seeds, seeds)
+    assert (mean, low, high) == pytest.approx((-0.03, -0.03, -0.03))
+    seeds[0].rows["best_of_k_l1"] = np.where(np.arange(20) < 10, l1, l1 - 0.04)
+    mean, (low, high) = diversity.best_against_deterministic(seeds[:1], seeds[:1])
+    assert mean == pytest.approx(-0.02)
+    assert low < mean < high < 0

@@ -308,7 +308,7 @@ def test_an_image_beyond_memory_is_named_with_the_way_out(translator, stage):
     def full():
         raise MemoryError
 
-    variants, image = Variants(Adding(), [None]), np.zeros(8)
+    variants, image = Variants(Adding(), [None]), np.zeros((8, 8, 1))
     stages = {
         "read": lambda: Reader(translator.card)(Input("a", full, ())),
         "of_one": lambda: list(variants.of_one(held(image), image)),

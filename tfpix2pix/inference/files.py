@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -32,7 +32,7 @@ from tfpix2pix.data.splits import would_be_pairs
 from tfpix2pix.errors import RunError, UserError, first_of
 from tfpix2pix.files import safe_path
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten, in_batches, one_by_one
-from tfpix2pix.inference.items import Input, Writer, fitting_in_memory
+from tfpix2pix.inference.items import Input, Variants, Writer, fitting_in_memory
 from tfpix2pix.inference.uncertainty import Spread, UncertaintyWriter, check_uncertainty
 from tfpix2pix.parallel import Outcome
 
@@ -162,35 +162,6 @@ class Reader:
         with self._noting:
             self.notes.update(notes_on(image, self.card))
         return image
-
-
-@dataclass(frozen=True)
-class Variants:
-    """Translates every image once for each noise vector."""
-
-    translator: ImageTranslator
-    vectors: Sequence[np.ndarray | None]  # (1, noise_size) each; None: noise off
-    tile_px: int | None = None
-    overlap_px: int | None = None
-
-    def of_one(self, item: Input, image: np.ndarray) -> Iterator[np.ndarray]:
-        """Yields the variants of an image, which need not fit in memory together."""
-        for vector in self.vectors:
-            yield self._translations([item], [image], vector)[0]
-
-    def of_batch(self, items: list[Input], images: list[np.ndarray]) -> list[list[np.ndarray]]:
-        """Returns the variants of every image."""
-        by_vector = [self._translations(items, images, vector) for vector in self.vectors]
-        return [list(variants) for variants in zip(*by_vector, strict=True)]
-
-    def _translations(
-        self, items: list[Input], images: list[np.ndarray], vector: np.ndarray | None
-    ) -> list[np.ndarray]:
-        names = [item.name for item in items]
-        with fitting_in_memory(items[0]):
-            return self.translator.translate_many(
-                images, vector, names, tile_px=self.tile_px, overlap_px=self.overlap_px
-            )
 
 
 def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | None = None) -> Iterator[Input]:

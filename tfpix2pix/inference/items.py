@@ -1,4 +1,5 @@
-"""Holds images to translate, and writes their translations as files of a folder, named after them."""
+"""Holds images to translate, translates each once for every noise vector, and writes the translations as files of a
+folder, named after them."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from tfpix2pix.data.images import BICUBIC, NEAREST, resized, suffix_for, write_i
 from tfpix2pix.data.labels import palette_of
 from tfpix2pix.destinations import check_replaces_no_input, check_writable
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.inference.batching import NotWritten
+from tfpix2pix.inference.batching import ImageTranslator, NotWritten, batch_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,36 @@ def fitting_in_memory(item: Input) -> Iterator[None]:
             f"An image and its translation must fit in memory. Received {item.name}, which did not. Translate it in "
             f"tiles: set `tile_px` to 512."
         ) from error
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Translates every image once for each noise vector."""
+
+    translator: ImageTranslator
+    vectors: Sequence[np.ndarray | None]  # (1, noise_size) each; None: noise off
+    tile_px: int | None = None
+    overlap_px: int | None = None
+
+    def of_one(self, item: Input, image: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields the variants of an image. As many as a batch holds are in memory at a time."""
+        batch = 1 if self.tile_px else batch_of(*image.shape[:2])
+        for start in range(0, len(self.vectors), batch):
+            vectors = self.vectors[start : start + batch]
+            noise = None if vectors[0] is None else np.concatenate(vectors)
+            yield from self._translations([item] * len(vectors), [image] * len(vectors), noise)
+
+    def of_batch(self, items: list[Input], images: list[np.ndarray]) -> list[list[np.ndarray]]:
+        """Returns the variants of every image."""
+        by_vector = [self._translations(items, images, vector) for vector in self.vectors]
+        return [list(variants) for variants in zip(*by_vector, strict=True)]
+
+    def _translations(self, items: list[Input], images: list[np.ndarray], noise: np.ndarray | None) -> list[np.ndarray]:
+        names = [item.name for item in items]
+        with fitting_in_memory(items[0]):
+            return self.translator.translate_many(
+                images, noise, names, tile_px=self.tile_px, overlap_px=self.overlap_px
+            )
 
 
 @dataclass(frozen=True)

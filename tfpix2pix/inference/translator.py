@@ -9,13 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfpix2pix import rng
-from tfpix2pix.data.images import from_signed, match_channels, to_signed
+from tfpix2pix.data.images import from_signed, full_range, match_channels, to_signed
 from tfpix2pix.data.labels import to_classes
 from tfpix2pix.errors import UserError, shortly, unknown_name
 from tfpix2pix.inference.batching import ImageTranslator, names_of, vectors_of
 from tfpix2pix.inference.tiling import fitting_tile, translate_tiles
-from tfpix2pix.inference.uncertainty import SAMPLES, Running, Uncertainty, check_uncertainty
+from tfpix2pix.inference.uncertainty import SAMPLES, Uncertainty, check_uncertainty, uncertainty_of
 from tfpix2pix.inference.view import Engine
+
+SIGNED = (-1.0, 1.0)  # the values of an engine
 
 
 class Values(NamedTuple):
@@ -23,6 +25,7 @@ class Values(NamedTuple):
 
     encode: Callable[[np.ndarray], np.ndarray]
     decode: Callable[[np.ndarray], np.ndarray]
+    dtype: np.dtype  # of translations
 
 
 class Translator(ImageTranslator):
@@ -93,7 +96,7 @@ class Translator(ImageTranslator):
         data, dtype = self.card.config.data, np.dtype(self.card.target_dtype)
         input_range, target_range = data.ranges
         values = Values(
-            lambda image: to_signed(image, input_range), lambda image: from_signed(image, dtype, target_range)
+            lambda image: to_signed(image, input_range), lambda image: from_signed(image, dtype, target_range), dtype
         )
         names = names_of(where, len(images))
         images = [match_channels(image, data.input_channels, name) for image, name in zip(images, names, strict=True)]
@@ -144,12 +147,11 @@ class Translator(ImageTranslator):
                 f"the images of a batch in turn."
             )
         batch, values, _ = self._batch(np.asarray(image))
-        signed, running = Values(values.encode, lambda result: result), Running()
-        for vector in np.split(self.noise(samples, seed), samples):
-            running.add(self._translation(batch[0], vector, signed, tile_px, overlap_px))
-        mean = values.decode(running.mean)
-        unit = np.iinfo(mean.dtype).max / 2 if mean.dtype.kind == "u" else 1.0
-        return Uncertainty(mean, running.deviation * np.float32(unit))
+        signed = values._replace(decode=lambda result: result)
+        vectors = np.split(self.noise(samples, seed), samples)
+        translations = (self._translation(batch[0], vector, signed, tile_px, overlap_px) for vector in vectors)
+        to_range = full_range(values.dtype) if values.dtype.kind == "u" else SIGNED
+        return uncertainty_of(translations, SIGNED, values.dtype, to_range)
 
     def noise(self, count: int, seed: int) -> np.ndarray:
         """Returns `count` noise vectors of a seed: float32 (count, noise_size), uniform in [0, 1)."""
@@ -228,18 +230,19 @@ class Translator(ImageTranslator):
                 f"Load it with channels last."
             )
         if images.dtype in (np.uint8, np.uint16):
-            dtype = np.uint8 if any(data.classes) else images.dtype  # class indices are 8 bits
+            dtype = np.dtype(np.uint8) if any(data.classes) else images.dtype  # class indices are 8 bits
             if data.input_classes:
                 values = data.input_class_values if images.max() >= data.input_classes else "indices"
                 images = np.stack([to_classes(image, data.input_classes, data, "an array", values) for image in images])
-            values = Values(to_signed, lambda result: from_signed(result, dtype))
+            values = Values(to_signed, lambda result: from_signed(result, dtype), dtype)
         elif images.dtype.kind == "f":
             if not (np.isfinite(images).all() and np.abs(images).max() <= 1.0 + 1e-3):
                 raise UserError(
                     f"A float image must be finite and within [-1, 1]. Received values from {images.min():.4g} to "
                     f"{images.max():.4g}. Scale it, or pass uint8."
                 )
-            values = Values(lambda part: part.astype(np.float32), lambda result: result.astype(images.dtype))
+            dtype = images.dtype
+            values = Values(lambda part: part.astype(np.float32), lambda result: result.astype(dtype), dtype)
         else:
             raise UserError(f"An image must be uint8, uint16 or float. Received {images.dtype}. Convert it.")
         return [match_channels(image, data.input_channels) for image in images], values, is_single

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +15,8 @@ from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data.images import BICUBIC, BILINEAR, full_range, resized, suffix_for, write_image
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import whole_file, write_text
-from tfpix2pix.inference.batching import ImageTranslator, NotWritten, batch_of
-from tfpix2pix.inference.items import Input, Writer, fitting_in_memory
+from tfpix2pix.inference.batching import ImageTranslator, NotWritten
+from tfpix2pix.inference.items import Input, Variants, Writer, fitting_in_memory
 
 SAMPLES = 16
 ENDING, SUFFIXES = "-deviation", (".tif", ".png", ".json")  # of the files beside the mean
@@ -81,6 +81,25 @@ class Running:
         return np.sqrt(self._squares / np.float32(self.count - 1))
 
 
+Range = tuple[float, float]  # the values that stand for -1 and 1
+
+
+def uncertainty_of(
+    translations: Iterable[np.ndarray], value_range: Range, dtype: np.dtype, to_range: Range
+) -> Uncertainty:
+    """Returns the uncertainty of translations (H, W, C), float32 with values of `value_range`, as `dtype` with values
+    of `to_range`. Takes one at a time."""
+    running = Running()
+    for translation in translations:
+        running.add(translation)
+    (least, most), (low, high) = value_range, to_range
+    factor = np.float32((high - low) / (most - least))
+    mean = np.float32(low) + (running.mean - np.float32(least)) * factor
+    if dtype.kind == "u":
+        mean = np.rint(np.clip(mean, low, high))
+    return Uncertainty(mean.astype(dtype), running.deviation * factor)
+
+
 def unrounded(translator: ImageTranslator) -> ImageTranslator:
     """Returns the translator with translations as float32, between the numbers of the files too."""
     other = copy.copy(translator)
@@ -92,41 +111,24 @@ def unrounded(translator: ImageTranslator) -> ImageTranslator:
 class Spread:
     """Computes the uncertainty of images, one at a time. Memory does not grow with the number of translations."""
 
-    translator: ImageTranslator  # `unrounded`
-    vectors: np.ndarray  # (K, noise_size)
+    variants: Variants  # of a translator that is `unrounded`
     dtype: np.dtype  # of the target's files
-    tile_px: int | None = None
-    overlap_px: int | None = None
 
     @classmethod
     def of(
         cls, translator: ImageTranslator, vectors: Sequence[np.ndarray], tile_px: int | None, overlap_px: int | None
     ) -> Spread:
         """Returns the uncertainties of a translator, over noise vectors (1, noise_size)."""
-        dtype = np.dtype(translator.card.target_dtype)
-        return cls(unrounded(translator), np.concatenate(vectors), dtype, tile_px, overlap_px)
+        variants = Variants(unrounded(translator), vectors, tile_px, overlap_px)
+        return cls(variants, np.dtype(translator.card.target_dtype))
 
     def of_one(self, item: Input, image: np.ndarray) -> Uncertainty:
         """Returns the uncertainty of an image (H, W, C), in the values of the target's files."""
+        target_range = self.variants.translator.card.config.data.ranges[1]
         with fitting_in_memory(item):
-            running = Running()
-            for translation in self._translations(item, image):
-                running.add(translation)
-            target_range = self.translator.card.config.data.ranges[1]
-            (low, high), (least, most) = full_range(self.dtype, target_range), full_range(np.float32, target_range)
-            factor = np.float32((high - low) / (most - least))
-            mean = np.float32(low) + (running.mean - np.float32(least)) * factor
-            mean = np.rint(mean) if self.dtype.kind == "u" else mean
-            return Uncertainty(mean.astype(self.dtype), running.deviation * factor)
-
-    def _translations(self, item: Input, image: np.ndarray) -> Iterator[np.ndarray]:
-        """Yields the translations by every vector. As many as a batch holds are in memory at a time."""
-        batch = 1 if self.tile_px else batch_of(*image.shape[:2])
-        for start in range(0, len(self.vectors), batch):
-            vectors = self.vectors[start : start + batch]
-            yield from self.translator.translate_many(
-                [image] * len(vectors), vectors, [item.name] * len(vectors),
-                tile_px=self.tile_px, overlap_px=self.overlap_px,
+            return uncertainty_of(
+                self.variants.of_one(item, image), full_range(np.float32, target_range),
+                self.dtype, full_range(self.dtype, target_range),
             )  # fmt: skip
 
 

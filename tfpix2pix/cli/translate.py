@@ -67,6 +67,19 @@ def translate(
             "(TIFF) and a heat map.",
         ),
     ] = False,
+    between: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="SEED,SEED",
+            help="Write --frames translations on a path from the noise of one seed to that of another.",
+        ),
+    ] = None,
+    frames: Annotated[
+        Optional[int], typer.Option(help="Number of translations with --between; default: 16.", min=2, max=10_000)
+    ] = None,
+    gif: Annotated[
+        bool, typer.Option("--gif", help="Write them as one animation, there and back, with --between.")
+    ] = False,
     tile: Annotated[
         Optional[int],
         typer.Option(help="Translate large images in overlapping tiles of this side, px.", min=16),
@@ -109,6 +122,7 @@ def translate(
 ) -> None:
     """Translate images with a trained model, each into a file of its own size."""
     from tfpix2pix.data.images import check_size_to_resize_to
+    from tfpix2pix.inference.between import Between
     from tfpix2pix.runs.recognize import recognize
 
     check_size_to_resize_to(size)
@@ -126,6 +140,10 @@ def translate(
         raise UserError("--uncertainty must go with noise. Received --noise off. Leave one of the two out.")
     if uncertainty and samples == 1:
         raise UserError("--samples must be 2 or more with --uncertainty. Received 1. Give 16, for example.")
+    seeds = None if between is None else _seeds(between)
+    path = Between.of(seeds, frames, gif)
+    if path:
+        path.check_alone(noise=noise, seed=seed, samples=samples, uncertainty=uncertainty)
     if tile and overlap is not None and overlap > tile // 2:
         raise UserError(
             f"--overlap must be at most half of --tile. Received {overlap} px of --tile {tile}. Change one of the two."
@@ -159,12 +177,20 @@ def translate(
 
     written = translate_files(
         translator, inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, samples=samples,
-        uncertainty=uncertainty, tile_px=tile, overlap_px=overlap, in_flight=in_flight if server else None,
-        enlarge=enlarge, overwrite=overwrite, size=size, resize_back=resize_back, max_megapixels=max_megapixels,
-        track=track("translate"),
+        uncertainty=uncertainty, between=seeds, frames=frames, gif=gif, tile_px=tile, overlap_px=overlap,
+        in_flight=in_flight if server else None, enlarge=enlarge, overwrite=overwrite, size=size,
+        resize_back=resize_back, max_megapixels=max_megapixels, track=track("translate"),
     )  # fmt: skip
     count = len(written) // FILES if uncertainty else len(written)
     answer(json_, {"written": [str(path) for path in written]}, f"{count} translated into {out}")
+
+
+def _seeds(text: str) -> list[int]:
+    """Returns the seeds of --between."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"--between must be two seeds, such as 0,1. Received {text!r}. Give two numbers.") from None
 
 
 def _local(model: Recognized, *, best: bool, weights: str | None, trust: bool) -> Translator:

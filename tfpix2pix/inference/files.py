@@ -32,6 +32,7 @@ from tfpix2pix.data.splits import would_be_pairs
 from tfpix2pix.errors import RunError, UserError, first_of
 from tfpix2pix.files import safe_path
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten, in_batches, one_by_one
+from tfpix2pix.inference.between import Between
 from tfpix2pix.inference.items import Input, Variants, Writer, fitting_in_memory
 from tfpix2pix.inference.uncertainty import Spread, UncertaintyWriter, check_uncertainty
 from tfpix2pix.parallel import Outcome
@@ -52,6 +53,9 @@ def translate_files(
     seed: int = 0,
     samples: int | None = None,
     uncertainty: bool = False,
+    between: Sequence[int] | None = None,
+    frames: int | None = None,
+    gif: bool = False,
     tile_px: int | None = None,
     overlap_px: int | None = None,
     in_flight: int | None = None,
@@ -77,6 +81,11 @@ def translate_files(
         uncertainty: write, in place of variants, the mean of `samples` translations (None: 16) of each image, and how
             far they differ: `<name>-deviation.tif`, their standard deviation in the values of the target's files, and
             `<name>-deviation.png`, a heat map of it, whose scale is in `<name>-deviation.json`.
+        between: two seeds: write, in place of one translation, `frames` of them on a path from the noise of the first
+            seed to that of the second, `<name>-01.png` and so on. Each frame's noise is as likely as any draw.
+        frames: number of translations with `between`, the first and the last included; None: 16.
+        gif: write the frames as one animation, `<name>.gif`, there and back, with `between`. It has 8 bits and up to
+            256 colours a frame.
         tile_px: translate in tiles of this side that overlap by `overlap_px`, as `Translator` does.
         overlap_px: least overlap of tiles; None: an eighth of the side.
         in_flight: number of images that a server translates at a time; None: one batch of one size at a time. Tiles
@@ -93,11 +102,15 @@ def translate_files(
         The paths of the files, in the order of the inputs.
 
     Raises:
-        UserError: no image is given, an image is unreadable (the readable ones are translated), or a name is taken.
+        UserError: no image is given, an image is unreadable (the readable ones are translated), a name is taken, or
+            options do not go together.
         RunError: a translation cannot be written to the disk (the others are).
     """
     if resize_back and size == OWN:
         raise UserError("`resize_back` must go with `size`. Received it alone. Add `size` training, for example.")
+    path = Between.of(between, frames, gif)
+    if path:
+        path.check_alone(noise=noise, seed=seed, samples=samples, uncertainty=uncertainty)
     card = translator.card if max_megapixels is None else _allowing(translator.card, max_megapixels)
     folder = data or card.config.data.dir if split else None
     items = list(inputs_of_split(card, folder, split) if split else inputs_of_files(inputs, card, Path(out)))
@@ -107,8 +120,14 @@ def translate_files(
     if uncertainty:
         samples = check_uncertainty(card, samples)
         writer = UncertaintyWriter.of(card, Path(out), samples, seed)
+    elif path:
+        writer = path.writer(card, Path(out))
     if resize_back:
         writer = replace(writer, sizes=reader.sizes)
+    if path:
+        vectors = np.split(path.vectors(translator), path.frames)
+    else:
+        vectors = _noise_vectors(translator, noise, seed, samples)
     writer.check(items, within=None if folder is None else Path(folder), overwrite=overwrite)
     if would_be_pairs(card.config.data, Path(out)):
         warnings.warn(
@@ -116,9 +135,8 @@ def translate_files(
             f"choose an `out` elsewhere.",
             stacklevel=2,
         )
-    vectors = _noise_vectors(translator, noise, seed, samples)
     variants = (Spread.of if uncertainty else Variants)(translator, vectors, tile_px, overlap_px)
-    if in_flight is None and tile_px is None and not uncertainty:
+    if in_flight is None and tile_px is None and not (uncertainty or path):
         results = in_batches(items, reader, variants.of_batch, writer)
     else:
         results = one_by_one(items, reader, variants.of_one, writer, in_flight or 1)

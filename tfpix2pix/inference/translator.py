@@ -13,6 +13,7 @@ from tfpix2pix.data.images import from_signed, full_range, match_channels, to_si
 from tfpix2pix.data.labels import to_classes
 from tfpix2pix.errors import UserError, shortly, unknown_name
 from tfpix2pix.inference.batching import ImageTranslator, names_of, vectors_of
+from tfpix2pix.inference.between import FRAMES, Between
 from tfpix2pix.inference.tiling import fitting_tile, translate_tiles
 from tfpix2pix.inference.uncertainty import SAMPLES, Uncertainty, check_uncertainty, uncertainty_of
 from tfpix2pix.inference.view import Engine
@@ -115,6 +116,43 @@ class Translator(ImageTranslator):
             )
         return self(np.stack([np.asarray(image)] * count), noise="on", seed=seed)
 
+    def between(
+        self,
+        image: np.ndarray,
+        seed_a: int,
+        seed_b: int,
+        frames: int = FRAMES,
+        *,
+        tile_px: int | None = None,
+        overlap_px: int | None = None,
+    ) -> np.ndarray:
+        """Returns the translations of one image on a path from the noise of one seed to that of another.
+
+        The noise of each is as likely as any draw: a straight line would lead through noise near the mean, where
+        translations are less varied. The normals of `gaussian` and `modulation` turn at an even pace from those of
+        `seed_a` to those of `seed_b`. The masks of `dropout` change a few units at a time.
+
+        Args:
+            image: (H, W, C) or, for gray, (H, W), as for a call.
+            seed_a: seed of the first translation, which is that of a call with noise on.
+            seed_b: seed of the last.
+            frames: number of translations, the first and the last included.
+            tile_px: as for a call.
+            overlap_px: as for a call.
+
+        Returns:
+            (frames, H, W, C') of the image's type.
+
+        Raises:
+            UserError: the model has no noise, the seeds are equal or out of range, `frames` is less than 2, or it is
+                not one image.
+        """
+        path = Between.of((seed_a, seed_b), frames)
+        self._check_is_one(image, "Translations between seeds")
+        batch, values, _ = self._batch(np.asarray(image))
+        vectors = path.vectors(self)
+        return np.stack(self._each(batch * frames, vectors, values, tile_px, overlap_px))
+
     def uncertainty(
         self,
         image: np.ndarray,
@@ -141,11 +179,7 @@ class Translator(ImageTranslator):
             UserError: the model has no noise or gives label maps, `samples` is less than 2, or it is not one image.
         """
         check_uncertainty(self.card, samples)
-        if np.ndim(image) > 3:
-            raise UserError(
-                f"The uncertainty must be of one image (H, W, C). Received an array of shape {np.shape(image)}. Take "
-                f"the images of a batch in turn."
-            )
+        self._check_is_one(image, "The uncertainty")
         batch, values, _ = self._batch(np.asarray(image))
         signed = values._replace(decode=lambda result: result)
         vectors = np.split(self.noise(samples, seed), samples)
@@ -161,6 +195,14 @@ class Translator(ImageTranslator):
                 "Translate with noise off, or export with `noise` on from a run with a generator that has noise."
             )
         return rng.uniform((count, self.card.noise_size), rng.stream(seed, "translate")).numpy()
+
+    @staticmethod
+    def _check_is_one(image: np.ndarray, noun: str) -> None:
+        if np.ndim(image) > 3:
+            raise UserError(
+                f"{noun} must be of one image (H, W, C). Received an array of shape {np.shape(image)}. Take the images "
+                f"of a batch in turn."
+            )
 
     def _each(
         self,

@@ -128,9 +128,9 @@ class Translator(ImageTranslator):
     ) -> np.ndarray:
         """Returns the translations of one image on a path from the noise of one seed to that of another.
 
-        The noise of each is as likely as any draw: a straight line would lead through noise near the mean, where
-        translations are less varied. The normals of `gaussian` and `modulation` turn at an even pace from those of
-        `seed_a` to those of `seed_b`. The masks of `dropout` change a few units at a time.
+        The noise of each is as likely as any draw, which that of a straight line is not. The normals of `gaussian` and
+        `modulation` turn at an even pace from those of `seed_a` to those of `seed_b`. The masks of `dropout` change a
+        few units at a time.
 
         Args:
             image: (H, W, C) or, for gray, (H, W), as for a call.

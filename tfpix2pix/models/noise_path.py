@@ -1,7 +1,8 @@
 """Computes paths from one noise vector to another, on which every point is noise that the generator was trained with.
 
-A straight line is not such a path: half-way between two draws of uniform numbers lie numbers near 0.5, and half-way
-between two draws of normal ones a short vector, near the mean style. Both translate into less variety than any draw.
+A straight line is not such a path. Half-way between two draws of normal numbers lies a short vector, near the mean
+style, and such middles translate into less variety than draws do. Half-way between two draws of uniform numbers lie
+numbers near 0.5, whose normals point one way.
 """
 
 from __future__ import annotations

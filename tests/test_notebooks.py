@@ -38,8 +38,11 @@ SMOKE = {
     ),
     "inside_pix2pix": (
         f"{SMALL} + {FEWER}; SIZE_PX = 32; FILTERS = 8; PATCH_PX = 16; STEPS = 4",
-        14,
-        tuple(f"runs/inside/{run}/model_card.json" for run in ("l1", "cgan", "l1+cgan", "encoder_decoder", "patch-1")),
+        16,
+        tuple(
+            f"runs/inside/{run}/model_card.json"
+            for run in ("l1", "cgan", "l1+cgan", "encoder_decoder", "patch-1", "diverse")
+        ),
     ),
 }  # fmt: skip
 

@@ -21,14 +21,16 @@ def folder(tmp_path):
     return tmp_path / "in"
 
 
-def test_the_files_are_those_of_the_export(server, transport, models, folder, tmp_path):
+@pytest.mark.parametrize("noise", [{"samples": 2, "seed": 3}, {"between": (3, 4), "frames": 2}])
+def test_the_files_are_those_of_the_export(noise, server, transport, models, folder, tmp_path):
     options = ["--grpc"] if transport == "grpc" else []
     code, out, err = run_cli(
         "translate", "facades:1", folder, "--server", server.address(transport), *options, "--out", tmp_path / "out",
-        "--samples", "2", "--seed", "3", "--in-flight", "2", "--json",
+        "--in-flight", "2", "--json",
+        *(part for name, value in noise.items() for part in (f"--{name}", str(value).strip("()").replace(" ", ""))),
     )  # fmt: skip
     assert code == 0, err
-    expected = translate_files(p2p.load(models / "facades" / "1"), [folder], out=tmp_path / "local", samples=2, seed=3)
+    expected = translate_files(p2p.load(models / "facades" / "1"), [folder], out=tmp_path / "local", **noise)
     written = json.loads(out)["written"]
     assert [path.rsplit("/", 1)[1] for path in written] == [path.name for path in expected]
     for one, other in zip(written, expected, strict=True):

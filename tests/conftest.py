@@ -35,7 +35,7 @@ PUBLISHED_DATA = Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[2]
 
 TINY = {
     "data": {"image_size_px": 32, "jitter_ratio": 1.125},
-    "generator": {"base_filters": 8},
+    "generator": {"base_filters": 8, "levels": 3},
     "discriminator": {"receptive_field_px": 16, "base_filters": 8},
     "training": {
         "steps": 4,
@@ -48,8 +48,11 @@ TINY = {
 
 
 def tiny_config(**changes) -> Config:
-    """A configuration of seconds: 32 px, 8 filters. `changes` are sections, merged key by key."""
+    """A configuration of seconds: 32 px, 8 filters, and a U-Net of three levels, the fewest that have every kind of
+    layer. `changes` are sections, merged key by key."""
     sections = {name: {**TINY.get(name, {}), **values} for name, values in changes.items() if isinstance(values, dict)}
+    if sections.get("generator", {}).get("kind") == "resnet":
+        sections["generator"].pop("levels")  # the U-Net's
     return Config.model_validate({**TINY, **changes, **sections})
 
 

@@ -6,6 +6,7 @@ import ctypes
 import gc
 import importlib.util
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -14,7 +15,9 @@ import tarfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "true")  # its own keeps what a test has used
@@ -29,6 +32,9 @@ import tfpix2pix as p2p
 from tfpix2pix.config import Config
 from tfpix2pix.files import CACHE_VARIABLE
 from tfpix2pix.runs.directory import Run, RunDirectory
+
+if TYPE_CHECKING:
+    from tfpix2pix.export.verify import ParityReport
 
 DATA_VARIABLE = "TFPIX2PIX_TEST_DATA"  # names the folder of the data sets that may not be passed on
 PUBLISHED_DATA = Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[2] / "shared" / "data")
@@ -54,6 +60,12 @@ def tiny_config(**changes) -> Config:
     if sections.get("generator", {}).get("kind") == "resnet":
         sections["generator"].pop("levels")  # the U-Net's
     return Config.model_validate({**TINY, **changes, **sections})
+
+
+def least_config(**changes) -> Config:
+    """The tiny configuration with two levels and no discriminator: for what a run writes and remembers."""
+    least = {"generator": {"levels": 2}, "objective": {"name": "l1", "gan_loss": "none"}}
+    return tiny_config(**{**changes, **{name: {**values, **changes.get(name, {})} for name, values in least.items()}})
 
 
 def pytest_collection_finish() -> None:
@@ -189,6 +201,36 @@ def smoke_run(shared_folder) -> Run:
     """A finished run of the smoke preset. Read it; do not change it."""
     console = Console(file=open(os.devnull, "w"))
     directory = RunDirectory(shared_folder("smoke", lambda folder: p2p.train("smoke", run_dir=folder, console=console)))
+    return Run(directory, directory.card())
+
+
+@pytest.fixture(scope="session")
+def smoke_exports(smoke_run, shared_folder) -> Callable[[str], ParityReport]:
+    """(format) -> the report of an export of that run, written once for all processes of the tests. Read it."""
+    from tfpix2pix.export.verify import ParityReport  # which imports TensorFlow
+
+    def exported(format: str) -> ParityReport:
+        def make(folder: Path) -> None:
+            report = p2p.export_run(smoke_run.path, format, folder)
+            folder.with_name(f"{folder.name}.json").write_text(json.dumps(asdict(report)))
+
+        folder = shared_folder(f"smoke-{format}", make)
+        return ParityReport(**json.loads(folder.with_name(f"{folder.name}.json").read_text()))
+
+    return exported
+
+
+@pytest.fixture(scope="session")
+def tiny_run(shared_folder) -> Run:
+    """A finished run of the tiny configuration on the pairs of its folder's neighbour `pairs`. Read it, or copy it."""
+    console = Console(file=open(os.devnull, "w"))
+
+    def make(folder: Path) -> None:
+        make_combined(folder / "pairs" / "train")
+        make_combined(folder / "pairs" / "val", count=2)
+        p2p.train(tiny_config(data={"dir": str(folder / "pairs")}), run_dir=folder / "run", console=console)
+
+    directory = RunDirectory(shared_folder("tiny", make) / "run")
     return Run(directory, directory.card())
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import tfpix2pix as p2p
-from tests.conftest import make_combined, tiny_config
+from tests.conftest import least_config, make_combined
 from tfpix2pix.destinations import EVALUATION, RUN, check_new_folder, check_replaces_no_input, check_writable
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.evaluate import evaluate
@@ -52,7 +52,7 @@ def pairs(tmp_path_factory):
     make_combined(folder / "val", count=2)
     from rich.console import Console
 
-    config = tiny_config(data={"dir": str(folder)}, training={"steps": 1, "validation_images": 1})
+    config = least_config(data={"dir": str(folder)}, training={"steps": 1, "validation_images": 1})
     return folder, p2p.train(config, run_dir=folder / "run", console=Console(quiet=True)).path
 
 

@@ -248,7 +248,7 @@ def test_an_unwritable_run_directory(tmp_path):
 
 
 def test_train_translate_export_from_the_command_line(tmp_path):
-    code, out, err = run_process("train", "smoke", "--run", "run", cwd=tmp_path)
+    code, out, err = run_process("train", "smoke", "--run", "run", "--set", "generator.levels=3", cwd=tmp_path)
     assert code == 0, err
     assert "run/samples" in out
     assert "step 4/4" in err
@@ -269,7 +269,7 @@ def test_train_translate_export_from_the_command_line(tmp_path):
         (report,) = json.loads(out)["exports"]
         assert report["max_abs_error"] <= 1e-4
         models[format] = report["path"]
-    code, out, _ = run_cli("export", "run", "--out", "exports", cwd=tmp_path)
+    code, out, _ = run_cli("export", "run", "--format", "tflite", "--out", "exports", "--overwrite", cwd=tmp_path)
     assert "max abs error" in out
     for name, model in models.items():
         code, out, err = run_cli("translate", model, "in.png", "--out", f"out/{name}", "--json", cwd=tmp_path)
@@ -323,7 +323,10 @@ def test_a_signal_saves_and_the_run_resumes(tmp_path, number):
 
 def test_python_prints_what_the_command_line_prints(tmp_path):
     """TensorFlow's notes look like errors; a user of the Python functions sees none either."""
-    code = "import tfpix2pix as p2p; p2p.train('smoke', run_dir='run'); p2p.export_run('run', 'saved_model', 'out')"
+    code = (
+        "import tfpix2pix as p2p; p2p.train('smoke', run_dir='run', overrides=['generator.levels=3'])\n"
+        "p2p.export_run('run', 'saved_model', 'out')"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0
     for line in (done.stdout + done.stderr).splitlines():

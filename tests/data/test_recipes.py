@@ -18,7 +18,7 @@ DOC = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8
 RECIPES = dict(re.findall(r"\*\*(.+?)\*\*[^\n]*\n\n```\n(.+?)```", DOC.partition("\n## Recipes\n")[2], re.DOTALL))
 SMALLER = [
     flag for setting in (
-        "data.image_size_px=32", "generator.base_filters=8", "generator.levels=null", "discriminator.base_filters=8",
+        "data.image_size_px=32", "generator.base_filters=8", "generator.levels=3", "discriminator.base_filters=8",
         "discriminator.receptive_field_px=16", "training.steps=2", "training.batch_size=1",
         "training.validation_images=1",
     ) for flag in ("--set", setting)

@@ -9,7 +9,7 @@ from PIL import Image
 from rich.console import Console
 
 import tfpix2pix as p2p
-from tests.conftest import tiny_config, write_image
+from tests.conftest import least_config, tiny_config, write_image
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.examples.opening import open_subject
@@ -141,7 +141,7 @@ def test_pairs_without_a_label_map_are_named(pairs, foreign, tmp_path):
 
 def test_a_photo_to_labels_model_that_paints_is_read_by_the_nearest_colour(pairs, tmp_path, quiet):
     data = {"dir": str(pairs), "input_side": "left", "image_size_px": SIZE, "jitter_ratio": 1.0}
-    run = p2p.train(tiny_config(data=data), run_dir=tmp_path / "painter", console=quiet)
+    run = p2p.train(least_config(data=data), run_dir=tmp_path / "painter", console=quiet)
     colors = str([f"#{r:02x}{g:02x}{b:02x}" for r, g, b in COLORS])
     overrides = ["data.target_classes=3", f"data.class_colors={colors}"]
     example = open_subject(Request(run.path, overrides=overrides, noise=NoiseOptions())).examples[1]

@@ -27,7 +27,7 @@ def flat_view(size_px=SIZE_PX, **generator) -> KerasEngine:
     """The Keras view of a small U-Net with such weights, of a fixed size and without noise."""
     config = tiny_config(
         data={"image_size_px": size_px},
-        generator={"noise": "none", "base_filters": 4, **generator},
+        generator={"noise": "none", "base_filters": 4, "levels": None, **generator},
         inference={"noise": "off"},
     )
     network = spread(build_generator(config, seed=None, input_size_px=size_px))

@@ -23,13 +23,12 @@ from tfpix2pix.runs.load import run_engine
 
 
 @pytest.fixture(scope="module")
-def exports(smoke_run, tmp_path_factory):
+def exports(smoke_exports):
     """Reports by format. Each export is written when a test first asks for it."""
-    out = tmp_path_factory.mktemp("exports")
 
     class Exports(dict):
         def __missing__(self, name):
-            self[name] = p2p.export_run(smoke_run.path, name, out / name)
+            self[name] = smoke_exports(name)
             return self[name]
 
     return Exports()
@@ -119,8 +118,9 @@ def test_requests_change_no_state(exports, rng):
     np.testing.assert_array_equal(first, model.signatures["serving_default"](image=x)["image"])
 
 
-def test_versions_count_up(smoke_run, tmp_path):
-    paths = [p2p.export_run(smoke_run.path, "saved_model", tmp_path).path for _ in range(2)]
+def test_versions_count_up(exports, smoke_run, tmp_path):
+    shutil.copytree(exports["saved_model"].path, tmp_path / "smoke" / "1")
+    paths = [exports["saved_model"].path, p2p.export_run(smoke_run.path, "saved_model", tmp_path).path]
     assert [path.rsplit("/", 2)[1:] for path in paths] == [["smoke", "1"], ["smoke", "2"]]
     assert sorted(entry.name for entry in (tmp_path / "smoke").iterdir()) == ["1", "2"]
 

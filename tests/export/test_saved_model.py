@@ -228,8 +228,8 @@ def test_an_image_does_not_depend_on_its_neighbours_nor_on_what_came_before(smal
 
 
 @pytest.mark.parametrize("quantize", others_slow(("float16", "bfloat16"), "bfloat16"))
-def test_weights_of_16_bits(smoke_run, tmp_path, quantize):
-    whole = p2p.export_run(smoke_run.path, "saved_model", tmp_path)
+def test_weights_of_16_bits(smoke_run, smoke_exports, tmp_path, quantize):
+    whole = smoke_exports("saved_model")
     report = p2p.export_run(smoke_run.path, "saved_model", tmp_path, quantize=quantize)
     assert report.psnr_db >= 50
     variables = lambda path: sum(f.stat().st_size for f in (Path(path) / "variables").glob("*.data*"))  # noqa: E731

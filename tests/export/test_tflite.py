@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 import tfpix2pix as p2p
-from tests.conftest import others_slow, tiny_config
+from tests.conftest import least_config, others_slow, tiny_config
 from tests.export.helpers import generator_of, made_tflite
 from tfpix2pix.data.images import from_signed
 from tfpix2pix.errors import RunError, UserError
@@ -39,7 +39,7 @@ def trained(tmp_path_factory, drawn_facades):
         [
             "data.image_size_px=64", "generator.base_filters=16", "discriminator.base_filters=16",
             "discriminator.receptive_field_px=16", "training.steps=150", "training.precision=float32",
-            "training.validation_images=4",
+            "training.validation_images=4", "generator.levels=4",
         ],
         data_dir=str(drawn_facades),
     )  # fmt: skip
@@ -127,7 +127,7 @@ def test_coverage_counts_what_xnnpack_runs(tmp_path):
     )
     without.allocate_tensors()
     bare = coverage_of(without)
-    assert (bare.delegated, bare.heavy_left.count("CONV_2D")) == (0, 2 * 5)  # 5 levels
+    assert (bare.delegated, bare.heavy_left.count("CONV_2D")) == (0, 2 * 3)  # 3 levels
     within = Interpreter(str(tmp_path / "x.tflite"))
     within.allocate_tensors()
     assert coverage_of(within) == Coverage(bare.nodes, bare.nodes, ())
@@ -177,7 +177,7 @@ def test_int8_is_calibrated_on_the_runs_own_pairs(smoke_run, tmp_path):
 
 
 def test_int8_without_the_data_says_so(combined_dir, tmp_path, quiet):
-    config = tiny_config(data={"dir": str(combined_dir)}, training={"steps": 1, "validation_images": 0})
+    config = least_config(data={"dir": str(combined_dir)}, training={"steps": 1, "validation_images": 0})
     run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
     moved = combined_dir.rename(tmp_path / "moved")
     with pytest.raises(UserError, match="If the run's data have moved, name their folder with `data`"):

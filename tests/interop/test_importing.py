@@ -26,7 +26,7 @@ from tfpix2pix.training.checkpoints import Checkpoints
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("mine") / "my U-Net (2).keras"
-    randomize(plain_unet(tf, keras.layers.BatchNormalization, dropout=False)).save(path)
+    randomize(plain_unet(tf, keras.layers.BatchNormalization, levels=4, dropout=False)).save(path)
     return path
 
 
@@ -38,7 +38,7 @@ def command(*arguments):
 def test_the_command_answers_for_people_and_programs(file, tmp_path):
     done = command(file, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    assert "U-Net, 5 levels, 8 filters, batch norm, 3 to 3 channels" in done.stdout
+    assert "U-Net, 4 levels, 8 filters, batch norm, 3 to 3 channels" in done.stdout
     assert re.search(r"max abs error \d", done.stdout) and "levels of 255" in done.stdout
     done = command(file, "--out", tmp_path / "again", "--json", "--name", "cats")
     answer = json.loads(done.stdout)

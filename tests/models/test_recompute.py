@@ -14,6 +14,7 @@ from tfpix2pix.runs.networks import build_model
 
 
 def after_steps(levels, steps=2, **changes):
+    changes = {**changes, "generator": {"levels": 4, **changes.get("generator", {})}}  # one more than 3 recomputed
     model = build_model(tiny_config(training={"recompute_levels": levels}, **changes))
     step = tf.function(model.train_step, autograph=False)
     side = model.generator.inputs[0].shape[1]

@@ -67,7 +67,7 @@ def console() -> Console:
 
 def config(folder, **training):
     training = {"steps": 1000, "minutes": MINUTES, "learning_rate_schedule": "cosine", "ema_decay": 0.9, **training}
-    return tiny_config(data={"dir": str(folder)}, training=training)
+    return tiny_config(data={"dir": str(folder)}, generator={"levels": 2}, training=training)
 
 
 @pytest.fixture(scope="module")

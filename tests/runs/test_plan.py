@@ -14,7 +14,7 @@ import tensorflow as tf
 from rich.console import Console
 
 import tfpix2pix as p2p
-from tests.conftest import make_combined, tiny_config
+from tests.conftest import least_config, make_combined, tiny_config
 from tests.runs.test_train import tree
 from tfpix2pix.errors import UserError
 from tfpix2pix.losses import terms
@@ -44,7 +44,7 @@ def test_a_plan_needs_no_tensorflow_and_writes_nothing(tmp_path):
 
 
 def test_a_plan_is_run_and_resumed(combined_dir, tmp_path, quiet):
-    config = tiny_config(data={"dir": str(combined_dir)}, training={"steps": 2})
+    config = least_config(data={"dir": str(combined_dir)}, training={"steps": 2})
     plan = plan_training(config, tmp_path / "run")
     with pytest.raises(dataclasses.FrozenInstanceError):
         plan.resume = True
@@ -60,7 +60,7 @@ def test_a_plan_is_run_and_resumed(combined_dir, tmp_path, quiet):
 
 
 def test_the_pairs_of_a_plan_are_those_that_are_trained_on(combined_dir, tmp_path, quiet, monkeypatch):
-    plan = plan_training(tiny_config(data={"dir": str(combined_dir)}, training={"steps": 1}), tmp_path / "run")
+    plan = plan_training(least_config(data={"dir": str(combined_dir)}, training={"steps": 1}), tmp_path / "run")
     monkeypatch.setattr("tfpix2pix.runs.train.opened", None)  # not opened again
     assert run(plan, quiet).card.step == 1
 

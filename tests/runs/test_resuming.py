@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import tfpix2pix as p2p
-from tests.conftest import make_combined, run_cli, tiny_config, write_image
+from tests.conftest import least_config, make_combined, run_cli, tiny_config, write_image
 from tests.runs.test_train import tree
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.errors import UserError
@@ -23,7 +23,7 @@ def trained(tmp_path_factory, quiet):
     folder = tmp_path_factory.mktemp("trained")
     make_combined(folder / "data" / "train", count=4)
     make_combined(folder / "data" / "val", count=1)
-    config = tiny_config(data={"dir": str(folder / "data")}, training={"steps": 2})
+    config = least_config(data={"dir": str(folder / "data")}, training={"steps": 2})
     p2p.train(config, run_dir=folder / "run", console=quiet)
     return folder
 

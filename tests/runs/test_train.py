@@ -2,8 +2,10 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from rich.console import Console
 from skimage.color import rgb2lab
 
 import tfpix2pix as p2p
-from tests.conftest import make_combined, others_slow, tiny_config, write_image
+from tests.conftest import least_config, make_combined, others_slow, tiny_config, write_image
 from tfpix2pix.config import preset_names
 from tfpix2pix.data import source_row
 from tfpix2pix.data.images import read_image
@@ -64,13 +66,17 @@ def test_a_run_directory_explains_itself(smoke_run):
     assert list(smoke_run.directory.tensorboard.glob("events*"))
 
 
-def test_the_same_run_twice_is_the_same(combined_dir, tmp_path, quiet):
-    runs = [
-        p2p.train(tiny_config(data={"dir": str(combined_dir)}), run_dir=tmp_path / name, console=quiet)
-        for name in ("a", "b")
-    ]
-    assert without_times(runs[0]) == without_times(runs[1])
-    (_, first), (_, second) = map(state, runs)
+@pytest.fixture
+def finished(tiny_run, tmp_path):
+    """A copy of a finished run of four steps."""
+    return Path(shutil.copytree(tiny_run.path, tmp_path / "run"))
+
+
+def test_the_same_run_twice_is_the_same(tiny_run, combined_dir, tmp_path, quiet):
+    """From copies of the pairs in another folder."""
+    again = p2p.train(tiny_config(data={"dir": str(combined_dir)}), run_dir=tmp_path / "again", console=quiet)
+    assert without_times(tiny_run) == without_times(again)
+    (_, first), (_, second) = map(state, (tiny_run, again))
     assert all(np.array_equal(first[part][name], second[part][name]) for part in first for name in first[part])
 
 
@@ -104,28 +110,24 @@ def test_an_interrupted_run_resumes_to_the_same_weights(combined_dir, tmp_path, 
     assert logged[-1] == 5
 
 
-def test_a_finished_run_says_so_and_may_grow(combined_dir, tmp_path, capsys):
-    config = tiny_config(data={"dir": str(combined_dir)})
+def test_a_finished_run_says_so_and_may_grow(finished, capsys):
     console = Console(width=400)
-    p2p.train(config, run_dir=tmp_path / "run", console=console)
-    capsys.readouterr()
-    again = p2p.train(run_dir=tmp_path / "run", resume=True, console=console)
+    again = p2p.train(run_dir=finished, resume=True, console=console)
     assert "is finished: step 4 of 4" in capsys.readouterr().out
     assert again.card.step == 4
-    grown = p2p.train(run_dir=tmp_path / "run", resume=True, overrides=("training.steps=6",), console=console)
+    grown = p2p.train(run_dir=finished, resume=True, overrides=("training.steps=6",), console=console)
     assert grown.card.step == 6
     assert "continuing from step 4" in capsys.readouterr().out
     with pytest.raises(UserError, match="must be at least the run's 6. Received 5"):
-        p2p.train(run_dir=tmp_path / "run", resume=True, overrides=("training.steps=5",), console=console)
+        p2p.train(run_dir=finished, resume=True, overrides=("training.steps=5",), console=console)
 
 
-def test_runs_are_never_overwritten_unasked(smoke_run, tmp_path, combined_dir, quiet):
+def test_runs_are_never_overwritten_unasked(smoke_run, finished, combined_dir, quiet):
     with pytest.raises(UserError, match="holds a finished run of 4 steps. Continue it with `resume`, replace it with"):
         p2p.train("smoke", run_dir=smoke_run.path, console=quiet)
-    config = tiny_config(data={"dir": str(combined_dir)})
-    p2p.train(config, run_dir=tmp_path / "run", console=quiet)
-    fresh = p2p.train(config, run_dir=tmp_path / "run", fresh=True, console=quiet)
-    assert fresh.card.step == 4
+    config = least_config(data={"dir": str(combined_dir)}, training={"steps": 1})
+    fresh = p2p.train(config, run_dir=finished, fresh=True, console=quiet)
+    assert fresh.card.step == 1
 
 
 def test_fresh_replaces_runs_and_nothing_else(tmp_path, quiet):
@@ -148,7 +150,7 @@ def test_another_configuration_does_not_resume(smoke_run, quiet):
 
 def test_without_held_out_pairs_there_are_no_figures_and_it_is_said(combined_dir, tmp_path, capsys):
     quiet = Console(width=400)
-    config = tiny_config(data={"dir": str(combined_dir / "train"), "held_out_fraction": 0.0})
+    config = least_config(data={"dir": str(combined_dir / "train"), "held_out_fraction": 0.0})
     run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
     assert run.card.metrics == {}
     assert "No pairs are held out" in capsys.readouterr().out
@@ -187,14 +189,13 @@ print({{name: len(source) for name, source in plan.sources.items()}}, plan.worke
 
 SMALL = (
     "data.image_size_px=32", "generator.base_filters=4", "discriminator.base_filters=4", "training.batch_size=1",
-    "discriminator.receptive_field_px=16",
+    "discriminator.receptive_field_px=16", "generator.levels=3",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", others_slow(preset_names(), *(name for name in preset_names() if name != "openmoji")))
 def test_every_preset_trains(name, tmp_path, openmoji):
     """One step of each, small, on made-up data of its kind."""
-    settings = [*SMALL, *(["generator.levels=4"] if name == "tutorial" else [])]  # its 1×1 bottleneck does not learn
     data, rng = p2p.resolve_config(name).data, np.random.default_rng(0)
     source = data.source
     if data.class_colors:  # photograph left, label map right
@@ -206,7 +207,7 @@ def test_every_preset_trains(name, tmp_path, openmoji):
         make_combined(tmp_path, count=2)
     elif source == "photographs":
         write_image(tmp_path / "photo.png", np.random.default_rng(0).integers(0, 256, (64, 200, 3), np.uint8))
-    config = p2p.resolve_config(name, settings, data_dir=None if source_row(source).brings_data else str(tmp_path))
+    config = p2p.resolve_config(name, SMALL, data_dir=None if source_row(source).brings_data else str(tmp_path))
     pairs = open_sources(config.data, config.seed)["train"]
     batches = training_batches(pairs, config.data, batch_size=1, seed=0, first_step=0, total_steps=1)
     model = build_model(config)
@@ -254,7 +255,7 @@ def test_trained_networks_run_on_larger_images(smoke_run):
 
 def test_a_falling_learning_rate_fixes_the_steps(tmp_path, combined_dir, quiet):
     spec = {"training": {"steps": 2, "learning_rate_schedule": "linear_decay"}, "data": {"dir": str(combined_dir)}}
-    p2p.train(tiny_config(**spec), run_dir=tmp_path / "run", console=quiet)
+    p2p.train(least_config(**spec), run_dir=tmp_path / "run", console=quiet)
     with pytest.raises(UserError, match="training.steps 2 -> 4"):
         p2p.train(None, run_dir=tmp_path / "run", resume=True, overrides=("training.steps=4",), console=quiet)
 
@@ -269,7 +270,7 @@ def test_real_pairs_train(drawn_facades, tmp_path, quiet):
     overrides = [
         "data.image_size_px=64", "generator.base_filters=8", "discriminator.base_filters=8",
         "discriminator.receptive_field_px=34", "training.steps=40", "training.log_every_steps=10",
-        "training.learning_rate=0.002", "training.validation_images=4",
+        "training.learning_rate=0.002", "training.validation_images=4", "generator.levels=4",
     ]  # fmt: skip
     run = p2p.train("facades", data=drawn_facades, overrides=tuple(overrides), run_dir=tmp_path / "f", console=quiet)
     l1 = [line["g/l1"] for line in lines(run) if "g/l1" in line]
@@ -282,20 +283,28 @@ class TestValidation:
 
     def config(self, folder, **training):
         spec = {"steps": 8, "validate_every_steps": 2, "checkpoint_every_steps": 4, "validation_images": 2, **training}
-        return tiny_config(data={"dir": str(folder)}, training=spec)
+        return least_config(data={"dir": str(folder)}, training=spec)
 
     def scores(self, run, name="val/l1"):
         lines = map(json.loads, (run.path / "metrics.jsonl").read_text().splitlines())
         return {line["step"]: line[name] for line in lines if name in line}
 
+    @pytest.fixture(scope="class")
+    def by_ssim(self, tiny_run, tmp_path_factory, quiet):
+        """A finished run whose best checkpoint is that of the highest SSIM. Read it."""
+        config = self.config(tiny_run.path.with_name("pairs"), best_by="ssim")
+        return p2p.train(config, run_dir=tmp_path_factory.mktemp("by-ssim") / "run", console=quiet)
+
+    @pytest.fixture
+    def by_l1(self, combined_dir, tmp_path, quiet):
+        return p2p.train(self.config(combined_dir, best_by=None), run_dir=tmp_path / "run", console=quiet)
+
     @pytest.mark.parametrize(
-        ("best_by", "name", "choose"),
-        [pytest.param(None, "val/l1", min, marks=pytest.mark.slow), ("ssim", "val/ssim", max)],
+        ("fixture", "name", "choose"),
+        [pytest.param("by_l1", "val/l1", min, marks=pytest.mark.slow), ("by_ssim", "val/ssim", max)],
     )
-    def test_the_best_checkpoint_is_kept_and_can_be_asked_for(
-        self, combined_dir, tmp_path, quiet, best_by, name, choose
-    ):
-        run = p2p.train(self.config(combined_dir, best_by=best_by), run_dir=tmp_path / "run", console=quiet)
+    def test_the_best_checkpoint_is_kept_and_can_be_asked_for(self, request, tmp_path, fixture, name, choose):
+        run = request.getfixturevalue(fixture)
         scores = self.scores(run, name)
         assert list(scores) == [0, 2, 4, 6, 8]
         del scores[0]
@@ -321,13 +330,15 @@ class TestValidation:
         again = p2p.train(run_dir=run.path, resume=True, console=quiet)
         assert again.card.step == 6
 
-    def test_a_resumed_run_measures_and_keeps_what_an_uninterrupted_one_does(self, combined_dir, tmp_path, quiet):
-        config = self.config(combined_dir)
-        whole = p2p.train(config, run_dir=tmp_path / "whole", console=quiet)
-        p2p.train(self.config(combined_dir, steps=4), run_dir=tmp_path / "part", console=quiet)
-        part = p2p.train(config, run_dir=tmp_path / "part", resume=True, console=quiet)
-        assert self.scores(part) == self.scores(whole)
-        assert tree(part.directory.checkpoints) == tree(whole.directory.checkpoints)
+    def test_a_resumed_run_measures_and_keeps_what_an_uninterrupted_one_does(
+        self, by_ssim, combined_dir, tmp_path, quiet
+    ):
+        first, both = (self.config(combined_dir, steps=steps, best_by="ssim") for steps in (4, 8))
+        p2p.train(first, run_dir=tmp_path / "part", console=quiet)
+        part = p2p.train(both, run_dir=tmp_path / "part", resume=True, console=quiet)
+        for name in ("val/l1", "val/ssim"):
+            assert self.scores(part, name) == self.scores(by_ssim, name)
+        assert tree(part.directory.checkpoints) == tree(by_ssim.directory.checkpoints)
 
     def test_kept_for_good_and_by_the_clock(self, combined_dir, tmp_path, quiet):
         often = self.config(

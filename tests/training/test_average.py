@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 
 import tfpix2pix as p2p
-from tests.conftest import tiny_config
+from tests.conftest import least_config
 from tfpix2pix.training.checkpoints import Checkpoints
 
 
-@pytest.fixture
-def averaged(combined_dir, tmp_path, quiet):
-    config = tiny_config(data={"dir": str(combined_dir)}, training={"ema_decay": 0.9, "learning_rate": 0.01})
-    return p2p.train(config, run_dir=tmp_path / "run", console=quiet)
+@pytest.fixture(scope="module")
+def averaged(tiny_run, tmp_path_factory, quiet):
+    """A finished run with an average. Read it."""
+    data = {"dir": str(tiny_run.path.with_name("pairs"))}
+    config = least_config(data=data, training={"ema_decay": 0.9, "learning_rate": 0.01})
+    return p2p.train(config, run_dir=tmp_path_factory.mktemp("averaged") / "run", console=quiet)
 
 
 def test_translations_and_exports_use_it_unless_told_otherwise(averaged, tmp_path):

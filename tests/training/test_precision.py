@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import tfpix2pix as p2p
-from tests.conftest import others_slow, tiny_config
+from tests.conftest import least_config, others_slow, tiny_config
 from tests.training.test_pix2pix import data
 from tfpix2pix.models import PRECISIONS
 from tfpix2pix.runs.networks import build_model
@@ -115,7 +115,7 @@ def test_auto_is_bfloat16_where_the_machine_has_instructions_for_it(monkeypatch,
 
 
 def test_a_run_says_and_keeps_the_precision_it_began_in(combined_dir, tmp_path, quiet, monkeypatch):
-    config = tiny_config(data={"dir": str(combined_dir)}, training={"precision": "auto", "steps": 2})
+    config = least_config(data={"dir": str(combined_dir)}, training={"precision": "auto", "steps": 2})
     monkeypatch.setattr(devices, "_cpu_flags", lambda: {"amx_bf16"})
     run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
     assert run.card.config.training.precision == "bfloat16"

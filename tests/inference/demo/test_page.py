@@ -62,10 +62,9 @@ def served(*named: tuple[str | None, Path], **options):
 
 
 @pytest.fixture(scope="module")
-def models(smoke_run, tmp_path_factory) -> list[tuple[str | None, Path]]:
+def models(smoke_run, smoke_exports) -> list[tuple[str | None, Path]]:
     """A run, a SavedModel and a TFLite file of it."""
-    folder = tmp_path_factory.mktemp("exports")
-    exports = [p2p.export_run(smoke_run.directory.path, format, folder).path for format in ("saved_model", "tflite")]
+    exports = [smoke_exports(format).path for format in ("saved_model", "tflite")]
     return [(None, smoke_run.directory.path), ("served", Path(exports[0])), ("phone", Path(exports[1]))]
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import tfpix2pix as p2p
 from tests.conftest import tiny_config
 from tests.inference.remote.server import ModelServer
 from tfpix2pix.config.card import ModelCard
@@ -29,7 +28,7 @@ KINDS = {  # name -> (data section, depth of the targets)
 
 def write_model(path: Path, data: dict, dtype: str, seed: int = 0) -> None:
     """A generator of random weights as a SavedModel."""
-    config = tiny_config(data=data, generator={"dropout_rate": 0.5} if dtype == "float32" else {})
+    config = tiny_config(data=data, generator={"levels": 2})
     generator = build_generator(config, seed=seed, noise_input=True, input_size_px="any")
     card = ModelCard.of(config, 0, noise_size=noise_size(generator), target_dtype=dtype)
     path.mkdir(parents=True)
@@ -37,14 +36,14 @@ def write_model(path: Path, data: dict, dtype: str, seed: int = 0) -> None:
 
 
 @pytest.fixture(scope="session")
-def models(smoke_run, shared_folder) -> Path:
+def models(smoke_exports, shared_folder) -> Path:
     """A folder as `tfpix2pix export` fills it, and one model that it did not write."""
-    return shared_folder("models", lambda root: write_models(smoke_run, root))
+    exported = Path(smoke_exports("saved_model").path)
+    return shared_folder("models", lambda root: write_models(exported, root))
 
 
-def write_models(smoke_run, root: Path) -> None:
-    exported = Path(p2p.export_run(smoke_run.path, "saved_model", root).path)
-    exported.parent.rename(root / "facades")
+def write_models(exported: Path, root: Path) -> None:
+    shutil.copytree(exported, root / "facades" / exported.name)
     for name, (data, dtype) in KINDS.items():
         write_model(root / name / "1", data, dtype)
     write_model(root / "facades" / "2", {"input_channels": 1}, "uint8", seed=1)
@@ -52,7 +51,6 @@ def write_models(smoke_run, root: Path) -> None:
     foreign.half = tf.function(lambda x: {"y": x / 2}, input_signature=[tf.TensorSpec((None,), tf.float32, name="x")])
     tf.saved_model.save(foreign, str(root / "foreign" / "1"), signatures=foreign.half)
     (root / "empty").mkdir()
-    shutil.rmtree(root / "smoke", ignore_errors=True)
 
 
 @pytest.fixture(scope="module")  # the loaded models are 300 MB

@@ -10,7 +10,7 @@ from scipy.ndimage import binary_dilation, morphological_gradient
 
 import tfpix2pix as p2p
 from tests import real_pairs
-from tests.conftest import tiny_config, write_image
+from tests.conftest import least_config, write_image
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.encodings import most_likely, one_hot
 from tfpix2pix.data.images import from_signed, to_signed
@@ -207,7 +207,7 @@ class TestRun:
                 label_map = rng.integers(0, 3, (40, 50, 1), np.uint8)
                 write_image(folder / split / "input" / f"{index}.png", label_map * 80)
                 write_image(folder / split / "target" / f"{index}.png", label_map)
-        config = tiny_config(
+        config = least_config(
             data={"dir": str(folder), "source": "folders", "target_classes": 3, "class_colors": RED_BLUE}
         )
         return p2p.train(config, run_dir=folder / "run")

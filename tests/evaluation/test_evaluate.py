@@ -11,7 +11,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import tfpix2pix as p2p
 from tests import real_pairs
-from tests.conftest import make_combined, run_cli, tiny_config, write_image
+from tests.conftest import least_config, make_combined, run_cli, write_image
 from tfpix2pix.data.images import write_image as write_deep
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison import compare, draw_comparison, read_evaluation
@@ -60,7 +60,7 @@ class TestModels:
         make_combined(folder / "pairs" / "val", count=3)
         from rich.console import Console
 
-        config = tiny_config(data={"dir": str(folder / "pairs")})
+        config = least_config(data={"dir": str(folder / "pairs")})
         return p2p.train(config, run_dir=folder / "run", console=Console(file=open("/dev/null", "w")))
 
     def test_figures_equal_those_by_hand(self, run, tmp_path):
@@ -310,7 +310,7 @@ class TestFolders:
         for name in ("a", "inner/a", "inner/b"):
             write_image(tmp_path / "pairs" / "val" / f"{name}.png", rng.integers(0, 256, (40, 80, 3), np.uint8))
             write_image(tmp_path / "outputs" / f"{name}.png", rng.integers(0, 256, (40, 40, 3), np.uint8))
-        config = tiny_config(data={"dir": str(tmp_path / "pairs")})
+        config = least_config(data={"dir": str(tmp_path / "pairs")})
         examples = folder_examples(tmp_path / "outputs", Layout("*"), config, split="val", size_px=None)
         assert list(examples.names) == ["a", "inner/a", "inner/b"] and len(examples.notes) == 0
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tfpix2pix as p2p
-from tests.conftest import others_slow, run_cli, tiny_config
+from tests.conftest import least_config, others_slow, run_cli, tiny_config
 from tests.conftest import write_image as write_picture
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SOURCES
@@ -216,7 +216,7 @@ def test_depth_channels_and_range_of_the_targets_are_kept(name, tmp_path, quiet,
             np.save(path, image) if suffix == ".npy" else write_image(path, image)
     data = {"source": "folders", "dir": str(tmp_path / "data"), "input_range": value_range, "target_range": value_range}
     data |= {"input_channels": channels, "target_channels": channels}
-    run = p2p.train(tiny_config(data=data, training={"steps": 1}), run_dir=tmp_path / "run", console=quiet)
+    run = p2p.train(least_config(data=data, training={"steps": 1}), run_dir=tmp_path / "run", console=quiet)
     assert run.card.target_dtype == np.dtype(dtype).name
     written = translate_files(p2p.load(run.path), [tmp_path / "data" / "input"], out=tmp_path / "out")
     assert [path.name for path in written] == [f"{index}{written_as}" for index in range(3)]
@@ -255,7 +255,7 @@ def test_photographs_of_a_stated_range_are_written_in_eight_bits(tmp_path, quiet
             tmp_path / "photos" / "train" / f"{index}.tif", rng.integers(0, 4096, (40, 40, 3)).astype(np.uint16)
         )
     data = {"source": "photographs", "operator": "blur", "dir": str(tmp_path / "photos"), "target_range": (0, 4095)}
-    run = p2p.train(tiny_config(data=data, training={"steps": 1}), run_dir=tmp_path / "run", console=quiet)
+    run = p2p.train(least_config(data=data, training={"steps": 1}), run_dir=tmp_path / "run", console=quiet)
     translator = p2p.load(run.path)
     written = translate_files(translator, out=tmp_path / "out", split="train")
     image = SOURCES["photographs"](run.card.config.data, "train", 0).read(0)[0]

@@ -20,11 +20,11 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip insta
 nets = pytest.importorskip("tests.interop.torch_networks")
 
 GENERATORS = {
-    "unet_128, batch": lambda: nets.unet(7, 8),
+    "unet_128, batch": lambda: nets.unet(7, 4),
     "unet_256, batch": lambda: nets.unet(8, 4),
     "unet_256, instance": lambda: nets.unet(8, 4, "instance"),
     "unet_256, no norm": lambda: nets.unet(8, 4, "none"),
-    "unet_256, gray to colour": lambda: nets.unet(8, 4, channels=(1, 3)),
+    "unet_128, gray to colour": lambda: nets.unet(7, 4, channels=(1, 3)),
     "resnet_6blocks, batch": lambda: nets.resnet(6, 8, "batch"),
     "resnet_9blocks, instance": lambda: nets.resnet(9, 8),
     "resnet_9blocks, batch, dropout": lambda: nets.resnet(9, 8, "batch", dropout=True),
@@ -56,7 +56,7 @@ def nothing_in(folder: Path) -> bool:
     return not (folder / "run").exists() and not list(folder.glob(".run*"))
 
 
-QUICK = ("unet_256, batch", "unet_128, batch", "unet_256, gray to colour", "resnet_6blocks, instance, dropout")
+QUICK = ("unet_256, batch", "unet_128, batch", "unet_128, gray to colour", "resnet_6blocks, instance, dropout")
 
 
 @pytest.mark.parametrize("name", others_slow(GENERATORS, *QUICK))

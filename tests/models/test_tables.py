@@ -69,9 +69,8 @@ def test_a_new_row_is_a_value_of_the_key_and_is_built(monkeypatch):
 def check_generator(kind, **options):
     """Builds, backpropagates to every variable, and its inference views hold the same variables."""
     build = GENERATORS[kind].build
-    options = {"input_channels": 1, "output_channels": 2, "base_filters": 4, **options}
-    if kind == "resnet":
-        options["residual_blocks"] = 2
+    depth = {"residual_blocks": 2} if kind == "resnet" else {"levels": 3}
+    options = {"input_channels": 1, "output_channels": 2, "base_filters": 4, **depth, **options}
     model = build(SIZE, **options)
     check_gradients(model)
     out = model(inputs_of(model))

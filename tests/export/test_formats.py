@@ -1,5 +1,6 @@
 """Every row of EXPORTERS: loads without flags, is faithful, describes itself, takes any image; what each promises."""
 
+import functools
 import json
 import shutil
 import subprocess
@@ -34,6 +35,24 @@ def exports(smoke_exports):
     return Exports()
 
 
+@pytest.fixture(scope="module")
+def loaded(exports):
+    """(format) -> the translator that loading its export gives."""
+    return functools.cache(lambda name: p2p.load(exports[name].path))
+
+
+@pytest.fixture(scope="module")
+def ours(smoke_run):
+    """The run's own translator."""
+    return p2p.load(smoke_run.path)
+
+
+@pytest.fixture(scope="module")
+def view(smoke_run):
+    """The run's engine in Keras, without a graph."""
+    return run_engine(smoke_run.directory)
+
+
 @pytest.mark.parametrize("name", EXPORTERS)
 def test_parity_is_measured_and_within_tolerance(exports, name):
     report = exports[name]
@@ -48,18 +67,18 @@ def test_parity_is_measured_and_within_tolerance(exports, name):
 
 @pytest.mark.parametrize("name", EXPORTERS)
 @pytest.mark.parametrize("size", [(32, 32), (1, 1), (20, 50), (90, 40)])
-def test_one_call_loads_it_and_takes_any_size(exports, smoke_run, name, size, rng):
-    translator = p2p.load(exports[name].path)
+def test_one_call_loads_it_and_takes_any_size(loaded, ours, name, size, rng):
+    translator = loaded(name)
     x = rng.integers(0, 256, (*size, 1), np.uint8)
     out = translator(x)
     assert (out.shape, out.dtype) == ((*size, 3), np.uint8)
     if max(size) <= 32 or name == "saved_model":  # a static export goes over larger images in tiles
-        assert np.abs(out.astype(int) - p2p.load(smoke_run.path)(x)).max() <= 1
+        assert np.abs(out.astype(int) - ours(x)).max() <= 1
 
 
 @pytest.mark.parametrize("name", EXPORTERS)
-def test_the_card_travels_with_it(exports, smoke_run, name):
-    card = p2p.load(exports[name].path).card
+def test_the_card_travels_with_it(loaded, smoke_run, name):
+    card = loaded(name).card
     assert card.config.generator == smoke_run.card.config.generator
     assert card.step == 4
     assert card.metrics.keys() == {"untrained", "trained", "best"}
@@ -86,10 +105,10 @@ def test_no_export_holds_a_path_of_this_machine(name, smoke_run, tmp_path):
     assert code == 2 and "Received none. Add --data" in err
 
 
-def test_signatures_by_plain_tensorflow_alone(exports, smoke_run, rng):
+def test_signatures_by_plain_tensorflow_alone(exports, ours, tmp_path, rng):
     """In a process where this package cannot be imported."""
     x = rng.integers(0, 256, (2, 45, 33, 1), np.uint8)
-    expected = p2p.load(smoke_run.path)(x)
+    expected = ours(x)
     code = f"""
 import sys; sys.modules["tfpix2pix"] = None
 import numpy as np, tensorflow as tf
@@ -103,7 +122,7 @@ assert np.abs(variant["image"] - signed).max() > 1e-4
 assert np.abs((signed + 1) * 127.5 - out).max() <= 0.51
 np.save(sys.argv[1], out)
 """
-    path = smoke_run.path.parent / "x.npy"
+    path = tmp_path / "x.npy"
     np.save(path, x)
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, timeout=120)
     assert np.abs(np.load(path).astype(int) - expected).max() <= 1
@@ -138,26 +157,26 @@ def test_a_tflite_file_is_builtin_static_and_carries_its_card(exports):
     assert interpreter.get_input_details()[0]["shape"].tolist() == [1, 32, 32, 1]
 
 
-def test_a_tflite_file_with_noise(smoke_run, tmp_path, rng):
+def test_a_tflite_file_with_noise(smoke_run, ours, tmp_path, rng):
     report = p2p.export_run(smoke_run.path, "tflite", tmp_path, noise="on")
     assert report.max_abs_error <= 1e-4
     x = rng.integers(0, 256, (32, 32, 1), np.uint8)
-    exported, keras = p2p.load(report.path), p2p.load(smoke_run.path)
-    assert np.abs(exported(x, noise="on", seed=4).astype(int) - keras(x, noise="on", seed=4)).max() <= 1
-    assert np.abs(exported(x, noise="off").astype(int) - keras(x)).max() <= 1
+    exported = p2p.load(report.path)
+    assert np.abs(exported(x, noise="on", seed=4).astype(int) - ours(x, noise="on", seed=4)).max() <= 1
+    assert np.abs(exported(x, noise="off").astype(int) - ours(x)).max() <= 1
 
 
-def test_noise_from_a_model_without_is_refused(exports):
+def test_noise_from_a_model_without_is_refused(loaded):
     with pytest.raises(UserError, match="must have a noise input if `noise` is on"):
-        p2p.load(exports["tflite"].path)(np.zeros((32, 32, 1), np.uint8), noise="on")
+        loaded("tflite")(np.zeros((32, 32, 1), np.uint8), noise="on")
 
 
 @pytest.mark.parametrize("size", [64, 50])  # the second is padded and cropped inside
-def test_another_static_size(smoke_run, tmp_path, size, rng):
+def test_another_static_size(smoke_run, ours, tmp_path, size, rng):
     report = p2p.export_run(smoke_run.path, "tflite", tmp_path, size_px=size)
     assert report.path.endswith(f"smoke-{size}px.tflite")
     x = rng.integers(0, 256, (size, size, 1), np.uint8)
-    assert np.abs(p2p.load(report.path)(x).astype(int) - p2p.load(smoke_run.path)(x)).max() <= 1
+    assert np.abs(p2p.load(report.path)(x).astype(int) - ours(x)).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -207,14 +226,12 @@ def verified(view, exported, path, images=None, tolerance=FAITHFUL):
 
 
 @pytest.mark.parametrize("error", [1e-3, np.nan])
-def test_an_unfaithful_export_is_an_error(smoke_run, tmp_path, error):
-    view = run_engine(smoke_run.directory)
+def test_an_unfaithful_export_is_an_error(view, tmp_path, error):
     with pytest.raises(RunError, match="must agree with the trained generator in float64 within 0.0001"):
         verified(view, Off(view, error), tmp_path / "file")
 
 
-def test_the_error_says_levels_and_decibels_and_what_keras_is_off(smoke_run, tmp_path):
-    view = run_engine(smoke_run.directory)
+def test_the_error_says_levels_and_decibels_and_what_keras_is_off(view, tmp_path):
     with pytest.raises(
         RunError, match=r"Received a largest difference of 0.001 \(0.13 levels of 255, 66.0 dB\)"
     ) as error:
@@ -233,8 +250,7 @@ class Rough(KerasEngine):
 
 
 @pytest.mark.parametrize(("times", "kept"), [(-1.9, True), (2.1, False)])
-def test_an_export_may_be_twice_as_far_off_as_keras_in_float32(smoke_run, tmp_path, times, kept):
-    view = run_engine(smoke_run.directory)
+def test_an_export_may_be_twice_as_far_off_as_keras_in_float32(view, tmp_path, times, kept):
     rough, exported = Rough(view.generator, view.card), Off(view, times * Rough.error)
     bright = [np.full((1, 32, 32, 1), 0.5, np.float32)]
     if kept:
@@ -246,8 +262,7 @@ def test_an_export_may_be_twice_as_far_off_as_keras_in_float32(smoke_run, tmp_pa
         verified(rough, exported, tmp_path / "file", bright)
 
 
-def test_what_keras_is_off_on_one_image_excuses_nothing_on_another(smoke_run, tmp_path):
-    view = run_engine(smoke_run.directory)
+def test_what_keras_is_off_on_one_image_excuses_nothing_on_another(view, tmp_path):
     rough, exported = Rough(view.generator, view.card), Off(view, 1.5e-3)
     both = [np.full((1, 32, 32, 1), value, np.float32) for value in (0.5, -0.5)]
     with pytest.raises(RunError, match="must agree"):

@@ -33,6 +33,12 @@ def model(smoke_run, tmp_path_factory):
     return p2p.export_run(smoke_run.path, "tflite", tmp_path_factory.mktemp("model"), noise="on").path
 
 
+@pytest.fixture(scope="module")
+def in_pixels(smoke_run, tmp_path_factory):
+    options = {"noise": "on", "image_dtype": "uint8"}
+    return p2p.export_run(smoke_run.path, "tflite", tmp_path_factory.mktemp("model"), **options).path
+
+
 def run(model, *arguments, stdin=b""):
     """The command where neither TensorFlow nor this package can be imported: (exit code, stdout, its own stderr)."""
     code, command = ALONE + "runpy.run_path(sys.argv[0], run_name='__main__')", map(str, (SCRIPT, model, *arguments))
@@ -72,11 +78,10 @@ def test_it_is_short_and_imports_no_more_than_three_packages(name):
     assert names - set(sys.stdlib_module_names) <= {"numpy", "PIL", "ai_edge_litert", "translator"}
 
 
-@pytest.mark.parametrize("options", [{}, {"noise": "on", "image_dtype": "uint8"}])
+@pytest.mark.parametrize("name", ["model", "in_pixels"])
 @pytest.mark.parametrize("size", SIZES)
-def test_it_agrees_with_load_at_any_size(smoke_run, model, tmp_path_factory, options, size):
-    if options:
-        model = p2p.export_run(smoke_run.path, "tflite", tmp_path_factory.mktemp("model"), **options).path
+def test_it_agrees_with_load_at_any_size(request, name, size):
+    model = request.getfixturevalue(name)
     x = np.random.default_rng(1).integers(0, 256, (*size, 1), np.uint8)
     out = on_device.Translator(model)(x)
     assert (out.shape, out.dtype) == ((*size, 3), np.uint8)

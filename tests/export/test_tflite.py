@@ -48,9 +48,14 @@ def trained(tmp_path_factory, drawn_facades):
     )
 
 
+@pytest.fixture(scope="module")
+def whole(trained, tmp_path_factory):
+    """The report of that network's file in 32 bits."""
+    return p2p.export_run(trained.path, "tflite", tmp_path_factory.mktemp("whole"))
+
+
 @pytest.mark.parametrize("quantize", others_slow(QUANTIZED, "int8", "float16"))
-def test_quantised_files_of_a_trained_network(trained, tmp_path, quantize):
-    whole = p2p.export_run(trained.path, "tflite", tmp_path)
+def test_quantised_files_of_a_trained_network(trained, whole, tmp_path, quantize):
     report = p2p.export_run(trained.path, "tflite", tmp_path, quantize=quantize)
     assert report.psnr_db >= EXPORTERS["tflite"].quantizations[quantize].tolerance.min_psnr_db
     assert report.images == 5  # real ones alone

@@ -1,5 +1,6 @@
 """Every row of TRANSPORTS: the image that local translation writes, and one clear sentence for all that can fail."""
 
+import functools
 import http.server
 import socket
 import threading
@@ -32,11 +33,17 @@ IMAGES = {  # model -> an image that it takes, and the signature that takes it
 }  # fmt: skip
 
 
-def local(models, model, image, out, **options):
+@pytest.fixture(scope="module")
+def loaded(models):
+    """(name, version) -> a model's own translator."""
+    return functools.cache(lambda name, version: p2p.load(models / name / version))
+
+
+def local(models, loaded, model, image, out, **options):
     """What `tfpix2pix translate` writes of an image file, read again."""
     name, _, rest = model.replace("@", ":").partition(":")
     version = LABELS[name].get(rest, rest) if rest else max(path.name for path in (models / name).iterdir())
-    translator = p2p.load(models / name / str(version))
+    translator = loaded(name, str(version))
     suffix = suffix_for(image.shape[-1], image.dtype)
     out.mkdir(exist_ok=True)
     (out / f"input{suffix}").write_bytes(encode(image, suffix))
@@ -47,9 +54,9 @@ def local(models, model, image, out, **options):
 
 @pytest.mark.parametrize("model", IMAGES)
 @pytest.mark.parametrize("noise", ["off", "on"])
-def test_the_image_that_local_translation_writes(models, server, connect, tmp_path, model, noise):
+def test_the_image_that_local_translation_writes(models, loaded, server, connect, tmp_path, model, noise):
     image, signature = IMAGES[model]
-    read, expected = local(models, model, image, tmp_path, noise=noise, seed=7)
+    read, expected = local(models, loaded, model, image, tmp_path, noise=noise, seed=7)
     remote = connect(model)
     vectors = remote.noise(1, seed=7) if noise == "on" else None
     result = remote.translate(read, vectors)
@@ -64,22 +71,22 @@ def test_the_image_that_local_translation_writes(models, server, connect, tmp_pa
     assert server.core.requests == ["model_card", wanted]
 
 
-def test_the_card_says_what_the_model_takes(models, connect):
+def test_the_card_says_what_the_model_takes(loaded, connect):
     remote = connect("classes")
-    assert remote.card == p2p.load(models / "classes" / "1").card
+    assert remote.card == loaded("classes", "1").card
     assert remote.card.config.data.input_classes == 4
     assert repr(remote).endswith("'classes', step 0)")
 
 
 @pytest.mark.parametrize("model", ["facades", "floats"])
-def test_the_uncertainty_that_local_translation_computes(models, connect, tmp_path, model):
+def test_the_uncertainty_that_local_translation_computes(models, loaded, connect, tmp_path, model):
     """A server answers files in the depth of the targets: it is asked for floats."""
-    read, _ = local(models, model, IMAGES[model][0], tmp_path)
+    read, _ = local(models, loaded, model, IMAGES[model][0], tmp_path)
     remote, item = connect(model), Input("a", None, ())
     newest = max(path.name for path in (models / model).iterdir())
     of_both = [
         Spread.of(translator, np.split(remote.noise(3, seed=7), 3), None, None).of_one(item, read)
-        for translator in (remote, p2p.load(models / model / newest))
+        for translator in (remote, loaded(model, newest))
     ]
     for of_server, here in zip(*of_both, strict=True):
         assert of_server.dtype == here.dtype

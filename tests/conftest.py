@@ -222,13 +222,15 @@ def smoke_exports(smoke_run, shared_folder) -> Callable[[str], ParityReport]:
 
 @pytest.fixture(scope="session")
 def tiny_run(shared_folder) -> Run:
-    """A finished run of the tiny configuration on the pairs of its folder's neighbour `pairs`. Read it, or copy it."""
+    """A finished run of the tiny configuration in batches of 2, on the pairs of its folder's neighbour `pairs`. Read
+    it, or copy it."""
     console = Console(file=open(os.devnull, "w"))
 
     def make(folder: Path) -> None:
         make_combined(folder / "pairs" / "train")
         make_combined(folder / "pairs" / "val", count=2)
-        p2p.train(tiny_config(data={"dir": str(folder / "pairs")}), run_dir=folder / "run", console=console)
+        config = tiny_config(data={"dir": str(folder / "pairs")}, training={"batch_size": 2})
+        p2p.train(config, run_dir=folder / "run", console=console)
 
     directory = RunDirectory(shared_folder("tiny", make) / "run")
     return Run(directory, directory.card())

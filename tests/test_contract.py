@@ -40,9 +40,10 @@ CASES = {
         "generator.kind=resnet", "generator.residual_blocks=1", "generator.noise=gaussian", "data.image_size_px=30",
         "generator.upsampling=resize", "training.update_order=simultaneous",
     ],
-    "resize-hinge": [
+    "every-term-two-scales": [
         "generator.upsampling=resize", "objective.gan_loss=hinge", "discriminator.spectral_norm=true",
-        "discriminator.norm=none", "objective.weights={l1: 10, diversity_sensitive: 8, mode_seeking: 1}",
+        "discriminator.norm=none", "discriminator.scales=2", "training.discriminator_learning_rate=0.0004",
+        "objective.weights={l1: 10, l2: 5, feature_matching: 10, diversity_sensitive: 8, mode_seeking: 1}",
     ],
     "subpixel-none": [
         "generator.upsampling=subpixel", "generator.norm=none", "objective=l1+gan", "objective.label_smoothing=0.1",
@@ -55,10 +56,6 @@ CASES = {
         "discriminator.max_filters_factor=1",
     ],
     "feature-matching": ["objective.weights={l1: 10, feature_matching: 10}"],
-    "three-terms-two-scales": [
-        "objective.weights={l1: 10, l2: 5, feature_matching: 10}", "discriminator.scales=2",
-        "discriminator.spectral_norm=true", "training.discriminator_learning_rate=0.0004",
-    ],
     "scales-simultaneous": [
         "objective.weights={feature_matching: 10}", "discriminator.scales=3", "training.update_order=simultaneous",
         "discriminator.receptive_field_px=1",

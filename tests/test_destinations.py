@@ -31,10 +31,10 @@ def files_of(folder):
 
 
 @pytest.fixture(scope="module")
-def evaluated(smoke_run, tmp_path_factory):
+def evaluated(tiny_run, tmp_path_factory):
     """A copy of a finished run, evaluated. Read it."""
     run = tmp_path_factory.mktemp("evaluated") / "run"
-    shutil.copytree(smoke_run.path, run)
+    shutil.copytree(tiny_run.path, run)
     evaluate(Request(run, noise=NoiseOptions(variants=0)), out=run / "evaluation" / "val", **FEW)
     return run
 
@@ -74,9 +74,10 @@ class TestFresh:
         RUN.remove_from(run)
         assert list(run.iterdir()) == []
 
-    def test_a_run_begins_in_what_is_left(self, run, quiet):
+    def test_a_run_begins_in_what_is_left(self, run, tiny_run, quiet):
         put(run / "thesis.tex")
-        p2p.train("smoke", run_dir=run, fresh=True, console=quiet)
+        config = least_config(data={"dir": str(tiny_run.path.with_name("pairs"))}, training={"steps": 1})
+        p2p.train(config, run_dir=run, fresh=True, console=quiet)
         assert (run / "thesis.tex").read_text() == "mine"
         assert not (run / "evaluation").exists()
 
@@ -91,8 +92,8 @@ class TestFresh:
             p2p.train("smoke", run_dir=tmp_path / "site", fresh=True, console=quiet)
         assert files_of(tmp_path) == before
 
-    def test_a_run_that_died_before_its_first_card_is_one(self, smoke_run, tmp_path):
-        put(tmp_path / "config.yaml", text=(smoke_run.path / "config.yaml").read_text())
+    def test_a_run_that_died_before_its_first_card_is_one(self, tiny_run, tmp_path):
+        put(tmp_path / "config.yaml", text=(tiny_run.path / "config.yaml").read_text())
         assert RUN.is_at(tmp_path)
         RunDirectory(tmp_path).check_free(resume=False, fresh=True)
 
@@ -142,7 +143,7 @@ class TestEvaluations:
         (tmp_path / "out").symlink_to(tmp_path / "disk")
         evaluate(Request(run, noise=NoiseOptions(variants=0)), out=tmp_path / "out", **FEW)
         assert (tmp_path / "out").is_symlink()
-        assert json.loads((tmp_path / "disk" / "metrics.json").read_text())["name"] == "smoke"
+        assert json.loads((tmp_path / "disk" / "metrics.json").read_text())["name"] == "run"
 
 
 class TestTranslations:

@@ -261,7 +261,7 @@ def test_source_and_colour_space_and_transport(rows, tmp_path, monkeypatch):
             gray = np.asarray(Image.fromarray(target).convert("L"))[..., np.newaxis]
             archive.writestr(f"input/{index}.png", encode(gray, ".png"))
             archive.writestr(f"target/{index}.png", encode(target, ".png"))
-    settings = ("training.steps=2", "training.validation_images=0", "generator.noise=none")
+    settings = ("training.steps=2", "training.validation_images=0", "generator.noise=none", "generator.levels=3")
     train(Path("run"), *settings_of("A data source", "A colour space"), *settings, data=Path("pairs.zip"))
     run("export", "run", "--format", "saved_model")
     from tfpix2pix.inference.remote.client import RemoteModel

@@ -72,19 +72,15 @@ def finished(tiny_run, tmp_path):
     return Path(shutil.copytree(tiny_run.path, tmp_path / "run"))
 
 
-def test_the_same_run_twice_is_the_same(tiny_run, combined_dir, tmp_path, quiet):
-    """From copies of the pairs in another folder."""
-    again = p2p.train(tiny_config(data={"dir": str(combined_dir)}), run_dir=tmp_path / "again", console=quiet)
+def test_the_same_run_twice_is_the_same(tiny_run, tmp_path, quiet):
+    again = p2p.train(tiny_run.directory.config(), run_dir=tmp_path / "again", console=quiet)
     assert without_times(tiny_run) == without_times(again)
     (_, first), (_, second) = map(state, (tiny_run, again))
     assert all(np.array_equal(first[part][name], second[part][name]) for part in first for name in first[part])
 
 
-def test_an_interrupted_run_resumes_to_the_same_weights(combined_dir, tmp_path, quiet, monkeypatch):
+def test_an_interrupted_run_resumes_to_the_same_weights(tiny_run, tmp_path, quiet, monkeypatch):
     stop_at = 3  # between two checkpoints and two lines of the log; tests/training/test_faults.py stops anywhere
-    config = tiny_config(data={"dir": str(combined_dir)}, training={"steps": 5, "batch_size": 2})
-    whole = p2p.train(config, run_dir=tmp_path / "whole", console=quiet)
-
     from contextlib import contextmanager
 
     from tfpix2pix.training import loop
@@ -96,18 +92,18 @@ def test_an_interrupted_run_resumes_to_the_same_weights(combined_dir, tmp_path, 
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "stop_on_signals", stopping)
-        stopped = p2p.train(config, run_dir=tmp_path / "stopped", console=quiet)
+        stopped = p2p.train(tiny_run.directory.config(), run_dir=tmp_path / "stopped", console=quiet)
     assert stopped.interrupted
     assert stopped.card.step == stop_at
     resumed = p2p.train(run_dir=tmp_path / "stopped", resume=True, console=quiet)
     assert not resumed.interrupted
-    (step, first), (_, second) = state(whole), state(resumed)
-    assert step == 5
+    (step, first), (_, second) = state(tiny_run), state(resumed)
+    assert step == 4
     assert all(np.array_equal(first[part][name], second[part][name]) for part in first for name in first[part])
-    assert resumed.card.metrics == whole.card.metrics
+    assert resumed.card.metrics == tiny_run.card.metrics
     logged = [line["step"] for line in lines(resumed) if "g/l1" in line]
     assert logged == sorted(set(logged))
-    assert logged[-1] == 5
+    assert logged[-1] == 4
 
 
 def test_a_finished_run_says_so_and_may_grow(finished, capsys):

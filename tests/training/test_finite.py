@@ -68,7 +68,7 @@ def config_of(folder, **training):
 
 def test_a_run_stops_and_says_which_losses_and_where_it_is_back(combined_dir, tmp_path, quiet, poison, tiny_run):
     poison(step=3)
-    config = config_of(combined_dir, steps=4, checkpoint_every_steps=1)
+    config = config_of(combined_dir, steps=4, batch_size=2, checkpoint_every_steps=1)
     with pytest.raises(
         RunError, match=r"Received g/total nan.* in step 3\. The run is saved as of step 2\. To continue at half"
     ):

@@ -92,7 +92,7 @@ def write_file(
     for build in BUILDS:
         contents |= {f"{build}-loader": loader_of(runtime, build).encode(), f"{build}-binary": runtime.binaries[build]}
     packed = {name: base64.b64encode(_pack(content)).decode() for name, content in contents.items()}
-    script, style = joined({name: own[name] for name in ("sheet", "tiling")}, own["web"]), _style()
+    script, style = joined({name: own[name] for name in ("sheet", "strip", "tiling")}, own["web"]), _style()
     policy = FILE_POLICY.format(script=_digest(script), style=_digest(style))
     whole = {
         "packed": packed, "style": Markup(style), "script": Markup(script), "licenses": licenses(card),
@@ -128,7 +128,7 @@ def read_file(path: Path, trust: bool = False) -> tflite.TFLiteEngine:
 def own_modules() -> dict[str, str]:
     """Returns the page's own modules: name -> code."""
     modules = {name: asset(HERE, f"{name}.js") for name in ("tiling", "loader", "engine", "worker", "web")}
-    return {"sheet": asset(DEMO, "sheet.js"), **modules}
+    return {**{name: asset(DEMO, f"{name}.js") for name in ("sheet", "strip")}, **modules}
 
 
 def core_of(runtime: Runtime) -> str:
@@ -193,7 +193,7 @@ def _digest(text: str) -> str:
 
 
 def _style() -> str:
-    return asset("tfpix2pix", "pages.css") + asset(DEMO, "sheet.css") + asset(HERE, "web.css")
+    return asset("tfpix2pix", "pages.css") + asset(DEMO, "sheet.css") + asset(DEMO, "strip.css") + asset(HERE, "web.css")
 
 
 def licenses(card: ModelCard) -> str:
@@ -221,7 +221,7 @@ def _page(
     columns, rows = metrics_of(card)
     page = environment().get_template("export/web/web.html").render(
         page_tag=page_tag(KIND), policy=policy, name=card.name, draws=draws, size=side, examples=uris,
-        small=side < SMALL_PX, noisy=bool(card.noise_size), lead=_lead(canvas, draws), hint=_hint(data, draws),
+        small=side < SMALL_PX, noisy=bool(card.noise_size), style_noise=card.config.generator.noise == "modulation", lead=_lead(canvas, draws), hint=_hint(data, draws),
         facts=facts_of(card), metrics_columns=columns, metrics=rows, metrics_images=card.metrics_images,
         data={**settings_of(card, canvas, draws), "start": start, **addresses},
         **{**whole, "packed": whole["packed"] or {}},

@@ -1,16 +1,26 @@
 // The page of an exported model: the sheet, files and the camera in, the worker's translations out.
 import { makeSheet } from "./sheet.js";
+import { makeStrip } from "./strip.js";
 import { SIGNED, pictureOf, readNpy, toSigned, writeNpy } from "./tiling.js";
 
 const MOST_PX = 16e6; // of an image
 const VARIANTS = 6;
+const REST_MS = 300; // without a stroke, until variants follow the drawing
 const IN_FLIGHT = 2; // the image that is translated and the one that waits
 const HELLO_MS = 10_000; // a worker that says nothing for so long does not work
 const at = (id) => document.getElementById(id);
 const settings = JSON.parse(at("data").textContent);
 const wishes = new Set(location.hash.slice(1).split(",")); // wasm, webgpu, compatible, main: for tests
 const [before, after, status, message] = ["before", "after", "status", "message"].map(at);
-const sheet = at("sheet") && makeSheet(at("sheet"), { ...settings.sheet, changed: drawn });
+const sheet = at("sheet") && makeSheet(at("sheet"), {
+  ...settings.sheet, another: at("another") && another,
+  changed(canvas, isFinished) {
+    input = null;
+    if (isFinished) say("");
+    inputChanged(isFinished);
+  },
+});
+const strip = at("variants") && makeStrip(at("variants"), choose);
 let port = null;
 let count = 0; // of images sent
 let inFlight = 0;
@@ -19,7 +29,9 @@ let input = null; // of a file with values: {values, width, height}; null: the s
 let shown = null; // the newest result
 let where = ""; // "" in a worker
 let wanted = []; // seeds of variants that are to come
-const variants = new Map(); // number of an image sent -> its seed
+let inputs = 0; // counts changes of the input
+let resting = null; // until variants follow
+const variants = new Map(); // number of an image sent -> {seed, of: the input}
 
 function say(text) {
   message.textContent = text;
@@ -88,40 +100,45 @@ function heard(answer) {
     at("note").textContent = answer.note;
     if (answer.by !== shown?.by) send(); // what is shown is then by WebGPU, as is its time
   }
-  if (answer.progress) status.textContent = `${answer.progress.done} of ${answer.progress.all} tiles…`;
+  if (answer.progress && !variants.has(answer.progress.id)) status.textContent = `${answer.progress.done} of ${answer.progress.all} tiles…`;
   if (answer.error) say(`${answer.error.text}. Make the image smaller, or load the page again.`);
-  if (answer.result) variants.has(answer.result.id) ? showVariant(answer.result) : show(answer.result);
-  const isEnd = answer.result || answer.dropped !== undefined || (answer.error && answer.error.id !== null);
-  if (!isEnd) return;
+  const id = answer.result?.id ?? answer.dropped ?? answer.error?.id ?? null;
+  if (id === null) return;
+  const variant = variants.get(id);
+  variants.delete(id);
+  if (answer.result) variant ? showVariant(answer.result, variant) : show(answer.result);
+  else if (answer.dropped && variant?.of === inputs) wanted.unshift(variant.seed);
   inFlight--;
   if (stale) send();
   else if (inFlight === 0) nextVariant();
   document.body.dataset.idle = inFlight === 0;
 }
 
-function send(seed = Number(at("seed")?.value ?? 0), isVariant = false) {
+function send(seed = seedNow(), isVariant = false) {
   if (inFlight >= IN_FLIGHT) {
     stale = true;
     return;
   }
   if (!isVariant) stale = false;
   const id = ++count;
-  if (isVariant) variants.set(id, seed);
+  if (isVariant) variants.set(id, { seed, of: inputs });
   inFlight++;
   document.body.dataset.idle = false;
   if (input !== null) {
-    port.postMessage({ translate: { id, seed, ...input } });
+    port.postMessage({ translate: { id, seed, isSpare: isVariant, ...input } });
     return;
   }
   const { width, height } = sheet.canvas;
   const pixels = sheet.canvas.getContext("2d").getImageData(0, 0, width, height).data;
-  port.postMessage({ translate: { id, seed, pixels, width, height } }, [pixels.buffer]);
+  port.postMessage({ translate: { id, seed, isSpare: isVariant, pixels, width, height } }, [pixels.buffer]);
 }
 
-function drawn(canvas, isFinished) {
-  input = null;
-  wanted = [];
-  if (isFinished) say("");
+function inputChanged(isFinished) {
+  inputs++;
+  wanted = []; // during a stroke the sheet alone is translated
+  clearTimeout(resting);
+  strip?.wait(true);
+  if (strip && isFinished) resting = setTimeout(refresh, REST_MS);
   if (port !== null) send();
 }
 
@@ -141,14 +158,13 @@ function show(result) {
     before.height = result.height;
     before.getContext("2d").drawImage(sheet.canvas, 0, 0, result.width, result.height);
   } else put(before, { ...input, picture: pictureOf(input.values, settings.channels, settings.colors) });
-  at("download").disabled = false;
-  if (at("more")) at("more").disabled = false;
+  for (const name of ["download", "more", "another"]) if (at(name)) at(name).disabled = false;
   tell(result);
 }
 
 let speaking = null;
-function tell({ by, width, height, ms }) {
-  const text = `${by}${where}, ${width}×${height} px, ${ms.toFixed(0)} ms`;
+function tell({ by, width, height, ms, seed }) {
+  const text = `${by}${where}, ${width}×${height} px, ${ms.toFixed(0)} ms${seed ? `, seed ${seed}` : ""}`;
   status.textContent = text;
   status.dataset.ms = ms;
   document.body.dataset.shown = count;
@@ -169,43 +185,56 @@ at("download").addEventListener("click", async () => {
   } else blob = await new Promise((resolve) => after.toBlob(resolve, "image/png"));
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = `${settings.name}.${suffix}`;
+  link.download = `${settings.name}${shown.seed ? `-seed-${shown.seed}` : ""}.${suffix}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 });
 
 // ---------------------------------------------------------------------------------------------- variants by noise
 
-at("seed")?.addEventListener("input", () => send());
+const mostSeed = Number(at("seed")?.max ?? 0);
+const seedNow = () => Math.min(mostSeed, Math.max(0, Math.trunc(at("seed")?.value ?? 0)));
+
+function choose(seed) { // it stays while the person draws on
+  at("seed").value = seed;
+  seedChosen();
+}
+
+function another() {
+  if (shown !== null) choose((seedNow() % mostSeed) + 1);
+}
+
+function seedChosen() {
+  strip.mark(seedNow());
+  send();
+}
+
+at("seed")?.addEventListener("input", seedChosen);
+at("another")?.addEventListener("click", another);
 at("more")?.addEventListener("click", () => {
-  const first = Number(at("variants").lastElementChild?.dataset.seed ?? 0);
-  at("variants").replaceChildren();
-  at("variants").hidden = false;
+  const last = strip.seeds.at(-1) ?? 0;
+  strip.begin(Array.from({ length: VARIANTS }, (_, index) => ((last + index) % mostSeed) + 1));
+  strip.mark(seedNow());
   at("more").textContent = "Other variants";
-  wanted = Array.from({ length: VARIANTS }, (_, index) => first + index + 1);
-  if (inFlight === 0) nextVariant();
+  refresh();
 });
+
+function refresh() {
+  wanted = strip.seeds;
+  strip.wait(wanted.length > 0);
+  if (inFlight === 0) nextVariant();
+}
 
 function nextVariant() {
   if (wanted.length) send(wanted.shift(), true);
 }
 
-function showVariant(result) {
-  const seed = variants.get(result.id);
-  variants.delete(result.id);
-  const canvas = document.createElement("canvas"), button = document.createElement("button");
+function showVariant(result, { seed, of }) {
+  if (of !== inputs) return; // of an older drawing
+  const canvas = document.createElement("canvas");
   put(canvas, result);
-  button.type = "button";
-  button.dataset.seed = seed;
-  button.setAttribute("aria-label", `Variant ${seed}`);
-  button.setAttribute("aria-pressed", "false");
-  button.append(canvas);
-  button.addEventListener("click", () => {
-    for (const other of at("variants").children) other.setAttribute("aria-pressed", other === button);
-    at("seed").value = seed;
-    send();
-  });
-  at("variants").append(button);
+  strip.put(seed, canvas);
+  if (!wanted.length) strip.wait(false);
 }
 
 // ---------------------------------------------------------------------------------------------- files and the camera
@@ -253,8 +282,7 @@ function openValues(buffer) {
   const [low, most] = settings.colors ? [0, 255] : settings.inRange ?? [0, high];
   if (!values.every((value) => value >= low && value <= most)) throw new Error(`has values beyond ${low} to ${most}`);
   input = { width, height, values: toSigned(values, low, most) };
-  wanted = [];
-  if (port !== null) send();
+  inputChanged(true);
 }
 
 at("file").addEventListener("change", (event) => {

@@ -1,8 +1,9 @@
 // Translates for the page: in a worker, or on the page's own thread where the browser refuses one.
 //
-// Messages of the page: {load: settings}, {translate: {id, pixels | values, width, height, seed}}. Answers: {ready},
-// {note}, {progress: {id, done, all}}, and for every image {result: {id, picture, values, width, height, ms, by}},
-// {dropped: id} because a newer one came, or {error: {id, text}}.
+// Messages of the page: {load: settings}, {translate: {id, pixels | values, width, height, seed, isSpare}}, where a spare
+// image is one that nobody waits for. Answers: {ready}, {note}, {progress: {id, done, all}}, and for every image
+// {result: {id, seed, picture, values, width, height, ms, by}}, {dropped: id} because a newer one came, or
+// {error: {id, text}}.
 import { makeEngine } from "./engine.js";
 import { SIGNED, inputOf, noiseOf, pictureOf, translateTiles } from "./tiling.js";
 
@@ -44,7 +45,7 @@ export function serve(port) {
     isBusy = false;
   };
 
-  async function translate({ id, pixels, values, width, height, seed }) {
+  async function translate({ id, pixels, values, width, height, seed, isSpare = false }) {
     const { size, channels, outChannels, colors, outColors, hole, noiseSize, keepsValues } = settings;
     const noise = noiseSize ? (seed ? noiseOf(seed, noiseSize) : new Float32Array(noiseSize).fill(1)) : null;
     const source = values ?? inputOf(pixels, { channels, colors, hole });
@@ -80,7 +81,8 @@ export function serve(port) {
         await new Promise((resolve) => setTimeout(resolve));
         looked = performance.now();
       }
-      return next === null || done === 0 || ((performance.now() - start) / done) * (all - done) < FINISH_MS;
+      const leftMs = ((performance.now() - start) / done) * (all - done);
+      return next === null || done === 0 || (!isSpare && leftMs < FINISH_MS);
     };
     const isDone = await translateTiles(run, image, finish, { size, outChannels, blend: !outColors, goesOn });
     if (!isDone) {
@@ -88,7 +90,7 @@ export function serve(port) {
       return;
     }
     const ms = performance.now() - start;
-    const result = { id, picture, values: kept, width, height, ms, by: engine.name };
+    const result = { id, seed, picture, values: kept, width, height, ms, by: engine.name };
     port.postMessage({ result }, [picture.buffer, ...(kept ? [kept.buffer] : [])]);
     if (!isCompared) {
       isCompared = true;

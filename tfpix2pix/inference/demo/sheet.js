@@ -5,6 +5,7 @@
 //   palette: [{name, color}], colours as #rrggbb        pen, ground: colours of the first stroke and of a blank sheet
 //   brushPx, mostPx: width of a stroke, at the start and at most
 //   changed(canvas, isFinished): called during a stroke, at most every `pauseMs`, and after it
+//   another: called if the key A is pressed on the sheet; null: the key has no use
 
 const MOST_UNDOS = 20;
 const MOST_UNDO_BYTES = 2 ** 26; // of large pictures fewer steps are kept
@@ -12,9 +13,10 @@ const STEPS_PX = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arr
 const HELP =
   "Arrow keys move the cross, with Shift by ten pixels. Space lowers and lifts the brush, sets the corners of a " +
   "rectangle, or fills. Escape lifts the brush. Control Z undoes.";
+const HELP_ANOTHER = " A gives another translation.";
 let sheets = 0;
 
-export function makeSheet(root, { palette, pen, ground, brushPx, mostPx, changed, pauseMs = 40 }) {
+export function makeSheet(root, { palette, pen, ground, brushPx, mostPx, changed, another = null, pauseMs = 40 }) {
   const number = ++sheets;
   const element = (tag, attributes = {}, ...children) => {
     const made = document.createElement(tag);
@@ -46,7 +48,7 @@ export function makeSheet(root, { palette, pen, ground, brushPx, mostPx, changed
         element("div", { class: "sheet-row" },
           element("label", { class: "sheet-size" }, "Brush, px ", size, sizeText), undo, blank)),
       paper,
-      element("p", { class: "sheet-help", id: `sheet-help-${number}` }, HELP)),
+      element("p", { class: "sheet-help", id: `sheet-help-${number}` }, HELP + (another ? HELP_ANOTHER : ""))),
   );
   for (const button of colors.children) button.style.setProperty("--color", button.dataset.color || "transparent");
 
@@ -238,6 +240,7 @@ export function makeSheet(root, { palette, pen, ground, brushPx, mostPx, changed
       }
     } else if (event.key === "Escape" && stroke !== null) end();
     else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) undo.click();
+    else if (another && event.key.toLowerCase() === "a" && !(event.ctrlKey || event.metaKey || event.altKey)) another();
     else return;
     event.preventDefault();
   });

@@ -60,6 +60,7 @@ class Translation:
     palette: Sequence[int] | None  # of its file, if it is a label map
     seconds: float
     notes: Sequence[str]
+    seed: int = 0  # of the noise; 0: off
 
 
 def side_px(model: Shown) -> int:
@@ -126,12 +127,13 @@ def translate(model: Shown, image: np.ndarray, *, noise: int, where: str) -> Tra
     notes = notes_on(image, card)
     if noise and not card.noise_size:
         notes.append("the model has no noise input, so every image is the same")
-    vector = model.translator.noise(1, noise) if noise and card.noise_size else None
+    seed = noise if card.noise_size else 0
+    vector = model.translator.noise(1, seed) if seed else None
     start = time.perf_counter()
     result = model.translator.translate(image, vector, where)
     seconds = time.perf_counter() - start
     picture = pictures_of(data)[1](to_signed(result, data.ranges[1]))
-    return Translation(result, picture, palette_of(data), seconds, notes)
+    return Translation(result, picture, palette_of(data), seconds, notes, seed)
 
 
 def read_input(path: Path, card: ModelCard, *, by_operator: bool, enlarge: int = 1) -> np.ndarray:

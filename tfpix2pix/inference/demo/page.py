@@ -23,16 +23,22 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.inference.demo.canvas import Canvas
 from tfpix2pix.inference.demo.models import Shown, Translation, read_input, side_px, translate
 from tfpix2pix.inference.demo.sheet import painted, sheet, with_picture
+from tfpix2pix.inference.demo.strip import MOST_SEED, next_seeds, seed_of, strip, thumbnail, turned, with_variants
 from tfpix2pix.pages import attribution_line
 
-MOST_NOISE = 32  # seeds on the slider
 FILES_KEPT = 32  # to download, for each model; Gradio keeps its own copies for KEPT_S
 KEPT_S = 3600  # seconds
+ANOTHER = "another"  # id of its button
+SEED_HELP = (
+    "Seed 0 is no noise. Every other number gives a variant, the one that `tfpix2pix translate --noise on --seed` with "
+    "that number gives, too."
+)
 TRANSLATION_PX = 420  # height on the page
 SMALL_PX = 128  # smaller pictures are shown with their pixels as squares
 CSS = """
 .translation img { width: 100%; height: 100%; object-fit: contain }
 .small img { image-rendering: pixelated }
+#noise { align-items: end }
 """
 # Fonts of the browser's machine, so that it fetches none.
 OWN_FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
@@ -72,8 +78,9 @@ class Outputs:
         """Writes a translation as `tfpix2pix translate` does, and removes the oldest files."""
         self._count += 1
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", model.name).strip("-.") or "translation"
+        seed = f"-seed-{translation.seed}" if translation.seed else ""
         suffix = suffix_for(translation.image.shape[-1], translation.image.dtype)
-        path = Path(self._folder.name) / str(self._count) / f"{name}{suffix}"
+        path = Path(self._folder.name) / str(self._count) / f"{name}{seed}{suffix}"
         write_image(path, translation.image, translation.palette)
         self._files.append(path)
         if len(self._files) > FILES_KEPT * len(self.models):
@@ -92,16 +99,18 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
     """
     first, side = models[0], side_px(models[0])
     start = max(examples, key=np.std) if examples else canvas.blank(side, side)  # the picture with most contrast
-    noisy = any(model.card.noise_size for model in models)
+    noisy = next((model for model in models if model.card.noise_size), None)
+    seed_at_first = int(first.card.noise == "on")
 
     with gr.Blocks(title=f"{first.name}: tfpix2pix", analytics_enabled=False, delete_cache=(KEPT_S, KEPT_S)) as page:
         gr.Markdown(f"# {', '.join(_plain(model.name) for model in models)}\n{_instructions(canvas)}")
         translated = gr.State()  # (input as its file holds it, its name), translated again for another noise
+        seeds = gr.State([])  # of the strip of variants
         with gr.Row():
             with gr.Column(min_width=320):
                 with gr.Tabs() as tabs:
                     with gr.Tab("Draw", id="draw"):
-                        paper = sheet(canvas, start)
+                        paper = sheet(canvas, start, ANOTHER if noisy else "")
                         gallery = gr.Gallery(
                             list(examples), label="Begin with", columns=4, height=160, allow_preview=False,
                             visible=bool(examples), interactive=False, format="png", buttons=[],
@@ -111,49 +120,82 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
                         by_operator, enlarge = _reading_choices(first)
                         seen = gr.Image(label="Input", interactive=False, format="png", visible=False, buttons=[])
                         draw_on = gr.Button("Draw on it", size="sm", visible=False)
-                noise = gr.Slider(
-                    0, MOST_NOISE, value=int(first.card.noise == "on"), step=1, visible=noisy,
-                    label="Noise: 0 for none, otherwise the seed",
-                )  # fmt: skip
             with gr.Column(min_width=320, scale=len(models)):
                 outputs = Outputs(models)
+                with gr.Row(visible=noisy is not None, elem_id="noise"):
+                    another = gr.Button("Another", elem_id=ANOTHER, min_width=80)
+                    seed = gr.Number(
+                        seed_at_first, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=80
+                    )
+                    more = gr.Button("Show variants", min_width=120)
+                variants = strip(seed_at_first, visible=noisy is not None)
+                if noisy:
+                    gr.Markdown(SEED_HELP, elem_id="seed-help")
         with gr.Accordion("About", open=False):
             gr.Markdown(_facts(models))
         for attribution in dict.fromkeys(model.card.attribution for model in models if model.card.attribution):
             gr.HTML(attribution_line(attribution))
 
-        def on_drawing(drawing: str, seed: int):
+        def translated_by(image: np.ndarray, name: str, seed: int, *, is_new: bool = True) -> list[Any]:
+            return [turned(seed, is_new=is_new), *outputs.of(image, seed, name)]
+
+        def on_drawing(drawing: str, seed: float | None):
             with shown_errors():
                 image = canvas.input_of(painted(drawing))
-                return [(image, "the drawing"), *outputs.of(image, seed, "the drawing")]
+                return [(image, "the drawing"), *translated_by(image, "the drawing", seed_of(seed))]
 
-        def on_file(path: str | None, is_photograph: bool, factor: float, seed: int):
+        def on_file(path: str | None, is_photograph: bool, factor: float, seed: float | None):
             if path is None:
-                return [gr.skip()] * (3 + len(outputs.components))
+                return [gr.skip()] * (4 + len(outputs.components))
             name = Path(path).name
             with shown_errors(path, name):
                 image = read_input(Path(path), first.card, by_operator=is_photograph, enlarge=int(factor))
                 picture = canvas.picture_of(image)
                 return [
                     (image, name), gr.Image(picture, visible=True), gr.Button(visible=True),
-                    *outputs.of(image, seed, name),
+                    *translated_by(image, name, seed_of(seed)),
                 ]  # fmt: skip
 
-        def on_noise(shown: tuple[np.ndarray, str] | None, seed: int):
+        def on_seed(shown: tuple[np.ndarray, str] | None, seed: float | None):
             if shown is None:
-                return [gr.skip()] * len(outputs.components)
+                return [gr.skip()] * (1 + len(outputs.components))
             with shown_errors():
-                image, name = shown
-                return outputs.of(image, seed, name)
+                return translated_by(*shown, seed_of(seed), is_new=False)
+
+        def on_another(shown: tuple[np.ndarray, str] | None, seed: float | None):
+            (other,) = next_seeds(seed_of(seed), 1)
+            return [other, *on_seed(shown, other)]
+
+        def on_thumbnail(shown: tuple[np.ndarray, str] | None, pressed: str):
+            return [seed_of(pressed), *on_seed(shown, seed_of(pressed))]
+
+        def on_more(seeds: list[int]):
+            seeds = next_seeds(seeds[-1] if seeds else 0)
+            return seeds, gr.Button("Other variants"), with_variants(seeds, [])
+
+        def on_asked(shown: tuple[np.ndarray, str] | None, seeds: list[int]):
+            if noisy is None or shown is None:
+                return
+            pictures = []
+            for seed in seeds:  # between two of them, a stroke takes over
+                with shown_errors():
+                    pictures.append(thumbnail(translate(noisy, shown[0], noise=seed, where=shown[1]).picture))
+                yield with_variants(seeds, pictures)
 
         one_at_a_time = {"concurrency_id": "models", "concurrency_limit": 1, "api_visibility": "private"}
-        newest = {**one_at_a_time, "trigger_mode": "always_last", "show_progress": "hidden"}
-        paper.input(on_drawing, [paper, noise], [translated, *outputs.components], **newest)
+        quiet = {**one_at_a_time, "show_progress": "hidden"}
+        thumbnails = variants.submit(on_asked, [translated, seeds], variants, trigger_mode="multiple", **quiet)
+        newest = {**quiet, "trigger_mode": "always_last", "cancels": [thumbnails]}
+        shown = [variants, *outputs.components]
+        paper.input(on_drawing, [paper, seed], [translated, *shown], **newest)
         gr.on(
-            [file.upload, by_operator.input, enlarge.input], on_file, [file, by_operator, enlarge, noise],
-            [translated, seen, draw_on, *outputs.components], **one_at_a_time,
+            [file.upload, by_operator.input, enlarge.input], on_file, [file, by_operator, enlarge, seed],
+            [translated, seen, draw_on, *shown], cancels=[thumbnails], **one_at_a_time,
         )  # fmt: skip
-        noise.input(on_noise, [translated, noise], outputs.components, **newest)
+        seed.input(on_seed, [translated, seed], shown, **newest)
+        another.click(on_another, [translated, seed], [seed, *shown], **newest)
+        variants.click(on_thumbnail, [translated, variants], [seed, *shown], **newest)
+        more.click(on_more, seeds, [seeds, more, variants], api_visibility="private", show_progress="hidden")
         options = {"api_visibility": "private", "show_progress": "hidden"}
         gallery.select(_chosen(examples), None, paper, **options)
         draw_on.click(lambda picture: (with_picture(picture), gr.Tabs(selected="draw")), seen, [paper, tabs], **options)
@@ -209,7 +251,8 @@ def _file_label(model: Shown) -> str:
 def _caption(translation: Translation) -> str:
     height, width = translation.image.shape[:2]
     notes = "".join(f"<br>{escape(note)}" for note in translation.notes)
-    return f"{width}x{height} px, {translation.seconds * 1e3:.0f} ms{notes}"
+    seed = f", seed {translation.seed}" if translation.seed else ""
+    return f"{width}x{height} px, {translation.seconds * 1e3:.0f} ms{seed}{notes}"
 
 
 def _facts(models: Sequence[Shown]) -> str:

@@ -160,6 +160,7 @@ export function makeSheet(root, { palette, pen, ground, brushPx, mostPx, changed
       return;
     }
     stroke = { from: at, last: at, before };
+    canvas.dataset.stroke = ""; // for others on the page, which wait for its end
     remember(before);
     move(at);
   }
@@ -174,6 +175,7 @@ export function makeSheet(root, { palette, pen, ground, brushPx, mostPx, changed
   function end() {
     if (stroke === null) return;
     stroke = null;
+    delete canvas.dataset.stroke;
     byKeys = false;
     cross.classList.remove("sheet-down");
     tell(true);
@@ -292,6 +294,7 @@ export function makeSheet(root, { palette, pen, ground, brushPx, mostPx, changed
         each.getContext("2d").drawImage(picture, 0, 0, width, height);
       }
       stroke = null;
+      delete canvas.dataset.stroke;
       past = [];
       undo.disabled = true;
       cursor = { x: width >> 1, y: height >> 1 };

@@ -23,7 +23,7 @@ SCRIPT = asset(PACKAGE, "sheet.js").replace("export function", "function")
 ON_LOAD = """
 const paper = makeSheet(element, {
   palette: props.palette, pen: props.pen, ground: props.ground, brushPx: props.brush_px, mostPx: props.most_px,
-  pauseMs: 150,
+  pauseMs: 150, another: props.another ? () => document.getElementById(props.another).click() : null,
   changed(canvas) {
     props.value = canvas.toDataURL("image/png");
     trigger("input");
@@ -40,15 +40,19 @@ show();
 """
 
 
-def sheet(canvas: Canvas, picture: np.ndarray) -> gr.HTML:
-    """Returns the component with `picture`, uint8 (H, W, 3), on it. Its event is `input`."""
+def sheet(canvas: Canvas, picture: np.ndarray, another: str = "") -> gr.HTML:
+    """Returns the component with `picture`, uint8 (H, W, 3), on it. Its event is `input`.
+
+    Args:
+        another: id of the button that the key A presses; "": none.
+    """
     return gr.HTML(
         **_on(picture),
         html_template="<div></div>", css_template=asset(PACKAGE, "sheet.css"),
         js_on_load=SCRIPT + ON_LOAD, apply_default_css=False, elem_classes="sheet",
         palette=[{"name": name, "color": hex_of(color)} for name, color in canvas.palette.items()],
         pen=hex_of(canvas.pen), ground=hex_of(canvas.ground), brush_px=canvas.brush_px,
-        most_px=max(8, 4 * canvas.brush_px),
+        most_px=max(8, 4 * canvas.brush_px), another=another,
     )  # fmt: skip
 
 

@@ -29,17 +29,23 @@ from tfpix2pix.pages import attribution_line
 FILES_KEPT = 32  # to download, for each model; Gradio keeps its own copies for KEPT_S
 KEPT_S = 3600  # seconds
 ANOTHER = "another"  # id of its button
-SEED_HELP = (
-    "Seed 0 is no noise. Every other number gives a variant, the one that `tfpix2pix translate --noise on --seed` with "
-    "that number gives, too."
-)
 TRANSLATION_PX = 420  # height on the page
 SMALL_PX = 128  # smaller pictures are shown with their pixels as squares
 CSS = """
 .translation img { width: 100%; height: 100%; object-fit: contain }
 .small img { image-rendering: pixelated }
 #noise { align-items: end }
+#variants .html-container { padding: 0 }
+@media (max-width: 48rem) { /* one column, in which the result stays in sight */
+  #work { flex-flow: column nowrap; align-items: stretch }
+  #result { display: contents }
+  #result > .alone { order: -1; position: sticky; top: 0; z-index: 5; gap: .25rem; padding-bottom: .4rem; background: var(--body-background-fill) }
+  #result > .alone .column { gap: .25rem }
+  .alone .translation { height: 30vh !important; height: 30dvh !important }
+}
 """
+# Gradio applies `CSS` to what is in its container. In one that hides what overflows, nothing stays in sight.
+HEAD = "<style>.gradio-container { overflow: clip !important }</style>"
 # Fonts of the browser's machine, so that it fetches none.
 OWN_FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
 
@@ -53,7 +59,7 @@ class Outputs:
         self._files: deque[Path] = deque()
         self._count = 0
         self.components: list[gr.components.Component] = []
-        with gr.Row():
+        with gr.Row(elem_classes=["alone"] if len(models) == 1 else []):
             for number, model in enumerate(models):
                 with gr.Column(min_width=240):
                     picture = gr.Image(
@@ -106,7 +112,7 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
         gr.Markdown(f"# {', '.join(_plain(model.name) for model in models)}\n{_instructions(canvas)}")
         translated = gr.State()  # (input as its file holds it, its name), translated again for another noise
         seeds = gr.State([])  # of the strip of variants
-        with gr.Row():
+        with gr.Row(elem_id="work"):
             with gr.Column(min_width=320):
                 with gr.Tabs() as tabs:
                     with gr.Tab("Draw", id="draw"):
@@ -120,17 +126,17 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
                         by_operator, enlarge = _reading_choices(first)
                         seen = gr.Image(label="Input", interactive=False, format="png", visible=False, buttons=[])
                         draw_on = gr.Button("Draw on it", size="sm", visible=False)
-            with gr.Column(min_width=320, scale=len(models)):
+            with gr.Column(min_width=320, scale=len(models), elem_id="result"):
                 outputs = Outputs(models)
                 with gr.Row(visible=noisy is not None, elem_id="noise"):
-                    another = gr.Button("Another", elem_id=ANOTHER, min_width=80)
+                    another = gr.Button("Another", elem_id=ANOTHER, size="md", min_width=80)
                     seed = gr.Number(
                         seed_at_first, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=80
                     )
-                    more = gr.Button("Show variants", min_width=120)
+                    more = gr.Button("Show variants", size="md", min_width=120)
                 variants = strip(seed_at_first, visible=noisy is not None)
                 if noisy:
-                    gr.Markdown(SEED_HELP, elem_id="seed-help")
+                    gr.Markdown(_seed_help(noisy))
         with gr.Accordion("About", open=False):
             gr.Markdown(_facts(models))
         for attribution in dict.fromkeys(model.card.attribution for model in models if model.card.attribution):
@@ -246,6 +252,14 @@ def _file_label(model: Shown) -> str:
     if model.card.config.data.makes_inputs:
         return "Drop a photograph here: PNG, JPEG, TIFF, NPY, …"
     return "Drop an input here: PNG, JPEG, TIFF, NPY, …, 8 or 16 bits or floats"
+
+
+def _seed_help(model: Shown) -> str:
+    without = "the mean style" if model.card.config.generator.noise == "modulation" else "no noise"
+    return (
+        f"Seed 0 is {without}. Every other number gives a variant, the same one as "
+        f"`tfpix2pix translate --noise on --seed` with that number."
+    )
 
 
 def _caption(translation: Translation) -> str:

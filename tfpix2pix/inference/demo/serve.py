@@ -70,7 +70,7 @@ def serve(
             server_name=host, server_port=port, share=False, inbrowser=open_browser, prevent_thread_lock=True,
             quiet=True, show_error=True, max_file_size=upload_mb * 2**20, footer_links=[], enable_monitoring=False,
             run_history=False, mcp_server=False, ssr_mode=False, theme=gr.themes.Default(**pages.OWN_FONTS),
-            css=pages.CSS, app_kwargs={"middleware": [own_names_only]},
+            css=pages.CSS, head=pages.HEAD, app_kwargs={"middleware": [own_names_only]},
         )  # fmt: skip
     except (OSError, ValueError) as error:
         raise UserError(

@@ -87,7 +87,7 @@ def test_the_loop_knows_neither_checkpoints_nor_reports():
 
 
 def test_files_are_few_and_none_is_long():
-    assert len(MODULES) < 199 + 17  # the house was built with 198; distilling, TIFF, pages and variety have come since
+    assert len(MODULES) < 199 + 18  # the house was built with 198; distilling, TIFF, pages and variety have come since
     assert {name: lines for name, path in MODULES.items() if (lines := len(path.read_text().splitlines())) > 400} == {}
 
 

@@ -48,6 +48,7 @@ def test_noise_is_the_seeds(tiny):
     off, one, again, two = (translate(tiny, image, noise=seed, where="it").image for seed in (0, 1, 1, 2))
     np.testing.assert_array_equal(one, again)
     np.testing.assert_array_equal(one, tiny.translator.translate(image, tiny.translator.noise(1, 1)))
+    np.testing.assert_array_equal(one, tiny.translator(image, noise="on", seed=1))  # as `translate --noise on --seed 1`
     assert (one != off).any() and (one != two).any()
 
 

@@ -136,6 +136,16 @@ class Demo:
         mouse.move(x + 60, y + 40, steps=6)
         mouse.up()
 
+    def seed(self):
+        return self.page.get_by_role("spinbutton", name="Seed")
+
+    def thumbnail(self, seed: int) -> np.ndarray:
+        """A variant of the strip, uint8 (H, W, 3), once the strip has followed the drawing."""
+        self.page.locator('.strip[aria-busy="false"]').wait_for()
+        self.page.wait_for_timeout(200)  # the last picture is decoded
+        place = f'.strip [data-seed="{seed}"] canvas'
+        return painted(self.page.evaluate("place => document.querySelector(place).toDataURL('image/png')", place))
+
     def said(self) -> str:
         """Returns the error that the page shows."""
         toast = self.page.locator(".toast-body").last
@@ -189,15 +199,77 @@ def test_examples_come_onto_the_sheet(demo):
     assert after.shape == before.shape and (after != before).any()
 
 
-def test_the_slider_is_the_noises_seed(demo, models):
+def test_the_field_is_the_noises_seed(demo, models):
     """Another seed, another image of the models that have noise; the TFLite file has none and says so."""
     with demo.new_results(0, 1):
-        demo.page.get_by_role("spinbutton").first.fill("7")
-        demo.page.keyboard.press("Enter")
+        demo.seed().fill("7")
     translator = p2p.load(models[0][1])
     drawing = canvas_for(translator.card.config.data).input_of(demo.sheet())
     np.testing.assert_array_equal(demo.pixels(0), translator.translate(drawing, translator.noise(1, 7)))
     demo.wait_for_caption(2, "no noise input")
+
+
+def expected(models, demo, seed: int) -> np.ndarray:
+    """The first model's translation of the sheet by a seed."""
+    translator = p2p.load(models[0][1])
+    drawing = canvas_for(translator.card.config.data).input_of(demo.sheet())
+    return translator.translate(drawing, translator.noise(1, seed))
+
+
+def test_another_is_another_seed_that_stays_while_drawing(demo, models):
+    with demo.new_results(0, 1):
+        demo.page.get_by_role("button", name="Another").click()
+    demo.wait_for_caption(0, "seed 1")
+    with demo.new_results(0, 1):
+        demo.stroke()
+    demo.page.wait_for_timeout(1000)  # the last piece of the stroke
+    np.testing.assert_array_equal(demo.pixels(0), expected(models, demo, 1))
+    with demo.new_results(0, 1):
+        demo.page.locator(".sheet canvas").press("a")
+    demo.wait_for_caption(0, "seed 2")
+    assert demo.seed().input_value() == "2"
+    demo.page.locator(".strip-spoken").filter(has_text="Translated: seed 2").wait_for(state="attached")
+    with demo.page.expect_download() as download:
+        demo.page.get_by_role("button", name="Download").first.click()
+    assert download.value.suggested_filename.endswith("-seed-2.png")
+
+
+def test_the_strip_follows_the_drawing_and_a_thumbnail_becomes_the_picture(demo, models):
+    demo.page.get_by_role("button", name="Show variants").click()
+    demo.page.get_by_role("button", name="Variant 3").wait_for()
+    np.testing.assert_array_equal(demo.thumbnail(6), expected(models, demo, 6))
+    with demo.new_results(0, 1):
+        demo.page.get_by_role("button", name="Variant 3").click()
+    demo.wait_for_caption(0, "seed 3")
+    with demo.new_results(0, 1):
+        demo.stroke()
+    demo.page.locator('.strip[aria-busy="true"]').wait_for()
+    for seed in (3, 6):
+        np.testing.assert_array_equal(demo.thumbnail(seed), expected(models, demo, seed))
+    pressed = demo.page.locator('.strip [aria-pressed="true"]')
+    assert pressed.count() == 1 and pressed.get_attribute("data-seed") == "3"
+    demo.page.get_by_role("button", name="Other variants").click()
+    demo.page.get_by_role("button", name="Variant 12").wait_for()
+
+
+def test_without_noise_there_is_no_other_answer(models, browser):
+    with served(models[2]) as address:
+        demo = Demo(browser, address)
+        assert demo.page.get_by_role("button", name="Another").count() == 0 and demo.seed().count() == 0
+        demo.page.close()
+
+
+def test_on_a_phone_the_translation_stays_in_sight(models, browser):
+    with served(models[0]) as address:
+        demo = Demo(browser, address)
+        demo.page.set_viewport_size({"width": 390, "height": 800})
+        demo.page.locator(".sheet canvas").evaluate("canvas => canvas.scrollIntoView({ block: 'end' })")
+        demo.page.wait_for_timeout(200)
+        picture, sheet = (demo.page.locator(place).bounding_box() for place in (".translation", ".sheet canvas"))
+        assert demo.page.evaluate("document.documentElement.scrollWidth") == 390
+        assert picture["y"] >= 0 and picture["y"] + picture["height"] <= sheet["y"]
+        assert sheet["x"] + sheet["width"] <= 390 and sheet["y"] + sheet["height"] <= 801
+        demo.page.close()
 
 
 def test_a_dropped_photograph_becomes_an_input_is_translated_and_can_be_drawn_on(demo, tmp_path):

@@ -193,7 +193,8 @@ def _digest(text: str) -> str:
 
 
 def _style() -> str:
-    return asset("tfpix2pix", "pages.css") + asset(DEMO, "sheet.css") + asset(DEMO, "strip.css") + asset(HERE, "web.css")
+    shared = (asset(DEMO, f"{name}.css") for name in ("sheet", "strip"))
+    return "".join((asset("tfpix2pix", "pages.css"), *shared, asset(HERE, "web.css")))
 
 
 def licenses(card: ModelCard) -> str:
@@ -221,7 +222,8 @@ def _page(
     columns, rows = metrics_of(card)
     page = environment().get_template("export/web/web.html").render(
         page_tag=page_tag(KIND), policy=policy, name=card.name, draws=draws, size=side, examples=uris,
-        small=side < SMALL_PX, noisy=bool(card.noise_size), style_noise=card.config.generator.noise == "modulation", lead=_lead(canvas, draws), hint=_hint(data, draws),
+        small=side < SMALL_PX, noisy=bool(card.noise_size), has_style=card.config.generator.noise == "modulation",
+        lead=_lead(canvas, draws), hint=_hint(data, draws),
         facts=facts_of(card), metrics_columns=columns, metrics=rows, metrics_images=card.metrics_images,
         data={**settings_of(card, canvas, draws), "start": start, **addresses},
         **{**whole, "packed": whole["packed"] or {}},

@@ -22,28 +22,16 @@ from tfpix2pix.data.images import suffix_for, write_image
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.demo.canvas import Canvas
 from tfpix2pix.inference.demo.models import Shown, Translation, read_input, side_px, translate
-from tfpix2pix.inference.demo.sheet import painted, sheet, with_picture
+from tfpix2pix.inference.demo.sheet import PACKAGE, painted, sheet, with_picture
 from tfpix2pix.inference.demo.strip import MOST_SEED, next_seeds, seed_of, strip, thumbnail, turned, with_variants
-from tfpix2pix.pages import attribution_line
+from tfpix2pix.pages import asset, attribution_line
 
 FILES_KEPT = 32  # to download, for each model; Gradio keeps its own copies for KEPT_S
 KEPT_S = 3600  # seconds
 ANOTHER = "another"  # id of its button
 TRANSLATION_PX = 420  # height on the page
 SMALL_PX = 128  # smaller pictures are shown with their pixels as squares
-CSS = """
-.translation img { width: 100%; height: 100%; object-fit: contain }
-.small img { image-rendering: pixelated }
-#noise { align-items: end }
-#variants .html-container { padding: 0 }
-@media (max-width: 48rem) { /* one column, in which the result stays in sight */
-  #work { flex-flow: column nowrap; align-items: stretch }
-  #result { display: contents }
-  #result > .alone { order: -1; position: sticky; top: 0; z-index: 5; gap: .25rem; padding-bottom: .4rem; background: var(--body-background-fill) }
-  #result > .alone .column { gap: .25rem }
-  .alone .translation { height: 30vh !important; height: 30dvh !important }
-}
-"""
+CSS = asset(PACKAGE, "page.css")
 # Gradio applies `CSS` to what is in its container. In one that hides what overflows, nothing stays in sight.
 HEAD = "<style>.gradio-container { overflow: clip !important }</style>"
 # Fonts of the browser's machine, so that it fetches none.
@@ -113,19 +101,18 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
         translated = gr.State()  # (input as its file holds it, its name), translated again for another noise
         seeds = gr.State([])  # of the strip of variants
         with gr.Row(elem_id="work"):
-            with gr.Column(min_width=320):
-                with gr.Tabs() as tabs:
-                    with gr.Tab("Draw", id="draw"):
-                        paper = sheet(canvas, start, ANOTHER if noisy else "")
-                        gallery = gr.Gallery(
-                            list(examples), label="Begin with", columns=4, height=160, allow_preview=False,
-                            visible=bool(examples), interactive=False, format="png", buttons=[],
-                        )  # fmt: skip
-                    with gr.Tab("File", id="file"):
-                        file = gr.File(label=_file_label(first), height=110)
-                        by_operator, enlarge = _reading_choices(first)
-                        seen = gr.Image(label="Input", interactive=False, format="png", visible=False, buttons=[])
-                        draw_on = gr.Button("Draw on it", size="sm", visible=False)
+            with gr.Column(min_width=320), gr.Tabs() as tabs:
+                with gr.Tab("Draw", id="draw"):
+                    paper = sheet(canvas, start, ANOTHER if noisy else "")
+                    gallery = gr.Gallery(
+                        list(examples), label="Begin with", columns=4, height=160, allow_preview=False,
+                        visible=bool(examples), interactive=False, format="png", buttons=[],
+                    )  # fmt: skip
+                with gr.Tab("File", id="file"):
+                    file = gr.File(label=_file_label(first), height=110)
+                    by_operator, enlarge = _reading_choices(first)
+                    seen = gr.Image(label="Input", interactive=False, format="png", visible=False, buttons=[])
+                    draw_on = gr.Button("Draw on it", size="sm", visible=False)
             with gr.Column(min_width=320, scale=len(models), elem_id="result"):
                 outputs = Outputs(models)
                 with gr.Row(visible=noisy is not None, elem_id="noise"):

@@ -20,7 +20,7 @@ THUMBNAIL_PX = 160  # at most, as in strip.js
 _turns = itertools.count()  # makes a turn new, even of the same seed
 SCRIPT = asset(PACKAGE, "strip.js").replace("export function", "function")
 # `props.turn` is [count, seed, whether the input is another], of the newest translation. `props.variants` is [seeds,
-# addresses of the thumbnails so far]. The strip asks (`submit`) for thumbnails of the newest input when no stroke goes on.
+# addresses of the thumbnails so far]. When no stroke goes on, the strip asks for thumbnails of the input: `submit`.
 ON_LOAD = """
 const root = document.createElement("div"), spoken = document.createElement("p");
 spoken.className = "strip-spoken";
@@ -64,10 +64,14 @@ watch("variants", async () => {
 
 
 def strip(seed: int, *, visible: bool) -> gr.HTML:
-    """Returns the component with the seed of the first translation. Its events are `click`, of a thumbnail, and `submit`, which asks for thumbnails."""
+    """Returns the component, with `seed` for the first translation.
+
+    Its events are `click`, of a thumbnail, and `submit`, which asks for thumbnails.
+    """
     return gr.HTML(
         html_template="<div></div>", css_template=asset(PACKAGE, "strip.css"), js_on_load=SCRIPT + ON_LOAD,
-        apply_default_css=False, elem_id="variants", visible=visible, turn=[next(_turns), seed, False], variants=[[], []],
+        apply_default_css=False, elem_id="variants", visible=visible, turn=[next(_turns), seed, False],
+        variants=[[], []],
     )  # fmt: skip
 
 
@@ -101,8 +105,8 @@ def seed_of(value: object) -> int:
     """
     try:
         seed = int(value or 0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seed = -1
     if not 0 <= seed <= MOST_SEED:
-        raise UserError(f"A seed must be a whole number from 0 to {MOST_SEED}. Received {value!r}. Give 1, for example.")
+        raise UserError(f"A seed must be a whole number from 0 to {MOST_SEED}. Received {value!r}. Give 1, say.")
     return seed

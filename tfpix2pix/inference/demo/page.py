@@ -100,6 +100,7 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
         gr.Markdown(f"# {', '.join(_plain(model.name) for model in models)}\n{_instructions(canvas)}")
         translated = gr.State()  # (input as its file holds it, its name), translated again for another noise
         seeds = gr.State([])  # of the strip of variants
+        turns = gr.State({"count": 0})  # shared by the events of a page: a translation ends the making of thumbnails
         with gr.Row(elem_id="work"):
             with gr.Column(min_width=320), gr.Tabs() as tabs:
                 with gr.Tab("Draw", id="draw"):
@@ -129,15 +130,20 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
         for attribution in dict.fromkeys(model.card.attribution for model in models if model.card.attribution):
             gr.HTML(attribution_line(attribution))
 
-        def translated_by(image: np.ndarray, name: str, seed: int, *, is_new: bool = True) -> list[Any]:
-            return [turned(seed, is_new=is_new), *outputs.of(image, seed, name)]
+        def translated_by(
+            image: np.ndarray, name: str, seed: int, turns: dict[str, int], *, is_new: bool = True
+        ) -> list[Any]:
+            turns["count"] += 1
+            values = outputs.of(image, seed, name)
+            turns["count"] += 1  # thumbnails that were asked for meanwhile are of the input before
+            return [turned(seed, is_new=is_new), *values]
 
-        def on_drawing(drawing: str, seed: float | None):
+        def on_drawing(drawing: str, seed: float | None, turns: dict[str, int]):
             with shown_errors():
                 image = canvas.input_of(painted(drawing))
-                return [(image, "the drawing"), *translated_by(image, "the drawing", seed_of(seed))]
+                return [(image, "the drawing"), *translated_by(image, "the drawing", seed_of(seed), turns)]
 
-        def on_file(path: str | None, is_photograph: bool, factor: float, seed: float | None):
+        def on_file(path: str | None, is_photograph: bool, factor: float, seed: float | None, turns: dict[str, int]):
             if path is None:
                 return [gr.skip()] * (4 + len(outputs.components))
             name = Path(path).name
@@ -146,50 +152,53 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
                 picture = canvas.picture_of(image)
                 return [
                     (image, name), gr.Image(picture, visible=True), gr.Button(visible=True),
-                    *translated_by(image, name, seed_of(seed)),
+                    *translated_by(image, name, seed_of(seed), turns),
                 ]  # fmt: skip
 
-        def on_seed(shown: tuple[np.ndarray, str] | None, seed: float | None):
+        def on_seed(shown: tuple[np.ndarray, str] | None, seed: float | str | None, turns: dict[str, int]):
             if shown is None:
                 return [gr.skip()] * (1 + len(outputs.components))
             with shown_errors():
-                return translated_by(*shown, seed_of(seed), is_new=False)
+                return translated_by(*shown, seed_of(seed), turns, is_new=False)
 
-        def on_another(shown: tuple[np.ndarray, str] | None, seed: float | None):
-            (other,) = next_seeds(seed_of(seed), 1)
-            return [other, *on_seed(shown, other)]
+        def on_another(shown: tuple[np.ndarray, str] | None, seed: float | None, turns: dict[str, int]):
+            with shown_errors():
+                (other,) = next_seeds(seed_of(seed), 1)
+            return [other, *on_seed(shown, other, turns)]
 
-        def on_thumbnail(shown: tuple[np.ndarray, str] | None, pressed: str):
-            return [seed_of(pressed), *on_seed(shown, seed_of(pressed))]
+        def on_thumbnail(shown: tuple[np.ndarray, str] | None, pressed: str, turns: dict[str, int]):
+            return [pressed, *on_seed(shown, pressed, turns)]
 
-        def on_more(seeds: list[int]):
+        def on_more(seeds: list[int], turns: dict[str, int]):
+            turns["count"] += 1
             seeds = next_seeds(seeds[-1] if seeds else 0)
             return seeds, gr.Button("Other variants"), with_variants(seeds, [])
 
-        def on_asked(shown: tuple[np.ndarray, str] | None, seeds: list[int]):
-            if noisy is None or shown is None:
-                return
-            pictures = []
-            for seed in seeds:  # between two of them, a stroke takes over
+        def on_asked(shown: tuple[np.ndarray, str] | None, seeds: list[int], turns: dict[str, int]):
+            pictures, turn = [], turns["count"]
+            for seed in seeds if noisy and shown else []:
                 with shown_errors():
                     pictures.append(thumbnail(translate(noisy, shown[0], noise=seed, where=shown[1]).picture))
+                if turns["count"] != turn:  # a stroke has taken over, after which the strip asks again
+                    return
                 yield with_variants(seeds, pictures)
 
         one_at_a_time = {"concurrency_id": "models", "concurrency_limit": 1, "api_visibility": "private"}
-        quiet = {**one_at_a_time, "show_progress": "hidden"}
-        thumbnails = variants.submit(on_asked, [translated, seeds], variants, trigger_mode="multiple", **quiet)
-        newest = {**quiet, "trigger_mode": "always_last", "cancels": [thumbnails]}
-        shown = [variants, *outputs.components]
-        paper.input(on_drawing, [paper, seed], [translated, *shown], **newest)
-        gr.on(
-            [file.upload, by_operator.input, enlarge.input], on_file, [file, by_operator, enlarge, seed],
-            [translated, seen, draw_on, *shown], cancels=[thumbnails], **one_at_a_time,
-        )  # fmt: skip
-        seed.input(on_seed, [translated, seed], shown, **newest)
-        another.click(on_another, [translated, seed], [seed, *shown], **newest)
-        variants.click(on_thumbnail, [translated, variants], [seed, *shown], **newest)
-        more.click(on_more, seeds, [seeds, more, variants], api_visibility="private", show_progress="hidden")
         options = {"api_visibility": "private", "show_progress": "hidden"}
+        newest = {**one_at_a_time, "show_progress": "hidden", "trigger_mode": "always_last"}
+        shown = [variants, *outputs.components]
+        paper.input(on_drawing, [paper, seed, turns], [translated, *shown], **newest)
+        gr.on(
+            [file.upload, by_operator.input, enlarge.input], on_file, [file, by_operator, enlarge, seed, turns],
+            [translated, seen, draw_on, *shown], **one_at_a_time,
+        )  # fmt: skip
+        seed.input(on_seed, [translated, seed, turns], shown, **newest)
+        another.click(on_another, [translated, seed, turns], [seed, *shown], **newest)
+        variants.click(on_thumbnail, [translated, variants, turns], [seed, *shown], **newest)
+        more.click(on_more, [seeds, turns], [seeds, more, variants], **options)
+        variants.submit(
+            on_asked, [translated, seeds, turns], variants, trigger_mode="always_last", concurrency_limit=1, **options
+        )  # beside the models' own, so that it never keeps a stroke waiting
         gallery.select(_chosen(examples), None, paper, **options)
         draw_on.click(lambda picture: (with_picture(picture), gr.Tabs(selected="draw")), seen, [paper, tabs], **options)
     return page

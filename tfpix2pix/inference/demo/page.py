@@ -155,7 +155,7 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
                     *translated_by(image, name, seed_of(seed), turns),
                 ]  # fmt: skip
 
-        def on_seed(shown: tuple[np.ndarray, str] | None, seed: float | str | None, turns: dict[str, int]):
+        def on_seed(shown: tuple[np.ndarray, str] | None, seed: float | None, turns: dict[str, int]):
             if shown is None:
                 return [gr.skip()] * (1 + len(outputs.components))
             with shown_errors():
@@ -167,7 +167,9 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
             return [other, *on_seed(shown, other, turns)]
 
         def on_thumbnail(shown: tuple[np.ndarray, str] | None, pressed: str, turns: dict[str, int]):
-            return [pressed, *on_seed(shown, pressed, turns)]
+            with shown_errors():
+                seed = seed_of(pressed)
+            return [seed, *on_seed(shown, seed, turns)]
 
         def on_more(seeds: list[int], turns: dict[str, int]):
             turns["count"] += 1

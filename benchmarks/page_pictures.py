@@ -1,6 +1,7 @@
-"""The pictures of docs/page.md: `tfpix2pix demo` in Chromium, with a cup drawn on the sheet, and what a bad file does.
+"""The pictures of docs/page.md: `tfpix2pix demo` in Chromium, with a face drawn on the sheet, and what a bad file does.
 
-    python benchmarks/page_pictures.py runs/edges runs/edges/exports/edges-128px.tflite --out docs/images
+    make demo
+    python benchmarks/page_pictures.py runs/demo --out docs/images
 
 Needs Playwright and Chromium (the extra `dev`).
 """
@@ -25,11 +26,11 @@ def ellipse(x: float, y: float, wide: float, high: float) -> list[tuple[float, f
     return [(x + wide * math.cos(angle), y + high * math.sin(angle)) for angle in angles]
 
 
-CUP = {  # strokes, in parts of the sheet
-    "rim": ellipse(0.45, 0.3, 0.28, 0.1),
-    "coffee": ellipse(0.45, 0.31, 0.2, 0.06),
-    "body": [(0.17, 0.32), (0.22, 0.6), (0.32, 0.75), (0.58, 0.75), (0.68, 0.6), (0.73, 0.32)],
-    "handle": [(0.72, 0.38), (0.86, 0.38), (0.88, 0.52), (0.8, 0.6), (0.68, 0.6)],
+FACE = {  # strokes, in parts of the sheet
+    "head": ellipse(0.5, 0.5, 0.32, 0.32),
+    "left eye": ellipse(0.38, 0.42, 0.03, 0.05),
+    "right eye": ellipse(0.62, 0.42, 0.03, 0.05),
+    "mouth": [*ellipse(0.5, 0.56, 0.18, 0.18)[:11], (0.68, 0.56)],  # the lower half and the line between its ends
 }
 
 
@@ -37,7 +38,7 @@ def draw(page: Page) -> None:
     box = page.locator(".sheet canvas").bounding_box()
     side = min(box["width"], box["height"])
     left, top = box["x"] + (box["width"] - side) / 2, box["y"] + (box["height"] - side) / 2
-    for stroke in CUP.values():
+    for stroke in FACE.values():
         places = [(left + x * side, top + y * side) for x, y in stroke]
         page.mouse.move(*places[0])
         page.mouse.down()
@@ -75,13 +76,13 @@ def main() -> None:
         page.locator(".translation img").last.wait_for()
         page.get_by_role("button", name="Blank sheet").click()
         draw(page)
-        take(page, arguments.out / "page-drawing.png")
+        take(page, arguments.out / "demo-page.png")
         page.get_by_role("tab", name="File").click()
         bad = Path(folder) / "scan.tif"
         bad.write_bytes(b"cut short")
         page.locator("input[type=file]").last.set_input_files(bad)
         page.locator(".toast-body").wait_for()
-        take(page, arguments.out / "page-error.png")
+        take(page, arguments.out / "demo-page-error.png")
         chromium.close()
     until.set()
 

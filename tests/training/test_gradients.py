@@ -139,7 +139,8 @@ def test_the_fast_forms_have_the_gradients_of_the_plain_ones(order, monkeypatch)
             patch.setattr(pix2pix, "update", lambda network, optimizer, gradients, clip: updates.extend(gradients))
             if not fast:
                 patch.setattr(products, "on_gpu", lambda: True)
-            model = build_model(tiny_config(data={"image_size_px": 64}, training=training))
+            network = {"data": {"image_size_px": 64}, "generator": {"levels": 6}}
+            model = build_model(tiny_config(**network, training=training))
             losses = model.train_step(tuple(tf.constant(array) for array in image))
         return updates, losses
 

@@ -31,6 +31,7 @@ from rich.console import Console
 import tfpix2pix as p2p
 from tfpix2pix.config import Config
 from tfpix2pix.files import CACHE_VARIABLE
+from tfpix2pix.models import GENERATORS
 from tfpix2pix.runs.directory import Run, RunDirectory
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ def tiny_config(**changes) -> Config:
     """A configuration of seconds: 32 px, 8 filters, and a U-Net of three levels, the fewest that have every kind of
     layer. `changes` are sections, merged key by key."""
     sections = {name: {**TINY.get(name, {}), **values} for name, values in changes.items() if isinstance(values, dict)}
-    if sections.get("generator", {}).get("kind") == "resnet":
-        sections["generator"].pop("levels")  # the U-Net's
+    kind = sections.get("generator", {}).get("kind", "unet")
+    if "levels" not in GENERATORS[kind].options:
+        sections["generator"].pop("levels")
     return Config.model_validate({**TINY, **changes, **sections})
 
 

@@ -24,7 +24,7 @@ from tfpix2pix.runs.networks import build_model
 # What Keras's own layers cannot do: padding inside the graph, Gaussian noise, colours and classes made of channels.
 NOT_IN_KERAS = {
     "resnet-gaussian-odd-size", "gaussian", "no-noise-odd-size", "lab", "label-map-to-photograph",
-    "photograph-to-label-map",
+    "photograph-to-label-map", "local-enhancer", "local-enhancers",
 }  # fmt: skip
 CASES = {
     "paper": [],
@@ -86,11 +86,25 @@ CASES = {
         "data.target_channels=1", "data.target_classes=3", "data.class_colors=['#000000', '#ff0000', '#0000ff']",
     ],
     "modulation": ["generator.noise=modulation", "generator.noise_dimensions=4", "inference.noise=on"],
+    "global": [
+        "generator.kind=global", "generator.residual_blocks=1", "generator.norm=instance_non_affine",
+        "generator.bias=all", "generator.noise=modulation",
+    ],
+    "local-enhancer": [
+        "generator.kind=local_enhancer", "generator.residual_blocks=1", "generator.enhancer_blocks=1",
+        "generator.base_filters=4", "generator.norm=instance_non_affine", "generator.bias=all",
+        "discriminator.norm=instance_non_affine",
+    ],
+    "local-enhancers": [
+        "generator.kind=local_enhancer", "generator.enhancers=2", "generator.residual_blocks=1",
+        "generator.base_filters=2", "generator.upsampling=resize", "generator.noise=gaussian", "data.image_size_px=64",
+    ],
 }  # fmt: skip
 # The others name every row of every table already.
 SLOW = {
     "as-the-tutorial", "bilinear", "blurred", "blurred-resnet", "capped-filters-last-transposed", "feature-matching",
-    "gray-to-rgb", "moving", "resnet-gaussian-odd-size", "rgba", "scales-in-parts", "scales-simultaneous",
+    "gray-to-rgb", "local-enhancers", "moving", "resnet-gaussian-odd-size", "rgba", "scales-in-parts",
+    "scales-simultaneous",
 }  # fmt: skip
 QUICK = [name for name in CASES if name not in SLOW]
 QUICK_FORMAT = dict(zip(QUICK, itertools.cycle(("saved_model", "tflite", "tflite"))))  # others in the slow tests
@@ -106,7 +120,8 @@ ROUND_TRIPS = [
 def config_of(name: str, **data) -> Config:
     base = tiny_config(training={"steps": 2, "validation_images": 1}, data=data).model_dump(mode="json")
     del base["objective"], base["discriminator"]["conditional"]
-    if "generator.kind=resnet" in CASES[name]:
+    kind = next((setting.partition("=")[2] for setting in CASES[name] if setting.startswith("generator.kind=")), "unet")
+    if "levels" not in GENERATORS[kind].options:
         del base["generator"]["levels"]
     return make_config(with_overrides(base, CASES[name]))
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from tests.conftest import tiny_config
+from tfpix2pix.models.enhancer import build_local_enhancer
 from tfpix2pix.models.modulation import Modulation, Normals, StyleChannels
 from tfpix2pix.models.noise import NO_NOISE, GaussianChannel
 from tfpix2pix.models.norms import normalize_per_image
@@ -16,7 +17,7 @@ from tfpix2pix.runs.networks import build_generator
 
 DIMENSIONS, CHANNELS, FILTERS = 8, 64, 64
 KINDS = (Modulation, StyleChannels)
-BUILDS = [build_unet, build_encoder_decoder, build_resnet]
+BUILDS = [build_unet, build_encoder_decoder, build_resnet, build_local_enhancer]
 
 
 def styles(rng, count, dimensions=DIMENSIONS):
@@ -112,8 +113,9 @@ class TestWhereItEnters:
         assert self.places(build_unet)[2] == ["down1_z", "down5_z"]
         assert self.places(build_unet, bottleneck_norm=True)[2] == ["down1_z"]
 
-    def test_never_there_in_a_resnet_which_has_norms_everywhere(self):
-        assert self.places(build_resnet)[2] == []
+    @pytest.mark.parametrize("build", [build_resnet, build_local_enhancer])
+    def test_never_there_in_residual_networks_which_have_norms_everywhere(self, build):
+        assert self.places(build)[2] == []
 
 
 @pytest.mark.parametrize("build", BUILDS)

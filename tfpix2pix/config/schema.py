@@ -50,7 +50,8 @@ class Config(Section):
     @property
     def size_multiple_px(self) -> int:
         """Returns the multiple, px, to which the generator pads the height and width of images."""
-        return GENERATORS[self.generator.kind].size_multiple_px(self.data.image_size_px, self.generator.levels)
+        spec = self.generator
+        return GENERATORS[spec.kind].size_multiple_px(self.data.image_size_px, spec.levels, spec.enhancers)
 
     @property
     def objective_name(self) -> str:
@@ -156,5 +157,6 @@ class Config(Section):
 
 def with_sections(message: str) -> str:
     """Adds the sections to keys in an error text of the networks: `generator.levels` for `levels`."""
-    sections = {"image_size_px": "data", "levels": "generator", "residual_blocks": "generator"}
+    keys = ("levels", "residual_blocks", "enhancers", "kind")
+    sections = {"image_size_px": "data", **dict.fromkeys(keys, "generator")}
     return re.sub(rf"`({'|'.join(sections)})`", lambda key: f"`{sections[key[1]]}.{key[1]}`", message)

@@ -15,6 +15,7 @@ from tfpix2pix.models.modulation import Modulation, Normals, StyleChannels
 from tfpix2pix.models.noise import NO_NOISE, SMALLEST, NoiseDropout
 from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
 from tfpix2pix.models.products import PLAIN
+from tfpix2pix.models.pyramid import Halve
 from tfpix2pix.models.resnet import ReflectionPad
 from tfpix2pix.models.upsampling import Bilinear, Blur, DoublingConv2D, SubpixelConv2D, Transposed3
 
@@ -83,7 +84,7 @@ def _norm_per_image(layer: layers.Layer) -> keras.Model:
     (`models/norms.py`)."""
     x = _input(layer)
     shift = ops.mean(ops.mean(x, axis=1, keepdims=True), axis=2, keepdims=True)
-    y = layers.GroupNormalization(groups=-1, epsilon=layer.epsilon)(x - shift)
+    y = layers.GroupNormalization(groups=-1, epsilon=layer.epsilon, center=layer.center, scale=layer.scale)(x - shift)
     return keras.Model(x, y, name=layer.name)
 
 
@@ -115,6 +116,18 @@ def _blurred(layer: Blur) -> keras.Model:
 def _reflected(layer: ReflectionPad) -> keras.Model:
     x, border = _input(layer), (layer.border_px, layer.border_px)
     return keras.Model(x, ops.pad(x, ((0, 0), border, border, (0, 0)), mode="reflect"), name=layer.name)
+
+
+def _halved(layer: Halve) -> keras.Model:
+    """Returns the means over 3×3 pixels of a map with even sides. The mean of the first two rows stands before the
+    first, so that a mean over the three is that of the two. The same goes for columns."""
+    x = _input(layer)
+    height, width = x.shape[1:3]
+    first_rows = layers.AveragePooling2D((2, 1))(layers.Cropping2D(((0, height - 2), (0, 0)))(x))
+    y = layers.Concatenate(axis=1)([first_rows, x])
+    first_columns = layers.AveragePooling2D((1, 2))(layers.Cropping2D(((0, 0), (0, width - 2)))(y))
+    y = layers.Concatenate(axis=2)([first_columns, y])
+    return keras.Model(x, layers.AveragePooling2D(3, 2)(y), name=layer.name)
 
 
 def _dropped(layer: NoiseDropout) -> keras.Model:
@@ -176,6 +189,7 @@ COUNTERPARTS: dict[type, Callable[[Any], Any]] = {
     Blur: _blurred,
     Bilinear: lambda layer: layers.UpSampling2D(2, interpolation="bilinear", name=layer.name),
     ReflectionPad: _reflected,
+    Halve: _halved,
     NoiseDropout: _dropped,
     Normals: _normals,
     Modulation: _modulated,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tfpix2pix.models.sizes import resnet_multiple_px, unet_multiple_px
+from tfpix2pix.models.sizes import enhancer_multiple_px, global_multiple_px, resnet_multiple_px, unet_multiple_px
 from tfpix2pix.tables import lazy
 
 COMMON = ("base_filters", "norm", "norm_epsilon", "bias", "upsampling", "noise", "dropout_rate", "noise_dimensions")
@@ -21,7 +21,8 @@ class Architecture:
     """Describes a kind of generator: the function that builds it, and the sizes that it takes."""
 
     build: Callable[..., Any]  # (image_size_px, **options) -> keras.Model
-    size_multiple_px: Callable[[int, int | None], int]  # (image_size_px, levels); raises ValueError if they do not fit
+    # (image_size_px, levels, enhancers) -> px; raises ValueError if they do not fit
+    size_multiple_px: Callable[[int, int | None, int | None], int]
     options: tuple[str, ...]  # keys of the configuration's `generator` section that `build` takes
 
 
@@ -31,6 +32,13 @@ GENERATORS = {
     "resnet": Architecture(
         lazy("tfpix2pix.models.resnet", "build_resnet"), resnet_multiple_px, (*COMMON, "residual_blocks")
     ),
+    "global": Architecture(
+        lazy("tfpix2pix.models.resnet", "build_global"), global_multiple_px, (*COMMON, "residual_blocks")
+    ),
+    "local_enhancer": Architecture(
+        lazy("tfpix2pix.models.enhancer", "build_local_enhancer"), enhancer_multiple_px,
+        (*COMMON, "residual_blocks", "enhancers", "enhancer_blocks"),
+    ),  # fmt: skip
 }
 
 DISCRIMINATORS = {
@@ -42,6 +50,7 @@ NORMS = {
     "batch": lazy("tfpix2pix.models.blocks", "batch_norm"),
     "instance": lazy("tfpix2pix.models.blocks", "instance_norm"),
     "none": lazy("tfpix2pix.models.blocks", "no_norm"),
+    "instance_non_affine": lazy("tfpix2pix.models.blocks", "instance_norm_non_affine"),
 }
 
 # Whether a norm follows a convolution -> whether the convolution has a bias. The last one always has one. Without

@@ -45,6 +45,11 @@ def instance_norm(name: str, seed: int | None, epsilon: float, statistics: str) 
     return InstanceNormalization(epsilon, gamma_initializer=initializer(seed, name, mean=1.0), name=name)
 
 
+def instance_norm_non_affine(name: str, seed: int | None, epsilon: float, statistics: str) -> layers.Layer:
+    """Returns an instance norm without scale and offset, which has no weights. Seed and `statistics` are ignored."""
+    return InstanceNormalization(epsilon, center=False, scale=False, name=name)
+
+
 def no_norm(name: str, seed: int | None, epsilon: float, statistics: str) -> None:
     """Returns None. The arguments are ignored."""
     return None

@@ -80,6 +80,8 @@ class BatchNormalization(layers.BatchNormalization):
 class InstanceNormalization(layers.GroupNormalization):
     """Normalises each image and channel by its own mean and variance, in training and at inference.
 
+    `center=False` leaves out the offset, `scale=False` the scale.
+
     Source: Ulyanov, Vedaldi and Lempitsky 2016, "Instance normalization: the missing ingredient for fast stylization".
     """
 
@@ -98,16 +100,20 @@ class InstanceNormalization(layers.GroupNormalization):
         return config
 
 
-def normalize_per_image(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float = NORM_EPSILON) -> tf.Tensor:
+def normalize_per_image(
+    x: tf.Tensor, gamma: tf.Tensor | None, beta: tf.Tensor | None, epsilon: float = NORM_EPSILON
+) -> tf.Tensor:
     """Normalises each image and channel of (N, H, W, C) by its own mean and variance, then scales and shifts.
 
-    Computes in float32, or in float64 if `x` is float64, and returns the type of `x`.
+    Computes in float32, or in float64 if `x` is float64, and returns the type of `x`. If `gamma` or `beta` is None, it
+    does not scale or not shift.
     """
     wide = _wide(x)
-    gamma, beta = (tf.cast(weights, wide.dtype) for weights in (gamma, beta))
     centred, _, residue, variance = moments(wide, lambda values: mean_of(values, IMAGE_AXES))
-    scale = tf.math.rsqrt(variance + epsilon) * gamma
-    return tf.cast(centred * scale + (beta - residue * scale), x.dtype)
+    scale = tf.math.rsqrt(variance + epsilon)
+    scale = scale if gamma is None else scale * tf.cast(gamma, wide.dtype)
+    offset = -residue * scale if beta is None else tf.cast(beta, wide.dtype) - residue * scale
+    return tf.cast(centred * scale + offset, x.dtype)
 
 
 def moments(x: tf.Tensor, mean: Callable[[tf.Tensor], tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -151,8 +157,10 @@ def normalize_in_training(
 
     Mean and variance have no gradient. They are float32 for any type of `x`. With `across_replicas`, they are those of
     the pairs of all replicas. `fused` uses TensorFlow's operation if possible. Its last digits depend on the number of
-    threads.
+    threads. If `gamma` or `beta` is None, it does not scale or not shift.
     """
+    gamma = tf.ones(x.shape[-1]) if gamma is None else gamma
+    beta = tf.zeros(x.shape[-1]) if beta is None else beta
     gamma, beta = (tf.convert_to_tensor(weights, tf.float32) for weights in (gamma, beta))
     if fused and not across_replicas and (axes == BATCH_AXES or x.shape[0] == 1):  # one image: both are the same
         return _fused(x, gamma, beta, epsilon)

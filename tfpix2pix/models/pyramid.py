@@ -33,7 +33,8 @@ class Halve(layers.Layer):
         def sums_over_nine(x: tf.Tensor) -> tf.Tensor:
             return tf.nn.avg_pool2d(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), POOL_PX, HALF, "VALID")
 
-        return sums_over_nine(x) / sums_over_nine(tf.ones_like(x[:1, ..., :1]))
+        height, width = (x.shape[axis] or tf.shape(x)[axis] for axis in (1, 2))  # a constant, if the size is fixed
+        return sums_over_nine(x) / sums_over_nine(tf.ones((1, height, width, 1), x.dtype))
 
     def compute_output_shape(self, shape: tuple) -> tuple:
         return (shape[0], *(None if side is None else halved_px(side) for side in shape[1:3]), shape[3])

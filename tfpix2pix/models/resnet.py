@@ -1,4 +1,4 @@
-"""Builds the residual generator, the alternative of [torch] (Johnson et al., "Perceptual losses …", ECCV 2016)."""
+"""Builds residual generators: that of [torch] (Johnson et al., "Perceptual losses …", ECCV 2016) and deeper ones."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from keras import layers
 
 from tfpix2pix.models import NOISES, UPSAMPLINGS
 from tfpix2pix.models.blocks import NORM_EPSILON, Blocks
-from tfpix2pix.models.noise import DIMENSIONS
+from tfpix2pix.models.noise import DIMENSIONS, Noise, Shape
 from tfpix2pix.models.padding import crop_back, pad
-from tfpix2pix.models.sizes import RESNET_MULTIPLE_PX, padded_px
+from tfpix2pix.models.sizes import GLOBAL_HALVINGS, RESNET_HALVINGS, padded_px, residual_multiple_px
 from tfpix2pix.tables import row
 
-HALVINGS = 2
 MAX_DROPPED_PX = 16  # a full map of noise for every block would be 9.4 million values at 256 px; the mask repeats
 
 
@@ -23,6 +22,7 @@ def build_resnet(
     image_size_px: int = 256,
     *,
     residual_blocks: int = 9,
+    halvings: int = RESNET_HALVINGS,
     input_channels: int = 3,
     output_channels: int = 3,
     base_filters: int = 64,
@@ -47,44 +47,94 @@ def build_resnet(
 
     Args:
         residual_blocks: number of residual blocks; [torch] has 9 for 256 px and 6 for 128 px.
+        halvings: number of halvings before the blocks and of doublings after them; each doubles the filters.
 
     Returns:
         A model with inputs and output as those of `build_unet`.
     """
-    up = row(UPSAMPLINGS, "`upsampling`", upsampling)
     side = None if input_size_px == "any" else input_size_px or image_size_px
     image = layers.Input((side, side, input_channels), name="image")  # (B, H, W, C)
-    padded_side = padded_px(image_size_px, RESNET_MULTIPLE_PX)
-    deepest = base_filters * 2**HALVINGS
-    dropped_px = min(padded_side // 2**HALVINGS, MAX_DROPPED_PX)
-    shapes = [(dropped_px, dropped_px, deepest)] * residual_blocks
+    multiple_px = residual_multiple_px(halvings)
+    padded_side = padded_px(image_size_px, multiple_px)
+    deepest = base_filters * 2**halvings
     z = row(NOISES, "`noise`", noise).build(
-        dropout_rate, shapes, padded_side, has_input=noise_input, dimensions=noise_dimensions, seed=seed
-    )
+        dropout_rate, dropped_shapes(padded_side // 2**halvings, deepest, residual_blocks), padded_side,
+        has_input=noise_input, dimensions=noise_dimensions, seed=seed,
+    )  # fmt: skip
     blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias, after_norm=z.after_norm)
-
-    def reflected(x: Any, filters: int, name: str, kernel: int, **kwargs: Any) -> Any:
-        """Applies a convolution after padding by reflection, so that the size stays."""
-        x = ReflectionPad(kernel // 2, name=f"{name}_reflect")(x)
-        return blocks.convolution(x, layers.Conv2D, filters, name, kernel_size=kernel, **kwargs)
-
-    x = z.beside(pad(image, RESNET_MULTIPLE_PX))
-    x = layers.ReLU(name="first_act")(reflected(x, base_filters, "first", 7))  # (B, H, W, 64)
-    for level in range(1, HALVINGS + 1):  # (B, H/2, W/2, 128), (B, H/4, W/4, 256)
-        x = blocks.conv(x, base_filters * 2**level, f"down{level}", stride=2, kernel=3)
-        x = layers.ReLU(name=f"down{level}_act")(x)
-    for index in range(1, residual_blocks + 1):  # (B, H/4, W/4, 256)
-        name, shortcut = f"block{index}", x
-        x = layers.ReLU(name=f"{name}_act")(reflected(x, deepest, f"{name}_a", 3))
-        x = z.drop(x, f"{name}_dropout")
-        x = layers.Add(name=f"{name}_add")([shortcut, reflected(x, deepest, f"{name}_b", 3)])
-    for level in reversed(range(1, HALVINGS + 1)):  # (B, H/2, W/2, 128), (B, H, W, 64)
-        x = up(blocks, x, base_filters * 2 ** (level - 1), f"up{level}", kernel=3)
-        x = layers.ReLU(name=f"up{level}_act")(x)
-    x = reflected(x, output_channels, "last", 7, last=True)
-    x = crop_back(x, image, RESNET_MULTIPLE_PX)
+    network = ResidualParts(blocks, z, upsampling)
+    x = network.halved(z.beside(pad(image, multiple_px)), base_filters, halvings)  # (B, H/4, W/4, 256)
+    x = network.doubled(network.changed(x, deepest, residual_blocks), base_filters, halvings)  # (B, H, W, 64)
+    x = crop_back(network.last(x, output_channels), image, multiple_px)
     x = layers.Activation("tanh", dtype="float32", name="translation")(x)  # (B, H, W, output_channels)
     return keras.Model(z.inputs(image), x, name="generator")
+
+
+def build_global(image_size_px: int = 256, **options: Any) -> keras.Model:
+    """Builds `build_resnet`'s network with four halvings, to 1,024 filters of 64: the global generator of pix2pixHD
+    (Wang et al., CVPR 2018, §3.1).
+
+    With 9 blocks, `norm="instance_non_affine"` and `bias="all"` it has 182,443,267 trainable parameters.
+    """
+    return build_resnet(image_size_px, halvings=GLOBAL_HALVINGS, **options)
+
+
+def dropped_shapes(side_px: int, filters: int, count: int) -> list[Shape]:
+    """Returns the shapes of noise for dropout in `count` residual blocks on maps of `side_px`."""
+    dropped_px = min(side_px, MAX_DROPPED_PX)
+    return [(dropped_px, dropped_px, filters)] * count
+
+
+class ResidualParts:
+    """Builds the parts of a residual network.
+
+    Args:
+        blocks: builds the convolutions.
+        z: the noise.
+        upsampling: a row of `UPSAMPLINGS`.
+        prefix: beginning of the names of all layers.
+    """
+
+    def __init__(self, blocks: Blocks, z: Noise, upsampling: str, prefix: str = "") -> None:
+        self.blocks, self.z, self.prefix = blocks, z, prefix
+        self.up = row(UPSAMPLINGS, "`upsampling`", upsampling)
+
+    def halved(self, x: Any, filters: int, halvings: int) -> Any:
+        """Applies a 7×7 convolution and `halvings` of stride 2: (B, H/2^n, W/2^n, 2^n · filters)."""
+        x = layers.ReLU(name=f"{self.prefix}first_act")(self.reflected(x, filters, "first", 7))  # (B, H, W, filters)
+        for level in range(1, halvings + 1):
+            name = f"{self.prefix}down{level}"
+            x = self.blocks.conv(x, filters * 2**level, name, stride=2, kernel=3)
+            x = layers.ReLU(name=f"{name}_act")(x)
+        return x
+
+    def changed(self, x: Any, filters: int, residual_blocks: int) -> Any:
+        """Applies residual blocks, which keep the shape of `x`."""
+        for index in range(1, residual_blocks + 1):
+            name, shortcut = f"block{index}", x
+            x = layers.ReLU(name=f"{self.prefix}{name}_act")(self.reflected(x, filters, f"{name}_a", 3))
+            x = self.z.drop(x, f"{self.prefix}{name}_dropout")
+            x = self.reflected(x, filters, f"{name}_b", 3)
+            x = layers.Add(name=f"{self.prefix}{name}_add")([shortcut, x])
+        return x
+
+    def doubled(self, x: Any, filters: int, doublings: int) -> Any:
+        """Doubles the side `doublings` times: (B, H, W, filters)."""
+        for level in reversed(range(1, doublings + 1)):
+            name = f"{self.prefix}up{level}"
+            x = self.up(self.blocks, x, filters * 2 ** (level - 1), name, kernel=3)
+            x = layers.ReLU(name=f"{name}_act")(x)
+        return x
+
+    def last(self, x: Any, channels: int) -> Any:
+        """Applies the 7×7 convolution that makes the translation, before its tanh."""
+        return self.reflected(x, channels, "last", 7, last=True)
+
+    def reflected(self, x: Any, filters: int, name: str, kernel: int, **kwargs: Any) -> Any:
+        """Applies a convolution after padding by reflection, so that the size stays."""
+        name = f"{self.prefix}{name}"
+        x = ReflectionPad(kernel // 2, name=f"{name}_reflect")(x)
+        return self.blocks.convolution(x, layers.Conv2D, filters, name, kernel_size=kernel, **kwargs)
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")

@@ -14,11 +14,11 @@ class GeneratorConfig(Section):
     """Configures the generator G."""
 
     kind: row_of(GENERATORS) = "unet"
-    """The network that translates: `unet`, `resnet`, or `encoder_decoder`, the paper's ablation without skip
-    connections."""
+    """The network that translates: `unet`, `resnet`, `encoder_decoder`, the paper's ablation without skip
+    connections, or those of pix2pixHD, `global` and `local_enhancer`."""
     base_filters: Annotated[int, SIZE] = Field(64, ge=1, le=512)
-    """Number of filters in the first layer. Deeper layers have up to `max_filters_factor` times as many (`resnet`:
-    4)."""
+    """Number of filters in the first layer. Deeper layers have up to `max_filters_factor` times as many (`resnet`: 4,
+    `global`: 16). `local_enhancer`: that of the outermost enhancer; each network inside it has twice as many."""
     max_filters_factor: int = Field(8, ge=1, le=64)
     """`unet`: the largest number of filters in a layer, as a multiple of `base_filters`. The paper has 8 (512 filters).
     At 256 px, 4 leaves 31 % of the weights and 2 leaves 9 %."""
@@ -26,9 +26,16 @@ class GeneratorConfig(Section):
     """`unet`: number of halvings from the image to the bottleneck. null: as many as fit `data.image_size_px`, at most
     8."""
     residual_blocks: Annotated[int, SIZE] = Field(9, ge=1, le=64)
-    """`resnet`: number of residual blocks between the halvings and the doublings. Each has two convolutions."""
+    """`resnet`, `global`, `local_enhancer`: number of residual blocks between the halvings and the doublings. Each has
+    two convolutions."""
+    enhancers: Annotated[int | None, SIZE] = Field(None, ge=1, le=6)
+    """`local_enhancer`: number of enhancers around the global generator. Each sees the image at twice the size of what
+    is inside it. null: 1."""
+    enhancer_blocks: Annotated[int, SIZE] = Field(3, ge=1, le=64)
+    """`local_enhancer`: number of residual blocks of each enhancer."""
     norm: row_of(NORMS) = "batch"
-    """Normalisation after each convolution, except the last. `unet` also leaves out the first and the bottleneck."""
+    """Normalisation after each convolution, except the last. `unet` also leaves out the first and the bottleneck.
+    `instance_non_affine` is `instance` without scale and offset."""
     norm_epsilon: float = Field(1e-5, gt=0, lt=1)
     """Small number that the norm adds to the variance."""
     bottleneck_norm: bool = False

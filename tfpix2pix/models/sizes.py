@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 MAX_AUTOMATIC_LEVELS = 8  # the paper's depth at 256 px
 MAX_BOTTLENECK_PX = 8  # units of a larger one would see too little of the image
-RESNET_MULTIPLE_PX = 8  # two halvings, and at least 2 px then, which its reflections need
+RESNET_HALVINGS, GLOBAL_HALVINGS = 2, 4
+ENHANCERS = 1  # of `local_enhancer`, unless another number is set
 
 
 def padded_px(size_px: int, multiple_px: int) -> int:
@@ -42,25 +43,88 @@ def unet_levels(image_size_px: int, levels: int | None = None) -> int:
     return levels
 
 
-def unet_multiple_px(image_size_px: int, levels: int | None) -> int:
-    """Returns the size multiple of a U-Net and of its ablation: 2^levels."""
+def unet_multiple_px(image_size_px: int, levels: int | None, enhancers: int | None = None) -> int:
+    """Returns the size multiple of a U-Net and of its ablation: 2^levels.
+
+    Raises:
+        ValueError: `enhancers` is set, or `unet_levels` raises it.
+    """
+    _check_no_enhancers("U-Net", enhancers)
     return 2 ** unet_levels(image_size_px, levels)
 
 
-def resnet_multiple_px(image_size_px: int, levels: int | None) -> int:
+def residual_multiple_px(halvings: int) -> int:
+    """Returns the size multiple of a residual network, which leaves 2 px for its reflections after `halvings`."""
+    return 2 ** (halvings + 1)
+
+
+def resnet_multiple_px(image_size_px: int, levels: int | None, enhancers: int | None = None) -> int:
     """Returns the size multiple of a residual network. Its depth does not depend on the size.
 
     Raises:
-        ValueError: `levels` is set, or the image is smaller than 8 px.
+        ValueError: `levels` or `enhancers` is set, or the image is smaller than 8 px.
     """
+    _check_no_levels("resnet", levels, "twice")
+    _check_no_enhancers("resnet", enhancers)
+    _check_at_least(8, image_size_px, "a resnet")
+    return residual_multiple_px(RESNET_HALVINGS)
+
+
+def global_multiple_px(image_size_px: int, levels: int | None, enhancers: int | None = None) -> int:
+    """Returns the size multiple of pix2pixHD's global generator.
+
+    Raises:
+        ValueError: `levels` or `enhancers` is set, or the image is smaller than 16 px, a pixel of the deepest map.
+    """
+    _check_no_levels("global", levels, "four times")
+    _check_no_enhancers("global", enhancers)
+    _check_at_least(2**GLOBAL_HALVINGS, image_size_px, "a global generator")
+    return residual_multiple_px(GLOBAL_HALVINGS)
+
+
+def enhancer_multiple_px(image_size_px: int, levels: int | None, enhancers: int | None = None) -> int:
+    """Returns the size multiple of pix2pixHD's local enhancers, each of which halves the image for what is inside it.
+
+    Raises:
+        ValueError: `levels` is set, `enhancers` is below 1, or the image is smaller than a pixel of the deepest map.
+    """
+    _check_no_levels("local_enhancer", levels, "four times, and once for each enhancer")
+    smallest = 2 ** (GLOBAL_HALVINGS + ENHANCERS)
+    _check_at_least(smallest, image_size_px, "a local enhancer")
+    enhancers = ENHANCERS if enhancers is None else enhancers
+    room = (image_size_px // 2**GLOBAL_HALVINGS).bit_length() - 1
+    if not 1 <= enhancers <= room:
+        larger = f", or images of {2 ** (GLOBAL_HALVINGS + enhancers)} px" if enhancers > room else ""
+        raise ValueError(
+            f"`enhancers` must halve the image no further than to {2**GLOBAL_HALVINGS} px, which the global generator "
+            f"needs: 1 to {room} of them for `image_size_px` = {image_size_px}. Received {enhancers}. Use "
+            f"{room if larger else 1}{larger}"
+        )
+    return residual_multiple_px(GLOBAL_HALVINGS + enhancers)
+
+
+def _check_no_levels(kind: str, levels: int | None, times: str) -> None:
     if levels is not None:
         raise ValueError(
-            f"`levels` must be left out for the resnet generator, which always halves twice. Received {levels}. "
+            f"`levels` must be left out for the {kind} generator, which always halves {times}. Received {levels}. "
             f"Set `residual_blocks` for its depth"
         )
-    if image_size_px < 8:
-        raise ValueError(f"`image_size_px` must be at least 8 for a resnet. Received {image_size_px}. Use 8 or more")
-    return RESNET_MULTIPLE_PX
+
+
+def _check_no_enhancers(kind: str, enhancers: int | None) -> None:
+    if enhancers is not None:
+        raise ValueError(
+            f"`enhancers` must be left out for a {kind} generator, which has none. Received {enhancers}. Leave it out, "
+            f"or set `kind` to local_enhancer"
+        )
+
+
+def _check_at_least(smallest_px: int, image_size_px: int, what: str) -> None:
+    if image_size_px < smallest_px:
+        raise ValueError(
+            f"`image_size_px` must be at least {smallest_px} for {what}. Received {image_size_px}. Use {smallest_px} "
+            f"or more"
+        )
 
 
 class Convolution(NamedTuple):

@@ -1,4 +1,5 @@
-"""The networks of pytorch-CycleGAN-and-pix2pix in PyTorch, laid out so that their tensors have the same names."""
+"""The networks of pytorch-CycleGAN-and-pix2pix in PyTorch, and the generators of pix2pixHD, laid out so that their
+tensors have the same names."""
 
 import torch
 from torch import nn
@@ -87,6 +88,69 @@ def resnet(blocks, filters, norm="instance", dropout=False, channels=(3, 3)):
         *doubles(width, 2 * filters), *doubles(2 * filters, filters),
         nn.ReflectionPad2d(3), nn.Conv2d(filters, channels[1], 7), nn.Tanh(),
     ))  # fmt: skip
+
+
+class HD:
+    """Lists of modules of pix2pixHD's generators."""
+
+    def __init__(self, norm):
+        self.norm_of = norm_of(norm)
+
+    def front(self, channels, filters, halvings):
+        modules = [nn.ReflectionPad2d(3), nn.Conv2d(channels, filters, 7), self.norm_of(filters), nn.ReLU()]
+        for width in (filters * 2**n for n in range(halvings)):
+            modules += [nn.Conv2d(width, 2 * width, 3, 2, 1), self.norm_of(2 * width), nn.ReLU()]
+        return modules
+
+    def block(self, width):
+        half = [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), self.norm_of(width)]
+        other = [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), self.norm_of(width)]
+        return Residual(*half, nn.ReLU(), *other)
+
+    def behind(self, filters, halvings, blocks):
+        modules = [self.block(filters * 2**halvings) for _ in range(blocks)]
+        for width in (filters * 2**n for n in reversed(range(halvings))):
+            up = nn.ConvTranspose2d(2 * width, width, 3, 2, 1, output_padding=1)
+            modules += [up, self.norm_of(width), nn.ReLU()]
+        return modules
+
+    def last(self, filters, channels):
+        return [nn.ReflectionPad2d(3), nn.Conv2d(filters, channels, 7), nn.Tanh()]
+
+
+def hd_global(filters, norm="instance", blocks=9, halvings=4, channels=(3, 3)):
+    make = HD(norm)
+    front, behind = make.front(channels[0], filters, halvings), make.behind(filters, halvings, blocks)
+    return Whole(nn.Sequential(*front, *behind, *make.last(filters, channels[1])))
+
+
+class HDLocal(nn.Module):
+    def __init__(self, filters, norm, enhancers, blocks, enhancer_blocks, channels, halvings):
+        super().__init__()
+        make, inner = HD(norm), filters * 2**enhancers
+        self.model = nn.Sequential(*make.front(channels[0], inner, halvings), *make.behind(inner, halvings, blocks))
+        self.enhancers = []
+        for number in range(1, enhancers + 1):
+            width = filters * 2 ** (enhancers - number)
+            last = make.last(width, channels[1]) if number == enhancers else []
+            self.enhancers.append((f"model{number}_1", f"model{number}_2"))
+            setattr(self, f"model{number}_1", nn.Sequential(*make.front(channels[0], width, 1)))
+            setattr(self, f"model{number}_2", nn.Sequential(*make.behind(width, 1, enhancer_blocks), *last))
+
+    def forward(self, x):
+        return self.at(x, len(self.enhancers))
+
+    def at(self, x, number):
+        """The result of the networks inside enhancer `number` + 1, which see `x`."""
+        if number == 0:
+            return self.model(x)
+        half = nn.functional.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
+        front, behind = (getattr(self, name) for name in self.enhancers[number - 1])
+        return behind(front(x) + self.at(half, number - 1))
+
+
+def hd_local(filters, norm="instance", enhancers=1, blocks=9, enhancer_blocks=3, channels=(3, 3), halvings=4):
+    return HDLocal(filters, norm, enhancers, blocks, enhancer_blocks, channels, halvings)
 
 
 def patchgan(layers, filters, norm="batch", channels=6):

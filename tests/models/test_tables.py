@@ -87,7 +87,7 @@ def check_generator(kind, **options):
 
 EVERY_GENERATOR = list(itertools.product(GENERATORS, NORMS, UPSAMPLINGS))
 OF_RESNETS = ("global", "local_enhancer")  # of the parts of `resnet`, which is tried with everything
-DIAGONAL = {*zip(NORMS, UPSAMPLINGS)}
+DIAGONAL = set(zip(NORMS, UPSAMPLINGS, strict=False))
 QUICK = [
     (kind, norm, upsampling)
     for kind, norm, upsampling in EVERY_GENERATOR

@@ -8,7 +8,7 @@ from tfpix2pix.tables import lazy
 
 IMPORTERS = {
     "pytorch": Kind(
-        title="PyTorch (pytorch-CycleGAN-and-pix2pix): latest_net_G.pth, or its tensors as .safetensors",
+        title="PyTorch (pytorch-CycleGAN-and-pix2pix, pix2pixHD): latest_net_G.pth, or its tensors as .safetensors",
         recognizes=lazy("tfpix2pix.interop.kinds", "is_pytorch"),
         read=lazy("tfpix2pix.interop.pytorch", "read"),
         read_discriminator=lazy("tfpix2pix.interop.pytorch", "read_discriminator"),

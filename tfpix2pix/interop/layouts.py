@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfpix2pix.interop.weights import Convolution, Norm, Unfit, shaped
-from tfpix2pix.models.sizes import PATCHGANS
+from tfpix2pix.models.sizes import GLOBAL_HALVINGS, PATCHGANS, RESNET_HALVINGS
 from tfpix2pix.models.unet import MAX_FILTERS_FACTOR
 
 Settings = dict[str, Any]
 Arrays = dict[str, np.ndarray]
 FEWEST_LEVELS = 2
+HALVINGS_OF = {RESNET_HALVINGS: "resnet", GLOBAL_HALVINGS: "global"}
 
 
 class Layer(NamedTuple):
@@ -71,26 +72,53 @@ def _unet(convolutions: Sequence[Convolution]) -> tuple[Settings, list[Layer]]:
     return {**settings, "channels": (input_channels, output_channels)}, layers
 
 
-def _resnet(convolutions: Sequence[Convolution]) -> tuple[Settings, list[Layer]]:
-    base, input_channels = convolutions[0].kernel.shape[3], convolutions[0].kernel.shape[2]
-    output_channels = convolutions[-1].kernel.shape[3]
-    blocks = max(1, (len(convolutions) - 6) // 2)
-    deepest = 4 * base
-    inner = [
-        Layer(f"block{number}_{half}", (3, 3, deepest, deepest)) for number in range(1, blocks + 1) for half in "ab"
-    ]
-    layers = [
-        Layer("first", (7, 7, input_channels, base)),
-        Layer("down1", (3, 3, base, 2 * base)), Layer("down2", (3, 3, 2 * base, deepest)),
-        *inner,
-        Layer("up2", (3, 3, 2 * base, deepest), True), Layer("up1", (3, 3, base, 2 * base), True),
-        Layer("last", (7, 7, base, output_channels), normalized=False),
-    ]  # fmt: skip
-    settings = {"kind": "resnet", "base_filters": base, "residual_blocks": blocks}
+def _residual(convolutions: Sequence[Convolution]) -> tuple[Settings, list[Layer]]:
+    """Plans a residual network of two halvings, or one of pix2pixHD: of four, or with enhancers around it."""
+    inner, *enhancers = residual_parts(convolutions)
+    halvings = max(RESNET_HALVINGS, sum(convolution.transposed for convolution in inner))
+    if halvings not in HALVINGS_OF or (enhancers and halvings != GLOBAL_HALVINGS):
+        fitting = " or ".join(map(str, [GLOBAL_HALVINGS] if enhancers else HALVINGS_OF))
+        raise Unfit(inner[0].name, f"is of a network of {halvings} halvings", f"one of {fitting}")
+    input_channels, coarsest = inner[0].kernel.shape[2:4]
+    output_channels, base = convolutions[-1].kernel.shape[3], coarsest >> len(enhancers)
+    kind = "local_enhancer" if enhancers else HALVINGS_OF[halvings]
+    settings = {"kind": kind, "base_filters": base, "residual_blocks": _blocks_in(inner, halvings)}
+    layers = _residual_layers("", input_channels, coarsest, halvings, settings["residual_blocks"])
+    name = ""
+    if enhancers:
+        settings |= {"enhancers": len(enhancers), "enhancer_blocks": _blocks_in(enhancers[0], 1)}
+        for number in range(1, len(enhancers) + 1):
+            name, filters = f"enhancer{number}_", base << len(enhancers) - number
+            layers += _residual_layers(name, input_channels, filters, 1, settings["enhancer_blocks"])
+    layers.append(Layer(f"{name}last", (7, 7, base, output_channels), normalized=False))
     return {**settings, "channels": (input_channels, output_channels)}, layers
 
 
-PLANS = {4: _unet, 7: _resnet}  # by the side of the first kernel
+def residual_parts(convolutions: Sequence[Convolution]) -> list[list[Convolution]]:
+    """Splits a residual network, without the last convolution, before each 7×7 one: the innermost network is first, and
+    its enhancers follow."""
+    starts = [index for index, convolution in enumerate(convolutions) if convolution.kernel.shape[0] == 7 and index]
+    ends = starts or [len(convolutions) - 1]
+    return [list(convolutions[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _blocks_in(part: Sequence[Convolution], halvings: int) -> int:
+    return max(1, (len(part) - 1 - 2 * halvings) // 2)
+
+
+def _residual_layers(prefix: str, channels: int, filters: int, halvings: int, blocks: int) -> list[Layer]:
+    widths = [filters * 2**level for level in range(halvings + 1)]
+    steps = [(level, (3, 3, widths[level - 1], widths[level])) for level in range(1, halvings + 1)]
+    deepest = (3, 3, widths[-1], widths[-1])
+    return [
+        Layer(f"{prefix}first", (7, 7, channels, filters)),
+        *(Layer(f"{prefix}down{level}", kernel) for level, kernel in steps),
+        *(Layer(f"{prefix}block{number}_{half}", deepest) for number in range(1, blocks + 1) for half in "ab"),
+        *(Layer(f"{prefix}up{level}", kernel, True) for level, kernel in reversed(steps)),
+    ]
+
+
+PLANS = {4: _unet, 7: _residual}  # by the side of the first kernel
 
 
 def arrays(convolutions: Sequence[Convolution], layers: Sequence[Layer]) -> Arrays:
@@ -128,8 +156,8 @@ def _norm_arrays(layer: str, channels: int, norm: Norm) -> Arrays:
         "gamma": (norm.gamma, np.ones), "beta": (norm.beta, np.zeros),
         "moving_mean": (norm.mean, np.zeros), "moving_variance": (norm.variance, np.ones),
     }  # fmt: skip
-    if norm.kind == "instance":
-        values = {name: values[name] for name in ("gamma", "beta")}
+    if norm.kind != "batch":
+        values = {name: values[name] for name in ("gamma", "beta") if norm.kind == "instance"}
     return {
         f"{layer}/{name}": default(channels, np.float32) if array is None else _vector(channels, array, norm.name)
         for name, (array, default) in values.items()

@@ -1,4 +1,9 @@
-"""Reads weights of pytorch-CycleGAN-and-pix2pix: `latest_net_G.pth` and `latest_net_D.pth`."""
+"""Reads weights of pytorch-CycleGAN-and-pix2pix, `latest_net_G.pth` and `latest_net_D.pth`, and the generators of
+pix2pixHD.
+
+The residual networks of both have the same names of tensors. They differ in the number of halvings, and those of
+pix2pixHD have a bias in every convolution, no dropout, and no scale and offset in instance norms.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,11 @@ from typing import Any
 import numpy as np
 
 from tfpix2pix.errors import UserError, shortly
+from tfpix2pix.interop.layouts import residual_parts
 from tfpix2pix.interop.weights import Convolution, ForeignWeights, Norm, Tensors, Unfit
+from tfpix2pix.models.sizes import RESNET_HALVINGS
+
+Names = tuple[str, str | None, bool]  # of a convolution and of its norm, and whether the convolution is transposed
 
 
 def forward_of(
@@ -33,7 +42,7 @@ def forward_of(
         norm = layer.norm
         if norm is None:
             return x
-        if norm.kind == "instance":
+        if norm.kind != "batch":
             return functional.instance_norm(x, eps=norm.epsilon)
         mean, variance, gamma, beta = (like(x, array) for array in (norm.mean, norm.variance, norm.gamma, norm.beta))
         if by_batch:
@@ -58,20 +67,31 @@ def forward_of(
             x = apply(functional.relu(x), layer, stride=2, padding=1)
         return torch.tanh(x)
 
-    def resnet(x: Any) -> Any:
-        first, *middle, last = convolutions
-        downs, blocks, ups = middle[:2], middle[2:-2], middle[-2:]
+    def residual(x: Any) -> Any:
+        parts, images = residual_parts(convolutions), [x]
+        for _ in parts[1:]:
+            images.append(functional.avg_pool2d(images[-1], 3, 2, 1, count_include_pad=False))
+        inside = None
+        for part in parts:
+            inside = enhanced(images.pop(), part, inside)
+        return torch.tanh(apply(functional.pad(inside, (3, 3, 3, 3), "reflect"), convolutions[-1]))
+
+    def enhanced(x: Any, part: Sequence[Convolution], inside: Any) -> Any:
+        first, *middle = part
+        halvings = sum(layer.transposed for layer in part)
+        downs, blocks, ups = middle[:halvings], middle[halvings:-halvings], middle[-halvings:]
         x = functional.relu(apply(functional.pad(x, (3, 3, 3, 3), "reflect"), first))
         for layer in downs:
             x = functional.relu(apply(x, layer, stride=2, padding=1))
+        x = x if inside is None else x + inside
         for first_half, second_half in zip(blocks[::2], blocks[1::2], strict=True):
             inside = functional.relu(apply(functional.pad(x, (1, 1, 1, 1), "reflect"), first_half))
             x = x + apply(functional.pad(inside, (1, 1, 1, 1), "reflect"), second_half)
         for layer in ups:
             x = functional.relu(apply(x, layer, stride=2, padding=1, output_padding=1))
-        return torch.tanh(apply(functional.pad(x, (3, 3, 3, 3), "reflect"), last))
+        return x
 
-    run = resnet if convolutions[0].kernel.shape[0] == 7 else unet
+    run = residual if convolutions[0].kernel.shape[0] == 7 else unet
 
     def forward(images: np.ndarray) -> np.ndarray:
         with torch.no_grad():
@@ -85,7 +105,8 @@ WRAPPERS = ("module.", "_orig_mod.")  # prefixes that DataParallel and torch.com
 EPSILON = 1e-5
 LEAKY_SLOPE = 0.2
 INSTANCE_LEFTOVERS = ("running_mean", "running_var", "num_batches_tracked")  # unused; instance norms before PyTorch 0.4
-FIRST_BLOCK = 10  # index in a residual network, after three convolutions with norm and activation
+BLOCK = ".conv_block."
+IN_FRONT = 4  # modules of a residual network before its halvings, which are three modules each
 DROPOUT_FEWEST_LEVELS = 5
 
 
@@ -95,8 +116,8 @@ def read(path: Path, statistics: str | None) -> ForeignWeights:
     names = list(tensors.arrays)
     if any(name.startswith("model.model.") for name in names):
         convolutions, traits = _unet(tensors)
-    elif any(".conv_block." in name for name in names):
-        convolutions, traits = _resnet(tensors)
+    elif any(BLOCK in name for name in names):
+        convolutions, traits = _residual(tensors)
     elif any(name.startswith(("model.0.", "net.0.")) for name in names):
         raise UserError(
             f"A generator must be given. Received {path}, which holds a discriminator. Name latest_net_G.pth, and add "
@@ -207,21 +228,45 @@ def _block(depth: int) -> str:
     return "model.model." + "".join(f"{1 if level == 1 else 3}.model." for level in range(1, depth + 1))
 
 
-def _resnet(tensors: Tensors) -> tuple[list[Convolution], dict]:
-    blocks = len({name.split(".")[1] for name in tensors.arrays if ".conv_block." in name})
-    dropout = any(".conv_block.6." in name and name.endswith("weight") and array.ndim == 4
+def _residual(tensors: Tensors) -> tuple[list[Convolution], dict]:
+    inner = _blocks(tensors, "model")
+    if not inner:
+        raise Unfit("the residual blocks", "are outside the module model", "names such as model.10.conv_block.1.weight")
+    dropout = any(f"{BLOCK}6." in name and name.endswith("weight") and array.ndim == 4
                   for name, array in tensors.arrays.items())  # fmt: skip
-    second = 6 if dropout else 5
-    modules: list[tuple[str, str | None, bool]] = [
-        (f"model.{index}", f"model.{index + 1}", False) for index in (1, 4, 7)
-    ]
-    for index in range(FIRST_BLOCK, FIRST_BLOCK + blocks):
-        block = f"model.{index}.conv_block."
-        modules += [(f"{block}1", f"{block}2", False), (f"{block}{second}", f"{block}{second + 1}", False)]
-    end = FIRST_BLOCK + blocks
-    modules += [(f"model.{index}", f"model.{index + 1}", True) for index in (end, end + 3)]
-    modules.append((f"model.{end + 7}", None, False))
-    return [_convolution(tensors, *names) for names in modules], _traits({}, dropout=dropout)
+    halvings, end = (inner[0] - IN_FRONT) // 3, inner[-1] + 1
+    modules = _front("model", halvings) + _behind("model", inner, halvings, dropout)
+    last, number = f"model.{end + 3 * halvings + 1}", 1
+    while any(name.startswith(f"model{number}_1.") for name in tensors.arrays):  # an enhancer of pix2pixHD
+        behind = f"model{number}_2"
+        blocks = _blocks(tensors, behind)
+        modules += _front(f"model{number}_1", 1) + _behind(behind, blocks, 1, dropout)
+        last, number = f"{behind}.{len(blocks) + 4}", number + 1
+    modules.append((last, None, False))
+    instance = "instance" if halvings == RESNET_HALVINGS and number == 1 else "instance_non_affine"
+    convolutions = [_convolution(tensors, *names, instance=instance) for names in modules]
+    return convolutions, _traits({}, dropout=dropout)
+
+
+def _blocks(tensors: Tensors, module: str) -> list[int]:
+    """Returns the indices of the residual blocks in a module."""
+    names = (name.split(".") for name in tensors.arrays if name.startswith(f"{module}.") and BLOCK in name)
+    return sorted({int(index) for _, index, *_ in names if index.isdecimal()})
+
+
+def _front(module: str, halvings: int) -> list[Names]:
+    return [(f"{module}.{index}", f"{module}.{index + 1}", False) for index in range(1, 3 * halvings + 2, 3)]
+
+
+def _behind(module: str, blocks: list[int], doublings: int, dropout: bool) -> list[Names]:
+    """Returns the names of the convolutions of the residual blocks, and of the transposed ones that follow."""
+    names: list[Names] = []
+    second, end = 6 if dropout else 5, blocks[-1] + 1 if blocks else 0
+    for index in blocks:
+        block = f"{module}.{index}.conv_block."
+        names += [(f"{block}1", f"{block}2", False), (f"{block}{second}", f"{block}{second + 1}", False)]
+    transposed = range(end, end + 3 * doublings, 3)
+    return names + [(f"{module}.{index}", f"{module}.{index + 1}", True) for index in transposed]
 
 
 def _traits(generator: dict, *, dropout: bool) -> dict:
@@ -232,18 +277,23 @@ def _traits(generator: dict, *, dropout: bool) -> dict:
     }
 
 
-def _convolution(tensors: Tensors, name: str, norm: str | None, transposed: bool = False) -> Convolution:
-    """Takes a convolution and its norm. PyTorch's kernels are (out, in, height, width), transposed (in, out, …)."""
+def _convolution(
+    tensors: Tensors, name: str, norm: str | None, transposed: bool = False, *, instance: str = "instance"
+) -> Convolution:
+    """Takes a convolution and its norm, of the kind `instance` if it has no weights.
+
+    PyTorch's kernels are (out, in, height, width), transposed (in, out, …).
+    """
     weight = tensors.take(f"{name}.weight", "a kernel of four dimensions")
     if weight.ndim != 4:
         raise Unfit(f"{name}.weight", f"has {weight.ndim} dimensions", "a kernel of four")
     bias = tensors.maybe(f"{name}.bias")
     kernel = weight.transpose(2, 3, 1, 0)  # (height, width, in, out); transposed (height, width, out, in)
-    norm_ = None if norm is None else _norm(tensors, norm, with_bias=bias is not None)
+    norm_ = None if norm is None else _norm(tensors, norm, instance, with_bias=bias is not None)
     return Convolution(f"{name}.weight", np.ascontiguousarray(kernel), bias, norm_, transposed)
 
 
-def _norm(tensors: Tensors, name: str, *, with_bias: bool) -> Norm | None:
+def _norm(tensors: Tensors, name: str, instance: str, *, with_bias: bool) -> Norm | None:
     """Takes a norm. Instance norms have no weights, but the convolutions before them have a bias."""
     if f"{name}.weight" in tensors:
         tensors.ignore(f"{name}.num_batches_tracked")
@@ -252,4 +302,4 @@ def _norm(tensors: Tensors, name: str, *, with_bias: bool) -> Norm | None:
     leftovers = [f"{name}.{leftover}" for leftover in INSTANCE_LEFTOVERS if f"{name}.{leftover}" in tensors]
     for leftover in leftovers:
         tensors.ignore(leftover)
-    return Norm(name, "instance", epsilon=EPSILON) if with_bias or leftovers else None
+    return Norm(name, instance, epsilon=EPSILON) if with_bias or leftovers else None

@@ -18,7 +18,7 @@ class Norm:
     """Holds a norm after a convolution. Arrays that are None count as 0, or as 1 for `gamma` and `variance`."""
 
     name: str  # of one of its tensors, for error texts
-    kind: str  # `batch` or `instance`
+    kind: str  # a row of `NORMS`
     gamma: np.ndarray | None = None
     beta: np.ndarray | None = None
     mean: np.ndarray | None = None  # moving averages

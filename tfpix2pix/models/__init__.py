@@ -36,9 +36,10 @@ GENERATORS = {
         lazy("tfpix2pix.models.resnet", "build_global"), global_multiple_px, (*COMMON, "residual_blocks")
     ),
     "local_enhancer": Architecture(
-        lazy("tfpix2pix.models.enhancer", "build_local_enhancer"), enhancer_multiple_px,
+        lazy("tfpix2pix.models.enhancer", "build_local_enhancer"),
+        enhancer_multiple_px,
         (*COMMON, "residual_blocks", "enhancers", "enhancer_blocks"),
-    ),  # fmt: skip
+    ),
 }
 
 DISCRIMINATORS = {

@@ -1,7 +1,7 @@
 """Builds the coarse-to-fine generator of pix2pixHD (Wang et al., CVPR 2018, §3.1): enhancers around a global generator.
 
-The global generator sees the image at half the size, and its last map, before it becomes colours, is added to the map of
-an enhancer that sees the image at full size. With more enhancers, that is the inside of the next, at twice the size.
+The global generator sees the image at half the size. Its last map, before it becomes colours, is added to the map of an
+enhancer that sees the image at full size. With more enhancers, that is the inside of the next, at twice the size.
 """
 
 from __future__ import annotations

@@ -41,6 +41,10 @@ from tfpix2pix.training.checkpoints import Checkpoints, State, assign
 TOLERANCE = 1e-4  # largest difference from the original's output, on [-1, 1]
 AS_ORIGINAL = 2.0  # allowed error of the file's float32 graph, as a multiple of the original layers' float32 error
 ILL_CONDITIONED = 1e-2  # float32 error of the original, on [-1, 1]; images with a larger one are left out
+KINDS = {
+    "unet": "U-Net", "encoder_decoder": "encoder-decoder", "resnet": "residual network",
+    "global": "global generator of pix2pixHD", "local_enhancer": "local enhancer of pix2pixHD",
+}  # fmt: skip
 RESNET_PX = {6: 128}  # residual blocks -> its authors' training size; 256 for other numbers
 
 
@@ -176,7 +180,8 @@ def _config(
     settings = {section: dict(values) for section, values in weights.traits.items()}
     channels = network["channels"]
     generator = {**settings.get("generator", {}), **{key: value for key, value in network.items() if key != "channels"}}
-    smallest = 2 ** generator["levels"] if "levels" in generator else RESNET_PX.get(generator["residual_blocks"], 256)
+    smallest = RESNET_PX.get(generator.get("residual_blocks"), 256) if generator["kind"] == "resnet" else 256
+    smallest = 2 ** generator["levels"] if "levels" in generator else smallest
     size_px = size_px or weights.size_px or smallest
     if dropout is False:
         generator["noise"] = "none"
@@ -257,7 +262,9 @@ def _name_of(path: Path) -> str:
 
 def _in_words(config: Config) -> str:
     spec = config.generator
-    depth = f"{spec.residual_blocks} residual blocks" if spec.kind == "resnet" else f"{spec.levels} levels"
-    kind = {"unet": "U-Net", "encoder_decoder": "encoder-decoder", "resnet": "residual network"}[spec.kind]
+    depth = f"{spec.levels} levels" if spec.levels else f"{spec.residual_blocks} residual blocks"
+    if spec.enhancers:
+        depth += f", {spec.enhancers} enhancers of {spec.enhancer_blocks}"
+    kind = KINDS[spec.kind]
     channels = f"{config.data.input_channels} to {config.data.target_channels} channels"
     return f"{kind}, {depth}, {spec.base_filters} filters, {spec.norm} norm, {channels}"

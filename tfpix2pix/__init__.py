@@ -19,6 +19,8 @@ _NAMES = {
     "Request": "tfpix2pix.evaluation.request",
     "Translator": "tfpix2pix.inference.translator",
     "UserError": "tfpix2pix.errors",
+    "build_global": "tfpix2pix.models.resnet",
+    "build_local_enhancer": "tfpix2pix.models.enhancer",
     "build_patchgan": "tfpix2pix.models.patchgan",
     "build_resnet": "tfpix2pix.models.resnet",
     "build_unet": "tfpix2pix.models.unet",
@@ -59,8 +61,9 @@ if TYPE_CHECKING:
     from tfpix2pix.inference.translator import Translator
     from tfpix2pix.losses.objective import Objective
     from tfpix2pix.metrics.images import diversity
+    from tfpix2pix.models.enhancer import build_local_enhancer
     from tfpix2pix.models.patchgan import build_patchgan
-    from tfpix2pix.models.resnet import build_resnet
+    from tfpix2pix.models.resnet import build_global, build_resnet
     from tfpix2pix.models.unet import build_unet
     from tfpix2pix.runs.distill import distill
     from tfpix2pix.runs.export import export_run

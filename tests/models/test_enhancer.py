@@ -12,7 +12,7 @@ from tfpix2pix.models.noise import NoiseDropout
 from tfpix2pix.models.norms import InstanceNormalization
 from tfpix2pix.models.pyramid import Halve
 from tfpix2pix.models.resnet import build_global
-from tfpix2pix.models.sizes import enhancer_multiple_px, global_multiple_px, resnet_multiple_px, unet_multiple_px
+from tfpix2pix.models.sizes import enhancer_multiple_px, global_multiple_px
 
 AS_PUBLISHED = {"norm": "instance_non_affine", "bias": "all", "noise": "none"}
 
@@ -178,9 +178,6 @@ def test_other_sizes_are_padded_and_cropped_back():
         (enhancer_multiple_px, (64, None, 0), "1 to 2 of them for `image_size_px` = 64. Received 0. Use 1$"),
         (global_multiple_px, (64, 5), "`levels` must be left out for the global .* four times. Received 5. Set"),
         (enhancer_multiple_px, (64, 5), "`levels` must be left out for the local_enhancer .* Received 5. Set"),
-        (unet_multiple_px, (64, None, 1), "`enhancers` must be left out for a U-Net generator, .* Received 1. Leave"),
-        (resnet_multiple_px, (64, None, 1), "`enhancers` must be left out for a resnet .* to local_enhancer"),
-        (global_multiple_px, (64, None, 1), "`enhancers` must be left out for a global .* to local_enhancer"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(multiple_px, arguments, message):
@@ -193,7 +190,8 @@ def test_what_does_not_fit_is_one_sentence(multiple_px, arguments, message):
     [
         ({"kind": "global", "levels": 3}, "`generator.levels` must be left out .* Set `generator.residual_blocks`"),
         ({"kind": "local_enhancer", "enhancers": 2}, "`generator.enhancers` must .* `data.image_size_px` = 32"),
-        ({"kind": "resnet", "enhancers": 2}, "`generator.enhancers` must be left out .* set `generator.kind` to"),
+        ({"kind": "global", "enhancers": 1}, "`generator.enhancers` must .* Received 1 with .* global. Leave it out"),
+        ({"enhancers": 1}, "`generator.enhancers` must .* with `generator.kind: unet`. Leave it out, or set"),
     ],
 )
 def test_a_configuration_names_its_keys(generator, message):

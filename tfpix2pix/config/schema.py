@@ -50,8 +50,9 @@ class Config(Section):
     @property
     def size_multiple_px(self) -> int:
         """Returns the multiple, px, to which the generator pads the height and width of images."""
-        spec = self.generator
-        return GENERATORS[spec.kind].size_multiple_px(self.data.image_size_px, spec.levels, spec.enhancers)
+        spec, row = self.generator, GENERATORS[self.generator.kind]
+        more = [spec.enhancers] if "enhancers" in row.options else []
+        return row.size_multiple_px(self.data.image_size_px, spec.levels, *more)
 
     @property
     def objective_name(self) -> str:
@@ -80,6 +81,16 @@ class Config(Section):
     @field_serializer("recipe")
     def _write_a_record(self, recipe: str | None) -> dict[str, str] | None:
         return None if recipe is None else {APPLIED: recipe}
+
+    @model_validator(mode="after")
+    def _enhancers_have_a_kind(self) -> Config:
+        spec = self.generator
+        if spec.enhancers is not None and "enhancers" not in GENERATORS[spec.kind].options:
+            raise ValueError(
+                f"`generator.enhancers` must be left out for a generator without enhancers. Received {spec.enhancers} "
+                f"with `generator.kind: {spec.kind}`. Leave it out, or set `generator.kind: local_enhancer`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _networks_fit_the_image(self) -> Config:
@@ -157,6 +168,6 @@ class Config(Section):
 
 def with_sections(message: str) -> str:
     """Adds the sections to keys in an error text of the networks: `generator.levels` for `levels`."""
-    keys = ("levels", "residual_blocks", "enhancers", "kind")
+    keys = ("levels", "residual_blocks", "enhancers")
     sections = {"image_size_px": "data", **dict.fromkeys(keys, "generator")}
     return re.sub(rf"`({'|'.join(sections)})`", lambda key: f"`{sections[key[1]]}.{key[1]}`", message)

@@ -21,8 +21,8 @@ class Architecture:
     """Describes a kind of generator: the function that builds it, and the sizes that it takes."""
 
     build: Callable[..., Any]  # (image_size_px, **options) -> keras.Model
-    # (image_size_px, levels, enhancers) -> px; raises ValueError if they do not fit
-    size_multiple_px: Callable[[int, int | None, int | None], int]
+    # (image_size_px, levels) -> px, with `enhancers` third if `options` has it; raises ValueError if they do not fit
+    size_multiple_px: Callable[..., int]
     options: tuple[str, ...]  # keys of the configuration's `generator` section that `build` takes
 
 

@@ -43,13 +43,8 @@ def unet_levels(image_size_px: int, levels: int | None = None) -> int:
     return levels
 
 
-def unet_multiple_px(image_size_px: int, levels: int | None, enhancers: int | None = None) -> int:
-    """Returns the size multiple of a U-Net and of its ablation: 2^levels.
-
-    Raises:
-        ValueError: `enhancers` is set, or `unet_levels` raises it.
-    """
-    _check_no_enhancers("U-Net", enhancers)
+def unet_multiple_px(image_size_px: int, levels: int | None) -> int:
+    """Returns the size multiple of a U-Net and of its ablation: 2^levels."""
     return 2 ** unet_levels(image_size_px, levels)
 
 
@@ -58,26 +53,24 @@ def residual_multiple_px(halvings: int) -> int:
     return 2 ** (halvings + 1)
 
 
-def resnet_multiple_px(image_size_px: int, levels: int | None, enhancers: int | None = None) -> int:
+def resnet_multiple_px(image_size_px: int, levels: int | None) -> int:
     """Returns the size multiple of a residual network. Its depth does not depend on the size.
 
     Raises:
-        ValueError: `levels` or `enhancers` is set, or the image is smaller than 8 px.
+        ValueError: `levels` is set, or the image is smaller than 8 px.
     """
     _check_no_levels("resnet", levels, "twice")
-    _check_no_enhancers("resnet", enhancers)
     _check_at_least(8, image_size_px, "a resnet")
     return residual_multiple_px(RESNET_HALVINGS)
 
 
-def global_multiple_px(image_size_px: int, levels: int | None, enhancers: int | None = None) -> int:
+def global_multiple_px(image_size_px: int, levels: int | None) -> int:
     """Returns the size multiple of pix2pixHD's global generator.
 
     Raises:
-        ValueError: `levels` or `enhancers` is set, or the image is smaller than 16 px, a pixel of the deepest map.
+        ValueError: `levels` is set, or the image is smaller than 16 px, a pixel of the deepest map.
     """
     _check_no_levels("global", levels, "four times")
-    _check_no_enhancers("global", enhancers)
     _check_at_least(2**GLOBAL_HALVINGS, image_size_px, "a global generator")
     return residual_multiple_px(GLOBAL_HALVINGS)
 
@@ -108,14 +101,6 @@ def _check_no_levels(kind: str, levels: int | None, times: str) -> None:
         raise ValueError(
             f"`levels` must be left out for the {kind} generator, which always halves {times}. Received {levels}. "
             f"Set `residual_blocks` for its depth"
-        )
-
-
-def _check_no_enhancers(kind: str, enhancers: int | None) -> None:
-    if enhancers is not None:
-        raise ValueError(
-            f"`enhancers` must be left out for a {kind} generator, which has none. Received {enhancers}. Leave it out, "
-            f"or set `kind` to local_enhancer"
         )
 
 

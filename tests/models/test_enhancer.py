@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from keras import layers, ops
 
 from tests.conftest import tiny_config
@@ -142,10 +144,20 @@ def test_dropout_stands_in_every_block_of_every_part():
     assert model.inputs[1].shape[-1] == 2 * 2 * 2 * 64 + 16 * 16 * 4
 
 
-def test_halving_does_not_depend_on_whether_the_size_is_known(image):
+@pytest.mark.parametrize("training", [False, True])
+def test_halving_does_not_depend_on_whether_the_size_is_known(training, image):
     anywhere = layers.Input((None, None, 3))
-    np.testing.assert_allclose(Halve()(image), halved(image), atol=1e-6)
-    np.testing.assert_allclose(keras.Model(anywhere, Halve()(anywhere))(image), halved(image), atol=1e-6)
+    for halve in (Halve(), keras.Model(anywhere, Halve()(anywhere))):
+        np.testing.assert_allclose(halve(image, training=training), halved(image), atol=1e-6)
+
+
+@given(value=st.floats(-1, 1, width=32), sides=st.tuples(st.integers(1, 9), st.integers(1, 9)))
+@settings(max_examples=20, deadline=None)
+def test_a_constant_image_stays_constant_to_the_last_digit(value, sides):
+    """Norms would divide a difference in the last digit by nothing, once for each layer."""
+    result = Halve()(np.full((1, *sides, 1), value, np.float32)).numpy()
+    assert np.ptp(result) == 0
+    assert result.max() == pytest.approx(value, abs=1e-6)
 
 
 def test_instance_norm_without_scale_and_offset_has_no_weights(image):
@@ -190,7 +202,7 @@ def test_what_does_not_fit_is_one_sentence(multiple_px, arguments, message):
     [
         ({"kind": "global", "levels": 3}, "`generator.levels` must be left out .* Set `generator.residual_blocks`"),
         ({"kind": "local_enhancer", "enhancers": 2}, "`generator.enhancers` must .* `data.image_size_px` = 32"),
-        ({"kind": "global", "enhancers": 1}, "`generator.enhancers` must .* Received 1 with .* global. Leave it out"),
+        ({"kind": "global", "enhancers": 1}, "`generator.enhancers` must .* Received 1 with .* global`. Leave"),
         ({"enhancers": 1}, "`generator.enhancers` must .* with `generator.kind: unet`. Leave it out, or set"),
     ],
 )

@@ -26,15 +26,25 @@ ACTIVATION = "_act"  # ending of the names of layers whose outputs are features
 class Halve(layers.Layer):
     """Halves the sides of (N, H, W, C), rounded up: means over 3×3 pixels, centred on every second one.
 
-    At the border, only pixels inside the image count.
+    At the border, only pixels inside the image count. At inference, a constant image stays exactly constant in every
+    runtime: each pixel is a mean of nine, where the mean of the two outermost pixels stands beyond them. The norms of a
+    generator would enlarge a difference in the last digit. In training the gradient of that would be a sum of three
+    terms (models/norms.py explains why there are none).
     """
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        def sums_over_nine(x: tf.Tensor) -> tf.Tensor:
-            return tf.nn.avg_pool2d(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), POOL_PX, HALF, "VALID")
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        def means_of_nine(x: tf.Tensor) -> tf.Tensor:
+            return tf.nn.avg_pool2d(x, POOL_PX, HALF, "VALID")
 
-        height, width = (x.shape[axis] or tf.shape(x)[axis] for axis in (1, 2))  # a constant, if the size is fixed
-        return sums_over_nine(x) / sums_over_nine(tf.ones((1, height, width, 1), x.dtype))
+        if not training:
+            first, last = (tf.reduce_mean(rows, 1, keepdims=True) for rows in (x[:, :2], x[:, -2:]))
+            x = tf.concat([first, x, last], 1)
+            first, last = (tf.reduce_mean(columns, 2, keepdims=True) for columns in (x[:, :, :2], x[:, :, -2:]))
+            return means_of_nine(tf.concat([first, x, last], 2))
+        height, width = (x.shape[axis] or tf.shape(x)[axis] for axis in (1, 2))
+        zeros = ((0, 0), (1, 1), (1, 1), (0, 0))
+        inside = tf.ones((1, height, width, 1), x.dtype)
+        return means_of_nine(tf.pad(x, zeros)) / means_of_nine(tf.pad(inside, zeros))
 
     def compute_output_shape(self, shape: tuple) -> tuple:
         return (shape[0], *(None if side is None else halved_px(side) for side in shape[1:3]), shape[3])
@@ -115,8 +125,8 @@ def judging(discriminator: keras.Model, *, features: bool = False) -> Callable[.
         logits, maps = [], []
         for number, network in enumerate(networks):
             if number:
-                candidate = Halve()(candidate)
-                image = Halve()(image) if len(network.inputs) > 1 else image
+                candidate = Halve()(candidate, training=training)
+                image = Halve()(image, training=training) if len(network.inputs) > 1 else image
             if number + 1 < len(networks):
                 candidate = tf.identity(candidate)  # gradients are summed in pairs (models/norms.py explains why)
             outputs = network([image, candidate] if len(network.inputs) > 1 else candidate, training=training)

@@ -85,15 +85,15 @@ CASES = {
     "photograph-to-label-map": [
         "data.target_channels=1", "data.target_classes=3", "data.class_colors=['#000000', '#ff0000', '#0000ff']",
     ],
-    "modulation": ["generator.noise=modulation", "generator.noise_dimensions=4", "inference.noise=on"],
-    "global": [
-        "generator.kind=global", "generator.residual_blocks=1", "generator.norm=instance_non_affine",
-        "generator.bias=all", "generator.noise=modulation",
-    ],
     "local-enhancer": [
         "generator.kind=local_enhancer", "generator.residual_blocks=1", "generator.enhancer_blocks=1",
         "generator.base_filters=4", "generator.norm=instance_non_affine", "generator.bias=all",
         "discriminator.norm=instance_non_affine",
+    ],
+    "modulation": ["generator.noise=modulation", "generator.noise_dimensions=4", "inference.noise=on"],
+    "global": [
+        "generator.kind=global", "generator.residual_blocks=1", "generator.norm=instance_non_affine",
+        "generator.bias=all", "generator.noise=modulation",
     ],
     "local-enhancers": [
         "generator.kind=local_enhancer", "generator.enhancers=2", "generator.residual_blocks=1",

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.models.test_products import with_plain_layers
+from tfpix2pix.models.enhancer import build_local_enhancer
 from tfpix2pix.models.patchgan import build_patchgan
 from tfpix2pix.models.resnet import build_resnet
 from tfpix2pix.models.sizes import PATCHGANS
@@ -18,6 +19,9 @@ NETWORKS = {
     "blurred": lambda: build_unet(64, base_filters=8, upsampling="blurred"),
     "bilinear": lambda: build_unet(64, base_filters=8, upsampling="bilinear"),
     "resize": lambda: build_resnet(64, base_filters=8, residual_blocks=2, upsampling="resize"),
+    "enhancer": lambda: build_local_enhancer(
+        64, base_filters=4, residual_blocks=1, enhancer_blocks=1, upsampling="resize"
+    ),
     "modulation": lambda: build_unet(64, base_filters=8, noise="modulation"),
     "patchgan": lambda: build_patchgan(34, image_size_px=64, base_filters=8),
     "spectral": lambda: build_patchgan(16, image_size_px=64, base_filters=8, spectral_norm=True),
@@ -63,6 +67,19 @@ def test_the_papers_forward_pass():
     assert sum(row.flops for row in rows_of(build_patchgan(image_size_px=256, seed=None))) == pytest.approx(
         6.4e9, rel=0.005
     )
+
+
+@pytest.mark.parametrize("name", ["unet", "enhancer"])
+def test_a_layer_stands_with_what_it_follows(name):
+    rows = {row.name: row for row in rows_of(NETWORKS[name]())}
+    if name == "enhancer":  # the layers of the enhancer and of the network inside take turns
+        assert rows["input"].then == ["mean to half the size"]
+        assert rows["enhancer1_first"].then == ["batch norm", "ReLU"]
+        assert rows["up2"].then == ["batch norm", "ReLU", "nearest ×2"]
+        assert rows["enhancer1_down1"].then + rows["up1"].then == [*2 * ["batch norm", "ReLU"], "add"]
+    else:
+        assert rows["down2"].then[0] == rows["up2"].then[0] == "batch norm"
+        assert rows["up2"].then[-2:] == ["skip", "ReLU"]
 
 
 def test_a_table_has_a_row_for_every_convolution():

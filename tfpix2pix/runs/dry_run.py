@@ -53,6 +53,7 @@ class Row:
 def rows_of(model: keras.Model) -> list[Row]:
     """Returns the layers of a network of fixed input size, a row for each convolution and the layers after it."""
     rows = [Row("input", "", tuple(model.inputs[0].shape[1:]))]
+    number_of: dict[str, int] = {}  # index of the row that a layer belongs to
     reach, jump = 1, 1  # receptive field, and distance between neighbouring outputs, px of the input
     for layer in model.layers:
         inner = layer.layer if isinstance(layer, keras.layers.SpectralNormalization) else layer
@@ -63,16 +64,26 @@ def rows_of(model: keras.Model) -> list[Row]:
                 f" /{stride}" if stride > 1 else ""
             )
             rows.append(Row(inner.name, kind, (), flops=_flops(inner, layer), receptive_field_px=reach))
+            number_of[layer.name] = len(rows) - 1
             if layer is not inner:
                 rows[-1].then.append("spectral norm")
-        elif isinstance(layer, keras.layers.InputLayer) or type(layer).__name__ in LEFT_OUT:
-            continue
-        else:
+        else:  # branches take turns in `model.layers`, so a layer goes with what it follows
+            before = [number_of[name] for name in _names_before(layer)]
+            number_of[layer.name] = max(before, default=0)
+            if isinstance(layer, keras.layers.InputLayer) or type(layer).__name__ in LEFT_OUT:
+                continue
             beside = layer.name == "pair"  # D's input beside the target
-            rows[-1].then.append("beside the input" if beside else SHORT.get(type(layer).__name__, layer.name))
-        rows[-1].parameters += parameters(layer)
-        rows[-1].output = tuple(layer.output.shape[1:])
+            name = "beside the input" if beside else SHORT.get(type(layer).__name__, layer.name)
+            rows[number_of[layer.name]].then.append(name)
+        row = rows[number_of[layer.name]]
+        row.parameters += parameters(layer)
+        row.output = tuple(layer.output.shape[1:])
     return rows
+
+
+def _names_before(layer: Any) -> list[str]:
+    """Returns the names of the layers whose outputs a layer takes."""
+    return [node.operation.name for inbound in layer._inbound_nodes[:1] for node in inbound.parent_nodes]
 
 
 def parameters(layer: Any) -> int:

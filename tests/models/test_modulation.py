@@ -16,7 +16,7 @@ from tfpix2pix.models.unet import build_encoder_decoder, build_unet
 from tfpix2pix.runs.networks import build_generator
 
 DIMENSIONS, CHANNELS, FILTERS = 8, 64, 64
-ROUNDING = 5e-5  # of norms over the 2×2 pixels inside a local enhancer
+ROUNDING = {build_local_enhancer: 5e-5}  # of norms over the 2×2 pixels inside it; 1e-5 of all others
 KINDS = (Modulation, StyleChannels)
 BUILDS = [build_unet, build_encoder_decoder, build_resnet, build_local_enhancer]
 
@@ -130,10 +130,14 @@ class TestNetworks:
         noise = styles(rng, 2)[[0, 1, 0]]
         one, other, again = model([image, noise]).numpy()
         np.testing.assert_array_equal(model([image, noise])[0], one)
-        np.testing.assert_allclose(again, one, atol=ROUNDING)  # its rows are summed in other blocks
+        np.testing.assert_allclose(again, one, atol=ROUNDING.get(build, 1e-5))  # its rows are summed in other blocks
         assert np.abs(one - other).mean() > 0.05 * one.std()
-        np.testing.assert_allclose(model([image[:1], noise[:1]])[0], one, atol=ROUNDING)  # whatever its neighbours
-        np.testing.assert_allclose(model([image, np.full_like(noise, NO_NOISE)]), off(image), atol=ROUNDING)
+        np.testing.assert_allclose(
+            model([image[:1], noise[:1]])[0], one, atol=ROUNDING.get(build, 1e-5)
+        )  # whatever its neighbours
+        np.testing.assert_allclose(
+            model([image, np.full_like(noise, NO_NOISE)]), off(image), atol=ROUNDING.get(build, 1e-5)
+        )
 
     def test_weights_are_the_same_without_its_input(self, build):
         model, off = self.networks(build, True, False)

@@ -40,7 +40,7 @@ def test_overrides_are_yaml_values_at_dotted_keys():
     overrides = ["training.steps=7", "data.jitter_ratio=1", "data.mirror=false", "name=mine"]
     config = resolve_config("facades", overrides, data_dir="somewhere/with: colon")
     assert config.training.steps == 7
-    assert config.data.jitter_size_px == 256
+    assert config.data.jitter_size_px == (256, 256)
     assert config.data.mirror is False
     assert config.name == "mine"
     assert config.data.dir == "somewhere/with: colon"
@@ -120,7 +120,7 @@ def test_presets_of_tasks_have_the_papers_recipe(name):
     assert config.discriminator.receptive_field_px == 70
     assert (config.training.learning_rate, config.training.beta_1) == (2e-4, 0.5)
     if config.data.source == "combined":
-        assert config.data.jitter_size_px == 286
+        assert config.data.jitter_size_px == (286, 286)
         assert config.data.mirror
 
 

@@ -11,7 +11,8 @@ from tests.conftest import least_config, others_slow, run_cli, tiny_config
 from tests.conftest import write_image as write_picture
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SOURCES
-from tfpix2pix.data.images import Scale, enlarged, full_range, read_image, resized, write_image
+from tfpix2pix.data.images import enlarged, full_range, read_image, resized, write_image
+from tfpix2pix.data.scale import Scale
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.inference.files import (
     Input,
@@ -379,7 +380,7 @@ def test_a_wrong_size_is_refused(size):
         UserError, match=f"`size` must be own, training or a number of pixels up to 8192. Received {size!r}"
     ):
         Scale.of(card_of().config.data, size)
-    assert Scale.of(card_of().config.data, "8192").side_px == 8192
+    assert Scale.of(card_of().config.data, "8192").size == (8192, 8192)
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def translate(
     json_: Json = False,
 ) -> None:
     """Translate images with a trained model, each into a file of its own size."""
-    from tfpix2pix.data.images import check_size_to_resize_to
+    from tfpix2pix.data.scale import check_size_to_resize_to
     from tfpix2pix.inference.between import Between
     from tfpix2pix.runs.recognize import recognize
 
@@ -165,7 +165,7 @@ def translate(
         translator = _remote(server, model, grpc=grpc, timeout_s=timeout_s)
     else:
         translator = _local(recognized, best=best, weights=weights, trust=trust)
-    fixed = translator.card.fixed_size_px
+    fixed = translator.card.static_size_px
     if fixed and tile:
         raise UserError(
             f"--tile must go with a model of any size. Received it for a model of {fixed} px, its tiles. Leave it out."

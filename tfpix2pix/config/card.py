@@ -14,6 +14,7 @@ from tfpix2pix.data.settings import of_earlier_run
 from tfpix2pix.errors import UserError, shortly
 from tfpix2pix.safe_files import parse_json
 from tfpix2pix.section import LONGEST_NAME, NAME
+from tfpix2pix.size import Size, size_between
 
 FILE_NAME = "model_card.json"
 MOST_PX = 65_536  # largest side in a card; a card with a larger one is taken for a forgery
@@ -76,8 +77,8 @@ class ModelCard(BaseModel):
     """Depth of the training targets, in which `translate` writes."""
     noise_size: Annotated[int, Field(ge=0, le=MOST_NOISE)] = 0
     """Number of noise values for an image; 0 if the model has no noise input."""
-    fixed_size_px: Annotated[int, Field(ge=1, le=MOST_PX)] | None = None
-    """Height and width of the input of a static export; null: any."""
+    fixed_size_px: size_between(1, MOST_PX) | None = None
+    """Side of the input of a static export, or its height and width; null: any."""
     image_dtype: Literal["float32", "uint8"] = "float32"
     """Type of the image tensors of a static export and of `serving_default`: `float32` in `value_range`, or `uint8`
     from 0 to 255."""
@@ -99,6 +100,11 @@ class ModelCard(BaseModel):
     """Version of tfpix2pix that wrote the weights."""
     created: str = Field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     """Time of creation, UTC."""
+
+    @property
+    def static_size_px(self) -> Size | None:
+        """Returns height and width of the input of a static export, or None if it takes any."""
+        return None if self.fixed_size_px is None else Size.of(self.fixed_size_px)
 
     @classmethod
     def of(cls, config: Config, step: int, **more: Any) -> ModelCard:

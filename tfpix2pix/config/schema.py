@@ -94,23 +94,23 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _networks_fit_the_image(self) -> Config:
-        size = self.data.image_size_px
+        size = self.data.size_px
         try:
             _ = self.size_multiple_px
         except ValueError as error:  # its text names keys without their sections
             raise ValueError(with_sections(str(error))) from None
         spec = self.discriminator
         for scale in range(1, spec.scales + 1):
-            if logits_px(size, spec.receptive_field_px) < 1:
-                fits = ", ".join(str(patch) for patch in PATCHGANS if logits_px(size, patch) >= 1)
+            if logits_px(min(size), spec.receptive_field_px) < 1:
+                fits = ", ".join(str(patch) for patch in PATCHGANS if logits_px(min(size), patch) >= 1)
                 of_scale = f", {size} px at scale {scale} of {spec.scales}" if scale > 1 else ""
                 fewer = ", fewer `discriminator.scales`" if scale > 1 else ""
                 raise ValueError(
                     f"`discriminator.receptive_field_px` must not exceed the padded image, of `data.image_size_px` = "
-                    f"{self.data.image_size_px} here{of_scale}. Received "
+                    f"{self.data.size_px} here{of_scale}. Received "
                     f"{spec.receptive_field_px}. Use {fits}{fewer}, or larger images"
                 )
-            size = halved_px(size)
+            size = size.map(halved_px)
         return self
 
     @model_validator(mode="after")

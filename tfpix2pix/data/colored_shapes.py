@@ -155,7 +155,7 @@ def colored_shapes(config: DataConfig, split: str, seed: int) -> Source:
                 f"Remove the key, or choose another `data.source`.{own}"
             )
     count = config.shape_pairs if split == "train" else round(config.shape_pairs * config.held_out_fraction)
-    side_px = config.jitter_size_px if split == "train" else config.image_size_px
+    side_px = (config.jitter_size_px if split == "train" else config.size_px).height  # of a square
     known, kinds = truth(config), tuple(SHAPES)
     key = (config.seed_of_split(seed), SPLITS.index(split))
     names = [f"{index:05d}-{kinds[index % len(kinds)]}" for index in range(count)]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -15,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from tfpix2pix.data import LARGEST_SIZE_PX, SPLITS
+from tfpix2pix.data import SPLITS
 from tfpix2pix.data.formats import (
     Palette,
     TooLarge,
@@ -37,7 +35,6 @@ SUFFIXES = SUFFIXES_OF_TOP | {".jfif", ".jpe"}
 NOT_IMAGES = frozenset(  # beside images; others that are not read may be images in another format
     (".txt", ".md", ".html", ".pdf", ".csv", ".tsv", ".json", ".xml", ".yaml", ".log", ".py", ".ipynb", ".zip", ".gz")
 )
-OWN, TRAINING = "own", "training"  # scales to translate at
 NEAREST, BILINEAR, BICUBIC = Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 MEGAPIXELS = "data.max_megapixels"  # the key that messages name
 LARGE_BYTES = 2**24  # of a file whose header is looked at before the file is read; decoding looks at it again
@@ -326,51 +323,6 @@ def resized(image: np.ndarray, size: tuple[int, int], method: Image.Resampling =
         levels = np.iinfo(image.dtype).max
         bands = [np.rint(np.clip(band, 0, levels)) for band in bands]
     return np.stack(bands, axis=-1).astype(image.dtype)
-
-
-def check_size_to_resize_to(size: str | int) -> None:
-    """Raises UserError if `size` is neither `own`, `training` nor a number of pixels up to `LARGEST_SIZE_PX`."""
-    digits = str(size)
-    fits = digits.isdecimal() and len(digits) < 20 and 1 <= int(digits) <= LARGEST_SIZE_PX
-    if size not in (OWN, TRAINING) and not fits:
-        raise UserError(
-            f"`size` must be {OWN}, {TRAINING} or a number of pixels up to {LARGEST_SIZE_PX}. Received {size!r}. "
-            f"Give 256, say."
-        )
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Brings inputs to the scale at which the network saw them in training."""
-
-    fit: str  # `data.fit`
-    side_px: int | None  # of the training images; None: files keep their scale
-    labels: bool  # inputs are label maps
-
-    @classmethod
-    def of(cls, data: DataConfig, size: str | int) -> Scale:
-        """Returns the scale of `size`, `own`, `training` or px, for inputs of a network that was trained on `data`.
-
-        Raises:
-            UserError: as `check_size_to_resize_to`.
-        """
-        check_size_to_resize_to(size)
-        side_px = None if size == OWN else data.image_size_px if size == TRAINING else int(size)
-        return cls(data.fit, side_px, bool(data.input_classes))
-
-    def resized(self, image: np.ndarray) -> np.ndarray:
-        """Resizes (H, W, C) as `data.fit` does in training, without cutting and padding."""
-        if self.side_px is None or self.fit == "crop":  # which trains at the scale of the files
-            return image
-        height, width = image.shape[:2]
-        factor = self.side_px / scale_px(height, width, self.fit)
-        size = (round(width * factor), round(height * factor)) if self.fit != "resize" else (self.side_px, self.side_px)
-        return resized(image, tuple(max(1, side) for side in size), NEAREST if self.labels else BILINEAR)
-
-
-def scale_px(height: int, width: int, fit: str) -> float:
-    """Returns the side (px) of an image that `data.fit` compares with `data.image_size_px`."""
-    return {"resize": math.sqrt(height * width), "resize_crop": min(height, width), "pad": max(height, width)}[fit]
 
 
 def suffix_for(channels: int, dtype: np.dtype | type) -> str:

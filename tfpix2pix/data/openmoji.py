@@ -67,7 +67,8 @@ def openmoji(config: DataConfig, split: str, seed: int) -> Source:
     groups = library.groups(config.openmoji_set)
     seed = config.seed_of_split(seed)
     names = [name for name, group in groups.items() if split_of_group(group, seed, shares) == split]
-    files = library.drawn(names, config.jitter_size_px if split == "train" else config.image_size_px)
+    size = config.jitter_size_px if split == "train" else config.size_px  # a square
+    files = library.drawn(names, size.height)
     read = image_reader(config)
 
     def read_pair(index: int) -> Pair:

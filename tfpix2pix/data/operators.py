@@ -46,7 +46,7 @@ def mask(photograph: np.ndarray, config: DataConfig, rng: np.random.Generator) -
     """Cuts rectangular holes for inpainting, and returns RGBA. Holes are transparent and black, as after an eraser."""
     height, width = photograph.shape[:2]
     out = np.concatenate([photograph, np.full((height, width, 1), 255, np.uint8)], axis=-1)
-    cell = max(2, round(config.image_size_px * HOLE_SPACING))
+    cell = max(2, round(min(config.size_px) * HOLE_SPACING))
     mean = cell * config.hole_fraction**0.5
     least, most = (
         max(1, round(min(mean * factor, cell * MAX_HOLE_SIDE))) for factor in (1 - HOLE_SPREAD, 1 + HOLE_SPREAD)

@@ -12,6 +12,7 @@ from tfpix2pix.data.images import check_range, match_channels, to_signed
 from tfpix2pix.data.labels import to_classes
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
+from tfpix2pix.size import Size
 
 Pair = tuple[np.ndarray, np.ndarray]  # input and target, each (H, W, C) uint8, uint16 or float32
 
@@ -78,7 +79,8 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
 
 def _are_of_one_shape(sizes: Sequence[tuple[int, int]], config: DataConfig) -> bool:
     """Returns True if both (height, width) have one aspect ratio, to the pixel of a training image."""
-    scaled = [config.jitter_size_px / max(size) * np.array(size) for size in sizes]
+    tall, wide = config.jitter_size_px
+    scaled = [min(tall / height, wide / width) * np.array((height, width)) for height, width in sizes]
     return bool(np.abs(scaled[0] - scaled[1]).max() <= 1)
 
 
@@ -109,14 +111,18 @@ def check_size(height: int, width: int, config: DataConfig, path: Path, held_out
     `held_out` is the fraction of a photograph's width that is held out; 0 if photographs are not divided.
     """
     crop = config.fit == "crop"
-    least = config.image_size_px if crop else -(-config.image_size_px // MAX_ENLARGEMENT)
-    if min(height, width) < least:
+    least = config.size_px if crop else config.size_px.map(lambda side: -(-side // MAX_ENLARGEMENT))
+    if height < least.height or width < least.width:
         why = "to cut a crop from it" if crop else f"to be enlarged {MAX_ENLARGEMENT} times at most"
         part = f", its part of a `data.held_out_fraction` of {held_out:g}" if held_out else ""
         other = ", another `data.held_out_fraction`" if held_out else ""
         raise UserError(
-            f"Input and target must each be at least {least} px high and wide {why}. "
+            f"Input and target must each be at least {_high_and_wide(least)} {why}. "
             f"Received {width}x{height} px from {path}{part}. Use larger images{other}, or a smaller "
             f"`data.image_size_px`.",
             "size",
         )
+
+
+def _high_and_wide(size: Size) -> str:
+    return f"{size} px high and wide" if size.is_square else f"{size.height} px high and {size.width} px wide"

@@ -73,8 +73,8 @@ def _photographs(files: dict[str, Path], config: DataConfig, split: str, seed: i
         _, path, tile = tiles[index]
         pair = whole(path, epoch)
         if tile is not None:
-            top, left = tile
-            pair = tuple(image[top : top + config.image_size_px, left : left + config.image_size_px] for image in pair)
+            (top, left), (tall, wide) = tile, config.size_px
+            pair = tuple(image[top : top + tall, left : left + wide] for image in pair)
         check_size(*pair[0].shape[:2], config, path, held_out)
         return with_channels(pair[0], config.input_channels, config, path), pair[1]
 
@@ -97,10 +97,10 @@ def _columns(width: int, split: str, held_out: float) -> slice:
 
 
 def _tiles(path: Path, config: DataConfig, split: str, held_out: float) -> list[tuple[int, int]]:
-    """Lists (top, left) of the squares of side `image_size_px` that fill a split's part of a photograph."""
+    """Lists (top, left) of the tiles of `image_size_px` that fill a split's part of a photograph."""
     height, width = read_size(path)
     columns = _columns(width, split, held_out)
     width = columns.stop - columns.start
     check_size(height, width, config, path, held_out)
-    size = config.image_size_px
-    return [(top, left) for top in range(0, height - size + 1, size) for left in range(0, width - size + 1, size)]
+    tall, wide = config.size_px
+    return [(top, left) for top in range(0, height - tall + 1, tall) for left in range(0, width - wide + 1, wide)]

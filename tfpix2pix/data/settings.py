@@ -20,6 +20,7 @@ from tfpix2pix.data import (
 )
 from tfpix2pix.data.rows import Encoding
 from tfpix2pix.section import MAY_CHANGE, Section, row_of
+from tfpix2pix.size import Size, size_between
 from tfpix2pix.tables import lazy
 
 ONE_HOT = lazy("tfpix2pix.data.encodings", "one_hot")
@@ -127,12 +128,13 @@ class DataConfig(Section):
     split_seed: int | None = Field(None, ge=0, le=2**31 - 1)
     """Seed of the split if no folders divide the data. null: the run's `seed`. Set it so that runs of several
     seeds hold out the same pairs and can be compared."""
-    image_size_px: int = Field(256, ge=2, le=LARGEST_SIZE_PX)
-    """Height and width of a training image, px. The generator pads it to a multiple of its own and crops the result."""
+    image_size_px: size_between(2, LARGEST_SIZE_PX) = 256
+    """Height and width of a training image, px: one number for a square, or `[height, width]`. The generator pads it to
+    a multiple of its own and crops the result."""
     fit: Literal["resize", "resize_crop", "crop", "pad"] = "resize"
     """Way to fit an image to `image_size_px`. `resize`: resize it without keeping the aspect ratio. `resize_crop`:
-    resize the shorter side and crop a square. `crop`: crop a square at the image's own scale. `pad`: resize the longer
-    side and pad by reflection."""
+    resize until it covers the size, and crop. `crop`: crop at the image's own scale. `pad`: resize until it lies within
+    the size, and pad by reflection."""
     jitter_ratio: float = Field(1.0, ge=1, le=4)
     """Random jitter: enlarge the image by this factor, then crop at random (paper: 286/256 = 1.1171875). 1: no jitter.
     It must be 1 with `fit: crop`."""
@@ -194,9 +196,14 @@ class DataConfig(Section):
     """Memory for undecoded files, MB, for data on a slow or remote disk that do not fit decoded."""
 
     @property
-    def jitter_size_px(self) -> int:
+    def size_px(self) -> Size:
+        """Returns height and width of a training image, px."""
+        return Size.of(self.image_size_px)
+
+    @property
+    def jitter_size_px(self) -> Size:
         """Returns the size to which images are resized before the random crop, px."""
-        return round(self.image_size_px * self.jitter_ratio)
+        return self.size_px.map(lambda side: round(side * self.jitter_ratio))
 
     def seed_of_split(self, run_seed: int) -> int:
         """Returns the seed that divides the data of a run."""
@@ -315,6 +322,22 @@ class DataConfig(Section):
                 way_out = "Exchange them" if value[0] > value[1] else "Set the values that become black and white"
                 raise ValueError(
                     f"`data.{key}` must be two different numbers, the smaller first. Received {list(value)}. {way_out}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _rectangles_suit_the_rest(self) -> DataConfig:
+        if self.size_px.is_square:
+            return self
+        rules = (  # what asks for squares, if it is set, and what to do
+            (f"source: {self.source}`, which draws", source_row(self.source).drawn, "choose another source"),
+            ("rotate: true`, whose right angles need", self.rotate, "set it to false"),
+        )
+        for reason, is_set, way_out in rules:
+            if is_set:
+                raise ValueError(
+                    f"`data.image_size_px` must be one number with `data.{reason} squares. Received "
+                    f"{list(self.size_px)}. Give the side of a square, or {way_out}"
                 )
         return self
 

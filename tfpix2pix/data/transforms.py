@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfpix2pix import rng
 from tfpix2pix.data.images import LUMA, reflected_indices
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.size import Size, SizePx
 
 Pair = tuple[tf.Tensor, tf.Tensor]
 PHOTOGRAPHS = (False, False)
@@ -21,26 +22,28 @@ PHOTOGRAPHS = (False, False)
 METHODS = {False: "bilinear", True: "nearest"}  # for photographs, and for label maps
 
 
-def resize(pair: Pair, size_px: int, nearest: tuple[bool, bool] = PHOTOGRAPHS) -> Pair:
-    """Resizes both to (size_px, size_px) without keeping the aspect ratio.
+def resize(pair: Pair, size_px: SizePx, nearest: tuple[bool, bool] = PHOTOGRAPHS) -> Pair:
+    """Resizes both to `size_px`, a side or height and width, without keeping the aspect ratio.
 
     Photographs are antialiased. Label maps, marked in `nearest`, take the nearest neighbour.
     """
     sides = zip(pair, nearest, strict=True)
-    return tuple(_resize(image, (size_px, size_px), is_label_map) for image, is_label_map in sides)
+    return tuple(_resize(image, tuple(Size.of(size_px)), is_label_map) for image, is_label_map in sides)
 
 
-def random_crop(pair: Pair, size_px: int, key: tf.Tensor) -> Pair:
-    """Crops the same square of side size_px from both, uniform over all positions."""
-    room = tf.shape(pair[0])[:2] - size_px + 1  # (2,)
+def random_crop(pair: Pair, size_px: SizePx, key: tf.Tensor) -> Pair:
+    """Crops the same rectangle of `size_px`, a side or height and width, from both, uniform over all positions."""
+    size = Size.of(size_px)
+    room = tf.shape(pair[0])[:2] - size + 1  # (2,)
     fraction = rng.uniform((2,), key)
     corner = tf.minimum(tf.cast(fraction * tf.cast(room, tf.float32), tf.int32), room - 1)
-    return _crop(pair, corner, size_px)
+    return _crop(pair, corner, size)
 
 
-def center_crop(pair: Pair, size_px: int) -> Pair:
-    """Crops the square of side size_px in the middle of both."""
-    return _crop(pair, (tf.shape(pair[0])[:2] - size_px) // 2, size_px)
+def center_crop(pair: Pair, size_px: SizePx) -> Pair:
+    """Crops the rectangle of `size_px`, a side or height and width, in the middle of both."""
+    size = Size.of(size_px)
+    return _crop(pair, (tf.shape(pair[0])[:2] - size) // 2, size)
 
 
 def random_mirror(pair: Pair, key: tf.Tensor) -> Pair:
@@ -72,14 +75,14 @@ def color_jitter(image: tf.Tensor, strength: float, key: tf.Tensor) -> tf.Tensor
     return tf.clip_by_value(image, -1.0, 1.0)
 
 
-def to_square(pair: Pair, config: DataConfig, size_px: int) -> Pair:
-    """Brings both to `size_px` by the row `config.fit` of `FITS`, so that a square of that side can be cropped."""
-    return FITS[config.fit](pair, size_px, tuple(classes is not None for classes in config.classes))
+def to_fit(pair: Pair, config: DataConfig, size: Size) -> Pair:
+    """Brings both to `size` by the row `config.fit` of `FITS`, so that a rectangle of that size can be cropped."""
+    return FITS[config.fit](pair, size, tuple(classes is not None for classes in config.classes))
 
 
 def for_training(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:
     """Fits, jitters, mirrors (paper §6.2: resize to 286, crop to 256, mirror) and encodes a pair for the networks."""
-    pair = random_crop(to_square(pair, config, config.jitter_size_px), config.image_size_px, rng.at(key, 0))
+    pair = random_crop(to_fit(pair, config, config.jitter_size_px), config.size_px, rng.at(key, 0))
     if config.mirror:
         pair = random_mirror(pair, rng.at(key, 1))
     if config.vertical_flip:
@@ -94,7 +97,7 @@ def for_training(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:
 
 def for_evaluation(pair: Pair, config: DataConfig) -> Pair:
     """Fits a pair to `image_size_px` without augmentation. The result is images, not encoded for the networks."""
-    return center_crop(to_square(pair, config, config.image_size_px), config.image_size_px)
+    return center_crop(to_fit(pair, config, config.size_px), config.size_px)
 
 
 def _resize(image: tf.Tensor, size: tuple[int, int] | tf.Tensor, nearest: bool) -> tf.Tensor:
@@ -111,44 +114,43 @@ def _resize(image: tf.Tensor, size: tuple[int, int] | tf.Tensor, nearest: bool) 
     return tf.cond(shrinks, smooth, plain)
 
 
-def _shorter_side(pair: Pair, size_px: int, nearest: tuple[bool, bool]) -> Pair:
-    return _scaled(pair, size_px, tf.minimum, nearest)
+def _covering(pair: Pair, size: Size, nearest: tuple[bool, bool]) -> Pair:
+    return _scaled(pair, size, tf.maximum, nearest)
 
 
-def _longer_side_and_reflect(pair: Pair, size_px: int, nearest: tuple[bool, bool]) -> Pair:
-    """Resizes both so that the longer side is `size_px`, and pads them to a square by reflection."""
+def _within_and_reflected(pair: Pair, size: Size, nearest: tuple[bool, bool]) -> Pair:
+    """Resizes both to lie within `size`, and pads them to it by reflection."""
     reflected = []
-    for image in _scaled(pair, size_px, tf.maximum, nearest):
+    for image in _scaled(pair, size, tf.minimum, nearest):
         for axis in (0, 1):
-            indices = reflected_indices(tf.shape(image)[axis], size_px, tf.range, tf.minimum, tf.maximum)
+            indices = reflected_indices(tf.shape(image)[axis], size[axis], tf.range, tf.minimum, tf.maximum)
             image = tf.gather(image, indices, axis=axis)
         reflected.append(image)
     return tuple(reflected)
 
 
-def _scaled(pair: Pair, size_px: int, chosen: Callable, nearest: tuple[bool, bool]) -> Pair:
-    """Resizes both so that the shorter (`chosen=tf.minimum`) or longer side (`tf.maximum`) is `size_px`."""
+def _scaled(pair: Pair, size: Size, chosen: Callable, nearest: tuple[bool, bool]) -> Pair:
+    """Resizes both by one factor, to cover `size` (`chosen=tf.maximum`) or to lie within it (`tf.minimum`)."""
     scaled = []
     for image, is_label_map in zip(pair, nearest, strict=True):
         shape = tf.cast(tf.shape(image)[:2], tf.float32)
-        factor = size_px / chosen(shape[0], shape[1])
+        factor = chosen(size.height / shape[0], size.width / shape[1])
         scaled.append(_resize(image, tf.cast(tf.round(shape * factor), tf.int32), is_label_map))
     return tuple(scaled)
 
 
-# Ways to bring a pair to a size (px), from which a square of at most that side is cropped.
-FITS: dict[str, Callable[[Pair, int, tuple[bool, bool]], Pair]] = {
+# Ways to bring a pair to a size, from which a rectangle of at most that size is cropped.
+FITS: dict[str, Callable[[Pair, Size, tuple[bool, bool]], Pair]] = {
     "resize": resize,
-    "resize_crop": _shorter_side,
-    "crop": lambda pair, size_px, nearest: pair,
-    "pad": _longer_side_and_reflect,
+    "resize_crop": _covering,
+    "crop": lambda pair, size, nearest: pair,
+    "pad": _within_and_reflected,
 }
 
 
-def _crop(pair: Pair, corner: tf.Tensor, size_px: int) -> Pair:
+def _crop(pair: Pair, corner: tf.Tensor, size: Size) -> Pair:
+    top, left = corner[0], corner[1]
     return tuple(
-        tf.ensure_shape(
-            image[corner[0] : corner[0] + size_px, corner[1] : corner[1] + size_px], (size_px, size_px, image.shape[-1])
-        )
+        tf.ensure_shape(image[top : top + size.height, left : left + size.width], (*size, image.shape[-1]))
         for image in pair
     )

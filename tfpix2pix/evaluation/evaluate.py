@@ -50,6 +50,7 @@ from tfpix2pix.parallel import evenly_spread
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.recognize import RUN
 from tfpix2pix.safe_files import read_json_lines
+from tfpix2pix.size import Size
 
 WITHOUT = {  # need of a metric -> reason why it is not measured
     "target": "there are no targets",
@@ -201,7 +202,7 @@ def _at_own_size(
         stored: index of an example -> height and width of its files; None if input and target differ in them.
     """
     names = [name for name in names if METRICS[name].needs == ("target",)]
-    trained = (subject.protocol.size_px,) * 2
+    trained = None if subject.protocol.size_px == NATIVE else Size.of(subject.protocol.size_px)
     if subject.at_own_size is None or not names or all(size in (None, trained) for size in stored.values()):
         return None
     fitting = [index for index, size in stored.items() if size and size[0] * size[1] <= LARGEST_OWN_SIZE]

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zipfile import BadZipFile
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,6 +21,7 @@ from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.files import whole_directory, write_text
 from tfpix2pix.metrics import METRICS
 from tfpix2pix.safe_files import parse_json
+from tfpix2pix.size import Size
 
 RECORD, ROWS, RESAMPLED, PAGE = "metrics.json", "per_image.csv", "bootstrap.npz", "report.html"
 SHEET = "contact_sheet.png"
@@ -102,6 +103,9 @@ class DataRecord(_Part):
     target_levels: list[float] | None = None  # mean and deviation on [-1, 1], by which `compare` tells targets apart
 
 
+Sides = Annotated[list[int], Field(strict=False, min_length=2, max_length=2)]  # height and width, if they differ
+
+
 class ProtocolRecord(_Part):
     """Describes how the images were evaluated."""
 
@@ -109,7 +113,7 @@ class ProtocolRecord(_Part):
     noise: str | None = None
     seed: int
     variants: int | None = None
-    size_px: int | Literal["own"]
+    size_px: int | Sides | Literal["own"]
     fit: str | None
     replicates: int = Field(ge=0)
     covered: float
@@ -151,9 +155,10 @@ def own_size_sentence(record: Mapping[str, Any]) -> str:
     """Explains the metrics of a record at the files' own size."""
     count = record["at_own_size"]["images"]
     images = f"{count:,} of the images" if count != record["data"]["images"] else "the same images"
+    size = Size.of(record["protocol"]["size_px"])
     return (
-        f"The values are of images brought to {record['protocol']['size_px']} px, the size of training. Those at own "
-        f"size are of {images} as their files hold them, and so `translate` takes them."
+        f"The values are of images brought to {size} px, the size of training. Those at own size are of {images} as "
+        f"their files hold them, and so `translate` takes them."
     )
 
 

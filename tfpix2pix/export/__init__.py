@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tfpix2pix.size import SizePx
 from tfpix2pix.tables import lazy
 
 IMAGE_DTYPES = ("float32", "uint8")  # of the image tensors: [-1, 1], or pixels from 0 to 255
@@ -70,6 +71,7 @@ class Format:
     single_file: bool
     quantizations: Mapping[str, Quantization]
     image_dtypes: tuple[str, ...] = IMAGE_DTYPES
+    squares: bool = False  # whether height and width must be equal
     runtime: Callable[..., Any] | None = None  # (folder or None) -> the program that exports hold beside the model
     with_noise: bool = False  # whether a static export of a generator with noise takes noise unless told otherwise
     size_mb: Callable[[float], float] = float  # of an export, MB, from that of its model
@@ -89,7 +91,7 @@ class Options:
     """Holds the choices of an export, which `runs.export.export_run` explains."""
 
     noise: str | None = None
-    size_px: int | None = None
+    size_px: SizePx | None = None
     quantize: str = "none"
     image_dtype: str = "float32"
     name: str | None = None
@@ -99,7 +101,7 @@ class Options:
 def static_path(card: Any, out: Path, suffix: str) -> Path:
     """Returns `<out>/<name>-<size>px` with the suffix of a static format. Options that are not the default follow."""
     parts = [
-        f"{card.name}-{card.fixed_size_px}px",
+        f"{card.name}-{card.static_size_px}px",
         "noise" if card.noise_size else "",
         card.image_dtype if card.image_dtype != "float32" else "",
         card.quantization if card.quantization != "none" else "",
@@ -116,6 +118,7 @@ _OF_PAGES = {  # a page holds a TFLite file and the program that runs it
     "static": True,
     "quantizations": _OF_TFLITE,
     "image_dtypes": ("float32",),
+    "squares": True,
     "runtime": lazy("tfpix2pix.export.web.runtime", "obtain"),
     "with_noise": True,
 }

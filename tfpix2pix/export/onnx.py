@@ -1,6 +1,6 @@
 """Writes ONNX by tf2onnx: one file of fixed height and width for any batch, with the model card in its metadata.
 
-Its inputs are float32: `image` (N, S, S, C) in [-1, 1], and `noise` (N, noise_size) uniform in [0, 1) if it is on.
+Its inputs are float32: `image` (N, H, W, C) in [-1, 1], and `noise` (N, noise_size) uniform in [0, 1) if it is on.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
     plain = with_plain_convolutions(generator)
     plain.set_weights([weights for layer in generator.layers for weights in plain_weights(layer)])
     view = InferenceView(Stored(plain), card.config.data.encoding)
-    side, channels = card.fixed_size_px, card.config.data.input_channels
-    specs = [tf.TensorSpec((None, side, side, channels), tf.float32, name="image")]
+    size, channels = card.static_size_px, card.config.data.input_channels
+    specs = [tf.TensorSpec((None, *size, channels), tf.float32, name="image")]
     if card.noise_size:
         specs.append(tf.TensorSpec((None, card.noise_size), tf.float32, name="noise"))
 

@@ -37,9 +37,9 @@ PREDICT_LOG, REQUEST, MODEL_SPEC, INPUTS, KEY, VALUE, NAME, SIGNATURE_NAME = 6, 
 
 def write_warmup(path: Path, card: ModelCard, signatures: dict) -> None:
     """Writes a request of one image of the training size for every signature into the SavedModel folder `path`."""
-    side, channels = card.fixed_size_px or card.config.data.image_size_px, card.config.data.input_channels
-    file = tf.io.encode_png(tf.zeros((side, side, channels), tf.uint8)).numpy() if channels <= 4 else b""
-    image = {"shape": (1, side, side, channels)}
+    size, channels = card.static_size_px or card.config.data.size_px, card.config.data.input_channels
+    file = tf.io.encode_png(tf.zeros((*size, channels), tf.uint8)).numpy() if channels <= 4 else b""
+    image = {"shape": (1, *size, channels)}
     values = {  # a proto of one value is small whatever its shape
         ("image", tf.float32): tf.make_tensor_proto(np.float32(0), **image),
         ("image", tf.uint8): tf.make_tensor_proto(np.uint8(128), **image),

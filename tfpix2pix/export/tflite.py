@@ -1,6 +1,6 @@
 """Writes TFLite: one file of built-in operations and static shape, which holds the model card.
 
-Its inputs are `image` (1, S, S, C), float32 in [-1, 1] or uint8 pixels (`image_dtype` of the card), and with
+Its inputs are `image` (1, H, W, C), float32 in [-1, 1] or uint8 pixels (`image_dtype` of the card), and with
 `noise: on` also `noise`, float32 (1, noise_size) uniform in [0, 1). The card is the member `model_card.json` of a ZIP
 archive after the flatbuffer, as TFLite packs files. Interpreters ignore it, `unzip` reads it, and the metadata name it.
 A digest beside it shows whether the file is whole.
@@ -78,7 +78,7 @@ DIGEST = "model_digest.json"  # member of the archive: bytes and SHA-256 of the 
 
 
 def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
-    """Writes the file `path`. `calibration` are inputs of the model, float32 (1, S, S, C) in [-1, 1]."""
+    """Writes the file `path`. `calibration` are inputs of the model, float32 (1, H, W, C) in [-1, 1]."""
     flatbuffer = with_metadata(_convert(generator, card, calibration), card)
     path.write_bytes(flatbuffer)
     with zipfile.ZipFile(path, "a") as archive:
@@ -88,8 +88,8 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
 
 def _convert(generator: keras.Model, card: ModelCard, calibration: Sequence[np.ndarray]) -> bytes:
     """Returns the flatbuffer of a generator of fixed size, with a signature that names its tensors."""
-    side, channels, pixels = card.fixed_size_px, card.config.data.input_channels, card.image_dtype == "uint8"
-    specs = [tf.TensorSpec((1, side, side, channels), card.image_dtype, name="image")]
+    size, channels, pixels = card.static_size_px, card.config.data.input_channels, card.image_dtype == "uint8"
+    specs = [tf.TensorSpec((1, *size, channels), card.image_dtype, name="image")]
     if card.noise_size:
         specs.append(tf.TensorSpec((1, card.noise_size), tf.float32, name="noise"))
     # The converter makes constants of the variables of `Stored`. For those of a Keras model it leaves READ_VARIABLE

@@ -83,7 +83,7 @@ def verify(
             image, or convolutions of a TFLite file run outside XNNPACK.
     """
     card = exported.card
-    label_maps, pixels = bool(card.config.data.target_classes), card.fixed_size_px and card.image_dtype == "uint8"
+    label_maps, pixels = bool(card.config.data.target_classes), card.static_size_px and card.image_dtype == "uint8"
     if pixels:
         images = [to_signed(from_signed(image)) for image in images]
     vectors: list[np.ndarray | None] = [None]

@@ -15,19 +15,17 @@ import numpy as np
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import (
-    OWN,
-    Scale,
     check_range,
     counted,
     enlarged,
     full_range,
     list_images,
-    scale_px,
     stem_of,
     unread,
 )
 from tfpix2pix.data.labels import read_side
 from tfpix2pix.data.opening import split_of
+from tfpix2pix.data.scale import OWN, Scale, times_as_large
 from tfpix2pix.data.splits import would_be_pairs
 from tfpix2pix.errors import RunError, UserError, first_of
 from tfpix2pix.files import safe_path
@@ -228,26 +226,27 @@ def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> I
 
 
 def looks_like_a_pair(image: np.ndarray, card: ModelCard) -> bool:
-    """Returns True if an image has the shape of a whole pair of the model's data: two square halves."""
+    """Returns True if an image has the shape of a whole pair of the model's data: two halves of the training shape."""
     data, (height, width) = card.config.data, image.shape[:2]
     if data.source != "combined":
         return False
-    return width == 2 * height if data.input_side in ("left", "right") else height == 2 * width
+    (tall, wide), beside = data.size_px, data.input_side in ("left", "right")
+    return width * tall == 2 * height * wide if beside else 2 * width * tall == height * wide
 
 
 def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
     """Returns notes for a user about an image that may be translated in an unexpected way."""
-    notes, size, channels = [], card.fixed_size_px, card.config.data.input_channels
+    notes, size, channels = [], card.static_size_px, card.config.data.input_channels
     if looks_like_a_pair(image, card):
         notes.append(
             "have the shape of a whole pair, input and target in one, and were translated whole. `split` (and "
             "`data`) translates the inputs of pairs."
         )
     notes += _notes_on_scale(image, card)
-    if size and image.shape[:2] != (size, size):
+    if size and image.shape[:2] != size:
         notes.append(
-            f"differ from the model's fixed {size}x{size} px and are reflected or cut into tiles, each with statistics "
-            f"of its own. Colours may differ from the run's and the SavedModel's."
+            f"differ from the model's fixed {size.height}x{size.width} px and are reflected or cut into tiles, each "
+            f"with statistics of its own. Colours may differ from the run's and the SavedModel's."
         )
     if image.shape[-1] in (2, 4) and channels in (1, 3) and image[..., -1].min() < full_range(image.dtype)[1]:
         notes.append("have transparent parts, which the model does not see. Their colours were translated.")
@@ -257,12 +256,12 @@ def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
 def _notes_on_scale(image: np.ndarray, card: ModelCard) -> Iterator[str]:
     """Yields a note if the network was trained on images of quite another scale."""
     data = card.config.data
-    if data.fit == "crop" or card.fixed_size_px:
+    if data.fit == "crop" or card.static_size_px:
         return
-    side_px = scale_px(*image.shape[:2], data.fit)
-    if not data.image_size_px / MOST_OFF <= side_px <= data.jitter_size_px * MOST_OFF:
+    times = times_as_large(*image.shape[:2], data.fit, data.size_px)
+    if not 1 / MOST_OFF <= times <= data.jitter_ratio * MOST_OFF:
         yield (
-            f"are of another scale than the training images, {data.image_size_px} px, so the network does less well "
+            f"are of another scale than the training images, {data.size_px} px, so the network does less well "
             f"than its metrics say: `size` training translates at that scale."
         )
 

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 
 from tfpix2pix.inference.view import KerasEngine
 from tfpix2pix.models.precision import in_precision
+from tfpix2pix.size import Size, SizePx
 
 PHOTOGRAPHS = ("astronaut.png", "coffee.png")  # scikit-image ships them
 DRAWINGS = ("blank", "lines", "areas")
@@ -77,32 +78,34 @@ def in_words(max_abs_error: float, psnr_db: float) -> str:
     return f"{max_abs_error:.3g} ({max_abs_error * LEVELS:.2g} levels of 255, {psnr_db:.1f} dB)"
 
 
-def photographs(size_px: int, channels: int) -> list[np.ndarray]:
-    """Returns two real photographs, each float32 (1, size, size, channels) in [-1, 1]."""
+def photographs(size_px: SizePx, channels: int) -> list[np.ndarray]:
+    """Returns two real photographs of a side or height and width, each float32 (1, H, W, channels) in [-1, 1]."""
+    height, width = Size.of(size_px)
     folder = Path(skimage.data.__file__).parent
-    images = [Image.open(folder / name).convert("RGB").resize((size_px, size_px)) for name in PHOTOGRAPHS]
+    images = [Image.open(folder / name).convert("RGB").resize((width, height)) for name in PHOTOGRAPHS]
     return [_signed(np.asarray(image), channels) for image in images]
 
 
-def drawings(size_px: int, channels: int, classes: int | None = None) -> list[np.ndarray]:
+def drawings(size_px: SizePx, channels: int, classes: int | None = None) -> list[np.ndarray]:
     """Returns images with flat backgrounds, which photographs and noise lack: blank paper, lines, and flat areas.
 
     Args:
-        size_px: height and width.
+        size_px: side, or height and width.
         channels: channels of an image; from the fourth on, the colours repeat.
         classes: classes of a label map. Its first ones are drawn, with class 0 as the paper.
 
     Returns:
-        An image for each of `DRAWINGS`, float32 (1, size, size, channels) in [-1, 1].
+        An image for each of `DRAWINGS`, float32 (1, H, W, channels) in [-1, 1].
     """
+    height, width = Size.of(size_px)
     colors = [(255, 255, 255), (0, 0, 0), (230, 60, 40), (60, 110, 200)]  # paper, line, two areas
     if classes:
         colors = [(index % classes,) * 3 for index in range(4)]
     paper, line, *areas = colors
     images = []
     for name in DRAWINGS:
-        image = Image.new("RGB", (size_px, size_px), paper)
-        draw, at = ImageDraw.Draw(image), lambda *shares: [share * (size_px - 1) for share in shares]
+        image = Image.new("RGB", (width, height), paper)
+        draw, at = ImageDraw.Draw(image), lambda *shares: (np.resize((width - 1, height - 1), 4) * shares).tolist()
         if name == "lines":
             draw.ellipse(at(0.2, 0.25, 0.8, 0.75), outline=line)
             draw.line(at(0.1, 0.9, 0.9, 0.85), fill=line)

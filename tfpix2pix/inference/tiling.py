@@ -8,6 +8,7 @@ import numpy as np
 
 from tfpix2pix.data.images import reflected_indices
 from tfpix2pix.errors import UserError
+from tfpix2pix.size import Size, SizePx
 
 OVERLAP = 8  # default: tiles overlap by their side divided by this
 
@@ -15,7 +16,7 @@ OVERLAP = 8  # default: tiles overlap by their side divided by this
 def translate_tiles(
     run: Callable[[np.ndarray], np.ndarray],
     image: np.ndarray,
-    size_px: int | tuple[int, int],
+    size_px: SizePx,
     overlap_px: int | None = None,
     *,
     blend: bool = True,
@@ -31,7 +32,7 @@ def translate_tiles(
         run: translates a tile, (1, height, width, C) to (1, height, width, C').
         image: image to translate.
         size_px: side of the tiles, or their height and width.
-        overlap_px: least overlap of tiles; None: an eighth of the longer side.
+        overlap_px: least overlap of tiles; None: an eighth of their height and of their width.
         blend: False takes each pixel from the tile with the farthest rim, because class indices have no mean.
         encode: turns a tile of the image into the values that `run` takes.
         decode: turns finished rows (h, W, C') into the values of the translation.
@@ -40,17 +41,18 @@ def translate_tiles(
         UserError: the tiles overlap by more than half.
     """
     height, width = image.shape[:2]
-    tall, wide = (size_px, size_px) if isinstance(size_px, int) else size_px
-    overlap_px = max(tall, wide) // OVERLAP if overlap_px is None else overlap_px
-    if not 0 <= overlap_px <= max(tall, wide) // 2:
+    tall, wide = Size.of(size_px)
+    shortest = min((side for side, length in ((tall, height), (wide, width)) if length > side), default=max(tall, wide))
+    if overlap_px is not None and not 0 <= overlap_px <= shortest // 2:
         raise UserError(
-            f"Tiles must overlap by half their side at most. Received {overlap_px} px of {max(tall, wide)}. Lower the "
+            f"Tiles must overlap by half their side at most. Received {overlap_px} px of {shortest}. Lower the "
             f"overlap, or enlarge the tiles."
         )
+    down, across = (side // OVERLAP if overlap_px is None else overlap_px for side in (tall, wide))
     rows = reflected_indices(height, max(height, tall))
     columns = reflected_indices(width, max(width, wide))
-    tops, lefts = _starts(len(rows), tall, overlap_px), _starts(len(columns), wide, overlap_px)
-    row_shares, column_shares = _shares(tops, tall, overlap_px, blend), _shares(lefts, wide, overlap_px, blend)
+    tops, lefts = _starts(len(rows), tall, down), _starts(len(columns), wide, across)
+    row_shares, column_shares = _shares(tops, tall, down, blend), _shares(lefts, wide, across, blend)
     above, before = (len(rows) - height) // 2, (len(columns) - width) // 2
     result = band = None
     for top, row_share, next_top in zip(tops, row_shares, [*tops[1:], len(rows)], strict=True):

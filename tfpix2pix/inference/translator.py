@@ -103,7 +103,7 @@ class Translator(ImageTranslator):
         images = [match_channels(image, data.input_channels, name) for image, name in zip(images, names, strict=True)]
         vectors = vectors_of(noise, len(images), self.card.noise_size)
         alike = len({(image.shape, image.dtype) for image in images}) == 1
-        if not alike or tile_px or self.card.fixed_size_px:
+        if not alike or tile_px or self.card.static_size_px:
             return self._each(images, vectors, values, tile_px, overlap_px)
         return [values.decode(result) for result in self._run(values.encode(np.stack(images)), vectors)]
 
@@ -223,7 +223,7 @@ class Translator(ImageTranslator):
         self, image: np.ndarray, vector: np.ndarray | None, values: Values, tile_px: int | None, overlap_px: int | None
     ) -> np.ndarray:
         """Translates (H, W, C) into (H, W, C'), in tiles if the engine's size is fixed or `tile_px` is less."""
-        fixed = self.card.fixed_size_px
+        fixed = self.card.static_size_px
         size = fixed or (fitting_tile(tile_px, *image.shape[:2]) if tile_px else image.shape[:2])
         if not fixed and size == image.shape[:2]:
             return values.decode(self._run(values.encode(image)[np.newaxis], vector)[0])

@@ -21,7 +21,8 @@ class Architecture:
     """Describes a kind of generator: the function that builds it, and the sizes that it takes."""
 
     build: Callable[..., Any]  # (image_size_px, **options) -> keras.Model
-    # (image_size_px, levels) -> px, with `enhancers` third if `options` has it; raises ValueError if they do not fit
+    # (image_size_px, one number or height and width; levels) -> px, with `enhancers` third if `options` has it; raises
+    # ValueError if they do not fit
     size_multiple_px: Callable[..., int]
     options: tuple[str, ...]  # keys of the configuration's `generator` section that `build` takes
 
@@ -79,7 +80,7 @@ SKIP_ACTIVATIONS = {"after": False, "before": True}
 class NoiseKind:
     """Describes a kind of noise z: the class that builds it, whether a generator has any, and the way between two."""
 
-    # (dropout rate, maps with dropout, side, has_input, dimensions, seed) -> a `Noise` of models/noise.py
+    # (dropout rate, maps with dropout, size, has_input, dimensions, seed) -> a `Noise` of models/noise.py
     build: Callable[..., Any]
     is_there: Callable[[float], bool]  # (dropout rate) -> whether the generator has noise
     # (start (size,), end (size,), fractions (count,)) -> vectors (count, size) from one to the other

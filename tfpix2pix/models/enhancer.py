@@ -17,12 +17,13 @@ from tfpix2pix.models.noise import DIMENSIONS
 from tfpix2pix.models.padding import crop_back, pad
 from tfpix2pix.models.pyramid import Halve
 from tfpix2pix.models.resnet import ResidualParts, dropped_shapes
-from tfpix2pix.models.sizes import ENHANCERS, GLOBAL_HALVINGS, enhancer_multiple_px, padded_px
+from tfpix2pix.models.sizes import ENHANCERS, GLOBAL_HALVINGS, enhancer_multiple_px, input_sides, padded_size
+from tfpix2pix.size import Size, SizePx
 from tfpix2pix.tables import row
 
 
 def build_local_enhancer(
-    image_size_px: int = 512,
+    image_size_px: SizePx = 512,
     *,
     enhancers: int | None = None,
     enhancer_blocks: int = 3,
@@ -39,7 +40,7 @@ def build_local_enhancer(
     noise_dimensions: int = DIMENSIONS,
     noise_input: bool = True,
     statistics: str = "image",
-    input_size_px: int | Literal["any"] | None = None,
+    input_size_px: SizePx | Literal["any"] | None = None,
     seed: int | None = 0,
 ) -> keras.Model:
     """Builds a global generator at 1/2^enhancers of the size, and enhancers around it, each at twice the size.
@@ -63,15 +64,15 @@ def build_local_enhancer(
     """
     multiple_px = enhancer_multiple_px(image_size_px, None, enhancers)
     enhancers = ENHANCERS if enhancers is None else enhancers
-    side = None if input_size_px == "any" else input_size_px or image_size_px
-    image = layers.Input((side, side, input_channels), name="image")  # (B, H, W, C)
-    padded_side = padded_px(image_size_px, multiple_px)
+    image = layers.Input((*input_sides(input_size_px, image_size_px), input_channels), name="image")  # (B, H, W, C)
+    padded = padded_size(Size.of(image_size_px), multiple_px)
     coarsest, deepest = base_filters * 2**enhancers, base_filters * 2 ** (enhancers + GLOBAL_HALVINGS)
-    shapes = dropped_shapes(padded_side >> enhancers + GLOBAL_HALVINGS, deepest, residual_blocks)
+    sizes = [padded.map(lambda side, halvings=n: side >> halvings) for n in range(enhancers + GLOBAL_HALVINGS + 1)]
+    shapes = dropped_shapes(sizes[-1], deepest, residual_blocks)
     for scale in reversed(range(enhancers)):  # of the enhancer's input, 0 the full size
-        shapes += dropped_shapes(padded_side >> scale + 1, base_filters * 2 ** (scale + 1), enhancer_blocks)
+        shapes += dropped_shapes(sizes[scale + 1], base_filters * 2 ** (scale + 1), enhancer_blocks)
     z = row(NOISES, "`noise`", noise).build(
-        dropout_rate, shapes, padded_side, has_input=noise_input, dimensions=noise_dimensions, seed=seed
+        dropout_rate, shapes, padded, has_input=noise_input, dimensions=noise_dimensions, seed=seed
     )
     blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias, after_norm=z.after_norm)
 

@@ -16,6 +16,7 @@ from keras import layers
 
 from tfpix2pix.models.blocks import initializer
 from tfpix2pix.models.noise import Noise, Shape, normals_of
+from tfpix2pix.size import SizePx
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")
@@ -92,7 +93,7 @@ class NoiseByModulation(Noise):
         super().__init__(*args, **options)
         self._z = () if self.input is None else (Normals(name="z")(self.input),)
 
-    def parts(self, dropped: list[Shape], side_px: int) -> list[Shape]:
+    def parts(self, dropped: list[Shape], size_px: SizePx) -> list[Shape]:
         if self.dimensions < 2 or self.dimensions % 2:
             raise ValueError(
                 f"`noise_dimensions` must be an even number of 2 or more. Received {self.dimensions}. "

@@ -16,6 +16,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from tfpix2pix.size import Size, SizePx
+
 NO_NOISE = 1.0  # cannot be drawn from [0, 1): the unit is neither dropped nor scaled
 DIMENSIONS = 8  # of the style of `modulation`
 SMALLEST = 2.0**-24  # keeps the logarithm finite; no draw is nearer to 1
@@ -98,7 +100,7 @@ class Noise:
     Args:
         rate: fraction of units that dropout drops; 0 drops none.
         dropped: shapes of the maps with dropout, in the order of the calls of `drop`.
-        side_px: height and width of the padded training image.
+        size_px: height and width of the padded training image, one number if they are equal.
         has_input: True for a noise input; False builds the same network with the noise off.
         dimensions: number of normals of `modulation`.
         seed: seed of the initial weights; None leaves them zero.
@@ -108,18 +110,18 @@ class Noise:
         self,
         rate: float,
         dropped: list[Shape],
-        side_px: int,
+        size_px: SizePx,
         *,
         has_input: bool,
         dimensions: int = DIMENSIONS,
         seed: int | None = 0,
     ) -> None:
         self.rate, self.dimensions, self.seed = rate, dimensions, seed
-        self._shapes, self._offset = self.parts(dropped, side_px), 0
+        self._shapes, self._offset = self.parts(dropped, size_px), 0
         size = sum(map(math.prod, self._shapes))
         self.input = layers.Input((size,), name="noise") if has_input and size else None
 
-    def parts(self, dropped: list[Shape], side_px: int) -> list[Shape]:
+    def parts(self, dropped: list[Shape], size_px: SizePx) -> list[Shape]:
         """Returns the shapes of the parts of the vector."""
         return []
 
@@ -147,7 +149,7 @@ class Noise:
 class NoiseByDropout(Noise):
     """Drops units in the decoder."""
 
-    def parts(self, dropped: list[Shape], side_px: int) -> list[Shape]:
+    def parts(self, dropped: list[Shape], size_px: SizePx) -> list[Shape]:
         return list(dropped) if self.rate else []
 
     def drop(self, x: Any, name: str) -> Any:
@@ -161,8 +163,8 @@ class NoiseByDropout(Noise):
 class NoiseByChannel(Noise):
     """Adds a Gaussian channel to the image."""
 
-    def parts(self, dropped: list[Shape], side_px: int) -> list[Shape]:
-        return [(side_px, side_px, 1)]
+    def parts(self, dropped: list[Shape], size_px: SizePx) -> list[Shape]:
+        return [(*Size.of(size_px), 1)]
 
     def beside(self, x: Any) -> Any:
         return GaussianChannel(0, self._shapes[0], name="z")(x, *([] if self.input is None else [self.input]))

@@ -6,14 +6,15 @@ import keras
 from keras import layers
 
 from tfpix2pix.models.blocks import LEAKY_SLOPE, MAX_FILTERS_FACTOR, NORM_EPSILON, Blocks
-from tfpix2pix.models.sizes import PATCHGANS
+from tfpix2pix.models.sizes import PATCHGANS, input_sides
+from tfpix2pix.size import SizePx
 from tfpix2pix.tables import row
 
 
 def build_patchgan(
     receptive_field_px: int = 70,
     *,
-    image_size_px: int | None = None,
+    image_size_px: SizePx | None = None,
     input_channels: int = 3,
     target_channels: int = 3,
     base_filters: int = 64,
@@ -33,7 +34,7 @@ def build_patchgan(
 
     Args:
         receptive_field_px: a key of `PATCHGANS`.
-        image_size_px: fixed height and width, or None for any.
+        image_size_px: fixed side, or height and width, or None for any.
         max_filters_factor: largest number of filters of a layer, as a multiple of `base_filters`.
         norm: a row of `NORMS`. The first and the last layer have no norm.
         bias: a row of `BIASES`; by default every convolution without a norm has one, as in [torch].
@@ -49,10 +50,11 @@ def build_patchgan(
     """
     blocks = Blocks(seed, norm, epsilon=norm_epsilon, bias=bias, spectral_norm=spectral_norm)
     hidden = row(PATCHGANS, "`receptive_field_px`", receptive_field_px)
-    target = layers.Input((image_size_px, image_size_px, target_channels), name="target")
+    sides = input_sides(None, image_size_px)
+    target = layers.Input((*sides, target_channels), name="target")
     inputs, x = target, target
     if conditional:
-        condition = layers.Input((image_size_px, image_size_px, input_channels), name="input")
+        condition = layers.Input((*sides, input_channels), name="input")
         inputs, x = [condition, target], layers.Concatenate(name="pair")([condition, target])
 
     for index, (factor, kernel, stride) in enumerate(hidden):

@@ -17,6 +17,7 @@ from keras import layers
 from tfpix2pix.errors import within
 from tfpix2pix.models.blocks import seed_of
 from tfpix2pix.models.sizes import halved_px
+from tfpix2pix.size import Size, SizePx
 
 POOL_PX, HALF = 3, 2
 ACTIVATION = "_act"  # ending of the names of layers whose outputs are features
@@ -60,10 +61,10 @@ class Pyramid(keras.Model):
 
 
 def build_pyramid(
-    build: Callable[[int | None, int | None], keras.Model],
+    build: Callable[[SizePx | None, int | None], keras.Model],
     scales: int,
     *,
-    image_size_px: int | None = None,
+    image_size_px: SizePx | None = None,
     seed: int | None = 0,
 ) -> keras.Model:
     """Builds D at several scales. For one scale, returns `build`'s discriminator.
@@ -82,7 +83,7 @@ def build_pyramid(
         return finest
     name, networks, size_px = finest.name, [finest], image_size_px
     for number in range(2, scales + 1):
-        size_px = size_px and halved_px(size_px)
+        size_px = size_px and Size.of(size_px).map(halved_px).value
         with keras.name_scope(f"scale{number}"):
             networks.append(build(size_px, seed if seed is None else seed_of(seed, f"scale{number}")))
     for number, network in enumerate(networks, 1):

@@ -12,14 +12,15 @@ from tfpix2pix.models import NOISES, UPSAMPLINGS
 from tfpix2pix.models.blocks import NORM_EPSILON, Blocks
 from tfpix2pix.models.noise import DIMENSIONS, Noise, Shape
 from tfpix2pix.models.padding import crop_back, pad
-from tfpix2pix.models.sizes import GLOBAL_HALVINGS, RESNET_HALVINGS, padded_px, residual_multiple_px
+from tfpix2pix.models.sizes import GLOBAL_HALVINGS, RESNET_HALVINGS, input_sides, padded_size, residual_multiple_px
+from tfpix2pix.size import Size, SizePx
 from tfpix2pix.tables import row
 
 MAX_DROPPED_PX = 16  # a full map of noise for every block would be 9.4 million values at 256 px; the mask repeats
 
 
 def build_resnet(
-    image_size_px: int = 256,
+    image_size_px: SizePx = 256,
     *,
     residual_blocks: int = 9,
     halvings: int = RESNET_HALVINGS,
@@ -35,7 +36,7 @@ def build_resnet(
     noise_dimensions: int = DIMENSIONS,
     noise_input: bool = True,
     statistics: str = "image",
-    input_size_px: int | Literal["any"] | None = None,
+    input_size_px: SizePx | Literal["any"] | None = None,
     seed: int | None = 0,
 ) -> keras.Model:
     """Builds c7s1-64, d128, d256, residual blocks R256, u128, u64, c7s1-3.
@@ -52,13 +53,12 @@ def build_resnet(
     Returns:
         A model with inputs and output as those of `build_unet`.
     """
-    side = None if input_size_px == "any" else input_size_px or image_size_px
-    image = layers.Input((side, side, input_channels), name="image")  # (B, H, W, C)
+    image = layers.Input((*input_sides(input_size_px, image_size_px), input_channels), name="image")  # (B, H, W, C)
     multiple_px = residual_multiple_px(halvings)
-    padded_side = padded_px(image_size_px, multiple_px)
+    padded = padded_size(Size.of(image_size_px), multiple_px)
     deepest = base_filters * 2**halvings
     z = row(NOISES, "`noise`", noise).build(
-        dropout_rate, dropped_shapes(padded_side // 2**halvings, deepest, residual_blocks), padded_side,
+        dropout_rate, dropped_shapes(padded.map(lambda side: side >> halvings), deepest, residual_blocks), padded,
         has_input=noise_input, dimensions=noise_dimensions, seed=seed,
     )  # fmt: skip
     blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias, after_norm=z.after_norm)
@@ -70,7 +70,7 @@ def build_resnet(
     return keras.Model(z.inputs(image), x, name="generator")
 
 
-def build_global(image_size_px: int = 256, **options: Any) -> keras.Model:
+def build_global(image_size_px: SizePx = 256, **options: Any) -> keras.Model:
     """Builds `build_resnet`'s network with four halvings, to 1,024 filters of 64: the global generator of pix2pixHD
     (Wang et al., CVPR 2018, §3.1).
 
@@ -79,10 +79,9 @@ def build_global(image_size_px: int = 256, **options: Any) -> keras.Model:
     return build_resnet(image_size_px, halvings=GLOBAL_HALVINGS, **options)
 
 
-def dropped_shapes(side_px: int, filters: int, count: int) -> list[Shape]:
-    """Returns the shapes of noise for dropout in `count` residual blocks on maps of `side_px`."""
-    dropped_px = min(side_px, MAX_DROPPED_PX)
-    return [(dropped_px, dropped_px, filters)] * count
+def dropped_shapes(size: Size, filters: int, count: int) -> list[Shape]:
+    """Returns the shapes of noise for dropout in `count` residual blocks on maps of this size."""
+    return [(*size.map(lambda side: min(side, MAX_DROPPED_PX)), filters)] * count
 
 
 class ResidualParts:

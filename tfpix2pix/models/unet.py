@@ -13,14 +13,15 @@ from tfpix2pix.models.blocks import LEAKY_SLOPE, MAX_FILTERS_FACTOR, NORM_EPSILO
 from tfpix2pix.models.noise import DIMENSIONS
 from tfpix2pix.models.padding import crop_back, pad
 from tfpix2pix.models.products import LARGEST_SIDE_PX
-from tfpix2pix.models.sizes import padded_px, unet_levels
+from tfpix2pix.models.sizes import input_sides, padded_size, unet_levels
+from tfpix2pix.size import Size, SizePx
 from tfpix2pix.tables import row
 
 DROPOUT_LAYERS = (1, 2, 3)  # CD512-CD512-CD512: the first three decoder layers, counted from the bottleneck
 
 
 def build_unet(
-    image_size_px: int = 256,
+    image_size_px: SizePx = 256,
     *,
     input_channels: int = 3,
     output_channels: int = 3,
@@ -42,7 +43,7 @@ def build_unet(
     noise_input: bool = True,
     statistics: str = "image",
     skips: bool = True,
-    input_size_px: int | Literal["any"] | None = None,
+    input_size_px: SizePx | Literal["any"] | None = None,
     seed: int | None = 0,
 ) -> keras.Model:
     """Builds G(x, z): encoder and mirrored decoder with a skip connection at every level.
@@ -51,7 +52,8 @@ def build_unet(
     convolution to `output_channels` with tanh. At 256 px and 8 levels it has 54,413,955 trainable parameters.
 
     Args:
-        image_size_px: height and width in training. With `levels` it fixes the layout of the noise.
+        image_size_px: side of a training image, or its height and width. With `levels` it fixes the layout of the
+            noise.
         max_filters_factor: largest number of filters of a layer, as a multiple of `base_filters`.
         levels: number of halvings; by default as many as suit the size, 8 at most (`sizes.py`). An image whose sides
             are not multiples of 2^levels is padded to the next by reflection, and the translation is cropped back.
@@ -68,7 +70,7 @@ def build_unet(
         noise_input: True for a second input that feeds the noise, in training and at test; False for no noise.
         statistics: statistics that `batch` norm uses at inference, `image` or `moving`.
         skips: True if encoder level i is concatenated to the decoder's input of the same size.
-        input_size_px: height and width of the input if they differ from training's; `any` for all.
+        input_size_px: side of the input, or its height and width, if they differ from training's; `any` for all.
         seed: seed of the initial weights; None leaves them zero until weights are loaded.
 
     Returns:
@@ -85,15 +87,14 @@ def build_unet(
     before = row(SKIP_ACTIVATIONS, "`skip_activation`", skip_activation)
     last_up = row(UPSAMPLINGS, "`last_upsampling`", last_upsampling or upsampling)
     filters = [base_filters * min(2**level, max_filters_factor) for level in range(levels)]
-    side = None if input_size_px == "any" else input_size_px or image_size_px
-    image = layers.Input((side, side, input_channels), name="image")  # (B, H, W, C)
-    padded_side = padded_px(image_size_px, multiple_px)
-    sides_px = [padded_side // 2**level for level in range(levels + 1)]  # of each level's map in training
+    image = layers.Input((*input_sides(input_size_px, image_size_px), input_channels), name="image")  # (B, H, W, C)
+    padded = padded_size(Size.of(image_size_px), multiple_px)
+    sizes = [Size(padded.height >> level, padded.width >> level) for level in range(levels + 1)]  # of maps in training
     decoder = list(reversed(range(1, levels)))  # level of each layer's result
     dropped = [level for position, level in enumerate(decoder, 1) if position in dropout_layers]
-    shapes = [(sides_px[level], sides_px[level], filters[level - 1]) for level in dropped]
+    shapes = [(*sizes[level], filters[level - 1]) for level in dropped]
     z = row(NOISES, "`noise`", noise).build(
-        dropout_rate, shapes, padded_side, has_input=noise_input, dimensions=noise_dimensions, seed=seed
+        dropout_rate, shapes, padded, has_input=noise_input, dimensions=noise_dimensions, seed=seed
     )
     blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias, after_norm=z.after_norm)
 
@@ -104,7 +105,7 @@ def build_unet(
             x = layers.LeakyReLU(leaky_slope, name=f"down{level + 1}_act")(x)
         normalized = level > 0 and (level < levels - 1 or bottleneck_norm)
         x = x if normalized else z.before_conv(x, f"down{level + 1}")
-        small = sides_px[level + 1] <= LARGEST_SIDE_PX
+        small = max(sizes[level + 1]) <= LARGEST_SIDE_PX
         x = blocks.conv(x, filters[level], f"down{level + 1}", stride=2, normalized=normalized, small=small)
         if before:
             x = layers.LeakyReLU(leaky_slope, name=f"down{level + 1}_act")(x)
@@ -114,7 +115,7 @@ def build_unet(
     for level in decoder:  # (B, H/2^level, W/2^level, filters of that level)
         if not before:
             x = layers.ReLU(name=f"up{level + 1}_act")(x)
-        x = up(blocks, x, filters[level - 1], f"up{level + 1}", side_px=sides_px[level + 1])
+        x = up(blocks, x, filters[level - 1], f"up{level + 1}", side_px=max(sizes[level + 1]))
         if level in dropped:
             x = z.drop(x, f"up{level + 1}_dropout")
         if before:
@@ -124,12 +125,12 @@ def build_unet(
 
     if not before:
         x = layers.ReLU(name="up1_act")(x)
-    x = last_up(blocks, x, output_channels, "up1", last=True, side_px=sides_px[1])
+    x = last_up(blocks, x, output_channels, "up1", last=True, side_px=max(sizes[1]))
     x = crop_back(x, image, multiple_px)
     x = layers.Activation("tanh", dtype="float32", name="translation")(x)  # (B, H, W, output_channels)
     return keras.Model(z.inputs(image), x, name="generator")
 
 
-def build_encoder_decoder(image_size_px: int = 256, **options: Any) -> keras.Model:
+def build_encoder_decoder(image_size_px: SizePx = 256, **options: Any) -> keras.Model:
     """Builds `build_unet`'s network without skip connections: the paper's ablation (§4.3, §6.1.1)."""
     return build_unet(image_size_px, skips=False, **options)

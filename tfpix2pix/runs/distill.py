@@ -172,4 +172,4 @@ def milliseconds_of(config: Config) -> float:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "student.tflite"
         EXPORTERS[FORMAT].write(generator, card, path, [])
-        return 1e3 * latency_of(EXPORTERS[FORMAT].read(path), np.zeros((1, size_px, size_px, channels), np.float32))
+        return 1e3 * latency_of(EXPORTERS[FORMAT].read(path), np.zeros((1, *config.data.size_px, channels), np.float32))

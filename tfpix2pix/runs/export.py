@@ -21,6 +21,7 @@ from tfpix2pix.inference.parity import drawings
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.load import run_engine
 from tfpix2pix.section import NAME
+from tfpix2pix.size import Size, SizePx
 
 PROBE_IMAGES = 5
 CALIBRATION_IMAGES = 64
@@ -32,7 +33,7 @@ def export_run(
     out: str | Path,
     *,
     noise: str | None = None,
-    size_px: int | None = None,
+    size_px: SizePx | None = None,
     quantize: str = "none",
     image_dtype: str = "float32",
     best: bool = False,
@@ -50,7 +51,7 @@ def export_run(
         format: a row of `EXPORTERS`.
         out: folder to write into.
         noise: `on` gives a static export a noise input; None: as in the run. A SavedModel has both signatures.
-        size_px: height and width of a static export; None: the training size.
+        size_px: side of the images of a static export, or (height, width); None: the training size.
         quantize: type of the weights, one of the format's `quantizations`.
         image_dtype: type of the image tensors (SavedModel: of `serving_default`), `float32` in [-1, 1] or `uint8`.
         best: export the best checkpoint in place of the newest.
@@ -70,7 +71,7 @@ def export_run(
         RunError: the export is farther from the generator in float64 than its tolerance, and than twice the float32
             Keras view. The export is removed.
     """
-    options = Options(noise, size_px, quantize, image_dtype, name, runtime)
+    options = Options(noise, size_px and Size.of(size_px).value, quantize, image_dtype, name, runtime)
     check_export(run_dir, format, options)
     directory = RunDirectory(run_dir)
     exporter, config = EXPORTERS[format], directory.config()
@@ -133,8 +134,8 @@ def free_path(card: ModelCard, format: str, out: str | Path, *, overwrite: bool 
     return path
 
 
-def inputs_of(config: Config, split: str, size_px: int | None, count: int) -> list[np.ndarray]:
-    """Returns at most `count` inputs of a split as the model takes them, each float32 (1, S, S, C) in [-1, 1].
+def inputs_of(config: Config, split: str, size_px: SizePx | None, count: int) -> list[np.ndarray]:
+    """Returns at most `count` inputs of a split as the model takes them, each float32 (1, H, W, C) in [-1, 1].
 
     Raises:
         UserError: the run's data are not where its configuration says.
@@ -147,7 +148,7 @@ def inputs_of(config: Config, split: str, size_px: int | None, count: int) -> li
         raise UserError(f"{error} If the run's data have moved, name their folder with `data`.") from error
 
 
-def _probe_images(config: Config, size_px: int | None, *, synthetic: bool) -> list[np.ndarray]:
+def _probe_images(config: Config, size_px: SizePx | None, *, synthetic: bool) -> list[np.ndarray]:
     """Returns the images on which an export is compared: inputs of the run's held-out pairs, drawings and noise.
 
     Args:
@@ -155,8 +156,8 @@ def _probe_images(config: Config, size_px: int | None, *, synthetic: bool) -> li
             activations they are not, because ranges are measured on real inputs.
     """
     data = config.data
-    size, channels = size_px or data.image_size_px, data.input_channels
-    noise = np.random.default_rng(0).uniform(-1, 1, (1, size, size, channels)).astype(np.float32)
+    size, channels = Size.of(size_px or data.image_size_px), data.input_channels
+    noise = np.random.default_rng(0).uniform(-1, 1, (1, *size, channels)).astype(np.float32)
     synthetic_images = [*drawings(size, channels, data.input_classes), noise]
     try:
         real = inputs_of(config, "val", size_px, PROBE_IMAGES)
@@ -193,6 +194,13 @@ def check_export(run_dir: str | Path, format: str, options: Options) -> None:
     if options.size_px and not EXPORTERS[format].static:
         raise UserError(
             f"`size_px` must go with a static format. Received it for {format}, which takes any size. Leave it out."
+        )
+    size = Size.of(options.size_px or card.config.data.image_size_px)
+    if EXPORTERS[format].squares and not size.is_square:
+        fitting = ", ".join(name for name, row in EXPORTERS.items() if row.static and not row.squares)
+        raise UserError(
+            f"An export as {format} must be of a square size. Received {size} px. Set `size_px` to {max(size)}, say "
+            f"(images of other shapes are reflected to it or cut into tiles), or choose {fitting}."
         )
     if options.noise == "on" and not card.noise_size:
         raise UserError(

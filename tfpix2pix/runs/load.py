@@ -15,6 +15,7 @@ from tfpix2pix.models.noise import noise_size
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.networks import build_generator
 from tfpix2pix.runs.recognize import RUN, Recognized, recognize
+from tfpix2pix.size import SizePx
 from tfpix2pix.tables import row
 from tfpix2pix.training.checkpoints import AVERAGE, Checkpoints, assign
 
@@ -50,13 +51,13 @@ def run_engine(
     best: bool = False,
     weights: str | None = None,
     noise_input: bool = True,
-    size_px: int | None = None,
+    size_px: SizePx | None = None,
 ) -> KerasEngine:
     """Opens a run's newest or best checkpoint as a Keras model.
 
     Args:
         noise_input: build the generator with an input for its noise.
-        size_px: build the generator for this size; None: for any size.
+        size_px: build the generator for this side, or height and width; None: for any size.
 
     Raises:
         UserError: the run has no model card or no whole checkpoint, or `weights` is not one of its parts.

@@ -13,6 +13,7 @@ from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models import DISCRIMINATORS, GENERATORS, PRECISIONS
 from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
 from tfpix2pix.models.pyramid import build_pyramid, scales_of
+from tfpix2pix.size import SizePx
 from tfpix2pix.training import schedule_row
 from tfpix2pix.training.devices import resolve_precision
 from tfpix2pix.training.optimizers import FusedAdam, LearningRate, LossScaling
@@ -28,7 +29,7 @@ def build_generator(
     *,
     seed: int | None,
     noise_input: bool = True,
-    input_size_px: int | str | None = None,
+    input_size_px: SizePx | str | None = None,
     precision: str = "float32",
 ) -> keras.Model:
     """Builds the configured generator.
@@ -36,7 +37,7 @@ def build_generator(
     Args:
         seed: seed of the initial weights. None: the weights are 0, to be loaded.
         noise_input: give the network a second input for the noise.
-        input_size_px: height and width of the input, px. None: the training size. `any`: not fixed.
+        input_size_px: side of the input, or its height and width, px. None: the training size. `any`: not fixed.
         precision: number format of the layers, a row of `PRECISIONS`. Weights and output are float32.
     """
     architecture = GENERATORS[config.generator.kind]
@@ -55,13 +56,13 @@ def build_generator(
 
 
 def build_discriminator(
-    config: Config, *, seed: int | None, input_size_px: int | str | None = None, precision: str = "float32"
+    config: Config, *, seed: int | None, input_size_px: SizePx | str | None = None, precision: str = "float32"
 ) -> keras.Model:
     """Builds the configured discriminator. The arguments are as for `build_generator`."""
     spec = config.discriminator
     input_channels, target_channels = config.data.network_channels
 
-    def build(image_size_px: int | None, seed: int | None) -> keras.Model:
+    def build(image_size_px: SizePx | None, seed: int | None) -> keras.Model:
         return DISCRIMINATORS[spec.kind](
             spec.receptive_field_px,
             image_size_px=image_size_px,

@@ -103,7 +103,7 @@ class Session:
         view = InferenceView(model.translator, data.encoding)
         self.translate = tf.function(view.translate, autograph=False, reduce_retracing=True)
         self.held_out_count = min(spec.validation_images, len(sources["val"]))
-        batch_size = batch_of(data.image_size_px, data.image_size_px)
+        batch_size = batch_of(*data.size_px)
         self.held_out = evaluation_batches(sources["val"], data, count=spec.validation_images, batch_size=batch_size)
         shown = sources["val"] if len(sources["val"]) else sources["train"]
         self.shown = list(evaluation_batches(shown, data, count=SAMPLE_ROWS))

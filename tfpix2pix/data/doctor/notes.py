@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from tfpix2pix.data import SPLITS, source_row
 from tfpix2pix.data.doctor.files import files_of
-from tfpix2pix.data.images import counted, scale_px, unread
+from tfpix2pix.data.images import counted, unread
+from tfpix2pix.data.scale import times_as_large
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.splits import data_path
 
@@ -85,7 +86,7 @@ def shapes(survey: Survey) -> list[str]:
 
 
 def scale(survey: Survey) -> list[str]:
-    """Notes images that are much larger than the training images, and a mixture of shapes that become squares."""
+    """Notes images that are much larger than the training images, and a mixture of shapes that become one."""
     data, notes = survey.data, []
     if data.fit == "crop":
         return notes
@@ -94,17 +95,20 @@ def scale(survey: Survey) -> list[str]:
     sizes = Counter({(w / across, h / down): count for (w, h), count in _sizes(survey).items()})
     if not sizes:
         return notes
-    side_px = statistics.median(scale_px(h, w, data.fit) for w, h in sizes.elements())
-    if side_px > MUCH_LARGER * data.jitter_size_px:
+    times = statistics.median(times_as_large(h, w, data.fit, data.size_px) for w, h in sizes.elements())
+    if times > MUCH_LARGER * data.jitter_ratio:
+        typical = data.size_px.map(lambda side: round(side * times))
+        about = f"{typical.height:,}" if typical.is_square else typical
         notes.append(
-            f"Most images are about {side_px:,.0f} px, {side_px / data.image_size_px:.1f} times `data.image_size_px`, "
+            f"Most images are about {about} px, {times:.1f} times `data.image_size_px`, "
             f"so a run learns them without their details. Raise `data.image_size_px`, or set `data.fit` to crop."
         )
     ratios = sorted(w / h for w, h in sizes.elements())
     narrow, wide = ratios[len(ratios) // 20], ratios[-1 - len(ratios) // 20]  # without the outermost
     if data.fit == "resize" and wide > MIXED * narrow:
+        made = "square" if data.size_px.is_square else f"{data.size_px} px"
         notes.append(
-            f"Images are {narrow:.2g} to {wide:.2g} times as wide as high, and `data.fit` resize makes them square. "
+            f"Images are {narrow:.2g} to {wide:.2g} times as wide as high, and `data.fit` resize makes them {made}. "
             f"Set it to resize_crop or pad to keep their shapes."
         )
     return notes

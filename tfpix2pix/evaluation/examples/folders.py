@@ -20,10 +20,11 @@ from tfpix2pix.evaluation.examples.layouts import Layout, beside, matching
 from tfpix2pix.evaluation.examples.pairs import INPUT, TARGET, Examples, at_size, fitted
 from tfpix2pix.files import safe_path
 from tfpix2pix.metrics.example import Example
+from tfpix2pix.size import SizePx
 
 
 def folder_examples(
-    folder: Path, layout: Layout, config: Config, *, split: str | None, size_px: int | None
+    folder: Path, layout: Layout, config: Config, *, split: str | None, size_px: SizePx | None
 ) -> Examples:
     """Returns the examples of a folder of images.
 

@@ -16,10 +16,11 @@ from tfpix2pix.evaluation.examples.pairs import Examples, at_size
 from tfpix2pix.evaluation.request import NoiseOptions
 from tfpix2pix.inference.translator import Translator
 from tfpix2pix.metrics.example import Example
+from tfpix2pix.size import SizePx
 
 
 def model_examples(
-    translator: Translator, config: Config, source: Source, *, size_px: int | None, noise: NoiseOptions
+    translator: Translator, config: Config, source: Source, *, size_px: SizePx | None, noise: NoiseOptions
 ) -> Examples:
     """Returns a model's translations of the pairs in `source`.
 

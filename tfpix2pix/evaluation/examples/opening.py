@@ -17,6 +17,7 @@ from tfpix2pix.evaluation.examples.models import model_examples
 from tfpix2pix.evaluation.examples.pairs import Examples, at_size
 from tfpix2pix.evaluation.request import IMAGES, NATIVE, TRAINING, Request, ResolvedRequest, resolve
 from tfpix2pix.runs.load import load
+from tfpix2pix.size import SizePx
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Protocol:
         variants: number of translations of each image with different noise.
     """
 
-    size_px: int | str
+    size_px: SizePx | str
     fit: str | None
     statistics: str | None
     noise: str | None

@@ -13,6 +13,7 @@ from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
 from tfpix2pix.metrics.example import Example
+from tfpix2pix.size import SizePx
 
 INPUT, TARGET = 0, 1  # sides of a pair
 SMALLEST_PX = 2  # of a pair that keeps its size
@@ -60,7 +61,7 @@ def checked(example: Example) -> Example:
     return example
 
 
-def at_size(config: Config, size_px: int | None) -> Config:
+def at_size(config: Config, size_px: SizePx | None) -> Config:
     """Returns the configuration with pairs of `size_px`. None keeps the size that they have, or are drawn at."""
     if size_px is None and source_row(config.data.source).drawn:
         return config

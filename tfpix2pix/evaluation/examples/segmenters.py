@@ -25,6 +25,7 @@ from tfpix2pix.metrics.extractors import load_segmenter
 from tfpix2pix.metrics.segmentation import indices
 from tfpix2pix.runs.load import load
 from tfpix2pix.runs.recognize import find_model
+from tfpix2pix.size import SizePx
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def open_segmenter(
     *,
     data_dir: str | None,
     split: str,
-    size_px: int | None,
+    size_px: SizePx | None,
     label_maps: Path | None,
     data: DataConfig,
     value_range: tuple[float, float] | None,
@@ -117,7 +118,7 @@ def _is_foreign(path: Path) -> bool:
     return (path / "saved_model.pb").is_file() and not (path / "assets" / FILE_NAME).is_file()
 
 
-def _labels_of_pairs(config: Config, split: str, size_px: int | None) -> Callable[[Example], np.ndarray]:
+def _labels_of_pairs(config: Config, split: str, size_px: SizePx | None) -> Callable[[Example], np.ndarray]:
     """Returns a function from an example to its true label map: the target of the segmenter's pair of the same name."""
     source = split_of(config.data, split, config.seed)
     numbers = {name: index for index, name in enumerate(source.names)}
@@ -134,7 +135,7 @@ def _labels_of_pairs(config: Config, split: str, size_px: int | None) -> Callabl
 
 
 def _labels_of_folder(
-    folder: Path, classes: int, data: DataConfig, size_px: int | None
+    folder: Path, classes: int, data: DataConfig, size_px: SizePx | None
 ) -> Callable[[Example], np.ndarray]:
     """Returns a function from an example to its true label map: the file of the same name in the folder."""
     files = {stem_of(file, folder): file for file in list_images(folder)}
@@ -162,7 +163,7 @@ def _labels_of_inputs(data: DataConfig, path: Path) -> Callable[[Example], np.nd
     return lambda example: indices(example.input)
 
 
-def _fitted(label_map: np.ndarray, data: DataConfig, size_px: int | None) -> np.ndarray:
+def _fitted(label_map: np.ndarray, data: DataConfig, size_px: SizePx | None) -> np.ndarray:
     """Fits a label map, uint8 (H, W, 1), to a size in the same way as the pairs, by the nearest pixel: int (H, W)."""
     image = to_signed(label_map)
     if size_px is not None:

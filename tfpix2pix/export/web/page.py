@@ -215,8 +215,8 @@ def _page(
     draws = bool(data.input_classes) or data.input_channels in DRAWN
     canvas = canvas_for(data, examples)
     uris = [data_uri(encode(picture, ".png"), "image/png") for picture in examples] if draws else []
-    side = card.fixed_size_px
-    blank = data_uri(encode(canvas.blank(side, side), ".png"), "image/png")
+    side = min(card.static_size_px)  # of a square
+    blank = data_uri(encode(canvas.blank(*card.static_size_px), ".png"), "image/png")
     by_contrast = np.argsort([picture.std() for picture in examples])
     start = uris[int(by_contrast[len(by_contrast) // 2])] if uris else blank  # neither the emptiest nor the fullest
     columns, rows = metrics_of(card)
@@ -276,7 +276,7 @@ def facts_of(card: ModelCard) -> dict[str, str]:
     weights = {"none": "float32"}.get(card.quantization, card.quantization)
     origin = f"step {card.step:,}" if card.origin is None else f"imported from {card.origin.kind}"
     return {
-        "Task": f"{_side(data, 0)} to {_side(data, 1)}, by a pix2pix generator trained at {data.image_size_px} px",
+        "Task": f"{_side(data, 0)} to {_side(data, 1)}, by a pix2pix generator trained at {data.size_px} px",
         "Made": f"{card.created[:10]}, {origin}, by tfpix2pix {card.package_version}",
         "Takes": f"{size}×{size} px, other sizes reflected to it or in tiles; weights {weights}",
         "Data": card.attribution or "Author and licence are not stated.",

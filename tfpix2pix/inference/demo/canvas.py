@@ -76,8 +76,9 @@ def canvas_for(data: DataConfig, pictures: Sequence[np.ndarray] = ()) -> Canvas:
     Its palette is the first of these: the classes of label maps, `data.input_palette`, lines or holes if the source or
     the operator makes them, and the main colours of pictures of its inputs, uint8 (H, W, 3).
     """
-    thick = max(2, data.image_size_px // 16)
-    thin = max(1, data.image_size_px // 128)
+    side_px = min(data.size_px)
+    thick = max(2, side_px // 16)
+    thin = max(1, side_px // 128)
     if data.input_classes:
         names = data.class_names or [f"class {index}" for index in range(data.input_classes)]
         colors = class_colors(data, data.input_classes).tolist()
@@ -86,7 +87,7 @@ def canvas_for(data: DataConfig, pictures: Sequence[np.ndarray] = ()) -> Canvas:
         lines = len(data.input_palette) == 2
         return Canvas(data, data.input_palette, thin if lines else thick)
     if line_fraction := source_row(data.source).line_fraction:
-        return Canvas(data, {"paper": WHITE, "line": BLACK}, max(1, round(line_fraction * data.image_size_px)))
+        return Canvas(data, {"paper": WHITE, "line": BLACK}, max(1, round(line_fraction * side_px)))
     leaves = OPERATORS[data.operator].leaves if data.makes_inputs else "picture"
     if leaves == "lines":
         return Canvas(data, {"paper": WHITE, "line": BLACK}, thin)

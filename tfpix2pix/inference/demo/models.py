@@ -20,6 +20,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.inference.batching import ImageTranslator
 from tfpix2pix.inference.files import INPUT, notes_on
 from tfpix2pix.parallel import evenly_spread
+from tfpix2pix.size import Size
 
 MOST_PX = 4_000_000  # of an image on the page, for which a person waits
 EXAMPLES = 8
@@ -40,11 +41,12 @@ class Shown:
     def facts(self) -> dict[str, str]:
         """Returns the facts that the page shows about the model: title -> text."""
         card, data = self.card, self.card.config.data
-        size = f"{card.fixed_size_px}x{card.fixed_size_px} px, others in tiles" if card.fixed_size_px else "any size"
+        fixed = card.static_size_px
+        size = f"{fixed.height}x{fixed.width} px, others in tiles" if fixed else "any size"
         return {
             "model": self.name,
             "origin": f"{card.config.name}, step {card.step:,}" if card.origin is None else f"from {card.origin.kind}",
-            "trained at": f"{data.image_size_px} px",
+            "trained at": f"{data.size_px} px",
             "takes": size,
             "weights": {"none": "float32"}.get(card.quantization, card.quantization),
             "noise": "yes" if card.noise_size else "none",
@@ -63,15 +65,15 @@ class Translation:
     seed: int = 0  # of the noise; 0: off
 
 
-def side_px(model: Shown) -> int:
+def sheet_size_px(model: Shown) -> Size:
     """Returns height and width of a sheet to draw on."""
-    return model.card.fixed_size_px or model.card.config.data.image_size_px
+    return model.card.static_size_px or model.card.config.data.size_px
 
 
 def warm(model: Shown) -> None:
     """Translates a blank image, so that no user waits for the start-up of a model."""
-    data, side = model.card.config.data, side_px(model)
-    blank = np.zeros((side, side, 1 if data.input_classes else data.input_channels), np.uint8)
+    data = model.card.config.data
+    blank = np.zeros((*sheet_size_px(model), 1 if data.input_classes else data.input_channels), np.uint8)
     model.translator.translate(blank)
 
 

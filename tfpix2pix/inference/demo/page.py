@@ -21,7 +21,7 @@ from tfpix2pix.data import OPERATORS
 from tfpix2pix.data.images import suffix_for, write_image
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.demo.canvas import Canvas
-from tfpix2pix.inference.demo.models import Shown, Translation, read_input, side_px, translate
+from tfpix2pix.inference.demo.models import Shown, Translation, read_input, sheet_size_px, translate
 from tfpix2pix.inference.demo.sheet import PACKAGE, painted, sheet, with_picture
 from tfpix2pix.inference.demo.strip import MOST_SEED, next_seeds, seed_of, strip, thumbnail, turned, with_variants
 from tfpix2pix.pages import asset, attribution_line
@@ -53,7 +53,7 @@ class Outputs:
                     picture = gr.Image(
                         label=model.name, format="png", interactive=False, height=TRANSLATION_PX,
                         buttons=["fullscreen"],
-                        elem_classes=["translation", *(["small"] if side_px(model) < SMALL_PX else [])],
+                        elem_classes=["translation", *(["small"] if max(sheet_size_px(model)) < SMALL_PX else [])],
                     )  # fmt: skip
                     caption = gr.Markdown(elem_id=f"caption-{number}")
                     download = gr.DownloadButton("Download", size="sm", interactive=False)
@@ -91,8 +91,8 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
         canvas: canvas of the first model.
         examples: pictures of inputs to begin with, uint8 (H, W, 3).
     """
-    first, side = models[0], side_px(models[0])
-    start = max(examples, key=np.std) if examples else canvas.blank(side, side)  # the picture with most contrast
+    first = models[0]
+    start = max(examples, key=np.std) if examples else canvas.blank(*sheet_size_px(first))  # with most contrast
     noisy = next((model for model in models if model.card.noise_size), None)
     seed_at_first = int(first.card.noise == "on")
 

@@ -50,12 +50,13 @@ class Size(NamedTuple):
 
 
 def size_between(least_px: int, most_px: int) -> Any:
-    """Returns the type of a field that holds a size. Two equal sides become one number."""
+    """Returns the type of a field that holds a size, which may also be given as a text. Two equal sides become one."""
     side = TypeAdapter(Annotated[int, Field(ge=least_px, le=most_px)])
 
     def check(value: Any) -> Any:
         if value is None:
             return value
+        value = (Size.parse(value) or value) if isinstance(value, str) else value
         sides = value if isinstance(value, (list, tuple)) else (value,)
         try:
             if len(sides) not in (1, 2) or (len(sides) == 1 and sides is value):

@@ -63,9 +63,9 @@ def main():
             partial = target.with_name(f".{target.name}.tfpix2pix-tmp")
             try:
                 image = read(source, translator.data, channels, labels[0])
-                tiled += not given.resize and image.size != (translator.size, translator.size)
+                tiled += not given.resize and image.size != translator.size[::-1]
                 start = time.perf_counter()
-                seen = image.resize([translator.size] * 2, how[0]) if given.resize else image
+                seen = image.resize(translator.size[::-1], how[0]) if given.resize else image
                 result = translator(np.atleast_3d(seen), given.noise)
                 times = [*times[-999:], time.perf_counter() - start]
                 picture = Image.fromarray(result[..., 0] if result.shape[2] == 1 else result)
@@ -89,8 +89,8 @@ def main():
     except KeyboardInterrupt:  # how a camera's stream is ended
         code = 130
     if done:
-        rate = done / (time.perf_counter() - began)
-        note = f" Not of {translator.size} px, so reflected or in tiles: {tiled} (--resize scales)." if tiled else ""
+        rate, size = done / (time.perf_counter() - began), "x".join(map(str, dict.fromkeys(translator.size)))
+        note = f" Not of {size} px, so reflected or in tiles: {tiled} (--resize scales)." if tiled else ""
         print(f"Images: {done}, {1000 * np.median(times):.1f} ms each (median), {rate:.1f} images/s with files.{note}")
     return code if done or code != 1 else 2
 

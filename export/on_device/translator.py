@@ -16,7 +16,8 @@ class Translator:
         try:
             with zipfile.ZipFile(path) as archive:
                 card = json.loads(archive.read("model_card.json"))
-            self.data, self.size, self.noise_size = card["config"]["data"], card["fixed_size_px"], card["noise_size"]
+            self.data, self.noise_size = card["config"]["data"], card["noise_size"]
+            self.size = tuple(np.broadcast_to(card["fixed_size_px"], 2).tolist())  # height and width
             self._run = Interpreter(str(path), num_threads=threads).get_signature_runner()
         except Exception as error:  # a file can be wrong in many ways
             why = "no such file" if isinstance(error, FileNotFoundError) else str(error)
@@ -26,26 +27,26 @@ class Translator:
 
     def __call__(self, image, noise_seed=None):
         """`noise_seed` below 0: no noise; None: as the card says. What is larger than the model goes over tiles."""
-        size, channels, labels = self.size, self.data["input_channels"], self.data["target_classes"]
+        (tall, wide), channels, labels = self.size, self.data["input_channels"], self.data["target_classes"]
         if getattr(image, "dtype", None) != np.uint8 or image.shape[2:] != (channels,) or not image.size:
             got = f"{getattr(image, 'dtype', type(image))} {getattr(image, 'shape', '')}"
             raise ValueError(f"An image must be uint8 (height, width, {channels}). Received {got}. Convert it.")
         noise = self.noise(noise_seed)
-        pads = [(max(size - side, 0) // 2, (max(size - side, 0) + 1) // 2) for side in image.shape[:2]]
-        padded, overlap = np.pad(image, [*pads, (0, 0)], "reflect"), size // 8
-        ramp = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).clip(max=overlap + 1) / (overlap + 1)
-        ramp = np.sin(np.pi / 2 * ramp) ** 2  # a raised cosine: little of a tile's rim, which sees least
-        weight = np.outer(ramp, ramp)[..., np.newaxis].astype(np.float32)
+        pads = [(max(n, 0) // 2, (max(n, 0) + 1) // 2) for n in (tall - image.shape[0], wide - image.shape[1])]
+        padded = np.pad(image, [*pads, (0, 0)], "reflect")
+        rims = [np.minimum(np.arange(n) + 1, n - np.arange(n)).clip(max=n // 8 + 1) / (n // 8 + 1) for n in self.size]
+        weight = np.outer(*(np.sin(np.pi / 2 * rim) ** 2 for rim in rims))  # raised cosines: a tile's rim sees least
+        weight = weight[..., np.newaxis].astype(np.float32)
         mean = np.zeros((*padded.shape[:2], self.data["target_channels"]), np.float32)
         weights = np.zeros_like(mean[..., :1])
-        for top in starts(padded.shape[0], size, overlap):
-            for left in starts(padded.shape[1], size, overlap):
-                place = np.s_[top : top + size, left : left + size]
+        for top in starts(padded.shape[0], tall):
+            for left in starts(padded.shape[1], wide):
+                place = np.s_[top : top + tall, left : left + wide]
                 before, after = weights[place], weights[place] + weight
                 if labels:  # classes have no mean: the tile in which a pixel lies deepest
                     after = np.maximum(before, weight)
                 share = weight > before if labels else weight / after
-                mean[place] += (self._square(padded[place], noise) - mean[place]) * share
+                mean[place] += (self._tile(padded[place], noise) - mean[place]) * share
                 weights[place] = after
         mean = mean[pads[0][0] :, pads[1][0] :][: image.shape[0], : image.shape[1]]
         return np.rint(mean).clip(0, 255).astype(np.uint8)
@@ -60,15 +61,15 @@ class Translator:
         values = np.random.default_rng(seed).random if seed >= 0 else np.ones  # 1: nothing is dropped
         return {"noise": values((1, self.noise_size), dtype=np.float32)} if self.noise_size else {}
 
-    def _square(self, image, noise):
+    def _tile(self, image, noise):
         """One run: uint8 of the model's size -> float32 from 0 to 255."""
         given = image if self._scale == 1 else image * np.float32(1 / self._scale) - np.float32(1)
         return (self._run(image=given[np.newaxis], **noise)["image"][0].astype(np.float32) + self._shift) * self._scale
 
 
-def starts(side, size, overlap):
-    """Where tiles start that cover a side evenly."""
-    count = -(-(side - overlap) // (size - overlap))
+def starts(side, size):
+    """Where tiles start that cover a side evenly and overlap by an eighth."""
+    count = -(-(side - size // 8) // (size - size // 8))
     return [round(index * (side - size) / max(count - 1, 1)) for index in range(count)]
 
 

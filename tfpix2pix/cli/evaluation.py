@@ -46,8 +46,8 @@ Size = Annotated[
     Optional[str],
     typer.Option(
         metavar="PX|own|training",
-        help="Size at which images are compared, px; default: the size that the model was trained at, and beside it "
-        "the files' own.",
+        help="Size at which images are compared, px, or 256x512 (height x width); default: the size that the model "
+        "was trained at, and beside it the files' own.",
     ),
 ]
 Variants = Annotated[

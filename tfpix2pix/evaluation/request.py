@@ -17,6 +17,7 @@ from tfpix2pix.data.images import list_images
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.files import as_bytes
 from tfpix2pix.runs.recognize import Recognized, find_model, recognize
+from tfpix2pix.size import SizePx, size_between
 
 NATIVE, TRAINING = "own", "training"  # the size of the files themselves, and the one that a model was trained at
 IMAGES = "images"  # the kind of a folder of another program's images
@@ -91,7 +92,7 @@ Split = Annotated[str, _one_of("split", tuple(SPLITS)), Rule("the name of a spli
 ConfigName = Annotated[Text | None, Rule("a preset or a .yaml file", "Give 'facades', for example.")]
 Overrides = Annotated[tuple[str, ...], Rule("a list of KEY=VALUE", "Give ['data.fit=crop'], for example.")]
 Size = Annotated[
-    Annotated[int, Field(ge=1, le=LARGEST_SIZE_PX)] | Literal["own", "training"] | None,
+    size_between(1, LARGEST_SIZE_PX) | Literal["own", "training"] | None,
     Rule(f"a number of pixels up to {LARGEST_SIZE_PX}, own or training", "Give 256, for example."),
 ]
 Mode = Annotated[str | None, _one_of("mode", ("on", "off")), Rule("on or off", "Choose one of the two.")]
@@ -143,9 +144,9 @@ class Request:
         split: `train`, `val` or `test`.
         config: a preset or .yaml file that says how pairs are read, for a folder of images; None: detected from it.
         overrides: changes of the configuration, `data.key=value`, as --set takes them.
-        size: size at which images are compared, px; `own`: that of the files; `training`: the one that a model was
-            trained at; None: that of `training`, with some metrics at the files' own size beside it, or for a folder of
-            images their own.
+        size: size at which images are compared: px, or (height, width); `own`: that of the files; `training`: the one
+            that a model was trained at; None: that of `training`, with some metrics at the files' own size beside it,
+            or for a folder of images their own.
         noise: `NoiseOptions` of a model's translations, or a mapping of its arguments, `{"variants": 4}`.
         best: translate with the checkpoint that did best on held-out pairs, in place of the newest.
         weights: `average` or `trained`, for a run with `training.ema_decay`.
@@ -185,9 +186,9 @@ class Request:
     trust: Switch = False
 
     @property
-    def size_px(self) -> int | None:
-        """Returns the size as a number, or None if the request does not give a number."""
-        return self.size if isinstance(self.size, int) else None
+    def size_px(self) -> SizePx | None:
+        """Returns the size as one number or two, or None if the request does not give any."""
+        return None if self.size in (NATIVE, TRAINING) else self.size
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tfpix2pix.runs.networks import build_model
 # What Keras's own layers cannot do: padding inside the graph, Gaussian noise, colours and classes made of channels.
 NOT_IN_KERAS = {
     "resnet-gaussian-odd-size", "gaussian", "no-noise-odd-size", "lab", "label-map-to-photograph",
-    "photograph-to-label-map", "local-enhancer", "local-enhancers",
+    "photograph-to-label-map", "local-enhancer", "local-enhancers", "rectangle-of-odd-size",
 }  # fmt: skip
 CASES = {
     "paper": [],
@@ -99,6 +99,10 @@ CASES = {
         "generator.kind=local_enhancer", "generator.enhancers=2", "generator.residual_blocks=1",
         "generator.base_filters=2", "generator.upsampling=resize", "generator.noise=gaussian", "data.image_size_px=64",
     ],
+    "rectangle": ["data.image_size_px=[32,64]", "discriminator.scales=2"],
+    "rectangle-of-odd-size": [
+        "data.image_size_px=[41,27]", "generator.kind=resnet", "generator.residual_blocks=1", "inference.noise=on",
+    ],
 }  # fmt: skip
 # The others name every row of every table already.
 SLOW = {
@@ -108,6 +112,7 @@ SLOW = {
 }  # fmt: skip
 QUICK = [name for name in CASES if name not in SLOW]
 QUICK_FORMAT = dict(zip(QUICK, itertools.cycle(("saved_model", "tflite", "tflite"))))  # others in the slow tests
+QUICK_FORMAT["rectangle"] = "saved_model"
 ROUND_TRIPS = [
     *(pytest.param(name, (format,), id=f"{name}-{format}") for name, format in QUICK_FORMAT.items()),
     *(
@@ -171,11 +176,11 @@ def test_round_trip(name, formats, pairs, tmp_path, quiet):
     found_out = {key: getattr(translator.card.config.data, key) for key in CLASS_VALUES}  # by the run, from its pairs
     assert all(value is None for value in found_out.values()) == (not any(config.data.classes))
     assert translator.card.config == config.model_copy(update={"data": config.data.model_copy(update=found_out)})
-    size = config.data.image_size_px
+    size = config.data.size_px
     levels = config.data.input_classes or 256
-    x = np.random.default_rng(1).integers(0, levels, (size, size, config.data.input_channels), np.uint8)
+    x = np.random.default_rng(1).integers(0, levels, (*size, config.data.input_channels), np.uint8)
     expected = translator(x)
-    assert expected.shape == (size, size, config.data.target_channels)
+    assert expected.shape == (*size, config.data.target_channels)
     np.testing.assert_array_equal(expected, p2p.load(run.path)(x))
     for format in formats:
         if format in ("keras", "onnx") and name not in NOT_IN_KERAS | {"rgba", "gray-to-rgb"}:
@@ -203,8 +208,8 @@ def test_round_trip(name, formats, pairs, tmp_path, quiet):
 def test_no_sum_of_a_step_depends_on_timing(name):
     """TensorFlow adds three tensors or more in an order that depends on which buffer is free first: there are none."""
     config = config_of(name)
-    size, (inputs, targets) = config.data.image_size_px, config.data.network_channels
-    specs = tuple(tf.TensorSpec((config.training.batch_size, size, size, channels)) for channels in (inputs, targets))
+    size, (inputs, targets) = config.data.size_px, config.data.network_channels
+    specs = tuple(tf.TensorSpec((config.training.batch_size, *size, channels)) for channels in (inputs, targets))
     step = tf.function(build_model(config).train_step, autograph=False).get_concrete_function(specs)
     sums = [op for op in step.graph.get_operations() if op.type in ("AddN", "AccumulateNV2")]
     assert not [op.name for op in sums if len(op.inputs) > 2]

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfpix2pix import rng
 from tfpix2pix.data import transforms
+from tfpix2pix.data.scale import Scale
 from tfpix2pix.data.settings import DataConfig
 
 
@@ -158,3 +159,61 @@ def test_a_photograph_is_resized_as_by_the_antialiasing_kernel_whichever_way(hei
     image = np.random.default_rng(0).uniform(-1, 1, (height, width, 3)).astype(np.float32)
     out, _ = run_both(lambda x, y: transforms.resize((x, y), 48), image, image)
     np.testing.assert_allclose(out, tf.image.resize(image, (48, 48), antialias=True), atol=1e-5)
+
+
+WIDE = {"image_size_px": (24, 48), "jitter_ratio": 1.25, "mirror": False}
+
+
+class TestRectangles:
+    """The transforms of a rectangle, computed a second time in NumPy."""
+
+    @staticmethod
+    def resized(image, size):
+        """Antialiased and bilinear: each pixel by the weights of a tent over two of its own, or of the image's pixels."""
+        for axis, length in enumerate(size):
+            scale = image.shape[axis] / length
+            centers = (np.arange(length) + 0.5) * scale
+            distances = np.abs(np.arange(image.shape[axis]) + 0.5 - centers[:, np.newaxis]) / max(scale, 1)
+            weights = np.maximum(1 - distances, 0)
+            weights /= weights.sum(axis=1, keepdims=True)
+            image = np.moveaxis(np.tensordot(weights, image, (1, axis)), 0, axis)
+        return image
+
+    @classmethod
+    def fitted(cls, image, size, fit):
+        """An image brought to a size as `data.fit` says, from which the size is then cropped."""
+        height, width = image.shape[:2]
+        if fit == "crop":
+            return image
+        if fit == "resize":
+            return cls.resized(image, size)
+        factor = (max if fit == "resize_crop" else min)(size[0] / height, size[1] / width)
+        image = cls.resized(image, (round(height * factor), round(width * factor)))
+        missing = [max(side - length, 0) for side, length in zip(size, image.shape[:2], strict=True)]
+        return np.pad(image, [*((more // 2, more - more // 2) for more in missing), (0, 0)], "reflect")
+
+    @pytest.mark.parametrize("shape", [(60, 90), (40, 100), (37, 61)])
+    @pytest.mark.parametrize("fit", ["resize", "resize_crop", "pad", "crop"])
+    def test_as_in_numpy(self, fit, shape):
+        config = DataConfig(**WIDE | ({"jitter_ratio": 1.0} if fit == "crop" else {}), fit=fit)
+        image, key = np.random.default_rng(0).uniform(-1, 1, (*shape, 3)).astype(np.float32), rng.stream(3, "x")
+        trained = run_both(lambda x, y: transforms.for_training((x, y), config, key), image, image)
+        evaluated = run_both(lambda x, y: transforms.for_evaluation((x, y), config), image, image)
+
+        larger = self.fitted(image, config.jitter_size_px, fit)
+        room = np.array(larger.shape[:2]) - config.size_px + 1
+        corner = np.floor(rng.uniform((2,), rng.at(key, 0)).numpy() * room).astype(int)
+        exact = self.fitted(image, config.size_px, fit)
+        middle = (np.array(exact.shape[:2]) - config.size_px) // 2
+        for pair, source, (top, left) in ((trained, larger, corner), (evaluated, exact, middle)):
+            np.testing.assert_allclose(pair[0], source[top : top + 24, left : left + 48], atol=1e-5)
+            np.testing.assert_array_equal(pair[0], pair[1])
+
+    @pytest.mark.parametrize("shape", [(60, 90), (40, 100)])
+    @pytest.mark.parametrize("fit", ["resize", "resize_crop", "pad"])
+    def test_translate_at_the_size_of_training_scales_as_training_does(self, fit, shape):
+        config = DataConfig(**WIDE, fit=fit)
+        image = np.zeros((*shape, 3), np.uint8)
+        scaled = Scale.of(config, "training").resized(image).shape[:2]
+        expected = {"resize": (24, 48), "resize_crop": {(60, 90): (32, 48), (40, 100): (24, 60)}[shape]}
+        assert scaled == expected.get(fit, {(60, 90): (24, 36), (40, 100): (19, 48)}[shape])

@@ -21,6 +21,7 @@ from tfpix2pix.interop.weights import ForeignWeights, Unfit, shaped
 from tfpix2pix.models.precision import in_precision
 from tfpix2pix.safe_files import parse_json
 from tfpix2pix.safe_models import check_hdf5, check_layers, load_keras_file, load_saved_model
+from tfpix2pix.size import Size
 
 METADATA = "keras_metadata.pb"
 
@@ -57,7 +58,7 @@ def weights_of(
         original=Original(model) if comparable else None,
         graph=graph if comparable else None,
         runtime=f"Keras {keras.__version__}" if comparable else f"the model's own graph has {as_called} statistics",
-        size_px=model.inputs[0].shape[1],
+        size_px=Size(*model.inputs[0].shape[1:3]).value,
         notes=notes,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfpix2pix.errors import UserError
+from tfpix2pix.size import SizePx
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +55,7 @@ class ForeignWeights:
             input, float32 or float64; None if the program that runs it is not installed.
         graph: the file's own graph, only in float32, if `original` had to be built from the file's description.
         runtime: the program that runs `original`, or the reason why it cannot be run.
-        size_px: height and width that `original` takes; None: any.
+        size_px: side, or height and width, that `original` takes; None: any.
         notes: sentences about parts of the file that were left out.
     """
 
@@ -64,7 +65,7 @@ class ForeignWeights:
     original: Callable[[np.ndarray], np.ndarray] | None = None
     graph: Callable[[np.ndarray], np.ndarray] | None = None
     runtime: str = ""
-    size_px: int | None = None
+    size_px: SizePx | None = None
     notes: tuple[str, ...] = ()
 
 

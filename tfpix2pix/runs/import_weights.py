@@ -36,6 +36,7 @@ from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.load import run_engine
 from tfpix2pix.runs.networks import build_discriminator, build_generator
 from tfpix2pix.section import as_name
+from tfpix2pix.size import Size, SizePx
 from tfpix2pix.training.checkpoints import Checkpoints, State, assign
 
 TOLERANCE = 1e-4  # largest difference from the original's output, on [-1, 1]
@@ -94,7 +95,7 @@ def import_weights(
     discriminator: str | Path | None = None,
     statistics: str | None = None,
     dropout: bool | None = None,
-    size_px: int | None = None,
+    size_px: SizePx | None = None,
     name: str | None = None,
 ) -> ImportReport:
     """Writes a run directory with the generator of `file`, and with its discriminator if there is one.
@@ -106,8 +107,8 @@ def import_weights(
         discriminator: a file with D, for kinds that keep it in a separate file (`latest_net_D.pth`).
         statistics: statistics of the batch norms, `image` or `moving`; None: those of the original's test mode.
         dropout: whether a U-Net of PyTorch was trained with dropout. Its weights do not show it; None: yes.
-        size_px: height and width of the training images; None: those of the file's model, or the smallest that a
-            U-Net's levels allow.
+        size_px: side, or (height, width), of the training images; None: those of the file's model, or the smallest
+            that a U-Net's levels allow.
         name: name of the model; None: the file's name.
 
     Raises:
@@ -174,7 +175,7 @@ def _discriminator(
 
 
 def _config(
-    weights: ForeignWeights, network: dict, critic: dict | None, dropout: bool | None, size_px: int | None, name: str
+    weights: ForeignWeights, network: dict, critic: dict | None, dropout: bool | None, size_px: SizePx | None, name: str
 ) -> Config:
     """Returns the configuration of a run with these networks."""
     settings = {section: dict(values) for section, values in weights.traits.items()}
@@ -191,10 +192,10 @@ def _config(
     return make_config({**settings, "name": name, "data": data, "generator": generator, "discriminator": judge})
 
 
-def _receptive_field_for(size_px: int) -> dict[str, int]:
+def _receptive_field_for(size_px: SizePx) -> dict[str, int]:
     """Returns the setting of the default receptive field, or of the largest that gives such an image a logit."""
     usual = Config().discriminator.receptive_field_px
-    fitting = [px for px in PATCHGANS if px <= usual and logits_px(size_px, px) >= 1]
+    fitting = [px for px in PATCHGANS if px <= usual and logits_px(min(Size.of(size_px)), px) >= 1]
     return {"receptive_field_px": max(fitting, default=usual)}
 
 

@@ -169,7 +169,7 @@ class TestRectangles:
 
     @staticmethod
     def resized(image, size):
-        """Antialiased and bilinear: each pixel by the weights of a tent over two of its own, or of the image's pixels."""
+        """Antialiased, bilinear: the weights of a pixel are a tent over two of its own, or of the image's pixels."""
         for axis, length in enumerate(size):
             scale = image.shape[axis] / length
             centers = (np.arange(length) + 0.5) * scale

@@ -12,7 +12,15 @@ from tests.export.helpers import generator_of
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import OPERATORS
 from tfpix2pix.errors import UserError
-from tfpix2pix.inference.demo.models import Shown, check_alike, example_pictures, read_input, side_px, translate, warm
+from tfpix2pix.inference.demo.models import (
+    Shown,
+    check_alike,
+    example_pictures,
+    read_input,
+    sheet_size_px,
+    translate,
+    warm,
+)
 from tfpix2pix.inference.translator import Translator
 from tfpix2pix.inference.view import KerasEngine
 from tfpix2pix.models.noise import noise_size
@@ -167,7 +175,7 @@ def test_facts_say_what_a_model_is(tiny):
     }  # fmt: skip
     fixed = Shown("x", Translator(Card(tiny.card.model_copy(update={"fixed_size_px": 64, "quantization": "int8"}))))
     assert fixed.facts["takes"] == "64x64 px, others in tiles" and fixed.facts["weights"] == "int8"
-    assert side_px(fixed) == 64 and side_px(tiny) == 32
+    assert sheet_size_px(fixed) == (64, 64) and sheet_size_px(tiny) == (32, 32)
 
 
 def test_a_warmed_model_has_translated(tiny):

@@ -5,7 +5,8 @@ from pydantic import BaseModel
 
 from tfpix2pix.config.resolve import make_config, to_yaml, with_overrides
 from tfpix2pix.errors import UserError
-from tfpix2pix.size import Size, size_between
+from tfpix2pix.section import size_between
+from tfpix2pix.size import Size
 
 RULE = (
     r"`data\.image_size_px` must be one number for a square or \[height, width\] for a rectangle, each a whole number"

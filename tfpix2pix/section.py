@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from tfpix2pix.errors import unknown_name
+from tfpix2pix.size import Size, SizePx
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of runs and models, which name files and folders
 LONGEST_NAME = 100
@@ -63,6 +64,28 @@ def weights_of(table: dict[str, Any]) -> Any:
 
     weight = Annotated[float, Field(ge=0)]
     return Annotated[dict[str, weight], AfterValidator(check), WeightsOf(table)]
+
+
+def size_between(least_px: int, most_px: int) -> Any:
+    """Returns the type of a field that holds a size, which may also be given as a text. Two equal sides become one."""
+    side = TypeAdapter(Annotated[int, Field(ge=least_px, le=most_px)])
+
+    def check(value: Any) -> Any:
+        if value is None:
+            return value
+        value = (Size.parse(value) or value) if isinstance(value, str) else value
+        sides = value if isinstance(value, (list, tuple)) else (value,)
+        try:
+            if len(sides) not in (1, 2) or (len(sides) == 1 and sides is value):
+                raise ValueError
+            return Size(*map(side.validate_python, (*sides, *sides)[:2])).value
+        except (ValidationError, ValueError):
+            raise ValueError(
+                f"must be one number for a square or [height, width] for a rectangle, each a whole number from "
+                f"{least_px} to {most_px}"
+            ) from None
+
+    return Annotated[SizePx, BeforeValidator(check)]
 
 
 @dataclass(frozen=True)

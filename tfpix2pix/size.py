@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, NamedTuple, Union
-
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from typing import NamedTuple, Union
 
 SizePx = Union[int, tuple[int, int]]  # as it is held: the side of a square, or height and width
 
@@ -47,25 +45,3 @@ class Size(NamedTuple):
 
     def __str__(self) -> str:
         return str(self.height) if self.is_square else f"{self.height}x{self.width}"
-
-
-def size_between(least_px: int, most_px: int) -> Any:
-    """Returns the type of a field that holds a size, which may also be given as a text. Two equal sides become one."""
-    side = TypeAdapter(Annotated[int, Field(ge=least_px, le=most_px)])
-
-    def check(value: Any) -> Any:
-        if value is None:
-            return value
-        value = (Size.parse(value) or value) if isinstance(value, str) else value
-        sides = value if isinstance(value, (list, tuple)) else (value,)
-        try:
-            if len(sides) not in (1, 2) or (len(sides) == 1 and sides is value):
-                raise ValueError
-            return Size(*map(side.validate_python, (*sides, *sides)[:2])).value
-        except (ValidationError, ValueError):
-            raise ValueError(
-                f"must be one number for a square or [height, width] for a rectangle, each a whole number from "
-                f"{least_px} to {most_px}"
-            ) from None
-
-    return Annotated[SizePx, BeforeValidator(check)]

@@ -13,8 +13,8 @@ from tfpix2pix.config import Config
 from tfpix2pix.data.settings import of_earlier_run
 from tfpix2pix.errors import UserError, shortly
 from tfpix2pix.safe_files import parse_json
-from tfpix2pix.section import LONGEST_NAME, NAME
-from tfpix2pix.size import Size, size_between
+from tfpix2pix.section import LONGEST_NAME, NAME, size_between
+from tfpix2pix.size import Size
 
 FILE_NAME = "model_card.json"
 MOST_PX = 65_536  # largest side in a card; a card with a larger one is taken for a forgery

@@ -19,8 +19,8 @@ from tfpix2pix.data import (
     source_row,
 )
 from tfpix2pix.data.rows import Encoding
-from tfpix2pix.section import MAY_CHANGE, Section, row_of
-from tfpix2pix.size import Size, size_between
+from tfpix2pix.section import MAY_CHANGE, Section, row_of, size_between
+from tfpix2pix.size import Size
 from tfpix2pix.tables import lazy
 
 ONE_HOT = lazy("tfpix2pix.data.encodings", "one_hot")

@@ -17,7 +17,8 @@ from tfpix2pix.data.images import list_images
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.files import as_bytes
 from tfpix2pix.runs.recognize import Recognized, find_model, recognize
-from tfpix2pix.size import SizePx, size_between
+from tfpix2pix.section import size_between
+from tfpix2pix.size import SizePx
 
 NATIVE, TRAINING = "own", "training"  # the size of the files themselves, and the one that a model was trained at
 IMAGES = "images"  # the kind of a folder of another program's images

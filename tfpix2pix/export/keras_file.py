@@ -1,6 +1,6 @@
 """Writes a `.keras` file that `keras.saving.load_model` reads without this package: fixed size, Keras's own layers.
 
-Its inputs are `image`, float32 (N, S, S, C) in [-1, 1], and with `noise: on` also `noise`, float32 (N, noise_size)
+Its inputs are `image`, float32 (N, H, W, C) in [-1, 1], and with `noise: on` also `noise`, float32 (N, noise_size)
 uniform in [0, 1). The archive holds the model card beside Keras's own members.
 """
 

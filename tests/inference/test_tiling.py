@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfpix2pix.data.images import from_signed, reflected_indices, to_signed
+from tfpix2pix.errors import UserError
 from tfpix2pix.inference.tiling import translate_tiles
 
 
@@ -67,3 +68,23 @@ def test_of_classes_the_deepest_tile_decides():
     )
     assert set(np.unique(result)) == {0, 1, 2}
     np.testing.assert_array_equal(np.flatnonzero(np.diff(result[0, :, 0])), [27, 51])  # in the middle of the overlaps
+
+
+@pytest.mark.parametrize("size", [(16, 80), (80, 16), (8, 200)])
+@pytest.mark.parametrize("shape", [(100, 100), (10, 300), (5, 5)])
+def test_tiles_that_are_not_square_overlap_by_an_eighth_of_each_side(size, shape):
+    shapes, image = set(), np.random.default_rng(0).uniform(-1, 1, (*shape, 2)).astype(np.float32)
+
+    def run(tile):
+        shapes.add(tile.shape[1:3])
+        return tile
+
+    np.testing.assert_allclose(translate_tiles(run, image, size), image, atol=1e-6)
+    assert shapes == {size}
+
+
+def test_the_overlap_is_at_most_half_of_the_shorter_side_that_is_cut():
+    image = np.zeros((40, 300, 1), np.float32)
+    with pytest.raises(UserError, match="by half their side at most. Received 9 px of 16"):
+        translate_tiles(lambda tile: tile, image, (16, 80), 9)
+    assert translate_tiles(lambda tile: tile, image[:16], (16, 80), 9).shape == (16, 300, 1)

@@ -25,15 +25,23 @@ from tfpix2pix.config.resolve import read_settings, resolve_config
 from tfpix2pix.errors import UserError
 
 PRESET = "colored_shapes"
-METHODS: dict[str, dict[str, Any]] = {  # name -> what changes of the preset: recipe keys by section
-    "dropout": {},
-    "gaussian": {"generator": {"noise": "gaussian"}},
-    "modulation": {"generator": {"noise": "modulation"}},
-    "modulation_l1_10": {"generator": {"noise": "modulation"}, "objective": {"weights": {"l1": 10}}},
-    "modulation_diversity": {  # the weights of Yang et al., ICLR 2019, for image-to-image translation
-        "generator": {"noise": "modulation"},
-        "objective": {"weights": {"l1": 10, "diversity_sensitive": 8}},
-    },
+
+
+def method(noise: str, l1: float, **terms: float) -> dict[str, Any]:
+    """What changes of the preset: the noise, and all weights of the objective."""
+    weights = {"l1": l1, "gan": 1, "feature_matching": 0, "diversity_sensitive": 0, "mode_seeking": 0, **terms}
+    return {"generator": {"noise": noise}, "objective": {"weights": weights}}
+
+
+METHODS: dict[str, dict[str, Any]] = {  # name -> recipe keys by section
+    "dropout": method("dropout", 100),
+    "gaussian": method("gaussian", 100),
+    "gaussian_diversity": method("gaussian", 10, diversity_sensitive=8),
+    "modulation": method("modulation", 100),
+    "modulation_l1_10": method("modulation", 10),
+    "modulation_diversity": method("modulation", 10, diversity_sensitive=8),  # the weights of Yang et al., ICLR 2019
+    "modulation_mode_seeking": method("modulation", 10, mode_seeking=2),  # those of Mao et al., CVPR 2019
+    "preset": {},
 }
 FIGURES = {  # figure -> title in the table
     "entropy_bits": "bits for one input",
@@ -115,7 +123,9 @@ def figures_of(options: argparse.Namespace, recipe: str) -> list[dict[str, float
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = recipes.parser_of(__doc__, Path("runs/entropy"))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    options = parser.parse_args(["--data", PRESET, "--size", "64", "--variants", "64", *(arguments or [])])
+    options = parser.parse_args(
+        ["--data", PRESET, "--size", "64", "--batch", "8", "--variants", "64", *(arguments or [])]
+    )
     options.recipes = known(written(options.out / "recipes", {name: METHODS[name] for name in options.methods}))
     options.metrics, options.shown = ["entropy", "diversity", "l1", "sharpness"], list(FIGURES)
     if not options.recipes:

@@ -53,6 +53,7 @@ def parser_of(description: str, out: Path) -> argparse.ArgumentParser:
     )
     parser.add_argument("--minutes", type=float, default=10.0, help="of training, as of an idle machine")
     parser.add_argument("--size", type=int, default=128, help="px")
+    parser.add_argument("--batch", type=int, default=1, help="pairs a step")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=out)
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
@@ -79,7 +80,7 @@ def overrides_of(options: argparse.Namespace, seed: int = 0, steps: int = 1) -> 
         "data.image_size_px": options.size,
         "training.steps": steps,
         "training.minutes": "null",  # the steps are fixed here
-        "training.batch_size": 1,
+        "training.batch_size": options.batch,
         "training.sample_every_steps": 1_000,
         "training.checkpoint_every_steps": 500,
         "training.validate_every_steps": 1_000_000,

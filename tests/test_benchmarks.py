@@ -123,13 +123,15 @@ def test_methods_of_entropy_train_as_the_preset_does_but_for_their_own_keys(tmp_
 
     from tfpix2pix import resolve_config
 
-    paths = entropy.written(tmp_path, {name: entropy.METHODS[name] for name in ("dropout", "gaussian")})
+    paths = entropy.written(tmp_path, {name: entropy.METHODS[name] for name in ("preset", "modulation")})
     preset, *methods = (
         resolve_config(entropy.PRESET, **recipe).model_copy(update={"recipe": None})
         for recipe in ({}, *({"recipe": path} for path in paths.values()))
     )
     assert methods[0] == preset
-    assert methods[1].generator == preset.generator.model_copy(update={"noise": "gaussian"})
+    assert methods[1].generator == preset.generator
+    assert (methods[1].objective.weights["l1"], preset.objective.weights["l1"]) == (100, 0.5)
+    assert methods[1].objective.weights["diversity_sensitive"] == 0
     assert entropy.known(paths) == list(paths.values())
 
 

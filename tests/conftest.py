@@ -59,7 +59,7 @@ def tiny_config(**changes) -> Config:
     layer. `changes` are sections, merged key by key."""
     sections = {name: {**TINY.get(name, {}), **values} for name, values in changes.items() if isinstance(values, dict)}
     kind = sections.get("generator", {}).get("kind", "unet")
-    if "levels" not in GENERATORS[kind].options:
+    if "levels" not in GENERATORS[kind].options and "levels" not in changes["generator"]:
         sections["generator"].pop("levels")
     return Config.model_validate({**TINY, **changes, **sections})
 

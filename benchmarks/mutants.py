@@ -3,6 +3,8 @@
     python benchmarks/mutants.py --map            which test runs which line: one run of the tests, once
     python benchmarks/mutants.py                  every fault against the tests that run its lines
     python benchmarks/mutants.py --survivors      those that no test caught, against all tests
+    python benchmarks/mutants.py --again          after the tests changed: every fault, first against the test that
+                                                  caught it before
     python benchmarks/mutants.py --table          the results as Markdown, without running anything
 
 Each fault is applied to a copy of the working tree, and the tests stop at the first that fails. Results are kept in
@@ -119,6 +121,14 @@ def try_out(fault: Fault, out: Path, tests: Sequence[str], options: Iterable[str
     }  # fmt: skip
 
 
+def again(fault: Fault, out: Path, test: str, marks: str) -> dict | None:
+    """Tries a fault against the test that caught it before, or returns None if that test is gone or has other marks."""
+    try:
+        return try_out(fault, out, [test], ["-m", marks])
+    except RuntimeError:
+        return None
+
+
 def first_failed(done: subprocess.CompletedProcess) -> str | None:
     """Returns the name of the first test that failed or could not begin. Raises RuntimeError if no test ran at all."""
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
@@ -147,6 +157,7 @@ def main() -> None:
     parser.add_argument("--by", nargs="+", default=[], metavar="TEST", help="these tests in place of the map's")
     parser.add_argument("--map", action="store_true")
     parser.add_argument("--survivors", action="store_true")
+    parser.add_argument("--again", action="store_true")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -161,10 +172,13 @@ def main() -> None:
         if options.survivors:
             result = try_out(fault, options.out, ["tests"], ["-m", options.tests])
         else:
-            tests = options.by or tests_of(fault, options.out)
-            result = (
-                try_out(fault, options.out, tests) if tests else {"text": fault.text, "tests": 0, "caught_by": None}
-            )
+            before = results.get(fault.name, {}).get("caught_by")
+            result = again(fault, options.out, before, options.tests) if before else None
+            if not result or not result["caught_by"]:
+                tests = options.by or tests_of(fault, options.out)
+                result = (
+                    try_out(fault, options.out, tests) if tests else {"text": fault.text, "tests": 0, "caught_by": None}
+                )
         results[fault.name] = result
         file.write_text(json.dumps(results, indent=1))
         print(f"{fault.name}: {result['caught_by'] or 'NOT CAUGHT'} ({result.get('seconds', 0)} s)", flush=True)
@@ -172,7 +186,7 @@ def main() -> None:
     if not options.table:
         left = [
             fault for fault in FAULTS
-            if (fault.name in options.only if options.only else fault.name not in results)
+            if (fault.name in options.only if options.only else options.again or fault.name not in results)
             or (options.survivors and not results[fault.name]["caught_by"])
         ]  # fmt: skip
         with ThreadPoolExecutor(options.jobs) as pool:

@@ -31,6 +31,7 @@ def test_golden_parameter_counts(build, input_channels, count):
     with keras.StatelessScope(initialize_variables=False):  # variables of shapes only, where values take 730 MB
         model = build(512, input_channels=input_channels, seed=None, **AS_PUBLISHED)
     assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == count
+    keras.utils.clear_session()  # or the next model built would give these variables their values too
 
 
 class Twin:

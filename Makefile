@@ -54,7 +54,7 @@ demo: $(VENV)/.runs  ## train line drawings->coloured drawings, export, translat
 	@echo "  $(BIN)/tensorboard --logdir $(RUN)/tensorboard"
 	@echo "The drawings: OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0. https://openmoji.org"
 
-test: install  ## lint, then the tests of a change, two modules at a time (JOBS=…; 10 to 13 minutes)
+test: install  ## lint, then the tests of a change, two modules at a time (JOBS=…; about 10 minutes)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"

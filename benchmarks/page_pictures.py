@@ -50,7 +50,7 @@ def draw(page: Page) -> None:
 def take(page: Page, path: Path) -> None:
     page.wait_for_timeout(3000)
     page.screenshot(path=path)
-    Image.open(path).quantize(128).save(path, optimize=True)
+    Image.open(path).save(path, optimize=True)
     print(path)
 
 
@@ -60,14 +60,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     arguments = parser.parse_args()
     load_tensorflow()
+    from tfpix2pix import load
     from tfpix2pix.inference.demo.serve import serve
 
     ready, until, addresses = threading.Event(), threading.Event(), []
-    names = ["run", "on a phone", "third", "fourth"]
-    named = list(zip(names, arguments.models, strict=False))
+    named = [(None, path, load(path)) for path in arguments.models]
     opened = lambda address: (addresses.append(address), ready.set())  # noqa: E731
     threading.Thread(target=lambda: serve(named, ready=opened, until=until), daemon=True).start()
-    ready.wait()
+    if not ready.wait(60):
+        raise SystemExit("the page did not begin, for the reason above")
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])

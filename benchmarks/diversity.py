@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import recipes
-from entropy import cell, known, written
+from entropy import cell, known, method, written
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -40,19 +40,17 @@ class Method:
 
     @property
     def overlay(self) -> dict[str, Any]:
-        """What a recipe says of it. Feature matching, which has one best answer as L1 has, is left out of all."""
-        term = {self.term: self.weight} if self.term else {}
-        weights = {"l1": self.l1, "gan": 1, "feature_matching": 0, **term}
-        return {"generator": {"noise": self.noise}, "objective": {"weights": weights}}
+        """The keys that a recipe sets for it."""
+        return method(self.noise, self.l1, **({self.term: self.weight} if self.term else {}))
 
     @property
     def family(self) -> str:
-        """What it shares with the methods that differ in the weight of L1 or of the term alone."""
+        """The noise and the term: methods of a family differ in weights alone."""
         return self.noise if self.term is None else f"{self.noise}, {self.term}"
 
     @property
     def weights(self) -> str:
-        """What it does not share."""
+        """The weights of L1 and of the term, as the plot labels them."""
         return f"l1 {self.l1:g}" + (f", {self.weight:g}" if self.term else "")
 
 

@@ -28,7 +28,10 @@ PRESET = "colored_shapes"
 
 
 def method(noise: str, l1: float, **terms: float) -> dict[str, Any]:
-    """What changes of the preset: the noise, and all weights of the objective."""
+    """The keys that a method sets: the noise, and all weights of the objective.
+
+    Feature matching has weight 0 because it has one best answer for each input, as L1 has.
+    """
     weights = {"l1": l1, "gan": 1, "feature_matching": 0, "diversity_sensitive": 0, "mode_seeking": 0, **terms}
     return {"generator": {"noise": noise}, "objective": {"weights": weights}}
 

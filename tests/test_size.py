@@ -1,4 +1,4 @@
-"""What a side, two numbers and a text mean as the size of an image."""
+"""A size is read from a side, from height and width, and from a text."""
 
 import pytest
 from pydantic import BaseModel

@@ -68,7 +68,7 @@ class Translator:
 
 
 def starts(side, size):
-    """Where tiles start that cover a side evenly and overlap by an eighth."""
+    """Returns where tiles start, so that they cover a side evenly and overlap by an eighth."""
     count = -(-(side - size // 8) // (size - size // 8))
     return [round(index * (side - size) / max(count - 1, 1)) for index in range(count)]
 

@@ -130,7 +130,7 @@ def export(
 
 
 def _size_px(text: str) -> SizePx:
-    """Returns the size of an option. Raises UserError if it is none."""
+    """Returns the size of an option. Raises UserError if the text does not name one."""
     size = Size.parse(text)
     if size is None or min(size) < 1 or max(size) > LARGEST_SIZE_PX:
         raise UserError(

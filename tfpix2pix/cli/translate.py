@@ -141,9 +141,7 @@ def translate(
     if uncertainty and samples == 1:
         raise UserError("--samples must be 2 or more with --uncertainty. Received 1. Give 16, for example.")
     seeds = None if between is None else _seeds(between)
-    path = Between.of(seeds, frames, gif)
-    if path:
-        path.check_alone(noise=noise, seed=seed, samples=samples, uncertainty=uncertainty)
+    Between.of(seeds, frames, gif, noise=noise, seed=seed, samples=samples, uncertainty=uncertainty)
     if tile and overlap is not None and overlap > tile // 2:
         raise UserError(
             f"--overlap must be at most half of --tile. Received {overlap} px of --tile {tile}. Change one of the two."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -40,12 +41,17 @@ class Between:
     gif: bool = False
 
     @classmethod
-    def of(cls, seeds: Sequence[int] | None, frames: int | None = None, gif: bool = False) -> Between | None:
+    def of(
+        cls, seeds: Sequence[int] | None, frames: int | None = None, gif: bool = False, **noise: Any
+    ) -> Between | None:
         """Returns the checked request, or None without seeds.
 
+        Args:
+            noise: `noise`, `seed`, `samples` and `uncertainty` of the same request.
+
         Raises:
-            UserError: there are not two seeds or they are equal, there are fewer than two frames, or `frames` or `gif`
-                are given without seeds.
+            UserError: there are not two seeds or they are equal, there are fewer than two frames, `frames` or `gif`
+                are given without seeds, or the noise is to be another than that of the path.
         """
         if seeds is None:
             alone = "frames" if frames is not None else "gif" if gif else None
@@ -73,15 +79,12 @@ class Between:
                 f"`frames` must be 2 or more, the first and the last included. Received {frames}. Give {FRAMES}, for "
                 f"example."
             )
-        return cls(seeds, frames, gif)
-
-    def check_alone(self, *, noise: str | None, seed: int, samples: int | None, uncertainty: bool) -> None:
-        """Raises UserError if the noise is to be another than that of the path."""
-        if noise == "off":
+        if noise.pop("noise", None) == "off":
             raise UserError("`between` must go with noise. Received `noise` off. Leave one of the two out.")
-        for name, is_given in {"seed": seed, "samples": samples, "uncertainty": uncertainty}.items():
+        for name, is_given in noise.items():
             if is_given:
                 raise UserError(f"`between` must go without `{name}`. Received both. Leave one of the two out.")
+        return cls(seeds, frames, gif)
 
     def vectors(self, translator: ImageTranslator) -> np.ndarray:
         """Returns the noise of the frames, float32 (frames, noise_size). The first and the last are those of the seeds.

@@ -106,9 +106,7 @@ def translate_files(
     """
     if resize_back and size == OWN:
         raise UserError("`resize_back` must go with `size`. Received it alone. Add `size` training, for example.")
-    path = Between.of(between, frames, gif)
-    if path:
-        path.check_alone(noise=noise, seed=seed, samples=samples, uncertainty=uncertainty)
+    path = Between.of(between, frames, gif, noise=noise, seed=seed, samples=samples, uncertainty=uncertainty)
     card = translator.card if max_megapixels is None else _allowing(translator.card, max_megapixels)
     folder = data or card.config.data.dir if split else None
     items = list(inputs_of_split(card, folder, split) if split else inputs_of_files(inputs, card, Path(out)))

@@ -30,7 +30,7 @@ class Halve(layers.Layer):
     At the border, only pixels inside the image count. At inference, a constant image stays exactly constant in every
     runtime: each pixel is a mean of nine, where the mean of the two outermost pixels stands beyond them. The norms of a
     generator would enlarge a difference in the last digit. In training the gradient of that would be a sum of three
-    terms (models/norms.py explains why there are none).
+    terms, which no step may have (models/norms.py explains why).
     """
 
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:

@@ -186,7 +186,7 @@ class TestRefused:
             (("splits", "train", "length", 0), 2**40, r"splits\.train\.length\.0 does not fit"),
             (("splits", "train", "shard", 0), 9, "The number of a pair's shard must be below 8. Received 9"),
             (("splits", "train", "names"), [], "The lists of a split must be of one length"),
-            (("files_a_pair",), 0, "`files_a_pair` must be 1 or 2"),
+            (("files_a_pair",), 0, "`files_a_pair` must be 1 or more"),
         ],
     )
     def test_a_manifest_that_leads_elsewhere_is_refused(self, tmp_path, where, value, message):

@@ -48,6 +48,14 @@ def translate(
     inputs: Annotated[
         Optional[list[Path]], typer.Argument(metavar="INPUT...", help="Images and folders of them.")
     ] = None,
+    input_: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--input",
+            metavar="NAME=PATH",
+            help="File or folder of a part, once for each, if an input lies in several files (`data.inputs`).",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the images: PNG, or TIFF of floats.")] = ...,
     data: Annotated[Optional[str], typer.Option(help="Folder of paired data, with --split.")] = None,
     split: Annotated[
@@ -128,8 +136,12 @@ def translate(
     check_size_to_resize_to(size)
     if resize_back and size == "own":
         raise UserError("--resize-back must go with --size. Received it alone. Add --size training, for example.")
-    if bool(inputs) == bool(split) or (data and not split):
-        received = "both" if inputs else "--data alone" if data else "neither"
+    if inputs and input_:
+        raise UserError(
+            "The inputs must be either images or parts by name. Received both. Leave the images or --input out."
+        )
+    if bool(inputs or input_) == bool(split) or (data and not split):
+        received = "both" if inputs or input_ else "--data alone" if data else "neither"
         raise UserError(
             f"The inputs must be either images or a --split. Received {received}. "
             f"Name images or folders, or add --split (and --data) to translate the inputs of paired data."
@@ -174,13 +186,28 @@ def translate(
     from tfpix2pix.inference.uncertainty import FILES
 
     written = translate_files(
-        translator, inputs or (), out=out, data=data, split=split, noise=noise, seed=seed, samples=samples,
-        uncertainty=uncertainty, between=seeds, frames=frames, gif=gif, tile_px=tile, overlap_px=overlap,
-        in_flight=in_flight if server else None, enlarge=enlarge, overwrite=overwrite, size=size,
+        translator, _parts(input_) if input_ else inputs or (), out=out, data=data, split=split, noise=noise,
+        seed=seed, samples=samples, uncertainty=uncertainty, between=seeds, frames=frames, gif=gif, tile_px=tile,
+        overlap_px=overlap, in_flight=in_flight if server else None, enlarge=enlarge, overwrite=overwrite, size=size,
         resize_back=resize_back, max_megapixels=max_megapixels, track=track("translate"),
     )  # fmt: skip
     count = len(written) // FILES if uncertainty else len(written)
     answer(json_, {"written": [str(path) for path in written]}, f"{count} translated into {out}")
+
+
+def _parts(options: list[str]) -> dict[str, Path]:
+    """Returns the paths of --input by the names of the parts."""
+    parts: dict[str, Path] = {}
+    for option in options:
+        name, equals, path = option.partition("=")
+        if not (name and equals and path) or name in parts:
+            received = f"{name} twice" if name in parts else f"{option!r}"
+            raise UserError(
+                f"--input must be NAME=PATH, once for each part. Received {received}. Write --input labels=PATH, for "
+                f"example."
+            )
+        parts[name] = Path(path)
+    return parts
 
 
 def _seeds(text: str) -> list[int]:

@@ -206,7 +206,19 @@ def one_sentence(error: ValidationError, origin: object) -> str:
 
 
 def _section(location: tuple) -> type[BaseModel]:
-    section: type[BaseModel] = Config
+    """Returns the section at the names of fields and the positions in their lists."""
+    section: Any = Config
     for part in location:
-        section = section.model_fields[str(part)].annotation
+        if isinstance(part, str):
+            section = section.model_fields[part].annotation
+        else:
+            section = next(inner for inner in _inside(section) if issubclass(inner, BaseModel))
     return section
+
+
+def _inside(annotation: Any) -> Iterator[type]:
+    """Yields the classes in a type such as `tuple[Section, ...] | None`."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _inside(part)

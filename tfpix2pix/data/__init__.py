@@ -2,7 +2,7 @@
 
 A new source, operator or colour space is a row of a table here."""
 
-from tfpix2pix.data.rows import Encoding, OpenmojiSet, Operator, SourceRow
+from tfpix2pix.data.rows import Encoding, InputKind, OpenmojiSet, Operator, SourceRow
 from tfpix2pix.tables import lazy
 
 # A row may also be only a function: (DataConfig, split, seed) -> Source
@@ -19,6 +19,7 @@ SOURCES = {
         lazy("tfpix2pix.data.sources", "folders"),
         "two folders, {0.input_folder}/ the inputs and {0.target_folder}/ the targets",
         of_folder=True,
+        several=True,
         sides="The inputs, in {0.input_folder}/, look like {first}s and the targets, in {0.target_folder}/, "
         "like {second}s",
         other_way="`--set data.input_folder={0.target_folder} --set data.target_folder={0.input_folder}`",
@@ -26,11 +27,13 @@ SOURCES = {
     "table": SourceRow(
         lazy("tfpix2pix.data.sources", "table"),
         "a table of inputs and targets",
+        several=True,
         other_way="exchange the columns input and target of {0.dir}",
     ),
     "shards": SourceRow(
         lazy("tfpix2pix.data.shards", "shards"),
         "TFRecord shards",
+        several=True,
         other_way="`--set data.input_side={opposite}` if they hold combined images, else exchange the sides before "
         "`tfpix2pix data shard`",
     ),
@@ -97,6 +100,27 @@ OPERATORS = {
     "downsample": Operator(lazy("tfpix2pix.data.operators", "downsample"), channels=3, leaves="fewer"),
     "blur": Operator(lazy("tfpix2pix.data.operators", "blur"), channels=3),
     "posterize": Operator(lazy("tfpix2pix.data.operators", "posterize"), channels=3),
+}
+
+# Kinds of the files of an input that lies in several (`data.inputs`)
+INPUT_KINDS = {
+    "image": InputKind(
+        lazy("tfpix2pix.data.stacks", "read_picture"),
+        lazy("tfpix2pix.data.encodings", "picture_part"),
+        channels=3,
+        settings=("channels", "range"),
+        numbers=False,
+        palette=lambda part, data: "colors",
+    ),
+    "labels": InputKind(
+        lazy("tfpix2pix.data.stacks", "read_label_map"),
+        lazy("tfpix2pix.data.encodings", "classes_part"),
+        settings=("classes",),
+        palette=lambda part, data: "colors" if data.class_colors else "indices",
+    ),
+    "instances": InputKind(
+        lazy("tfpix2pix.data.stacks", "read_instances"), lazy("tfpix2pix.data.encodings", "boundaries_part")
+    ),
 }
 
 COLOR_SPACES = {

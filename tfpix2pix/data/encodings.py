@@ -4,8 +4,12 @@ Written in TensorFlow, because an encoding is part of the exported graph."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
+
+from tfpix2pix.data.parts import InputPart
 
 AB_RANGE = 110.0  # a and b of every sRGB colour lie within (-110, 110)
 WHITE_XYZ = (0.95047, 1.0, 1.08883)  # D65, 2 degrees
@@ -72,3 +76,44 @@ def most_likely(network_input: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
     """
     indices = tf.argmax(scores, axis=-1, output_type=tf.int32)[..., tf.newaxis]
     return tf.cast(indices, scores.dtype) / HALF_RANGE - 1.0
+
+
+def encoded_parts(stack: tf.Tensor, parts: Sequence[InputPart]) -> tf.Tensor:
+    """Encodes the stack of an input's parts, (…, C) in [-1, 1], for the networks: the encoded parts side by side."""
+    channels = tf.split(stack, [part.stacked_channels for part in parts], axis=-1)
+    encoded = [part.row.encode(values, part) for values, part in zip(channels, parts, strict=True)]
+    return tf.concat(encoded, axis=-1) if len(encoded) > 1 else encoded[0]
+
+
+def picture_part(picture: tf.Tensor, part: InputPart) -> tf.Tensor:
+    """Returns a picture as it is."""
+    return picture
+
+
+def classes_part(label_map: tf.Tensor, part: InputPart) -> tf.Tensor:
+    """Returns the channels of a label map's classes (`one_hot`)."""
+    return one_hot(label_map, part.classes)
+
+
+def boundaries_part(instances: tf.Tensor, part: InputPart) -> tf.Tensor:
+    """Returns the boundaries of instances (`boundaries`)."""
+    return boundaries(instances)
+
+
+def boundaries(instances: tf.Tensor) -> tf.Tensor:
+    """Converts an instance map (…, H, W, 1) to its boundaries, of the same shape: 1 there, -1 elsewhere.
+
+    A pixel is on a boundary if one of its four neighbours has another number, so a boundary is two pixels wide. Numbers
+    may be any. Source: Wang et al., CVPR 2018, §3.3.
+    """
+    across = tf.cast(instances[..., :, 1:, :] != instances[..., :, :-1, :], instances.dtype)
+    down = tf.cast(instances[..., 1:, :, :] != instances[..., :-1, :, :], instances.dtype)
+    sides = [[0, 0]] * (len(instances.shape) - 3)
+    padded = [
+        tf.pad(across, [*sides, [0, 0], [1, 0], [0, 0]]),  # differs from the left neighbour
+        tf.pad(across, [*sides, [0, 0], [0, 1], [0, 0]]),
+        tf.pad(down, [*sides, [1, 0], [0, 0], [0, 0]]),
+        tf.pad(down, [*sides, [0, 1], [0, 0], [0, 0]]),
+    ]
+    either = tf.maximum(tf.maximum(padded[0], padded[1]), tf.maximum(padded[2], padded[3]))
+    return either * 2.0 - 1.0

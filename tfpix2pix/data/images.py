@@ -325,6 +325,17 @@ def resized(image: np.ndarray, size: tuple[int, int], method: Image.Resampling =
     return np.stack(bands, axis=-1).astype(image.dtype)
 
 
+def resized_channels(image: np.ndarray, size: tuple[int, int], numbers: Sequence[bool]) -> np.ndarray:
+    """Resizes (H, W, C) as `resized`: channels of `numbers`, of classes or instances, by the nearest, others bilinear.
+
+    An image of another number of channels than `numbers` is resized as its first channel is.
+    """
+    if len(set(numbers)) == 1 or len(numbers) != image.shape[-1]:
+        return resized(image, size, NEAREST if numbers[0] else BILINEAR)
+    bands = zip(np.split(image, image.shape[-1], axis=-1), numbers, strict=True)
+    return np.concatenate([resized(band, size, NEAREST if number else BILINEAR) for band, number in bands], axis=-1)
+
+
 def suffix_for(channels: int, dtype: np.dtype | type) -> str:
     """Returns the ending of a format that loses nothing: PNG for 8 and 16 bits and 1 to 4 channels, else TIFF."""
     return ".png" if np.dtype(dtype).kind == "u" and channels <= 4 else ".tif"

@@ -11,9 +11,11 @@ from tfpix2pix.data.formats import Palette
 from tfpix2pix.data.images import MEGAPIXELS, as_picture, from_signed, match_channels, read_image
 from tfpix2pix.data.settings import ClassValues, DataConfig
 from tfpix2pix.errors import UserError
+from tfpix2pix.tables import lazy
 
 FAR = 48.0  # of 255 levels, from the nearest colour; JPEG moves at most 27 % of the facades' label pixels so far
 MOST_FAR = 0.6  # fraction of pixels; in photographs 99 % are farther
+PICTURE_OF_STACK = lazy("tfpix2pix.data.stacks", "picture_of_stack")
 ROWS_AT_A_TIME = 64  # of a picture, compared with every colour at once; bounds the memory
 
 
@@ -220,7 +222,8 @@ def read_labels(
 def pictures_of(config: DataConfig) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
     """Returns two functions, for inputs and for targets, that convert images to pictures.
 
-    Both convert float (H, W, C) in [-1, 1] to uint8 (H, W, 3). Label maps get the colours of their classes.
+    Both convert float (H, W, C) in [-1, 1] to uint8 (H, W, 3). Label maps get the colours of their classes. Of an input
+    in several files, the first is shown, with the boundaries of instances.
     """
 
     def picture(classes: int | None) -> Callable[[np.ndarray], np.ndarray]:
@@ -231,7 +234,8 @@ def pictures_of(config: DataConfig) -> tuple[Callable[[np.ndarray], np.ndarray],
         table[: len(colors)] = colors
         return lambda image: table[from_signed(image)[..., 0]]
 
-    return picture(config.input_classes), picture(config.target_classes)
+    of_input = PICTURE_OF_STACK(config) if config.inputs else picture(config.input_classes)
+    return of_input, picture(config.target_classes)
 
 
 def palette_of(config: DataConfig) -> Sequence[int] | None:

@@ -19,6 +19,7 @@ class SourceRow:
     cut: bool = False  # each image is cut into input and target
     drawn: bool = False  # pairs are drawn at the requested size and have no size of their own
     invented: bool = False  # pairs are drawn at random: none is a copy of another, though some are alike by chance
+    several: bool = False  # an input may lie in several files (`data.inputs`)
     line_fraction: float = 0.0  # line width of black line drawings, as a fraction of the image; 0: not line drawings
     attribution: str = ""  # author and licence of the data; shown wherever the data are
     sides: str = "The inputs look like {first}s and the targets like {second}s"  # {0} and {opposite}, too
@@ -40,6 +41,27 @@ class Operator:
     # Its result: a `picture`, black `lines` on white, a picture with transparent `holes`, or one of `fewer` pixels,
     # enlarged again. `tfpix2pix demo` offers tools to draw such inputs.
     leaves: str = "picture"
+
+
+@dataclass(frozen=True)
+class InputKind:
+    """Describes a kind of the files of an input that lies in several: a row of `INPUT_KINDS`.
+
+    Attributes:
+        read: (image as its file holds it, part, DataConfig, path) -> (H, W, C), uint8 or float32 from 0 to 1.
+        encode: (channels of the stack (…, C) in [-1, 1], part) -> what the networks see, (…, C') in [-1, 1].
+        channels: of the stack, unless the part has its own.
+        settings: keys of the part that the kind has.
+        numbers: True if values are numbers of something, so that resizing takes the nearest.
+        palette: (part, DataConfig) -> what a palette file becomes.
+    """
+
+    read: Callable[[Any, Any, Any, Any], Any]
+    encode: Callable[[Any, Any], Any]
+    channels: int = 1
+    settings: tuple[str, ...] = ()
+    numbers: bool = True
+    palette: Callable[[Any, Any], str] = lambda part, data: "indices"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfpix2pix.data import LARGEST_SIZE_PX
-from tfpix2pix.data.images import BILINEAR, NEAREST, resized
+from tfpix2pix.data.images import resized_channels
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.size import Size
@@ -32,7 +32,7 @@ class Scale:
 
     fit: str  # `data.fit`
     size: Size | None  # of the training images; None: files keep their scale
-    labels: bool  # inputs are label maps
+    numbers: tuple[bool, ...]  # for each channel of the inputs: it holds numbers of classes or instances
 
     @classmethod
     def of(cls, data: DataConfig, size: str | int) -> Scale:
@@ -43,7 +43,7 @@ class Scale:
         """
         check_size_to_resize_to(size)
         sides = None if size == OWN else data.size_px if size == TRAINING else Size.parse(size)
-        return cls(data.fit, sides, bool(data.input_classes))
+        return cls(data.fit, sides, data.numbers[0])
 
     def resized(self, image: np.ndarray) -> np.ndarray:
         """Resizes (H, W, C) as `data.fit` does in training, without cutting and padding."""
@@ -55,7 +55,7 @@ class Scale:
             chosen = max if self.fit == "resize_crop" else min
             factor = chosen(self.size.height / height, self.size.width / width)
             size = round(width * factor), round(height * factor)
-        return resized(image, tuple(max(1, side) for side in size), NEAREST if self.labels else BILINEAR)
+        return resized_channels(image, tuple(max(1, side) for side in size), self.numbers)
 
 
 def times_as_large(height: int, width: int, fit: str, size: Size) -> float:

@@ -18,12 +18,14 @@ from tfpix2pix.data import (
     SOURCES,
     source_row,
 )
+from tfpix2pix.data.parts import InputParts, channels_of, check_parts
 from tfpix2pix.data.rows import Encoding
 from tfpix2pix.section import MAY_CHANGE, Section, row_of, size_between
 from tfpix2pix.size import Size
 from tfpix2pix.tables import lazy
 
 ONE_HOT = lazy("tfpix2pix.data.encodings", "one_hot")
+ENCODED_PARTS = lazy("tfpix2pix.data.encodings", "encoded_parts")
 MOST_LIKELY = lazy("tfpix2pix.data.encodings", "most_likely")
 MOST_MEGAPIXELS = 256  # every camera's photograph (up to 200), and 0.8 GB of 8-bit colour
 LARGEST = 1e38  # of a range; the difference of two is a float32
@@ -88,6 +90,9 @@ class DataConfig(Section):
     """`folders`: name of the folder with the inputs (`A` in other programs)."""
     target_folder: str = "target"
     """`folders`: name of the folder with the targets (`B` in other programs)."""
+    inputs: InputParts | None = None
+    """`folders`, `table`, `shards`: parts of an input that lies in several files, as `[{name: labels, classes: 35},
+    instances]`: names, with their `kind`, `folder`, `channels`, `range` or `classes` (docs/data.md). null: one."""
     openmoji_set: row_of(OPENMOJI_SETS) = "drawings"
     """`openmoji`: the drawings to use. `drawings`: all, except flags and skin tones. `faces_animals_food`: those with
     lines that say most about their colours. `flags`: the flags, with one rectangle as lines."""
@@ -235,6 +240,16 @@ class DataConfig(Section):
         return self.input_classes, self.target_classes
 
     @property
+    def numbers(self) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+        """Returns True for each channel of inputs and of targets that holds numbers of classes or instances, so that
+        resizing takes the nearest pixel."""
+        parts = self.inputs or ()
+        stacked = tuple(part.row.numbers for part in parts for _ in range(part.stacked_channels))
+        sides = zip(self.classes, (self.input_channels, self.target_channels), strict=True)
+        inputs, targets = ((classes is not None,) * channels for classes, channels in sides)
+        return stacked or inputs, targets
+
+    @property
     def class_values(self) -> tuple[ClassValues | None, ClassValues | None]:
         """Returns how gray label maps are read, of inputs and of targets; None: not yet decided."""
         return tuple(getattr(self, key) for key in CLASS_VALUES)
@@ -243,6 +258,8 @@ class DataConfig(Section):
     def encoding(self) -> Encoding:
         """Returns how images are encoded for the networks."""
         encoding = COLOR_SPACES[self.color_space]
+        if self.inputs:
+            encoding = replace(encoding, encode_input=partial(ENCODED_PARTS, parts=self.inputs))
         if self.input_classes:
             encoding = replace(encoding, encode_input=partial(ONE_HOT, classes=self.input_classes))
         if self.target_classes:
@@ -253,16 +270,26 @@ class DataConfig(Section):
     @property
     def network_channels(self) -> tuple[int, int]:
         """Returns the channels of the generator's input and output. Encodings may change the images' numbers."""
-        default = (self.input_classes or self.input_channels, self.target_classes or self.target_channels)
+        of_parts = sum(part.network_channels for part in self.inputs or ())
+        default = (
+            of_parts or self.input_classes or self.input_channels, self.target_classes or self.target_channels,
+        )  # fmt: skip
         return self.encoding.network_channels or default
 
     @model_validator(mode="before")
     @classmethod
-    def _label_maps_have_one_channel(cls, settings: Any) -> Any:
+    def _channels_follow_from_the_files(cls, settings: Any) -> Any:
         if isinstance(settings, dict):
-            gray = {f"{side}_channels": 1 for side in ("input", "target") if settings.get(f"{side}_classes")}
-            return {**gray, **settings}
+            channels = {f"{side}_channels": 1 for side in ("input", "target") if settings.get(f"{side}_classes")}
+            stacked = channels_of(settings["inputs"]) if settings.get("inputs") else None
+            return {**channels, **({"input_channels": stacked} if stacked else {}), **settings}
         return settings
+
+    @model_validator(mode="after")
+    def _settings_suit_parts(self) -> DataConfig:
+        if self.inputs:
+            check_parts(self)
+        return self
 
     @model_validator(mode="after")
     def _settings_suit_label_maps(self) -> DataConfig:

@@ -13,23 +13,34 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from tfpix2pix.data.formats import Palette
 from tfpix2pix.data.guess import SHARDS_MANIFEST, guess_source, settings_of
 from tfpix2pix.data.images import Cache, read_image
 from tfpix2pix.data.labels import palettes_as
 from tfpix2pix.data.pairs import Pair, Source, checked
+from tfpix2pix.data.parts import MOST_PARTS
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.sources import halves
 from tfpix2pix.data.splits import data_path, names_of_split
+from tfpix2pix.data.stacks import stacked
 from tfpix2pix.errors import UserError, shortly, within
 from tfpix2pix.files import safe_file_name
 from tfpix2pix.safe_files import open_regular_file, parse_json
 
 ALL = "all"  # the split of undivided data, which the seed divides when they are read
-KEYS = {1: ("image",), 2: ("input", "target")}  # number of files of a pair -> keys of its record
+MOST_FILES = 1 + MOST_PARTS  # of a pair
+
+
+def keys_of(files_a_pair: int) -> tuple[str, ...]:
+    """Returns the keys of a pair's record: its only file, or those of the input and of the target."""
+    if files_a_pair == 1:
+        return ("image",)
+    return ("input", *(f"input{number}" for number in range(2, files_a_pair)), "target")
 
 
 class SplitIndex(BaseModel):
@@ -57,7 +68,7 @@ class ShardManifest(BaseModel):
     """Holds the content of `shards.json`. Names of shards are checked, so they cannot lead to another folder."""
 
     format_version: Literal[1]
-    files_a_pair: Literal[0, 1, 2]
+    files_a_pair: Annotated[int, Field(ge=0, le=MOST_FILES)]
     shards: list[Annotated[str, Field(pattern=r"^\w[\w.-]*$")]]
     splits: dict[str, SplitIndex]
 
@@ -65,7 +76,7 @@ class ShardManifest(BaseModel):
     def _shards_are_named(self) -> ShardManifest:
         last = max((shard for part in self.splits.values() for shard in part.shard), default=-1)
         within(last < len(self.shards), "The number of a pair's shard", f"below {len(self.shards)}", last)
-        within(last < 0 or self.files_a_pair > 0, "`files_a_pair`", "1 or 2", self.files_a_pair)
+        within(last < 0 or self.files_a_pair > 0, "`files_a_pair`", "1 or more", self.files_a_pair)
         return self
 
 
@@ -81,6 +92,12 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         if split == "train" and not any(other.names for other in manifest.splits.values()):
             raise UserError(f"There must be pairs to train on. Received none in {folder}. Check `data.dir`.")
         return Source([], lambda index: ())  # nothing to read
+    files_a_pair, expected = manifest.files_a_pair, len(config.inputs or ()) + 1
+    if config.inputs and files_a_pair != expected:
+        raise UserError(
+            f"With `data.inputs` the shards must hold a file of each part and of the target, {expected} here. Received "
+            f"{files_a_pair} in {folder}. Write them again with the same `data.inputs`."
+        )
     cache = Cache(config.cache_files_mb)
 
     def record(index: int) -> bytes:
@@ -105,7 +122,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
             features = tf.train.Example.FromString(cache.get(index, lambda: record(index), len)).features.feature
             files = [
                 (features[f"{key}_suffix"].bytes_list.value[0].decode(), features[key].bytes_list.value[0])
-                for key in KEYS[manifest.files_a_pair]
+                for key in keys_of(files_a_pair)
             ]
         except (DecodeError, IndexError, UnicodeDecodeError) as error:
             raise UserError(
@@ -113,14 +130,19 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
                 f"shards again with `tfpix2pix data shard`.",
                 "unreadable",
             ) from error
-        images = []
-        for (suffix, data), palette in zip(files, palettes_as(config), strict=False):
-            path = pair_path.with_name(safe_file_name(pair_path.name + suffix))
-            palette = "colors" if len(files) == 1 else palette
-            most = config.max_megapixels
-            image = read_image(path, palette=palette, read_bytes=lambda path, data=data: data, max_megapixels=most)
-            images.append(image)
-        return halves(images[0], config, pair_path) if len(images) == 1 else tuple(images)
+        paths = [pair_path.with_name(safe_file_name(pair_path.name + suffix)) for suffix, _ in files]
+
+        def image_of(number: int, palette: Palette) -> np.ndarray:
+            content, most = files[number][1], config.max_megapixels
+            return read_image(paths[number], palette=palette, read_bytes=lambda path: content, max_megapixels=most)
+
+        if len(files) == 1:
+            return halves(image_of(0, "colors"), config, pair_path)
+        of_input, of_target = palettes_as(config)
+        if config.inputs:
+            parts = [image_of(number, part.row.palette(part, config)) for number, part in enumerate(config.inputs)]
+            return stacked(parts, config, paths[:-1]), image_of(-1, of_target)
+        return image_of(0, of_input), image_of(-1, of_target)
 
     def read(index: int) -> Pair:
         return checked(unpacked(index), config, path_of(index))

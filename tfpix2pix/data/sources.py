@@ -18,12 +18,14 @@ from tfpix2pix.data.images import image_reader, list_images, stem_of
 from tfpix2pix.data.labels import palettes_as
 from tfpix2pix.data.pairs import Fault, Pair, Source, checked
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.splits import data_folder, data_path, names_of_split, split_files
+from tfpix2pix.data.splits import data_folder, data_path, folder_names, names_of_split, split_files
+from tfpix2pix.data.stacks import stack_reader
 from tfpix2pix.errors import UserError
 
 AXES = {"left": 1, "right": 1, "top": 0, "bottom": 0}  # axis along which a combined image is cut in half
+NUMBER_WORDS = {2: "two", 3: "three", 4: "four"}
 NAMED_DELIMITER = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # the first line of a table that Excel wrote
-COLUMNS = ("input", "target")  # of a table, which may also have the column `split`
+INPUT, TARGET = "input", "target"  # columns of a table, which may also have the column `split`
 
 
 def combined(config: DataConfig, split: str, seed: int) -> Source:
@@ -56,34 +58,51 @@ def halves(image: np.ndarray, config: DataConfig, path: Path) -> Pair:
 
 
 def folders(config: DataConfig, split: str, seed: int) -> Source:
-    """Opens two folders with files that pair up by name. Extensions may differ.
+    """Opens two folders with files that pair up by name, or more with `data.inputs`. Extensions may differ.
 
     They lie as in a row of `LAYOUTS`; or, without splits, as `<dir>/<input>` and `<dir>/<target>`, of which a seeded
     fraction is held out.
     """
-    root, names = data_folder(config), (config.input_folder, config.target_folder)
+    root, names = data_folder(config), folder_names(config)
     for layout in LAYOUTS:
         parts = [[root / layout.format(split=part, name=name) for name in names] for part in SPLITS]
         if any(folder.is_dir() for sides in parts for folder in sides):
-            pairs, faults = pair_up(*parts[SPLITS.index(split)], config.files)
+            pairs, faults = pair_up(parts[SPLITS.index(split)], config.files)
             held_out = any(folder.is_dir() and list_images(folder, config.files) for sides in parts for folder in sides)
             return _of_files(pairs, config, split, root, faults, elsewhere=held_out)
     if not all((root / name).is_dir() for name in names):
         raise UserError(
-            f"A folder of pairs must hold the folders {names[0]}/ and {names[1]}/, or train/ with them inside. "
-            f"Received {root} without{looks_like(root)}. Set `data.input_folder` and `data.target_folder` to their "
-            f"names, or write a table of pairs: {match_command()}."
+            f"A folder of pairs must hold the folders {_listed([f'{name}/' for name in names])}, or train/ with them "
+            f"inside. Received {root} without{looks_like(root)}. Set {_keys_of_folders(config)} to their names, or "
+            f"write a table of pairs: {match_command()}."
         )
-    pairs, faults = pair_up(*(root / name for name in names), config.files)
+    pairs, faults = pair_up([root / name for name in names], config.files)
     kept = names_of_split(list(pairs), split, config, seed)
     return _of_files({name: pairs[name] for name in kept}, config, split, root, faults)
 
 
-def pair_up(inputs: Path, targets: Path, files: str = "all") -> tuple[dict[str, tuple[Path, Path]], list[Fault]]:
-    """Pairs the files of two folders by their paths without endings. Returns the pairs, and a fault for each file
-    without exactly one partner. `files`: as `data.files`."""
+def _keys_of_folders(config: DataConfig) -> str:
+    return f"`data.{'inputs' if config.inputs else 'input_folder'}` and `data.target_folder`"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Joins names: `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def pair_up(folders: Sequence[Path], files: str = "all") -> tuple[dict[str, tuple[Path, ...]], list[Fault]]:
+    """Matches the files of two folders or more by their paths without endings.
+
+    Args:
+        folders: those of inputs, and of targets as the last.
+        files: as `data.files`.
+
+    Returns:
+        Files of every folder by their common name, and a fault for each file without exactly one partner in every
+        other folder.
+    """
     by_stem, faults = [], []
-    for folder in (inputs, targets):
+    for folder in folders:
         images = list_images(folder, files) if folder.is_dir() else []
         # macOS writes ä as two characters
         stems = {file: unicodedata.normalize("NFC", stem_of(file, folder)) for file in images}
@@ -94,22 +113,29 @@ def pair_up(inputs: Path, targets: Path, files: str = "all") -> tuple[dict[str, 
             message = f"{rule}. Received several of {stem!r} in {folder}. Remove all but one."
             faults.append(Fault("repeated", str(by_stem[-1][stem]), message))
     repeated = {stem for stems in by_stem for stem, file in stems.items() if str(file) in {f.where for f in faults}}
-    for have, lack, folder in ((*by_stem, targets), (*by_stem[::-1], inputs)):
-        for stem in sorted(have.keys() - lack.keys()):
-            rule = "Every file must have a partner of the same name in the other folder"
+    known: set[str] = set()
+    for have in by_stem:
+        for stem in sorted(have.keys() - known):
+            lacking = [folder for folder, other in zip(folders, by_stem, strict=True) if stem not in other]
+            if not lacking:
+                continue
+            two = len(folders) == 2
+            rule = f"Every file must have a partner of the same name in {'the' if two else 'every'} other folder"
+            others = f", or pair other names: {match_command(*folders)}" if two else ""
             message = (
-                f"{rule}. Received {stem!r} without one in {folder}. Add the missing file, remove this one, or pair "
-                f"other names: {match_command(inputs, targets)}."
+                f"{rule}. Received {stem!r} without one in {_listed(list(map(str, lacking)))}. Add the missing file"
+                f"{',' if two else ' or'} remove this one{others}."
             )
             faults.append(Fault("partner", str(have[stem]), message))
-    both = sorted((by_stem[0].keys() & by_stem[1].keys()) - repeated)
-    return {stem: (by_stem[0][stem], by_stem[1][stem]) for stem in both}, faults
+        known |= have.keys()
+    every = sorted(set.intersection(*(set(files) for files in by_stem)) - repeated)
+    return {stem: tuple(files[stem] for files in by_stem) for stem in every}, faults
 
 
 def table(config: DataConfig, split: str, seed: int) -> Source:
     """Opens a CSV or TSV file (`data.dir`) with the columns input, target and optionally split.
 
-    Paths in it are relative to its folder.
+    With `data.inputs`, the columns of its parts take the place of input. Paths in it are relative to its folder.
     """
     path = data_path(config)
     if path.is_dir():
@@ -130,18 +156,20 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
             f"A table must be a readable CSV file in UTF-8. Received {path}: {error}. Save it again."
         ) from error
     columns = [name.strip().lower() for name in lines[0][1]] if lines else []
-    missing = [name for name in COLUMNS if name not in columns]
+    of_input = [part.place for part in config.inputs] if config.inputs else [INPUT]
+    needed = (*(name.strip().lower() for name in of_input), TARGET)
+    missing = [name for name in needed if name not in columns]
     if missing:
         raise UserError(
-            f"A table must have the columns input and target in its first line. Received "
+            f"A table must have the columns {_listed(needed)} in its first line. Received "
             f"{', '.join(columns) or 'none'} in {path}. Add {' and '.join(missing)}."
         )
     faults, present = [], []
     for number, line in lines[1:]:
         row = dict(zip(columns, line, strict=False))
-        row |= {name: _with_slashes(path.parent, row.get(name, "")) for name in COLUMNS}
-        files = {name: _file(path.parent, row[name]) for name in COLUMNS}
-        missing_file = next((name for name in COLUMNS if files[name] is None), None)
+        row |= {name: _with_slashes(path.parent, row.get(name, "")) for name in needed}
+        files = {name: _file(path.parent, row[name]) for name in needed}
+        missing_file = next((name for name in needed if files[name] is None), None)
         if len(line) != len(columns):
             problem = f"{len(line)} values for {len(columns)} columns"
         elif row.get("split", SPLITS[0]) not in SPLITS:
@@ -150,13 +178,13 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
             problem = missing_file and f"{row[missing_file]!r}, which is not a file,"
         if problem:
             message = (
-                f"Every line of a table must name two files and, if any, a split of {', '.join(SPLITS)}. "
-                f"Received {problem} in line {number} of {path}. Correct the line."
+                f"Every line of a table must name {NUMBER_WORDS.get(len(needed), len(needed))} files and, if any, a "
+                f"split of {', '.join(SPLITS)}. Received {problem} in line {number} of {path}. Correct the line."
             )
             faults.append(Fault("missing", f"{path}:{number}", message))
         else:
             present.append({**row, "files": tuple(files.values())})
-    rows = dict(zip(_names([row["input"] for row in present]), present, strict=True))
+    rows = dict(zip(_names([row[needed[0]] for row in present]), present, strict=True))
     if "split" in columns:
         kept = [name for name, row in rows.items() if row["split"] == split]
     else:
@@ -196,7 +224,7 @@ def _with_slashes(folder: Path, name: str) -> str:
 
 
 def _of_files(
-    pairs: dict[str, tuple[Path, Path]],
+    pairs: dict[str, tuple[Path, ...]],
     config: DataConfig,
     split: str,
     where: Path,
@@ -204,7 +232,8 @@ def _of_files(
     *,
     elsewhere: bool = False,
 ) -> Source:
-    """Returns a source of pairs in two files each. `config.on_error` decides whether `faults` raise or are skipped.
+    """Returns a source of pairs in files, of which the last is the target. `config.on_error` decides whether `faults`
+    raise or are skipped.
 
     `elsewhere`: another split has pairs, so that none to train on are an error in training alone.
     """
@@ -215,16 +244,16 @@ def _of_files(
         raise UserError(
             f"There must be pairs to train on. Received none in {where}{content_of(where)}. Check `data.dir`."
         )
-    files: Sequence[tuple[Path, Path]] = list(pairs.values())
-
-    read_image = image_reader(config)
-
-    palettes = palettes_as(config)
+    files: Sequence[tuple[Path, ...]] = list(pairs.values())
+    read_image, palettes = image_reader(config), palettes_as(config)
+    read_stack = stack_reader(config, read_image) if config.inputs else None
 
     def stored(index: int, side: int) -> np.ndarray:
-        return read_image(files[index][side], palette=palettes[side])
+        if side == 0 and read_stack:
+            return read_stack(files[index][:-1])
+        return read_image(files[index][-side], palette=palettes[side])  # the first file, or the last
 
     def read(index: int) -> Pair:
-        return checked((stored(index, 0), stored(index, 1)), config, *files[index])
+        return checked((stored(index, 0), stored(index, 1)), config, files[index][0], files[index][-1])
 
     return Source(list(pairs), read, files.__getitem__, tuple(faults), stored=stored)

@@ -42,13 +42,20 @@ def data_folder(config: DataConfig) -> Path:
     return folder
 
 
+def folder_names(config: DataConfig) -> tuple[str, ...]:
+    """Returns the names of the folders of `folders`: those of the inputs' files, and as the last that of the
+    targets."""
+    inputs = [part.place for part in config.inputs] if config.inputs else [config.input_folder]
+    return (*inputs, config.target_folder)
+
+
 def check_splits_of_folder(config: DataConfig) -> None:
     """Raises UserError if the folder of `config` holds splits under other names (`check_split_names`).
 
     It is for new readers. An earlier run goes on with the pairs that it was trained on.
     """
     if config.dir and source_row(config.source).of_folder:
-        sides = (config.input_folder, config.target_folder) if config.source == "folders" else ()
+        sides = folder_names(config) if config.source == "folders" else ()
         check_split_names(Path(config.dir).expanduser(), sides)
 
 
@@ -166,7 +173,7 @@ def would_be_pairs(config: DataConfig, folder: Path) -> bool:
     if not config.dir or config.files == "top" or not source_row(config.source).of_folder:
         return False
     root = Path(config.dir).expanduser()
-    sides = (config.input_folder, config.target_folder) if config.source == "folders" else ("",)
+    sides = folder_names(config) if config.source == "folders" else ("",)
     read = [root / side / split for side in sides for split in ("", *SPLITS)]
     undivided = [side for side in read if side.is_dir() and not any((side / split).is_dir() for split in SPLITS)]
     return any(folder.resolve().is_relative_to(side.resolve()) for side in undivided)

@@ -6,7 +6,8 @@ A pair is (input, target), each float32 (H, W, C) in [-1, 1].
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
 
 import tensorflow as tf
 
@@ -16,19 +17,20 @@ from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.size import Size, SizePx
 
 Pair = tuple[tf.Tensor, tf.Tensor]
-PHOTOGRAPHS = (False, False)
+Numbers = Sequence[bool]  # for each channel, or one for all: it holds numbers of classes or instances
+PHOTOGRAPHS = ((False,), (False,))
 
 
-METHODS = {False: "bilinear", True: "nearest"}  # for photographs, and for label maps
+METHODS = {False: "bilinear", True: "nearest"}  # for photographs, and for numbers of classes or instances
 
 
-def resize(pair: Pair, size_px: SizePx, nearest: tuple[bool, bool] = PHOTOGRAPHS) -> Pair:
+def resize(pair: Pair, size_px: SizePx, numbers: tuple[Numbers, Numbers] = PHOTOGRAPHS) -> Pair:
     """Resizes both to `size_px`, a side or height and width, without keeping the aspect ratio.
 
-    Photographs are antialiased. Label maps, marked in `nearest`, take the nearest neighbour.
+    Photographs are antialiased. Channels of `numbers` take the nearest neighbour.
     """
-    sides = zip(pair, nearest, strict=True)
-    return tuple(_resize(image, tuple(Size.of(size_px)), is_label_map) for image, is_label_map in sides)
+    sides = zip(pair, numbers, strict=True)
+    return tuple(_resize(image, tuple(Size.of(size_px)), channels) for image, channels in sides)
 
 
 def random_crop(pair: Pair, size_px: SizePx, key: tf.Tensor) -> Pair:
@@ -77,7 +79,7 @@ def color_jitter(image: tf.Tensor, strength: float, key: tf.Tensor) -> tf.Tensor
 
 def to_fit(pair: Pair, config: DataConfig, size: Size) -> Pair:
     """Brings both to `size` by the row `config.fit` of `FITS`, so that a rectangle of that size can be cropped."""
-    return FITS[config.fit](pair, size, tuple(classes is not None for classes in config.classes))
+    return FITS[config.fit](pair, size, config.numbers)
 
 
 def for_training(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:
@@ -100,11 +102,16 @@ def for_evaluation(pair: Pair, config: DataConfig) -> Pair:
     return center_crop(to_fit(pair, config, config.size_px), config.size_px)
 
 
-def _resize(image: tf.Tensor, size: tuple[int, int] | tf.Tensor, nearest: bool) -> tf.Tensor:
+def _resize(image: tf.Tensor, size: tuple[int, int] | tf.Tensor, numbers: Numbers) -> tf.Tensor:
     """Resizes an image, with antialiasing only if it shrinks.
 
     Antialiasing does not change an enlargement, and TensorFlow's kernel for it takes three times as long.
     """
+    runs = [(nearest, len(list(channels))) for nearest, channels in groupby(numbers)]
+    if len(runs) > 1:
+        parts = zip(tf.split(image, [length for _, length in runs], axis=-1), runs, strict=True)
+        return tf.concat([_resize(part, size, (nearest,)) for part, (nearest, _) in parts], axis=-1)
+    nearest = runs[0][0]
     if nearest:
         return tf.image.resize(image, size, METHODS[nearest])
     shrinks = tf.reduce_any(tf.shape(image)[:2] > tf.convert_to_tensor(size))
@@ -114,14 +121,14 @@ def _resize(image: tf.Tensor, size: tuple[int, int] | tf.Tensor, nearest: bool) 
     return tf.cond(shrinks, smooth, plain)
 
 
-def _covering(pair: Pair, size: Size, nearest: tuple[bool, bool]) -> Pair:
-    return _scaled(pair, size, tf.maximum, nearest)
+def _covering(pair: Pair, size: Size, numbers: tuple[Numbers, Numbers]) -> Pair:
+    return _scaled(pair, size, tf.maximum, numbers)
 
 
-def _within_and_reflected(pair: Pair, size: Size, nearest: tuple[bool, bool]) -> Pair:
+def _within_and_reflected(pair: Pair, size: Size, numbers: tuple[Numbers, Numbers]) -> Pair:
     """Resizes both to lie within `size`, and pads them to it by reflection."""
     reflected = []
-    for image in _scaled(pair, size, tf.minimum, nearest):
+    for image in _scaled(pair, size, tf.minimum, numbers):
         for axis in (0, 1):
             indices = reflected_indices(tf.shape(image)[axis], size[axis], tf.range, tf.minimum, tf.maximum)
             image = tf.gather(image, indices, axis=axis)
@@ -129,21 +136,21 @@ def _within_and_reflected(pair: Pair, size: Size, nearest: tuple[bool, bool]) ->
     return tuple(reflected)
 
 
-def _scaled(pair: Pair, size: Size, chosen: Callable, nearest: tuple[bool, bool]) -> Pair:
+def _scaled(pair: Pair, size: Size, chosen: Callable, numbers: tuple[Numbers, Numbers]) -> Pair:
     """Resizes both by one factor, to cover `size` (`chosen=tf.maximum`) or to lie within it (`tf.minimum`)."""
     scaled = []
-    for image, is_label_map in zip(pair, nearest, strict=True):
+    for image, channels in zip(pair, numbers, strict=True):
         shape = tf.cast(tf.shape(image)[:2], tf.float32)
         factor = chosen(size.height / shape[0], size.width / shape[1])
-        scaled.append(_resize(image, tf.cast(tf.round(shape * factor), tf.int32), is_label_map))
+        scaled.append(_resize(image, tf.cast(tf.round(shape * factor), tf.int32), channels))
     return tuple(scaled)
 
 
 # Ways to bring a pair to a size, from which a rectangle of at most that size is cropped.
-FITS: dict[str, Callable[[Pair, Size, tuple[bool, bool]], Pair]] = {
+FITS: dict[str, Callable[[Pair, Size, tuple[Numbers, Numbers]], Pair]] = {
     "resize": resize,
     "resize_crop": _covering,
-    "crop": lambda pair, size, nearest: pair,
+    "crop": lambda pair, size, numbers: pair,
     "pad": _within_and_reflected,
 }
 

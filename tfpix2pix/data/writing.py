@@ -16,7 +16,7 @@ from tfpix2pix.data.images import suffix_for, write_image
 from tfpix2pix.data.opening import open_source, splits_of, with_class_values
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.shards import ALL, KEYS, is_remote, join
+from tfpix2pix.data.shards import ALL, is_remote, join, keys_of
 from tfpix2pix.data.splits import check_splits_of_folder
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import as_bytes, plain_path, safe_path, whole_directory
@@ -42,6 +42,11 @@ def write_pairs(
     """
     if out.exists():
         raise UserError(f"Pairs must go into a new folder. Received {out}, which exists. Change `out`.")
+    if data.inputs:
+        raise UserError(
+            f"`data pairs` must have inputs of one file each. Received `data.inputs` with {len(data.inputs)} parts. "
+            f"Use the files as they are, or `tfpix2pix data shard`."
+        )
     check_splits_of_folder(data)
     sources = splits_of(data, seed)
     with whole_directory(out) as folder:
@@ -114,7 +119,7 @@ class _Writer:
             self._file, self._offset = tf.io.TFRecordWriter(join(self.folder, self.shards[-1])), 0
         self.files_a_pair = len(files)
         features = {"name": as_bytes(name)}
-        for key, path in zip(KEYS[len(files)], files, strict=True):
+        for key, path in zip(keys_of(len(files)), files, strict=True):
             features |= {key: _bytes_of(path), f"{key}_suffix": path.suffix.encode(errors="replace")}
         feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[features[key]])) for key in features}
         example = tf.train.Example(features=tf.train.Features(feature=feature))

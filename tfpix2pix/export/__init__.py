@@ -71,6 +71,7 @@ class Format:
     single_file: bool
     quantizations: Mapping[str, Quantization]
     image_dtypes: tuple[str, ...] = IMAGE_DTYPES
+    one_file: bool = False  # whether an input must be one file
     squares: bool = False  # whether height and width must be equal
     runtime: Callable[..., Any] | None = None  # (folder or None) -> the program that exports hold beside the model
     with_noise: bool = False  # whether a static export of a generator with noise takes noise unless told otherwise
@@ -118,6 +119,7 @@ _OF_PAGES = {  # a page holds a TFLite file and the program that runs it
     "static": True,
     "quantizations": _OF_TFLITE,
     "image_dtypes": ("float32",),
+    "one_file": True,
     "squares": True,
     "runtime": lazy("tfpix2pix.export.web.runtime", "obtain"),
     "with_noise": True,

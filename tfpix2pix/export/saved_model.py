@@ -37,7 +37,8 @@ PREDICT_LOG, REQUEST, MODEL_SPEC, INPUTS, KEY, VALUE, NAME, SIGNATURE_NAME = 6, 
 
 def write_warmup(path: Path, card: ModelCard, signatures: dict) -> None:
     """Writes a request of one image of the training size for every signature into the SavedModel folder `path`."""
-    size, channels = card.static_size_px or card.config.data.size_px, card.config.data.input_channels
+    data = card.config.data
+    size, channels = card.static_size_px or data.size_px, data.input_channels
     file = tf.io.encode_png(tf.zeros((*size, channels), tf.uint8)).numpy() if channels <= 4 else b""
     image = {"shape": (1, *size, channels)}
     values = {  # a proto of one value is small whatever its shape
@@ -47,6 +48,10 @@ def write_warmup(path: Path, card: ModelCard, signatures: dict) -> None:
         ("image_bytes", tf.string): tf.make_tensor_proto([file]),
         ("query_bytes", tf.string): tf.make_tensor_proto([b""]),
     }
+    for part in data.inputs or ():
+        value = np.int32(0) if part.row.numbers else np.float32(0)
+        of_part = tf.make_tensor_proto(value, shape=(1, *size, part.stacked_channels))
+        values[part.name, tf.as_dtype(value.dtype)] = of_part
     (path / FOLDER).mkdir()
     with plain_path(path / FOLDER / FILE) as plain, tf.io.TFRecordWriter(plain) as writer:
         for name, function in signatures.items():
@@ -118,9 +123,11 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
 
 
 def _class_tables(card: ModelCard) -> dict[str, str]:
-    """Returns a CSV file, with index, label and colour of every class, for each side that is label maps."""
+    """Returns a CSV file, with index, label and colour of every class, for each side, or part of it, that is label
+    maps."""
     tables, data = {}, card.config.data
-    for side, classes in zip(("input", "target"), data.classes, strict=True):
+    parts = [(part.name, part.classes) for part in data.inputs or ()]
+    for side, classes in (*zip(("input", "target"), data.classes, strict=True), *parts):
         if classes:
             names = data.class_names or [f"class {index}" for index in range(classes)]
             table = io.StringIO()

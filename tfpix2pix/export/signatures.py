@@ -5,9 +5,12 @@
 | `serving_default` | `translate_float`, or `translate_uint8` if exported so | |
 | `translate_float` | `image` float32 (N, H, W, C) in [-1, 1] | `image` float32 (N, H, W, C') |
 | `translate_uint8` | `image` uint8 (N, H, W, C) | `image` uint8 |
+| `translate_parts` | each part of `data.inputs` by its name (below) | `image` float32 |
 | `translate_bytes` | `image_bytes` string (N,): PNG or JPEG files, each of its own size | `image_bytes`: PNG files |
-| `sample`, `sample_bytes` | the same and `noise` float32 (N, noise_size) uniform in [0, 1) | the same |
+| `sample`, `sample_parts`, `sample_bytes` | the same and `noise` float32 (N, noise_size) uniform in [0, 1) | the same |
 | `model_card` | `query_bytes` string (N,), ignored | `card_bytes`: the card's JSON |
+
+Parts are int32 (N, H, W, 1) if they are numbers of classes or instances, and else float32 (N, H, W, C) in [-1, 1].
 
 H and W are any, because the generator pads and crops. TF Serving's REST interface uses base64 for names that end in
 `_bytes`. No request changes a variable.
@@ -15,11 +18,12 @@ H and W are any, because the generator pads and crops. TF Serving's REST interfa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data.parts import InputPart
 from tfpix2pix.export.files_in_graph import can_be_files, only_if, read_file, write_file
 from tfpix2pix.inference.view import InferenceView
 
@@ -28,7 +32,8 @@ Tensors = dict[str, tf.Tensor]
 
 def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.experimental.ConcreteFunction]:
     """Returns the model's signatures: `sample` if it has noise, `_bytes` if PNG can hold inputs and translations."""
-    channels = card.config.data.input_channels
+    data = card.config.data
+    channels = data.input_channels
     image = tf.TensorSpec((None, None, None, channels), tf.float32, name="image")
     image_uint8 = tf.TensorSpec((None, None, None, channels), tf.uint8, name="image")
     files = tf.TensorSpec((None,), tf.string, name="image_bytes")
@@ -61,6 +66,24 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
     }
     if card.noise_size:
         table["sample"] = (sample, [image, noise])
+    if data.inputs:
+        parts = [
+            tf.TensorSpec(
+                (None, None, None, part.stacked_channels), tf.int32 if part.row.numbers else tf.float32, part.name
+            )
+            for part in data.inputs
+        ]
+
+        def translate_parts(*images: tf.Tensor) -> Tensors:
+            return {"image": translate(stack_of(images, data.inputs))}
+
+        def sample_parts(*images_and_noise: tf.Tensor) -> Tensors:
+            *images, noise = images_and_noise
+            return {"image": translate(stack_of(images, data.inputs), checked_noise(noise, card.noise_size))}
+
+        table["translate_parts"] = (translate_parts, parts)
+        if card.noise_size:
+            table["sample_parts"] = (sample_parts, [*parts, noise])
     if can_be_files(card):
         table["translate_bytes"] = (translate_bytes, [files])
         if card.noise_size:
@@ -70,6 +93,18 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
         name: tf.function(function, autograph=False).get_concrete_function(*specs)
         for name, (function, specs) in table.items()
     }
+
+
+def stack_of(images: Sequence[tf.Tensor], parts: Sequence[InputPart]) -> tf.Tensor:
+    """Stacks the parts of inputs, as `translate_parts` takes them: float32 (N, H, W, C).
+
+    Class indices become index / 127.5 - 1. Numbers of instances stay as they are, since only their boundaries count.
+    """
+    stacked = []
+    for image, part in zip(images, parts, strict=True):
+        values = tf.cast(checked(image, part.stacked_channels), tf.float32)
+        stacked.append(values * (2.0 / 255.0) - 1.0 if part.classes else values)
+    return tf.concat(stacked, axis=-1)
 
 
 def checked(image: tf.Tensor, channels: int) -> tf.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,9 @@ from tfpix2pix.data.images import (
 from tfpix2pix.data.labels import read_side
 from tfpix2pix.data.opening import split_of
 from tfpix2pix.data.scale import OWN, Scale, times_as_large
+from tfpix2pix.data.sources import pair_up
 from tfpix2pix.data.splits import would_be_pairs
+from tfpix2pix.data.stacks import check_names, stack_reader
 from tfpix2pix.errors import RunError, UserError, first_of
 from tfpix2pix.files import safe_path
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten, in_batches, one_by_one
@@ -42,7 +44,7 @@ MOST = "max_megapixels"  # the argument that messages name
 
 def translate_files(
     translator: ImageTranslator,
-    inputs: Sequence[str | Path] = (),
+    inputs: Sequence[str | Path] | Mapping[str, str | Path] = (),
     *,
     out: str | Path,
     data: str | Path | None = None,
@@ -70,7 +72,8 @@ def translate_files(
 
     Args:
         translator: a `Translator`, or a `RemoteModel` of a server.
-        inputs: image files and folders of them.
+        inputs: image files and folders of them. For a model with `data.inputs`: a file or a folder by the name of each
+            part; the files of folders match by their names.
         data: folder of paired data as the model was trained on, in place of the one in its card; with `split`.
         split: `train`, `val` or `test`: translate the inputs of that split's pairs.
         noise: `on` or `off`; None: as in the model card.
@@ -109,7 +112,12 @@ def translate_files(
     path = Between.of(between, frames, gif, noise=noise, seed=seed, samples=samples, uncertainty=uncertainty)
     card = translator.card if max_megapixels is None else _allowing(translator.card, max_megapixels)
     folder = data or card.config.data.dir if split else None
-    items = list(inputs_of_split(card, folder, split) if split else inputs_of_files(inputs, card, Path(out)))
+    if split:
+        items = list(inputs_of_split(card, folder, split))
+    elif isinstance(inputs, Mapping):
+        items = list(inputs_of_parts(inputs, card))
+    else:
+        items = list(inputs_of_files(inputs, card, Path(out)))
     if not items:
         raise UserError("An image must be given. Received none. Name files or folders, or a `split`.")
     reader, writer = Reader(card, enlarge, size), Writer.of(card, Path(out), samples)
@@ -188,11 +196,10 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | N
         UserError: a path does not exist, or a folder does not hold images.
     """
     data = card.config.data
+    if inputs:
+        check_names((), data)
     for path in map(Path, inputs):
-        if not path.exists():
-            raise UserError(
-                f"An input must be an image file or a folder. Received {path}, which does not exist. Check the path."
-            )
+        _check_exists(path)
         folder, files = path.parent, [path]
         if path.is_dir():
             folder, files = path, list_images(path, leave_out=out)
@@ -206,6 +213,46 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | N
         for file in files:
             name = safe_path(stem_of(file, folder))
             yield Input(name, partial(read_side, file, INPUT, data, MOST), (file,))
+
+
+def inputs_of_parts(inputs: Mapping[str, str | Path], card: ModelCard) -> Iterator[Input]:
+    """Yields inputs that lie in several files (`data.inputs`).
+
+    Args:
+        inputs: a file, or a folder of files, by the name of each part.
+
+    Raises:
+        UserError: a part is missing or unknown, a path does not exist, files and folders are mixed, or a file in a
+            folder has no partner.
+    """
+    data = card.config.data
+    paths = [Path(inputs[name]) for name in check_names(inputs, data)]
+    for path in paths:
+        _check_exists(path)
+    kinds = {path.is_dir() for path in paths}
+    if len(kinds) > 1:
+        folder = next(path for path in paths if path.is_dir())
+        raise UserError(
+            f"The parts of an input must be either files or folders. Received both, such as the folder {folder}. Give "
+            f"a file for each part, or a folder for each."
+        )
+    by_name, faults = pair_up(paths) if True in kinds else ({paths[0].stem: tuple(paths)}, [])
+    if faults:
+        more = f" {len(faults) - 1} more do not match." if faults[1:] else ""
+        raise UserError(
+            f"The folders of an input's parts must hold files of the same names. Received {faults[0].where} without "
+            f"exactly one partner. Add the missing file, or remove this one.{more}"
+        )
+    read = stack_reader(data, key=MOST)
+    for name, files in by_name.items():
+        yield Input(safe_path(name), partial(read, files), files)
+
+
+def _check_exists(path: Path) -> None:
+    if not path.exists():
+        raise UserError(
+            f"An input must be an image file or a folder. Received {path}, which does not exist. Check the path."
+        )
 
 
 def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> Iterator[Input]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfpix2pix import rng
 from tfpix2pix.data.images import from_signed, full_range, match_channels, to_signed
 from tfpix2pix.data.labels import to_classes
+from tfpix2pix.data.stacks import stacked_by_name
 from tfpix2pix.errors import UserError, shortly, unknown_name
 from tfpix2pix.inference.batching import ImageTranslator, names_of, vectors_of
 from tfpix2pix.inference.between import FRAMES, Between
@@ -18,6 +19,7 @@ from tfpix2pix.inference.tiling import fitting_tile, translate_tiles
 from tfpix2pix.inference.uncertainty import SAMPLES, Uncertainty, check_uncertainty, uncertainty_of
 from tfpix2pix.inference.view import Engine
 
+Images = np.ndarray | Mapping[str, np.ndarray]  # or the parts of one image by name
 SIGNED = (-1.0, 1.0)  # the values of an engine
 
 
@@ -34,7 +36,8 @@ class Translator(ImageTranslator):
 
     `translator(image)` takes (H, W, C), (N, H, W, C) or, for gray, (H, W): uint8, uint16, or float in [-1, 1].
     It returns the same rank and dtype with the target's channels. Label maps are class indices, uint8 or uint16 in and
-    uint8 out. A result does not depend on its batch neighbours.
+    uint8 out. If an input lies in several files (`data.inputs`), `image` is a mapping of the parts' names to arrays as
+    their files hold them, or their stack. A result does not depend on its batch neighbours.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -45,7 +48,7 @@ class Translator(ImageTranslator):
 
     def __call__(
         self,
-        images: np.ndarray,
+        images: Images,
         *,
         noise: str | None = None,
         seed: int = 0,
@@ -64,7 +67,7 @@ class Translator(ImageTranslator):
             UserError: the array is not an image or does not fit the model, noise is on for a model without it, or
                 tiles overlap by more than half.
         """
-        batch, values, is_single = self._batch(np.asarray(images))
+        batch, values, is_single = self._batch(images)
         if noise not in (None, "on", "off"):
             raise UserError(unknown_name("`noise`", noise, ("on", "off")))
         vectors = self.noise(len(batch), seed) if (noise or self.card.noise) == "on" else None
@@ -107,18 +110,19 @@ class Translator(ImageTranslator):
             return self._each(images, vectors, values, tile_px, overlap_px)
         return [values.decode(result) for result in self._run(values.encode(np.stack(images)), vectors)]
 
-    def samples(self, image: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:
+    def samples(self, image: Images, count: int, *, seed: int = 0) -> np.ndarray:
         """Returns `count` translations of one image (H, W, C) by different noise of a seed: (count, H, W, C')."""
-        if np.ndim(image) > 3 or count < 1:
+        image = self._array(image)
+        if image.ndim > 3 or count < 1:
             raise UserError(
                 f"Samples must be one or more, of one image (H, W, C). Received {count} of an array of shape "
-                f"{np.shape(image)}. Take the images of a batch in turn."
+                f"{image.shape}. Take the images of a batch in turn."
             )
-        return self(np.stack([np.asarray(image)] * count), noise="on", seed=seed)
+        return self(np.stack([image] * count), noise="on", seed=seed)
 
     def between(
         self,
-        image: np.ndarray,
+        image: Images,
         seed_a: int,
         seed_b: int,
         frames: int = FRAMES,
@@ -148,14 +152,15 @@ class Translator(ImageTranslator):
                 not one image.
         """
         path = Between.of((seed_a, seed_b), frames)
+        image = self._array(image)
         self._check_is_one(image, "Translations between seeds")
-        batch, values, _ = self._batch(np.asarray(image))
+        batch, values, _ = self._batch(image)
         vectors = path.vectors(self)
         return np.stack(self._each(batch * frames, vectors, values, tile_px, overlap_px))
 
     def uncertainty(
         self,
-        image: np.ndarray,
+        image: Images,
         samples: int = SAMPLES,
         *,
         seed: int = 0,
@@ -179,8 +184,9 @@ class Translator(ImageTranslator):
             UserError: the model has no noise or gives label maps, `samples` is less than 2, or it is not one image.
         """
         check_uncertainty(self.card, samples)
+        image = self._array(image)
         self._check_is_one(image, "The uncertainty")
-        batch, values, _ = self._batch(np.asarray(image))
+        batch, values, _ = self._batch(image)
         signed = values._replace(decode=lambda result: result)
         vectors = np.split(self.noise(samples, seed), samples)
         translations = (self._translation(batch[0], vector, signed, tile_px, overlap_px) for vector in vectors)
@@ -258,9 +264,16 @@ class Translator(ImageTranslator):
             f"Download or export it again."
         )
 
-    def _batch(self, images: np.ndarray) -> tuple[list[np.ndarray], Values, bool]:
+    def _array(self, images: Images) -> np.ndarray:
+        """Returns images as an array: a mapping of parts as their stack, uint8 or float in [-1, 1]."""
+        if not isinstance(images, Mapping):
+            return np.asarray(images)
+        stack = stacked_by_name(images, self.card.config.data)
+        return stack if stack.dtype == np.uint8 else to_signed(stack)
+
+    def _batch(self, images: Images) -> tuple[list[np.ndarray], Values, bool]:
         """Returns an array's images (H, W, C), the conversion of their values, and whether it was a single image."""
-        data = self.card.config.data
+        data, images = self.card.config.data, self._array(images)
         shape, is_single = images.shape, images.ndim < 4
         if images.ndim == 2:
             images = images[..., np.newaxis]

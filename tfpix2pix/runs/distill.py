@@ -109,7 +109,7 @@ def student_of(
     settings["objective"] |= {"weights": {**gan, **STUDENT_WEIGHTS}, "teacher": identity}
     settings = with_overrides(settings, overrides, data_dir=None if data_dir is None else str(data_dir))
     config = make_config(settings, "the student")
-    for key in ("input_channels", "target_channels", "input_classes", "target_classes", "color_space"):
+    for key in ("inputs", "input_channels", "target_channels", "input_classes", "target_classes", "color_space"):
         ours, theirs = getattr(config.data, key), getattr(teacher.data, key)
         if ours != theirs:
             raise UserError(

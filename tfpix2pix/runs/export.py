@@ -11,6 +11,7 @@ import numpy as np
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SOURCES
+from tfpix2pix.data.parts import check_one_file
 from tfpix2pix.data.pipeline import evaluation_batches
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.export import EXPORTERS, Options
@@ -195,6 +196,8 @@ def check_export(run_dir: str | Path, format: str, options: Options) -> None:
         raise UserError(
             f"`size_px` must go with a static format. Received it for {format}, which takes any size. Leave it out."
         )
+    if EXPORTERS[format].one_file:
+        check_one_file(card.config.data, f"An export as {format}")
     size = Size.of(options.size_px or card.config.data.image_size_px)
     if EXPORTERS[format].squares and not size.is_square:
         fitting = ", ".join(name for name, row in EXPORTERS.items() if row.static and not row.squares)

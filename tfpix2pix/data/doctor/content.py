@@ -80,7 +80,7 @@ def palettes(survey: Survey) -> list[Finding]:
                     break
             else:
                 continue
-            files = [survey.files(pair)[position] for pair in (other, look)]
+            files = [survey.files(pair)[-position] for pair in (other, look)]  # the first, or the last
             message = (
                 f"Palettes of the {side}s number the colours differently, so a class is not the same in all files: "
                 f"#{color.hex()} is index {first} in {files[0]} and index {index} in {files[1]}."

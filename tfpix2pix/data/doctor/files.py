@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 MOST_OTHERS = 0.05  # fraction of files that may differ; if more do, the set is taken to be mixed on purpose
 FEWEST_FILES = 5  # below this number, files that differ are not reported
-ROLES = {1: ("image",), 2: ("input", "target")}  # number of a pair's files -> their roles
 FIELDS = {"size": "size", "channels": "channels"}  # kind of finding -> field of a header
 
 
@@ -44,12 +43,19 @@ def reading(survey: Survey) -> list[Finding]:
     ]
 
 
+def roles_of(survey: Survey, files: int) -> tuple[str, ...]:
+    """Returns the roles of a pair's files: image, or input and target, or the names of an input's parts and target."""
+    if survey.data.inputs:
+        return (*(part.name for part in survey.data.inputs), "target")
+    return ("image",) if files == 1 else ("input", "target")
+
+
 def files_of(survey: Survey) -> Iterator[tuple[Look, str, Path, Header]]:
     """Yields (look, role, path, header) once for every file of the pairs."""
     known = set()
     for look in survey.looks:
         paths = survey.sources[look.split].files(look.index)
-        for role, path, header in zip(ROLES.get(len(paths), ()), paths, look.headers, strict=False):
+        for role, path, header in zip(roles_of(survey, len(paths)), paths, look.headers, strict=False):
             if header is not None and path not in known:
                 known.add(path)
                 yield look, role, path, header

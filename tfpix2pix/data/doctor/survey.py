@@ -87,15 +87,15 @@ Views = tuple[np.ndarray, np.ndarray]  # pictures of a pair's sides: both uint8 
 def viewer(data: DataConfig, most_px: int = VIEW_PX) -> Callable[[tuple[np.ndarray, np.ndarray]], Views]:
     """Returns a function from a pair of any kind to its views: label maps in colours, other ranges stretched to 8 bits,
     at most `most_px`."""
-    sides = list(zip(pictures_of(data), data.classes, data.ranges, strict=True))
+    sides = list(zip(pictures_of(data), data.classes, data.ranges, (bool(data.inputs), False), strict=True))
 
     def views(pair: tuple[np.ndarray, np.ndarray]) -> Views:
         height, width = (min(image.shape[axis] for image in pair) for axis in (0, 1))
         shrink = max(1.0, max(height, width) / most_px)
         size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
         both = []
-        for image, (picture, classes, value_range) in zip(pair, sides, strict=True):
-            if classes is None and value_range is None and image.dtype == np.uint8:
+        for image, (picture, classes, value_range, is_stack) in zip(pair, sides, strict=True):
+            if classes is None and value_range is None and image.dtype == np.uint8 and not is_stack:
                 view = as_picture(image)
             else:
                 view = picture(to_signed(image, None if classes else value_range))

@@ -97,7 +97,8 @@ def open_segmenter(
         record = {"model": str(path), "step": translator.card.step, "classes": classes}
     else:
         segment, classes = load_segmenter(str(path), value_range, trust=trust)
-        classes, labels = classes or data.input_classes, None
+        of_parts = next((part.classes for part in data.inputs or () if part.classes), None)
+        classes, labels = classes or data.input_classes or of_parts, None
         record = {"model": str(path), "classes": classes}
     if classes is None:
         raise UserError(
@@ -155,6 +156,10 @@ def _labels_of_folder(
 
 def _labels_of_inputs(data: DataConfig, path: Path) -> Callable[[Example], np.ndarray]:
     """Returns a function from an example to its true label map: the input."""
+    labels = next((number for number, part in enumerate(data.inputs or ()) if part.classes), None)
+    if labels is not None:
+        channel = sum(part.stacked_channels for part in data.inputs[:labels])
+        return lambda example: indices(example.input[..., channel : channel + 1])
     if not data.input_classes:
         raise UserError(
             f"The true label maps for a segmenter must be known. Received {path}, which has no pairs. Add `labels`, a "

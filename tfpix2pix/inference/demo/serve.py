@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from tfpix2pix.data.parts import check_one_file
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.demo.canvas import canvas_for
 from tfpix2pix.inference.demo.models import Shown, check_alike, example_pictures, warm
@@ -43,7 +44,8 @@ def serve(
         until: event that ends the serving; None: an interrupt ends it.
 
     Raises:
-        UserError: Gradio is not installed, models take different kinds of input, or the host or port is not available.
+        UserError: Gradio is not installed, models take different kinds of input or several files, or the host or port
+            is not available.
     """
     try:
         import gradio as gr
@@ -56,6 +58,8 @@ def serve(
             f"The page needs Gradio. Received no module {error.name}. Install it with pip install 'tfpix2pix[demo]'."
         ) from error
     shown = _under_names(list(models))
+    for model in shown:
+        check_one_file(model.card.config.data, "The page to draw on")
     check_alike(shown)
     for model in shown:
         warm(model)

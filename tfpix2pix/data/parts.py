@@ -1,0 +1,170 @@
+"""Defines the parts of an input that lies in several files: `data.inputs`, one part a file.
+
+An instance map beside a label map (pix2pixHD: Wang et al., CVPR 2018, §3.3) is the first case. Parts are stacked to one
+image along its channels, in the order of `data.inputs`. So everything that takes an input takes the stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from tfpix2pix.data import INPUT_KINDS, SOURCES, source_row
+from tfpix2pix.data.rows import InputKind
+from tfpix2pix.errors import UserError
+from tfpix2pix.section import Section, row_of
+
+PART_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"  # of a tensor of a served model, too
+LONGEST_PART_NAME = 40
+MOST_PARTS = 16
+TAKEN = ("target", "split", "noise", "image")  # columns of a table, and tensors of a served model
+USUAL_KIND = "image"
+Number = Annotated[float, Field(ge=-1e38, le=1e38)]
+
+
+class InputPart(Section):
+    """Configures one of the files of an input."""
+
+    name: str = Field(pattern=PART_NAME, max_length=LONGEST_PART_NAME)
+    """Name of the part: in `translate --input NAME=PATH` and in the signatures of a served model."""
+    kind: row_of(INPUT_KINDS) = USUAL_KIND
+    """Kind of the files. `image`: a picture. `labels`: a label map. `instances`: an instance map, whose boundaries the
+    networks see. A part whose name is a kind is of that kind."""
+    folder: str | None = None
+    """Folder of the files, for `folders`, or their column, for `table`. null: the name."""
+    channels: int | None = Field(None, ge=1, le=4096)
+    """Number of channels of an image. null: 3."""
+    range: tuple[Number, Number] | None = None
+    """Values of an image that are mapped to -1 and 1. null: as `data.input_range`."""
+    classes: int | None = Field(None, ge=2, le=256)
+    """Number of classes of a label map, which is read by `data.class_colors` or as class indices."""
+
+    @property
+    def row(self) -> InputKind:
+        """Returns the row of the part's kind."""
+        return INPUT_KINDS[self.kind]
+
+    @property
+    def place(self) -> str:
+        """Returns the folder or column of the files."""
+        return self.folder or self.name
+
+    @property
+    def stacked_channels(self) -> int:
+        """Returns the number of channels of the part in the stack."""
+        return self.channels or self.row.channels
+
+    @property
+    def network_channels(self) -> int:
+        """Returns the number of channels that the networks see of the part."""
+        return self.classes or self.stacked_channels
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, settings: Any) -> Any:
+        settings = {"name": settings} if isinstance(settings, str) else settings
+        if isinstance(settings, dict) and settings.get("name") in INPUT_KINDS:
+            return {"kind": settings["name"], **settings}
+        return settings
+
+    @model_validator(mode="after")
+    def _settings_suit_the_kind(self) -> InputPart:
+        for key in ("channels", "range", "classes"):
+            if getattr(self, key) is not None and key not in self.row.settings:
+                raise ValueError(
+                    f"`data.inputs` must give the {key} of parts of another kind only. Received {key} for "
+                    f"{self.name!r}, of the kind {self.kind}. Leave it out"
+                )
+        if "classes" in self.row.settings and self.classes is None:
+            raise ValueError(
+                f"`data.inputs` must give the number of classes of a label map. Received {self.name!r} without it. "
+                f"Write {{name: {self.name}, kind: labels, classes: 35}}, for example"
+            )
+        if self.range and not self.range[0] < self.range[1]:
+            raise ValueError(
+                f"`data.inputs` must give a range as two numbers, the smaller first. Received {list(self.range)} for "
+                f"{self.name!r}. Set the values that become black and white"
+            )
+        if self.name in TAKEN:
+            raise ValueError(
+                f"`data.inputs` must have other names than {', '.join(TAKEN)}. Received {self.name!r}. Rename the part"
+            )
+        return self
+
+
+def _as_list(value: Any) -> Any:
+    """Returns one part, a name or a mapping with a name, as a list of it."""
+    return [value] if isinstance(value, str) or (isinstance(value, dict) and "name" in value) else value
+
+
+InputParts = Annotated[
+    tuple[InputPart, ...], Field(min_length=1, max_length=MOST_PARTS), BeforeValidator(_as_list)
+]  # of `data.inputs`
+
+
+def check_one_file(data: Any, what: str) -> None:
+    """Raises UserError if a `DataConfig` has inputs in several files, which `what` does not take."""
+    if data.inputs:
+        names = " and ".join(part.name for part in data.inputs)
+        raise UserError(
+            f"{what} must have a model with inputs of one file. Received one with `data.inputs`: {names}. Use "
+            f"`tfpix2pix translate`, or export it as a SavedModel."
+        )
+
+
+def channels_of(parts: Any) -> int | None:
+    """Returns the number of channels of the stack of `parts`, which may not be valid yet; None if they are not."""
+    try:
+        made = [part if isinstance(part, InputPart) else InputPart.model_validate(part) for part in _as_list(parts)]
+    except (TypeError, ValueError):
+        return None
+    return sum(part.stacked_channels for part in made)
+
+
+def check_parts(data: Any) -> None:
+    """Raises ValueError if other keys of a `DataConfig` do not go with its `inputs`."""
+    parts: Sequence[InputPart] = data.inputs
+    names, places = ([getattr(part, key) for part in parts] for key in ("name", "place"))
+    sources = " or ".join(name for name in SOURCES if source_row(name).several)
+    labels = [part for part in parts if part.kind == "labels"]
+    colors = data.class_colors or ()
+    jitters = data.color_jitter > 0 and data.color_jitter_side == "input"
+    rules = (  # key, its value, whether it is allowed, the allowed values
+        ("source", data.source, source_row(data.source).several, sources),
+        ("input_channels", data.input_channels, data.input_channels == channels_of(parts), "left out"),
+        ("input_classes", data.input_classes, data.input_classes is None, "null, because each part has its classes,"),
+        ("input_range", data.input_range, data.input_range is None, "null, because each part has its range,"),
+        ("color_space", data.color_space, data.color_space == "rgb", "rgb"),
+        ("color_jitter_side", data.color_jitter_side, not jitters, "target"),
+        (
+            "class_colors",
+            f"{len(colors)} of them",
+            not colors or all(len(set(colors)) == len(colors) == part.classes for part in labels),
+            f"{labels[0].classes if labels else 0} different colours",
+        ),
+        (
+            "class_names",
+            f"{len(data.class_names or ())} of them",
+            not data.class_names or all(len(data.class_names) == part.classes for part in labels),
+            f"{labels[0].classes if labels else 0} labels",
+        ),
+        (
+            "ignore_class",
+            data.ignore_class,
+            data.ignore_class is None or all(data.ignore_class >= part.classes for part in labels),
+            f"{max((part.classes for part in labels), default=0)} or more",
+        ),
+    )
+    for values, what in ((names, "name"), (places, "folder or column")):
+        if len(set(values)) < len(values):
+            raise ValueError(
+                f"`data.inputs` must give each part a {what} of its own. Received {', '.join(values)}. Rename a part"
+            )
+    for key, value, allowed, rule in rules:
+        if not allowed:
+            raise ValueError(
+                f"`data.{key}` must be {rule} with `data.inputs`. Received {value} with {', '.join(names)}. Change one "
+                f"of the two"
+            )

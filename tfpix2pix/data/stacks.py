@@ -1,0 +1,186 @@
+"""Reads the parts of an input that lies in several files (`data.inputs`), and stacks them to one image.
+
+A stack is uint8 (H, W, C) if every part has 8 bits, and else float32 from 0 to 1, each image by its own range. Class
+indices stay as they are. Instance maps are numbered anew, because their ids may have 24 bits and only the boundaries
+count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from tfpix2pix.data.images import (
+    MEGAPIXELS,
+    as_picture,
+    check_range,
+    from_signed,
+    full_range,
+    match_channels,
+    read_image,
+)
+from tfpix2pix.data.labels import class_colors, to_classes, without_opaque_alpha
+from tfpix2pix.data.parts import InputPart
+from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.errors import UserError
+
+NUMBERS = 256  # that 8 bits hold
+LARGEST_ID = 2**24  # of an instance in a file of floats, which holds larger whole numbers by chance
+BOUNDARY_COLOR = 255  # white, on the pictures of stacks
+
+
+def stack_reader(
+    data: DataConfig, read: Callable[..., np.ndarray] | None = None, key: str = MEGAPIXELS
+) -> Callable[[Sequence[Path]], np.ndarray]:
+    """Returns a function from the files of an input, one for each part, to their stack.
+
+    Args:
+        read: (path, palette) -> the image in a file; None: `read_image`.
+        key: names `data.max_megapixels` in messages.
+    """
+    read = read or partial(read_image, max_megapixels=data.max_megapixels, key=key)
+
+    def stacked_files(files: Sequence[Path]) -> np.ndarray:
+        parts = zip(files, data.inputs, strict=True)
+        images = [read(path, palette=part.row.palette(part, data)) for path, part in parts]
+        return stacked(images, data, files)
+
+    return stacked_files
+
+
+def stacked(images: Sequence[np.ndarray], data: DataConfig, where: Sequence[object]) -> np.ndarray:
+    """Stacks images as files hold them, one for each part of `data.inputs`: (H, W, C), uint8 or float32 from 0 to 1.
+
+    Args:
+        images: (H, W, C), or (H, W) for one channel.
+        where: names of the images, for messages.
+
+    Raises:
+        UserError: an image does not fit its part, or two differ in size.
+    """
+    images = [image[..., np.newaxis] if image.ndim == 2 else image for image in map(np.asarray, images)]
+    (height, width), first = images[0].shape[:2], where[0]
+    for image, part, path in zip(images, data.inputs, where, strict=True):
+        if image.shape[:2] != (height, width):
+            raise UserError(
+                f"The files of an input must be of one size. Received {width}x{height} px in {first} and "
+                f"{image.shape[1]}x{image.shape[0]} px in {path} ({part.name}). Replace a file.",
+                "size",
+            )
+    rows = zip(images, data.inputs, where, strict=True)
+    read = [part.row.read(image, part, data, path) for image, part, path in rows]
+    if any(image.dtype != np.uint8 for image in read):
+        read = [image if image.dtype.kind == "f" else image.astype(np.float32) / np.float32(255) for image in read]
+    return np.concatenate(read, axis=-1)
+
+
+def stacked_by_name(images: Mapping[str, np.ndarray], data: DataConfig) -> np.ndarray:
+    """Stacks arrays by the names of their parts. Raises UserError if a part is missing or unknown, or as `stacked`."""
+    names = check_names(images, data)
+    return stacked([images[name] for name in names], data, [f"the array {name!r}" for name in names])
+
+
+def check_names(given: Iterable[str], data: DataConfig) -> list[str]:
+    """Returns the names of the parts of an input. Raises UserError if those that are given are not these."""
+    names, given = [part.name for part in data.inputs or ()], list(given)
+    if sorted(given) != sorted(names):
+        takes = f"{' and '.join(names)}, each by its name" if names else "images without names"
+        received = " and ".join(given) or "images without names"
+        example = " ".join(f"`input` {name}=PATH" for name in names) or "the images alone"
+        raise UserError(f"This model must be given {takes}. Received {received}. Give {example}.")
+    return names
+
+
+def read_picture(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:
+    """Returns a picture with the part's channels: uint8 as it is, others as float32 from 0 to 1 by the part's range."""
+    check_range(image, part.range, "data.inputs", path)
+    image = match_channels(image, part.stacked_channels, path)
+    if image.dtype == np.uint8 and part.range is None:
+        return image
+    low, high = full_range(image.dtype, part.range)
+    return np.clip((image.astype(np.float32) - low) / np.float32(high - low), 0, 1).astype(np.float32)
+
+
+def read_label_map(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:
+    """Returns the class indices of a label map, uint8 (H, W, 1)."""
+    return to_classes(image, part.classes, data, path, None if data.class_colors else "indices")
+
+
+def read_instances(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:
+    """Returns an instance map, numbered by `numbered`, uint8 (H, W, 1).
+
+    Ids are whole numbers of any depth, or R + 256 G + 65,536 B of a colour, as COCO writes them.
+    """
+    image = without_opaque_alpha(image)
+    channels = image.shape[-1]
+    if channels in (3, 4) and image.dtype == np.uint8:
+        ids = image[..., :3].astype(np.int64) @ np.array([1, 256, 65536])
+    elif channels == 1 and _are_whole_numbers(image):
+        ids = image[..., 0].astype(np.int64)
+    else:
+        raise UserError(
+            f"An instance map must hold whole numbers in one channel, or ids coded in RGB of 8 bits. Received "
+            f"{channels} channel{'s' * (channels > 1)} of {image.dtype} in {path}. Convert it.",
+            "classes",
+        )
+    return numbered(ids)[..., np.newaxis]
+
+
+def _are_whole_numbers(image: np.ndarray) -> bool:
+    if image.dtype.kind in "uib":
+        return True
+    return bool(np.isfinite(image).all() and np.abs(image).max() <= LARGEST_ID and not (image % 1).any())
+
+
+def numbered(ids: np.ndarray) -> np.ndarray:
+    """Numbers instances anew, uint8, so that instances that touch have different numbers.
+
+    Up to 256 instances have a number each, by the order of their ids. Of more, some that do not touch share one.
+
+    Args:
+        ids: whole numbers (H, W).
+    """
+    known, ranks = np.unique(ids, return_inverse=True)
+    ranks = ranks.reshape(ids.shape)
+    if len(known) <= NUMBERS:
+        return ranks.astype(np.uint8)
+    beside = np.concatenate(
+        [np.stack([a.ravel(), b.ravel()]) for a, b in ((ranks[1:], ranks[:-1]), (ranks[:, 1:], ranks[:, :-1]))], axis=1
+    )
+    touching: list[set[int]] = [set() for _ in known]
+    for first, second in np.unique(np.sort(beside[:, beside[0] != beside[1]], axis=0), axis=1).T.tolist():
+        touching[second].add(first)  # the earlier one, which has its number when the later gets one
+    numbers = np.zeros(len(known), np.uint8)
+    for rank in range(len(known)):
+        taken = {int(numbers[other]) for other in touching[rank]}
+        free = (number % NUMBERS for number in range(rank, rank + NUMBERS))
+        numbers[rank] = next((number for number in free if number not in taken), rank % NUMBERS)
+    return numbers[ranks]
+
+
+def picture_of_stack(data: DataConfig) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function from a stack, float (H, W, C) in [-1, 1], to a picture of its first part, uint8 (H, W, 3).
+
+    Label maps have the colours of their classes. White lines show the boundaries of instances.
+    """
+    starts = np.cumsum([0, *(part.stacked_channels for part in data.inputs)])
+    first, lines = data.inputs[0], [index for index, part in enumerate(data.inputs) if part.kind == "instances"]
+    colors = np.zeros((NUMBERS, 3), np.uint8)
+    if first.classes:
+        table = class_colors(data, first.classes)
+        colors[: len(table)] = table
+
+    def picture(stack: np.ndarray) -> np.ndarray:
+        values = from_signed(stack[..., : starts[1]])
+        shown = colors[values[..., 0]] if first.kind != "image" else as_picture(values)
+        for index in lines:
+            ids = stack[..., starts[index]]
+            right = np.pad(ids[:, 1:] != ids[:, :-1], ((0, 0), (0, 1)))
+            below = np.pad(ids[1:] != ids[:-1], ((0, 1), (0, 0)))
+            shown[right | below] = BOUNDARY_COLOR
+        return shown
+
+    return picture

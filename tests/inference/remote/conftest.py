@@ -23,6 +23,7 @@ KINDS = {  # name -> (data section, depth of the targets)
     "classes": ({"input_channels": 1, "input_classes": 4, "target_channels": 1, "target_classes": 3}, "uint8"),
     "floats": ({"input_channels": 1, "input_range": (-5, 5), "target_channels": 1, "target_range": (0, 9)}, "float32"),
     "many": ({"input_channels": 6}, "uint8"),
+    "parts": ({"source": "folders", "inputs": [{"name": "labels", "classes": 3}, "instances"]}, "uint8"),
 }  # fmt: skip
 
 

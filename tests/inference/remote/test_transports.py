@@ -71,6 +71,20 @@ def test_the_image_that_local_translation_writes(models, loaded, server, connect
     assert server.core.requests == ["model_card", wanted]
 
 
+def test_two_maps_are_sent_as_their_stack(models, loaded, server, connect, tmp_path):
+    folders = {"labels": picture(30, 32, 1, most=2), "instances": picture(30, 32, 1, np.uint16)}
+    for name, image in folders.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "street.png").write_bytes(encode(image, ".png"))
+    inputs = {name: tmp_path / name for name in folders}
+    local, remote = (
+        read_image(translate_files(translator, inputs, out=tmp_path / out)[0])
+        for translator, out in ((loaded("parts", "1"), "local"), (connect("parts"), "remote"))
+    )
+    assert np.abs(local.astype(int) - remote).max() <= 1
+    assert server.core.requests[-1] == "translate_float"
+
+
 def test_the_card_says_what_the_model_takes(loaded, connect):
     remote = connect("classes")
     assert remote.card == loaded("classes", "1").card

@@ -237,6 +237,26 @@ class TestSources:
         assert list(found.kinds) == ["size"] and "of one size" in found.findings[0].message
 
 
+class TestCityscapes:
+    def test_its_archives_become_pairs_by_the_lines_in_the_docs(self, tmp_path, monkeypatch):
+        text = (Path(__file__).parents[2] / "docs/high-resolution.md").read_text()
+        lines = re.search(r"```python\n(from pathlib.*?)```", text, re.S)[1]
+        monkeypatch.chdir(tmp_path)
+        for split, city in (("train", "aachen"), ("val", "lindau")):
+            images, name = scene(1, 64), f"{city}_000000_000019"
+            write_image(Path(f"cityscapes/leftImg8bit/{split}/{city}/{name}_leftImg8bit.png"), images["target"])
+            for kind, part in (("labelIds", "labels"), ("instanceIds", "instances")):
+                write_image(Path(f"cityscapes/gtFine/{split}/{city}/{name}_gtFine_{kind}.png"), images[part])
+            write_image(Path(f"cityscapes/gtFine/{split}/{city}/{name}_gtFine_color.png"), images["target"])
+        exec(lines, {})
+        size = ["data.image_size_px=[32,64]", "generator.base_filters=4"]
+        data = resolve_config("cityscapes_hd", size, data_dir="data/cityscapes_hd").data
+        assert data.network_channels == (36, 3)
+        for split, city in (("train", "aachen"), ("val", "lindau")):
+            source = SOURCES["folders"](data, split, 0)
+            assert source.names == [f"{city}_000000_000019"] and source.read(0)[0].shape == (64, 64, 2)
+
+
 class TestSettings:
     def test_a_name_alone_is_of_the_kind_of_this_name(self):
         data = resolve_config("facades", ["data.source=folders", "data.inputs=[instances, photo]"]).data

@@ -73,11 +73,11 @@ def recipe_keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
 def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Settings:
     """Merges two settings key by key, with the values of `upper` over those of `lower`.
 
-    If `upper` names an objective, the weights of `lower` are ignored.
+    If `upper` names an objective, the weights of `lower` are ignored, and the network that one of them needs.
     """
     lower, upper = ({name: _plain(value, name) for name, value in settings.items()} for settings in (lower, upper))
     if isinstance(upper.get("objective"), dict) and "name" in upper["objective"]:
-        set_by_name = {"objective": ("name", "weights"), "discriminator": ("conditional",)}
+        set_by_name = {"objective": ("name", "weights", "perceptual_network"), "discriminator": ("conditional",)}
         for section, keys in set_by_name.items():
             if isinstance(lower.get(section), dict):
                 lower[section] = {key: value for key, value in lower[section].items() if key not in keys}

@@ -13,7 +13,7 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 from tfpix2pix.config import RECIPES
 from tfpix2pix.config.recipe import APPLIED, with_recipe_beneath
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.losses import TERMS, objective_name
+from tfpix2pix.losses import PERCEPTUAL_NETWORKS, TERMS, objective_name
 from tfpix2pix.losses.settings import ObjectiveConfig, weights_of_named_objective
 from tfpix2pix.metrics import METRICS
 from tfpix2pix.models import GENERATORS, NOISES
@@ -162,6 +162,29 @@ class Config(Section):
                     f"`objective.weights.{name}` must be 0 for a generator without noise. Received {weight:g} with "
                     f"`generator.noise: {spec.noise}` and `generator.dropout_rate: {spec.dropout_rate:g}`. Change one "
                     f"of them"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _perceptual_network_sees_pictures(self) -> Config:
+        name, data = self.objective.perceptual_network, self.data
+        if name is None:
+            return self
+        row, pictures = PERCEPTUAL_NETWORKS.get(name), "for a network that compares pictures"
+        rules = [  # key, whether its value is allowed, the rule
+            ("target_classes", data.target_classes is None, f"null {pictures}: label maps are not"),
+            ("color_space", data.color_space == "rgb", f"rgb {pictures}: a and b alone are not"),
+        ]
+        if row is not None:
+            rules += [
+                ("target_channels", data.target_channels in (1, 3), "1 or 3 for this network"),
+                ("image_size_px", min(data.size_px) >= row.least_px, f"at least {row.least_px} px for this network"),
+            ]
+        for key, allowed, rule in rules:
+            if not allowed:
+                raise ValueError(
+                    f"`data.{key}` must be {rule}. Received {getattr(data, key)} with "
+                    f"`objective.perceptual_network: {name}`. Change it, or leave the network and its weight out"
                 )
         return self
 

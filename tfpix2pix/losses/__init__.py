@@ -39,6 +39,7 @@ FEATURES = ("real_features", "fake_features")  # for each scale of D, the maps o
 TAUGHT = ("translation", "teacher")  # of the student and of its teacher, float32 (N, H, W, C) in [-1, 1]
 # The variant is the translation of the same input by another noise, and `noise_distance` (N,) that of the two noises.
 VARIED = ("translation", "variant", "noise_distance")
+PERCEIVED = (*IMAGES, "perceptual_network")  # a function from images to feature maps, each times its weight
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Term:
     Attributes:
         call: takes the arguments in `needs` and returns a scalar.
         about: description of its weight, for `presets --keys`.
-        needs: `IMAGES`, `JUDGEMENT`, `FEATURES`, `TAUGHT` or `VARIED`, which `diversity_clip` may follow.
+        needs: `IMAGES`, `JUDGEMENT`, `FEATURES`, `TAUGHT`, `PERCEIVED`, or `VARIED`, which
+            `diversity_clip` may follow.
     """
 
     call: Callable[..., Any]
@@ -66,6 +68,10 @@ class Term:
     @property
     def needs_noise(self) -> bool:
         return "variant" in self.needs
+
+    @property
+    def needs_network(self) -> bool:
+        return self.needs == PERCEIVED
 
 
 TERMS = {
@@ -104,7 +110,29 @@ TERMS = {
         "other translation has no gradient.",
         VARIED,
     ),
+    "perceptual": Term(
+        lazy("tfpix2pix.losses.terms", "perceptual"),
+        "Weight of the mean absolute difference between the maps of `objective.perceptual_network` for the target and "
+        "for the translation. It is 10 in pix2pixHD, whose network has other weights than Keras's.",
+        PERCEIVED,
+    ),
 }
+
+
+@dataclass(frozen=True)
+class PerceptualNetwork:
+    """Describes a network with published weights, whose maps the term `perceptual` compares.
+
+    Attributes:
+        open: takes no arguments and returns a function from RGB images, float32 (N, H, W, 3) in [-1, 1], to maps.
+        least_px: smallest height and width of an image that every map has a pixel of.
+    """
+
+    open: Callable[[], Callable[[Any], Any]]
+    least_px: int
+
+
+PERCEPTUAL_NETWORKS = {"vgg19": PerceptualNetwork(lazy("tfpix2pix.losses.perceptual", "vgg19"), least_px=16)}
 
 LAMBDA = 100.0  # the paper's weight of the reconstruction term beside the adversarial one (§3.3)
 WEIGHTS = {"gan": 1.0, "l1": LAMBDA}  # the default objective

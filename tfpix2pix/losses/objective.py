@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +79,11 @@ class Objective:
         """Returns the names of the terms with a weight that need a generator with noise, and a variant."""
         return [name for name, weight in self.weights.items() if weight and TERMS[name].needs_noise]
 
+    @property
+    def needs_network(self) -> bool:
+        """Returns True if a term with a weight needs a perceptual network."""
+        return any(weight and TERMS[name].needs_network for name, weight in self.weights.items())
+
     def generator(
         self,
         fake_logits: Logits | None,
@@ -87,6 +92,7 @@ class Objective:
         features: tuple[Features, Features] | None = None,
         teacher: tf.Tensor | None = None,
         variant: Variant | None = None,
+        perceptual_network: Callable[[tf.Tensor], Any] | None = None,
     ) -> dict[str, tf.Tensor]:
         """Returns `g/total` and its terms without weights, float32 scalars: `g/gan` (if adversarial), `g/l1`, ….
 
@@ -98,6 +104,8 @@ class Objective:
             teacher: the teacher's translation, as `translation`; None unless the objective `needs_teacher`.
             variant: another translation of the same inputs, as `translation`, and `noise_distance` of the two noises;
                 None without `noise_terms`.
+            perceptual_network: a function from images, as `translation`, to feature maps, each times its weight; None
+                unless the objective `needs_network`.
         """
         known: dict[str, Any] = {"translation": translation, "target": target}
         if self.adversarial:
@@ -109,6 +117,8 @@ class Objective:
         if variant is not None:
             other, distance = variant
             known |= {"variant": other, "noise_distance": distance, "diversity_clip": self.diversity_clip}
+        if perceptual_network is not None and self.needs_network:
+            known["perceptual_network"] = perceptual_network
         total, terms = tf.zeros(()), {}
         for name, term in TERMS.items():
             if term.needs_noise and variant is None:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, model_validator
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, TERMS, WEIGHTS
-from tfpix2pix.section import TEACHER, Section, row_of, weights_of
+from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, PERCEPTUAL_NETWORKS, TERMS, WEIGHTS
+from tfpix2pix.section import START, TEACHER, RowOf, Section, row_of, weights_of
 from tfpix2pix.tables import row
 
 OLD = "lambda_"  # prefix of the weights' earlier keys: `lambda_l1` is `weights.l1` now
@@ -36,6 +36,11 @@ class ObjectiveConfig(Section):
     rewarded. At 1, they are 1.13 of the range of 2 apart on average. null: no limit."""
     teacher: Annotated[str | None, TEACHER] = None
     """Name, step and digest of the model that a student learns from. `tfpix2pix distill` sets it."""
+    perceptual_network: Annotated[str | None, RowOf(PERCEPTUAL_NETWORKS)] = None
+    """`weights.perceptual`: network whose maps are compared. Its name, or the path of a SavedModel folder or of a run,
+    which takes images like the targets. `vgg19` is Keras's, with its ImageNet weights. null: no network."""
+    perceptual_identity: Annotated[str | None, START] = None
+    """Name and digest of the network in a folder. A new run writes them here."""
 
     @model_validator(mode="before")
     @classmethod
@@ -79,6 +84,18 @@ class ObjectiveConfig(Section):
             raise ValueError(
                 f"`objective.weights.{varied[0]}` must be 0 for a student, whose teacher translates without noise. "
                 f"Received {self.weights[varied[0]]:g}. Leave it out"
+            )
+        perceiving = [name for name, weight in self.weights.items() if weight and TERMS[name].needs_network]
+        if perceiving and self.perceptual_network is None:
+            raise ValueError(
+                f"`objective.weights.{perceiving[0]}` must be 0 without a network. Received "
+                f"{self.weights[perceiving[0]]:g}. Set `objective.perceptual_network` to "
+                f"{', '.join(PERCEPTUAL_NETWORKS)} or the path of a SavedModel"
+            )
+        if self.perceptual_network is not None and not perceiving:
+            raise ValueError(
+                f"`objective.weights.perceptual` must not be 0 with a network. Received 0 with "
+                f"`objective.perceptual_network: {self.perceptual_network}`. Give it a weight, or leave the network out"
             )
         if self.label_smoothing and not GAN_LOSSES[self.gan_loss].smoothed:
             smoothed = " or ".join(name for name, loss in GAN_LOSSES.items() if loss.smoothed)

@@ -11,9 +11,10 @@ mean over the scales, so that a weight means the same for any number of them. pi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from operator import add
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -140,13 +141,26 @@ def feature_matching(
     the factors are those of the authors' code.
     """
 
-    float32 = partial(tf.cast, dtype=tf.float32)
-
     def of_scale(real: Sequence[tf.Tensor], fake: Sequence[tf.Tensor]) -> tf.Tensor:
-        terms = [l1(float32(y), tf.stop_gradient(float32(x))) for x, y in zip(real, fake, strict=True)]
-        return FEATURE_LAYERS / len(terms) * reduce(add, terms)
+        return FEATURE_LAYERS / len(real) * _sum_of_differences(real, fake)
 
     return mean_over_scales([of_scale(*maps) for maps in zip(real_features, fake_features, strict=True)])
+
+
+def perceptual(translation: tf.Tensor, target: tf.Tensor, network: Callable[[tf.Tensor], Any]) -> tf.Tensor:
+    """Returns Σᵢ mean |Fᵢ(y) - Fᵢ(G(x))| over the maps Fᵢ of `network`, which each have their weight as a factor.
+
+    The maps of the target have no gradient. `network` returns a tensor, or any structure of tensors. Source: Johnson et
+    al., ECCV 2016, §3.2; the absolute difference is that of Wang et al., CVPR 2018 (pix2pixHD).
+    """
+    real, fake = (tf.nest.flatten(network(tf.cast(image, tf.float32))) for image in (target, translation))
+    return _sum_of_differences(real, fake)
+
+
+def _sum_of_differences(real: Sequence[tf.Tensor], fake: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns the sum, in pairs, of the mean absolute differences of maps, in float32. `real` gets no gradient."""
+    float32 = partial(tf.cast, dtype=tf.float32)
+    return reduce(add, [l1(float32(y), tf.stop_gradient(float32(x))) for x, y in zip(real, fake, strict=True)])
 
 
 def mean_over_scales(values: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -107,6 +107,7 @@ def student_of(
     training |= {"precision": "auto", "seconds_per_step": None, "start_from": None, "started_from": None}
     gan = {"gan": settings["objective"]["weights"].get("gan", 0.0)}
     settings["objective"] |= {"weights": {**gan, **STUDENT_WEIGHTS}, "teacher": identity}
+    settings["objective"] |= {"perceptual_network": None, "perceptual_identity": None}
     settings = with_overrides(settings, overrides, data_dir=None if data_dir is None else str(data_dir))
     config = make_config(settings, "the student")
     for key in ("inputs", "input_channels", "target_channels", "input_classes", "target_classes", "color_space"):

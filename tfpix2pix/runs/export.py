@@ -108,6 +108,8 @@ def planned_card(directory: RunDirectory, format: str, options: Options) -> Mode
     with_noise = not static or (options.noise or usual) == "on"
     data = card.config.data.model_copy(update={"dir": None})
     training = card.config.training.model_copy(update={"start_from": None})
+    network = card.config.objective.perceptual_network
+    objective = card.config.objective.model_copy(update={"perceptual_network": network and Path(network).name})
     return card.model_copy(
         update={
             "noise_size": card.noise_size if with_noise else 0,
@@ -115,7 +117,7 @@ def planned_card(directory: RunDirectory, format: str, options: Options) -> Mode
             "quantization": options.quantize,
             "image_dtype": options.image_dtype,
             "name": options.name or card.name,
-            "config": card.config.model_copy(update={"data": data, "training": training}),
+            "config": card.config.model_copy(update={"data": data, "training": training, "objective": objective}),
         }
     )
 

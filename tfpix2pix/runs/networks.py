@@ -88,10 +88,14 @@ def computing_in(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def build_model(config: Config, teacher: Callable[[Any], Any] | None = None) -> Pix2Pix:
+def build_model(
+    config: Config,
+    teacher: Callable[[Any], Any] | None = None,
+    perceptual_network: Callable[[Any], Any] | None = None,
+) -> Pix2Pix:
     """Builds both networks with their initial weights, the optimisers and the objective of a configuration.
 
-    `teacher` is that of `Pix2Pix`, for a student.
+    `teacher`, for a student, and `perceptual_network` are those of `Pix2Pix`.
     """
     spec, terms = config.training, config.objective
     precision = resolve_precision(spec.precision)
@@ -105,7 +109,7 @@ def build_model(config: Config, teacher: Callable[[Any], Any] | None = None) -> 
             layer.fused = not spec.deterministic_ops
     model = Pix2Pix(
         generator, discriminator, average=average, seed=config.seed, recompute_levels=spec.recompute_levels,
-        teacher=teacher,
+        teacher=teacher, perceptual_network=perceptual_network,
     )  # fmt: skip
 
     fraction = spec.learning_rate_constant_fraction

@@ -15,6 +15,7 @@ from tfpix2pix.data.splits import check_splits_of_folder
 from tfpix2pix.errors import UserError
 from tfpix2pix.quiet import load_tensorflow
 from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.perceptual import with_perceptual_identity
 from tfpix2pix.runs.resuming import DataRecord, resumed_config
 from tfpix2pix.runs.start_from import with_start
 from tfpix2pix.section import as_name
@@ -115,6 +116,7 @@ def plan_training(
     begins = not (resume and Checkpoints(directory.checkpoints).any())
     if begins:
         config = with_start(config)
+    config = with_perceptual_identity(config, accept_changes=accept_changes)
     worker = this_worker(config.training.strategy)
     if directory and not resume and worker.index == 0:  # the chief has written to it before other workers start
         directory.check_free(resume=False, fresh=fresh)

@@ -68,8 +68,8 @@ def resumed_config(
 def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> Config:
     """Returns `now`, with those values of `before` that it leaves open.
 
-    These are the name, the precision, the time of a step, the files that are read, the rule of the split, and how label
-    maps are read.
+    These are the name, the precision, the time of a step, the identity of the perceptual network, the files that are
+    read, the rule of the split, and how label maps are read.
 
     Raises:
         UserError: a value differs that may not change, and `accept_changes` is not set. The message lists all of them.
@@ -78,6 +78,10 @@ def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> C
         precision = {"precision": before.training.precision}
         now = now.model_copy(update={"training": now.training.model_copy(update=precision)})
     now = now.model_copy(update={"training": _as_begun(before.training, now.training)})
+    objective, same = now.objective, now.objective.perceptual_network == before.objective.perceptual_network
+    if same and objective.perceptual_identity is None:
+        identity = {"perceptual_identity": before.objective.perceptual_identity}
+        now = now.model_copy(update={"objective": objective.model_copy(update=identity)})
     if "name" not in now.model_fields_set:
         now = now.model_copy(update={"name": before.name})
     kept = {key: getattr(before.data, key) for key in FIRST_VALUES if key not in now.data.model_fields_set}

@@ -6,6 +6,7 @@ import gc
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tfpix2pix.config import Config
@@ -24,13 +25,21 @@ MOST_SHARE = 0.05  # of `training.minutes`
 ENDLESS = 2**31  # more steps than a measurement takes
 
 
-Teacher = Callable[[Any], Any] | None  # images -> translations; None: the run is not a student
+@dataclass(frozen=True)
+class Frozen:
+    """Holds the trained networks that a training uses and leaves as they are, those of `Pix2Pix`."""
+
+    teacher: Callable[[Any], Any] | None = None
+    perceptual_network: Callable[[Any], Any] | None = None
 
 
-def build_on(devices: Devices, config: Config, teacher: Teacher = None) -> Pix2Pix:
+NO_NETWORKS = Frozen()
+
+
+def build_on(devices: Devices, config: Config, frozen: Frozen = NO_NETWORKS) -> Pix2Pix:
     """Builds the model with its variables on every device."""
     with devices.scope():
-        return build_model(config, teacher)
+        return build_model(config, frozen.teacher, frozen.perceptual_network)
 
 
 def execution(
@@ -80,7 +89,7 @@ def measure_pace(
 
 
 def with_steps_of_minutes(
-    config: Config, source: Source, devices: Devices, say: Callable[[str], None], teacher: Teacher = None
+    config: Config, source: Source, devices: Devices, say: Callable[[str], None], frozen: Frozen = NO_NETWORKS
 ) -> Config:
     """Returns the configuration with `training.steps` lowered to as many as fit in `training.minutes`.
 
@@ -90,7 +99,7 @@ def with_steps_of_minutes(
     spec = config.training
     if spec.seconds_per_step is None:
         say("Measuring how long a step takes, for training.minutes.")
-        spec = spec.model_copy(update={"seconds_per_step": _measured_pace(config, source, devices, teacher)})
+        spec = spec.model_copy(update={"seconds_per_step": _measured_pace(config, source, devices, frozen)})
     limit, spec = spec.steps, spec.within_minutes()
     length = f"{spec.steps} steps of {spec.seconds_per_step:.3g} s"
     if spec.steps < limit:
@@ -101,11 +110,11 @@ def with_steps_of_minutes(
     return config.model_copy(update={"training": spec})
 
 
-def _measured_pace(config: Config, source: Source, devices: Devices, teacher: Teacher) -> float:
+def _measured_pace(config: Config, source: Source, devices: Devices, frozen: Frozen) -> float:
     """Returns the time of a step, s, that the chief measures. It is the same on all workers."""
     spec = config.training
     with devices.in_reach():
-        model = build_on(devices, config, teacher)
+        model = build_on(devices, config, frozen)
         advance = execution(config, source, model, devices, first_step=0, total_steps=ENDLESS)
         pace = measure_pace(
             advance, minutes=spec.minutes, steps_per_call=spec.steps_per_execution, agree=devices.agree

@@ -21,11 +21,12 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.runs.directory import Run, RunDirectory
 from tfpix2pix.runs.load import teaching
 from tfpix2pix.runs.networks import build_model
+from tfpix2pix.runs.perceptual import open_perceptual_network
 from tfpix2pix.runs.plan import Plan, opened, plan_training
 from tfpix2pix.runs.resuming import DataRecord, Splits
 from tfpix2pix.runs.session import Session, Start
 from tfpix2pix.runs.start_from import start_from, with_start
-from tfpix2pix.runs.steps import Teacher, build_on, execution, with_steps_of_minutes
+from tfpix2pix.runs.steps import Frozen, build_on, execution, with_steps_of_minutes
 from tfpix2pix.training import loop
 from tfpix2pix.training.checkpoints import Checkpoints, State, get_state, set_state
 from tfpix2pix.training.devices import Devices, make_devices, resolve_precision
@@ -99,10 +100,10 @@ def run(plan: Plan, console: Console | None = None) -> Run:
     sources = plan.sources
     checked = sum(check_readable(source) for source in sources.values() if len(source))
     splits = _compared(plan, sources, devices)
-    teacher = plan.teacher and teaching(plan.teacher)
-    config = _settled(plan, sources, devices, say, teacher)
+    frozen = Frozen(plan.teacher and teaching(plan.teacher), open_perceptual_network(plan.config))
+    config = _settled(plan, sources, devices, say, frozen)
     spec = config.training
-    model = build_on(devices, config, teacher)
+    model = build_on(devices, config, frozen)
     start = _restored(plan, model)
     started = start_from(model, plan.start) if plan.start else ()
     devices.check_same(start.step, "checkpoint")
@@ -162,7 +163,7 @@ def _compared(plan: Plan, sources: Mapping[str, Source], devices: Devices) -> Sp
     return splits
 
 
-def _settled(plan: Plan, sources: Mapping[str, Source], devices: Devices, say: partial, teacher: Teacher) -> Config:
+def _settled(plan: Plan, sources: Mapping[str, Source], devices: Devices, say: partial, frozen: Frozen) -> Config:
     """Returns the configuration with the precision of this machine and the steps that fit in `training.minutes`."""
     precision = resolve_precision(
         plan.config.training.precision
@@ -170,7 +171,7 @@ def _settled(plan: Plan, sources: Mapping[str, Source], devices: Devices, say: p
     spec = plan.config.training.model_copy(update={"precision": precision})
     config = plan.config.model_copy(update={"training": spec})
     if spec.minutes is not None and not plan.resume:  # a run that is resumed has its steps
-        config = with_steps_of_minutes(config, sources["train"], devices, say, teacher)
+        config = with_steps_of_minutes(config, sources["train"], devices, say, frozen)
     return config
 
 

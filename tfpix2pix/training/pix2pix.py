@@ -38,6 +38,8 @@ class Pix2Pix(keras.Model):
         recompute_levels: number of outer U-Net levels that are recomputed in the backward pass to save memory.
         teacher: a function from images, as the generator gets them, to the translations of a trained generator, for an
             objective with terms of a teacher. It is not saved with the model.
+        perceptual_network: a function from images, float32 (N, H, W, C) in [-1, 1], to feature maps, each times its
+            weight, for an objective with the term `perceptual`. It is not trained, and not saved with the model.
 
     `model(images)` translates images, float32 (N, H, W, C) in [-1, 1], to the same height, width and range. It adds no
     noise, and normalises each image by its own statistics.
@@ -46,6 +48,7 @@ class Pix2Pix(keras.Model):
     def __init__(
         self, generator: keras.Model, discriminator: keras.Model, *, average: keras.Model | None = None, seed: int = 0,
         recompute_levels: int = 0, teacher: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        perceptual_network: Callable[[tf.Tensor], Any] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(name="pix2pix")
         self.generator, self.discriminator, self.average = generator, discriminator, average
@@ -56,6 +59,8 @@ class Pix2Pix(keras.Model):
         self.seed, self.recompute_levels = seed, recompute_levels
         self.noise_key, self.variant_key = rng.stream(seed, "noise"), rng.stream(seed, "variant")
         self.objective, self.judge, self.teacher = Objective(), judging(discriminator), teacher
+        # In functions, because Keras would take a network's variables for the model's own.
+        self.perceptual_network = perceptual_network and (lambda images: perceptual_network(images))
         first = {"shape": (), "trainable": False, "aggregation": "only_first_replica"}
         self.step = self.add_weight(name="step", dtype="int64", initializer="zeros", **first)
         # Multiplies the learning rate. It is 1 until a run is rolled back because of numbers that are not finite.
@@ -190,8 +195,8 @@ class Pix2Pix(keras.Model):
                 d_gradients, d_losses, features = self._discriminator_gradients(image, target, translation)
                 self._update_discriminator(d_gradients)
             fake = self.judge(image, translation)
-            maps, taught = (features, fake.features), self._taught(image)
-            g_losses = self.objective.generator(fake.logits, translation, target, maps, taught, variant)
+            maps, more = (features, fake.features), self._more(image)
+            g_losses = self.objective.generator(fake.logits, translation, target, maps, variant=variant, **more)
             g_loss = self._scaled(g_losses["g/total"], self.generator_optimizer)
         self._update_generator(g_tape.gradient(g_loss, weights_of(self.generator)))
         return {**g_losses, **d_losses}
@@ -227,8 +232,8 @@ class Pix2Pix(keras.Model):
                 translation = self(image, noises[0], training=True)
                 real, fake = self.judge(image, target), self.judge(image, translation)
                 d_losses = self.objective.discriminator(real.logits, fake.logits)
-                maps, taught = (real.features, fake.features), self._taught(image)
-                g_losses = self.objective.generator(fake.logits, translation, target, maps, taught, variant)
+                maps, more = (real.features, fake.features), self._more(image)
+                g_losses = self.objective.generator(fake.logits, translation, target, maps, variant=variant, **more)
                 g_loss = self._scaled(g_losses["g/total"], self.generator_optimizer)
                 d_loss = self._scaled(d_losses["d/total"], self.discriminator_optimizer)
             g_gradients = g_tape.gradient(g_loss, weights_of(self.generator))
@@ -296,11 +301,11 @@ class Pix2Pix(keras.Model):
         variant: Variant | None = None, training: bool = True,
     ) -> Losses:  # fmt: skip
         """Returns the generator's losses, with the current D if the objective has one. `features`: of the target."""
-        taught = self._taught(image)
+        more = {"variant": variant, **self._more(image)}
         if not self.objective.adversarial:
-            return self.objective.generator(None, translation, target, None, taught, variant)
+            return self.objective.generator(None, translation, target, None, **more)
         fake = self.judge(image, translation, training)
-        return self.objective.generator(fake.logits, translation, target, (features, fake.features), taught, variant)
+        return self.objective.generator(fake.logits, translation, target, (features, fake.features), **more)
 
     def _variant(self, image: tf.Tensor, noise: tf.Tensor, other: tf.Tensor | None = None) -> Variant | None:
         """Returns the translation by another noise, and the distance of the two noises; None without another.
@@ -313,12 +318,17 @@ class Pix2Pix(keras.Model):
         with without_moving():
             return self.generator([image, other], training=True), noise_distance(noise, other)
 
-    def _taught(self, image: tf.Tensor) -> tf.Tensor | None:
-        """Returns the teacher's translations, or None if the objective needs none."""
-        if not self.objective.needs_teacher:
-            return None
-        within(self.teacher is not None, "`teacher`", "a function for an objective with terms of a teacher", None)
-        return self.teacher(image)
+    def _more(self, image: tf.Tensor) -> dict[str, Any]:
+        """Returns the teacher's translations and the perceptual network, if the objective needs them."""
+        more: dict[str, Any] = {}
+        if self.objective.needs_teacher:
+            within(self.teacher is not None, "`teacher`", "a function for an objective with terms of a teacher", None)
+            more["teacher"] = self.teacher(image)
+        if self.objective.needs_network:
+            network = self.perceptual_network
+            within(network is not None, "`perceptual_network`", "a function for the term `perceptual`", None)
+            more["perceptual_network"] = network
+        return more
 
     def _scaled(self, loss: tf.Tensor, optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
         """Returns `loss`, scaled so that its gradients, summed over parts and replicas, are those of the batch mean."""

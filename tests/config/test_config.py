@@ -44,8 +44,9 @@ def test_defaults_are_the_papers():
 
 @pytest.mark.parametrize("name", TERMS)
 def test_every_term_may_have_a_weight_and_leaves_the_others_theirs(name):
-    teacher = {"teacher": "it"} if TERMS[name].needs_teacher else {}
-    objective = Config.model_validate({"objective": {"weights": {name: 7}, **teacher}}).objective
+    more = {"teacher": "it"} if TERMS[name].needs_teacher else {}
+    more |= {"perceptual_network": "vgg19"} if TERMS[name].needs_network else {}
+    objective = Config.model_validate({"objective": {"weights": {name: 7}, **more}}).objective
     assert objective.weights == {**Config().objective.weights, name: 7}
 
 
@@ -81,7 +82,7 @@ def test_keys_of_older_files_are_read_as_weights(objective):
         ),
         (
             {"objective": {"weights": {"l7": 1}}},
-            "must be one of: gan, l1, l2, feature_matching, teacher_l1, .*, mode_seeking. Received 'l7'",
+            "must be one of: gan, l1, l2, feature_matching, teacher_l1, .*, perceptual. Received 'l7'",
         ),
         ({"objective": {"weights": {"l1": -1}}}, "greater than or equal to 0"),
         (

@@ -163,8 +163,9 @@ def test_keys_of_weights_are_those_of_the_table():
     assert described == {f"objective.weights.{name}": WEIGHTS.get(name, 0) for name in TERMS}
     for key in described:
         name = key.rpartition(".")[2]
-        teacher = ["objective.teacher=it"] if TERMS[name].needs_teacher else []
-        assert resolve_config("facades", [f"{key}=3", *teacher]).objective.weights[name] == 3
+        more = ["objective.teacher=it"] if TERMS[name].needs_teacher else []
+        more += ["objective.perceptual_network=vgg19"] if TERMS[name].needs_network else []
+        assert resolve_config("facades", [f"{key}=3", *more]).objective.weights[name] == 3
 
 
 @pytest.mark.parametrize(("given", "noise"), [("on", "on"), ("off", "off"), ("'on'", "on")])

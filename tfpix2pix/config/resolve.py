@@ -92,6 +92,32 @@ def with_overrides(
                     f"`tfpix2pix presets --keys` lists the keys."
                 )
         section[name] = value
+    return _with_one_length(settings, dict(others))
+
+
+def _with_one_length(settings: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings with the length that the overrides name: epochs take the place of a file's minutes, and
+    steps or minutes that of its epochs.
+
+    Raises:
+        UserError: the overrides name epochs and steps.
+    """
+    epochs, steps = overrides.get("training.epochs"), overrides.get("training.steps")
+    if epochs is not None and steps is not None:
+        raise UserError(
+            f"The length of a training must be given once. Received `training.epochs` {epochs} and `training.steps` "
+            f"{steps}. Leave one of the two out."
+        )
+    if epochs is not None:
+        replaced = {"training.minutes"}
+    elif steps is not None or overrides.get("training.minutes") is not None:
+        replaced = {"training.epochs", "training.decay_epochs"}
+    else:
+        return settings
+    training = settings["training"]
+    for key in replaced - overrides.keys():
+        if training.get(key.partition(".")[2]) is not None:
+            training[key.partition(".")[2]] = None
     return settings
 
 

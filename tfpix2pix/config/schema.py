@@ -18,8 +18,9 @@ from tfpix2pix.losses.settings import ObjectiveConfig, weights_of_named_objectiv
 from tfpix2pix.metrics import METRICS
 from tfpix2pix.models import GENERATORS, NOISES
 from tfpix2pix.models.settings import DiscriminatorConfig, GeneratorConfig, InferenceConfig
-from tfpix2pix.models.sizes import PATCHGANS, halved_px, logits_px
+from tfpix2pix.models.sizes import ENHANCERS, PATCHGANS, halved_px, logits_px, padded_size
 from tfpix2pix.section import LONGEST_NAME, MAY_CHANGE, NAME, RUN, TASK, RowOf, Section
+from tfpix2pix.size import Size
 from tfpix2pix.training.settings import TrainingConfig
 
 
@@ -53,6 +54,12 @@ class Config(Section):
         spec, row = self.generator, GENERATORS[self.generator.kind]
         more = [spec.enhancers] if "enhancers" in row.options else []
         return row.size_multiple_px(self.data.image_size_px, spec.levels, *more)
+
+    @property
+    def coarse_size(self) -> Size:
+        """Returns the height and width, px, of the images that the global generator inside of enhancers sees."""
+        scales = self.generator.enhancers or ENHANCERS
+        return padded_size(self.data.size_px, self.size_multiple_px).map(lambda side: side >> scales)
 
     @property
     def objective_name(self) -> str:
@@ -99,6 +106,11 @@ class Config(Section):
             _ = self.size_multiple_px
         except ValueError as error:  # its text names keys without their sections
             raise ValueError(with_sections(str(error))) from None
+        self._check_patches(size)
+        return self
+
+    def _check_patches(self, size: Size, made: str = "") -> None:
+        """Raises ValueError if D's patches do not fit an image of this size. `made`: how it comes from the data's."""
         spec = self.discriminator
         for scale in range(1, spec.scales + 1):
             if logits_px(min(size), spec.receptive_field_px) < 1:
@@ -107,10 +119,29 @@ class Config(Section):
                 fewer = ", fewer `discriminator.scales`" if scale > 1 else ""
                 raise ValueError(
                     f"`discriminator.receptive_field_px` must not exceed the padded image, of `data.image_size_px` = "
-                    f"{self.data.size_px} here{of_scale}. Received "
+                    f"{self.data.size_px} here{made}{of_scale}. Received "
                     f"{spec.receptive_field_px}. Use {fits}{fewer}, or larger images"
                 )
             size = size.map(halved_px)
+
+    @model_validator(mode="after")
+    def _stages_fit_the_networks(self) -> Config:
+        spec, kind = self.training, self.generator.kind
+        for key in ("coarse_epochs", "fix_global_epochs"):
+            epochs = getattr(spec, key)
+            if epochs and GENERATORS[kind].coarse is None:
+                fit = " or ".join(name for name, row in GENERATORS.items() if row.coarse)
+                raise ValueError(
+                    f"`training.{key}` must be 0 for a generator without enhancers. Received {epochs:g} with "
+                    f"`generator.kind: {kind}`. Set it to 0, or `generator.kind` to {fit}"
+                )
+            if epochs and self.objective.teacher:
+                raise ValueError(
+                    f"`training.{key}` must be 0 for a student, which learns at the teacher's size. Received "
+                    f"{epochs:g}. Set it to 0"
+                )
+        if spec.coarse_epochs:
+            self._check_patches(self.coarse_size, f", halved to {self.coarse_size} by `training.coarse_epochs`")
         return self
 
     @model_validator(mode="after")

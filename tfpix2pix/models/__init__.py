@@ -25,6 +25,8 @@ class Architecture:
     # ValueError if they do not fit
     size_multiple_px: Callable[..., int]
     options: tuple[str, ...]  # keys of the configuration's `generator` section that `build` takes
+    # As `build`: a network of the layers inside, which is trained first if `training.coarse_epochs` is set
+    coarse: Callable[..., Any] | None = None
 
 
 GENERATORS = {
@@ -40,6 +42,7 @@ GENERATORS = {
         lazy("tfpix2pix.models.enhancer", "build_local_enhancer"),
         enhancer_multiple_px,
         (*COMMON, "residual_blocks", "enhancers", "enhancer_blocks"),
+        coarse=lazy("tfpix2pix.models.enhancer", "build_coarse"),
     ),
 }
 

@@ -6,20 +6,24 @@ enhancer that sees the image at full size. With more enhancers, that is the insi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
+import tensorflow as tf
 from keras import layers
 
 from tfpix2pix.models import NOISES
 from tfpix2pix.models.blocks import NORM_EPSILON, Blocks
 from tfpix2pix.models.noise import DIMENSIONS
-from tfpix2pix.models.padding import crop_back, pad
+from tfpix2pix.models.padding import PadToMultiple, crop_back, pad
 from tfpix2pix.models.pyramid import Halve
-from tfpix2pix.models.resnet import ResidualParts, dropped_shapes
+from tfpix2pix.models.resnet import ResidualParts, build_global, dropped_shapes
 from tfpix2pix.models.sizes import ENHANCERS, GLOBAL_HALVINGS, enhancer_multiple_px, input_sides, padded_size
 from tfpix2pix.size import Size, SizePx
 from tfpix2pix.tables import row
+
+PREFIX = "enhancer"  # beginning of the names of the layers that are not of the global generator
 
 
 def build_local_enhancer(
@@ -85,10 +89,62 @@ def build_local_enhancer(
     for number in range(1, enhancers + 1):
         scale = enhancers - number
         filters = base_filters * 2**scale
-        network = ResidualParts(blocks, z, upsampling, prefix=f"enhancer{number}_")
+        network = ResidualParts(blocks, z, upsampling, prefix=f"{PREFIX}{number}_")
         finer = network.halved(images[scale], filters, 1)
-        x = layers.Add(name=f"enhancer{number}_add")([finer, x])  # (B, H/2, W/2, 64)
+        x = layers.Add(name=f"{PREFIX}{number}_add")([finer, x])  # (B, H/2, W/2, 64)
         x = network.doubled(network.changed(x, 2 * filters, enhancer_blocks), filters, 1)  # (B, H, W, 32)
     x = crop_back(network.last(x, output_channels), image, multiple_px)
     x = layers.Activation("tanh", dtype="float32", name="translation")(x)  # (B, H, W, output_channels)
     return keras.Model(z.inputs(image), x, name="generator")
+
+
+def build_coarse(
+    image_size_px: SizePx = 512,
+    *,
+    enhancers: int | None = None,
+    enhancer_blocks: int = 3,
+    base_filters: int = 32,
+    **options: Any,
+) -> keras.Model:
+    """Builds the global generator inside `build_local_enhancer`, for the stage in which it is trained alone.
+
+    It takes and gives images of full size: it halves them as the enhancers do, and enlarges its translation. Its layers
+    have the names and shapes of those inside; `last`, which makes the translation, is left behind after the stage.
+    `enhancer_blocks` is ignored, other arguments are those of `build_local_enhancer`.
+    """
+    enhancer_multiple_px(image_size_px, None, enhancers)
+    scales = ENHANCERS if enhancers is None else enhancers
+    return build_global(image_size_px, scales_left_out=scales, base_filters=base_filters * 2**scales, **options)
+
+
+def at_own_size(coarse: keras.Model) -> keras.Model:
+    """Returns the network of `build_coarse` between its halvings and its enlargements, of the same layers: halved
+    images, as `shrinking` makes them, to translations of their size."""
+    halved = [layer for layer in coarse.layers if isinstance(layer, Halve)][-1].output
+    translation = layers.Activation("tanh", dtype="float32", name="small_translation")(coarse.get_layer("last").output)
+    return keras.Model([halved, *coarse.inputs[1:]], translation, name="generator")
+
+
+def shrinking(coarse: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function that pads and halves images or targets, float32 (N, H, W, C), as the network of `build_coarse`
+    does its input."""
+    steps: list[layers.Layer] = []
+    for layer in coarse.layers:
+        if isinstance(layer, PadToMultiple):
+            steps.append(PadToMultiple(layer.multiple_px, dtype="float32"))
+        elif isinstance(layer, Halve):
+            steps.append(Halve(dtype="float32"))
+
+    def shrink(images: tf.Tensor) -> tf.Tensor:
+        for step in steps:
+            images = step(images)
+        return images
+
+    return shrink
+
+
+def fix_global(generator: keras.Model) -> None:
+    """Makes the global generator inside that of `build_local_enhancer` constant: neither its weights nor its moving
+    statistics change in training."""
+    for layer in generator.layers:
+        layer.trainable = layer.name.startswith(PREFIX)

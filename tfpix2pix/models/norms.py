@@ -62,7 +62,7 @@ class BatchNormalization(layers.BatchNormalization):
                 x, self.gamma, self.beta, self.epsilon, BATCH_AXES,
                 across_replicas=self.across_replicas, fused=self.fused,
             )  # fmt: skip
-            if _MOVING.get():
+            if _MOVING.get() and self.trainable:
                 for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
                     average.assign(average * self.momentum + tf.reshape(value, [-1]) * (1.0 - self.momentum))
             return y

@@ -12,7 +12,9 @@ from tfpix2pix.models import NOISES, UPSAMPLINGS
 from tfpix2pix.models.blocks import NORM_EPSILON, Blocks
 from tfpix2pix.models.noise import DIMENSIONS, Noise, Shape
 from tfpix2pix.models.padding import crop_back, pad
+from tfpix2pix.models.pyramid import Halve
 from tfpix2pix.models.sizes import GLOBAL_HALVINGS, RESNET_HALVINGS, input_sides, padded_size, residual_multiple_px
+from tfpix2pix.models.upsampling import Bilinear
 from tfpix2pix.size import Size, SizePx
 from tfpix2pix.tables import row
 
@@ -24,6 +26,7 @@ def build_resnet(
     *,
     residual_blocks: int = 9,
     halvings: int = RESNET_HALVINGS,
+    scales_left_out: int = 0,
     input_channels: int = 3,
     output_channels: int = 3,
     base_filters: int = 64,
@@ -49,13 +52,15 @@ def build_resnet(
     Args:
         residual_blocks: number of residual blocks; [torch] has 9 for 256 px and 6 for 128 px.
         halvings: number of halvings before the blocks and of doublings after them; each doubles the filters.
+        scales_left_out: number of halvings of the image itself, by means, before the network. Its translation is
+            enlarged as often, bilinear, before the tanh.
 
     Returns:
         A model with inputs and output as those of `build_unet`.
     """
     image = layers.Input((*input_sides(input_size_px, image_size_px), input_channels), name="image")  # (B, H, W, C)
-    multiple_px = residual_multiple_px(halvings)
-    padded = padded_size(Size.of(image_size_px), multiple_px)
+    multiple_px = residual_multiple_px(halvings + scales_left_out)
+    padded = padded_size(Size.of(image_size_px), multiple_px).map(lambda side: side >> scales_left_out)
     deepest = base_filters * 2**halvings
     z = row(NOISES, "`noise`", noise).build(
         dropout_rate, dropped_shapes(padded.map(lambda side: side >> halvings), deepest, residual_blocks), padded,
@@ -63,9 +68,15 @@ def build_resnet(
     )  # fmt: skip
     blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias, after_norm=z.after_norm)
     network = ResidualParts(blocks, z, upsampling)
-    x = network.halved(z.beside(pad(image, multiple_px)), base_filters, halvings)  # (B, H/4, W/4, 256)
+    x = pad(image, multiple_px)
+    for number in range(1, scales_left_out + 1):
+        x = Halve(name=f"halved{number}")(x)
+    x = network.halved(z.beside(x), base_filters, halvings)  # (B, H/4, W/4, 256)
     x = network.doubled(network.changed(x, deepest, residual_blocks), base_filters, halvings)  # (B, H, W, 64)
-    x = crop_back(network.last(x, output_channels), image, multiple_px)
+    x = network.last(x, output_channels)
+    for number in range(1, scales_left_out + 1):
+        x = Bilinear(name=f"enlarged{number}")(x)
+    x = crop_back(x, image, multiple_px)
     x = layers.Activation("tanh", dtype="float32", name="translation")(x)  # (B, H, W, output_channels)
     return keras.Model(z.inputs(image), x, name="generator")
 

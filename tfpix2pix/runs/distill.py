@@ -105,6 +105,7 @@ def student_of(
     generator, training = settings["generator"], settings["training"]
     generator["base_filters"] = max(LEAST_FILTERS, generator["base_filters"] // NARROWING)
     training |= {"precision": "auto", "seconds_per_step": None, "start_from": None, "started_from": None}
+    training |= {"coarse_epochs": 0, "fix_global_epochs": 0}  # a student learns at the teacher's size
     gan = {"gan": settings["objective"]["weights"].get("gan", 0.0)}
     settings["objective"] |= {"weights": {**gan, **STUDENT_WEIGHTS}, "teacher": identity}
     settings["objective"] |= {"perceptual_network": None, "perceptual_identity": None}

@@ -12,6 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from tfpix2pix.config import Config
 from tfpix2pix.config.resolve import to_yaml
 from tfpix2pix.losses import GAN_LOSSES
 from tfpix2pix.models.pyramid import scales_of
@@ -19,6 +20,8 @@ from tfpix2pix.models.sizes import receptive_field_of_scale
 from tfpix2pix.models.upsampling import SubpixelConv2D
 from tfpix2pix.runs.networks import build_discriminator, build_generator
 from tfpix2pix.runs.plan import Plan
+from tfpix2pix.runs.stages import describe as describe_stage
+from tfpix2pix.runs.stages import stages_of
 from tfpix2pix.training.settings import TrainingConfig
 
 # Types of layers, as the column `then` names them. Other layers have their own names there.
@@ -134,7 +137,7 @@ def describe(plan: Plan) -> Group:
         *_discriminators(discriminator, patch, untrained),
         Text(
             f"\nMFLOP: convolutions, one image, forward.\n"
-            f"Recipe: {config.recipe or 'none named'}.\nLength: {_length(spec)}.\n"
+            f"Recipe: {config.recipe or 'none named'}.\nLength: {_length(spec)}.\n{_stages(config)}"
             f"Objective: {config.objective_name} ({weights}), "
             f"{terms.gan_loss}, update order {spec.update_order}.\n{pairs}\n"
             f"{_destination(plan)}"
@@ -162,7 +165,17 @@ def _discriminators(discriminator: keras.Model, patch_px: int, untrained: str) -
         yield layer_table(scale, receptive_field=True)
 
 
+def _stages(config: Config) -> str:
+    """Returns a line about each stage, nothing for a training of one."""
+    stages = stages_of(config)
+    return "".join(f"{describe_stage(config, stage)}\n" for stage in stages) if len(stages) > 1 else ""
+
+
 def _length(spec: TrainingConfig) -> str:
+    if spec.epochs is not None:
+        if spec.pairs_per_epoch is None:
+            return f"{spec.epochs:g} epochs (pairs are counted when there are data)"
+        return f"{spec.steps} steps, {spec.epochs:g} epochs of {spec.pairs_per_epoch} pairs"
     if spec.minutes is None or spec.seconds_per_step is not None:
         return f"{spec.within_minutes().steps} steps"
     return (

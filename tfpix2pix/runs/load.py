@@ -15,6 +15,7 @@ from tfpix2pix.models.noise import noise_size
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.networks import build_generator
 from tfpix2pix.runs.recognize import RUN, Recognized, recognize
+from tfpix2pix.runs.stages import COARSE, stage_of
 from tfpix2pix.size import SizePx
 from tfpix2pix.tables import row
 from tfpix2pix.training.checkpoints import AVERAGE, Checkpoints, assign
@@ -70,7 +71,10 @@ def run_engine(
         )
     checkpoints, part = Checkpoints(directory.checkpoints), part_of(config, weights)
     step, state = checkpoints.load_best([part]) if best else checkpoints.load([part])
-    generator = build_generator(config, seed=None, noise_input=noise_input, input_size_px=size_px or "any")
+    coarse = stage_of(config, step).kind == COARSE
+    generator = build_generator(
+        config, seed=None, noise_input=noise_input, input_size_px=size_px or "any", coarse=coarse
+    )
     assign({v.path: v for v in generator.variables}, state[part], "generator")
     changes = {"step": step, "noise_size": noise_size(generator), "fixed_size_px": size_px}
     return KerasEngine(generator, card.model_copy(update=changes))

@@ -11,10 +11,11 @@ import keras
 from tfpix2pix.config import Config
 from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models import DISCRIMINATORS, GENERATORS, PRECISIONS
+from tfpix2pix.models.enhancer import fix_global
 from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
 from tfpix2pix.models.pyramid import build_pyramid, scales_of
+from tfpix2pix.runs.stages import COARSE, ENHANCERS_ALONE, Stage, constant_steps, stage_after
 from tfpix2pix.size import SizePx
-from tfpix2pix.training import schedule_row
 from tfpix2pix.training.devices import resolve_precision
 from tfpix2pix.training.optimizers import FusedAdam, LearningRate, LossScaling
 from tfpix2pix.training.pix2pix import Pix2Pix
@@ -31,10 +32,12 @@ def build_generator(
     noise_input: bool = True,
     input_size_px: SizePx | str | None = None,
     precision: str = "float32",
+    coarse: bool = False,
 ) -> keras.Model:
     """Builds the configured generator.
 
     Args:
+        coarse: build the network that is trained in the coarse stage (`runs/stages.py`).
         seed: seed of the initial weights. None: the weights are 0, to be loaded.
         noise_input: give the network a second input for the noise.
         input_size_px: side of the input, or its height and width, px. None: the training size. `any`: not fixed.
@@ -43,7 +46,8 @@ def build_generator(
     architecture = GENERATORS[config.generator.kind]
     input_channels, output_channels = config.data.network_channels
     with computing_in(precision):
-        return architecture.build(
+        build = architecture.coarse if coarse else architecture.build
+        return build(
             config.data.image_size_px,
             input_channels=input_channels,
             output_channels=output_channels,
@@ -92,16 +96,25 @@ def build_model(
     config: Config,
     teacher: Callable[[Any], Any] | None = None,
     perceptual_network: Callable[[Any], Any] | None = None,
+    *,
+    stage: Stage | None = None,
 ) -> Pix2Pix:
     """Builds both networks with their initial weights, the optimisers and the objective of a configuration.
 
-    `teacher`, for a student, and `perceptual_network` are those of `Pix2Pix`.
+    Args:
+        teacher: that of `Pix2Pix`, for a student.
+        perceptual_network: that of `Pix2Pix`.
+        stage: stage of the training; None: the first.
     """
     spec, terms = config.training, config.objective
-    precision = resolve_precision(spec.precision)
-    generator = build_generator(config, seed=config.seed, precision=precision)
-    discriminator = build_discriminator(config, seed=config.seed, precision=precision)
-    average = build_generator(config, seed=None) if spec.ema_decay else None
+    stage = stage or stage_after(config, 0)
+    coarse, precision = stage.kind == COARSE, resolve_precision(spec.precision)
+    generator = build_generator(config, seed=config.seed, precision=precision, coarse=coarse)
+    size_px = config.coarse_size.value if coarse else None
+    discriminator = build_discriminator(config, seed=config.seed, input_size_px=size_px, precision=precision)
+    average = build_generator(config, seed=None, coarse=coarse) if spec.ema_decay else None
+    if stage.kind == ENHANCERS_ALONE:
+        fix_global(generator)
     for layer in (layer for network in (generator, *scales_of(discriminator)) for layer in network.layers):
         if isinstance(layer, BatchNormalization):
             layer.across_replicas = spec.synchronized_norm
@@ -109,18 +122,14 @@ def build_model(
             layer.fused = not spec.deterministic_ops
     model = Pix2Pix(
         generator, discriminator, average=average, seed=config.seed, recompute_levels=spec.recompute_levels,
-        teacher=teacher, perceptual_network=perceptual_network,
+        teacher=teacher, perceptual_network=perceptual_network, coarse=coarse,
     )  # fmt: skip
-
-    fraction = spec.learning_rate_constant_fraction
-    if fraction is None:
-        fraction = schedule_row(spec.learning_rate_schedule).constant_fraction
-    constant_steps = round(fraction * spec.steps)
 
     def optimizer(learning_rate: float) -> keras.optimizers.Optimizer:
         rate = LearningRate(
-            learning_rate, spec.learning_rate_schedule, constant_steps, spec.steps, model.learning_rate_factor
-        )
+            learning_rate, spec.learning_rate_schedule, constant_steps(spec, stage), stage.schedule_steps,
+            model.learning_rate_factor, stage.first_step - stage.schedule[0],
+        )  # fmt: skip
         adam = FusedAdam(rate, spec.beta_1, spec.beta_2)
         return LossScaling(adam) if precision == "float16" else adam
 
@@ -130,6 +139,6 @@ def build_model(
     model.compile(
         optimizer(spec.learning_rate), optimizer(spec.discriminator_learning_rate or spec.learning_rate), objective,
         spec.update_order, micro_batches=spec.micro_batches, clip_gradient_norm=spec.clip_gradient_norm,
-        ema_decay=spec.ema_decay or 0.0,
+        ema_decay=spec.ema_decay or 0.0, ema_first_step=stage.schedule[0],
     )  # fmt: skip
     return model

@@ -130,10 +130,15 @@ def plan_training(
 
 
 def opened(plan: Plan) -> Plan:
-    """Returns the plan with the pairs to train on and those held out, and how their label maps are read."""
+    """Returns the plan with the pairs to train on and those held out, how their label maps are read, and the steps of
+    its epochs."""
     data = with_class_values(plan.config.data, plan.config.seed)
     notes, config = read_otherwise(plan.config.data, data), plan.config.model_copy(update={"data": data})
-    return replace(plan, config=config, sources=open_sources(data, config.seed), notes=(*plan.notes, *notes))
+    sources, spec = open_sources(data, config.seed), config.training
+    if spec.counts_epochs and not (plan.resume and spec.pairs_per_epoch):  # a run that is resumed has counted them
+        spec = spec.model_copy(update={"pairs_per_epoch": len(sources["train"])}).within_epochs()
+        config = config.model_copy(update={"training": spec})
+    return replace(plan, config=config, sources=sources, notes=(*plan.notes, *notes))
 
 
 def _with_pairs(plan: Plan, dry_run: bool) -> Plan:

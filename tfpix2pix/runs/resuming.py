@@ -68,8 +68,8 @@ def resumed_config(
 def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> Config:
     """Returns `now`, with those values of `before` that it leaves open.
 
-    These are the name, the precision, the time of a step, the identity of the perceptual network, the files that are
-    read, the rule of the split, and how label maps are read.
+    These are the name, the precision, the time of a step, the number of pairs, the identity of the perceptual network,
+    the files that are read, the rule of the split, and how label maps are read.
 
     Raises:
         UserError: a value differs that may not change, and `accept_changes` is not set. The message lists all of them.
@@ -102,7 +102,7 @@ def _differences(before: Config, now: Config) -> list[str]:
     old, new = (dict(flat(config.model_dump(mode="json"))) for config in (before, now))
     free = {*changeable_keys(), f"recipe.{APPLIED}"}  # a recipe's name may change; the values that it set are compared
     if now.training.learning_rate_schedule != "constant":
-        free.remove("training.steps")  # the learning rate of every step depends on the last step
+        free -= {"training.steps", "training.epochs"}  # the learning rate of every step depends on the last step
     changed = [key for key in {**old, **new} if new.get(key) != old.get(key) and key not in free]
     return [f"{key} {old.get(key)!r} -> {new.get(key)!r}" for key in changed]
 
@@ -195,7 +195,11 @@ class DataRecord(BaseModel):
 
 def _as_begun(before: TrainingConfig, now: TrainingConfig) -> TrainingConfig:
     """Returns `now` with what the run measured and recorded when it began: the weights that it started from, and the
-    time of a step, by which as many steps as fit in its minutes are taken."""
+    time of a step and the number of pairs, by which its minutes or epochs become steps."""
+    if now.pairs_per_epoch is None:
+        now = now.model_copy(update={"pairs_per_epoch": before.pairs_per_epoch})
+    if now.counts_epochs:
+        now = now.within_epochs()
     if now.seconds_per_step is None:
         now = now.model_copy(update={"seconds_per_step": before.seconds_per_step})
     if now.start_from == before.start_from and now.started_from is None:

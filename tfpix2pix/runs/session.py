@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from tfpix2pix.metrics.example import Setting, examples_of
 from tfpix2pix.metrics.scoring import measure
 from tfpix2pix.models.noise import noise_size
 from tfpix2pix.runs.directory import Run, RunDirectory, flat
+from tfpix2pix.runs.stages import best_after, stage_after
 from tfpix2pix.training import loop
 from tfpix2pix.training.checkpoints import Checkpoints, State, get_state, set_state
 from tfpix2pix.training.devices import Devices
@@ -86,7 +87,7 @@ class Session:
     """Holds what the hooks of a training share. Of several workers, only the chief reports, validates and saves.
 
     Args:
-        initial: computes the state before the first step.
+        initial: computes the state before the first step of the stage.
         data_periods: pairs that the steps see, for the model card.
     """
 
@@ -108,7 +109,7 @@ class Session:
         shown = sources["val"] if len(sources["val"]) else sources["train"]
         self.shown = list(evaluation_batches(shown, data, count=SAMPLE_ROWS))
         self.trained_on = evaluation_batches(sources["train"], data, count=self.held_out_count, batch_size=batch_size)
-        self.real_signs = RealSigns(model.judge, model.objective.boundary, data.encoding)
+        self.real_signs = RealSigns(model.judge_whole, model.objective.boundary, data.encoding)
         self.probe = Probe(self.translate, model.translator, data.encoding.encode_input, self.shown)
         self.target_dtype = sources["train"].read(0)[1].dtype.name
         self.saved_s = time.monotonic()
@@ -159,6 +160,7 @@ class Session:
         return self.devices.agree(signalled or self._stops_early())
 
     def _begin(self, start: Start) -> None:
+        self.start, self.stage = start, stage_after(self.config, start.step)
         chief, size = self.devices.is_chief, {"first_step": start.step, "total_steps": self.spec.steps}
         self.reporter = Reporter(
             self.directory if chief else None, batch_size=self.spec.batch_size, console=self.console,
@@ -170,7 +172,8 @@ class Session:
             Best(self.config.best_metric, start.best) if self.config.best_metric and self.held_out_count else None
         )
         adversarial = self.config.objective.weights["gan"] > 0
-        self.monitor = Monitor(self.reporter.metrics.lines, adversarial=adversarial)
+        lines = [line for line in self.reporter.metrics.lines if line["step"] >= self.stage.first_step]
+        self.monitor = Monitor(lines, adversarial=adversarial)
 
     def _log(self, step: int, _: loop.Losses) -> None:
         rates = {"learning_rate": self.model.generator_optimizer.learning_rate}
@@ -234,7 +237,13 @@ class Session:
         self._save(step, losses)
 
     def _stops_early(self) -> bool:
-        return bool(self.best and self.spec.stop_after_worse and self.best.worse >= self.spec.stop_after_worse)
+        last = self.stage.last_step == self.spec.steps  # an earlier stage goes on to its end
+        return bool(last and self.best and self.spec.stop_after_worse and self.best.worse >= self.spec.stop_after_worse)
+
+    def next_start(self) -> Start:
+        """Returns the start of the stage after this one."""
+        best = self.best.state() if self.best else {}
+        return Start(self.stage.last_step, metrics=self.metrics, best=best_after(self.stage, best))
 
     def roll_back(self, trouble: NotFinite) -> Start:
         """Restores the last checkpoint, or the beginning, and halves the learning rate. Returns the new start.
@@ -246,8 +255,14 @@ class Session:
         given_up = self.roll_backs > MAX_ROLL_BACKS
         chief, steps = self.devices.is_chief, self.checkpoints.steps()
         factor = float(np.asarray(self.model.learning_rate_factor)) / 2
-        step, state = self.checkpoints.load() if steps else (0, self.initial())
-        start = Start(step, **self.checkpoints.notes(step)) if steps else Start()
+        first = self.stage.first_step
+        if steps and steps[-1] > first:
+            step, state = self.checkpoints.load()
+            if step <= first:
+                raise RunError(f"{trouble} Later checkpoints than that of step {step} are damaged. Resume from there.")
+            start = Start(step, **self.checkpoints.notes(step))
+        else:
+            step, state, start = first, self.initial(), replace(self.start, untouched=False)
         if self.spec.on_non_finite == "stop" or given_up:
             if chief:
                 self.reporter.metrics.write(trouble.step, {"finding": "not_finite", "text": str(trouble)})

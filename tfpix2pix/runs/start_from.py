@@ -7,10 +7,13 @@ from typing import Any
 
 from tfpix2pix.config import Config
 from tfpix2pix.errors import UserError
+from tfpix2pix.models import GENERATORS
+from tfpix2pix.models.settings import GeneratorConfig
+from tfpix2pix.models.sizes import ENHANCERS
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.training.checkpoints import AVERAGE, Checkpoints, state_variables
 
-LEAST_SHARE = 0.5  # of a generator's arrays: with fewer, the two have another architecture or another width
+LEAST_SHARE = 0.5  # of the smaller generator's arrays: with fewer, the two have another architecture or another width
 DISCRIMINATOR = "discriminator"
 MOST_NAMED = 6  # layers in a sentence
 
@@ -35,12 +38,15 @@ def with_start(config: Config) -> Config:
     """Returns the configuration with the identity of the weights that `training.start_from` names.
 
     Raises:
-        UserError: they are not the weights of a run, or not those that `training.started_from` records.
+        UserError: they are not the weights of a run, are those of a global generator of another width, or are not
+            those that `training.started_from` records.
     """
     spec = config.training
     if spec.start_from is None:
         return config
-    identity = identity_of(RunDirectory(spec.start_from), "`training.start_from` must be")
+    directory = RunDirectory(spec.start_from)
+    identity = identity_of(directory, "`training.start_from` must be")
+    _check_width(config.generator, directory)
     if spec.started_from not in (None, identity):
         raise UserError(
             f"A run must start from the weights that its configuration records, {spec.started_from}. Received "
@@ -59,7 +65,7 @@ def start_from(model: Any, directory: RunDirectory) -> tuple[str, ...]:
         A sentence about each network: how many of its arrays were taken, and which layers are new.
 
     Raises:
-        UserError: fewer than half of the generator's arrays fit. The model is unchanged then.
+        UserError: fewer than half of the arrays fit, of the smaller of the two generators. The model is unchanged then.
     """
     config, checkpoints = directory.config(), Checkpoints(directory.checkpoints)
     part = _translating(config)
@@ -72,7 +78,7 @@ def start_from(model: Any, directory: RunDirectory) -> tuple[str, ...]:
         for name, arrays in targets.items()
         if name in variables
     }
-    share = len(fitting["generator"]) / len(variables["generator"])
+    share = len(fitting["generator"]) / min(len(variables["generator"]), len(state[part]))
     if share < LEAST_SHARE:
         raise UserError(
             f"`training.start_from` must be a run with a generator like this one. Received {directory.path}, "
@@ -88,6 +94,29 @@ def start_from(model: Any, directory: RunDirectory) -> tuple[str, ...]:
         for name, keys in fitting.items()
         if name != AVERAGE
     )
+
+
+def _check_width(ours: GeneratorConfig, directory: RunDirectory) -> None:
+    """Raises UserError if both runs have a global generator, and those are of different width."""
+    theirs = directory.config().generator
+    here, there = global_filters(ours), global_filters(theirs)
+    if here is None or there is None or here == there:
+        return
+    scales = here // ours.base_filters
+    fits = f"Set `generator.base_filters` to {there // scales}, or give" if there % scales == 0 else "Give"
+    raise UserError(
+        f"`training.start_from` must be a run whose global generator is as wide as the one here: `base_filters` of a "
+        f"global, and twice as many for each enhancer around it. Received {directory.path}, a {theirs.kind} with "
+        f"{there} filters in it, for {here} here. {fits} another run."
+    )
+
+
+def global_filters(spec: GeneratorConfig) -> int | None:
+    """Returns the number of filters in the first layer of a global generator, alone or inside of enhancers; None for
+    other generators."""
+    if spec.kind == "global":
+        return spec.base_filters
+    return spec.base_filters * 2 ** (spec.enhancers or ENHANCERS) if GENERATORS[spec.kind].coarse else None
 
 
 def _translating(config: Config) -> str:

@@ -13,6 +13,7 @@ from tfpix2pix.config import Config
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.pipeline import training_batches
 from tfpix2pix.runs.networks import build_model
+from tfpix2pix.runs.stages import Stage
 from tfpix2pix.training.devices import Devices
 from tfpix2pix.training.execution import Execution
 from tfpix2pix.training.pix2pix import Pix2Pix
@@ -36,10 +37,12 @@ class Frozen:
 NO_NETWORKS = Frozen()
 
 
-def build_on(devices: Devices, config: Config, frozen: Frozen = NO_NETWORKS) -> Pix2Pix:
-    """Builds the model with its variables on every device."""
+def build_on(
+    devices: Devices, config: Config, frozen: Frozen = NO_NETWORKS, stage: Stage | None = None
+) -> Pix2Pix:
+    """Builds the model of a stage, None for the first, with its variables on every device."""
     with devices.scope():
-        return build_model(config, frozen.teacher, frozen.perceptual_network)
+        return build_model(config, frozen.teacher, frozen.perceptual_network, stage=stage)
 
 
 def execution(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from tfpix2pix.runs.perceptual import open_perceptual_network
 from tfpix2pix.runs.plan import Plan, opened, plan_training
 from tfpix2pix.runs.resuming import DataRecord, Splits
 from tfpix2pix.runs.session import Session, Start
+from tfpix2pix.runs.stages import Stage, best_after, describe, enter, stage_after, stage_of, stages_of
 from tfpix2pix.runs.start_from import start_from, with_start
 from tfpix2pix.runs.steps import Frozen, build_on, execution, with_steps_of_minutes
 from tfpix2pix.training import loop
@@ -103,8 +106,7 @@ def run(plan: Plan, console: Console | None = None) -> Run:
     frozen = Frozen(plan.teacher and teaching(plan.teacher), open_perceptual_network(plan.config))
     config = _settled(plan, sources, devices, say, frozen)
     spec = config.training
-    model = build_on(devices, config, frozen)
-    start = _restored(plan, model)
+    model, start = _beginning(plan, config, devices, frozen)
     started = start_from(model, plan.start) if plan.start else ()
     devices.check_same(start.step, "checkpoint")
     say(
@@ -121,27 +123,47 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         return Run(plan.directory, plan.directory.card())
 
     record = plan.record.resumed(start.step, splits)
-    session = Session(
-        config, plan.directory, sources, model, devices, console, lambda: _initial_state(config), record.summary(),
-    )  # fmt: skip
     with plan.directory.in_use() if devices.is_chief else nullcontext():
         if devices.is_chief:
             _write_beginning(plan, config, start, record)
         with loop.stop_on_signals() as signalled, devices.in_reach():
             while True:
-                try:
-                    with session.reporting(start):
-                        step = loop.run(
-                            execution(config, sources["train"], model, devices, first_step=start.step),
-                            session.hooks(),
-                            first_step=start.step,
-                            last_step=start.step if session.should_stop() else spec.steps,  # stopped early before
-                            steps_per_execution=spec.steps_per_execution,
-                            should_stop=lambda: session.should_stop(signalled()),
-                        )
+                session = Session(
+                    config, plan.directory, sources, model, devices, console,
+                    partial(_first_state, config, plan.directory, stage_after(config, start.step)), record.summary(),
+                )  # fmt: skip
+                step = _trained(session, start, signalled, say)
+                if step < session.stage.last_step or step == spec.steps or session.should_stop(signalled()):
                     return session.end(step)
-                except NotFinite as trouble:
-                    start = session.roll_back(trouble)
+                before, state, start = session.stage, get_state(model), session.next_start()
+                del session, model
+                gc.collect()  # graphs and variables refer to each other
+                model = build_on(devices, config, frozen, stage_after(config, step))
+                enter(model, state, before)
+
+
+def _trained(session: Session, start: Start, signalled: Callable[[], bool], say: partial) -> int:
+    """Trains the steps of a stage after `start`. Returns the last step that was done."""
+    config, spec = session.config, session.spec
+    stage = stage_after(config, start.step)
+    if len(stages_of(config)) > 1:
+        say(describe(config, stage))
+    while True:
+        try:
+            with session.reporting(start):
+                return loop.run(
+                    execution(
+                        config, session.sources["train"], session.model, session.devices, first_step=start.step,
+                        total_steps=stage.last_step,
+                    ),
+                    session.hooks(),
+                    first_step=start.step,
+                    last_step=start.step if session.should_stop() else stage.last_step,  # stopped early before
+                    steps_per_execution=spec.steps_per_execution,
+                    should_stop=lambda: session.should_stop(signalled()),
+                )  # fmt: skip
+        except NotFinite as trouble:
+            start = session.roll_back(trouble)
 
 
 def _set_up(devices: Devices, spec: TrainingConfig) -> None:
@@ -175,22 +197,32 @@ def _settled(plan: Plan, sources: Mapping[str, Source], devices: Devices, say: p
     return config
 
 
-def _restored(plan: Plan, model: Pix2Pix) -> Start:
-    """Sets the model to the newest checkpoint of a run that is resumed. Returns the start of the training."""
+def _beginning(plan: Plan, config: Config, devices: Devices, frozen: Frozen) -> tuple[Pix2Pix, Start]:
+    """Returns the model of the stage to begin or to continue with, and the start of the training: a new model, or that
+    of the newest checkpoint of a run that is resumed."""
     checkpoints = Checkpoints(plan.directory.checkpoints)
     if not plan.resume or not checkpoints.any():
-        return Start(untouched=True)
+        return build_on(devices, config, frozen), Start(untouched=True)
     step, state = checkpoints.load()
-    set_state(model, state)
-    return Start(step, **checkpoints.notes(step))
+    start, before, stage = Start(step, **checkpoints.notes(step)), stage_of(config, step), stage_after(config, step)
+    model = build_on(devices, config, frozen, stage)
+    if stage == before:
+        set_state(model, state)
+        return model, start
+    enter(model, state, before)
+    return model, replace(start, best=best_after(before, start.best))
 
 
-def _initial_state(config: Config) -> State:
-    """Returns the state before the first step, computed anew.
+def _first_state(config: Config, directory: RunDirectory, stage: Stage) -> State:
+    """Returns the state before the first step of a stage, computed anew.
 
     Raises:
         UserError: the run that `training.start_from` names has been trained on meanwhile, or is gone.
     """
+    if stage.first_step:
+        model, (step, state) = build_model(config, stage=stage), Checkpoints(directory.checkpoints).load()
+        enter(model, state, stage_of(config, step))
+        return get_state(model)
     config = with_start(config)
     model = build_model(config)
     if config.training.start_from:
@@ -212,7 +244,9 @@ def _report_data(plan: Plan, sources: Mapping[str, Source], say: partial) -> Non
 
 def _how_to_continue(step: int, spec: TrainingConfig) -> str:
     """Returns advice on how to lengthen a finished run. Raises UserError if it has more than the configured steps."""
-    keys = "training.steps" if spec.minutes is None else "training.steps and training.minutes"
+    keys = "training.steps" if spec.epochs is None else "training.epochs"
+    if spec.minutes is not None:
+        keys = "training.steps and training.minutes"
     if step > spec.steps:
         pace = f", with {spec.minutes:g} minutes of {spec.seconds_per_step:.3g} s a step" if spec.minutes else ""
         raise UserError(

@@ -77,12 +77,15 @@ def _clip_factor(gradients: list[tf.Tensor], limit: tf.Tensor | float) -> tf.Ten
     return tf.minimum(1.0, limit / tf.linalg.global_norm(gradients))
 
 
-def update_average(average: keras.Model, network: keras.Model, decay: float, step: keras.Variable) -> None:
+def update_average(
+    average: keras.Model, network: keras.Model, decay: float, step: keras.Variable, first_step: int = 0
+) -> None:
     """Updates `average`, the exponential moving average of a network's weights.
 
-    The decay is min(decay, (1 + t)/(10 + t)) at step t. Moving statistics, which are not trained, are copied.
+    The decay is min(decay, (1 + t)/(10 + t)) at step t after `first_step`. Moving statistics and other variables that
+    are not trained are copied.
     """
-    t = tf.cast(step.value, tf.float32)
+    t = tf.cast(step.value - first_step, tf.float32)
     share = 1.0 - tf.minimum(decay, (1.0 + t) / (10.0 + t))
     trained = {id(v) for v in network.trainable_variables}
     pairs = [(a.value, v.value, id(v) in trained) for a, v in zip(average.variables, network.variables, strict=True)]

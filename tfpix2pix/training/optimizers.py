@@ -91,6 +91,7 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         factor: a variable that multiplies the rate: 1 until a run is rolled back (`training.on_non_finite`).
+        first_step: step of the schedule at which the optimiser begins, which counts its own steps.
     """
 
     def __init__(
@@ -100,12 +101,13 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
         constant_steps: int = 0,
         total_steps: int = 1,
         factor: keras.Variable | None = None,
+        first_step: int = 0,
     ) -> None:
         self.learning_rate, self.schedule, self.factor = learning_rate, schedule, factor
-        self.constant_steps, self.total_steps = constant_steps, total_steps
+        self.constant_steps, self.total_steps, self.first_step = constant_steps, total_steps, first_step
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        after = tf.cast(tf.cast(step, tf.int64) - self.constant_steps, tf.float32)
+        after = tf.cast(tf.cast(step, tf.int64) + (self.first_step - self.constant_steps), tf.float32)
         progress = tf.clip_by_value(after / max(self.total_steps - self.constant_steps, 1), 0.0, 1.0)
         rate = self.learning_rate * SCHEDULES[self.schedule](progress)
         return rate if self.factor is None else rate * tf.convert_to_tensor(self.factor)

@@ -13,9 +13,10 @@ from tfpix2pix import rng
 from tfpix2pix.errors import within
 from tfpix2pix.losses.diversity import noise_distance
 from tfpix2pix.losses.objective import Features, Objective, Variant
+from tfpix2pix.models.enhancer import at_own_size, shrinking
 from tfpix2pix.models.noise import no_noise, noise_size
 from tfpix2pix.models.norms import without_moving
-from tfpix2pix.models.pyramid import judging
+from tfpix2pix.models.pyramid import Judgement, judging
 from tfpix2pix.models.recompute import recomputing
 from tfpix2pix.tables import row
 from tfpix2pix.training.gradients import replicas, summed, tape_on, update, update_average, weights_of
@@ -40,6 +41,7 @@ class Pix2Pix(keras.Model):
             objective with terms of a teacher. It is not saved with the model.
         perceptual_network: a function from images, float32 (N, H, W, C) in [-1, 1], to feature maps, each times its
             weight, for an objective with the term `perceptual`. It is not trained, and not saved with the model.
+        coarse: `generator` is one of `build_coarse`, which is trained at its own size, on pairs that are halved.
 
     `model(images)` translates images, float32 (N, H, W, C) in [-1, 1], to the same height, width and range. It adds no
     noise, and normalises each image by its own statistics.
@@ -48,14 +50,16 @@ class Pix2Pix(keras.Model):
     def __init__(
         self, generator: keras.Model, discriminator: keras.Model, *, average: keras.Model | None = None, seed: int = 0,
         recompute_levels: int = 0, teacher: Callable[[tf.Tensor], tf.Tensor] | None = None,
-        perceptual_network: Callable[[tf.Tensor], Any] | None = None,
+        perceptual_network: Callable[[tf.Tensor], Any] | None = None, coarse: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(name="pix2pix")
         self.generator, self.discriminator, self.average = generator, discriminator, average
         if average is not None:
             average.trainable = False
             average.set_weights(generator.get_weights())
-        self.training_generator = recomputing(generator, recompute_levels) if recompute_levels else generator
+        self.coarse, self.shrink = coarse, shrinking(generator) if coarse else _unchanged
+        self.trained = at_own_size(generator) if coarse else generator
+        self.training_generator = recomputing(generator, recompute_levels) if recompute_levels else self.trained
         self.seed, self.recompute_levels = seed, recompute_levels
         self.noise_key, self.variant_key = rng.stream(seed, "noise"), rng.stream(seed, "variant")
         self.objective, self.judge, self.teacher = Objective(), judging(discriminator), teacher
@@ -82,6 +86,7 @@ class Pix2Pix(keras.Model):
         micro_batches: int = 1,
         clip_gradient_norm: float | None = None,
         ema_decay: float = 0.999,
+        ema_first_step: int = 0,
         **kwargs: Any,
     ) -> None:
         """Sets optimisers and objective, and builds the optimisers' variables, so that a checkpoint can be restored.
@@ -94,6 +99,7 @@ class Pix2Pix(keras.Model):
             micro_batches: number of parts of a batch. Their gradients are summed before an update.
             clip_gradient_norm: largest norm of a network's gradient over all its weights; None: no limit.
             ema_decay: decay of `average`. The first steps use a smaller one.
+            ema_first_step: number of the step that is the first one for the average.
 
         Raises:
             ValueError: a name is unknown, a number lies outside its range, or a term needs noise and the generator has
@@ -113,7 +119,7 @@ class Pix2Pix(keras.Model):
             )
         self.judge = judging(self.discriminator, features=self.objective.needs_features)
         self.update_order, self.micro_batches, self.ema_decay = update_order, micro_batches, ema_decay
-        self.clip_gradient_norm = clip_gradient_norm
+        self.clip_gradient_norm, self.ema_first_step = clip_gradient_norm, ema_first_step
         self.generator_optimizer = generator_optimizer or FusedAdam()
         self.discriminator_optimizer = discriminator_optimizer or FusedAdam()
         self.generator_optimizer.build(self.generator.trainable_variables)
@@ -122,7 +128,7 @@ class Pix2Pix(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Returns the networks and settings, from which `save("m.keras")` and `ModelCheckpoint` make the same model."""
         networks = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in NETWORKS}
-        return {**networks, "seed": self.seed, "recompute_levels": self.recompute_levels}
+        return {**networks, "seed": self.seed, "recompute_levels": self.recompute_levels, "coarse": self.coarse}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Pix2Pix:
@@ -137,7 +143,7 @@ class Pix2Pix(keras.Model):
         return {
             **optimizers, "objective": dataclasses.asdict(self.objective), "update_order": self.update_order,
             "micro_batches": self.micro_batches, "clip_gradient_norm": self.clip_gradient_norm,
-            "ema_decay": self.ema_decay,
+            "ema_decay": self.ema_decay, "ema_first_step": self.ema_first_step,
         }  # fmt: skip
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -150,7 +156,10 @@ class Pix2Pix(keras.Model):
         return self.generator if self.average is None else self.average
 
     def call(self, image: tf.Tensor, noise: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """Returns translations. `noise` (N, noise_size), uniform in [0, 1), switches z on. None switches it off."""
+        """Returns translations. `noise` (N, noise_size), uniform in [0, 1), switches z on. None switches it off.
+
+        In training a coarse model takes and gives images that `shrink` has made.
+        """
         generator = self.training_generator if training else self.translator
         if self.noise_size and noise is None:
             noise = no_noise(tf.shape(image)[0], self.noise_size)
@@ -165,7 +174,7 @@ class Pix2Pix(keras.Model):
 
         On several replicas, `data` and the losses are of one replica's share of the batch.
         """
-        image, target = map(tf.convert_to_tensor, data)
+        image, target = map(self.shrink, map(tf.convert_to_tensor, data))
         count = image.shape[0] or tf.shape(image)[0]
         noises = [self.training_noise(count)]
         if self.objective.noise_terms:
@@ -173,7 +182,7 @@ class Pix2Pix(keras.Model):
         order = UPDATE_ORDERS[self.update_order] if self.objective.adversarial else Pix2Pix.without_discriminator
         losses = order(self, image, target, *noises)
         if self.average is not None:
-            update_average(self.average, self.generator, self.ema_decay, self.step)
+            update_average(self.average, self.generator, self.ema_decay, self.step, self.ema_first_step)
         self.step.assign_add(1)
         return losses
 
@@ -255,8 +264,13 @@ class Pix2Pix(keras.Model):
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> Losses:
         """Returns the losses on `(input, target)` without noise, for `evaluate` and `fit`. Changes no state."""
         image, target = map(tf.convert_to_tensor, data)
+        image, target, translation = map(self.shrink, (image, target, self(image)))
         features = self.judge(image, target, training=False).features
-        return self._generator_losses(image, target, self(image), features, training=False)
+        return self._generator_losses(image, target, translation, features, training=False)
+
+    def judge_whole(self, image: tf.Tensor, target: tf.Tensor, training: bool = True) -> Judgement:
+        """Returns D's judgement of pairs of full size, at the size at which D is trained."""
+        return self.judge(self.shrink(image), self.shrink(target), training)
 
     @property
     def noise_size(self) -> int:
@@ -316,7 +330,7 @@ class Pix2Pix(keras.Model):
         if other is None:
             return None
         with without_moving():
-            return self.generator([image, other], training=True), noise_distance(noise, other)
+            return self.trained([image, other], training=True), noise_distance(noise, other)
 
     def _more(self, image: tf.Tensor) -> dict[str, Any]:
         """Returns the teacher's translations and the perceptual network, if the objective needs them."""
@@ -340,6 +354,10 @@ class Pix2Pix(keras.Model):
 
     def _update_discriminator(self, gradients: list[tf.Tensor]) -> None:
         update(self.discriminator, self.discriminator_optimizer, gradients, self.clip_gradient_norm)
+
+
+def _unchanged(images: tf.Tensor) -> tf.Tensor:
+    return images
 
 
 UPDATE_ORDERS = {"alternating": Pix2Pix.alternating, "simultaneous": Pix2Pix.simultaneous}

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from tfpix2pix.errors import UserError
 from tfpix2pix.metrics import METRICS, Metric
 from tfpix2pix.models import PRECISIONS
 from tfpix2pix.section import LENGTH, MACHINE, MAY_CHANGE, RUN, START, Section, row_of
@@ -28,7 +29,21 @@ class TrainingConfig(Section):
 
     steps: Annotated[int, LENGTH, MAY_CHANGE] = Field(80_000, ge=1)
     """Number of training steps, one batch each (facades: 400 images × 200 epochs). If `minutes` is set too, this is
-    the upper limit."""
+    the upper limit. If `epochs` is set, it replaces this number."""
+    epochs: Annotated[float | None, LENGTH, MAY_CHANGE] = Field(None, gt=0)
+    """Length as papers state it: how often every training pair is seen. A new run sets `steps` to epochs × pairs /
+    `batch_size`. null: `steps` is the length."""
+    decay_epochs: Annotated[float | None, LENGTH] = Field(None, gt=0)
+    """Number of last epochs over which the learning rate falls, in place of `learning_rate_constant_fraction`. null: as
+    that key says."""
+    pairs_per_epoch: Annotated[int | None, LENGTH] = Field(None, ge=1)
+    """Number of training pairs, by which epochs become steps. A new run counts them and writes them here."""
+    coarse_epochs: Annotated[float, LENGTH] = Field(0, ge=0)
+    """`generator.kind: local_enhancer`: number of first epochs in which its global generator is trained alone, on pairs
+    of 1/2^`generator.enhancers` of the size (docs/training.md). 0: no such stage."""
+    fix_global_epochs: Annotated[float, LENGTH] = Field(0, ge=0)
+    """`generator.kind: local_enhancer`: number of epochs after these in which the enhancers are trained alone, and the
+    global generator stays as it is. 0: no such stage."""
     minutes: Annotated[float | None, LENGTH, MAY_CHANGE] = Field(None, gt=0)
     """Time limit for the training steps, min. A new run measures the time of a step once and lowers `steps` to as many
     as fit. Start-up, validation, samples and checkpoints take extra time: give 50 or less for a session of 60."""
@@ -59,7 +74,7 @@ class TrainingConfig(Section):
     """`constant`, or a decay to 0 at the last step: `linear_decay` or `cosine`."""
     learning_rate_constant_fraction: float | None = Field(None, ge=0, lt=1)
     """Fraction of the steps at the full learning rate, before the decay. null: 0.5 for `linear_decay`, 0 for
-    `cosine`."""
+    `cosine`. `decay_epochs` says the same in epochs."""
     clip_gradient_norm: float | None = Field(None, gt=0)
     """Largest norm of a network's gradient, over all its weights. Larger gradients are scaled down. null: no limit."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
@@ -125,6 +140,78 @@ class TrainingConfig(Section):
             return self
         most = max(1, int(60 * self.minutes / self.seconds_per_step))
         return self.model_copy(update={"steps": min(self.steps, most)})
+
+    @property
+    def counts_epochs(self) -> bool:
+        """Returns True if the length of the run or of a stage is in epochs."""
+        return bool(self.epochs or self.coarse_epochs or self.fix_global_epochs)
+
+    def steps_of(self, epochs: float) -> int:
+        """Returns the number of steps of so many epochs, 0 while the number of pairs is unknown."""
+        return round(epochs * (self.pairs_per_epoch or 0) / self.batch_size)
+
+    def within_epochs(self) -> TrainingConfig:
+        """Returns a copy with `steps` as `epochs` say, at least 1. If the number of pairs is unknown, nothing changes.
+
+        Raises:
+            UserError: the stages before the last leave no step for it.
+        """
+        if self.pairs_per_epoch is None:
+            return self
+        steps = self.steps if self.epochs is None else max(1, self.steps_of(self.epochs))
+        before = self.steps_of(self.coarse_epochs) + self.steps_of(self.fix_global_epochs)
+        if before >= steps:
+            raise UserError(
+                f"`training.coarse_epochs` and `training.fix_global_epochs` must end before the training. Received "
+                f"{before} steps of them, {self.pairs_per_epoch} pairs an epoch, in a training of {steps}. Lower them, "
+                f"or raise {'`training.epochs`' if self.epochs else '`training.steps`'}."
+            )
+        return self.model_copy(update={"steps": steps})
+
+    @model_validator(mode="after")
+    def _there_is_one_length(self) -> TrainingConfig:
+        if self.minutes is not None and self.counts_epochs:
+            key = "epochs" if self.epochs else "coarse_epochs" if self.coarse_epochs else "fix_global_epochs"
+            raise ValueError(
+                f"`training.{key}` must be left out if `training.minutes` limit the training. Received "
+                f"{getattr(self, key):g} epochs and {self.minutes:g} minutes. Leave one of the two out"
+            )
+        stages = self.coarse_epochs + self.fix_global_epochs
+        if self.epochs is not None and stages >= self.epochs:
+            raise ValueError(
+                f"`training.coarse_epochs` and `training.fix_global_epochs` must be fewer than `training.epochs`, the "
+                f"whole length. Received {self.coarse_epochs:g} and {self.fix_global_epochs:g} of {self.epochs:g}. "
+                f"Lower them, or raise `training.epochs`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_rate_falls_in_the_last_epochs(self) -> TrainingConfig:
+        decay = self.decay_epochs
+        if decay is None:
+            return self
+        if self.learning_rate_schedule == "constant":
+            raise ValueError(
+                f"`training.decay_epochs` must be left out if the learning rate never falls. Received {decay:g} with "
+                f"`learning_rate_schedule: constant`. Use linear_decay or cosine, or null"
+            )
+        if self.learning_rate_constant_fraction is not None:
+            raise ValueError(
+                f"`training.decay_epochs` must be left out if `training.learning_rate_constant_fraction` is set. "
+                f"Received {decay:g} and {self.learning_rate_constant_fraction:g}. Leave one of the two out"
+            )
+        if self.epochs is None:
+            raise ValueError(
+                f"`training.decay_epochs` must go with `training.epochs`. Received {decay:g} alone. Set "
+                f"`training.epochs`, or `training.learning_rate_constant_fraction` in its place"
+            )
+        if decay > self.epochs - self.coarse_epochs:
+            after = " after `training.coarse_epochs`" if self.coarse_epochs else ""
+            raise ValueError(
+                f"`training.decay_epochs` must be at most `training.epochs`{after}, "
+                f"{self.epochs - self.coarse_epochs:g}. Received {decay:g}. Lower it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _parts_are_even(self) -> TrainingConfig:

@@ -172,7 +172,8 @@ class Session:
             Best(self.config.best_metric, start.best) if self.config.best_metric and self.held_out_count else None
         )
         adversarial = self.config.objective.weights["gan"] > 0
-        lines = [line for line in self.reporter.metrics.lines if line["step"] >= self.stage.first_step]
+        first = self.stage.first_step  # lines up to there are of networks and images of another size
+        lines = [line for line in self.reporter.metrics.lines if line["step"] > first or not first]
         self.monitor = Monitor(lines, adversarial=adversarial)
 
     def _log(self, step: int, _: loop.Losses) -> None:

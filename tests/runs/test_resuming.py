@@ -112,10 +112,10 @@ def test_a_configuration_object_does_not_cover_an_edited_file(run, quiet):
 def test_the_keys_that_may_change():
     assert sorted(changeable_keys()) == [
         "data.cache_files_mb", "data.cache_mb", "data.dir", "data.max_megapixels", "recipe",
-        "training.checkpoint_every_minutes",
-        "training.checkpoint_every_steps", "training.epochs", "training.health", "training.keep_every_steps", "training.keep_last",
-        "training.minutes", "training.on_non_finite", "training.profile_steps", "training.steps",
-        "training.steps_per_execution", "training.stop_after_worse", "training.strategy",
+        "training.checkpoint_every_minutes", "training.checkpoint_every_steps", "training.epochs", "training.health",
+        "training.keep_every_steps", "training.keep_last", "training.minutes", "training.on_non_finite",
+        "training.profile_steps", "training.steps", "training.steps_per_execution", "training.stop_after_worse",
+        "training.strategy",
     ]  # fmt: skip
 
 

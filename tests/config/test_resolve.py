@@ -94,6 +94,7 @@ TASKS = {
 def test_every_task_of_the_paper_has_a_preset():
     samples = {f"sample_{task}" for task in ("edges", "colorization", "inpainting", "super_resolution")}
     others = {"demo", "openmoji", "openmoji_flags", "smoke", "facades_segmenter", "colored_shapes"}
+    others |= {"cityscapes_hd", "openmoji_hd"}
     assert set(preset_names()) == TASKS | samples | others
 
 

@@ -249,7 +249,7 @@ class TestCityscapes:
                 write_image(Path(f"cityscapes/gtFine/{split}/{city}/{name}_gtFine_{kind}.png"), images[part])
             write_image(Path(f"cityscapes/gtFine/{split}/{city}/{name}_gtFine_color.png"), images["target"])
         exec(lines, {})
-        size = ["data.image_size_px=[32,64]", "generator.base_filters=4"]
+        size = ["data.image_size_px=[32,64]", "discriminator.receptive_field_px=16"]
         data = resolve_config("cityscapes_hd", size, data_dir="data/cityscapes_hd").data
         assert data.network_channels == (36, 3)
         for split, city in (("train", "aachen"), ("val", "lindau")):

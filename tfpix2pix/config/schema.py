@@ -62,6 +62,11 @@ class Config(Section):
         return padded_size(self.data.size_px, self.size_multiple_px).map(lambda side: side >> scales)
 
     @property
+    def _least_px(self) -> int:
+        """Returns the shortest side of an image that is trained on, px."""
+        return min(self.coarse_size if self.training.coarse_epochs else self.data.size_px)
+
+    @property
     def objective_name(self) -> str:
         """Names the terms that G is trained for, as the paper does: `l1+cgan`."""
         return objective_name(self.objective.weights, self.discriminator.conditional)
@@ -209,7 +214,7 @@ class Config(Section):
         if row is not None:
             rules += [
                 ("target_channels", data.target_channels in (1, 3), "1 or 3 for this network"),
-                ("image_size_px", min(data.size_px) >= row.least_px, f"at least {row.least_px} px for this network"),
+                ("image_size_px", self._least_px >= row.least_px, f"at least {row.least_px} px for this network"),
             ]
         for key, allowed, rule in rules:
             if not allowed:

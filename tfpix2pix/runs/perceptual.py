@@ -73,6 +73,8 @@ def open_perceptual_network(config: Config) -> Network:
             network = PERCEPTUAL_NETWORKS[name].open()
         return in_color(network) if channels == 1 else network
     if not RunDirectory(path).is_run():
+        if config.training.coarse_epochs:  # that stage compares smaller images
+            saved_network(path, channels, config.coarse_size)
         return saved_network(path, channels, size)
     data = RunDirectory(path).config().data
     if data.input_classes or data.color_space != "rgb":

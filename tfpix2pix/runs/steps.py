@@ -37,9 +37,7 @@ class Frozen:
 NO_NETWORKS = Frozen()
 
 
-def build_on(
-    devices: Devices, config: Config, frozen: Frozen = NO_NETWORKS, stage: Stage | None = None
-) -> Pix2Pix:
+def build_on(devices: Devices, config: Config, frozen: Frozen = NO_NETWORKS, stage: Stage | None = None) -> Pix2Pix:
     """Builds the model of a stage, None for the first, with its variables on every device."""
     with devices.scope():
         return build_model(config, frozen.teacher, frozen.perceptual_network, stage=stage)

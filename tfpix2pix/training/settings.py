@@ -38,10 +38,10 @@ class TrainingConfig(Section):
     that key says."""
     pairs_per_epoch: Annotated[int | None, LENGTH] = Field(None, ge=1)
     """Number of training pairs, by which epochs become steps. A new run counts them and writes them here."""
-    coarse_epochs: Annotated[float, LENGTH] = Field(0, ge=0)
+    coarse_epochs: float = Field(0, ge=0)
     """`generator.kind: local_enhancer`: number of first epochs in which its global generator is trained alone, on pairs
     of 1/2^`generator.enhancers` of the size (docs/training.md). 0: no such stage."""
-    fix_global_epochs: Annotated[float, LENGTH] = Field(0, ge=0)
+    fix_global_epochs: float = Field(0, ge=0)
     """`generator.kind: local_enhancer`: number of epochs after these in which the enhancers are trained alone, and the
     global generator stays as it is. 0: no such stage."""
     minutes: Annotated[float | None, LENGTH, MAY_CHANGE] = Field(None, gt=0)

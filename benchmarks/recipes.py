@@ -33,6 +33,7 @@ from tfpix2pix.evaluation.examples.opening import open_subject
 from tfpix2pix.evaluation.request import Request
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.resuming import resumed_config
+from tfpix2pix.runs.stages import Stage
 
 METRICS = ("l1", "psnr", "ssim", "ms_ssim", "sharpness", "lab_intersection", "swd")
 SHOWN = (
@@ -117,15 +118,20 @@ def paces(options: argparse.Namespace, preset: str) -> dict[str, dict[str, float
     return known[preset]
 
 
-def in_turns(baseline: Config, contestant: Config) -> tuple[float, float]:
-    """The median ratio of the contestant's step to the baseline's, and the median of the contestant's, in seconds."""
+def in_turns(
+    baseline: Config, contestant: Config, stages: tuple[Stage | None, Stage | None] = (None, None)
+) -> tuple[float, float]:
+    """The median ratio of the contestant's step to the baseline's, and the median of the contestant's, in seconds.
+
+    `stages` are those of the trainings, None for the first.
+    """
     import tensorflow as tf
 
     from tfpix2pix.runs.networks import build_model
 
     steps = []
-    for config in (baseline, contestant):
-        model, side = build_model(config), config.data.image_size_px
+    for config, stage in zip((baseline, contestant), stages, strict=True):
+        model, side = build_model(config, stage=stage), config.data.image_size_px
         batch = [
             tf.random.stateless_uniform((config.training.batch_size, side, side, channels), (0, 0), -1.0, 1.0)
             for channels in config.data.network_channels

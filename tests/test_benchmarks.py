@@ -135,6 +135,17 @@ def test_methods_of_entropy_train_as_the_preset_does_but_for_their_own_keys(tmp_
     assert entropy.known(paths) == list(paths.values())
 
 
+def test_coarse_to_fine_gets_the_time_of_one_stage():
+    import high_resolution
+
+    seconds = {"coarse": 0.1, "enhancers_alone": 0.5, "whole": 0.8}
+    keys = dict(part.split("=") for part in high_resolution.length_of("coarse to fine", seconds, 10, pairs=300))
+    coarse, alone, whole = (float(keys[key]) * 300 for key in high_resolution.EPOCHS)
+    assert 0.1 * coarse + 0.5 * alone + 0.8 * (whole - coarse - alone) == pytest.approx(600, abs=1)
+    assert 0.1 * coarse == pytest.approx(300, abs=1)
+    assert high_resolution.length_of("U-Net", {"whole": 0.5}, 10, pairs=300) == ["training.steps=1200"]
+
+
 def test_the_table_of_entropy_has_means_and_ranges():
     import entropy
 

@@ -239,7 +239,8 @@ def test_what_is_not_a_recipes_to_set_is_refused_in_one_sentence(tmp_path, monke
     [
         (
             "bset",
-            "A recipe must be one of: best, diverse, paper, pix2pixhd, torch, tutorial. Received 'bset'. Did you mean 'best'",
+            "A recipe must be one of: best, diverse, paper, pix2pixhd, torch, tutorial. Received 'bset'. Did you mean "
+            "'best'",
         ),
         ("nowhere.yaml", "A recipe must be a readable YAML file. Received nowhere.yaml: No such file"),
         ("facades", "A recipe must be one of: .* Received 'facades'"),

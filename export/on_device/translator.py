@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
+from noise import noise_of
 
 
 class Translator:
@@ -52,14 +53,14 @@ class Translator:
         return np.rint(mean).clip(0, 255).astype(np.uint8)
 
     def noise(self, seed):
-        """The noise input of a seed, where the model has one."""
+        """The noise input of a seed, where the model has one: that of `tfpix2pix translate --noise on --seed`."""
         seed = self._usual_seed if seed is None else seed
         if seed >= 0 and not self.noise_size:
             raise ValueError(
                 "A model must have a noise input if a seed is given. Received one without it. Export with --noise on."
             )
-        values = np.random.default_rng(seed).random if seed >= 0 else np.ones  # 1: nothing is dropped
-        return {"noise": values((1, self.noise_size), dtype=np.float32)} if self.noise_size else {}
+        off = np.ones((1, self.noise_size), np.float32)  # nothing is dropped
+        return {"noise": noise_of(seed, self.noise_size) if seed >= 0 else off} if self.noise_size else {}
 
     def _tile(self, image, noise):
         """One run: uint8 of the model's size -> float32 from 0 to 255."""

@@ -1,6 +1,7 @@
 """Untrained generators as exports: what a graph does with files, sizes and types does not depend on the weights."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,13 @@ from tfpix2pix.inference.translator import Translator
 from tfpix2pix.inference.view import KerasEngine
 from tfpix2pix.models.noise import noise_size
 from tfpix2pix.runs.networks import build_generator
+
+SEEDS = [0, 1, 7, 999_999, 2**31 - 1]  # up to the largest that `translate` takes
+
+
+def vector_of(seed: int, length: int) -> np.ndarray:
+    """The noise of `translate --noise on --seed`, (length,)."""
+    return Translator(SimpleNamespace(card=SimpleNamespace(noise_size=length))).noise(1, seed)[0]
 
 
 def generator_of(config: Config, **options):

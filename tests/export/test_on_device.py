@@ -17,6 +17,7 @@ import tensorflow as tf
 from PIL import Image
 
 import tfpix2pix as p2p
+from tests.export.helpers import SEEDS, vector_of
 
 SCRIPT = Path(__file__).parents[2] / "export" / "on_device" / "translate.py"
 ALONE = "import sys, runpy; sys.modules.update(tensorflow=None, tfpix2pix=None, keras=None); sys.argv = sys.argv[1:]; "
@@ -24,6 +25,7 @@ ALONE += "sys.path.insert(0, sys.argv[0].rpartition('/')[0]); "  # as Python doe
 sys.path.insert(0, str(SCRIPT.parent))  # where Python looks for `translator` when the command is run
 SPEC = importlib.util.spec_from_file_location("on_device", SCRIPT)
 SPEC.loader.exec_module(on_device := importlib.util.module_from_spec(SPEC))
+noise_of = importlib.import_module("noise").noise_of
 SIZES = [(1, 1), (20, 50), (32, 32), (90, 40), (5000, 3)]
 GRAY = np.random.default_rng(0).integers(0, 256, (24, 40, 1), np.uint8)
 
@@ -69,13 +71,13 @@ def pixels(path):
     return np.asarray(Image.open(path)).astype(int)
 
 
-@pytest.mark.parametrize("name", ["translate.py", "translator.py"])
+@pytest.mark.parametrize("name", ["translate.py", "translator.py", "noise.py"])
 def test_it_is_short_and_imports_no_more_than_three_packages(name):
     code = SCRIPT.with_name(name).read_text()
     assert len(code.splitlines()) < 100
     nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, (ast.Import, ast.ImportFrom))]
     names = {(getattr(node, "module", None) or node.names[0].name).split(".")[0] for node in nodes}
-    assert names - set(sys.stdlib_module_names) <= {"numpy", "PIL", "ai_edge_litert", "translator"}
+    assert names - set(sys.stdlib_module_names) <= {"numpy", "PIL", "ai_edge_litert", "translator", "noise"}
 
 
 @pytest.mark.parametrize("name", ["model", "in_pixels"])
@@ -93,6 +95,20 @@ def test_noise_by_seed(model):
     off, one, again, other = (translator(GRAY, seed) for seed in (None, 1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert (one != other).any() and (one != off).any()
+    assert np.abs(one.astype(int) - p2p.load(model)(GRAY, noise="on", seed=1)).max() <= 1
+
+
+@pytest.mark.parametrize("length", [1, 3, 4, 4098])
+def test_a_seed_gives_bit_for_bit_the_vector_of_translate(length):
+    for seed in SEEDS:
+        vector = noise_of(seed, length)
+        assert (vector.dtype, vector.shape) == (np.float32, (1, length))
+        np.testing.assert_array_equal(vector[0], vector_of(seed, length))
+
+
+def test_a_seed_that_translate_refuses_is_refused(model):
+    with pytest.raises(ValueError, match=r"must be -1 for none, or from 0 to 2147483647\. Received 2147483648\. "):
+        on_device.Translator(model)(GRAY, 2**31)
 
 
 def test_label_maps_are_never_blended(tmp_path):

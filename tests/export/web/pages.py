@@ -24,7 +24,6 @@ from tfpix2pix.inference.demo.canvas import canvas_for
 from tfpix2pix.inference.translator import Translator
 from tfpix2pix.models.noise import noise_size
 
-NOISE = 0xFFFFFFFF
 WAIT_MS = 60_000
 
 
@@ -61,17 +60,6 @@ def levels(first, second):
     """The largest difference."""
     assert first.shape == second.shape
     return np.abs(first.astype(int) - second.astype(int)).max()
-
-
-def noise_of(seed: int, length: int) -> np.ndarray:
-    """The noise vector of the page, (1, length): mulberry32."""
-    values, state = [], seed
-    for _ in range(length):
-        state = (state + 0x6D2B79F5) & NOISE
-        mixed = ((state ^ (state >> 15)) * (state | 1)) & NOISE
-        mixed ^= (mixed + ((mixed ^ (mixed >> 7)) * (mixed | 61) & NOISE)) & NOISE
-        values.append(((mixed ^ (mixed >> 14)) >> 8) / 2**24)
-    return np.array([values], np.float32)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.evaluation.report.browser import started
-from tests.export.web.pages import Open, expected_of, levels, made, noise_of, served, translator_of
+from tests.export.web.pages import Open, expected_of, levels, made, served, translator_of
 from tfpix2pix.data.operators import mask
 from tfpix2pix.inference.demo.canvas import HOLE
 
@@ -111,19 +111,17 @@ def test_files_can_be_reduced_to_the_size_that_the_model_takes(page, tmp_path, r
     assert page.result().shape == (16, 32, 3)
 
 
-def test_noise_makes_variants(page, path):
+def test_seeds_make_the_variants_of_translate(page, path):
     page.locator("#seed").fill("5")
     translator = translator_of(path)
-    vector = noise_of(5, translator.card.noise_size)
     seeded = page.result()
-    assert levels(seeded, expected_of(path, page.sheet(), vector)) <= 1
+    assert levels(seeded, expected_of(path, page.sheet(), translator.noise(1, 5))) <= 1
     assert levels(seeded, expected_of(path, page.sheet())) > 1
     page.button("Show variants").click()
     page.button("Variant 6").wait_for()
     page.button("Variant 2").click()
     assert page.locator("#seed").input_value() == "2"
-    vector = noise_of(2, translator.card.noise_size)
-    assert levels(page.result(), expected_of(path, page.sheet(), vector)) <= 1
+    assert levels(page.result(), expected_of(path, page.sheet(), translator.noise(1, 2))) <= 1
     page.button("Other variants").click()
     page.button("Variant 12").wait_for()
 

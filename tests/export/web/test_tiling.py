@@ -1,31 +1,14 @@
 """The page's arithmetic in Node, beside Python's: reflection, tiles, shares, values, NumPy files."""
 
-import json
-import shutil
-import subprocess
-
 import numpy as np
 import pytest
 
+from tests.export.web.node import in_node, needs_node
 from tfpix2pix.data.images import from_signed, match_channels, reflected_indices, to_signed
 from tfpix2pix.data.labels import nearest_color
 from tfpix2pix.inference.tiling import _shares, _starts, translate_tiles
-from tfpix2pix.pages import asset
 
-NODE = shutil.which("node")
-pytestmark = pytest.mark.skipif(NODE is None, reason="it needs Node.js")
-
-
-def in_node(folder, code: str, data: object):
-    """Runs code of Node on `data`, with the page's functions as `t`, and returns its result."""
-    (folder / "tiling.mjs").write_text(asset("tfpix2pix.export.web", "tiling.js"), encoding="utf-8")
-    script = (
-        f'import * as t from "./tiling.mjs"; import fs from "fs"; const data = JSON.parse(fs.readFileSync(0));\n{code}'
-    )
-    (folder / "main.mjs").write_text(script, encoding="utf-8")
-    done = subprocess.run([NODE, "main.mjs"], cwd=folder, input=json.dumps(data), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+pytestmark = needs_node
 
 
 def test_axes_are_reflected_cut_and_shared_as_in_python(tmp_path):
@@ -38,7 +21,7 @@ console.log(JSON.stringify([
   [true, false].map((blend) => data[1].map(([length, size, overlap]) =>
     t.sharesOf(t.startsOf(length, size, overlap), size, overlap, blend).map((shares) => [...shares]))),
 ]));"""
-    indices, starts, shares = in_node(tmp_path, code, [reflections, cuts])
+    indices, starts, shares = in_node(tmp_path, "tiling", code, [reflections, cuts])
     assert indices == [reflected_indices(*case).tolist() for case in reflections]
     assert starts == [_starts(*case) for case in cuts]
     for blend, received in zip((True, False), shares, strict=True):
@@ -63,7 +46,7 @@ const finish = (rows, top) => out.set(rows, top * width * 2);
 const isDone = await t.translateTiles(run, { height, width, tile }, finish, { size, outChannels: 2, blend });
 console.log(JSON.stringify([isDone, [...out]]));"""
     data = {"pixels": picture.tolist(), "height": height, "width": width, "size": size, "blend": blend}
-    is_done, values = in_node(tmp_path, code, {**data, "ramp": ramp.ravel().tolist()})
+    is_done, values = in_node(tmp_path, "tiling", code, {**data, "ramp": ramp.ravel().tolist()})
     expected = translate_tiles(lambda tile: tile[..., :2] * ramp, picture, size, blend=blend, encode=to_signed)
     assert is_done
     np.testing.assert_allclose(np.reshape(values, expected.shape), expected, atol=1e-6)
@@ -84,7 +67,8 @@ console.log(JSON.stringify([
   [...t.toSigned(data.deep, 0, 4095)],
 ]));"""
     data = {"picture": picture.ravel().tolist(), "signed": signed.ravel().tolist(), "colors": colors}
-    levels, gray, rgb, rgba, classes, shown, ranged = in_node(tmp_path, code, {**data, "deep": deep.ravel().tolist()})
+    data |= {"deep": deep.ravel().tolist()}
+    levels, gray, rgb, rgba, classes, shown, ranged = in_node(tmp_path, "tiling", code, data)
     np.testing.assert_array_equal(np.float32(levels), to_signed(np.arange(256, dtype=np.uint8)))
     for values, channels in ((gray, 1), (rgb, 3), (rgba, 4)):
         np.testing.assert_array_equal(values, match_channels(picture, channels).ravel())
@@ -105,13 +89,5 @@ fs.writeFileSync("out.npy", Buffer.from(await written.arrayBuffer()));
 let said = "";
 try { t.readNpy(new Uint8Array(80).buffer); } catch (error) { said = error.message; }
 console.log(JSON.stringify([height, width, channels, said]));"""
-    assert in_node(tmp_path, code, None) == [4, 3, 5, "is not a NumPy file"]
+    assert in_node(tmp_path, "tiling", code, None) == [4, 3, 5, "is not a NumPy file"]
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), array.astype(np.float32))
-
-
-def test_noise_is_uniform_repeats_and_is_never_one(tmp_path):
-    code = "console.log(JSON.stringify([1, 1, 2].map((seed) => [...t.noiseOf(seed, 4000)])));"
-    first, again, other = map(np.array, in_node(tmp_path, code, None))
-    assert (first == again).all() and (first != other).mean() > 0.99
-    assert first.min() >= 0 and first.max() < 1 and abs(first.mean() - 0.5) < 0.02
-    np.testing.assert_array_equal(first, np.float32(first))

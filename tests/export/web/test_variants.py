@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import tiny_config
 from tests.evaluation.report.browser import started
-from tests.export.web.pages import Open, expected_of, levels, made, noise_of, translator_of
+from tests.export.web.pages import Open, expected_of, levels, made, translator_of
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.export.web import page as pages
 
@@ -19,8 +19,8 @@ NOISES = [("dropout", 64, "no noise"), ("modulation", 8, "the mean style")]
 def test_a_page_says_what_its_seeds_are(noise, size, without):
     text = rendered(noise, size)
     help_text = re.search('id="seed-help">(.*?)</p>', text)[1]
-    assert help_text.startswith(f"Seed 0 is {without}, ")
-    assert "The numbers are the page's own: <code>tfpix2pix translate --seed</code> draws other noise." in help_text
+    assert help_text.startswith(f"Seed 0 is {without}. ")
+    assert "the same one as <code>tfpix2pix translate --noise on --seed</code> with that number." in help_text
 
 
 def test_without_noise_there_is_no_other_answer():
@@ -64,8 +64,8 @@ def page(browser, path):
 
 
 def of_seed(path, picture, seed: int):
-    """Python's translation of a drawing by the page's noise of a seed; 0: off."""
-    return expected_of(path, picture, noise_of(seed, translator_of(path).card.noise_size) if seed else None)
+    """Python's translation of a drawing by `translate --noise on --seed`; 0: off."""
+    return expected_of(path, picture, translator_of(path).noise(1, seed) if seed else None)
 
 
 def show_variants(page) -> None:

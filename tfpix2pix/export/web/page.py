@@ -87,7 +87,8 @@ def write_file(
         tflite.write(generator, card, Path(folder) / MODEL, calibration)
         model = (Path(folder) / MODEL).read_bytes()
     own = own_modules()
-    parts = {"tiling": own["tiling"], "loader": own["loader"], "core": core_of(runtime), "engine": own["engine"]}
+    parts = {**{name: own[name] for name in ("noise", "tiling", "loader")}, "core": core_of(runtime)}
+    parts |= {"engine": own["engine"]}
     contents = {"worker": joined(parts, own["worker"]).encode(), "model": model}
     for build in BUILDS:
         contents |= {f"{build}-loader": loader_of(runtime, build).encode(), f"{build}-binary": runtime.binaries[build]}
@@ -127,7 +128,7 @@ def read_file(path: Path, trust: bool = False) -> tflite.TFLiteEngine:
 
 def own_modules() -> dict[str, str]:
     """Returns the page's own modules: name -> code."""
-    modules = {name: asset(HERE, f"{name}.js") for name in ("tiling", "loader", "engine", "worker", "web")}
+    modules = {name: asset(HERE, f"{name}.js") for name in ("noise", "tiling", "loader", "engine", "worker", "web")}
     return {**{name: asset(DEMO, f"{name}.js") for name in ("sheet", "strip")}, **modules}
 
 

@@ -160,17 +160,6 @@ export function pictureOf(values, channels, colors = null) {
   return picture;
 }
 
-// Numbers uniform in [0, 1) from a seed, multiples of 2^-24, so that float32 holds them.
-export function noiseOf(seed, length) { // mulberry32, by Tommy Ettinger, in the public domain
-  let state = seed >>> 0;
-  return Float32Array.from({ length }, () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 8) / 2 ** 24;
-  });
-}
-
 // Reads a NumPy file: {height, width, channels, values, high}, where `high` is the largest value of the type, or 1.
 export function readNpy(buffer) {
   const bytes = new Uint8Array(buffer), view = new DataView(buffer);

@@ -5,7 +5,8 @@
 // {result: {id, seed, picture, values, width, height, ms, by}}, {dropped: id} because a newer one came, or
 // {error: {id, text}}.
 import { makeEngine } from "./engine.js";
-import { SIGNED, inputOf, noiseOf, pictureOf, translateTiles } from "./tiling.js";
+import { noiseOf } from "./noise.js";
+import { SIGNED, inputOf, pictureOf, translateTiles } from "./tiling.js";
 
 const LOOK_EVERY_MS = 50; // whether a newer image has come
 const FINISH_MS = 1000; // an image that needs less is finished, though a newer one has come

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 import tfpix2pix as p2p
-from tests.conftest import least_config, make_combined, tiny_config, write_image
+from tests.conftest import least_config, make_combined, run_cli, tiny_config, write_image
 from tfpix2pix.config import Config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.fingerprints import fingerprints
@@ -129,6 +129,27 @@ def test_the_cache_of_files_changes_nothing(tmp_path):
     for batch, same in zip(*results, strict=True):
         for image, other in zip(batch, same, strict=True):
             np.testing.assert_array_equal(image, other)
+
+
+@pytest.mark.parametrize("kind", [combined, folders])
+def test_rectangles_of_shards_are_those_of_the_files(kind, tmp_path):
+    """By the command, to the batches of training, which jitter and flip."""
+    (tmp_path / "files").mkdir()
+    data = {**kind(tmp_path / "files"), "image_size_px": [32, 64]}
+    settings = [f"--set=data.{key}={json.dumps(value)}" for key, value in data.items() if key != "dir"]
+    code, _, err = run_cli("data", "shard", tmp_path / "files", "--out", tmp_path / "shards", *settings)
+    assert code == 0, err
+    batches = []
+    for changes in ({}, {"source": "shards", "dir": str(tmp_path / "shards")}):
+        config = tiny_config(data={**data, **changes})
+        source = open_sources(config.data, config.seed)["train"]
+        batches.append(list(training_batches(source, config.data, batch_size=2, seed=0, first_step=0, total_steps=6)))
+    of_files, of_shards = batches
+    for batch, same in zip(of_files, of_shards, strict=True):
+        for image, other in zip(batch, same, strict=True):
+            assert image.shape[:3] == (2, 32, 64)
+            np.testing.assert_array_equal(image, other)
+    assert not np.array_equal(of_files[0][1], of_files[1][1])
 
 
 def test_any_tfrecord_reader_reads_them(tmp_path):

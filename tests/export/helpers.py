@@ -52,8 +52,7 @@ def made_tflite(path: Path, *, quantization: str = "none", noise_input: bool = F
         config, 0, noise_size=noise_size(generator), fixed_size_px=config.data.image_size_px,
         quantization=quantization, **card_changes,
     )  # fmt: skip
-    size, channels = config.data.image_size_px, config.data.input_channels
-    rng = np.random.default_rng(1)
-    images = [rng.uniform(-1, 1, (1, size, size, channels)).astype(np.float32) for _ in range(8)]
+    shape, rng = (1, *config.data.size_px, config.data.input_channels), np.random.default_rng(1)
+    images = [rng.uniform(-1, 1, shape).astype(np.float32) for _ in range(8)]
     tflite.write(generator, card, path, images)
     return tflite.read(path), KerasEngine(generator, card)

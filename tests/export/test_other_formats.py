@@ -13,6 +13,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.inference.view import KerasEngine
 from tfpix2pix.models.noise import noise_size
+from tfpix2pix.size import Size
 
 GENERATORS = {
     "unet": {},
@@ -29,8 +30,13 @@ GENERATORS = {
     "modulated resnet": {"kind": "resnet", "residual_blocks": 1, "noise": "modulation"},
     "global": {"kind": "global", "residual_blocks": 1, "norm": "instance_non_affine", "bias": "all"},
     "local enhancer": {"kind": "local_enhancer", "residual_blocks": 1, "norm": "instance_non_affine", "bias": "all"},
+    "global, batch norm": {"kind": "global", "residual_blocks": 1, "bias": "all"},
+    "local enhancer, batch norm": {"kind": "local_enhancer", "residual_blocks": 1, "bias": "all"},
 }
-SIZES_PX = {"local enhancer": 64}  # 32 for others; padding inside the graph is not in Keras
+SIZES_PX = {  # 32 for others; padding inside the graph is not in Keras
+    "global": (32, 64), "global, batch norm": (64, 32),
+    "local enhancer": (64, 128), "local enhancer, batch norm": (128, 64),
+}  # fmt: skip
 
 
 def export_of(format, path, *, noise_input=False, size_px=32, inference=None, data=None, **generator):
@@ -54,7 +60,7 @@ QUICK = [
 def test_every_generator(format, name, noise, tmp_path, rng):
     options = {"noise_input": noise, "size_px": SIZES_PX.get(name, 32), **GENERATORS[name]}
     exported, keras = export_of(format, tmp_path / f"model.{format}", **options)
-    images = rng.uniform(-1, 1, (3, options["size_px"], options["size_px"], 3)).astype(np.float32)  # any batch
+    images = rng.uniform(-1, 1, (3, *Size.of(options["size_px"]), 3)).astype(np.float32)  # any batch
     vectors = rng.random((3, keras.card.noise_size), np.float32) if noise else None
     assert np.abs(exported(images, vectors) - keras(images, vectors)).max() < 1e-4
     if noise:

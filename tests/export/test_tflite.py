@@ -1,6 +1,8 @@
 """TFLite files: quantised within their tolerance, in XNNPACK, in pixels or in floats, the transposed convolutions in
 phases."""
 
+import functools
+import itertools
 import json
 import zipfile
 
@@ -27,42 +29,61 @@ from tfpix2pix.runs.export import inputs_of
 QUANTIZED = [name for name in EXPORTERS["tflite"].quantizations if name != "none"]
 
 
+# What is changed of the small U-Net, by the name of a network.
+TRAINED = {
+    "unet": ("data.image_size_px=64", "generator.levels=4"),
+    **{
+        f"{kind}, {norm}": (
+            f"data.image_size_px={size}", f"generator.kind={kind}", f"generator.norm={norm}", "generator.bias=all",
+            "generator.residual_blocks=3", "generator.base_filters=8",
+        )
+        for kind, size in (("global", "32x64"), ("local_enhancer", "64x128"))
+        for norm in ("instance_non_affine", "batch")
+    },
+}  # fmt: skip
+# Before the first 7×7 convolution of each part, the last one, and two of every block.
+REFLECTIONS = {"unet": 0, "global": 1 + 1 + 2 * 3, "local_enhancer": 2 + 1 + 2 * (3 + 3)}
+
+
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, drawn_facades):
-    """A small network trained on label maps of drawings for as long as quantisation needs to have something to lose."""
-    import os
-
-    from rich.console import Console
-
-    config = p2p.resolve_config(
-        "facades",
-        [
-            "data.image_size_px=64", "generator.base_filters=16", "discriminator.base_filters=16",
-            "discriminator.receptive_field_px=16", "training.steps=150", "training.precision=float32",
-            "training.validation_images=4", "generator.levels=4",
-        ],
-        data_dir=str(drawn_facades),
+def trained(tmp_path_factory, drawn_facades, quiet):
+    """(row of TRAINED) -> a small network trained on label maps of drawings for as long as quantisation needs to have
+    something to lose."""
+    settings = (
+        "generator.base_filters=16", "discriminator.base_filters=16", "discriminator.receptive_field_px=16",
+        "training.steps=150", "training.precision=float32", "training.validation_images=4",
     )  # fmt: skip
-    return p2p.train(
-        config, run_dir=tmp_path_factory.mktemp("run") / "run", console=Console(file=open(os.devnull, "w"))
-    )
+
+    @functools.cache
+    def run(name):
+        config = p2p.resolve_config("facades", [*settings, *TRAINED[name]], data_dir=str(drawn_facades))
+        return p2p.train(config, run_dir=tmp_path_factory.mktemp("run") / "run", console=quiet)
+
+    return run
 
 
 @pytest.fixture(scope="module")
 def whole(trained, tmp_path_factory):
-    """The report of that network's file in 32 bits."""
-    return p2p.export_run(trained.path, "tflite", tmp_path_factory.mktemp("whole"))
+    """(row of TRAINED) -> the report of that network's file in 32 bits."""
+    return functools.cache(lambda name: p2p.export_run(trained(name).path, "tflite", tmp_path_factory.mktemp("whole")))
 
 
-@pytest.mark.parametrize("quantize", others_slow(QUANTIZED, "int8", "float16"))
-def test_quantised_files_of_a_trained_network(trained, whole, tmp_path, quantize):
-    report = p2p.export_run(trained.path, "tflite", tmp_path, quantize=quantize)
+OF_TRAINED = list(itertools.product(TRAINED, QUANTIZED))
+
+
+@pytest.mark.parametrize(("name", "quantize"), others_slow(OF_TRAINED, ("unet", "int8"), ("unet", "float16")))
+def test_quantised_files_of_a_trained_network(trained, whole, tmp_path, name, quantize):
+    report = p2p.export_run(trained(name).path, "tflite", tmp_path, quantize=quantize)
     assert report.psnr_db >= EXPORTERS["tflite"].quantizations[quantize].tolerance.min_psnr_db
     assert report.images == 5  # real ones alone
-    assert report.delegated_nodes == report.nodes
-    assert report.size_mb < {"float16": 0.55, "dynamic": 0.35, "int8": 0.35}[quantize] * whole.size_mb
-    assert report.path.endswith(f"run-64px-{quantize}.tflite")
+    assert report.size_mb < {"float16": 0.55, "dynamic": 0.35, "int8": 0.35}[quantize] * whole(name).size_mb
+    config = trained(name).directory.config()
+    assert report.path.endswith(f"run-{config.data.size_px}px-{quantize}.tflite")
     assert p2p.load(report.path).card.quantization == quantize
+    left = report.nodes - report.delegated_nodes
+    assert left == REFLECTIONS[config.generator.kind]  # XNNPACK has none
+    (image,) = inputs_of(config, "val", None, 1)
+    assert p2p.load(report.path)(from_signed(image[0])).std() > 20  # it is no gray, which any file would make
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
@@ -73,6 +94,26 @@ def test_every_norm_quantised(tmp_path, norm, quantize):
     error = np.mean(np.square(exported(image, None) - keras(image, None)))
     assert 10 * np.log10(4 / error) > EXPORTERS["tflite"].quantizations[quantize].tolerance.min_psnr_db
     assert exported.coverage.delegated == exported.coverage.nodes
+
+
+WIDE = list(itertools.product((("global", (32, 64)), ("local_enhancer", (64, 128))), ("instance_non_affine", "batch"),
+                              ("none", "float16")))  # fmt: skip
+
+
+@pytest.mark.parametrize(("sized", "norm", "quantize"), others_slow(WIDE, WIDE[0], WIDE[-1]))
+def test_generators_of_rectangles(tmp_path, sized, norm, quantize):
+    kind, size = sized
+    generator = {"kind": kind, "norm": norm, "bias": "all", "residual_blocks": 1}
+    exported, keras = made_tflite(
+        tmp_path / "x.tflite", quantization=quantize, generator=generator, data={"image_size_px": size}
+    )
+    image = np.random.default_rng(3).uniform(-1, 1, (1, *size, 3)).astype(np.float32)
+    difference = exported(image, None) - keras(image, None)
+    if quantize == "none":
+        assert np.abs(difference).max() <= FAITHFUL.max_abs_error
+    else:
+        assert 10 * np.log10(4 / np.mean(np.square(difference))) > 50
+    assert exported.coverage.heavy_left == ()
 
 
 @pytest.mark.parametrize("quantize", others_slow(EXPORTERS["tflite"].quantizations, "none", "int8"))

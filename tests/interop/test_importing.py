@@ -156,10 +156,40 @@ def test_the_files_own_graph_is_compared_too(error, kept, file, tmp_path, monkey
         import_weights(file, out=tmp_path / "run")
 
 
-def test_another_training_size(file, tmp_path):
-    report = import_weights(file, out=tmp_path / "run", size_px=64)
+@pytest.mark.parametrize("size_px", [64, (32, 64), (30, 50)])  # the last is padded, for the original too
+def test_another_training_size(size_px, file, tmp_path):
+    report = import_weights(file, out=tmp_path / "run", size_px=size_px)
     assert report.max_abs_error < 1e-4
-    assert p2p.load(tmp_path / "run").card.config.data.image_size_px == 64
+    assert p2p.load(tmp_path / "run").card.config.data.image_size_px == size_px
+
+
+def test_a_rectangle_is_given_as_height_x_width(file, tmp_path):
+    assert command(file, "--out", tmp_path / "run", "--size", "32x64").returncode == 0
+    assert p2p.load(tmp_path / "run").card.config.data.image_size_px == (32, 64)
+    report = p2p.export_run(tmp_path / "run", "tflite", tmp_path)
+    assert report.path.endswith("-32x64px.tflite")
+
+
+@pytest.mark.parametrize("size", ["64x", "0", "64x9000", "wide"])
+def test_a_size_of_no_image_is_said(size, file, tmp_path):
+    done = command(file, "--out", tmp_path / "run", f"--size={size}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--size must be 1 to 8192 px, as 256 for a square or 512x1024 (height x width)" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("size_px", [0, (0, 64), (1, 2, 3), 32.5, "wide"])
+def test_a_size_of_no_image_is_said_in_python(size_px, file, tmp_path):
+    with pytest.raises(UserError, match=r"`size_px` must be one number .* or \(height, width\) .* Received .*Give"):
+        import_weights(file, out=tmp_path / "run", size_px=size_px)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_size_that_the_network_does_not_take_is_said_by_the_name_of_the_argument(file, tmp_path):
+    with pytest.raises(UserError, match="no further than to one pixel, 3 times at most for `size_px` = 8x64"):
+        import_weights(file, out=tmp_path / "run", size_px=(8, 64))
+    assert " 3 times at most for --size = 8x64" in command(file, "--out", tmp_path / "run", "--size", "8x64").stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("kind", IMPORTERS)

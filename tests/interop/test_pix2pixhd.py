@@ -90,6 +90,15 @@ def test_exports_of_a_global_generator_do_too(format, tmp_path):
     assert difference(p2p.load(report.path), network) < TOLERANCE
 
 
+def test_images_twice_as_wide_as_high(tmp_path):
+    """As pix2pixHD's, of 512x1024 px: what its default is, and what its weights do not tell."""
+    network = nets.hd_local(4, blocks=1)
+    imported(network, tmp_path, (64, 128))
+    translator = p2p.load(tmp_path / "run")
+    assert translator.card.config.data.image_size_px == (64, 128)
+    assert difference(translator, network) < TOLERANCE
+
+
 def without(state, beginning):
     return {name: value for name, value in state.items() if not name.startswith(beginning)}
 

@@ -132,6 +132,11 @@ def test_sizes_of_an_export_are_given_as_the_command_takes_them(run, tmp_path):
 def test_a_web_page_takes_squares_and_says_so(run, format, tmp_path):
     with pytest.raises(UserError, match=r"must be of a square size\. Received 32x64 px\. Set `size_px` to 64, say"):
         p2p.export_run(run.path, format, tmp_path)
+    single = ["--single-file"] if format == "html" else []
+    code, out, said = run_cli("export", run.path, "--format", "web", "--out", tmp_path / "page", *single)
+    assert (code, out, said.count("\n")) == (2, "", 1)
+    assert "Received 32x64 px. Set --size to 64, say" in said
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("shape", [(32, 128), (64, 64)])

@@ -9,11 +9,10 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, names_options
-from tfpix2pix.data import LARGEST_SIZE_PX
+from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, names_options, size_of_option
 from tfpix2pix.errors import UserError
 from tfpix2pix.quiet import load_tensorflow
-from tfpix2pix.size import Size, SizePx
+from tfpix2pix.size import SizePx
 
 
 @names_options(run="RUN", run_dir="RUN", size_px="--size", image_dtype="--io")
@@ -92,7 +91,7 @@ def export(
         raise UserError(f"--single-file must go with --format web. Received --format {format_}. Leave one out.")
     format_ = "html" if single_file else format_
     out = out or Path("export/site" if format_ in ("web", "html") else "export/models")
-    sizes: list[SizePx | None] = list(dict.fromkeys(map(_size_px, size or []))) or [None]
+    sizes: list[SizePx | None] = list(dict.fromkeys(map(size_of_option, size or []))) or [None]
     if len(sizes) > 1 and format_ == "web":
         raise UserError(
             "--size must be given once for --format web, whose folder holds one model. Received it "
@@ -127,17 +126,6 @@ def export(
         answer(True, {"exports": [report.as_dict() for report in reports], **budget}, "")
     elif choices:
         answer(False, {}, _table(f"Within {target_mb:g} MB", as_rows(choices)))
-
-
-def _size_px(text: str) -> SizePx:
-    """Returns the size of an option. Raises UserError if the text does not name one."""
-    size = Size.parse(text)
-    if size is None or min(size) < 1 or max(size) > LARGEST_SIZE_PX:
-        raise UserError(
-            f"--size must be 1 to {LARGEST_SIZE_PX} px, as 256 for a square or 512x1024 (height x width) for a "
-            f"rectangle. Received {text}. Change it."
-        )
-    return size.value
 
 
 def _parity_table(report) -> Table:

@@ -9,8 +9,7 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.shared import Json, answer, choice, names_options
-from tfpix2pix.data import LARGEST_SIZE_PX
+from tfpix2pix.cli.shared import Json, answer, choice, names_options, size_of_option
 from tfpix2pix.interop.kinds import kind_of
 from tfpix2pix.quiet import load_tensorflow
 
@@ -57,11 +56,10 @@ def import_(
         ),
     ] = None,
     size: Annotated[
-        Optional[int],
+        Optional[str],
         typer.Option(
-            help="Height and width of the training images, px; default: as in the file, or 2^levels of a U-Net.",
-            min=4,
-            max=LARGEST_SIZE_PX,
+            help="Size of the training images, px: 256 for a square, or 512x1024 (height x width); default: as in the "
+            "file, or 2^levels of a U-Net.",
         ),
     ] = None,
     name: Annotated[Optional[str], typer.Option(help="Name of the model; default: the file's name.")] = None,
@@ -69,11 +67,12 @@ def import_(
 ) -> None:
     """Bring weights of PyTorch, tensorflow-addons, TensorFlow's tutorial, TF1 or TensorFlow.js into a run directory."""
     kind = kind_of(file, from_)
+    size_px = None if size is None else size_of_option(size)
     load_tensorflow()
     from tfpix2pix.runs.import_weights import import_weights
 
     report = import_weights(
-        file, out=out, kind=kind, discriminator=discriminator, statistics=statistics, dropout=dropout, size_px=size,
+        file, out=out, kind=kind, discriminator=discriminator, statistics=statistics, dropout=dropout, size_px=size_px,
         name=name,
     )  # fmt: skip
     answer(json_, report.as_dict(), _table(report))

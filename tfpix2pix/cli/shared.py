@@ -15,7 +15,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from tfpix2pix.cli import completion
+from tfpix2pix.data import LARGEST_SIZE_PX
 from tfpix2pix.errors import RunError, UserError, escape_controls, unknown_name
+from tfpix2pix.size import Size, SizePx
 
 
 class PrintableConsole(Console):
@@ -67,6 +69,17 @@ def choice(names: Collection[str], help: str) -> Any:
         return value
 
     return typer.Option(metavar="|".join(names), help=help, callback=check, autocompletion=completion.one_of(names))
+
+
+def size_of_option(text: str) -> SizePx:
+    """Returns the size that --size names. Raises UserError if the text does not name one."""
+    size = Size.parse(text)
+    if size is None or min(size) < 1 or max(size) > LARGEST_SIZE_PX:
+        raise UserError(
+            f"--size must be 1 to {LARGEST_SIZE_PX} px, as 256 for a square or 512x1024 (height x width) for a "
+            f"rectangle. Received {text}. Change it."
+        )
+    return size.value
 
 
 def names_options(**others: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -10,10 +10,12 @@ from typing import Any
 
 import keras
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import ModelCard, Origin
 from tfpix2pix.config.resolve import make_config
+from tfpix2pix.data import LARGEST_SIZE_PX
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import sha256_of, whole_directory
 from tfpix2pix.inference.parity import (
@@ -31,11 +33,11 @@ from tfpix2pix.interop.layouts import discriminator as as_discriminator
 from tfpix2pix.interop.layouts import generator as as_generator
 from tfpix2pix.interop.weights import ForeignWeights, Unfit
 from tfpix2pix.models.noise import noise_size
-from tfpix2pix.models.sizes import PATCHGANS, logits_px
+from tfpix2pix.models.sizes import PATCHGANS, logits_px, padded_size
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.load import run_engine
 from tfpix2pix.runs.networks import build_discriminator, build_generator
-from tfpix2pix.section import as_name
+from tfpix2pix.section import as_name, size_between
 from tfpix2pix.size import Size, SizePx
 from tfpix2pix.training.checkpoints import Checkpoints, State, assign
 
@@ -107,17 +109,17 @@ def import_weights(
         discriminator: a file with D, for kinds that keep it in a separate file (`latest_net_D.pth`).
         statistics: statistics of the batch norms, `image` or `moving`; None: those of the original's test mode.
         dropout: whether a U-Net of PyTorch was trained with dropout. Its weights do not show it; None: yes.
-        size_px: side, or (height, width), of the training images; None: those of the file's model, or the smallest
+        size_px: side, or (height, width), of the training images, px; None: those of the file's model, or the smallest
             that a U-Net's levels allow.
         name: name of the model; None: the file's name.
 
     Raises:
         UserError: the file does not exist, is damaged or of an unknown kind, or a tensor does not belong to a
-            pix2pix network. The text names the first such tensor.
+            pix2pix network. The text names the first such tensor. Or the network does not take `size_px`.
         RunError: the translations differ from the original's, both computed in float64. Nothing has been written then.
     """
     path, directory = Path(file).expanduser(), RunDirectory(out)
-    kind = kind_of(path, kind)
+    kind, size_px = kind_of(path, kind), _checked(size_px)
     directory.check_free(resume=False, fresh=False, instead="Choose another `out`.")
     try:
         weights = IMPORTERS[kind].read(path, statistics)
@@ -183,13 +185,31 @@ def _config(
     generator = {**settings.get("generator", {}), **{key: value for key, value in network.items() if key != "channels"}}
     smallest = RESNET_PX.get(generator.get("residual_blocks"), 256) if generator["kind"] == "resnet" else 256
     smallest = 2 ** generator["levels"] if "levels" in generator else smallest
-    size_px = size_px or weights.size_px or smallest
+    image_size_px = size_px or weights.size_px or smallest
     if dropout is False:
         generator["noise"] = "none"
         settings.setdefault("inference", {})["noise"] = "off"
-    data = {"input_channels": channels[0], "target_channels": channels[1], "image_size_px": size_px}
-    judge = {**settings.get("discriminator", {}), **(critic or _receptive_field_for(size_px))}
-    return make_config({**settings, "name": name, "data": data, "generator": generator, "discriminator": judge})
+    data = {"input_channels": channels[0], "target_channels": channels[1], "image_size_px": image_size_px}
+    judge = {**settings.get("discriminator", {}), **(critic or _receptive_field_for(image_size_px))}
+    try:
+        return make_config({**settings, "name": name, "data": data, "generator": generator, "discriminator": judge})
+    except UserError as error:
+        if size_px is None:
+            raise
+        raise UserError(str(error).replace("`data.image_size_px`", "`size_px`")) from None
+
+
+def _checked(size_px: SizePx | None) -> SizePx | None:
+    """Returns a size as configurations hold it. Raises UserError if it is none of an image."""
+    if size_px is None:
+        return None
+    try:
+        return TypeAdapter(size_between(2, LARGEST_SIZE_PX)).validate_python(size_px)
+    except ValidationError:
+        raise UserError(
+            f"`size_px` must be one number for a square or (height, width) for a rectangle, each a whole number from 2 "
+            f"to {LARGEST_SIZE_PX}. Received {size_px!r}. Give 256 or (512, 1024), for example."
+        ) from None
 
 
 def _receptive_field_for(size_px: SizePx) -> dict[str, int]:
@@ -221,8 +241,8 @@ def _compare(directory: RunDirectory, weights: ForeignWeights, path: Path) -> tu
     if weights.original is None:
         return None
     view = run_engine(directory)
-    data = view.card.config.data
-    size_px = weights.size_px or data.image_size_px
+    config, data = view.card.config, view.card.config.data
+    size_px = weights.size_px or padded_size(data.size_px, config.size_multiple_px)  # originals do not pad
     images = [*photographs(size_px, data.input_channels), *drawings(size_px, data.input_channels)]
     ours = translations_in_float64(view, ((image, None) for image in images))
     reference = [weights.original(image.astype(np.float64)) for image in images]

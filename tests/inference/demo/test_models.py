@@ -178,6 +178,13 @@ def test_facts_say_what_a_model_is(tiny):
     assert sheet_size_px(fixed) == (64, 64) and sheet_size_px(tiny) == (32, 32)
 
 
+def test_the_sheet_of_rectangles_is_one_and_its_translation_is_as_large():
+    wide = shown(data={"image_size_px": [32, 64]})
+    assert sheet_size_px(wide) == (32, 64) and wide.facts["trained at"] == "32x64 px"
+    sheet = image_of(32, 64, 3)
+    np.testing.assert_array_equal(translate(wide, sheet, noise=0, where="it").image, wide.translator.translate(sheet))
+
+
 def test_a_warmed_model_has_translated(tiny):
     warm(tiny)
     warm(shown(data={"input_classes": 3}))

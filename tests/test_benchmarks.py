@@ -72,7 +72,8 @@ def test_a_contestant_that_fails_says_why():
 
 
 def last_line(script, *options, **environment):
-    command = [sys.executable, ROOT / "benchmarks" / script, "--size", "64", "--steps", "1", *options]
+    size = () if script == "memory.py" else ("--size", "64")
+    command = [sys.executable, ROOT / "benchmarks" / script, *size, "--steps", "1", *options]
     environment = {**os.environ, **environment}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     return done.stdout.strip().splitlines()[-1]
@@ -204,3 +205,96 @@ def test_the_best_of_k_is_compared_with_the_model_without_noise_image_by_image()
     mean, (low, high) = diversity.best_against_deterministic(seeds[:1], seeds[:1])
     assert mean == pytest.approx(-0.02)
     assert low < mean < high < 0
+
+
+def row_of(size="256", filters=16, **figures):
+    return {"network": "global", "measure": "float32", "size": size, "filters": filters, **figures}
+
+
+def synthetic(size, filters):
+    """A row of 100 MB of buffers, 5 million parameters at 16 filters, and 2 KB of maps a pixel at 16 filters."""
+    import memory
+
+    times = filters / 16
+    row = row_of(size, filters, parameters=5e6 * times**2, peak_mb=0.0, step_s=1.0)
+    weights_mb = 16 * row["parameters"] / 1e6
+    return {**row, "above_mb": 100 + weights_mb + 2e-3 * times * memory.pixels(row)}
+
+
+def test_memory_of_other_filters_is_computed_from_weights_and_maps():
+    """Twin: rows that the stated model makes are computed to the last digit, whatever their size."""
+    import memory
+
+    rows = [synthetic(size, 16) for size in memory.SIZES]
+    slope = memory.slope_mb(rows[:2])
+    assert slope == pytest.approx(2e-3)
+    for row in rows:
+        for filters in (16, 32, 64):
+            assert memory.of_filters(row, filters, slope) == pytest.approx(synthetic(row["size"], filters)["above_mb"])
+    assert memory.slope_mb(rows[:1]) is None
+    assert "| global | 512 | 945 | 945 | +0% |" in memory.checks([*rows, synthetic("512", 32)])
+
+
+def test_large_images_that_do_not_fit_are_skipped_and_larger_ones_not_tried(monkeypatch):
+    import memory
+
+    asked, known = [], []
+
+    def within(command, limit_mb):
+        asked.append(json.loads(command[command.index("--row") + 1])["size"])
+        return None if asked[-1] == "1024" else synthetic(asked[-1], 16)
+
+    monkeypatch.setattr(memory, "within", within)
+    monkeypatch.setattr(memory, "write", lambda rows: None)
+    rows = [row_of(size) for size in memory.SIZES]
+    memory.measured(rows, known, steps=1, limit_mb=1.0)
+    assert asked == ["256", "512", "512x1024", "1024"]
+    table = memory.large_images(known).splitlines()
+    assert table[0].startswith(
+        "| network | image, px | measure | MB above TensorFlow | peak MB | s a step | 64 filters"
+    )
+    assert len(table) == 2 + len(memory.SIZES)
+    assert [line.split(" | ")[1] for line in table if "skipped" in line] == ["1024", "1024x2048", "2048"]
+    memory.measured(rows, known, steps=1, limit_mb=1.0)
+    assert len(asked) == 4  # what is known is not measured again
+
+
+def test_a_process_beyond_the_limit_is_stopped():
+    import memory
+
+    code = "import json; x = bytearray({}); x[::4096] = b'1' * len(x[::4096]); print(json.dumps({{'imported_mb': 1}}))"
+    command = [sys.executable, "-c", code.format(2_000_000)]
+    assert memory.within(command, limit_mb=1e5)["peak_mb"] > 5
+    endless = [sys.executable, "-c", code.format(300_000_000) + "; import time; time.sleep(600)"]
+    assert memory.within(endless, limit_mb=150) is None
+    with pytest.raises(RuntimeError, match="no such thing"):
+        memory.within([sys.executable, "-c", "raise SystemExit('no such thing')"], limit_mb=1e5)
+
+
+def test_every_row_of_large_images_is_a_training_of_the_package():
+    """Each row is one configuration, and they differ."""
+    import memory
+
+    from tfpix2pix import resolve_config
+
+    rows = memory.wanted(memory.SIZES)
+    configs = [resolve_config("facades", memory.overrides_of(row)) for row in rows]
+    assert len({config.model_dump_json() for config in configs}) == len(rows)
+    assert {memory.pixels(row) for row in rows} == {config.data.size_px.height * config.data.size_px.width
+                                                    for config in configs}  # fmt: skip
+
+
+def test_a_large_image_of_small_size_is_measured():
+    row = json.dumps(row_of("64", filters=2))
+    result = json.loads(last_line("memory.py", "--row", row))
+    assert result["step_s"] > 0 and result["imported_mb"] > 50 and result["parameters"] > 10_000
+
+
+def test_the_tables_of_large_images_are_those_that_were_measured():
+    import memory
+
+    page = PAGE.read_text(encoding="utf-8")
+    rows = json.loads(memory.MEASURED.read_text(encoding="utf-8"))
+    assert tables.filled(page, memory.markdown(rows)) == page
+    assert memory.large_images(rows).count("\n") > len(memory.KINDS) * len(memory.QUICK_SIZES)
+    assert all(f"<!-- {name} -->" in page for name in memory.markdown(rows))

@@ -151,13 +151,17 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _recomputed_levels_exist(self) -> Config:
-        recomputed, spec = self.training.recompute_levels, self.generator
-        levels = self.size_multiple_px.bit_length() - 1 if spec.kind == "unet" else 0  # its multiple is 2^levels
-        if recomputed and recomputed >= levels:
-            has = f"has {levels} levels" if levels else f"`{spec.kind}` has no skip connections"
+        recomputed, kind = self.training.recompute_levels, self.generator.kind
+        halvings = self.size_multiple_px.bit_length() - 1  # a U-Net's multiple is 2^levels
+        # A residual network's multiple leaves two pixels of its smallest maps. An encoder-decoder has no skips.
+        most = {"unet": halvings - 1, "encoder_decoder": 0}.get(kind, halvings)
+        if recomputed > most:
+            has = f"has {halvings} levels" if kind == "unet" else f"`{kind}` has {most} sizes of maps"
+            has = f"`{kind}` has no skip connections" if kind == "encoder_decoder" else has
             raise ValueError(
-                f"`training.recompute_levels` must be fewer than the levels of a U-Net. Received {recomputed}, and the "
-                f"generator {has}. Use {f'0 to {levels - 1}' if levels else '0'}"
+                f"`training.recompute_levels` must be fewer than the levels of a U-Net, or at most the sizes of maps "
+                f"of a residual network. Received {recomputed}, and the generator {has}. Use "
+                f"{f'0 to {most}' if most else '0'}"
             )
         return self
 

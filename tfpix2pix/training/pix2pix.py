@@ -36,7 +36,7 @@ class Pix2Pix(keras.Model):
         average: a second generator of the same layers, which holds the moving average of the first one's weights and
             makes the translations (`compile(ema_decay=…)`). None: no average.
         seed: seed of the noise. The noise of step t depends on (seed, t) alone.
-        recompute_levels: number of outer U-Net levels that are recomputed in the backward pass to save memory.
+        recompute_levels: number of outer levels that are recomputed in the backward pass to save memory.
         teacher: a function from images, as the generator gets them, to the translations of a trained generator, for an
             objective with terms of a teacher. It is not saved with the model.
         perceptual_network: a function from images, float32 (N, H, W, C) in [-1, 1], to feature maps, each times its

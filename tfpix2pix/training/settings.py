@@ -60,8 +60,8 @@ class TrainingConfig(Section):
     """Number of parts into which a device divides its share of a batch. Their gradients are summed, and less memory is
     needed. `batch` norm then uses the statistics of one part."""
     recompute_levels: Annotated[int, MACHINE] = Field(0, ge=0)
-    """Number of outer U-Net levels that are recomputed in the backward pass to save memory (docs/performance.md).
-    Only the last digits of the results change."""
+    """Number of outer levels of a U-Net, or of the largest sizes of maps of a residual network, that are recomputed in
+    the backward pass to save memory (docs/performance.md). Only the last digits of the results change."""
     precision: Annotated[row_of(PRECISIONS), MACHINE] = "auto"
     """Number format of the computation. Weights are always float32. `auto`: bfloat16 if the machine has instructions
     for it (AVX512-BF16, AMX, GPUs of compute capability 8.0 and up), else float32. `float16` uses loss scaling."""

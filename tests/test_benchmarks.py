@@ -232,7 +232,7 @@ def test_memory_of_other_filters_is_computed_from_weights_and_maps():
         for filters in (16, 32, 64):
             assert memory.of_filters(row, filters, slope) == pytest.approx(synthetic(row["size"], filters)["above_mb"])
     assert memory.slope_mb(rows[:1]) is None
-    assert "| global | 512 | 945 | 945 | +0% |" in memory.checks([*rows, synthetic("512", 32)])
+    assert "| global | 512 | 1469 | 1469 | +0% |" in memory.checks([*rows, synthetic("512", 32)])
 
 
 def test_large_images_that_do_not_fit_are_skipped_and_larger_ones_not_tried(monkeypatch):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import tifffile
 from PIL import Image
 
 from tests.conftest import tiny_config, write_image
@@ -13,11 +14,12 @@ from tfpix2pix.config.resolve import make_config, resolve_config
 from tfpix2pix.data import INPUT_KINDS, SOURCES
 from tfpix2pix.data.doctor import examine
 from tfpix2pix.data.encodings import boundaries, encoded_parts
+from tfpix2pix.data.images import enlarged
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.pairs import signed
 from tfpix2pix.data.pipeline import evaluation_batches, training_batches
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.stacks import numbered, stacked, stacked_by_name
+from tfpix2pix.data.stacks import check_stack, numbered, stack_reader, stacked, stacked_by_name
 from tfpix2pix.data.writing import write_shards
 from tfpix2pix.errors import UserError
 
@@ -115,6 +117,20 @@ class TestNumbers:
         for image in (ids, ids.astype(np.float32), colors, np.dstack([colors, ids * 0 + 255]).astype(np.uint8)):
             np.testing.assert_array_equal(stacked([image], data, ["a"])[..., 0], expected)
 
+    @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint32, np.float32, bool])
+    @pytest.mark.parametrize("ending", ["npy", "tif"])
+    def test_files_hold_ids_of_any_depth(self, tmp_path, dtype, ending):
+        ids = (scene()["instances"].astype(np.int64) * (600 if dtype != np.float32 else 1)).astype(dtype)
+        path = tmp_path / f"ids.{ending}"
+        if ending == "npy":
+            np.save(path, ids)
+        elif dtype in (np.int64, bool):
+            pytest.skip("Programs write TIFF of 64 bits seldom, and of one bit with 0 for white.")
+        else:
+            tifffile.imwrite(path, ids)
+        read = stack_reader(data_of(tmp_path, inputs=["instances"]))
+        np.testing.assert_array_equal(read([path])[..., 0], numbered(ids))
+
     @pytest.mark.parametrize("image", [np.full((4, 4), 0.5, np.float32), np.zeros((4, 4, 3), np.uint16)])
     def test_others_are_refused(self, tmp_path, image):
         with pytest.raises(UserError, match="An instance map must hold whole numbers .* in map.png. Convert it."):
@@ -162,6 +178,49 @@ class TestStacks:
         images = scene()
         with pytest.raises(UserError, match=r"of one size. Received 40x40 px in a and 40x20 px in b \(instances\)"):
             stacked([images["labels"], images["instances"][:20]], data_of(tmp_path), "ab")
+
+    @pytest.mark.parametrize("shape", [(2, 8, 8), (2, 8, 8, 1), (0, 8), (8,)])
+    def test_a_batch_or_nothing_is_refused(self, tmp_path, shape):
+        images = {"labels": np.zeros(shape, np.uint8), "instances": np.zeros(shape, np.uint16)}
+        with pytest.raises(UserError, match="one image|channels of uint8|in one channel"):
+            stacked_by_name(images, data_of(tmp_path))
+
+    def test_label_maps_of_signed_integers_are_read(self, tmp_path):
+        images = {name: scene()[name].astype(np.int64) for name in ("labels", "instances")}
+        np.testing.assert_array_equal(stacked_by_name(images, data_of(tmp_path))[..., 0], images["labels"])
+
+    def test_a_stack_by_name_is_one_that_translators_take(self, tmp_path):
+        images = scene()
+        data = data_of(tmp_path, inputs=[INPUTS[0], {"name": "height", "channels": 1, "range": [0, 4095]}])
+        stack = stacked_by_name({name: images[name] for name in ("labels", "height")}, data)
+        np.testing.assert_allclose(stack[..., 1], images["height"] / 4095 * 2 - 1, atol=1e-6)
+        check_stack(stack, data)
+        for other in (images["height"], np.zeros((4, 4, 2), np.uint16), images["target"], images["labels"]):
+            with pytest.raises(UserError, match="A stack of labels and height must have 2 channels"):
+                check_stack(other, data)
+
+    def test_a_picture_with_alpha_is_refused_or_loses_it_as_in_one_file(self, tmp_path):
+        picture = np.dstack([scene()["target"], scene()["labels"]])
+        with pytest.raises(UserError, match="Received RGBA in a. Add `--set data.alpha=drop`"):
+            stacked([picture], data_of(tmp_path, inputs=["photo"]), "a")
+        dropped = stacked([picture], data_of(tmp_path, inputs=["photo"], alpha="drop"), "a")
+        np.testing.assert_array_equal(dropped, scene()["target"])
+        np.testing.assert_array_equal(stacked_by_name({"photo": picture}, data_of(tmp_path, inputs=["photo"])), dropped)
+
+    def test_values_out_of_range_name_the_key_of_the_part(self, tmp_path):
+        data = data_of(tmp_path, inputs=[{"name": "height", "channels": 1, "range": [0, 9]}])
+        with pytest.raises(UserError, match=r"as in `\{name: height, range: \[0, 4095\]\}` of `data.inputs`"):
+            stacked([scene()["height"]], data, "a")
+
+    def test_an_enlarged_stack_keeps_its_numbers(self, tmp_path):
+        images = scene()
+        data = data_of(tmp_path, inputs=[*INPUTS, {"name": "height", "channels": 1}])
+        stack = stacked([images[name] for name in ("labels", "instances", "height")], data, "abc")
+        large = enlarged(stack, 2, data.numbers[0])
+        np.testing.assert_array_equal(large[::2, ::2, :2], stack[..., :2])
+        assert set(np.unique(large[..., :2])) == set(np.unique(stack[..., :2]))
+        assert stack[..., 2].min() <= large[..., 2].min() and large[..., 2].max() <= stack[..., 2].max()
+        assert len(np.unique(large[..., 2])) > len(np.unique(stack[..., 2]))
 
     def test_names_must_be_those_of_the_parts(self, tmp_path):
         with pytest.raises(UserError, match="given labels and instances, each by its name. Received labels."):
@@ -223,6 +282,14 @@ class TestSources:
         with pytest.raises(UserError, match="columns labels, instances and target .* Add instances."):
             SOURCES["table"](data_of(tmp_path / "pairs.csv", source="table"), "train", 0)
 
+    @pytest.mark.parametrize("inputs", [None, ["instances", INPUTS[0]]])
+    def test_shards_are_read_with_the_parts_with_which_they_were_written(self, scenes, tmp_path, inputs):
+        write_shards(data_of(scenes), str(tmp_path / "shards"))
+        with pytest.raises(
+            UserError, match="were written, labels and instances here. Received (none|instances and labels) for"
+        ):
+            SOURCES["shards"](data_of(tmp_path / "shards", source="shards", inputs=inputs), "train", 0)
+
     def test_shards_of_other_files_are_refused(self, scenes, tmp_path):
         write_shards(data_of(scenes, inputs=None, input_folder="instances", input_channels=1), str(tmp_path / "shards"))
         with pytest.raises(UserError, match="a file of each part and of the target, 3 here. Received 2"):
@@ -232,6 +299,10 @@ class TestSources:
         before = examine(data_of(scenes))
         assert (before.examined, dict(before.pairs), before.kinds) == (4, {"train": 3, "val": 1, "test": 0}, {})
         assert list(before.sizes) == ["labels", "instances", "target"]
+        assert before.read_as == "folders, labels/ and instances/ the inputs and target/ the targets"
+        for part in ("labels", "instances"):  # one class and one instance, as a label map alone may have
+            write_image(scenes / f"train/{part}/0.png", np.zeros((SIDE, SIDE), np.uint8))
+        assert not examine(data_of(scenes)).kinds
         write_image(scenes / "train/instances/1.png", np.zeros((20, 40), np.uint16))
         found = examine(data_of(scenes))
         assert list(found.kinds) == ["size"] and "of one size" in found.findings[0].message
@@ -275,9 +346,18 @@ class TestSettings:
             ({"inputs": ["labels"]}, "the number of classes of a label map. Received 'labels' without it"),
             ({"inputs": [{"name": "photo", "classes": 3}]}, "Received classes for 'photo', of the kind image"),
             ({"inputs": [{"name": "instances", "channels": 2}]}, "Received channels for 'instances'"),
-            ({"inputs": ["photo", "photo"]}, "a name of its own. Received photo, photo"),
+            ({"inputs": ["photo", "photo"]}, "a name of its own, .*Received photo, photo"),
             ({"inputs": ["photo", {"name": "b", "folder": "photo"}]}, "a folder or column of its own"),
             ({"inputs": ["target"]}, "other names than target.* Received 'target'"),
+            ({"inputs": ["Image"]}, "other names than target.* Received 'Image'"),
+            ({"inputs": ["photo", "Photo"]}, "a name of its own, whatever its capitals. Received photo, Photo"),
+            ({"inputs": [{"name": "a", "folder": "target"}]}, "other folders or columns than target. Received"),
+            ({"inputs": [{"name": "a", "folder": "Split"}], "source": "table"}, "target and split. Received 'Split'"),
+            (
+                {"inputs": [{"name": "a", "folder": "x"}, {"name": "b", "folder": "X"}], "source": "table"},
+                "a folder or column of its own, whatever its capitals",
+            ),
+            ({"inputs": INPUTS, "input_class_values": "indices"}, "`data.input_class_values` must be null"),
             ({"inputs": ["a b"]}, "`data.inputs.0.name` must be"),
             ({"inputs": [{"name": "a", "kid": "image"}]}, "`data.inputs.0`"),
             ({"inputs": [{"name": "a", "kind": "depth"}]}, "image, labels, instances"),

@@ -1,5 +1,6 @@
 """Inputs in several files, from the training to every export: `data.inputs: [labels, instances]`."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,15 @@ class TestTranslate:
             np.testing.assert_array_equal(image, written["split"][name])
         np.testing.assert_array_equal(read_image(tmp_path / "files" / "2.png"), written["split"]["2.png"])
 
+    def test_translations_inside_a_folder_are_not_read_as_parts(self, run, pairs, tmp_path):
+        for part in PARTS:
+            shutil.copytree(pairs / "val" / part, tmp_path / part)
+        folders = [f"--input={part}={tmp_path / part}" for part in PARTS]
+        for _ in range(2):
+            out = tmp_path / "labels" / "out"
+            assert run_cli("translate", run.path, *folders, "--out", out, "--overwrite", "--enlarge", "2")[0] == 0
+            assert sorted(path.name for path in out.iterdir()) == ["2.png", "3.png"]
+
     @pytest.mark.parametrize(
         ("options", "message"),
         [
@@ -134,6 +144,8 @@ class TestTranslate:
         stack = stacked_by_name(images, run.card.config.data)
         translator = p2p.load(run.path)
         np.testing.assert_array_equal(translator(stack), expected)
+        with pytest.raises(UserError, match="A stack of labels and instances must have 2 channels"):
+            translator(stack[..., :1])
         with pytest.raises(UserError, match="given labels and instances, each by its name. Received labels."):
             translator({"labels": images["labels"]})
 
@@ -151,11 +163,12 @@ class TestExports:
         np.testing.assert_allclose((answer + 1) * 127.5, expected, atol=1)
         assert "translate_bytes" not in model.signatures  # one file is not enough
 
-    def test_an_instance_map_of_ids_up_to_24_bits_keeps_its_boundaries(self, exports):
+    @pytest.mark.parametrize("most", [2**24, 2**31 - 1])
+    def test_an_instance_map_of_large_ids_keeps_its_boundaries(self, exports, most):
         model, images = tf.saved_model.load(str(exports["saved_model"])), scene(7, 32)
         labels = tf.constant(images["labels"][np.newaxis, ..., np.newaxis], tf.int32)
-        large = np.where(images["instances"] == 26_001, 2**24 - 1, np.where(images["instances"] == 26_002, 2**24, 0))
-        few = np.where(large == 2**24, 2, np.where(large > 0, 1, 0))
+        large = np.where(images["instances"] == 26_001, most - 1, np.where(images["instances"] == 26_002, most, 7))
+        few = np.where(large == most, 2, np.where(large > 7, 1, 0))
         answers = [
             model.signatures["translate_parts"](
                 labels=labels, instances=tf.constant(ids[np.newaxis, ..., np.newaxis], tf.int32)
@@ -178,6 +191,19 @@ class TestExports:
         pytest.importorskip("gradio")
         with pytest.raises(UserError, match="The page to draw on must have a model with inputs of one file"):
             serve([(None, run.path, p2p.load(run.path))])
+
+
+def test_outputs_of_another_program_are_evaluated_beside_one_of_the_files(run, pairs, tmp_path):
+    for name, part in (("a_fake_B", "target"), ("a_real_B", "target"), ("a_real_A", "labels")):
+        write_image(tmp_path / "outputs" / f"{name}.png", scene(2, 32)[part])
+    shared = ("evaluate", tmp_path / "outputs", "--metrics", "l1")
+    (tmp_path / "config.yaml").write_text("data: {source: folders, inputs: [{name: labels, classes: 4}, instances]}")
+    config = ("--config", tmp_path / "config.yaml")
+    code, _, error = run_cli(*shared, *config, "--out", tmp_path / "evaluation")
+    assert code == 0, error
+    assert not list((tmp_path / "evaluation").rglob("*real_A*"))
+    code, _, error = run_cli(*shared, *config, "--inputs", "*_real_A", "--out", tmp_path / "other")
+    assert code == 2 and "must be of one file each" in " ".join(error.split())
 
 
 def test_it_is_evaluated(run, tmp_path):

@@ -17,11 +17,10 @@ SOURCES = {
     ),
     "folders": SourceRow(
         lazy("tfpix2pix.data.sources", "folders"),
-        "two folders, {0.input_folder}/ the inputs and {0.target_folder}/ the targets",
+        "folders, {inputs} the inputs and {0.target_folder}/ the targets",
         of_folder=True,
         several=True,
-        sides="The inputs, in {0.input_folder}/, look like {first}s and the targets, in {0.target_folder}/, "
-        "like {second}s",
+        sides="The inputs, in {inputs}, look like {first}s and the targets, in {0.target_folder}/, like {second}s",
         other_way="`--set data.input_folder={0.target_folder} --set data.target_folder={0.input_folder}`",
     ),
     "table": SourceRow(
@@ -119,7 +118,9 @@ INPUT_KINDS = {
         palette=lambda part, data: "colors" if data.class_colors else "indices",
     ),
     "instances": InputKind(
-        lazy("tfpix2pix.data.stacks", "read_instances"), lazy("tfpix2pix.data.encodings", "boundaries_part")
+        lazy("tfpix2pix.data.stacks", "read_instances"),
+        lazy("tfpix2pix.data.encodings", "boundaries_part"),
+        palette=lambda part, data: "ids",
     ),
 }
 

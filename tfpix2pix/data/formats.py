@@ -72,7 +72,7 @@ PNG_LEVEL = 2  # zlib's; takes a third of the time of the usual 6, for photograp
 quiet_pillow()
 
 
-Palette = Literal["colors", "indices", "levels"]
+Palette = Literal["colors", "indices", "levels", "ids"]
 
 
 class Unreadable(ValueError):
@@ -96,7 +96,8 @@ def decode(data: bytes, *, palette: Palette = "colors", most_px: float = MOST_ME
     Args:
         palette: what a palette image becomes. `colors`: its picture. The others are for label maps, and leave images of
             one bit boolean. `indices`: its indices. `levels`: the same, but of a palette in gray its levels, because
-            programs number colours as they occur, anew in each file.
+            programs number colours as they occur, anew in each file. `ids`: as `indices`, and whole numbers keep their
+            type, of any depth.
         most_px: largest number of pixels. The header is looked at, before memory is allocated for the pixels.
 
     Raises:
@@ -215,11 +216,11 @@ def check_header(file: BinaryIO, most_px: float) -> None:
 
 def _decoded(data: bytes, format_: str, palette: Palette, most_px: float) -> np.ndarray:
     if format_ == "NPY":
-        return _npy(data, most_px)
+        return _npy(data, most_px, palette)
     if format_ == "PNG" and data[PNG_BITS : PNG_BITS + 1] == b"\x10" and data[25:26] != b"\x00":  # 16 bits, not gray
         return _deep_png(data, most_px)
     if format_ == "TIFF" and _is_beyond_pillow(io.BytesIO(data)):
-        return _tiff(data, most_px)
+        return _tiff(data, most_px, palette)
     return _by_pillow(data, format_, palette, most_px)
 
 
@@ -294,7 +295,7 @@ def _by_pillow(data: bytes, format_: str, palette: Palette, most_px: float) -> n
         array = np.iinfo(np.uint16).max - array  # Pillow itself does this for 1 and 8 bits
     if image.mode == "P" and palette == "levels":
         array = _levels(array, np.reshape(image.getpalette("RGB"), (-1, 3)).astype(np.uint8))
-    array = _as_image(array)
+    array = _as_image(array, palette)
     bits = data[PNG_BITS] if format_ == "PNG" else 8
     return array if palette != "colors" else _with_alpha(array, _transparent_color(image, bits))
 
@@ -338,7 +339,7 @@ def _npy_claims(shape: tuple[int, ...]) -> _Claims:
     return _Claims(*(*shape, 1, 1)[:2], math.prod(shape))
 
 
-def _npy(data: bytes, most_px: float) -> np.ndarray:
+def _npy(data: bytes, most_px: float, palette: Palette) -> np.ndarray:
     file = io.BytesIO(data)
     shape, dtype = _npy_header(file)
     _check_claims(_npy_claims(shape), most_px)
@@ -346,7 +347,7 @@ def _npy(data: bytes, most_px: float) -> np.ndarray:
     if claimed > len(data) - file.tell():  # checked before memory is allocated
         raise ValueError(f"it ends too soon: its header claims {dtype} values of shape {shape}")
     file.seek(0)
-    return _as_image(np.load(file, allow_pickle=False))
+    return _as_image(np.load(file, allow_pickle=False), palette)
 
 
 def _deep_png(data: bytes, most_px: float) -> np.ndarray:
@@ -375,19 +376,19 @@ def _tiff_claims(file: BinaryIO) -> _Claims:
     return _Claims(height, width, height * width * channels)
 
 
-def _tiff(data: bytes, most_px: float) -> np.ndarray:
+def _tiff(data: bytes, most_px: float, palette: Palette) -> np.ndarray:
     _check_claims(_tiff_claims(io.BytesIO(data)), most_px)
     array, orientation = tiff.read(io.BytesIO(data))
-    return UPRIGHT.get(orientation, np.asarray)(_as_image(array))
+    return UPRIGHT.get(orientation, np.asarray)(_as_image(array, palette))
 
 
-def _as_image(array: np.ndarray) -> np.ndarray:
-    """Returns an array as an image, (H, W, C) bool, uint8, uint16 or float32. Raises ValueError if it is not one."""
+def _as_image(array: np.ndarray, palette: Palette) -> np.ndarray:
+    """Returns an array as an image, (H, W, C) as `decode` does. Raises ValueError if it is not one."""
     if array.ndim == 2:
         array = array[..., np.newaxis]
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(f"it holds an array of shape {array.shape}, not (H, W) or (H, W, C)")
-    if array.dtype == bool:
+    if array.dtype == bool or (palette == "ids" and array.dtype.kind in "iu"):
         return array
     if array.dtype.kind == "f":
         return array.astype(np.float32)

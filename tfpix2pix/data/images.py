@@ -260,7 +260,8 @@ def match_channels(image: np.ndarray, channels: int, where: object = "an array")
         return np.concatenate([match_channels(image, 3), np.full_like(image[..., :1], opaque)], axis=-1)
     raise UserError(
         f"An image must have the {channels} channels of the configuration, or 1 or 3 to convert from. "
-        f"Received {image.shape[-1]} in {where}. Set `data.input_channels` and `data.target_channels` to fit the data.",
+        f"Received {image.shape[-1]} in {where}. Set `data.input_channels`, `data.target_channels`, or `channels` of a "
+        f"part in `data.inputs`, to fit the data.",
         "channels",
     )
 
@@ -273,8 +274,13 @@ def full_range(dtype: np.dtype | type, value_range: tuple[float, float] | None =
     return value_range or (0.0, float(np.iinfo(dtype).max) if np.dtype(dtype).kind == "u" else 1.0)
 
 
-def check_range(image: np.ndarray, value_range: tuple[float, float] | None, key: str, where: object) -> None:
-    """Raises UserError if values are not finite or lie outside the range that is mapped to [-1, 1]."""
+def check_range(
+    image: np.ndarray, value_range: tuple[float, float] | None, key: str, where: object, example: str = ""
+) -> None:
+    """Raises UserError if values are not finite or lie outside the range that is mapped to [-1, 1].
+
+    `example` shows how `key` is set; the default is by `--set`.
+    """
     if value_range is None and image.dtype.kind == "u":
         return
     (low, high), least, most = full_range(image.dtype, value_range), float(image.min()), float(image.max())
@@ -288,7 +294,7 @@ def check_range(image: np.ndarray, value_range: tuple[float, float] | None, key:
     if not (low - slack <= least and most <= high + slack):
         raise UserError(
             f"Values of an image must lie within `{key}`, {low:g} to {high:g} here. Received {least:g} to {most:g} in "
-            f"{where}. Set `{key}` to the range of your data, as in `--set {key}=[0,4095]`.",
+            f"{where}. Set `{key}` to the range of your data, as in {example or f'`--set {key}=[0,4095]`'}.",
             "range",
         )
 
@@ -309,9 +315,13 @@ def from_signed(
     return (np.rint(values) if np.dtype(dtype).kind == "u" else values).astype(dtype)
 
 
-def enlarged(image: np.ndarray, times: int) -> np.ndarray:
-    """Resizes (H, W, C) to `times` its height and width, bicubic."""
-    return resized(image, (image.shape[1] * times, image.shape[0] * times))
+def enlarged(image: np.ndarray, times: int, numbers: Sequence[bool] = (False,)) -> np.ndarray:
+    """Resizes (H, W, C) to `times` its height and width, bicubic, or channels of `numbers` by the nearest.
+
+    Bicubic overshoots at edges: floats stay within the values of the image.
+    """
+    result = resized_channels(image, (image.shape[1] * times, image.shape[0] * times), numbers, BICUBIC)
+    return result.clip(image.min(), image.max()) if image.dtype.kind == "f" else result
 
 
 def resized(image: np.ndarray, size: tuple[int, int], method: Image.Resampling = BICUBIC) -> np.ndarray:
@@ -325,15 +335,18 @@ def resized(image: np.ndarray, size: tuple[int, int], method: Image.Resampling =
     return np.stack(bands, axis=-1).astype(image.dtype)
 
 
-def resized_channels(image: np.ndarray, size: tuple[int, int], numbers: Sequence[bool]) -> np.ndarray:
-    """Resizes (H, W, C) as `resized`: channels of `numbers`, of classes or instances, by the nearest, others bilinear.
+def resized_channels(
+    image: np.ndarray, size: tuple[int, int], numbers: Sequence[bool], method: Image.Resampling = BILINEAR
+) -> np.ndarray:
+    """Resizes (H, W, C) as `resized`: channels of `numbers`, of classes or instances, by the nearest, others by
+    `method`.
 
     An image of another number of channels than `numbers` is resized as its first channel is.
     """
     if len(set(numbers)) == 1 or len(numbers) != image.shape[-1]:
-        return resized(image, size, NEAREST if numbers[0] else BILINEAR)
+        return resized(image, size, NEAREST if numbers[0] else method)
     bands = zip(np.split(image, image.shape[-1], axis=-1), numbers, strict=True)
-    return np.concatenate([resized(band, size, NEAREST if number else BILINEAR) for band, number in bands], axis=-1)
+    return np.concatenate([resized(band, size, NEAREST if number else method) for band, number in bands], axis=-1)
 
 
 def suffix_for(channels: int, dtype: np.dtype | type) -> str:

@@ -96,10 +96,10 @@ def with_channels(
     if image.shape[-1] in (2, 4) and channels in (1, 3) and config.alpha == "refuse":
         kind = "gray with alpha" if image.shape[-1] == 2 else "RGBA"
         settings = " ".join(f"--set data.{side}_channels={image.shape[-1]}" for side in sides)
-        more = f"`{settings}` to translate transparency too, or "
+        more = "" if config.makes_inputs or not sides else f"`{settings}` to translate transparency too, or "
         raise UserError(
             f"An image must have as many channels as the configuration, {channels} here. Received {kind} in {path}. "
-            f"Add {'' if config.makes_inputs else more}`--set data.alpha=drop` to leave the transparency out.",
+            f"Add {more}`--set data.alpha=drop` to leave the transparency out.",
             "channels",
         )
     return match_channels(image, channels, path)

@@ -21,6 +21,7 @@ LONGEST_PART_NAME = 40
 MOST_PARTS = 16
 TAKEN = ("target", "split", "noise", "image")  # columns of a table, and tensors of a served model
 USUAL_KIND = "image"
+LARGEST_ID = 2**24  # of an instance in float32, which holds larger whole numbers by chance
 Number = Annotated[float, Field(ge=-1e38, le=1e38)]
 
 
@@ -87,7 +88,7 @@ class InputPart(Section):
                 f"`data.inputs` must give a range as two numbers, the smaller first. Received {list(self.range)} for "
                 f"{self.name!r}. Set the values that become black and white"
             )
-        if self.name in TAKEN:
+        if self.name.lower() in TAKEN:
             raise ValueError(
                 f"`data.inputs` must have other names than {', '.join(TAKEN)}. Received {self.name!r}. Rename the part"
             )
@@ -127,14 +128,23 @@ def check_parts(data: Any) -> None:
     """Raises ValueError if other keys of a `DataConfig` do not go with its `inputs`."""
     parts: Sequence[InputPart] = data.inputs
     names, places = ([getattr(part, key) for part in parts] for key in ("name", "place"))
+    of_table = data.source == "table"
+    taken = ("target", "split") if of_table else (data.target_folder,)
     sources = " or ".join(name for name in SOURCES if source_row(name).several)
     labels = [part for part in parts if part.kind == "labels"]
     colors = data.class_colors or ()
     jitters = data.color_jitter > 0 and data.color_jitter_side == "input"
+    channels = channels_of(parts)
     rules = (  # key, its value, whether it is allowed, the allowed values
         ("source", data.source, source_row(data.source).several, sources),
-        ("input_channels", data.input_channels, data.input_channels == channels_of(parts), "left out"),
+        ("input_channels", data.input_channels, data.input_channels == channels, f"left out or {channels}"),
         ("input_classes", data.input_classes, data.input_classes is None, "null, because each part has its classes,"),
+        (
+            "input_class_values",
+            data.input_class_values,
+            data.input_class_values is None,
+            "null, because gray label maps are read as class indices or by `data.class_colors`,",
+        ),
         ("input_range", data.input_range, data.input_range is None, "null, because each part has its range,"),
         ("color_space", data.color_space, data.color_space == "rgb", "rgb"),
         ("color_jitter_side", data.color_jitter_side, not jitters, "target"),
@@ -157,10 +167,18 @@ def check_parts(data: Any) -> None:
             f"{max((part.classes for part in labels), default=0)} or more",
         ),
     )
-    for values, what in ((names, "name"), (places, "folder or column")):
-        if len(set(values)) < len(values):
+    for values, what, any_case in ((names, "name", True), (places, "folder or column", of_table)):
+        if len({value.strip().lower() if any_case else value for value in values}) < len(values):
+            ignored = ", whatever its capitals" if any_case else ""
             raise ValueError(
-                f"`data.inputs` must give each part a {what} of its own. Received {', '.join(values)}. Rename a part"
+                f"`data.inputs` must give each part a {what} of its own{ignored}. Received {', '.join(values)}. Rename "
+                f"a part"
+            )
+    for place in places:
+        if (place.strip().lower() if of_table else place) in taken:
+            raise ValueError(
+                f"`data.inputs` must have other folders or columns than {' and '.join(taken)}. Received {place!r}. "
+                f"Rename it"
             )
     for key, value, allowed, rule in rules:
         if not allowed:

@@ -12,7 +12,7 @@ class SourceRow:
     """Describes a source of pairs: a row of `SOURCES`."""
 
     open: Callable[[Any, str, int], Any]  # (DataConfig, split, seed) -> Source
-    read_as: str  # how the pairs are stored, in words for people; {0} is the DataConfig
+    read_as: str  # how the pairs are stored, in words for people; {0} is the DataConfig, {inputs} the inputs' folders
     makes_inputs: bool = False  # an operator, which works on 8 bits, makes the inputs from photographs
     brings_data: bool = False  # the data come with a package, so `data.dir` is not needed
     of_folder: bool = False  # the files of a folder are read, so others in it are left unread
@@ -22,7 +22,7 @@ class SourceRow:
     several: bool = False  # an input may lie in several files (`data.inputs`)
     line_fraction: float = 0.0  # line width of black line drawings, as a fraction of the image; 0: not line drawings
     attribution: str = ""  # author and licence of the data; shown wherever the data are
-    sides: str = "The inputs look like {first}s and the targets like {second}s"  # {0} and {opposite}, too
+    sides: str = "The inputs look like {first}s and the targets like {second}s"  # {0}, {inputs}, {opposite}, too
     # (DataConfig) -> what is known of the pairs beside their images, for metrics that need it; None: nothing
     truth: Callable[[Any], Any] | None = None
     other_way: str = ""  # how to exchange input and target; {0} and {opposite}, the side opposite to `input_side`

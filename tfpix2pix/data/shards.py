@@ -70,6 +70,7 @@ class ShardManifest(BaseModel):
     format_version: Literal[1]
     files_a_pair: Annotated[int, Field(ge=0, le=MOST_FILES)]
     shards: list[Annotated[str, Field(pattern=r"^\w[\w.-]*$")]]
+    inputs: list[str] = []  # names of the parts of `data.inputs`, in the order of their files
     splits: dict[str, SplitIndex]
 
     @model_validator(mode="after")
@@ -93,10 +94,18 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
             raise UserError(f"There must be pairs to train on. Received none in {folder}. Check `data.dir`.")
         return Source([], lambda index: ())  # nothing to read
     files_a_pair, expected = manifest.files_a_pair, len(config.inputs or ()) + 1
+    names = [part.name for part in config.inputs or ()]
     if config.inputs and files_a_pair != expected:
         raise UserError(
             f"With `data.inputs` the shards must hold a file of each part and of the target, {expected} here. Received "
             f"{files_a_pair} in {folder}. Write them again with the same `data.inputs`."
+        )
+    if files_a_pair > 2 and (not names or manifest.inputs not in ([], names)):
+        given = " and ".join(names) or "none"
+        written = " and ".join(manifest.inputs) or f"{files_a_pair - 1} files of each input"
+        raise UserError(
+            f"Shards must be read with the `data.inputs` with which they were written, {written} here. Received "
+            f"{given} for {folder}. Set `data.inputs` to these."
         )
     cache = Cache(config.cache_files_mb)
 

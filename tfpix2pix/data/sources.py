@@ -90,12 +90,15 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def pair_up(folders: Sequence[Path], files: str = "all") -> tuple[dict[str, tuple[Path, ...]], list[Fault]]:
+def pair_up(
+    folders: Sequence[Path], files: str = "all", *, leave_out: Path | None = None
+) -> tuple[dict[str, tuple[Path, ...]], list[Fault]]:
     """Matches the files of two folders or more by their paths without endings.
 
     Args:
         folders: those of inputs, and of targets as the last.
         files: as `data.files`.
+        leave_out: a folder that is not read.
 
     Returns:
         Files of every folder by their common name, and a fault for each file without exactly one partner in every
@@ -103,7 +106,7 @@ def pair_up(folders: Sequence[Path], files: str = "all") -> tuple[dict[str, tupl
     """
     by_stem, faults = [], []
     for folder in folders:
-        images = list_images(folder, files) if folder.is_dir() else []
+        images = list_images(folder, files, leave_out=leave_out) if folder.is_dir() else []
         # macOS writes ä as two characters
         stems = {file: unicodedata.normalize("NFC", stem_of(file, folder)) for file in images}
         counts = Counter(stems.values())

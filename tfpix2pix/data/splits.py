@@ -49,6 +49,11 @@ def folder_names(config: DataConfig) -> tuple[str, ...]:
     return (*inputs, config.target_folder)
 
 
+def input_folders(config: DataConfig) -> str:
+    """Returns the folders of the inputs for people: `input/`, or `labels/ and instances/`."""
+    return " and ".join(f"{name}/" for name in folder_names(config)[:-1])
+
+
 def check_splits_of_folder(config: DataConfig) -> None:
     """Raises UserError if the folder of `config` holds splits under other names (`check_split_names`).
 

@@ -19,16 +19,16 @@ from tfpix2pix.data.images import (
     check_range,
     from_signed,
     full_range,
-    match_channels,
     read_image,
+    to_signed,
 )
 from tfpix2pix.data.labels import class_colors, to_classes, without_opaque_alpha
-from tfpix2pix.data.parts import InputPart
+from tfpix2pix.data.pairs import with_channels
+from tfpix2pix.data.parts import LARGEST_ID, InputPart
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 
 NUMBERS = 256  # that 8 bits hold
-LARGEST_ID = 2**24  # of an instance in a file of floats, which holds larger whole numbers by chance
 BOUNDARY_COLOR = 255  # white, on the pictures of stacks
 
 
@@ -59,9 +59,15 @@ def stacked(images: Sequence[np.ndarray], data: DataConfig, where: Sequence[obje
         where: names of the images, for messages.
 
     Raises:
-        UserError: an image does not fit its part, or two differ in size.
+        UserError: an array is no image, an image does not fit its part, or two differ in size.
     """
     images = [image[..., np.newaxis] if image.ndim == 2 else image for image in map(np.asarray, images)]
+    for image, part, path in zip(images, data.inputs, where, strict=True):
+        if image.ndim != 3 or 0 in image.shape:
+            raise UserError(
+                f"A part of an input must be one image, (H, W, C) or (H, W). Received an array of shape {image.shape} "
+                f"in {path} ({part.name}). Take the images of a batch in turn."
+            )
     (height, width), first = images[0].shape[:2], where[0]
     for image, part, path in zip(images, data.inputs, where, strict=True):
         if image.shape[:2] != (height, width):
@@ -78,9 +84,26 @@ def stacked(images: Sequence[np.ndarray], data: DataConfig, where: Sequence[obje
 
 
 def stacked_by_name(images: Mapping[str, np.ndarray], data: DataConfig) -> np.ndarray:
-    """Stacks arrays by the names of their parts. Raises UserError if a part is missing or unknown, or as `stacked`."""
+    """Stacks arrays by the names of their parts, as translators take a stack: uint8, or float32 in [-1, 1].
+
+    Raises:
+        UserError: a part is missing or unknown, or as `stacked`.
+    """
     names = check_names(images, data)
-    return stacked([images[name] for name in names], data, [f"the array {name!r}" for name in names])
+    as_translated = data.model_copy(update={"alpha": "drop"})
+    stack = stacked([images[name] for name in names], as_translated, [f"the array {name!r}" for name in names])
+    return stack if stack.dtype == np.uint8 else to_signed(stack)
+
+
+def check_stack(images: np.ndarray, data: DataConfig) -> None:
+    """Raises UserError if an array, (H, W), (H, W, C) or (N, H, W, C), is no stack of the parts of `data.inputs`."""
+    channels = images.shape[-1] if images.ndim > 2 else 1
+    if channels != data.input_channels or not (images.dtype == np.uint8 or images.dtype.kind == "f"):
+        names = " and ".join(part.name for part in data.inputs)
+        raise UserError(
+            f"A stack of {names} must have {data.input_channels} channels, uint8 or float in [-1, 1]. Received "
+            f"{channels} of {images.dtype}. Give a mapping of the names to arrays."
+        )
 
 
 def check_names(given: Iterable[str], data: DataConfig) -> list[str]:
@@ -96,8 +119,9 @@ def check_names(given: Iterable[str], data: DataConfig) -> list[str]:
 
 def read_picture(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:
     """Returns a picture with the part's channels: uint8 as it is, others as float32 from 0 to 1 by the part's range."""
-    check_range(image, part.range, "data.inputs", path)
-    image = match_channels(image, part.stacked_channels, path)
+    example = f"`{{name: {part.name}, range: [0, 4095]}}` of `data.inputs`"
+    check_range(image, part.range, "range", path, example)
+    image = with_channels(image, part.stacked_channels, data, path, sides=())
     if image.dtype == np.uint8 and part.range is None:
         return image
     low, high = full_range(image.dtype, part.range)
@@ -106,6 +130,8 @@ def read_picture(image: np.ndarray, part: InputPart, data: DataConfig, path: obj
 
 def read_label_map(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:
     """Returns the class indices of a label map, uint8 (H, W, 1)."""
+    if image.dtype.kind == "i" and image.min() >= 0:  # an array; files are unsigned
+        image = image.astype(f"u{image.dtype.itemsize}")
     return to_classes(image, part.classes, data, path, None if data.class_colors else "indices")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.images import suffix_for, write_image
 from tfpix2pix.data.opening import open_source, splits_of, with_class_values
 from tfpix2pix.data.pairs import Source
+from tfpix2pix.data.parts import InputPart
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.shards import ALL, is_remote, join, keys_of
 from tfpix2pix.data.splits import check_splits_of_folder
@@ -82,7 +83,7 @@ def write_shards(
     check_splits_of_folder(data)
     sources = _parts(with_class_values(data, seed), seed)
     total = sum(len(source) for source in sources.values())
-    with _empty_folder(out) as folder, closing(_Writer(folder, shard_mb)) as writer:
+    with _empty_folder(out) as folder, closing(_Writer(folder, shard_mb, data.inputs)) as writer:
         items = ((split, source, index) for split, source in sources.items() for index in range(len(source)))
         for split, source, index in track(items, total):
             source.read(index)  # raises for a pair that cannot be trained on
@@ -103,8 +104,9 @@ def _parts(data: DataConfig, seed: int) -> dict[str, Source]:
 class _Writer:
     """Appends pairs to shards and records their positions. Starts a new shard for each split and after `shard_mb`."""
 
-    def __init__(self, folder: str, shard_mb: int) -> None:
+    def __init__(self, folder: str, shard_mb: int, inputs: Sequence[InputPart] | None) -> None:
         self.folder, self.shard_bytes = folder, shard_mb * 2**20
+        self.inputs = [part.name for part in inputs or ()]
         self.shards: list[str] = []
         self.splits: dict[str, dict[str, list]] = {}
         self.files_a_pair = 0
@@ -137,6 +139,7 @@ class _Writer:
             "format_version": 1,
             "files_a_pair": self.files_a_pair,
             "shards": self.shards,
+            "inputs": self.inputs,
             "splits": self.splits,
         }
         with tf.io.gfile.GFile(join(self.folder, SHARDS_MANIFEST), "w") as file:

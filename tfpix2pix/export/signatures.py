@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data.parts import InputPart
+from tfpix2pix.data.parts import LARGEST_ID, InputPart
 from tfpix2pix.export.files_in_graph import can_be_files, only_if, read_file, write_file
 from tfpix2pix.inference.view import InferenceView
 
@@ -98,11 +98,13 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
 def stack_of(images: Sequence[tf.Tensor], parts: Sequence[InputPart]) -> tf.Tensor:
     """Stacks the parts of inputs, as `translate_parts` takes them: float32 (N, H, W, C).
 
-    Class indices become index / 127.5 - 1. Numbers of instances stay as they are, since only their boundaries count.
+    Class indices become index / 127.5 - 1. Of numbers of instances, only the boundaries count: their last 24 bits are
+    kept, which float32 holds.
     """
     stacked = []
     for image, part in zip(images, parts, strict=True):
-        values = tf.cast(checked(image, part.stacked_channels), tf.float32)
+        image = checked(image, part.stacked_channels)
+        values = tf.cast(image % LARGEST_ID if part.kind == "instances" else image, tf.float32)
         stacked.append(values * (2.0 / 255.0) - 1.0 if part.classes else values)
     return tf.concat(stacked, axis=-1)
 

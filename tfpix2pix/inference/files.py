@@ -115,7 +115,7 @@ def translate_files(
     if split:
         items = list(inputs_of_split(card, folder, split))
     elif isinstance(inputs, Mapping):
-        items = list(inputs_of_parts(inputs, card))
+        items = list(inputs_of_parts(inputs, card, Path(out)))
     else:
         items = list(inputs_of_files(inputs, card, Path(out)))
     if not items:
@@ -176,7 +176,7 @@ class Reader:
         with fitting_in_memory(item):
             image = item.read()
             if self.enlarge > 1:
-                image = enlarged(image, self.enlarge)
+                image = enlarged(image, self.enlarge, data.numbers[INPUT])
             self.sizes[item.name] = image.shape[:2]
             image = self.scale.resized(image)
         if not data.input_classes:
@@ -215,11 +215,12 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | N
             yield Input(name, partial(read_side, file, INPUT, data, MOST), (file,))
 
 
-def inputs_of_parts(inputs: Mapping[str, str | Path], card: ModelCard) -> Iterator[Input]:
+def inputs_of_parts(inputs: Mapping[str, str | Path], card: ModelCard, out: Path | None = None) -> Iterator[Input]:
     """Yields inputs that lie in several files (`data.inputs`).
 
     Args:
         inputs: a file, or a folder of files, by the name of each part.
+        out: folder of the translations, which is not read.
 
     Raises:
         UserError: a part is missing or unknown, a path does not exist, files and folders are mixed, or a file in a
@@ -236,14 +237,14 @@ def inputs_of_parts(inputs: Mapping[str, str | Path], card: ModelCard) -> Iterat
             f"The parts of an input must be either files or folders. Received both, such as the folder {folder}. Give "
             f"a file for each part, or a folder for each."
         )
-    by_name, faults = pair_up(paths) if True in kinds else ({paths[0].stem: tuple(paths)}, [])
+    by_name, faults = pair_up(paths, leave_out=out) if True in kinds else ({paths[0].stem: tuple(paths)}, [])
     if faults:
         more = f" {len(faults) - 1} more do not match." if faults[1:] else ""
         raise UserError(
             f"The folders of an input's parts must hold files of the same names. Received {faults[0].where} without "
             f"exactly one partner. Add the missing file, or remove this one.{more}"
         )
-    read = stack_reader(data, key=MOST)
+    read = stack_reader(data.model_copy(update={"alpha": "drop"}), key=MOST)
     for name, files in by_name.items():
         yield Input(safe_path(name), partial(read, files), files)
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfpix2pix import rng
 from tfpix2pix.data.images import from_signed, full_range, match_channels, to_signed
 from tfpix2pix.data.labels import to_classes
-from tfpix2pix.data.stacks import stacked_by_name
+from tfpix2pix.data.stacks import check_stack, stacked_by_name
 from tfpix2pix.errors import UserError, shortly, unknown_name
 from tfpix2pix.inference.batching import ImageTranslator, names_of, vectors_of
 from tfpix2pix.inference.between import FRAMES, Between
@@ -266,10 +266,13 @@ class Translator(ImageTranslator):
 
     def _array(self, images: Images) -> np.ndarray:
         """Returns images as an array: a mapping of parts as their stack, uint8 or float in [-1, 1]."""
-        if not isinstance(images, Mapping):
-            return np.asarray(images)
-        stack = stacked_by_name(images, self.card.config.data)
-        return stack if stack.dtype == np.uint8 else to_signed(stack)
+        data = self.card.config.data
+        if isinstance(images, Mapping):
+            return stacked_by_name(images, data)
+        images = np.asarray(images)
+        if data.inputs:
+            check_stack(images, data)
+        return images
 
     def _batch(self, images: Images) -> tuple[list[np.ndarray], Values, bool]:
         """Returns an array's images (H, W, C), the conversion of their values, and whether it was a single image."""

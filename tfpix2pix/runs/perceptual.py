@@ -77,8 +77,8 @@ def open_perceptual_network(config: Config) -> Network:
             saved_network(path, channels, config.coarse_size)
         return saved_network(path, channels, size)
     data = RunDirectory(path).config().data
-    if data.input_classes or data.color_space != "rgb":
-        received = "label maps" if data.input_classes else "lightness alone"
+    if data.input_classes or data.inputs or data.color_space != "rgb":
+        received = "several files" if data.inputs else "label maps" if data.input_classes else "lightness alone"
         raise unfit(path, f"take pictures. Received a run that takes {received}")
     generator = run_engine(RunDirectory(path), noise_input=False).generator
     return suiting(lambda images: generator(images, training=False), path, data.input_channels, channels, size)

@@ -24,9 +24,12 @@ COMPARED_AT_ONCE = 4096  # thumbnails
 
 
 def flat_sides(survey: Survey, look: Look) -> list[str]:
-    """Lists the sides of a pair that are nearly one colour. Label maps may be of one class and are left out."""
-    sides = zip(SIDES, look.traits.spread, survey.data.classes, strict=True)
-    return [side for side, spread, classes in sides if classes is None and spread < CONSTANT_LEVELS]
+    """Lists the sides of a pair that are nearly one colour. Label maps may be of one class and are left out.
+
+    Of an input in several files, its view shows the first.
+    """
+    sides = zip(SIDES, look.traits.spread, survey.data.numbers, strict=True)
+    return [side for side, spread, numbers in sides if not numbers[0] and spread < CONSTANT_LEVELS]
 
 
 def constant(survey: Survey) -> list[Finding]:

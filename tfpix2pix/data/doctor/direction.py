@@ -8,6 +8,7 @@ import numpy as np
 
 from tfpix2pix.data import source_row
 from tfpix2pix.data.doctor.findings import Finding, finding
+from tfpix2pix.data.splits import input_folders
 
 if TYPE_CHECKING:
     from tfpix2pix.data.doctor.survey import Survey
@@ -25,7 +26,7 @@ def photograph_side(survey: Survey) -> int:
     neither is clear."""
     data = survey.data
     differences = _differences(survey)
-    if data.makes_inputs or any(data.classes) or len(differences) < FEWEST_PAIRS:
+    if data.makes_inputs or any(channels[0] for channels in data.numbers) or len(differences) < FEWEST_PAIRS:
         return 0
     side = 1 if np.median(differences) > 0 else -1
     agree, unclear = np.mean(side * differences > CLEAR), np.mean(np.abs(differences) <= CLEAR)
@@ -62,6 +63,7 @@ def direction(survey: Survey) -> list[str]:
         return []
     data, row = survey.data, source_row(survey.data.source)
     first, second = ("photograph", "drawing")[::side]
-    words = {"first": first, "second": second, "opposite": OPPOSITE[data.input_side]}
-    other = f" For the other direction: {row.other_way.format(data, **words)}." if row.other_way else ""
+    words = {"first": first, "second": second, "opposite": OPPOSITE[data.input_side], "inputs": input_folders(data)}
+    has_other = row.other_way and not data.inputs
+    other = f" For the other direction: {row.other_way.format(data, **words)}." if has_other else ""
     return [f"{row.sides.format(data, **words)}: a run learns {first} -> {second}.{other}"]

@@ -12,7 +12,7 @@ from tfpix2pix.data.doctor.files import files_of
 from tfpix2pix.data.images import counted, unread
 from tfpix2pix.data.scale import times_as_large
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.splits import data_path
+from tfpix2pix.data.splits import data_path, input_folders
 
 if TYPE_CHECKING:
     from tfpix2pix.data.doctor.survey import Survey
@@ -24,7 +24,7 @@ TALL = 1.6  # height by width: two halves side by side seldom have it, two halve
 
 def read_as(data: DataConfig) -> str:
     """Describes how the folder was read."""
-    return source_row(data.source).read_as.format(data)
+    return source_row(data.source).read_as.format(data, inputs=input_folders(data))
 
 
 def left_unread(survey: Survey) -> list[str]:

@@ -11,6 +11,7 @@ from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
 from tfpix2pix.data import source_row
 from tfpix2pix.data.guess import direction_note, guess_source
 from tfpix2pix.data.opening import split_of, with_class_values
+from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.examples.folders import folder_examples
 from tfpix2pix.evaluation.examples.layouts import find_layout
 from tfpix2pix.evaluation.examples.models import model_examples
@@ -129,6 +130,13 @@ def _open_images(resolved: ResolvedRequest) -> Subject:
         with_overrides(settings, request.overrides, data_dir=request.data), request.config or "the command"
     )
     split = request.split if request.data is not None or config.data.is_given else None
+    if config.data.inputs and not split:
+        if request.inputs:
+            raise UserError(
+                f"`inputs` must be of one file each. Received {request.inputs} with `data.inputs` of "
+                f"{len(config.data.inputs)} parts. Leave it out, or give `data`, the folder of the pairs."
+            )
+        layout = replace(layout, input=None)  # one file beside the outputs is not the whole input
     if split:
         config = config.model_copy(update={"data": with_class_values(config.data, config.seed)})
     examples = folder_examples(folder, layout, config, split=split, size_px=request.size_px)

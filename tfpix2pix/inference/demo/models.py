@@ -154,7 +154,7 @@ def read_input(path: Path, card: ModelCard, *, by_operator: bool, enlarge: int =
     if by_operator:
         photograph = as_picture(from_signed(to_signed(image)))
         image = OPERATORS[data.operator].make(photograph, data, np.random.default_rng(0))
-    return enlarged(image, enlarge) if enlarge > 1 else image
+    return enlarged(image, enlarge, data.numbers[INPUT]) if enlarge > 1 else image
 
 
 def example_pictures(config: Config, folder: str | None = None) -> list[np.ndarray]:

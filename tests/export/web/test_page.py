@@ -275,9 +275,10 @@ def test_on_a_phone_the_result_stays_in_sight(scheme, browser, path):
         page.wait()
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         x, y = page.place(16, 16)
-        result = page.locator("#after").bounding_box()
-        sheet = page.locator("#sheet canvas").bounding_box()
+        places = ("#after", "#another", "#sheet canvas")
+        result, another, sheet = (page.locator(place).bounding_box() for place in places)
         assert result["y"] >= 0 and result["y"] + result["height"] <= sheet["y"] + 1
+        assert result["y"] + result["height"] <= another["y"] <= sheet["y"] - another["height"]
         assert sheet["y"] + sheet["height"] <= 800
         before = page.sheet()
         page.touchscreen.tap(x, y)

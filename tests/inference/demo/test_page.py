@@ -265,10 +265,31 @@ def test_on_a_phone_the_translation_stays_in_sight(models, browser):
         demo.page.set_viewport_size({"width": 390, "height": 800})
         demo.page.locator(".sheet canvas").evaluate("canvas => canvas.scrollIntoView({ block: 'end' })")
         demo.page.wait_for_timeout(200)
-        picture, sheet = (demo.page.locator(place).bounding_box() for place in (".translation", ".sheet canvas"))
+        places = (".translation", ".sheet canvas", "#another")
+        picture, sheet, another = (demo.page.locator(place).bounding_box() for place in places)
         assert demo.page.evaluate("document.documentElement.scrollWidth") == 390
         assert picture["y"] >= 0 and picture["y"] + picture["height"] <= sheet["y"]
-        assert sheet["x"] + sheet["width"] <= 390 and sheet["y"] + sheet["height"] <= 801
+        assert sheet["x"] + sheet["width"] <= 390 and sheet["y"] + sheet["height"] <= another["y"] + 1
+        assert another["y"] > 650 and another["y"] + another["height"] <= 800  # where a thumb is
+        demo.page.close()
+
+
+def test_on_a_phone_other_answers_are_in_sight_while_drawing(models, browser):
+    with served(models[0]) as address:
+        demo = Demo(browser, address)
+        demo.page.set_viewport_size({"width": 390, "height": 800})
+        demo.page.locator(".sheet canvas").evaluate("canvas => canvas.scrollIntoView({ block: 'end' })")
+        scrolled = demo.page.evaluate("window.scrollY")
+        with demo.new_results():
+            demo.page.get_by_role("button", name="Another").click()
+        demo.page.get_by_role("button", name="Show variants").click()
+        demo.page.get_by_role("button", name="Variant 6").wait_for()
+        demo.page.wait_for_timeout(200)
+        assert demo.page.evaluate("window.scrollY") == scrolled
+        controls = (demo.page.get_by_role("button", name=name) for name in ("Another", "Other variants", "Variant 6"))
+        for box in (control.bounding_box() for control in (*controls, demo.seed())):
+            assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] + box["height"] <= 800
+        assert demo.page.locator(".translation").bounding_box()["y"] >= 0
         demo.page.close()
 
 

@@ -116,13 +116,14 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
                     draw_on = gr.Button("Draw on it", size="sm", visible=False)
             with gr.Column(min_width=320, scale=len(models), elem_id="result"):
                 outputs = Outputs(models)
-                with gr.Row(visible=noisy is not None, elem_id="noise"):
-                    another = gr.Button("Another", elem_id=ANOTHER, size="md", min_width=80)
-                    seed = gr.Number(
-                        seed_at_first, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=80
-                    )
-                    more = gr.Button("Show variants", size="md", min_width=120)
-                variants = strip(seed_at_first, visible=noisy is not None)
+                with gr.Column(visible=noisy is not None, elem_id="answers"):
+                    with gr.Row(elem_id="noise"):
+                        another = gr.Button("Another", elem_id=ANOTHER, size="md", min_width=80)
+                        seed = gr.Number(
+                            seed_at_first, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, min_width=80
+                        )
+                        more = gr.Button("Show variants", size="md", min_width=120)
+                    variants = strip(seed_at_first)
                 if noisy:
                     gr.Markdown(_seed_help(noisy))
         with gr.Accordion("About", open=False):

@@ -63,15 +63,14 @@ watch("variants", async () => {
 """
 
 
-def strip(seed: int, *, visible: bool) -> gr.HTML:
+def strip(seed: int) -> gr.HTML:
     """Returns the component, with `seed` for the first translation.
 
     Its events are `click`, of a thumbnail, and `submit`, which asks for thumbnails.
     """
     return gr.HTML(
         html_template="<div></div>", css_template=asset(PACKAGE, "strip.css"), js_on_load=SCRIPT + ON_LOAD,
-        apply_default_css=False, elem_id="variants", visible=visible, turn=[next(_turns), seed, False],
-        variants=[[], []],
+        apply_default_css=False, elem_id="variants", turn=[next(_turns), seed, False], variants=[[], []],
     )  # fmt: skip
 
 

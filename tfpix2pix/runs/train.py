@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -128,42 +128,37 @@ def run(plan: Plan, console: Console | None = None) -> Run:
             _write_beginning(plan, config, start, record)
         with loop.stop_on_signals() as signalled, devices.in_reach():
             while True:
+                stage = stage_after(config, start.step)
                 session = Session(
                     config, plan.directory, sources, model, devices, console,
-                    partial(_first_state, config, plan.directory, stage_after(config, start.step)), record.summary(),
+                    partial(_first_state, config, plan.directory, stage), record.summary(),
                 )  # fmt: skip
-                step = _trained(session, start, signalled, say)
-                if step < session.stage.last_step or step == spec.steps or session.should_stop(signalled()):
+                if len(stages_of(config)) > 1:
+                    say(describe(config, stage))
+                step = None
+                while step is None:
+                    try:
+                        with session.reporting(start):
+                            step = loop.run(
+                                execution(
+                                    config, sources["train"], model, devices, first_step=start.step,
+                                    total_steps=stage.last_step,
+                                ),
+                                session.hooks(),
+                                first_step=start.step,
+                                last_step=start.step if session.should_stop() else stage.last_step,  # stopped before
+                                steps_per_execution=spec.steps_per_execution,
+                                should_stop=lambda session=session: session.should_stop(signalled()),
+                            )  # fmt: skip
+                    except NotFinite as trouble:
+                        start = session.roll_back(trouble)
+                if step < stage.last_step or step == spec.steps or session.should_stop(signalled()):
                     return session.end(step)
-                before, state, start = session.stage, get_state(model), session.next_start()
+                state, start = get_state(model), session.next_start()
                 del session, model
                 gc.collect()  # graphs and variables refer to each other
                 model = build_on(devices, config, frozen, stage_after(config, step))
-                enter(model, state, before)
-
-
-def _trained(session: Session, start: Start, signalled: Callable[[], bool], say: partial) -> int:
-    """Trains the steps of a stage after `start`. Returns the last step that was done."""
-    config, spec = session.config, session.spec
-    stage = stage_after(config, start.step)
-    if len(stages_of(config)) > 1:
-        say(describe(config, stage))
-    while True:
-        try:
-            with session.reporting(start):
-                return loop.run(
-                    execution(
-                        config, session.sources["train"], session.model, session.devices, first_step=start.step,
-                        total_steps=stage.last_step,
-                    ),
-                    session.hooks(),
-                    first_step=start.step,
-                    last_step=start.step if session.should_stop() else stage.last_step,  # stopped early before
-                    steps_per_execution=spec.steps_per_execution,
-                    should_stop=lambda: session.should_stop(signalled()),
-                )  # fmt: skip
-        except NotFinite as trouble:
-            start = session.roll_back(trouble)
+                enter(model, state, before=stage)
 
 
 def _set_up(devices: Devices, spec: TrainingConfig) -> None:

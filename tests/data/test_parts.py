@@ -174,6 +174,11 @@ class TestStacks:
         assert shown[0, 0].tolist() == [0, 0, 0] and shown[SIDE // 2, 8].tolist() == [0, 0, 255]
         assert shown[SIDE // 2, SIDE // 2 - 1].tolist() == [255, 255, 255]
 
+    def test_a_mask_of_black_and_white_has_two_classes(self, tmp_path):
+        data, mask = data_of(tmp_path, inputs=[{"name": "mask", "kind": "labels", "classes": 2}]), scene()["labels"] > 0
+        for image in (mask, mask * np.uint8(255), mask.astype(np.uint8), mask * np.uint16(65535)):
+            np.testing.assert_array_equal(stacked([image], data, ["m"])[..., 0], mask)
+
     def test_sizes_must_be_equal(self, tmp_path):
         images = scene()
         with pytest.raises(UserError, match=r"of one size. Received 40x40 px in a and 40x20 px in b \(instances\)"):

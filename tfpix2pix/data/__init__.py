@@ -115,7 +115,7 @@ INPUT_KINDS = {
         lazy("tfpix2pix.data.stacks", "read_label_map"),
         lazy("tfpix2pix.data.encodings", "classes_part"),
         settings=("classes",),
-        palette=lambda part, data: "colors" if data.class_colors else "indices",
+        palette=lazy("tfpix2pix.data.stacks", "palette_of_label_map"),
     ),
     "instances": InputKind(
         lazy("tfpix2pix.data.stacks", "read_instances"),

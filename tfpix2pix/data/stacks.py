@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfpix2pix.data.formats import Palette
 from tfpix2pix.data.images import (
     MEGAPIXELS,
     as_picture,
@@ -22,7 +23,7 @@ from tfpix2pix.data.images import (
     read_image,
     to_signed,
 )
-from tfpix2pix.data.labels import class_colors, to_classes, without_opaque_alpha
+from tfpix2pix.data.labels import class_colors, palette_as, to_classes, without_opaque_alpha
 from tfpix2pix.data.pairs import with_channels
 from tfpix2pix.data.parts import LARGEST_ID, InputPart
 from tfpix2pix.data.settings import DataConfig
@@ -129,10 +130,15 @@ def read_picture(image: np.ndarray, part: InputPart, data: DataConfig, path: obj
 
 
 def read_label_map(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:
-    """Returns the class indices of a label map, uint8 (H, W, 1)."""
+    """Returns the class indices of a label map, or of a mask of 0 and white, uint8 (H, W, 1)."""
     if image.dtype.kind == "i" and image.min() >= 0:  # an array; files are unsigned
         image = image.astype(f"u{image.dtype.itemsize}")
-    return to_classes(image, part.classes, data, path, None if data.class_colors else "indices")
+    return to_classes(image, part.classes, data, path)
+
+
+def palette_of_label_map(part: InputPart, data: DataConfig) -> Palette:
+    """Returns what a palette file becomes for `read_label_map`."""
+    return palette_as(part.classes, data, None)
 
 
 def read_instances(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:

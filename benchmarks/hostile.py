@@ -129,7 +129,7 @@ def read_weights(path: str) -> None:
 def ask_server(address: str) -> None:
     from tfpix2pix.inference.remote.client import RemoteModel
 
-    with RemoteModel(address, "hostile", timeout_s=3.0, retries=0) as model:
+    with RemoteModel(address, "hostile", timeout_s=10.0, retries=0) as model:
         model.translate(np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8))
 
 

@@ -31,7 +31,7 @@ def completed(line: str, cwd=None) -> list[str]:
         ("tfpix2pix tra", ["train", "translate"]),
         ("tfpix2pix train faca", ["facades", "facades_photo2labels", "facades_segmenter"]),
         ("tfpix2pix train facades --set objective.gan", ["objective.gan_loss="]),
-        ("tfpix2pix train facades --recipe p", ["paper"]),
+        ("tfpix2pix train facades --recipe p", ["paper", "pix2pixhd"]),
         ("tfpix2pix export run --format t", ["tflite"]),
         ("tfpix2pix export run --quantize d", ["dynamic"]),
         ("tfpix2pix translate run --noise o", ["on", "off"]),

@@ -126,7 +126,6 @@ class TestSteps:
         ({"epochs": None, "minutes": 5}, "`training.coarse_epochs` must be left out if `training.minutes` limit"),
         ({"decay_epochs": 2.5}, "must be at most `training.epochs` after `training.coarse_epochs`, 2. Received 2.5."),
         ({"receptive_field_px": 142}, "of `data.image_size_px` = 64 here, halved to 32 by `training.coarse_epochs`"),
-        ({"recompute_levels": 1}, "`training.recompute_levels` must be fewer"),
     ],
 )
 def test_stages_that_do_not_fit_are_one_sentence(changes, message):
@@ -147,6 +146,24 @@ def test_stages_longer_than_the_steps_are_refused_when_pairs_are_counted(pairs, 
     with pytest.raises(UserError, match="must end before the training. Received 4 steps of them, 2 pairs an epoch, in"):
         plan_training(known, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", [COARSE, ENHANCERS_ALONE, WHOLE])
+def test_levels_are_recomputed_in_every_stage_but_the_coarse_one_and_change_nothing(kind):
+    pair = tuple(np.random.default_rng(0).uniform(-1, 1, (2, 1, 64, 64, 3)).astype(np.float32))
+    after = []
+    for levels in (0, 2):
+        recomputing = config(data={"image_size_px": 64}, pairs_per_epoch=2, recompute_levels=levels)
+        stage = next(stage for stage in stages_of(recomputing) if stage.kind == kind)
+        model = build_model(recomputing, stage=stage)
+        before = [v.numpy() for v in model.generator.variables]
+        model.train_step(pair)
+        after.append([v.numpy() for v in model.generator.variables])
+        assert (model.training_generator is model.trained) == (levels == 0 or kind == COARSE)
+    changed = [[bool((a != b).any()) for a, b in zip(before, weights, strict=True)] for weights in after]
+    assert changed[0] == changed[1] and any(changed[0])
+    for ours, theirs in zip(*after, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
 def test_a_dry_run_lists_the_stages(pairs):

@@ -21,6 +21,7 @@ from tfpix2pix.data.images import read_image
 from tfpix2pix.data.opening import open_sources
 from tfpix2pix.data.pipeline import training_batches
 from tfpix2pix.errors import UserError
+from tfpix2pix.models import GENERATORS
 from tfpix2pix.runs.dry_run import describe
 from tfpix2pix.runs.networks import build_discriminator, build_generator, build_model
 from tfpix2pix.runs.plan import plan_training
@@ -184,16 +185,16 @@ print({{name: len(source) for name, source in plan.sources.items()}}, plan.worke
 
 
 SMALL = (
-    "data.image_size_px=32", "generator.base_filters=4", "discriminator.base_filters=4", "training.batch_size=1",
-    "discriminator.receptive_field_px=16", "generator.levels=3",
+    "generator.base_filters=4", "discriminator.base_filters=4", "training.batch_size=1",
+    "discriminator.receptive_field_px=16",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", others_slow(preset_names(), *(name for name in preset_names() if name != "openmoji")))
 def test_every_preset_trains(name, tmp_path, openmoji):
     """One step of each, small, on made-up data of its kind."""
-    data, rng = p2p.resolve_config(name).data, np.random.default_rng(0)
-    source = data.source
+    preset, rng = p2p.resolve_config(name), np.random.default_rng(0)
+    data, source = preset.data, preset.data.source
     if data.class_colors:  # photograph left, label map right
         labels = np.array(data.class_colors, np.uint8)[rng.integers(0, data.target_classes, (40, 40))]
         for index in range(2):
@@ -203,7 +204,15 @@ def test_every_preset_trains(name, tmp_path, openmoji):
         make_combined(tmp_path, count=2)
     elif source == "photographs":
         write_image(tmp_path / "photo.png", np.random.default_rng(0).integers(0, 256, (64, 200, 3), np.uint8))
-    config = p2p.resolve_config(name, SMALL, data_dir=None if source_row(source).brings_data else str(tmp_path))
+    elif data.inputs:
+        for part in (*(part.name for part in data.inputs), data.target_folder):
+            shape = (40, 40, 3) if part == data.target_folder else (40, 40)
+            write_image(tmp_path / part / "0.png", rng.integers(0, 9, shape, np.uint8))
+    has_levels = "levels" in GENERATORS[preset.generator.kind].options
+    size = "data.image_size_px=32 generator.levels=3" if has_levels else "data.image_size_px=64"  # scales and stages
+    config = p2p.resolve_config(
+        name, [*SMALL, *size.split()], data_dir=None if source_row(source).brings_data else str(tmp_path)
+    )
     pairs = open_sources(config.data, config.seed)["train"]
     batches = training_batches(pairs, config.data, batch_size=1, seed=0, first_step=0, total_steps=1)
     model = build_model(config)

@@ -36,7 +36,8 @@ class Pix2Pix(keras.Model):
         average: a second generator of the same layers, which holds the moving average of the first one's weights and
             makes the translations (`compile(ema_decay=…)`). None: no average.
         seed: seed of the noise. The noise of step t depends on (seed, t) alone.
-        recompute_levels: number of outer levels that are recomputed in the backward pass to save memory.
+        recompute_levels: number of outer levels that are recomputed in the backward pass to save memory. A `coarse`
+            model recomputes none.
         teacher: a function from images, as the generator gets them, to the translations of a trained generator, for an
             objective with terms of a teacher. It is not saved with the model.
         perceptual_network: a function from images, float32 (N, H, W, C) in [-1, 1], to feature maps, each times its
@@ -59,7 +60,8 @@ class Pix2Pix(keras.Model):
             average.set_weights(generator.get_weights())
         self.coarse, self.shrink = coarse, shrinking(generator) if coarse else _unchanged
         self.trained = at_own_size(generator) if coarse else generator
-        self.training_generator = recomputing(generator, recompute_levels) if recompute_levels else self.trained
+        recomputes = recompute_levels and not coarse  # images of the coarse stage are small
+        self.training_generator = recomputing(generator, recompute_levels) if recomputes else self.trained
         self.seed, self.recompute_levels = seed, recompute_levels
         self.noise_key, self.variant_key = rng.stream(seed, "noise"), rng.stream(seed, "variant")
         self.objective, self.judge, self.teacher = Objective(), judging(discriminator), teacher

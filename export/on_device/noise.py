@@ -1,6 +1,6 @@
-"""Noise of a seed, bit for bit that of `tfpix2pix translate --noise on --seed`. See README.md.
+"""Draws the noise of a seed, bit for bit as `tfpix2pix translate --noise on --seed`. See README.md.
 
-It is that of TensorFlow's stateless uniform numbers by Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy
+The numbers are TensorFlow's stateless uniform ones by Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy
 as 1, 2, 3", 2011).
 """
 
@@ -16,7 +16,7 @@ WORD = np.uint64(0xFFFFFFFF)
 
 @functools.lru_cache(maxsize=1)  # the frames of a camera have one seed
 def noise_of(seed, count):
-    """float32 (1, count), uniform in [0, 1), not to be changed. ValueError for a seed above `LARGEST_SEED`."""
+    """Returns float32 (1, count), uniform in [0, 1), read-only. Raises ValueError if `LARGEST_SEED` is exceeded."""
     if not 0 <= seed <= LARGEST_SEED:
         raise ValueError(f"A seed must be -1 for none, or from 0 to {LARGEST_SEED}. Received {seed}. Choose another.")
     *key, c2, c3 = (int(word) for word in philox((seed, 0, STREAM, 0), SCRAMBLE))
@@ -29,7 +29,7 @@ def noise_of(seed, count):
 
 
 def philox(counter, key):
-    """Four random words, uint64 below 2**32, of the four words of one counter or of many, and of the two of a key."""
+    """Returns four random words, uint64 below 2**32, from the four words of one or many counters and two of a key."""
     c0, c1, c2, c3 = (np.asarray(word, np.uint64) for word in counter)
     for turn in range(10):
         k0, k1 = ((word + turn * step) % 2**32 for word, step in zip(key, (0x9E3779B9, 0xBB67AE85), strict=True))

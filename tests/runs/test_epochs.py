@@ -114,7 +114,7 @@ class TestOverrides:
     [
         (["epochs=0"], "`training.epochs` must be greater than 0. Received 0."),
         (["epochs=ten"], "`training.epochs` must be a number. Received 'ten'."),
-        (["epochs=3", "minutes=2"], "`training.epochs` must be left out if `training.minutes` limit the training"),
+        (["epochs=3", "minutes=2"], "`training.epochs` must be left out if `training.minutes` limits the training"),
         (["epochs=3", "decay_epochs=2"], "`training.decay_epochs` must be left out if the learning rate never falls"),
         (["decay_epochs=2", "learning_rate_schedule=cosine"], "must go with `training.epochs`. Received 2 alone."),
         (

@@ -53,7 +53,7 @@ def translate(
         typer.Option(
             "--input",
             metavar="NAME=PATH",
-            help="File or folder of a part, once for each, if an input lies in several files (`data.inputs`).",
+            help="File or folder of one part, for each part of an input in several files (`data.inputs`).",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the images: PNG, or TIFF of floats.")] = ...,

@@ -73,7 +73,7 @@ def recipe_keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
 def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Settings:
     """Merges two settings key by key, with the values of `upper` over those of `lower`.
 
-    If `upper` names an objective, the weights of `lower` are ignored, and the network that one of them needs.
+    If `upper` names an objective, the weights of `lower` and its perceptual network are ignored.
     """
     lower, upper = ({name: _plain(value, name) for name, value in settings.items()} for settings in (lower, upper))
     if isinstance(upper.get("objective"), dict) and "name" in upper["objective"]:

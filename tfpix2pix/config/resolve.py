@@ -96,8 +96,9 @@ def with_overrides(
 
 
 def _with_one_length(settings: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the settings with the length that the overrides name: epochs take the place of a file's minutes, and
-    steps or minutes that of its epochs.
+    """Returns the settings with the length that the overrides name.
+
+    Epochs replace a file's minutes. Steps or minutes replace its epochs.
 
     Raises:
         UserError: the overrides name epochs and steps.
@@ -232,7 +233,7 @@ def one_sentence(error: ValidationError, origin: object) -> str:
 
 
 def _section(location: tuple) -> type[BaseModel]:
-    """Returns the section at the names of fields and the positions in their lists."""
+    """Returns the section at a location: names of fields, and positions in lists."""
     section: Any = Config
     for part in location:
         if isinstance(part, str):

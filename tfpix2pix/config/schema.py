@@ -57,13 +57,13 @@ class Config(Section):
 
     @property
     def coarse_size(self) -> Size:
-        """Returns the height and width, px, of the images that the global generator inside of enhancers sees."""
+        """Returns the height and width, px, of the images that the global generator inside enhancers sees."""
         scales = self.generator.enhancers or ENHANCERS
         return padded_size(self.data.size_px, self.size_multiple_px).map(lambda side: side >> scales)
 
     @property
     def _least_px(self) -> int:
-        """Returns the shortest side of an image that is trained on, px."""
+        """Returns the shortest side, px, of the images that a run trains on."""
         return min(self.coarse_size if self.training.coarse_epochs else self.data.size_px)
 
     @property
@@ -115,7 +115,7 @@ class Config(Section):
         return self
 
     def _check_patches(self, size: Size, made: str = "") -> None:
-        """Raises ValueError if D's patches do not fit an image of this size. `made`: how it comes from the data's."""
+        """Raises ValueError if D's patches do not fit an image of this size. `made`: how it follows from the data's."""
         spec = self.discriminator
         for scale in range(1, spec.scales + 1):
             if logits_px(min(size), spec.receptive_field_px) < 1:

@@ -222,8 +222,8 @@ def read_labels(
 def pictures_of(config: DataConfig) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
     """Returns two functions, for inputs and for targets, that convert images to pictures.
 
-    Both convert float (H, W, C) in [-1, 1] to uint8 (H, W, 3). Label maps get the colours of their classes. Of an input
-    in several files, the first is shown, with the boundaries of instances.
+    Both convert float (H, W, C) in [-1, 1] to uint8 (H, W, 3). Label maps get the colours of their classes. If an
+    input lies in several files, the first is shown, with the boundaries of instances.
     """
 
     def picture(classes: int | None) -> Callable[[np.ndarray], np.ndarray]:

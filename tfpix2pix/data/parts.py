@@ -1,6 +1,6 @@
 """Defines the parts of an input that lies in several files: `data.inputs`, one part a file.
 
-An instance map beside a label map (pix2pixHD: Wang et al., CVPR 2018, §3.3) is the first case. Parts are stacked to one
+An example is an instance map beside a label map (pix2pixHD: Wang et al., CVPR 2018, §3.3). Parts are stacked to one
 image along its channels, in the order of `data.inputs`. So everything that takes an input takes the stack.
 """
 
@@ -21,7 +21,7 @@ LONGEST_PART_NAME = 40
 MOST_PARTS = 16
 TAKEN = ("target", "split", "noise", "image")  # columns of a table, and tensors of a served model
 USUAL_KIND = "image"
-LARGEST_ID = 2**24  # of an instance in float32, which holds larger whole numbers by chance
+LARGEST_ID = 2**24  # of an instance in float32, which does not hold every larger whole number
 Number = Annotated[float, Field(ge=-1e38, le=1e38)]
 
 
@@ -32,7 +32,7 @@ class InputPart(Section):
     """Name of the part: in `translate --input NAME=PATH` and in the signatures of a served model."""
     kind: row_of(INPUT_KINDS) = USUAL_KIND
     """Kind of the files. `image`: a picture. `labels`: a label map. `instances`: an instance map, whose boundaries the
-    networks see. A part whose name is a kind is of that kind."""
+    networks see. If the name of a part is that of a kind, the part is of that kind."""
     folder: str | None = None
     """Folder of the files, for `folders`, or their column, for `table`. null: the name."""
     channels: int | None = Field(None, ge=1, le=4096)

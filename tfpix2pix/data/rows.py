@@ -50,9 +50,9 @@ class InputKind:
     Attributes:
         read: (image as its file holds it, part, DataConfig, path) -> (H, W, C), uint8 or float32 from 0 to 1.
         encode: (channels of the stack (…, C) in [-1, 1], part) -> what the networks see, (…, C') in [-1, 1].
-        channels: of the stack, unless the part has its own.
-        settings: keys of the part that the kind has.
-        numbers: True if values are numbers of something, so that resizing takes the nearest.
+        channels: number of channels in the stack, unless the part has its own.
+        settings: keys that a part of this kind may have.
+        numbers: True if values are numbers of classes or instances, so that resizing takes the nearest pixel.
         palette: (part, DataConfig) -> what a palette file becomes.
     """
 

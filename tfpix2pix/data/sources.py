@@ -58,7 +58,7 @@ def halves(image: np.ndarray, config: DataConfig, path: Path) -> Pair:
 
 
 def folders(config: DataConfig, split: str, seed: int) -> Source:
-    """Opens two folders with files that pair up by name, or more with `data.inputs`. Extensions may differ.
+    """Opens folders with files that pair up by name: two, or more with `data.inputs`. Extensions may differ.
 
     They lie as in a row of `LAYOUTS`; or, without splits, as `<dir>/<input>` and `<dir>/<target>`, of which a seeded
     fraction is held out.
@@ -101,7 +101,7 @@ def pair_up(
         leave_out: a folder that is not read.
 
     Returns:
-        Files of every folder by their common name, and a fault for each file without exactly one partner in every
+        The files of all folders by their common name, and a fault for each file without exactly one partner in every
         other folder.
     """
     by_stem, faults = [], []

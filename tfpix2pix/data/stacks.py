@@ -1,8 +1,8 @@
 """Reads the parts of an input that lies in several files (`data.inputs`), and stacks them to one image.
 
-A stack is uint8 (H, W, C) if every part has 8 bits, and else float32 from 0 to 1, each image by its own range. Class
-indices stay as they are. Instance maps are numbered anew, because their ids may have 24 bits and only the boundaries
-count.
+A stack is uint8 (H, W, C) if every part has 8 bits, and else float32 from 0 to 1, in which each image is scaled by its
+own range. Class indices stay as they are. Instance maps are numbered anew, because their ids may have 24 bits and only
+the boundaries count.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def stacked(images: Sequence[np.ndarray], data: DataConfig, where: Sequence[obje
         where: names of the images, for messages.
 
     Raises:
-        UserError: an array is no image, an image does not fit its part, or two differ in size.
+        UserError: an array is not an image, an image does not fit its part, or two differ in size.
     """
     images = [image[..., np.newaxis] if image.ndim == 2 else image for image in map(np.asarray, images)]
     for image, part, path in zip(images, data.inputs, where, strict=True):
@@ -97,7 +97,7 @@ def stacked_by_name(images: Mapping[str, np.ndarray], data: DataConfig) -> np.nd
 
 
 def check_stack(images: np.ndarray, data: DataConfig) -> None:
-    """Raises UserError if an array, (H, W), (H, W, C) or (N, H, W, C), is no stack of the parts of `data.inputs`."""
+    """Raises UserError if an array, (H, W), (H, W, C) or (N, H, W, C), is not a stack of the parts of `data.inputs`."""
     channels = images.shape[-1] if images.ndim > 2 else 1
     if channels != data.input_channels or not (images.dtype == np.uint8 or images.dtype.kind == "f"):
         names = " and ".join(part.name for part in data.inputs)
@@ -108,7 +108,7 @@ def check_stack(images: np.ndarray, data: DataConfig) -> None:
 
 
 def check_names(given: Iterable[str], data: DataConfig) -> list[str]:
-    """Returns the names of the parts of an input. Raises UserError if those that are given are not these."""
+    """Returns the names of the parts of an input. Raises UserError if other names are given."""
     names, given = [part.name for part in data.inputs or ()], list(given)
     if sorted(given) != sorted(names):
         takes = f"{' and '.join(names)}, each by its name" if names else "images without names"
@@ -170,7 +170,7 @@ def _are_whole_numbers(image: np.ndarray) -> bool:
 def numbered(ids: np.ndarray) -> np.ndarray:
     """Numbers instances anew, uint8, so that instances that touch have different numbers.
 
-    Up to 256 instances have a number each, by the order of their ids. Of more, some that do not touch share one.
+    Up to 256 instances have a number each, by the order of their ids. Beyond 256, some that do not touch share one.
 
     Args:
         ids: whole numbers (H, W).

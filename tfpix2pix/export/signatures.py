@@ -10,7 +10,7 @@
 | `sample`, `sample_parts`, `sample_bytes` | the same and `noise` float32 (N, noise_size) uniform in [0, 1) | the same |
 | `model_card` | `query_bytes` string (N,), ignored | `card_bytes`: the card's JSON |
 
-Parts are int32 (N, H, W, 1) if they are numbers of classes or instances, and else float32 (N, H, W, C) in [-1, 1].
+A label map or an instance map is int32 (N, H, W, 1), an image float32 (N, H, W, C) in [-1, 1].
 
 H and W are any, because the generator pads and crops. TF Serving's REST interface uses base64 for names that end in
 `_bytes`. No request changes a variable.
@@ -98,8 +98,8 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
 def stack_of(images: Sequence[tf.Tensor], parts: Sequence[InputPart]) -> tf.Tensor:
     """Stacks the parts of inputs, as `translate_parts` takes them: float32 (N, H, W, C).
 
-    Class indices become index / 127.5 - 1. Of numbers of instances, only the boundaries count: their last 24 bits are
-    kept, which float32 holds.
+    Class indices become index / 127.5 - 1. Instance ids keep their last 24 bits, which float32 holds, because only the
+    boundaries count.
     """
     stacked = []
     for image, part in zip(images, parts, strict=True):

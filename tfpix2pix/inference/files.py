@@ -72,8 +72,8 @@ def translate_files(
 
     Args:
         translator: a `Translator`, or a `RemoteModel` of a server.
-        inputs: image files and folders of them. For a model with `data.inputs`: a file or a folder by the name of each
-            part; the files of folders match by their names.
+        inputs: image files and folders of them. For a model with `data.inputs`: the name of each part -> a file or a
+            folder; files in the folders match by their names.
         data: folder of paired data as the model was trained on, in place of the one in its card; with `split`.
         split: `train`, `val` or `test`: translate the inputs of that split's pairs.
         noise: `on` or `off`; None: as in the model card.

@@ -125,7 +125,7 @@ class PerceptualNetwork:
 
     Attributes:
         open: takes no arguments and returns a function from RGB images, float32 (N, H, W, 3) in [-1, 1], to maps.
-        least_px: smallest height and width of an image that every map has a pixel of.
+        least_px: smallest height and width of an image, px, at which every map has a pixel.
     """
 
     open: Callable[[], Callable[[Any], Any]]

@@ -1,7 +1,7 @@
 """Opens networks whose feature maps the term `perceptual` compares: Keras's VGG-19, or a SavedModel of any origin.
 
 Each becomes a function from images, float32 (N, H, W, C) in [-1, 1], to a list of maps, each times its weight, which
-can be differentiated. Its variables are constants: no optimiser and no checkpoint knows them.
+can be differentiated. Its variables are constants, which optimisers and checkpoints do not know.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Maps = Callable[[tf.Tensor], list[tf.Tensor]]
 def vgg19() -> Maps:
     """Returns Keras's VGG-19 up to `block5_conv1`, with its ImageNet weights, as a function from RGB images to maps.
 
-    The weights are those of Caffe. So images are converted to what they were trained with: blue, green, red from 0 to
+    The weights are those of Caffe. So images are converted to what these were trained with: blue, green, red from 0 to
     255, minus the mean. pix2pixHD gives [-1, 1] as it is to PyTorch's network, which was trained with standardised
-    values. Maps are divided by 127.5, because they are proportional to the range of the image but for the biases.
+    values. Maps are divided by 127.5, because they are proportional to the range of the image, but for the biases.
     Source: Simonyan and Zisserman, ICLR 2015; maps and weights: Wang et al., CVPR 2018 (pix2pixHD), the authors' code.
 
     Raises:
@@ -66,7 +66,7 @@ def saved_network(path: Path, channels: int, size: Size) -> Maps:
     Its signature `serving_default`, or its only one, takes float32 (N, H, W, C) in [-1, 1].
 
     Args:
-        channels: those of the images that are compared.
+        channels: number of channels of the images that are compared.
         size: height and width of the images, px.
 
     Raises:
@@ -105,7 +105,8 @@ def suiting(maps: Callable[[tf.Tensor], Any], path: Path, takes: int | None, cha
     Each of n maps has the weight 1/n, so that the term is the mean over the maps.
 
     Args:
-        takes: channels that the network takes; None: not known. If they are 3, gray images are repeated.
+        takes: number of channels that the network takes; None: not known. If it is 3, the channel of gray images is
+            repeated.
 
     Raises:
         UserError: the network takes other channels, fails on the image, or has maps that are not finite floats or do
@@ -128,7 +129,7 @@ def suiting(maps: Callable[[tf.Tensor], Any], path: Path, takes: int | None, cha
         received = ", ".join(output.dtype.name for output in outputs) or "nothing"
         raise unfit(path, f"return maps of floats. Received {received}")
     if gradient is None:
-        raise unfit(path, "be differentiable. Received one whose maps have no gradient, as label maps have none")
+        raise unfit(path, "be differentiable. Received one whose maps have no gradient, like that of a label map")
     if not bool(tf.reduce_all(tf.math.is_finite(total)) & tf.reduce_all(tf.math.is_finite(gradient))):
         raise unfit(path, "return finite maps with finite gradients. Received NaN or infinity")
 
@@ -145,5 +146,5 @@ def in_color(maps: Callable[[tf.Tensor], Any]) -> Maps:
 
 
 def unfit(path: Path, requirement: str) -> UserError:
-    """Returns the error of a network that does not suit: what it must do, and what was received."""
+    """Returns the error of a network that does not suit. `requirement`: what it must do, and what was received."""
     return UserError(f"{KEY} must {requirement}, in {path}. Name another network, or export it again to suit.")

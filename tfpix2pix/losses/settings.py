@@ -37,8 +37,8 @@ class ObjectiveConfig(Section):
     teacher: Annotated[str | None, TEACHER] = None
     """Name, step and digest of the model that a student learns from. `tfpix2pix distill` sets it."""
     perceptual_network: Annotated[str | None, RowOf(PERCEPTUAL_NETWORKS)] = None
-    """`weights.perceptual`: network whose maps are compared. Its name, or the path of a SavedModel folder or of a run,
-    which takes images like the targets. `vgg19` is Keras's, with its ImageNet weights. null: no network."""
+    """`weights.perceptual`: network whose maps are compared: its name, or the path of a SavedModel folder or of a run
+    that takes images like the targets. `vgg19` is Keras's, with its ImageNet weights. null: no network."""
     perceptual_identity: Annotated[str | None, START] = None
     """Name and digest of the network in a folder. A new run writes them here."""
 

@@ -148,7 +148,7 @@ def feature_matching(
 
 
 def perceptual(translation: tf.Tensor, target: tf.Tensor, network: Callable[[tf.Tensor], Any]) -> tf.Tensor:
-    """Returns Σᵢ mean |Fᵢ(y) - Fᵢ(G(x))| over the maps Fᵢ of `network`, which each have their weight as a factor.
+    """Returns Σᵢ mean |Fᵢ(y) - Fᵢ(G(x))| over the maps Fᵢ of `network`. Each map has its weight as a factor.
 
     The maps of the target have no gradient. `network` returns a tensor, or any structure of tensors. Source: Johnson et
     al., ECCV 2016, §3.2; the absolute difference is that of Wang et al., CVPR 2018 (pix2pixHD).

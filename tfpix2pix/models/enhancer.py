@@ -110,7 +110,7 @@ def build_coarse(
 
     It takes and gives images of full size: it halves them as the enhancers do, and enlarges its translation. Its layers
     have the names and shapes of those inside; `last`, which makes the translation, is left behind after the stage.
-    `enhancer_blocks` is ignored, other arguments are those of `build_local_enhancer`.
+    `enhancer_blocks` is ignored. Other arguments are those of `build_local_enhancer`.
     """
     enhancer_multiple_px(image_size_px, None, enhancers)
     scales = ENHANCERS if enhancers is None else enhancers
@@ -118,8 +118,8 @@ def build_coarse(
 
 
 def at_own_size(coarse: keras.Model) -> keras.Model:
-    """Returns the network of `build_coarse` between its halvings and its enlargements, of the same layers: halved
-    images, as `shrinking` makes them, to translations of their size."""
+    """Returns a model of the layers of `build_coarse` between its halvings and its enlargements. It translates halved
+    images, as `shrinking` makes them, at their own size."""
     halved = [layer for layer in coarse.layers if isinstance(layer, Halve)][-1].output
     translation = layers.Activation("tanh", dtype="float32", name="small_translation")(coarse.get_layer("last").output)
     return keras.Model([halved, *coarse.inputs[1:]], translation, name="generator")

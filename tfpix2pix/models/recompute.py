@@ -1,9 +1,8 @@
 """Recomputes the outer levels of a generator in the backward pass, which takes less memory and more time.
 
-For a large image, most of the memory of a step holds maps of the outer levels. Of a U-Net's, only the skip connections
-among them are needed for more than their own gradient, and of a residual network's only the map after each activation
-or residual block. Source: Chen et al. 2016, "Training deep nets with sublinear memory cost". The implementation is
-`tf.recompute_grad`.
+For a large image, most of the memory of a step holds maps of the outer levels. Few of them must be kept: in a U-Net the
+skip connections, in a residual network the map after each activation or residual block. Source: Chen et al. 2016,
+"Training deep nets with sublinear memory cost". The implementation is `tf.recompute_grad`.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ def recomputing(generator: keras.Model, levels: int) -> Callable[..., tf.Tensor]
 
     Args:
         generator: a network of `build_unet` with skip connections, or a residual one.
-        levels: number of levels to recompute, counted from the image, fewer than a U-Net has. Of a residual network,
-            the first has the maps of the image's size, and each further one those of half the size.
+        levels: number of levels to recompute, counted from the image, fewer than a U-Net has. The first level of a
+            residual network has the maps of the image's size, and each further one those of half the size.
 
     Raises:
-        ValueError: the generator has no skip connection at that level, or is no residual network of so many levels.
+        ValueError: the generator has no skip connection at that level, or has fewer levels as a residual network.
     """
     kept = [layer for layer in generator.layers if KEPT.fullmatch(layer.name)]
     if any(layer.name == "block1_add" for layer in kept):
@@ -38,7 +37,7 @@ def recomputing(generator: keras.Model, levels: int) -> Callable[..., tf.Tensor]
 
 
 def _residual(generator: keras.Model, kept: list[keras.layers.Layer], levels: int) -> Callable[..., tf.Tensor]:
-    """Returns a residual network that is computed piece by piece, from each kept layer to the next."""
+    """Returns a function that computes a residual network piece by piece, from each kept layer to the next."""
     outputs = {layer.output.name: layer.output for layer in kept}
     sides = {name: tensor.shape[1] for name, tensor in outputs.items()}
     scales = (max(sides.values()) // min(sides.values())).bit_length()

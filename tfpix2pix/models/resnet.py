@@ -52,8 +52,8 @@ def build_resnet(
     Args:
         residual_blocks: number of residual blocks; [torch] has 9 for 256 px and 6 for 128 px.
         halvings: number of halvings before the blocks and of doublings after them; each doubles the filters.
-        scales_left_out: number of halvings of the image itself, by means, before the network. Its translation is
-            enlarged as often, bilinear, before the tanh.
+        scales_left_out: number of times that the image itself is halved, by means, before the network. The output of
+            the network is doubled as often, bilinearly, before the tanh.
 
     Returns:
         A model with inputs and output as those of `build_unet`.

@@ -115,7 +115,7 @@ def import_weights(
 
     Raises:
         UserError: the file does not exist, is damaged or of an unknown kind, or a tensor does not belong to a
-            pix2pix network. The text names the first such tensor. Or the network does not take `size_px`.
+            pix2pix network, whose text names the first such tensor; or the network does not take `size_px`.
         RunError: the translations differ from the original's, both computed in float64. Nothing has been written then.
     """
     path, directory = Path(file).expanduser(), RunDirectory(out)
@@ -200,7 +200,7 @@ def _config(
 
 
 def _checked(size_px: SizePx | None) -> SizePx | None:
-    """Returns a size as configurations hold it. Raises UserError if it is none of an image."""
+    """Returns a size as configurations hold it. Raises UserError if it is not the size of an image."""
     if size_px is None:
         return None
     try:

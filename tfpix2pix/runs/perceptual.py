@@ -1,4 +1,4 @@
-"""Opens the network that `objective.perceptual_network` names, and records which one it is."""
+"""Opens the network that `objective.perceptual_network` names, and records its identity."""
 
 from __future__ import annotations
 

@@ -260,7 +260,7 @@ class Session:
         if steps and steps[-1] > first:
             step, state = self.checkpoints.load()
             if step <= first:
-                raise RunError(f"{trouble} Later checkpoints than that of step {step} are damaged. Resume from there.")
+                raise RunError(f"{trouble} The checkpoints after step {step} are damaged. Resume the run from there.")
             start = Start(step, **self.checkpoints.notes(step))
         else:
             step, state, start = first, self.initial(), replace(self.start, untouched=False)

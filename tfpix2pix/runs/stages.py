@@ -1,7 +1,7 @@
 """Divides a training into stages: coarse to fine, as pix2pixHD is trained (Wang et al., CVPR 2018, §3.1 and its code).
 
 A stage is a function of the configuration and the step alone. It builds its own networks, and begins with new
-optimisers; names and shapes of layers carry the weights from one stage to the next.
+optimisers. Weights pass from one stage to the next by the names and shapes of layers.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ ABOUT = {
 
 @dataclass(frozen=True)
 class Stage:
-    """Holds a part of a training.
+    """Describes a part of a training.
 
     Attributes:
-        kind: what of the generator is trained: a key of `ABOUT`.
+        kind: the part of the generator that is trained: a key of `ABOUT`.
         first_step: number of steps before it.
         last_step: its last step.
-        schedule: the number of steps before the schedule of the learning rate in which the stage lies, and the last
-            step of that schedule. The schedule runs once over the coarse stage, and once over those after it.
+        schedule: number of steps before the stage's schedule of the learning rate, and the last step of that schedule.
+            One schedule runs over the coarse stage, another over the stages after it.
     """
 
     kind: str
@@ -46,9 +46,9 @@ class Stage:
 
 
 def stages_of(config: Config) -> tuple[Stage, ...]:
-    """Returns the stages of a training, in order. Most have one, of the whole generator.
+    """Returns the stages of a training, in order. Most trainings have one, of the whole generator.
 
-    The number of pairs must be known (`training.pairs_per_epoch`) if there are several; until then there is one.
+    If there are several, the number of pairs must be known (`training.pairs_per_epoch`); until then there is one.
     """
     spec = config.training
     coarse = spec.steps_of(spec.coarse_epochs)
@@ -85,8 +85,7 @@ def describe(config: Config, stage: Stage) -> str:
 def constant_steps(spec: TrainingConfig, stage: Stage) -> int:
     """Returns the number of steps at the full learning rate in the schedule of a stage.
 
-    `training.decay_epochs` says what share of the schedule of the last stage it is. That of the coarse stage has the
-    same share.
+    `training.decay_epochs` sets their share of the schedule of the last stage. The coarse stage has the same share.
     """
     fraction = spec.learning_rate_constant_fraction
     if spec.decay_epochs is not None:

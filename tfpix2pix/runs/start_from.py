@@ -38,8 +38,8 @@ def with_start(config: Config) -> Config:
     """Returns the configuration with the identity of the weights that `training.start_from` names.
 
     Raises:
-        UserError: they are not the weights of a run, are those of a global generator of another width, or are not
-            those that `training.started_from` records.
+        UserError: they are not the weights of a run, belong to a global generator of another width, or are not those
+            that `training.started_from` records.
     """
     spec = config.training
     if spec.start_from is None:
@@ -65,7 +65,7 @@ def start_from(model: Any, directory: RunDirectory) -> tuple[str, ...]:
         A sentence about each network: how many of its arrays were taken, and which layers are new.
 
     Raises:
-        UserError: fewer than half of the arrays fit, of the smaller of the two generators. The model is unchanged then.
+        UserError: fewer than half of the smaller generator's arrays fit. The model is unchanged then.
     """
     config, checkpoints = directory.config(), Checkpoints(directory.checkpoints)
     part = _translating(config)
@@ -97,7 +97,7 @@ def start_from(model: Any, directory: RunDirectory) -> tuple[str, ...]:
 
 
 def _check_width(ours: GeneratorConfig, directory: RunDirectory) -> None:
-    """Raises UserError if both runs have a global generator, and those are of different width."""
+    """Raises UserError if both runs have a global generator, and the two differ in width."""
     theirs = directory.config().generator
     here, there = global_filters(ours), global_filters(theirs)
     if here is None or there is None or here == there:
@@ -106,8 +106,8 @@ def _check_width(ours: GeneratorConfig, directory: RunDirectory) -> None:
     fits = f"Set `generator.base_filters` to {there // scales}, or give" if there % scales == 0 else "Give"
     raise UserError(
         f"`training.start_from` must be a run whose global generator is as wide as the one here: `base_filters` of a "
-        f"global, and twice as many for each enhancer around it. Received {directory.path}, a {theirs.kind} with "
-        f"{there} filters in it, for {here} here. {fits} another run."
+        f"global, doubled for each enhancer around it. Received {directory.path}, a {theirs.kind} with {there} filters "
+        f"in it, for {here} here. {fits} another run."
     )
 
 

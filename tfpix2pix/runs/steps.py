@@ -28,7 +28,7 @@ ENDLESS = 2**31  # more steps than a measurement takes
 
 @dataclass(frozen=True)
 class Frozen:
-    """Holds the trained networks that a training uses and leaves as they are, those of `Pix2Pix`."""
+    """Holds the trained networks that a training uses and does not change, as `Pix2Pix` takes them."""
 
     teacher: Callable[[Any], Any] | None = None
     perceptual_network: Callable[[Any], Any] | None = None

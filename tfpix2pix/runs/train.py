@@ -193,8 +193,8 @@ def _settled(plan: Plan, sources: Mapping[str, Source], devices: Devices, say: p
 
 
 def _beginning(plan: Plan, config: Config, devices: Devices, frozen: Frozen) -> tuple[Pix2Pix, Start]:
-    """Returns the model of the stage to begin or to continue with, and the start of the training: a new model, or that
-    of the newest checkpoint of a run that is resumed."""
+    """Returns the model of the stage that comes next, and the start of the training. If a run is resumed, both are
+    those of its newest checkpoint."""
     checkpoints = Checkpoints(plan.directory.checkpoints)
     if not plan.resume or not checkpoints.any():
         return build_on(devices, config, frozen), Start(untouched=True)

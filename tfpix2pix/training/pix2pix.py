@@ -41,8 +41,8 @@ class Pix2Pix(keras.Model):
         teacher: a function from images, as the generator gets them, to the translations of a trained generator, for an
             objective with terms of a teacher. It is not saved with the model.
         perceptual_network: a function from images, float32 (N, H, W, C) in [-1, 1], to feature maps, each times its
-            weight, for an objective with the term `perceptual`. It is not trained, and not saved with the model.
-        coarse: `generator` is one of `build_coarse`, which is trained at its own size, on pairs that are halved.
+            weight, for an objective with the term `perceptual`. It is neither trained nor saved with the model.
+        coarse: whether `generator` is one of `build_coarse`, which is trained at its own size, on halved pairs.
 
     `model(images)` translates images, float32 (N, H, W, C) in [-1, 1], to the same height, width and range. It adds no
     noise, and normalises each image by its own statistics.

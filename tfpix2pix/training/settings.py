@@ -29,7 +29,7 @@ class TrainingConfig(Section):
 
     steps: Annotated[int, LENGTH, MAY_CHANGE] = Field(80_000, ge=1)
     """Number of training steps, one batch each (facades: 400 images × 200 epochs). If `minutes` is set too, this is
-    the upper limit. If `epochs` is set, it replaces this number."""
+    the upper limit. If `epochs` is set, a new run replaces this number."""
     epochs: Annotated[float | None, LENGTH, MAY_CHANGE] = Field(None, gt=0)
     """Length as papers state it: how often every training pair is seen. A new run sets `steps` to epochs × pairs /
     `batch_size`. null: `steps` is the length."""
@@ -42,8 +42,8 @@ class TrainingConfig(Section):
     """`generator.kind: local_enhancer`: number of first epochs in which its global generator is trained alone, on pairs
     of 1/2^`generator.enhancers` of the size (docs/training.md). 0: no such stage."""
     fix_global_epochs: float = Field(0, ge=0)
-    """`generator.kind: local_enhancer`: number of epochs after these in which the enhancers are trained alone, and the
-    global generator stays as it is. 0: no such stage."""
+    """`generator.kind: local_enhancer`: number of epochs after `coarse_epochs` in which the enhancers are trained
+    alone, and the global generator stays as it is. 0: no such stage."""
     minutes: Annotated[float | None, LENGTH, MAY_CHANGE] = Field(None, gt=0)
     """Time limit for the training steps, min. A new run measures the time of a step once and lowers `steps` to as many
     as fit. Start-up, validation, samples and checkpoints take extra time: give 50 or less for a session of 60."""
@@ -60,8 +60,8 @@ class TrainingConfig(Section):
     """Number of parts into which a device divides its share of a batch. Their gradients are summed, and less memory is
     needed. `batch` norm then uses the statistics of one part."""
     recompute_levels: Annotated[int, MACHINE] = Field(0, ge=0)
-    """Number of outer levels of a U-Net, or of the largest sizes of maps of a residual network, that are recomputed in
-    the backward pass to save memory (docs/performance.md). Only the last digits of the results change."""
+    """Number of outer levels of a U-Net, or of the largest map sizes of a residual network, that are recomputed in the
+    backward pass to save memory (docs/performance.md). Only the last digits of the results change."""
     precision: Annotated[row_of(PRECISIONS), MACHINE] = "auto"
     """Number format of the computation. Weights are always float32. `auto`: bfloat16 if the machine has instructions
     for it (AVX512-BF16, AMX, GPUs of compute capability 8.0 and up), else float32. `float16` uses loss scaling."""
@@ -151,7 +151,7 @@ class TrainingConfig(Section):
         return round(epochs * (self.pairs_per_epoch or 0) / self.batch_size)
 
     def within_epochs(self) -> TrainingConfig:
-        """Returns a copy with `steps` as `epochs` say, at least 1. If the number of pairs is unknown, nothing changes.
+        """Returns a copy with the `steps` of `epochs`, at least 1. If the number of pairs is unknown, nothing changes.
 
         Raises:
             UserError: the stages before the last leave no step for it.
@@ -163,8 +163,8 @@ class TrainingConfig(Section):
         if before >= steps:
             raise UserError(
                 f"`training.coarse_epochs` and `training.fix_global_epochs` must end before the training. Received "
-                f"{before} steps of them, {self.pairs_per_epoch} pairs an epoch, in a training of {steps}. Lower them, "
-                f"or raise {'`training.epochs`' if self.epochs else '`training.steps`'}."
+                f"{before} steps of them, {self.pairs_per_epoch} pairs an epoch, in a training of {steps} steps. "
+                f"Lower them, or raise {'`training.epochs`' if self.epochs else '`training.steps`'}."
             )
         return self.model_copy(update={"steps": steps})
 
@@ -173,7 +173,7 @@ class TrainingConfig(Section):
         if self.minutes is not None and self.counts_epochs:
             key = "epochs" if self.epochs else "coarse_epochs" if self.coarse_epochs else "fix_global_epochs"
             raise ValueError(
-                f"`training.{key}` must be left out if `training.minutes` limit the training. Received "
+                f"`training.{key}` must be left out if `training.minutes` limits the training. Received "
                 f"{getattr(self, key):g} epochs and {self.minutes:g} minutes. Leave one of the two out"
             )
         stages = self.coarse_epochs + self.fix_global_epochs

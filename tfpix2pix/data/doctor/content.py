@@ -26,7 +26,7 @@ COMPARED_AT_ONCE = 4096  # thumbnails
 def flat_sides(survey: Survey, look: Look) -> list[str]:
     """Lists the sides of a pair that are nearly one colour. Label maps may be of one class and are left out.
 
-    Of an input in several files, its view shows the first.
+    The view of an input in several files shows the first of them.
     """
     sides = zip(SIDES, look.traits.spread, survey.data.numbers, strict=True)
     return [side for side, spread, numbers in sides if not numbers[0] and spread < CONSTANT_LEVELS]

@@ -44,8 +44,8 @@ def serve(
         until: event that ends the serving; None: an interrupt ends it.
 
     Raises:
-        UserError: Gradio is not installed, models take different kinds of input or several files, or the host or port
-            is not available.
+        UserError: Gradio is not installed, models take different kinds of input or inputs in several files, or the host
+            or port is not available.
     """
     try:
         import gradio as gr

@@ -92,8 +92,7 @@ class DataConfig(Section):
     """`folders`: name of the folder with the targets (`B` in other programs)."""
     inputs: InputParts | None = None
     """`folders`, `table`, `shards`: parts of an input in several files, such as `[{name: labels, classes: 35},
-    instances]`. A part is a name, or has `name`, `kind`, `folder`, `channels`, `range` or `classes` (docs/data.md).
-    null: one file."""
+    instances]`: names, or `name` with `kind`, `folder`, `channels`, `range` or `classes` (docs/data.md). null: one."""
     openmoji_set: row_of(OPENMOJI_SETS) = "drawings"
     """`openmoji`: the drawings to use. `drawings`: all, except flags and skin tones. `faces_animals_food`: those with
     lines that say most about their colours. `flags`: the flags, with one rectangle as lines."""

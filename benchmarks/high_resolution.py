@@ -1,12 +1,12 @@
-"""Coarse to fine against a U-Net at equal training time: OpenMoji at 512 px, at small width, over three seeds.
+"""Compares coarse to fine with a U-Net at equal training time: OpenMoji at 512 px, at small width, over three seeds.
 
 python benchmarks/high_resolution.py --minutes 20
 
 `coarse to fine` is the preset `openmoji_hd`: half of the time goes to the global generator at 256 px, a tenth to the
 enhancer alone, and the rest to both. `U-Net` is the preset `openmoji` at 512 px. `global` is the generator of the first
 at 512 px, without stages. The time of a step of each stage is measured in turns with one of the U-Net, in one process,
-and becomes a number of steps, which is trained however long it takes. OUT/paces.json has the times; a second call takes
-finished runs as they are, and goes on with begun ones.
+and becomes a number of steps, which is trained however long it takes. OUT/paces.json has the times. A second call takes
+finished runs as they are, and resumes the others.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def config_of(options: argparse.Namespace, name: str, *more: str) -> Config:
 
 
 def seconds_by_stage(options: argparse.Namespace, pairs: int) -> dict[str, dict[str, float]]:
-    """Seconds of a step of every stage of every contestant, as the U-Net's times the median ratio to it."""
+    """Returns the seconds of a step of each stage of each contestant: the U-Net's times the median ratio to them."""
     path = options.out / "paces.json"
     if path.is_file():
         return json.loads(path.read_text())
@@ -94,7 +94,7 @@ def seconds_by_stage(options: argparse.Namespace, pairs: int) -> dict[str, dict[
 
 
 def length_of(name: str, seconds: dict[str, float], minutes: float, pairs: int) -> list[str]:
-    """The overrides that give a contestant so many minutes."""
+    """Returns the overrides that give a contestant this many minutes."""
     if not CONTESTANTS[name].staged:
         return [f"training.steps={round(60 * minutes / seconds['whole'])}"]
     steps = {kind: round(60 * minutes * share / seconds[kind]) for kind, share in STAGES.items()}

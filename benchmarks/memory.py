@@ -1,10 +1,10 @@
-"""Memory and time of a training step of large images: networks, sizes and measures, each in a process of its own.
+"""Measures memory and time of a training step of large images: each network, size and measure in its own process.
 
     python benchmarks/memory.py [--quick] [--only global] [--limit-gb 12] [--again]
 
 Writes `docs/performance/large-images.json` after every row, and the tables between the marks of docs/performance.md.
-What that file has is not measured again without `--again`. `--quick`: 256 and 512 px alone, with one timed step,
-and but for float32 only the larger.
+What that file has is not measured again without `--again`. `--quick`: float32 at 256 and 512 px, the other measures at
+512 px alone, with one timed step.
 
 A process that takes more than the limit is stopped, and its row and those of larger sizes say `skipped`. `peak MB` is
 the largest resident memory of the process, and `MB above TensorFlow` what it is above that after TensorFlow's import.
@@ -16,7 +16,7 @@ and with the pixels. From F = 16 filters to f,
 
 w: 16 bytes for each parameter of G and D, which are the weight, its gradient and two moments of Adam; a: bytes of maps
 for each pixel, the slope of M(F, px) between the smallest and the largest size that were measured. The rest, programs
-and buffers, stays. `checked` rows are measured with 32 filters, and the page says how far the formula is from them.
+and buffers, stays. The rows of `CHECKED` are measured with 32 filters too; the page says how far off the formula is.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def resident_mb(process_id: int) -> float:
 
 def within(command: Sequence[str | Path], limit_mb: float) -> dict[str, float] | None:
     """Runs a command that prints one JSON line last. Returns its figures and `peak_mb`; None: it took more than
-    `limit_mb`, and was stopped. Raises RuntimeError if it fails."""
+    `limit_mb` and was stopped. Raises RuntimeError if it fails."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
         process = subprocess.Popen([str(part) for part in command], stdout=out, stderr=err, env=environment)

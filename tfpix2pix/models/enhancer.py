@@ -144,7 +144,7 @@ def shrinking(coarse: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def fix_global(generator: keras.Model) -> None:
-    """Makes the global generator inside that of `build_local_enhancer` constant: neither its weights nor its moving
+    """Makes the global generator inside a `build_local_enhancer` network constant: neither its weights nor its moving
     statistics change in training."""
     for layer in generator.layers:
         layer.trainable = layer.name.startswith(PREFIX)

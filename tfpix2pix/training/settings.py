@@ -147,7 +147,7 @@ class TrainingConfig(Section):
         return bool(self.epochs or self.coarse_epochs or self.fix_global_epochs)
 
     def steps_of(self, epochs: float) -> int:
-        """Returns the number of steps of so many epochs, 0 while the number of pairs is unknown."""
+        """Returns the number of steps of `epochs`, 0 while the number of pairs is unknown."""
         return round(epochs * (self.pairs_per_epoch or 0) / self.batch_size)
 
     def within_epochs(self) -> TrainingConfig:

@@ -184,10 +184,12 @@ print({{name: len(source) for name, source in plan.sources.items()}}, plan.worke
     assert list(tmp_path.iterdir()) == [folder]
 
 
-SMALL = (
+NARROW = (
     "generator.base_filters=4", "discriminator.base_filters=4", "training.batch_size=1",
     "discriminator.receptive_field_px=16",
 )  # fmt: skip
+SMALL = (*NARROW, "data.image_size_px=32", "generator.levels=3")
+LARGE = (*NARROW, "data.image_size_px=64")  # for generators without levels: room for scales and stages
 
 
 @pytest.mark.parametrize("name", others_slow(preset_names(), *(name for name in preset_names() if name != "openmoji")))
@@ -209,10 +211,8 @@ def test_every_preset_trains(name, tmp_path, openmoji):
             shape = (40, 40, 3) if part == data.target_folder else (40, 40)
             write_image(tmp_path / part / "0.png", rng.integers(0, 9, shape, np.uint8))
     has_levels = "levels" in GENERATORS[preset.generator.kind].options
-    size = "data.image_size_px=32 generator.levels=3" if has_levels else "data.image_size_px=64"  # scales and stages
-    config = p2p.resolve_config(
-        name, [*SMALL, *size.split()], data_dir=None if source_row(source).brings_data else str(tmp_path)
-    )
+    folder = None if source_row(source).brings_data else str(tmp_path)
+    config = p2p.resolve_config(name, SMALL if has_levels else LARGE, data_dir=folder)
     pairs = open_sources(config.data, config.seed)["train"]
     batches = training_batches(pairs, config.data, batch_size=1, seed=0, first_step=0, total_steps=1)
     model = build_model(config)

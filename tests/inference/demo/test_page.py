@@ -127,6 +127,14 @@ class Demo:
         """Until it stands under a translation."""
         self.page.locator(f"#caption-{place}").filter(has_text=text).wait_for()
 
+    def wait_for_layout(self) -> None:
+        """Until the page neither grows nor scrolls by itself."""
+        state = "`${document.documentElement.scrollHeight} ${window.scrollY}`"
+        self.page.wait_for_function(
+            f"() => {{ const now = {state}, same = now === window.before; window.before = now; return same }}",
+            polling=300,
+        )
+
     def stroke(self) -> None:
         box = self.page.locator(".sheet canvas").bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -278,7 +286,9 @@ def test_on_a_phone_other_answers_are_in_sight_while_drawing(models, browser):
     with served(models[0]) as address:
         demo = Demo(browser, address)
         demo.page.set_viewport_size({"width": 390, "height": 800})
+        demo.wait_for_layout()
         demo.page.locator(".sheet canvas").evaluate("canvas => canvas.scrollIntoView({ block: 'end' })")
+        demo.wait_for_layout()
         scrolled = demo.page.evaluate("window.scrollY")
         with demo.new_results():
             demo.page.get_by_role("button", name="Another").click()

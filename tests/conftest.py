@@ -163,6 +163,30 @@ def make_combined(folder: Path, count: int = 3, size_px: int = 40) -> Path:
     return folder
 
 
+def make_splits(folder: Path, **counts: int) -> Path:
+    """Combined images in the folders of splits: `make_splits(folder, train=3, val=1)`."""
+    for split, count in counts.items():
+        make_combined(folder / split, count)
+    return folder
+
+
+def stop_at_call(monkeypatch: pytest.MonkeyPatch, number: int):
+    """A context in which a training that asks for the `number`-th time whether to stop is told to, as by a signal."""
+
+    @contextmanager
+    def stopping():
+        calls = iter(range(1, 100))
+        yield lambda: next(calls) >= number
+
+    @contextmanager
+    def patched():
+        with monkeypatch.context() as patch:
+            patch.setattr("tfpix2pix.training.loop.stop_on_signals", stopping)
+            yield
+
+    return patched()
+
+
 @pytest.fixture
 def combined_dir(tmp_path: Path) -> Path:
     make_combined(tmp_path / "pairs" / "train")

@@ -95,8 +95,8 @@ def test_the_outer_levels_are_computed_twice(levels):
 
 @pytest.mark.parametrize(("levels", "twice"), [(1, 3), (2, 5), (3, 8)])
 def test_maps_of_a_residual_network_at_the_largest_sizes_are_computed_twice(levels, twice):
-    """Of two blocks of two halvings: at the size of the image the first ReLU, up1's and tanh; at half of it a ReLU of
-    each side; at a quarter down2's and one of each block."""
+    """The network has two blocks and two halvings. At the size of the image it has the first ReLU, up1's and tanh; at
+    half of it a ReLU of each side; at a quarter down2's and one of each block."""
     generator = build_resnet(32, base_filters=4, residual_blocks=2, noise="none")
 
     def counted(call):

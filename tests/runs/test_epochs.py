@@ -8,7 +8,7 @@ import yaml
 from rich.console import Console
 
 import tfpix2pix as p2p
-from tests.conftest import least_config, make_combined
+from tests.conftest import least_config, make_splits
 from tests.runs.test_train import state
 from tfpix2pix.config.resolve import resolve_config
 from tfpix2pix.errors import UserError
@@ -27,10 +27,7 @@ def config(folder, **training):
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pairs")
-    make_combined(folder / "train", count=3)
-    make_combined(folder / "val", count=1)
-    return folder
+    return make_splits(tmp_path_factory.mktemp("pairs"), train=3, val=1)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +82,7 @@ def test_a_dry_run_says_the_length(pairs, epochs, folder, sentence):
 
 
 class TestOverrides:
-    """What is set last says the length."""
+    """The last key that is set decides the length."""
 
     def training(self, *overrides, preset="facades"):
         return resolve_config(preset, overrides).training

@@ -5,7 +5,6 @@ pix2pixHD's published program trains these as runs of their own: that way, by `t
 
 import io
 import shutil
-from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -14,7 +13,7 @@ import tensorflow as tf
 from rich.console import Console
 
 import tfpix2pix as p2p
-from tests.conftest import make_combined, tiny_config
+from tests.conftest import make_splits, stop_at_call, tiny_config
 from tests.runs.test_train import state, without_times
 from tfpix2pix.config.resolve import make_config
 from tfpix2pix.errors import UserError
@@ -37,7 +36,6 @@ from tfpix2pix.runs.stages import (
 )
 from tfpix2pix.runs.start_from import start_from, with_start
 from tfpix2pix.runs.train import _first_state
-from tfpix2pix.training import loop
 from tfpix2pix.training.checkpoints import Checkpoints, get_state, state_variables
 from tfpix2pix.training.health import NotFinite
 
@@ -286,10 +284,7 @@ def console() -> Console:
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pairs")
-    make_combined(folder / "train", count=2)
-    make_combined(folder / "val", count=1)
-    return folder
+    return make_splits(tmp_path_factory.mktemp("pairs"), train=2, val=1)
 
 
 @pytest.fixture(scope="module")
@@ -355,13 +350,7 @@ def test_killed_in_any_stage_or_between_two_it_ends_in_the_same_bits(whole, tmp_
 @pytest.mark.slow
 @pytest.mark.parametrize(("calls", "step"), [(1, 1), (2, 2), (3, 2), (4, 3)])  # a boundary asks once more
 def test_a_signal_stops_it_there_and_it_goes_on(whole, pairs, tmp_path, monkeypatch, calls, step):
-    @contextmanager
-    def stopping():
-        counted = iter(range(1, 100))
-        yield lambda: next(counted) >= calls
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "stop_on_signals", stopping)
+    with stop_at_call(monkeypatch, calls):
         stopped = p2p.train(whole[0].card.config, run_dir=tmp_path / "run", console=console())
     assert stopped.interrupted and stopped.card.step == step
     resumed = p2p.train(run_dir=tmp_path / "run", resume=True, console=console())

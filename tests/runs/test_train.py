@@ -14,7 +14,7 @@ from rich.console import Console
 from skimage.color import rgb2lab
 
 import tfpix2pix as p2p
-from tests.conftest import least_config, make_combined, others_slow, tiny_config, write_image
+from tests.conftest import least_config, make_combined, others_slow, stop_at_call, tiny_config, write_image
 from tfpix2pix.config import preset_names
 from tfpix2pix.data import source_row
 from tfpix2pix.data.images import read_image
@@ -82,17 +82,7 @@ def test_the_same_run_twice_is_the_same(tiny_run, tmp_path, quiet):
 
 def test_an_interrupted_run_resumes_to_the_same_weights(tiny_run, tmp_path, quiet, monkeypatch):
     stop_at = 3  # between two checkpoints and two lines of the log; tests/training/test_faults.py stops anywhere
-    from contextlib import contextmanager
-
-    from tfpix2pix.training import loop
-
-    @contextmanager
-    def stopping():
-        steps = iter(range(1, 100))
-        yield lambda: next(steps) >= stop_at
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "stop_on_signals", stopping)
+    with stop_at_call(monkeypatch, stop_at):
         stopped = p2p.train(tiny_run.directory.config(), run_dir=tmp_path / "stopped", console=quiet)
     assert stopped.interrupted
     assert stopped.card.step == stop_at

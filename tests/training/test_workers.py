@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import make_combined, run_process
+from tests.conftest import make_splits, run_process
 from tfpix2pix.errors import UserError
 from tfpix2pix.training.checkpoints import Checkpoints
 from tfpix2pix.training.cluster import this_worker
@@ -77,10 +77,7 @@ def check_equal(first: Path, second: Path, atol: float = 0.0) -> None:
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pairs")
-    make_combined(folder / "train", count=4)
-    make_combined(folder / "val", count=2)
-    return folder
+    return make_splits(tmp_path_factory.mktemp("pairs"), train=4, val=2)
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,8 @@ class InputPart(Section):
     channels: int | None = Field(None, ge=1, le=4096)
     """Number of channels of an image. null: 3."""
     range: tuple[Number, Number] | None = None
-    """Values of an image that are mapped to -1 and 1. null: as `data.input_range`."""
+    """Values of an image that are mapped to -1 and 1. null: 0 and the largest value of 8 or 16 bits,
+    or 0 and 1 for floats."""
     classes: int | None = Field(None, ge=2, le=256)
     """Number of classes of a label map, which is read by `data.class_colors` or as class indices."""
 

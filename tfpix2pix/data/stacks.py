@@ -1,8 +1,8 @@
 """Reads the parts of an input that lies in several files (`data.inputs`), and stacks them to one image.
 
 A stack is uint8 (H, W, C) if every part has 8 bits, and else float32 from 0 to 1, in which each image is scaled by its
-own range. Class indices stay as they are. Instance maps are numbered anew, because their ids may have 24 bits and only
-the boundaries count.
+own range. Class indices stay as they are. Instance maps are numbered anew: their ids may have any depth, and only the
+boundaries count.
 """
 
 from __future__ import annotations

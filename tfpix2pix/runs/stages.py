@@ -114,7 +114,7 @@ def enter(model: Any, state: State, before: Stage) -> None:
 def best_after(before: Stage, best: dict[str, Any]) -> dict[str, Any]:
     """Returns the best score with which the stage after `before` begins (`Best.state`).
 
-    After the coarse stage there is none, because its best checkpoint holds another network: the first validation of the
-    next stage takes its place. Every stage counts anew for `training.stop_after_worse`.
+    The best score of the coarse stage is dropped, because its checkpoint holds another network. The first validation of
+    the next stage takes its place. Every stage counts anew for `training.stop_after_worse`.
     """
     return {**best, "worse": 0} if best and before.kind != COARSE else {}

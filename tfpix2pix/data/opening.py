@@ -8,7 +8,7 @@ import numpy as np
 
 from tfpix2pix.data import SOURCES, SPLITS
 from tfpix2pix.data.labels import decided_values, is_mask, without_opaque_alpha
-from tfpix2pix.data.pairs import Fault, Pair, Source, signed
+from tfpix2pix.data.pairs import Fault, Pair, Source, Weighted, signed
 from tfpix2pix.data.settings import CLASS_VALUES, ClassValues, DataConfig
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.parallel import evenly_spread, in_order
@@ -23,7 +23,7 @@ def check_readable(source: Source, at_most: int = MOST_READ) -> int:
         UserError: a file is unreadable, cut short, too small or does not fit. The text names it.
     """
     indices = evenly_spread(len(source), at_most)
-    for _ in in_order(source.read, indices):
+    for _ in in_order(source.whole, indices):
         pass
     return len(indices)
 
@@ -132,7 +132,7 @@ def without_unreadable(source: Source) -> Source:
 
     def fault(index: int) -> Fault | None:
         try:
-            source.read(index)
+            source.whole(index)
         except UserError as error:
             return Fault(error.kind or "unfit", source.names[index], str(error))
         return None
@@ -146,6 +146,7 @@ def without_unreadable(source: Source) -> Source:
     return Source(
         names, lambda index: source.read(kept[index]), lambda index: source.files(kept[index]), skipped, at_epoch,
         digests, source.stored and (lambda index, side: source.stored(kept[index], side)),
+        source.weighted and (lambda index: source.weighted(kept[index])),
     )  # fmt: skip
 
 
@@ -161,6 +162,7 @@ def split_of(data: DataConfig, split: str, seed: int) -> Source:
     return source
 
 
-def pair_reader(source: Source, data: DataConfig) -> Callable[[int], Pair]:
-    """Returns a function from an index to (input, target), both float32 (H, W, C) in [-1, 1] of the files' sizes."""
-    return lambda index: signed(source.read(index), data)
+def pair_reader(source: Source, data: DataConfig) -> Callable[[int], Pair | Weighted]:
+    """Returns a function from an index to (input, target), both float32 (H, W, C) in [-1, 1] of the files' sizes, and
+    weights (H, W, 1) if the source has any."""
+    return lambda index: signed(source.whole(index), data)

@@ -15,6 +15,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.size import Size
 
 Pair = tuple[np.ndarray, np.ndarray]  # input and target, each (H, W, C) uint8, uint16 or float32
+Weighted = tuple[np.ndarray, np.ndarray, np.ndarray]  # and the weights of the pixels, float32 (H, W, 1) in [0, 1]
 
 MAX_ENLARGEMENT = 4
 SHARED = {"crop": "size", "resize_crop": "size", "pad": "shape"}  # `data.fit` -> what input and target must share
@@ -40,9 +41,14 @@ class Source:
     at_epoch: Callable[[int, int], Pair] | None = None  # (index, epoch) -> pair, if pairs change from epoch to epoch
     digests: Sequence[str] = ()  # of the pairs, if they are known without reading files
     stored: Callable[[int, int], np.ndarray] | None = None  # (index, side) -> image, before a label map becomes classes
+    weighted: Callable[[int], Weighted] | None = None  # a pair and the weights of its pixels, if it has any
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def whole(self, index: int) -> Pair | Weighted:
+        """Reads a pair with the weights of its pixels, if the source has any."""
+        return self.weighted(index) if self.weighted else self.read(index)
 
 
 def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_path: Path | None = None) -> Pair:
@@ -84,9 +90,10 @@ def _are_of_one_shape(sizes: Sequence[tuple[int, int]], config: DataConfig) -> b
     return bool(np.abs(scaled[0] - scaled[1]).max() <= 1)
 
 
-def signed(pair: Pair, config: DataConfig) -> Pair:
-    """Converts a source's pair to float32 in [-1, 1], by `config.ranges`."""
-    return tuple(to_signed(image, value_range) for image, value_range in zip(pair, config.ranges, strict=True))
+def signed(pair: Pair | Weighted, config: DataConfig) -> Pair | Weighted:
+    """Converts a source's pair to float32 in [-1, 1], by `config.ranges`. Weights stay as they are."""
+    images = zip(pair[:2], config.ranges, strict=True)
+    return (*(to_signed(image, value_range) for image, value_range in images), *pair[2:])
 
 
 def with_channels(

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfpix2pix import rng
 from tfpix2pix.data import transforms
 from tfpix2pix.data.images import Cache
-from tfpix2pix.data.pairs import Pair, Source, signed
+from tfpix2pix.data.pairs import Pair, Source, Weighted, signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.parallel import evenly_spread
@@ -23,7 +23,8 @@ PARALLEL_READS = os.cpu_count() or 2
 
 
 class Batches:
-    """Iterates over batches `(input, target)`, float32 (N, H, W, C) in [-1, 1].
+    """Iterates over batches `(input, target)`, float32 (N, H, W, C) in [-1, 1], or with `data.weight` `(input, target,
+    weight)`, the weight float32 (N, H, W, 1) in [0, 1].
 
     tf.data wraps the errors of its functions in errors of its own. This class raises a `UserError` of the reader
     unchanged.
@@ -35,7 +36,7 @@ class Batches:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __iter__(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+    def __iter__(self) -> Iterator[tuple[tf.Tensor, ...]]:
         with self.own_errors():
             yield from self.dataset
 
@@ -67,7 +68,7 @@ def training_batches(
     reader, share = Reader(source, config), batch_size // workers
     order, augmentation = rng.stream(seed, "order"), rng.stream(seed, "augmentation")
 
-    def read_pair(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def read_pair(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
         step, offset = position // share, position % share
         epoch, index = rng.shuffled_index(order, step * batch_size + worker * share + offset, len(source))
         return transforms.for_training(reader(index, epoch), config, rng.at(augmentation, epoch, index))
@@ -83,7 +84,7 @@ def evaluation_batches(source: Source, config: DataConfig, *, count: int | None 
     reader = Reader(source, config)
     indices = np.asarray(evenly_spread(len(source), count), np.int64)
 
-    def read_pair(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def read_pair(index: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return transforms.for_evaluation(reader(index), config)
 
     return _batches(tf.data.Dataset.from_tensor_slices(indices), read_pair, batch_size, reader, drop_remainder=False)
@@ -108,22 +109,23 @@ class Reader:
         self.error: UserError | None = None
         self._decoded = Cache(config.cache_mb)
 
-    def __call__(self, index: tf.Tensor, epoch: tf.Tensor | int = 0) -> tuple[tf.Tensor, tf.Tensor]:
-        image, target = tf.numpy_function(self._read, [index, epoch], (tf.float32, tf.float32), stateful=False)
-        image.set_shape((None, None, self.config.input_channels))
-        target.set_shape((None, None, self.config.target_channels))
-        return image, target
+    def __call__(self, index: tf.Tensor, epoch: tf.Tensor | int = 0) -> tuple[tf.Tensor, ...]:
+        channels = [self.config.input_channels, self.config.target_channels, *([1] if self.source.weighted else [])]
+        images = tf.numpy_function(self._read, [index, epoch], (tf.float32,) * len(channels), stateful=False)
+        for image, count in zip(images, channels, strict=True):
+            image.set_shape((None, None, count))
+        return tuple(images)
 
-    def _read(self, index: np.int64, epoch: np.int64) -> Pair:
+    def _read(self, index: np.int64, epoch: np.int64) -> Pair | Weighted:
         index = int(index)
         if self.source.at_epoch is not None:
             pair = self._readable(index, lambda other: self.source.at_epoch(other, int(epoch)))
         else:
-            make = partial(self._readable, index, self.source.read)
-            pair = self._decoded.get(index, make, lambda pair: pair[0].nbytes + pair[1].nbytes)
+            make = partial(self._readable, index, self.source.whole)
+            pair = self._decoded.get(index, make, lambda pair: sum(image.nbytes for image in pair))
         return signed(pair, self.config)
 
-    def _readable(self, index: int, read: Callable[[int], Pair]) -> Pair:
+    def _readable(self, index: int, read: Callable[[int], Pair | Weighted]) -> Pair | Weighted:
         """Reads the pair, or with `on_error: skip` the next one that can be read."""
         for other in range(index, index + len(self.source)):
             try:

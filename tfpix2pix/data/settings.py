@@ -20,6 +20,7 @@ from tfpix2pix.data import (
 )
 from tfpix2pix.data.parts import InputParts, channels_of, check_parts
 from tfpix2pix.data.rows import Encoding
+from tfpix2pix.data.weighting import PixelWeight, check_weight
 from tfpix2pix.section import MAY_CHANGE, Section, row_of, size_between
 from tfpix2pix.size import Size
 from tfpix2pix.tables import lazy
@@ -93,6 +94,10 @@ class DataConfig(Section):
     inputs: InputParts | None = None
     """`folders`, `table`, `shards`: parts of an input in several files, such as `[{name: labels, classes: 35},
     instances]`: names, or `name` with `kind`, `folder`, `channels`, `range` or `classes` (docs/data.md). null: one."""
+    weight: PixelWeight | None = None
+    """Where the weight of each pixel comes from, in losses and metrics. A name: the folder or column of gray images,
+    0 counts nowhere and white in full. `alpha`: the targets' alpha channel. `{nodata: -9999}`: 0 where the input or the
+    target has this value in every channel. null: all pixels count."""
     openmoji_set: row_of(OPENMOJI_SETS) = "drawings"
     """`openmoji`: the drawings to use. `drawings`: all, except flags and skin tones. `faces_animals_food`: those with
     lines that say most about their colours. `flags`: the flags, with one rectangle as lines."""
@@ -289,6 +294,7 @@ class DataConfig(Section):
     def _settings_suit_parts(self) -> DataConfig:
         if self.inputs:
             check_parts(self)
+        check_weight(self)
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,8 @@
 
 `shards.json` has the shard and offset of each pair, so that a step can read its pairs in any order, also from gs://,
 s3:// or hdfs://. Training from shards equals training from the files, bit for bit. Each record is a
-`tf.train.Example`: `name`, and `image` (a combined one) or `input` and `target`, each with its `…_suffix`.
+`tf.train.Example`: `name`, and `image` (a combined one) or `input`, `target` and perhaps `weight`, each with its
+`…_suffix`.
 """
 
 from __future__ import annotations
@@ -22,25 +23,28 @@ from tfpix2pix.data.formats import Palette
 from tfpix2pix.data.guess import SHARDS_MANIFEST, guess_source, settings_of
 from tfpix2pix.data.images import Cache, read_image
 from tfpix2pix.data.labels import palettes_as
-from tfpix2pix.data.pairs import Pair, Source, checked
+from tfpix2pix.data.pairs import Pair, Source, Weighted
 from tfpix2pix.data.parts import MOST_PARTS
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.sources import halves
 from tfpix2pix.data.splits import data_path, names_of_split
 from tfpix2pix.data.stacks import stacked
+from tfpix2pix.data.weighting import weight_folder
+from tfpix2pix.data.weights import checked_whole
 from tfpix2pix.errors import UserError, shortly, within
 from tfpix2pix.files import safe_file_name
 from tfpix2pix.safe_files import open_regular_file, parse_json
 
 ALL = "all"  # the split of undivided data, which the seed divides when they are read
-MOST_FILES = 1 + MOST_PARTS  # of a pair
+MOST_FILES = 2 + MOST_PARTS  # of a pair
 
 
-def keys_of(files_a_pair: int) -> tuple[str, ...]:
-    """Returns the keys of a pair's record: its only file, or those of the input and of the target."""
+def keys_of(files_a_pair: int, has_weights: bool = False) -> tuple[str, ...]:
+    """Returns the keys of a pair's record: its only file, or those of the input, of the target and of the weights."""
     if files_a_pair == 1:
         return ("image",)
-    return ("input", *(f"input{number}" for number in range(2, files_a_pair)), "target")
+    inputs = files_a_pair - 1 - has_weights
+    return ("input", *(f"input{number}" for number in range(2, inputs + 1)), "target", *["weight"] * has_weights)
 
 
 class SplitIndex(BaseModel):
@@ -71,6 +75,7 @@ class ShardManifest(BaseModel):
     files_a_pair: Annotated[int, Field(ge=0, le=MOST_FILES)]
     shards: list[Annotated[str, Field(pattern=r"^\w[\w.-]*$")]]
     inputs: list[str] = []  # names of the parts of `data.inputs`, in the order of their files
+    has_weights: bool = False  # the last file of a pair has the weights of its pixels
     splits: dict[str, SplitIndex]
 
     @model_validator(mode="after")
@@ -93,16 +98,22 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         if split == "train" and not any(other.names for other in manifest.splits.values()):
             raise UserError(f"There must be pairs to train on. Received none in {folder}. Check `data.dir`.")
         return Source([], lambda index: ())  # nothing to read
-    files_a_pair, expected = manifest.files_a_pair, len(config.inputs or ()) + 1
+    images, expected = manifest.files_a_pair - manifest.has_weights, len(config.inputs or ()) + 1
+    keys = keys_of(manifest.files_a_pair, manifest.has_weights)
     names = [part.name for part in config.inputs or ()]
-    if config.inputs and files_a_pair != expected:
+    if weight_folder(config) and not manifest.has_weights:
+        raise UserError(
+            f"With `data.weight: {config.weight}` the shards must hold the weights. Received {folder} without. Write "
+            f"them again with the same `data.weight`, or leave it out."
+        )
+    if config.inputs and images != expected:
         raise UserError(
             f"With `data.inputs` the shards must hold a file of each part and of the target, {expected} here. Received "
-            f"{files_a_pair} in {folder}. Write them again with the same `data.inputs`."
+            f"{images} in {folder}. Write them again with the same `data.inputs`."
         )
-    if files_a_pair > 2 and (not names or manifest.inputs not in ([], names)):
+    if images > 2 and (not names or manifest.inputs not in ([], names)):
         given = " and ".join(names) or "none"
-        written = " and ".join(manifest.inputs) or f"{files_a_pair - 1} files of each input"
+        written = " and ".join(manifest.inputs) or f"{images - 1} files of each input"
         raise UserError(
             f"Shards must be read with the `data.inputs` with which they were written, {written} here. Received "
             f"{given} for {folder}. Set `data.inputs` to these."
@@ -125,13 +136,14 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
     def path_of(index: int) -> Path:
         return Path(folder) / safe_file_name(part.names[index])
 
-    def unpacked(index: int) -> Pair:
+    def unpacked(index: int) -> tuple[Pair, list[tuple[np.ndarray, Path]]]:
+        """Returns the images of a pair, and the weights with their file if they lie in one."""
         pair_path = path_of(index)
         try:
             features = tf.train.Example.FromString(cache.get(index, lambda: record(index), len)).features.feature
             files = [
                 (features[f"{key}_suffix"].bytes_list.value[0].decode(), features[key].bytes_list.value[0])
-                for key in keys_of(files_a_pair)
+                for key in keys
             ]
         except (DecodeError, IndexError, UnicodeDecodeError) as error:
             raise UserError(
@@ -146,21 +158,24 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
             return read_image(paths[number], palette=palette, read_bytes=lambda path: content, max_megapixels=most)
 
         if len(files) == 1:
-            return halves(image_of(0, "colors"), config, pair_path)
+            return halves(image_of(0, "colors"), config, pair_path), []
+        weights = [(image_of(-1, "indices"), paths[-1])] if weight_folder(config) else []
         of_input, of_target = palettes_as(config)
         if config.inputs:
             parts = [image_of(number, part.row.palette(part, config)) for number, part in enumerate(config.inputs)]
-            return stacked(parts, config, paths[:-1]), image_of(-1, of_target)
-        return image_of(0, of_input), image_of(-1, of_target)
+            return (stacked(parts, config, paths[: images - 1]), image_of(images - 1, of_target)), weights
+        return (image_of(0, of_input), image_of(1, of_target)), weights
 
-    def read(index: int) -> Pair:
-        return checked(unpacked(index), config, path_of(index))
+    def whole(index: int) -> Pair | Weighted:
+        pair, weights = unpacked(index)
+        return checked_whole(pair, config, path_of(index), None, *weights)
 
     return Source(
         part.names,
-        read,
+        lambda index: whole(index)[:2],
         digests=[f"{crc32:08x}" for crc32 in part.crc32],
-        stored=lambda index, side: unpacked(index)[side],
+        stored=lambda index, side: unpacked(index)[0][side],
+        weighted=whole if config.weight else None,
     )
 
 

@@ -16,10 +16,12 @@ from tfpix2pix.data import SPLITS
 from tfpix2pix.data.guess import LAYOUTS, check_not_two_sides, content_of, looks_like, match_command
 from tfpix2pix.data.images import image_reader, list_images, stem_of
 from tfpix2pix.data.labels import palettes_as
-from tfpix2pix.data.pairs import Fault, Pair, Source, checked
+from tfpix2pix.data.pairs import Fault, Pair, Source, Weighted
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.splits import data_folder, data_path, folder_names, names_of_split, split_files
 from tfpix2pix.data.stacks import stack_reader
+from tfpix2pix.data.weighting import weight_folder
+from tfpix2pix.data.weights import checked_whole
 from tfpix2pix.errors import UserError
 
 AXES = {"left": 1, "right": 1, "top": 0, "bottom": 0}  # axis along which a combined image is cut in half
@@ -37,10 +39,13 @@ def combined(config: DataConfig, split: str, seed: int) -> Source:
     def cut(index: int) -> Pair:
         return halves(read_image(files[index]), config, files[index])
 
-    def read(index: int) -> Pair:
-        return checked(cut(index), config, files[index])
+    def whole(index: int) -> Pair | Weighted:
+        return checked_whole(cut(index), config, files[index])
 
-    return Source(list(named), read, lambda index: (files[index],), stored=lambda index, side: cut(index)[side])
+    return Source(
+        list(named), lambda index: whole(index)[:2], lambda index: (files[index],),
+        stored=lambda index, side: cut(index)[side], weighted=whole if config.weight else None,
+    )  # fmt: skip
 
 
 def halves(image: np.ndarray, config: DataConfig, path: Path) -> Pair:
@@ -96,7 +101,7 @@ def pair_up(
     """Matches the files of two folders or more by their paths without endings.
 
     Args:
-        folders: those of inputs, and of targets as the last.
+        folders: those of inputs, of targets, and perhaps of weights.
         files: as `data.files`.
         leave_out: a folder that is not read.
 
@@ -138,7 +143,8 @@ def pair_up(
 def table(config: DataConfig, split: str, seed: int) -> Source:
     """Opens a CSV or TSV file (`data.dir`) with the columns input, target and optionally split.
 
-    With `data.inputs`, the columns of its parts take the place of input. Paths in it are relative to its folder.
+    With `data.inputs`, the columns of its parts take the place of input. `data.weight` may name one more. Paths in it
+    are relative to its folder.
     """
     path = data_path(config)
     if path.is_dir():
@@ -160,7 +166,8 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
         ) from error
     columns = [name.strip().lower() for name in lines[0][1]] if lines else []
     of_input = [part.place for part in config.inputs] if config.inputs else [INPUT]
-    needed = (*(name.strip().lower() for name in of_input), TARGET)
+    of_weight = [name] if (name := weight_folder(config)) else []
+    needed = tuple(name.strip().lower() for name in (*of_input, TARGET, *of_weight))
     missing = [name for name in needed if name not in columns]
     if missing:
         raise UserError(
@@ -235,8 +242,8 @@ def _of_files(
     *,
     elsewhere: bool = False,
 ) -> Source:
-    """Returns a source of pairs in files, of which the last is the target. `config.on_error` decides whether `faults`
-    raise or are skipped.
+    """Returns a source of pairs in files: of the input, of the target, and perhaps of the weights. `config.on_error`
+    decides whether `faults` raise or are skipped.
 
     `elsewhere`: another split has pairs, so that none to train on are an error in training alone.
     """
@@ -250,13 +257,19 @@ def _of_files(
     files: Sequence[tuple[Path, ...]] = list(pairs.values())
     read_image, palettes = image_reader(config), palettes_as(config)
     read_stack = stack_reader(config, read_image) if config.inputs else None
+    target = len(config.inputs or (INPUT,))  # number of its file
 
     def stored(index: int, side: int) -> np.ndarray:
         if side == 0 and read_stack:
-            return read_stack(files[index][:-1])
-        return read_image(files[index][-side], palette=palettes[side])  # the first file, or the last
+            return read_stack(files[index][:target])
+        return read_image(files[index][side * target], palette=palettes[side])
 
-    def read(index: int) -> Pair:
-        return checked((stored(index, 0), stored(index, 1)), config, files[index][0], files[index][-1])
+    def whole(index: int) -> Pair | Weighted:
+        pair, paths = (stored(index, 0), stored(index, 1)), files[index]
+        weight = [(read_image(path, palette="indices"), path) for path in paths[target + 1 :]]
+        return checked_whole(pair, config, paths[0], paths[target], *weight)
 
-    return Source(list(pairs), read, files.__getitem__, tuple(faults), stored=stored)
+    return Source(
+        list(pairs), lambda index: whole(index)[:2], files.__getitem__, tuple(faults), stored=stored,
+        weighted=whole if config.weight else None,
+    )  # fmt: skip

@@ -11,6 +11,7 @@ from tfpix2pix.data import SPLITS, source_row
 from tfpix2pix.data.guess import check_split_names, guess_source, looks_like
 from tfpix2pix.data.images import SUFFIXES, list_images, stem_of
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.weighting import weight_folder
 from tfpix2pix.errors import UserError, within
 from tfpix2pix.files import as_bytes
 
@@ -43,15 +44,16 @@ def data_folder(config: DataConfig) -> Path:
 
 
 def folder_names(config: DataConfig) -> tuple[str, ...]:
-    """Returns the names of the folders of `folders`: those of the inputs' files, and as the last that of the
-    targets."""
+    """Returns the names of the folders of `folders`: those of the inputs' files, that of the targets, and perhaps that
+    of the weights."""
     inputs = [part.place for part in config.inputs] if config.inputs else [config.input_folder]
-    return (*inputs, config.target_folder)
+    return tuple(filter(None, (*inputs, config.target_folder, weight_folder(config))))
 
 
 def input_folders(config: DataConfig) -> str:
     """Returns the folders of the inputs for people: `input/`, or `labels/ and instances/`."""
-    return " and ".join(f"{name}/" for name in folder_names(config)[:-1])
+    names = folder_names(config)
+    return " and ".join(f"{name}/" for name in names[: names.index(config.target_folder)])
 
 
 def check_splits_of_folder(config: DataConfig) -> None:

@@ -1,6 +1,7 @@
 """Resizes, crops and augments pairs: pure functions of a pair and a random key, the same for input and target.
 
-A pair is (input, target), each float32 (H, W, C) in [-1, 1].
+A pair is (input, target), each float32 (H, W, C) in [-1, 1], or (input, target, weight), the weight float32 (H, W, 1)
+in [0, 1].
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tfpix2pix.data.images import LUMA, reflected_indices
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.size import Size, SizePx
 
-Pair = tuple[tf.Tensor, tf.Tensor]
+Pair = tuple[tf.Tensor, ...]
 Numbers = Sequence[bool]  # for each channel, or one for all: it holds numbers of classes or instances
 PHOTOGRAPHS = ((False,), (False,))
 
@@ -24,7 +25,7 @@ PHOTOGRAPHS = ((False,), (False,))
 METHODS = {False: "bilinear", True: "nearest"}  # for photographs, and for numbers of classes or instances
 
 
-def resize(pair: Pair, size_px: SizePx, numbers: tuple[Numbers, Numbers] = PHOTOGRAPHS) -> Pair:
+def resize(pair: Pair, size_px: SizePx, numbers: Sequence[Numbers] = PHOTOGRAPHS) -> Pair:
     """Resizes both to `size_px`, a side or height and width, without keeping the aspect ratio.
 
     Photographs are antialiased. Channels of `numbers` take the nearest neighbour.
@@ -78,8 +79,21 @@ def color_jitter(image: tf.Tensor, strength: float, key: tf.Tensor) -> tf.Tensor
 
 
 def to_fit(pair: Pair, config: DataConfig, size: Size) -> Pair:
-    """Brings both to `size` by the row `config.fit` of `FITS`, so that a rectangle of that size can be cropped."""
-    return FITS[config.fit](pair, size, config.numbers)
+    """Brings both to `size` by the row `config.fit` of `FITS`, so that a rectangle of that size can be cropped.
+
+    Pixels of a target count in the resized one by their weight. So those of weight 0 leave no trace beside others.
+    """
+    if len(pair) == 2:
+        return FITS[config.fit](pair, size, config.numbers)
+    image, target, weight = pair
+    of_image, of_target = config.numbers
+    if config.fit == "crop" or config.target_classes is not None:
+        return FITS[config.fit](pair, size, (of_image, of_target, (False,)))
+    both = tf.concat([target, target * weight], axis=-1)
+    image, both, weight = FITS[config.fit]((image, both, weight), size, (of_image, of_target * 2, (False,)))
+    target, weighted = tf.split(both, 2, axis=-1)
+    mean = tf.clip_by_value(tf.math.divide_no_nan(weighted, weight), -1.0, 1.0)
+    return image, tf.where(weight > 0.0, mean, target), tf.clip_by_value(weight, 0.0, 1.0)
 
 
 def for_training(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:
@@ -93,8 +107,11 @@ def for_training(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:
         pair = random_rotation(pair, rng.at(key, 3))
     if config.color_jitter:
         jitter = functools.partial(color_jitter, strength=config.color_jitter, key=rng.at(key, 4))
-        pair = (jitter(pair[0]), pair[1]) if config.color_jitter_side == "input" else (pair[0], jitter(pair[1]))
-    return config.encoding.encode_input(pair[0]), config.encoding.encode_target(pair[1])
+        image, target, *weight = pair
+        pair = (jitter(image), target) if config.color_jitter_side == "input" else (image, jitter(target))
+        pair = (*pair, *weight)
+    image, target, *weight = pair
+    return config.encoding.encode_input(image), config.encoding.encode_target(target), *weight
 
 
 def for_evaluation(pair: Pair, config: DataConfig) -> Pair:
@@ -121,11 +138,11 @@ def _resize(image: tf.Tensor, size: tuple[int, int] | tf.Tensor, numbers: Number
     return tf.cond(shrinks, smooth, plain)
 
 
-def _covering(pair: Pair, size: Size, numbers: tuple[Numbers, Numbers]) -> Pair:
+def _covering(pair: Pair, size: Size, numbers: Sequence[Numbers]) -> Pair:
     return _scaled(pair, size, tf.maximum, numbers)
 
 
-def _within_and_reflected(pair: Pair, size: Size, numbers: tuple[Numbers, Numbers]) -> Pair:
+def _within_and_reflected(pair: Pair, size: Size, numbers: Sequence[Numbers]) -> Pair:
     """Resizes both to lie within `size`, and pads them to it by reflection."""
     reflected = []
     for image in _scaled(pair, size, tf.minimum, numbers):
@@ -136,7 +153,7 @@ def _within_and_reflected(pair: Pair, size: Size, numbers: tuple[Numbers, Number
     return tuple(reflected)
 
 
-def _scaled(pair: Pair, size: Size, chosen: Callable, numbers: tuple[Numbers, Numbers]) -> Pair:
+def _scaled(pair: Pair, size: Size, chosen: Callable, numbers: Sequence[Numbers]) -> Pair:
     """Resizes both by one factor, to cover `size` (`chosen=tf.maximum`) or to lie within it (`tf.minimum`)."""
     scaled = []
     for image, channels in zip(pair, numbers, strict=True):
@@ -147,7 +164,7 @@ def _scaled(pair: Pair, size: Size, chosen: Callable, numbers: tuple[Numbers, Nu
 
 
 # Ways to bring a pair to a size, from which a rectangle of at most that size is cropped.
-FITS: dict[str, Callable[[Pair, Size, tuple[Numbers, Numbers]], Pair]] = {
+FITS: dict[str, Callable[[Pair, Size, Sequence[Numbers]], Pair]] = {
     "resize": resize,
     "resize_crop": _covering,
     "crop": lambda pair, size, numbers: pair,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.images import suffix_for, write_image
 from tfpix2pix.data.opening import open_source, splits_of, with_class_values
 from tfpix2pix.data.pairs import Source
-from tfpix2pix.data.parts import InputPart
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.shards import ALL, is_remote, join, keys_of
 from tfpix2pix.data.splits import check_splits_of_folder
+from tfpix2pix.data.weighting import weight_folder
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import as_bytes, plain_path, safe_path, whole_directory
 
@@ -47,6 +47,11 @@ def write_pairs(
         raise UserError(
             f"`data pairs` must have inputs of one file each. Received `data.inputs` with {len(data.inputs)} parts. "
             f"Use the files as they are, or `tfpix2pix data shard`."
+        )
+    if data.weight:
+        raise UserError(
+            f"`data pairs` must have pairs whose pixels all count. Received `data.weight: {data.weight}`. Use the "
+            f"files as they are, or `tfpix2pix data shard`."
         )
     check_splits_of_folder(data)
     sources = splits_of(data, seed)
@@ -83,10 +88,10 @@ def write_shards(
     check_splits_of_folder(data)
     sources = _parts(with_class_values(data, seed), seed)
     total = sum(len(source) for source in sources.values())
-    with _empty_folder(out) as folder, closing(_Writer(folder, shard_mb, data.inputs)) as writer:
+    with _empty_folder(out) as folder, closing(_Writer(folder, shard_mb, data)) as writer:
         items = ((split, source, index) for split, source in sources.items() for index in range(len(source)))
         for split, source, index in track(items, total):
-            source.read(index)  # raises for a pair that cannot be trained on
+            source.whole(index)  # raises for a pair that cannot be trained on
             writer.write(split, source.names[index], source.files(index))
         writer.finish()
     return {split: len(source) for split, source in sources.items()}
@@ -104,9 +109,9 @@ def _parts(data: DataConfig, seed: int) -> dict[str, Source]:
 class _Writer:
     """Appends pairs to shards and records their positions. Starts a new shard for each split and after `shard_mb`."""
 
-    def __init__(self, folder: str, shard_mb: int, inputs: Sequence[InputPart] | None) -> None:
+    def __init__(self, folder: str, shard_mb: int, data: DataConfig) -> None:
         self.folder, self.shard_bytes = folder, shard_mb * 2**20
-        self.inputs = [part.name for part in inputs or ()]
+        self.inputs, self.has_weights = [part.name for part in data.inputs or ()], bool(weight_folder(data))
         self.shards: list[str] = []
         self.splits: dict[str, dict[str, list]] = {}
         self.files_a_pair = 0
@@ -121,7 +126,7 @@ class _Writer:
             self._file, self._offset = tf.io.TFRecordWriter(join(self.folder, self.shards[-1])), 0
         self.files_a_pair = len(files)
         features = {"name": as_bytes(name)}
-        for key, path in zip(keys_of(len(files)), files, strict=True):
+        for key, path in zip(keys_of(len(files), self.has_weights), files, strict=True):
             features |= {key: _bytes_of(path), f"{key}_suffix": path.suffix.encode(errors="replace")}
         feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[features[key]])) for key in features}
         example = tf.train.Example(features=tf.train.Features(feature=feature))
@@ -140,6 +145,7 @@ class _Writer:
             "files_a_pair": self.files_a_pair,
             "shards": self.shards,
             "inputs": self.inputs,
+            "has_weights": self.has_weights,
             "splits": self.splits,
         }
         with tf.io.gfile.GFile(join(self.folder, SHARDS_MANIFEST), "w") as file:

@@ -15,6 +15,7 @@ from PIL import Image
 from tfpix2pix._version import __version__
 from tfpix2pix.data import source_row
 from tfpix2pix.data.labels import pictures_of
+from tfpix2pix.data.weights import dimmed
 from tfpix2pix.errors import UserError, first_of
 from tfpix2pix.evaluation.examples.opening import Subject, open_subject
 from tfpix2pix.evaluation.examples.pairs import Examples
@@ -244,12 +245,16 @@ def painter(examples: Examples, evaluated: Sequence[int]) -> Callable[[int], Pic
 
     def pictures(row: int) -> Pictures:
         example = examples[evaluated[row]]
+
+        def shown(image: np.ndarray) -> np.ndarray:
+            return dimmed(target_picture(image), example.weight)
+
         return Pictures(
             example.name,
-            target_picture(example.translation),
+            shown(example.translation),
             None if example.input is None else input_picture(example.input),
-            None if example.target is None else target_picture(example.target),
-            tuple(map(target_picture, () if example.variants is None else example.variants)),
+            None if example.target is None else shown(example.target),
+            tuple(map(shown, () if example.variants is None else example.variants)),
         )
 
     return pictures

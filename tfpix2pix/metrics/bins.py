@@ -35,7 +35,9 @@ class Bins:
         self.sample = Sample(MOST_IMAGES, generator(self.seed, "bins/kept"))
 
     def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:
-        self.sample.add(np.stack([thumbnail(image) for image in (example.variants[0], example.target)])[np.newaxis])
+        self.sample.add(
+            np.stack([thumbnail(image) for image in (example.counted.variants[0], example.counted.target)])[np.newaxis]
+        )
         return {}
 
     def result(self) -> dict[str, np.ndarray]:

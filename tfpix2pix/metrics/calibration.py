@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from tfpix2pix.metrics.example import Example
+from tfpix2pix.metrics.example import Example, mean_over_pixels
 from tfpix2pix.metrics.variants import MeansOverImages
 
 LEVELS = (50, 80, 90, 95)  # %, of the central intervals
@@ -23,7 +23,8 @@ class Calibration(MeansOverImages):
 
     @staticmethod
     def of(example: Example) -> dict[str, float]:
-        return {f"calibration_{level}": share for level, share in coverage(example.variants, example.target).items()}
+        shares = coverage(example.variants, example.target, example.weight)
+        return {f"calibration_{level}": share for level, share in shares.items()}
 
 
 class CalibrationGap(Calibration):
@@ -46,12 +47,13 @@ def _gap(shares: list) -> np.ndarray:
     return np.mean([np.abs(share - level / 100) for share, level in zip(shares, LEVELS, strict=True)], axis=0)
 
 
-def coverage(variants: np.ndarray, target: np.ndarray) -> dict[int, float]:
+def coverage(variants: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None) -> dict[int, float]:
     """Returns, for each level, the share of values of `target` (H, W, C) inside the interval of `variants`
-    (K, H, W, C)."""
+    (K, H, W, C). Pixels count by `weight` (H, W, 1)."""
     variants = np.asarray(variants, np.float64)
     off, deviation = np.abs(variants.mean(axis=0) - target), variants.std(axis=0, ddof=1)
-    return {level: float(np.mean(off <= quantile(level, len(variants)) * deviation)) for level in LEVELS}
+    inside = {level: off <= quantile(level, len(variants)) * deviation for level in LEVELS}
+    return {level: mean_over_pixels(values, weight) for level, values in inside.items()}
 
 
 def quantile(level: int, count: int) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,10 +26,36 @@ class Example:
     variants: np.ndarray | None = None  # (K, H, W, C): translations by different noise
     without_noise: np.ndarray | None = None  # the translation with noise off, of examples with variants
     stored_px: tuple[int, int] | None = None  # height and width of the files, if input and target share them
+    weight: np.ndarray | None = None  # (H, W, 1) in [0, 1]: how much each pixel counts; None: all count
+
+    @cached_property
+    def counted(self) -> Example:
+        """Returns the example with targets and translations times the weight of each pixel.
+
+        Pixels of weight 0 are equal on both sides, so they make no difference to metrics of windows, patches and
+        features.
+        """
+        if self.weight is None:
+            return self
+        images = {name: getattr(self, name) for name in ("translation", "target", "variants", "without_noise")}
+        return replace(
+            self,
+            **{name: (image * self.weight).astype(image.dtype) for name, image in images.items() if image is not None},
+        )
+
+
+def mean_over_pixels(values: np.ndarray, weight: np.ndarray | None) -> float:
+    """Returns the mean of `values` (H, W, C) over pixels, which count by `weight` (H, W, 1), and channels."""
+    if weight is None:
+        return float(np.mean(values))
+    return float(
+        np.sum(values * np.asarray(weight, np.float64)) / (np.sum(weight, dtype=np.float64) * values.shape[-1])
+    )
 
 
 def examples_of(translate: Callable, batches: Iterable[tuple]) -> Iterator[Example]:
-    """Translates batches (input, target), each (N, H, W, C), and yields their examples, named by their number.
+    """Translates batches (input, target), each (N, H, W, C), or (input, target, weight), and yields their examples,
+    named by their number.
 
     The next batch is translated while one is measured, because networks and metrics take about as long.
     """
@@ -42,8 +69,8 @@ def examples_of(translate: Callable, batches: Iterable[tuple]) -> Iterator[Examp
         batch = thread.submit(next_batch).result()
         while batch:
             coming = thread.submit(next_batch)
-            for translation, image, target in zip(*batch, strict=True):
-                yield Example(str(number), translation, image, target)
+            for translation, image, target, *weight in zip(*batch, strict=True):
+                yield Example(str(number), translation, image, target, weight=weight[0] if weight else None)
                 number += 1
             batch = coming.result()
 

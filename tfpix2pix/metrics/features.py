@@ -39,7 +39,7 @@ class FID:
         self.moments = (Moments(), Moments())
 
     def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:
-        for moments, image in zip(self.moments, (example.translation, example.target), strict=True):
+        for moments, image in zip(self.moments, (example.counted.translation, example.counted.target), strict=True):
             moments.add(self.features(image))
         return {}
 
@@ -97,7 +97,7 @@ class KID:
         self.total, self.count = 0.0, 0
 
     def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:
-        self.block.append((self.features(example.translation), self.features(example.target)))
+        self.block.append((self.features(example.counted.translation), self.features(example.counted.target)))
         if len(self.block) == BLOCK:
             self.total, self.count = self._with_block()
             self.block = []

@@ -10,7 +10,7 @@ from scipy.ndimage import correlate1d
 from skimage.color import rgb2lab
 from skimage.metrics import structural_similarity
 
-from tfpix2pix.metrics.example import Example, Setting
+from tfpix2pix.metrics.example import Example, Setting, mean_over_pixels
 
 SSIM_WINDOW_PX = 11
 
@@ -59,7 +59,7 @@ class L1(MeanOverImages):
 
     @staticmethod
     def of(example: Example) -> float:
-        return float(np.mean(np.abs(difference(example))))
+        return mean_over_pixels(np.abs(difference(example)), example.weight)
 
 
 class L2(MeanOverImages):
@@ -69,7 +69,7 @@ class L2(MeanOverImages):
 
     @staticmethod
     def of(example: Example) -> float:
-        return float(np.mean(np.square(difference(example))))
+        return mean_over_pixels(np.square(difference(example)), example.weight)
 
 
 class PSNR(MeanOverImages):
@@ -82,7 +82,7 @@ class PSNR(MeanOverImages):
 
     @staticmethod
     def of(example: Example) -> float:
-        return 10.0 * math.log10(4.0 / max(float(np.mean(np.square(difference(example)))), 4e-20))
+        return 10.0 * math.log10(4.0 / max(L2.of(example), 4e-20))
 
 
 class SSIM(MeanOverImages):
@@ -90,21 +90,27 @@ class SSIM(MeanOverImages):
     channels and images. Higher is better.
 
     Computed on [0, 1]: it compares means as ratios, so it would differ on [-1, 1], where black is not 0. Images smaller
-    than the window of 11 px are one window. Source: Wang et al., 2004, by scikit-image.
+    than the window of 11 px are one window. A window counts by the mean weight of its pixels. Source: Wang et al.,
+    2004, by scikit-image.
     """
 
     name = "ssim"
 
     @staticmethod
     def of(example: Example) -> float:
-        translation, target = example.translation, example.target
+        translation, target = example.counted.translation, example.counted.target
         options = {"data_range": 1.0, "channel_axis": -1, "gaussian_weights": True, "sigma": 1.5}
         least = min(target.shape[:2])
         window = {} if least >= SSIM_WINDOW_PX else {"win_size": least - 1 + least % 2}
         if least < 3:
             return float(np.array_equal(translation, target))
         pair = (np.asarray(image, np.float64) * 0.5 + 0.5 for image in (target, translation))
-        return float(structural_similarity(*pair, use_sample_covariance=False, **options, **window))
+        options |= {"use_sample_covariance": False, **window}
+        if example.weight is None or least < SSIM_WINDOW_PX:
+            return float(structural_similarity(*pair, **options))
+        _, similarity = structural_similarity(*pair, full=True, **options)
+        inner = slice(SSIM_WINDOW_PX // 2, -(SSIM_WINDOW_PX // 2))
+        return mean_over_pixels(similarity[inner, inner], windowed(example.weight))
 
 
 class Sharpness:
@@ -120,7 +126,9 @@ class Sharpness:
         self.translations, self.targets = 0.0, 0.0
 
     def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:
-        translation, target = gradient_magnitude(example.translation), gradient_magnitude(example.target)
+        translation, target = (
+            gradient_magnitude(image, example.weight) for image in (example.translation, example.target)
+        )
         self.translations, self.targets = self.translations + weights * translation, self.targets + weights * target
         return {self.name: translation / target} if target else {}
 
@@ -136,15 +144,22 @@ class Gradient(MeanOverImages):
 
     @staticmethod
     def of(example: Example) -> float:
-        return gradient_magnitude(example.translation)
+        return gradient_magnitude(example.translation, example.weight)
 
 
-def gradient_magnitude(image: np.ndarray) -> float:
-    """Returns, for (H, W, C), the mean over pixels and channels of the root of the squared forward differences."""
+def gradient_magnitude(image: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Returns, for (H, W, C), the mean over pixels and channels of the root of the squared forward differences.
+
+    With `weight` (H, W, 1), a difference counts by the least weight of its three pixels; 0 if none counts.
+    """
     image = np.asarray(image, np.float64)
     down, right = np.diff(image, axis=0)[:, :-1], np.diff(image, axis=1)[:-1]
     # `np.hypot`, which avoids overflow, takes four times as long.
-    return float(np.mean(np.sqrt(down * down + right * right))) if down.size else 0.0
+    magnitude = np.sqrt(down * down + right * right)
+    if weight is None or not down.size:
+        return float(np.mean(magnitude)) if down.size else 0.0
+    least = np.minimum(np.minimum(weight[:-1, :-1], weight[1:, :-1]), weight[:-1, 1:])
+    return mean_over_pixels(magnitude, least) if least.any() else 0.0
 
 
 LAB_CHANNELS = ("L", "a", "b")
@@ -168,7 +183,8 @@ class LabIntersection:
     def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:
         if example.target.shape[-1] != 3:
             return {}
-        histograms = np.stack([lab_histograms(image) for image in (example.translation, example.target)])
+        images = (example.translation, example.target)
+        histograms = np.stack([lab_histograms(image, example.weight) for image in images])
         self.histograms = self.histograms + weights[:, np.newaxis, np.newaxis, np.newaxis] * histograms
         return {name: float(value[0]) for name, value in _overlaps(histograms[np.newaxis]).items()}
 
@@ -176,11 +192,18 @@ class LabIntersection:
         return _overlaps(self.histograms) if np.ndim(self.histograms) else {}
 
 
-def lab_histograms(image: np.ndarray) -> np.ndarray:
-    """Counts the pixels of (H, W, 3) in [-1, 1] in each bin of L, a and b: (3, LAB_BINS)."""
+def lab_histograms(image: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Counts the pixels of (H, W, 3) in [-1, 1] in each bin of L, a and b: (3, LAB_BINS).
+
+    A pixel counts by its `weight` (H, W, 1).
+    """
     lab = rgb2lab(np.clip(image.astype(np.float32) * 0.5 + 0.5, 0.0, 1.0))
+    weights = None if weight is None else weight[..., 0]
     return np.stack(
-        [np.histogram(lab[..., channel], bins=LAB_BINS, range=limits)[0] for channel, limits in enumerate(LAB_RANGES)]
+        [
+            np.histogram(lab[..., channel], bins=LAB_BINS, range=limits, weights=weights)[0]
+            for channel, limits in enumerate(LAB_RANGES)
+        ]
     )
 
 
@@ -199,13 +222,13 @@ class Diversity(MeanOverImages):
 
     @staticmethod
     def of(example: Example) -> float:
-        return diversity(example.variants)
+        return diversity(example.variants, example.weight)
 
 
-def diversity(samples: np.ndarray) -> float:
+def diversity(samples: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Returns the mean pairwise L1 of translations (K, H, W, C) of one image, in units of their range.
 
-    It is 0 if all are equal.
+    It is 0 if all are equal. Pixels count by `weight` (H, W, 1).
 
     Raises:
         ValueError: there are fewer than two samples.
@@ -213,7 +236,7 @@ def diversity(samples: np.ndarray) -> float:
     if len(samples) < 2:
         raise ValueError(f"Diversity compares samples, so there must be at least 2. Received {len(samples)}. Add more.")
     values = np.asarray(samples, np.float64)
-    return float(np.mean([np.mean(np.abs(a - b)) for a, b in itertools.combinations(values, 2)]))
+    return float(np.mean([mean_over_pixels(np.abs(a - b), weight) for a, b in itertools.combinations(values, 2)]))
 
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, fine to coarse
@@ -227,15 +250,15 @@ class MSSSIM(MeanOverImages):
 
     Computed on [0, 1], with the windows of `SSIM` that lie inside the image; averages of 2×2 px halve it. Contrast and
     structure below 0 count as 0. Images below 176 px have as many scales as hold a window, and their weights are raised
-    to a sum of 1. Below 11 px it is SSIM. Source: Wang, Simoncelli and Bovik, "Multi-scale structural similarity for
-    image quality assessment", 2003.
+    to a sum of 1. Below 11 px it is SSIM. A window counts by the mean weight of its pixels. Source: Wang, Simoncelli
+    and Bovik, "Multi-scale structural similarity for image quality assessment", 2003.
     """
 
     name = "ms_ssim"
 
     @staticmethod
     def of(example: Example) -> float:
-        return ms_ssim(Scales(example.translation), Scales(example.target))
+        return ms_ssim(Scales(example.counted.translation), Scales(example.counted.target, example.weight))
 
 
 class Scales:
@@ -243,20 +266,25 @@ class Scales:
 
     Args:
         image: float (H, W, C) in [-1, 1].
+        weight: (H, W, 1), how much each pixel counts; None: all count.
     """
 
-    def __init__(self, image: np.ndarray) -> None:
+    def __init__(self, image: np.ndarray, weight: np.ndarray | None = None) -> None:
         self.image = image
+        self.weights: list[np.ndarray] = []  # of the windows, at every scale; none if all pixels count
         self.moments: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # of every scale: image, means, variances
         image = np.asarray(image, np.float64) * 0.5 + 0.5
         while len(self.moments) < len(WEIGHTS) and min(image.shape[:2]) >= SSIM_WINDOW_PX:
             mean = windowed(image)
             self.moments.append((image, mean, windowed(image**2) - mean**2))
             image = halved(image)
+            if weight is not None:
+                self.weights.append(windowed(np.asarray(weight, np.float64)))
+                weight = halved(weight)
 
 
 def ms_ssim(one: Scales, other: Scales) -> float:
-    """Returns the MS-SSIM of two images of one size, as `MSSSIM` describes it."""
+    """Returns the MS-SSIM of two images of one size, as `MSSSIM` describes it, by the weights of `other`."""
     scales = len(one.moments)
     if not scales:
         return SSIM.of(Example("", one.image, target=other.image))
@@ -265,19 +293,22 @@ def ms_ssim(one: Scales, other: Scales) -> float:
         weights /= weights.sum()  # all five keep the paper's weights, whose sum is 1.0001
     value = 1.0
     for scale, weight in enumerate(weights):
-        whole, structure = similarities(one.moments[scale], other.moments[scale])
+        whole, structure = similarities(one.moments[scale], other.moments[scale], *other.weights[scale : scale + 1])
         value = value * np.maximum(whole if scale == scales - 1 else structure, 0.0) ** weight
     return float(np.mean(value))
 
 
-def similarities(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean over pixels of SSIM and of its contrast-structure term, each (C,), from the moments of two
-    images in [0, 1] at one scale of `Scales`."""
+def similarities(
+    one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...], weight: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean over windows, by their weight, of SSIM and of its contrast-structure term, each (C,), from the
+    moments of two images in [0, 1] at one scale of `Scales`."""
     (image, mean, variance), (other_image, other_mean, other_variance) = one, other
     covariance = windowed(image * other_image) - mean * other_mean
     structure = (2 * covariance + C2) / (variance + other_variance + C2)
     luminance = (2 * mean * other_mean + C1) / (mean**2 + other_mean**2 + C1)
-    return (luminance * structure).mean(axis=(0, 1)), structure.mean(axis=(0, 1))
+    weights = None if weight is None else np.broadcast_to(weight, structure.shape)
+    return tuple(np.average(values, axis=(0, 1), weights=weights) for values in (luminance * structure, structure))
 
 
 def windowed(image: np.ndarray) -> np.ndarray:

@@ -42,7 +42,9 @@ class SlicedWasserstein:
             sizes = [-(-shorter >> level) for level in range(32)]  # a halving keeps the middle row of an odd number
             self.levels = [size for level, size in enumerate(sizes) if level == 0 or size >= LEAST_PX]
             self.samples = [Sample(MOST, generator(self.seed, f"kept/{level}")) for level in range(len(self.levels))]
-        pyramids = [laplacian(image, len(self.levels)) for image in (example.translation, example.target)]
+        pyramids = [
+            laplacian(image, len(self.levels)) for image in (example.counted.translation, example.counted.target)
+        ]
         for level, (translation, target) in enumerate(zip(*pyramids, strict=False)):
             room = np.array(target.shape[:2]) - PATCH_PX + 1
             if room.min() < 1:

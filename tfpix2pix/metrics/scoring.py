@@ -41,7 +41,12 @@ class Scorer:
         self.count = 0
 
     def update(self, example: Example) -> dict[str, float]:
-        """Counts an example, and returns the values of this example alone, by name."""
+        """Counts an example, and returns the values of this example alone, by name.
+
+        An example without a pixel that counts is left out.
+        """
+        if example.weight is not None and not example.weight.any():
+            return {}
         weights, values = self.resampling.weights(example.name), {}
         for accumulator in self.accumulators.values():
             values.update(accumulator.update(example, weights))

@@ -19,13 +19,18 @@ class Counts:
         self.classes = classes
         self.counts: np.ndarray | float = 0.0  # (replicates, 3, classes)
 
-    def update(self, predicted: np.ndarray, true: np.ndarray, weights: np.ndarray) -> dict[str, float]:
-        """Counts two label maps, int (H, W), at the pixels with a known `true` class. Returns their own scores."""
+    def update(
+        self, predicted: np.ndarray, true: np.ndarray, weights: np.ndarray, of_pixels: np.ndarray | None = None
+    ) -> dict[str, float]:
+        """Counts two label maps, int (H, W), at the pixels with a known `true` class. Returns their own scores.
+
+        `of_pixels` (H, W, 1): how much each pixel counts; None: all count.
+        """
         known = (true >= 0) & (true < self.classes)
+        by_pixel = np.ones(int(known.sum())) if of_pixels is None else of_pixels[..., 0][known].astype(np.float64)
         predicted, true = predicted[known], true[known]
-        inside = predicted < self.classes
-        indices_ = (true[predicted == true], true, predicted[inside])
-        counts = np.stack([np.bincount(part.ravel(), minlength=self.classes) for part in indices_]).astype(np.float64)
+        parts = ((true, predicted == true), (true, slice(None)), (predicted, predicted < self.classes))
+        counts = np.stack([np.bincount(values[kept], by_pixel[kept], minlength=self.classes) for values, kept in parts])
         self.counts = self.counts + weights[:, np.newaxis, np.newaxis] * counts
         return {name: float(value[0]) for name, value in scores_of(counts[np.newaxis]).items()}
 
@@ -72,7 +77,7 @@ class Segmentation:
         self.counts = Counts(setting.classes)
 
     def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:
-        return self.counts.update(indices(example.translation), indices(example.target), weights)
+        return self.counts.update(indices(example.translation), indices(example.target), weights, example.weight)
 
     def result(self) -> dict[str, np.ndarray]:
         return self.counts.result()
@@ -94,7 +99,7 @@ class Semantic:
         scores: dict[str, float] = {}
         for side, image in images.items():
             if image is not None:
-                of_side = self.counts[side].update(self.segmenter(image), example.labels, weights)
+                of_side = self.counts[side].update(self.segmenter(image), example.labels, weights, example.weight)
                 scores.update({f"semantic_{side}{name}": value for name, value in of_side.items()})
         return scores
 

@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 
-from tfpix2pix.metrics.example import Example, Setting
+from tfpix2pix.metrics.example import Example, Setting, mean_over_pixels
 from tfpix2pix.metrics.images import MeanOverImages, Scales, ms_ssim, ratio
 
 ALL_PAIRS = 8  # variants; of more, only neighbours are compared: the number of all pairs grows with the square
@@ -40,7 +40,8 @@ class MeansOverImages:
 
 def l1_of_variants(example: Example) -> np.ndarray:
     """Returns the mean absolute difference of every variant to the target, float64 (K,)."""
-    return np.array([np.mean(np.abs(variant - example.target.astype(np.float64))) for variant in example.variants])
+    target = example.target.astype(np.float64)
+    return np.array([mean_over_pixels(np.abs(variant - target), example.weight) for variant in example.variants])
 
 
 def structural_distance(one: Scales, other: Scales) -> float:
@@ -57,10 +58,10 @@ class BestOfK(MeansOverImages):
 
     @staticmethod
     def of(example: Example) -> dict[str, float]:
-        target = Scales(example.target)
+        target = Scales(example.counted.target, example.weight)
         distances = {
             "l1": l1_of_variants(example),
-            "ms_ssim_distance": [structural_distance(Scales(variant), target) for variant in example.variants],
+            "ms_ssim_distance": [structural_distance(Scales(variant), target) for variant in example.counted.variants],
         }
         best = {f"best_of_k_{name}": float(np.min(values)) for name, values in distances.items()}
         return best | {f"mean_of_k_{name}": float(np.mean(values)) for name, values in distances.items()}
@@ -78,7 +79,7 @@ class BestOfKGain(MeanOverImages):
 
     @staticmethod
     def of(example: Example) -> float:
-        without = float(np.mean(np.abs(example.without_noise.astype(np.float64) - example.target)))
+        without = mean_over_pixels(np.abs(example.without_noise.astype(np.float64) - example.target), example.weight)
         return without - float(np.min(l1_of_variants(example)))
 
 
@@ -92,7 +93,7 @@ class VariantMSSSIM(MeanOverImages):
 
     @staticmethod
     def of(example: Example) -> float:
-        variants = [Scales(variant) for variant in example.variants]
+        variants = [Scales(variant, example.weight) for variant in example.counted.variants]
         pairs = itertools.combinations(range(len(variants)), 2)
         if len(variants) > ALL_PAIRS:
             pairs = ((index, (index + 1) % len(variants)) for index in range(len(variants)))
@@ -116,5 +117,8 @@ class VariantAgreement(MeanOverImages):
         known = (example.labels >= 0) & (example.labels < self.classes)
         if not known.any():
             return None
-        labels = example.labels[known]
-        return float(np.mean([np.mean(self.segmenter(variant)[known] == labels) for variant in example.variants]))
+        labels, weights = example.labels[known], None if example.weight is None else example.weight[..., 0][known]
+        if weights is not None and not weights.any():
+            return None
+        right = [self.segmenter(variant)[known] == labels for variant in example.variants]
+        return float(np.mean([np.average(of_variant, weights=weights) for of_variant in right]))

@@ -125,9 +125,9 @@ def at_own_size(coarse: keras.Model) -> keras.Model:
     return keras.Model([halved, *coarse.inputs[1:]], translation, name="generator")
 
 
-def shrinking(coarse: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+def shrinking(coarse: keras.Model) -> Callable[[tf.Tensor | None], tf.Tensor | None]:
     """Returns a function that pads and halves images or targets, float32 (N, H, W, C), as the network of `build_coarse`
-    does its input."""
+    does its input. None stays None."""
     steps: list[layers.Layer] = []
     for layer in coarse.layers:
         if isinstance(layer, PadToMultiple):
@@ -135,8 +135,8 @@ def shrinking(coarse: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
         elif isinstance(layer, Halve):
             steps.append(Halve(dtype="float32"))
 
-    def shrink(images: tf.Tensor) -> tf.Tensor:
-        for step in steps:
+    def shrink(images: tf.Tensor | None) -> tf.Tensor | None:
+        for step in steps if images is not None else ():
             images = step(images)
         return images
 

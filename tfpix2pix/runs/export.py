@@ -146,7 +146,7 @@ def inputs_of(config: Config, split: str, size_px: SizePx | None, count: int) ->
     data = config.data.model_copy(update={"image_size_px": size_px or config.data.image_size_px})
     try:
         source = SOURCES[data.source](data, split, config.seed)
-        return [image.numpy() for image, _ in evaluation_batches(source, data, count=min(count, len(source)))]
+        return [batch[0].numpy() for batch in evaluation_batches(source, data, count=min(count, len(source)))]
     except UserError as error:
         raise UserError(f"{error} If the run's data have moved, name their folder with `data`.") from error
 

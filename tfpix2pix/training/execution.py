@@ -19,7 +19,8 @@ class Execution:
 
     Args:
         step: `(input, target) -> losses by name`, on one replica's share of a batch: `Pix2Pix.train_step`.
-        batches: a tf.data.Dataset of `(input, target)`, each this worker's share of a batch.
+        batches: a tf.data.Dataset of `(input, target)` or `(input, target, weight)`, each this worker's share of a
+            batch.
         strategy: the distribution strategy. Its replicas share a batch.
         workers: number of machines, which have the same number of replicas.
         jit_compile: compile the step with XLA.
@@ -60,14 +61,14 @@ class Execution:
         losses = tf.TensorArray(tf.float32, size=count, element_shape=(None,))
         return tf.while_loop(lambda done, _: done < count, next_step, (0, losses), parallel_iterations=1)[1].stack()
 
-    def _replica_step(self, image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    def _replica_step(self, *batch: tf.Tensor) -> tf.Tensor:
         """Returns the losses of one step, means over the whole batch, in the order of `names`."""
         replica, local = tf.distribute.get_replica_context(), self.local_replicas
         if local > 1:
-            share = image.shape[0] // local
+            share = batch[0].shape[0] // local
             first = tf.cast(replica.replica_id_in_sync_group, tf.int32) % local * share
-            image, target = (values[first : first + share] for values in (image, target))
-        losses = self.step((image, target))
+            batch = tuple(values[first : first + share] for values in batch)
+        losses = self.step(batch)
         self.names = list(losses)
         values = tf.stack(list(losses.values()))
         if replica.num_replicas_in_sync > 1:

@@ -32,13 +32,15 @@ def tape_on(network: keras.Model) -> Iterator[tf.GradientTape]:
 
 
 def summed(
-    gradients_of: Callable[..., tuple[list[tf.Tensor], dict[str, tf.Tensor]]], batch: Sequence[tf.Tensor], parts: int
+    gradients_of: Callable[..., tuple[list[tf.Tensor], dict[str, tf.Tensor]]],
+    batch: Sequence[tf.Tensor | None],
+    parts: int,
 ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
     """Returns gradients summed, and losses averaged, over equal parts of a batch.
 
-    `gradients_of` takes one part of every tensor in `batch`. A part waits for the gradients of the part before, so that
-    the activations of only one part are in memory. The loop is unrolled, because replicas cannot communicate inside a
-    TensorFlow loop.
+    `gradients_of` takes one part of every tensor in `batch`, and None for None. A part waits for the gradients of the
+    part before, so that the activations of only one part are in memory. The loop is unrolled, because replicas cannot
+    communicate inside a TensorFlow loop.
     """
     if parts == 1:
         return gradients_of(*batch)
@@ -50,7 +52,9 @@ def summed(
     losses: dict[str, tf.Tensor] = {}
     for part in range(parts):
         with tf.control_dependencies(gradients):
-            inputs = [tf.identity(values[part * size : (part + 1) * size]) for values in batch]
+            inputs = [
+                None if values is None else tf.identity(values[part * size : (part + 1) * size]) for values in batch
+            ]
         new, new_losses = gradients_of(*inputs)
         gradients = [old + gradient for old, gradient in zip(gradients, new, strict=True)] if part else new
         losses = {name: losses[name] + value for name, value in new_losses.items()} if part else new_losses

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -23,6 +23,7 @@ from tfpix2pix.training.gradients import replicas, summed, tape_on, update, upda
 from tfpix2pix.training.optimizers import FusedAdam
 
 Losses = dict[str, tf.Tensor]
+Weight = tf.Tensor | None  # of the pixels, float32 (N, H, W, 1) in [0, 1]; None: all count
 NETWORKS, OPTIMIZERS = ("generator", "discriminator", "average"), ("generator_optimizer", "discriminator_optimizer")
 
 
@@ -171,54 +172,58 @@ class Pix2Pix(keras.Model):
         return generator([image, noise] if self.noise_size else image, training=training)
 
     @tf.autograph.experimental.do_not_convert  # traces faster, and has no Python control flow on tensors
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> Losses:
-        """Trains one step on `(input, target)`, each float32 (N, H, W, C) in [-1, 1]. Returns the losses by name.
+    def train_step(self, data: tuple[tf.Tensor, ...]) -> Losses:
+        """Trains one step on `(input, target)`, each float32 (N, H, W, C) in [-1, 1], or on `(input, target, weight)`,
+        the weights of the pixels float32 (N, H, W, 1) in [0, 1]. Returns the losses by name.
 
-        On several replicas, `data` and the losses are of one replica's share of the batch.
+        With weights, D and every term see `counted` images. On several replicas, `data` and the losses are of one
+        replica's share of the batch.
         """
-        image, target = map(self.shrink, map(tf.convert_to_tensor, data))
+        image, target, weight = map(self.shrink, self._whole(data))
+        target = counted(target, weight)
         count = image.shape[0] or tf.shape(image)[0]
         noises = [self.training_noise(count)]
         if self.objective.noise_terms:
             noises.append(self.training_noise(count, self.variant_key))
         order = UPDATE_ORDERS[self.update_order] if self.objective.adversarial else Pix2Pix.without_discriminator
-        losses = order(self, image, target, *noises)
+        losses = order(self, image, target, weight, *noises)
         if self.average is not None:
             update_average(self.average, self.generator, self.ema_decay, self.step, self.ema_first_step)
         self.step.assign_add(1)
         return losses
 
-    def alternating(self, image: tf.Tensor, target: tf.Tensor, *noises: tf.Tensor) -> Losses:
+    def alternating(self, image: tf.Tensor, target: tf.Tensor, weight: Weight, *noises: tf.Tensor) -> Losses:
         """Updates D, then G against the new D: the order of the paper (§3.3) and of the authors' code.
 
-        `noises` holds z, and another z for the variant if the objective has terms of the noise.
+        `weight` is None if all pixels count. `noises` holds z, and another z for the variant if the objective has terms
+        of the noise.
 
         The generator runs forward once. Its translations are data for D, and G's tape differentiates them. With
         micro-batches it runs twice, because the new D is known only after the last part. The features of the targets
         are the old D's.
         """
         if self.micro_batches > 1:
-            return self._alternating_in_parts(image, target, *noises)
-        variant = self._variant(image, *noises)
+            return self._alternating_in_parts(image, target, weight, *noises)
+        variant = self._variant(image, weight, *noises)
         with tape_on(self.generator) as g_tape:
-            translation = self(image, noises[0], training=True)
+            translation = counted(self(image, noises[0], training=True), weight)
             with g_tape.stop_recording():
                 d_gradients, d_losses, features = self._discriminator_gradients(image, target, translation)
                 self._update_discriminator(d_gradients)
             fake = self.judge(image, translation)
-            maps, more = (features, fake.features), self._more(image)
+            maps, more = (features, fake.features), self._more(image, weight)
             g_losses = self.objective.generator(fake.logits, translation, target, maps, variant=variant, **more)
             g_loss = self._scaled(g_losses["g/total"], self.generator_optimizer)
         self._update_generator(g_tape.gradient(g_loss, weights_of(self.generator)))
         return {**g_losses, **d_losses}
 
-    def _alternating_in_parts(self, image: tf.Tensor, target: tf.Tensor, *noises: tf.Tensor) -> Losses:
+    def _alternating_in_parts(self, image: tf.Tensor, target: tf.Tensor, weight: Weight, *noises: tf.Tensor) -> Losses:
         features = []  # of the targets, by part
 
         def of_discriminator(
-            image: tf.Tensor, target: tf.Tensor, noise: tf.Tensor, *_: tf.Tensor
+            image: tf.Tensor, target: tf.Tensor, weight: Weight, noise: tf.Tensor, *_: tf.Tensor
         ) -> tuple[list, Losses]:
-            translation = self(image, noise, training=True)
+            translation = counted(self(image, noise, training=True), weight)
             gradients, losses, maps = self._discriminator_gradients(image, target, translation)
             features.append(maps)
             return gradients, losses
@@ -226,24 +231,24 @@ class Pix2Pix(keras.Model):
         def of_generator(*part: tf.Tensor) -> tuple[list, Losses]:
             return self._generator_gradients(*part, features=features.pop(0))
 
-        batch = (image, target, *noises)
+        batch = (image, target, weight, *noises)
         d_gradients, d_losses = summed(of_discriminator, batch, self.micro_batches)
         self._update_discriminator(d_gradients)
         g_gradients, g_losses = summed(of_generator, batch, self.micro_batches)
         self._update_generator(g_gradients)
         return {**g_losses, **d_losses}
 
-    def simultaneous(self, image: tf.Tensor, target: tf.Tensor, *noises: tf.Tensor) -> Losses:
+    def simultaneous(self, image: tf.Tensor, target: tf.Tensor, weight: Weight, *noises: tf.Tensor) -> Losses:
         """Updates D and G from one forward pass: the order of the TensorFlow tutorial."""
         g_count = len(self.generator.trainable_variables)
 
-        def of_both(image: tf.Tensor, target: tf.Tensor, *noises: tf.Tensor) -> tuple[list, Losses]:
-            variant = self._variant(image, *noises)
+        def of_both(image: tf.Tensor, target: tf.Tensor, weight: Weight, *noises: tf.Tensor) -> tuple[list, Losses]:
+            variant = self._variant(image, weight, *noises)
             with tape_on(self.generator) as g_tape, tape_on(self.discriminator) as d_tape:
-                translation = self(image, noises[0], training=True)
+                translation = counted(self(image, noises[0], training=True), weight)
                 real, fake = self.judge(image, target), self.judge(image, translation)
                 d_losses = self.objective.discriminator(real.logits, fake.logits)
-                maps, more = (real.features, fake.features), self._more(image)
+                maps, more = (real.features, fake.features), self._more(image, weight)
                 g_losses = self.objective.generator(fake.logits, translation, target, maps, variant=variant, **more)
                 g_loss = self._scaled(g_losses["g/total"], self.generator_optimizer)
                 d_loss = self._scaled(d_losses["d/total"], self.discriminator_optimizer)
@@ -251,24 +256,31 @@ class Pix2Pix(keras.Model):
             d_gradients = d_tape.gradient(d_loss, weights_of(self.discriminator))
             return [*g_gradients, *d_gradients], {**g_losses, **d_losses}
 
-        gradients, losses = summed(of_both, (image, target, *noises), self.micro_batches)
+        gradients, losses = summed(of_both, (image, target, weight, *noises), self.micro_batches)
         self._update_generator(gradients[:g_count])
         self._update_discriminator(gradients[g_count:])
         return losses
 
-    def without_discriminator(self, image: tf.Tensor, target: tf.Tensor, *noises: tf.Tensor) -> Losses:
+    def without_discriminator(self, image: tf.Tensor, target: tf.Tensor, weight: Weight, *noises: tf.Tensor) -> Losses:
         """Updates G for the reconstruction terms alone (`gan_loss: none`)."""
-        gradients, losses = summed(self._generator_gradients, (image, target, *noises), self.micro_batches)
+        gradients, losses = summed(self._generator_gradients, (image, target, weight, *noises), self.micro_batches)
         self._update_generator(gradients)
         return losses
 
     @tf.autograph.experimental.do_not_convert
-    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> Losses:
-        """Returns the losses on `(input, target)` without noise, for `evaluate` and `fit`. Changes no state."""
-        image, target = map(tf.convert_to_tensor, data)
-        image, target, translation = map(self.shrink, (image, target, self(image)))
+    def test_step(self, data: tuple[tf.Tensor, ...]) -> Losses:
+        """Returns the losses on data as of `train_step`, without noise, for `evaluate` and `fit`. Changes no state."""
+        image, target, weight = self._whole(data)
+        image, target, weight, translation = map(self.shrink, (image, target, weight, self(image)))
+        target = counted(target, weight)
         features = self.judge(image, target, training=False).features
-        return self._generator_losses(image, target, translation, features, training=False)
+        return self._generator_losses(image, target, weight, translation, features, training=False)
+
+    @staticmethod
+    def _whole(data: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, Weight]:
+        """Returns input, target and the weights of the pixels, None if `data` has none."""
+        image, target, *weight = map(tf.convert_to_tensor, data)
+        return image, target, weight[0] if weight else None
 
     def judge_whole(self, image: tf.Tensor, target: tf.Tensor, training: bool = True) -> Judgement:
         """Returns D's judgement of pairs of full size, at the size at which D is trained."""
@@ -303,27 +315,30 @@ class Pix2Pix(keras.Model):
         return tape.gradient(loss, weights_of(self.discriminator)), losses, real.features
 
     def _generator_gradients(
-        self, image: tf.Tensor, target: tf.Tensor, *noises: tf.Tensor, features: Features = ()
+        self, image: tf.Tensor, target: tf.Tensor, weight: Weight, *noises: tf.Tensor, features: Features = ()
     ) -> tuple[list, Losses]:
-        variant = self._variant(image, *noises)
+        variant = self._variant(image, weight, *noises)
         with tape_on(self.generator) as tape:
             translation = self(image, noises[0], training=True)
-            losses = self._generator_losses(image, target, translation, features, variant)
+            losses = self._generator_losses(image, target, weight, translation, features, variant)
             loss = self._scaled(losses["g/total"], self.generator_optimizer)
         return tape.gradient(loss, weights_of(self.generator)), losses
 
     def _generator_losses(
-        self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor, features: Features,
+        self, image: tf.Tensor, target: tf.Tensor, weight: Weight, translation: tf.Tensor, features: Features,
         variant: Variant | None = None, training: bool = True,
     ) -> Losses:  # fmt: skip
         """Returns the generator's losses, with the current D if the objective has one. `features`: of the target."""
-        more = {"variant": variant, **self._more(image)}
+        translation = counted(translation, weight)
+        more = {"variant": variant, **self._more(image, weight)}
         if not self.objective.adversarial:
             return self.objective.generator(None, translation, target, None, **more)
         fake = self.judge(image, translation, training)
         return self.objective.generator(fake.logits, translation, target, (features, fake.features), **more)
 
-    def _variant(self, image: tf.Tensor, noise: tf.Tensor, other: tf.Tensor | None = None) -> Variant | None:
+    def _variant(
+        self, image: tf.Tensor, weight: Weight, noise: tf.Tensor, other: tf.Tensor | None = None
+    ) -> Variant | None:
         """Returns the translation by another noise, and the distance of the two noises; None without another.
 
         It is made outside the tapes, by the plain network even if levels are recomputed, and moves no moving averages.
@@ -332,14 +347,15 @@ class Pix2Pix(keras.Model):
         if other is None:
             return None
         with without_moving():
-            return self.trained([image, other], training=True), noise_distance(noise, other)
+            translation = self.trained([image, other], training=True)
+        return counted(translation, weight), noise_distance(noise, other)
 
-    def _more(self, image: tf.Tensor) -> dict[str, Any]:
+    def _more(self, image: tf.Tensor, weight: Weight) -> dict[str, Any]:
         """Returns the teacher's translations and the perceptual network, if the objective needs them."""
         more: dict[str, Any] = {}
         if self.objective.needs_teacher:
             within(self.teacher is not None, "`teacher`", "a function for an objective with terms of a teacher", None)
-            more["teacher"] = self.teacher(image)
+            more["teacher"] = counted(self.teacher(image), weight)
         if self.objective.needs_network:
             network = self.perceptual_network
             within(network is not None, "`perceptual_network`", "a function for the term `perceptual`", None)
@@ -358,7 +374,16 @@ class Pix2Pix(keras.Model):
         update(self.discriminator, self.discriminator_optimizer, gradients, self.clip_gradient_norm)
 
 
-def _unchanged(images: tf.Tensor) -> tf.Tensor:
+def counted(images: tf.Tensor, weight: Weight) -> tf.Tensor:
+    """Returns targets or translations as D and every term of the objective see them: times the weight of each pixel.
+
+    Where the weight is 0, both are 0. So the pixel counts nowhere and has no gradient. A difference counts in
+    proportion to the weight, in `l2` to its square. `weight` None: all pixels count.
+    """
+    return images if weight is None else weight * images
+
+
+def _unchanged(images: Any) -> Any:
     return images
 
 

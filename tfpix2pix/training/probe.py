@@ -29,8 +29,8 @@ class Probe:
 
     def __init__(self, translate: Callable, generator: keras.Model, encode: Callable, pairs: Sequence[tuple]) -> None:
         self.translate, self.encode = translate, encode
-        self.inputs = [image for image, _ in pairs]
-        self.target_variation = variation(np.concatenate([target for _, target in pairs])) if len(pairs) > 1 else 0.0
+        self.inputs = [pair[0] for pair in pairs]
+        self.target_variation = variation(np.concatenate([pair[1] for pair in pairs])) if len(pairs) > 1 else 0.0
         self.noise_size = noise_size(generator)
         narrowest = keras.Model(generator.inputs, narrowest_output(generator))
         self._narrowest = tf.function(narrowest, autograph=False)
@@ -83,7 +83,7 @@ class RealSigns:
         held-out images.
         """
         names = {"health/real_sign": training, "health/held_out_real_sign": held_out}
-        signs = {name: [self.signs(*pair).numpy() for pair in pairs] for name, pairs in names.items()}
+        signs = {name: [self.signs(*pair[:2]).numpy() for pair in pairs] for name, pairs in names.items()}
         return (
             {name: float(np.mean(np.concatenate(values))) for name, values in signs.items()}
             if all(signs.values())

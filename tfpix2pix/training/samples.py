@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from tfpix2pix.data.images import as_picture, from_signed
+from tfpix2pix.data.weights import dimmed
 
 CAPTIONS = ("input", "output", "target")
 CAPTION_HEIGHT_PX = 16
@@ -25,13 +26,15 @@ def sample_grid(
 ) -> np.ndarray:
     """Returns the grid of pairs (input, target), each float32 (1, H, W, C) in [-1, 1]: uint8 (height, width, 3).
 
-    `pictures` convert an input, and a target or translation, to pictures.
+    `pictures` convert an input, and a target or translation, to pictures. If a pair has the weights of its pixels, the
+    translation and the target are `dimmed`.
     """
     of_input, of_target = pictures
     rows = []
-    for image, target in pairs:
-        translation, target = (of_target(np.asarray(batch)[0]) for batch in (translate(image), target))
-        rows.append([of_input(np.asarray(image)[0]), translation, target])
+    for image, target, *weight in pairs:
+        weights = [np.asarray(batch)[0] for batch in weight]
+        shown = [dimmed(of_target(np.asarray(batch)[0]), *weights) for batch in (translate(image), target)]
+        rows.append([of_input(np.asarray(image)[0]), *shown])
     return picture_grid(rows, CAPTIONS)
 
 

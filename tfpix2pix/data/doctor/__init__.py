@@ -13,6 +13,7 @@ CHECKS = {
     "absent": lazy("tfpix2pix.data.doctor.content", "absent"),
     "palettes": lazy("tfpix2pix.data.doctor.content", "palettes"),
     "constant": lazy("tfpix2pix.data.doctor.content", "constant"),
+    "uncounted": lazy("tfpix2pix.data.doctor.content", "uncounted"),
     "identical": lazy("tfpix2pix.data.doctor.content", "identical"),
     "photographs": lazy("tfpix2pix.data.doctor.content", "photographs"),
     "swapped": lazy("tfpix2pix.data.doctor.direction", "swapped"),
@@ -29,6 +30,7 @@ NOTES = {
     "splits": lazy("tfpix2pix.data.doctor.notes", "splits"),
     "shapes": lazy("tfpix2pix.data.doctor.notes", "shapes"),
     "scale": lazy("tfpix2pix.data.doctor.notes", "scale"),
+    "weights": lazy("tfpix2pix.data.doctor.notes", "weights"),
 }
 
 __getattr__ = lazy_attributes(

@@ -73,7 +73,7 @@ def palettes(survey: Survey) -> list[Finding]:
             continue
         known: dict[bytes, tuple[int, bytes, Look]] = {}  # colour -> its index, the palette and the pair
         for look in survey.readable:
-            header = look.headers[position] if len(look.headers) == len(SIDES) else None
+            header = look.headers[position] if len(look.headers) >= len(SIDES) else None
             if look.split != SPLITS[0] or header is None or not header.palette:
                 continue
             for index in sorted(look.traits.classes[position]):
@@ -83,7 +83,7 @@ def palettes(survey: Survey) -> list[Finding]:
                     break
             else:
                 continue
-            files = [survey.files(pair)[-position] for pair in (other, look)]  # the first, or the last
+            files = [survey.files(pair)[position] for pair in (other, look)]
             message = (
                 f"Palettes of the {side}s number the colours differently, so a class is not the same in all files: "
                 f"#{color.hex()} is index {first} in {files[0]} and index {index} in {files[1]}."
@@ -92,6 +92,16 @@ def palettes(survey: Survey) -> list[Finding]:
             findings.append(finding("palettes", SPLITS[0], (), message, **location))
             break
     return findings
+
+
+def uncounted(survey: Survey) -> list[Finding]:
+    """Finds pairs without a pixel that counts."""
+    message = "Every pixel has the weight 0, so the pair teaches and measures nothing."
+    return [
+        finding("uncounted", look.split, [look.name], message, **survey.of(look))
+        for look in survey.readable
+        if look.traits.counting == 0
+    ]
 
 
 def identical(survey: Survey) -> list[Finding]:

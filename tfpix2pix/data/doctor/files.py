@@ -44,10 +44,12 @@ def reading(survey: Survey) -> list[Finding]:
 
 
 def roles_of(survey: Survey, files: int) -> tuple[str, ...]:
-    """Returns the roles of a pair's files: image, or input and target, or the names of an input's parts and target."""
-    if survey.data.inputs:
-        return (*(part.name for part in survey.data.inputs), "target")
-    return ("image",) if files == 1 else ("input", "target")
+    """Returns the roles of a pair's files: image, or input and target, or the names of an input's parts and target, and
+    perhaps weight."""
+    if files == 1:
+        return ("image",)
+    inputs = [part.name for part in survey.data.inputs] if survey.data.inputs else ["input"]
+    return (*inputs, "target", "weight")[:files]
 
 
 def files_of(survey: Survey) -> Iterator[tuple[Look, str, Path, Header]]:

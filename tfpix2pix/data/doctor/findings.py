@@ -33,6 +33,7 @@ ADVICE = {
     "constant": "Remove the pair: nothing can be learned from it. If values fill little of their range, set "
     "`data.input_range` or `data.target_range`. If they are classes, set `data.input_classes` or "
     "`data.target_classes`.",
+    "uncounted": "Remove the pair, or correct its weights. White counts, and black does not.",
     "identical": "Check that input and target are not one file, or remove the pair.",
     "photographs": "If they are photographs, set `data.source` to photographs and `data.operator` to what makes their "
     "inputs. If input and target are two files, put them into two folders and set `data.source` to folders.",

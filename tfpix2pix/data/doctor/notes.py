@@ -114,6 +114,17 @@ def scale(survey: Survey) -> list[str]:
     return notes
 
 
+def weights(survey: Survey) -> list[str]:
+    """Notes how many of the pixels count, if they have weights."""
+    if not survey.data.weight or not survey.readable:
+        return []
+    shares = [look.traits.counting for look in survey.readable]
+    return [
+        f"By `data.weight`, {100 * statistics.mean(shares):.3g} % of the pixels count: {100 * min(shares):.3g} % to "
+        f"{100 * max(shares):.3g} % of an image."
+    ]
+
+
 def _sizes(survey: Survey) -> Counter[tuple[int, int]]:
     """Counts the files of each (width, height), px."""
     return Counter(tuple(map(int, row[3].size.split(" ")[0].split("x"))) for row in files_of(survey))

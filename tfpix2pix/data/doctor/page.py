@@ -15,8 +15,10 @@ from tfpix2pix.data.doctor.examination import open_all
 from tfpix2pix.data.doctor.findings import Examination, Finding
 from tfpix2pix.data.doctor.report import by_kind, where
 from tfpix2pix.data.doctor.survey import viewer
+from tfpix2pix.data.images import resized
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.weights import dimmed
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file, write_text
 from tfpix2pix.parallel import evenly_spread
@@ -77,9 +79,13 @@ class Painter:
     def picture(self, split: str, index: int) -> str | None:
         """Returns the picture of a pair, or None if it cannot be read."""
         try:
-            image, target = self.views(self.sources[split].read(index))
+            *pair, weight = (*self.sources[split].whole(index), None)[:3]
         except UserError:
             return None
+        image, target = self.views(pair)
+        if weight is not None:
+            height, width = target.shape[:2]
+            target = dimmed(target, resized(weight, (width, height), Image.Resampling.BOX))
         gap = np.full((image.shape[0], 4, 3), 128, np.uint8)
         buffer = io.BytesIO()
         Image.fromarray(np.concatenate([image, gap, target], axis=1)).save(buffer, "JPEG", quality=85)

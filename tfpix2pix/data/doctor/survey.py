@@ -37,6 +37,7 @@ class Traits:
     thumbnails: np.ndarray  # uint8 (2, 8, 8, 3)
     peak: Peak | None  # of the alignment; None: not measured
     step: float | None = None  # across the cut of a combined image (`measure.step_across`); None: it says nothing
+    counting: float = 1.0  # mean weight of the pixels (`data.weight`)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
         source, headers = survey.sources[split], ()
         try:
             headers = tuple(header(path) for path in source.files(index))
-            pair = source.read(index)
+            *pair, weight = (*source.whole(index), None)[:3]
         except UserError as error:
             fault = Fault(error.kind or "unfit", source.names[index], str(error))
             return Look(split, index, source.names[index], headers, fault=fault), None
@@ -143,6 +144,7 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
             thumbnails=np.stack([thumbnail(view) for view in shown]),
             peak=None if correlation is None else peak_of(correlation),
             step=_step(pictures, survey.data) if source_row(survey.data.source).cut else None,
+            counting=1.0 if weight is None else float(weight.mean()),
         )
         return Look(split, index, source.names[index], headers, traits), correlation
 

@@ -15,6 +15,7 @@ from tfpix2pix.data.labels import palettes_as, read_side
 from tfpix2pix.data.opening import pair_reader, split_of, with_class_values
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.examples.layouts import Layout, beside, matching
 from tfpix2pix.evaluation.examples.pairs import INPUT, TARGET, Examples, at_size, fitted
@@ -64,7 +65,7 @@ def folder_examples(
 
     def compute(index: int) -> Example:
         name = names[index]
-        image, target = pairs.read(name)
+        image, target, *weight = pairs.read(name)
         output = read_as(TARGET, named[name], data)
         if target is not None:
             if output.shape[-1] != target.shape[-1] and not converted:
@@ -72,7 +73,10 @@ def folder_examples(
                 kinds = f"{output.shape[-1]} channels for targets of {target.shape[-1]}"
                 warnings.warn(f"Outputs have {kinds} ({name!r} and perhaps others): they were converted.", stacklevel=2)
             output = match_channels(output, target.shape[-1], named[name])
-        if resized is not None:
+        if resized is not None and weight:
+            image, target, *weight = map(np.asarray, for_evaluation((image, target, *weight), resized))
+            output = fitted(output, resized, TARGET)
+        elif resized is not None:
             image, target = fitted(image, resized, INPUT), fitted(target, resized, TARGET)
             output = fitted(output, resized, TARGET)
         elif target is not None and output.shape != target.shape:
@@ -81,7 +85,7 @@ def folder_examples(
                 f"An output must be as large as its target. Received {sizes[0]} px in {named[name]} for a target of "
                 f"{sizes[1]} px. Make them equally large, or give a `size` for both."
             )
-        return Example(name, output, image, target)
+        return Example(name, output, image, target, weight=weight[0] if weight else None)
 
     return Examples(names, compute, data, pairs.has, len(pairs.names), tuple(notes))
 
@@ -97,7 +101,8 @@ class _Pairs(NamedTuple):
 
     names: list[str]
     has: frozenset[str]  # `input`, `target`
-    read: Callable[[str], tuple[np.ndarray | None, np.ndarray | None]]  # name -> input and target, if there are any
+    # name -> input and target, if there are any, and perhaps the weights of the pixels
+    read: Callable[[str], tuple[np.ndarray | None, ...]]
 
 
 def _pairs(config: Config, split: str) -> _Pairs:

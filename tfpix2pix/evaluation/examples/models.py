@@ -39,9 +39,9 @@ def model_examples(
 
     def compute(index: int) -> Example:
         pair, name = read(index), source.names[index]
-        sizes = {image.shape[:2] for image in pair}
+        sizes = {image.shape[:2] for image in pair[:2]}
         pair = of_one_size(pair, name) if size_px is None else for_evaluation(pair, data)
-        image, target = map(np.asarray, pair)
+        image, target, *weight = map(np.asarray, pair)
         seed = noise.seed_of(name)
         image = np.asarray(match_channels(image, trained_on.input_channels), np.float32)
         translation = translator(image, noise=noise.mode, seed=seed)
@@ -53,7 +53,8 @@ def model_examples(
             variants = None if variants is None else np.stack([as_label_map(variant, data) for variant in variants])
             without = None if without is None else as_label_map(without, data)
         stored_px = sizes.pop() if len(sizes) == 1 else None
-        return Example(name, translation, image, target, variants=variants, without_noise=without, stored_px=stored_px)
+        more = {"stored_px": stored_px, "weight": weight[0] if weight else None}
+        return Example(name, translation, image, target, variants=variants, without_noise=without, **more)
 
     has = frozenset({"input", "target", *(("variants", "without_noise") if noise.variants > 1 else ())})
     notes = [fault.message for fault in source.skipped[:1]]

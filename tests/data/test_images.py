@@ -19,9 +19,9 @@ from tfpix2pix.data import SOURCES
 from tfpix2pix.data.formats import decode, encode
 from tfpix2pix.data.images import (
     SUFFIXES,
-    check_range,
     from_signed,
     full_range,
+    in_range,
     list_images,
     match_channels,
     read_image,
@@ -200,9 +200,9 @@ def test_what_a_range_makes_of_values():
 def test_values_outside_the_range_are_refused(image, value_range, refused):
     if refused:
         with pytest.raises(UserError, match=refused):
-            check_range(image, value_range, "data.input_range", "a.tif")
+            in_range(image, value_range, "data.input_range", "a.tif")
     else:
-        check_range(image, value_range, "data.input_range", "a.tif")
+        in_range(image, value_range, "data.input_range", "a.tif")
 
 
 @pytest.mark.parametrize(

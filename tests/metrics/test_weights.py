@@ -5,7 +5,7 @@ import pytest
 from skimage.data import astronaut, coffee
 
 from tfpix2pix.metrics import METRICS
-from tfpix2pix.metrics.example import Example, Setting, examples_of, mean_over_pixels
+from tfpix2pix.metrics.example import Example, Setting, Unit, examples_of, mean_over_pixels
 from tfpix2pix.metrics.scoring import Scorer, measure
 
 SIDE, CLASSES = 48, 4
@@ -17,7 +17,7 @@ SEGMENTER = {
     "segmenter": lambda image: np.clip((image[..., 0] + 1) * 2, 0, 3).astype(int),
     "segmenter_classes": CLASSES,
 }
-FEATURES = {"features": lambda image: image[::8, ::8].ravel()}
+FEATURES = {"features": lambda image: image[::8, ::8].ravel(), "unit": Unit("HU", -1000, 3000)}
 
 
 def noisy(image, seed=1, scale=0.2):

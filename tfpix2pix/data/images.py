@@ -274,15 +274,19 @@ def full_range(dtype: np.dtype | type, value_range: tuple[float, float] | None =
     return value_range or (0.0, float(np.iinfo(dtype).max) if np.dtype(dtype).kind == "u" else 1.0)
 
 
-def check_range(
-    image: np.ndarray, value_range: tuple[float, float] | None, key: str, where: object, example: str = ""
-) -> None:
-    """Raises UserError if values are not finite or lie outside the range that is mapped to [-1, 1].
+def in_range(
+    image: np.ndarray, value_range: tuple[float, float] | None, key: str, where: object, *, clip: bool = False,
+    example: str = "",
+) -> np.ndarray:  # fmt: skip
+    """Returns the image. Values outside the range that is mapped to [-1, 1] become the nearest inside if `clip` is set.
 
     `example` shows how `key` is set; the default is by `--set`.
+
+    Raises:
+        UserError: values are not finite, or lie outside the range and `clip` is not set.
     """
     if value_range is None and image.dtype.kind == "u":
-        return
+        return image
     (low, high), least, most = full_range(image.dtype, value_range), float(image.min()), float(image.max())
     slack = 1e-4 * (high - low)
     if not np.isfinite(image).all():
@@ -291,12 +295,16 @@ def check_range(
             f"remove the file.",
             "finite",
         )
+    if clip:
+        return np.clip(image, low, high).astype(image.dtype) if least < low or most > high else image
     if not (low - slack <= least and most <= high + slack):
         raise UserError(
             f"Values of an image must lie within `{key}`, {low:g} to {high:g} here. Received {least:g} to {most:g} in "
-            f"{where}. Set `{key}` to the range of your data, as in {example or f'`--set {key}=[0,4095]`'}.",
+            f"{where}. Set `{key}` to the range of your data, as in {example or f'`--set {key}=[0,4095]`'}, or "
+            f"`data.out_of_range` to clip.",
             "range",
         )
+    return image
 
 
 def to_signed(image: np.ndarray, value_range: tuple[float, float] | None = None) -> np.ndarray:

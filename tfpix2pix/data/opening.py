@@ -9,7 +9,8 @@ import numpy as np
 from tfpix2pix.data import SOURCES, SPLITS
 from tfpix2pix.data.labels import decided_values, is_mask, without_opaque_alpha
 from tfpix2pix.data.pairs import Fault, Pair, Source, Weighted, signed
-from tfpix2pix.data.settings import CLASS_VALUES, ClassValues, DataConfig
+from tfpix2pix.data.ranges import with_measured_ranges
+from tfpix2pix.data.settings import CLASS_VALUES, RANGES, ClassValues, DataConfig
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.parallel import evenly_spread, in_order
 
@@ -26,6 +27,11 @@ def check_readable(source: Source, at_most: int = MOST_READ) -> int:
     for _ in in_order(source.whole, indices):
         pass
     return len(indices)
+
+
+def decided(data: DataConfig, seed: int) -> DataConfig:
+    """Returns `data` with what the training pairs decide: how label maps are read, and the ranges of percentiles."""
+    return with_measured_ranges(with_class_values(data, seed), seed)
 
 
 def with_class_values(data: DataConfig, seed: int, opened: Callable[[DataConfig], Source] | None = None) -> DataConfig:
@@ -94,7 +100,8 @@ def open_source(data: DataConfig, split: str, seed: int) -> Source:
 
 
 def read_otherwise(before: DataConfig, now: DataConfig) -> list[str]:
-    """Says in a line for each side how its label maps are read, if `now` has decided on anything but class indices."""
+    """Says in a line for each side how its label maps are read, if `now` has decided on anything but class indices, and
+    the range that was measured."""
     words = {
         "colors": "gray files are read by `data.class_colors`",
         "palette_indices": "palette files are read by their indices, because `data.ignore_class` is among these",
@@ -104,6 +111,10 @@ def read_otherwise(before: DataConfig, now: DataConfig) -> list[str]:
         if new != old and new != "indices":
             what = words.get(new) or ", ".join(f"{value} is class {index}" for index, value in enumerate(new))
             lines.append(f"Label maps of the {key.partition('_')[0]}: {what} (`data.{key}`, by the training pairs).")
+    for key, by in RANGES.items():
+        if getattr(now, key) != getattr(before, key):
+            low, high = getattr(now, key)
+            lines.append(f"{key.partition('_')[0].title()} values: {low:g} to {high:g} (`data.{by}`).")
     return lines
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfpix2pix.data.images import check_range, match_channels, to_signed
+from tfpix2pix.data.images import in_range, match_channels, to_signed
 from tfpix2pix.data.labels import to_classes
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
@@ -69,15 +69,15 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
     for size, file in zip(sizes, paths, strict=True):
         check_size(*size, config, file)
     sides = zip(
-        pair, config.classes, config.class_values, config.ranges, (config.input_channels, config.target_channels),
-        paths, ("input", "target"), strict=True,
+        pair, config.classes, config.class_values, config.ranges, config.clips,
+        (config.input_channels, config.target_channels), paths, ("input", "target"), strict=True,
     )  # fmt: skip
     images = []
-    for image, classes, values, value_range, channels, file, side in sides:
+    for image, classes, values, value_range, clip, channels, file, side in sides:
         if classes is not None:
             images.append(to_classes(image, classes, config, file, values))
             continue
-        check_range(image, value_range, f"data.{side}_range", file)
+        image = in_range(image, value_range, f"data.{side}_range", file, clip=clip)
         sides_of_file = (side,) if target_path else ("input", "target")
         images.append(with_channels(image, channels, config, file, sides_of_file))
     return tuple(images)

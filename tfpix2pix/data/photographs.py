@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfpix2pix.data import OPERATORS
-from tfpix2pix.data.images import check_range, from_signed, image_reader, read_size, to_signed
+from tfpix2pix.data.images import from_signed, image_reader, in_range, read_size, to_signed
 from tfpix2pix.data.pairs import Pair, Source, check_size, with_channels
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.splits import named, split_files
@@ -64,7 +64,7 @@ def _photographs(files: dict[str, Path], config: DataConfig, split: str, seed: i
     def whole(path: Path, epoch: int) -> Pair:
         target = _part(with_channels(read_image(path), 3, config, path), split, held_out)
         if target.dtype != np.uint8:  # operators work on 8 bits
-            check_range(target, config.target_range, "data.target_range", path)
+            target = in_range(target, config.target_range, "data.target_range", path, clip=config.clips[1])
             target = from_signed(to_signed(target, config.target_range))
         rng = np.random.default_rng([seed, zlib.crc32(as_bytes(f"{path.name}/{split}")), epoch])
         return operator(target, config, rng), target  # applied after the cut: a part's input shows nothing of the other

@@ -37,6 +37,7 @@ Level = Annotated[int, Field(ge=0, le=255)]
 # before they recorded it.
 ClassValues = tuple[Annotated[int, Field(ge=0, le=65535)], ...] | Literal["indices", "palette_indices", "colors"]
 
+RANGES = {"input_range": "input_percentiles", "target_range": "target_percentiles"}  # and what they are measured by
 CLASS_VALUES = ("input_class_values", "target_class_values")
 
 
@@ -65,6 +66,8 @@ def _two_numbers(value: Any) -> Any:
     return value
 
 
+Percent = Annotated[float, Field(ge=0, le=100)]
+Percentiles = Annotated[tuple[Percent, Percent], BeforeValidator(_two_numbers)]
 Range = Annotated[tuple[float, float], BeforeValidator(_two_numbers)]  # of black and white
 Color = Annotated[tuple[Level, Level, Level], BeforeValidator(_rgb)]
 
@@ -164,10 +167,20 @@ class DataConfig(Section):
     target_channels: int = Field(3, ge=1, le=4096)
     """Number of channels of the target and of the translation."""
     input_range: Range | None = None
-    """Input values that are mapped to -1 and 1. null: 0 and the largest value of 8 or 16 bits, or 0 and 1 for
-    floats."""
+    """Input values that are mapped to -1 and 1. null: those of `input_percentiles`, or 0 and the largest value of 8 or
+    16 bits, or 0 and 1 for floats."""
     target_range: Range | None = None
     """Target values that are mapped to -1 and 1. Translations are written in this range."""
+    target_unit: str | None = Field(None, min_length=1, max_length=20)
+    """Unit of the target values, such as HU. `evaluate` then gives errors in it, for which `target_range` must be
+    known."""
+    input_percentiles: Percentiles | None = None
+    """Two percentiles of the input values of the training pairs, such as [0.5, 99.5]. A new run measures them and
+    records them as `input_range`. Values outside are clipped."""
+    target_percentiles: Percentiles | None = None
+    """The same of the target values, for `target_range`."""
+    out_of_range: Literal["stop", "clip"] = "stop"
+    """Reaction to values outside the range. `stop`: name the file. `clip`: take the nearest value of the range."""
     alpha: Literal["refuse", "drop"] = "refuse"
     """Treatment of an alpha channel that `input_channels` or `target_channels` does not count."""
     input_classes: int | None = Field(None, ge=2, le=MOST_CLASSES)
@@ -238,6 +251,11 @@ class DataConfig(Section):
     def ranges(self) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
         """Returns, for a source's inputs and targets, the values that are mapped to -1 and 1 (None: the defaults)."""
         return (None, None) if self.makes_inputs else (self.input_range, self.target_range)
+
+    @property
+    def clips(self) -> tuple[bool, bool]:
+        """Returns, for inputs and targets, whether values outside the range are clipped."""
+        return tuple(self.out_of_range == "clip" or bool(getattr(self, key)) for key in RANGES.values())
 
     @property
     def classes(self) -> tuple[int | None, int | None]:
@@ -344,8 +362,18 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _ranges_rise(self) -> DataConfig:
-        for key in ("input_range", "target_range"):
-            value = getattr(self, key)
+        for side, (key, by) in enumerate(RANGES.items()):
+            value, percentiles = getattr(self, key), getattr(self, by)
+            if percentiles and not percentiles[0] < percentiles[1]:
+                raise ValueError(
+                    f"`data.{by}` must be two percentiles, the smaller first. Received {list(percentiles)}. Exchange "
+                    f"them, or take two that differ"
+                )
+            if percentiles and (self.classes[side] or self.makes_inputs or (side == 0 and self.inputs)):
+                raise ValueError(
+                    f"`data.{by}` must be null for label maps, inputs in several files and photographs with an "
+                    f"operator. Received {list(percentiles)}. Leave it out"
+                )
             if value and not all(abs(bound) <= LARGEST for bound in value):  # nor NaN
                 raise ValueError(
                     f"`data.{key}` must be two numbers of at most {LARGEST:g}. Received {list(value)}. Set it to the "
@@ -356,6 +384,16 @@ class DataConfig(Section):
                 raise ValueError(
                     f"`data.{key}` must be two different numbers, the smaller first. Received {list(value)}. {way_out}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _a_unit_has_a_range(self) -> DataConfig:
+        has_range = (self.target_range or self.target_percentiles) and not self.target_classes
+        if self.target_unit and not has_range:
+            raise ValueError(
+                f"`data.target_unit` must come with `data.target_range` or `data.target_percentiles`, of images. "
+                f"Received {self.target_unit!r} without. Set the values that become black and white"
+            )
         return self
 
     @model_validator(mode="after")

@@ -17,9 +17,9 @@ from tfpix2pix.data.formats import Palette
 from tfpix2pix.data.images import (
     MEGAPIXELS,
     as_picture,
-    check_range,
     from_signed,
     full_range,
+    in_range,
     read_image,
     to_signed,
 )
@@ -121,7 +121,7 @@ def check_names(given: Iterable[str], data: DataConfig) -> list[str]:
 def read_picture(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:
     """Returns a picture with the part's channels: uint8 as it is, others as float32 from 0 to 1 by the part's range."""
     example = f"`{{name: {part.name}, range: [0, 4095]}}` of `data.inputs`"
-    check_range(image, part.range, "range", path, example)
+    image = in_range(image, part.range, "range", path, clip=data.clips[0], example=example)
     image = with_channels(image, part.stacked_channels, data, path, sides=())
     if image.dtype == np.uint8 and part.range is None:
         return image

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.images import suffix_for, write_image
-from tfpix2pix.data.opening import open_source, splits_of, with_class_values
+from tfpix2pix.data.opening import decided, open_source, splits_of
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.shards import ALL, is_remote, join, keys_of
@@ -86,7 +86,7 @@ def write_shards(
         how = "Write pairs with `tfpix2pix data pairs` first" if data.makes_inputs else "Name the files' folder"
         raise UserError(f"Shards must be made from pairs in files. Received `data.source: {data.source}`. {how}.")
     check_splits_of_folder(data)
-    sources = _parts(with_class_values(data, seed), seed)
+    sources = _parts(decided(data, seed), seed)
     total = sum(len(source) for source in sources.values())
     with _empty_folder(out) as folder, closing(_Writer(folder, shard_mb, data)) as writer:
         items = ((split, source, index) for split, source in sources.items() for index in range(len(source)))

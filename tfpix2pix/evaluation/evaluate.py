@@ -15,6 +15,7 @@ from PIL import Image
 from tfpix2pix._version import __version__
 from tfpix2pix.data import source_row
 from tfpix2pix.data.labels import pictures_of
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.weights import dimmed
 from tfpix2pix.errors import UserError, first_of
 from tfpix2pix.evaluation.examples.opening import Subject, open_subject
@@ -43,7 +44,7 @@ from tfpix2pix.evaluation.report.pictures import contact_sheet
 from tfpix2pix.evaluation.request import NATIVE, Request, ResolvedRequest, resolve
 from tfpix2pix.metrics import METRICS
 from tfpix2pix.metrics.bootstrap import COVERED, REPLICATES, Resampling
-from tfpix2pix.metrics.example import Setting
+from tfpix2pix.metrics.example import Setting, Unit
 from tfpix2pix.metrics.extractors import load_features
 from tfpix2pix.metrics.features import Remembered
 from tfpix2pix.metrics.scoring import Figure, Scorer
@@ -60,6 +61,7 @@ WITHOUT = {  # need of a metric -> reason why it is not measured
     "without_noise": "it needs a model with noise and 2 or more `variants`",
     "features": "it needs a feature network, `features`",
     "segmenter": "it needs a photo→labels model, `segmenter`",
+    "unit": "it needs the targets' unit, `data.target_unit`",
     "truth": "it needs pairs whose truth is known, as those of `data.source: colored_shapes`",
     "labels": "it needs the true label maps, which `segmenter` brings",
 }
@@ -126,9 +128,11 @@ def evaluate(
     setting = Setting(
         classes=examples.data.target_classes, segmenter=segmenter and segmenter.segment,
         segmenter_classes=segmenter and segmenter.classes, features=features, seed=request.noise.seed,
-        truth=truth_of and truth_of(examples.data),
+        unit=unit_of(examples.data), truth=truth_of and truth_of(examples.data),
     )  # fmt: skip
-    brought = {"features": features, "segmenter": segmenter, "labels": segmenter, "truth": truth_of}
+    brought = {
+        "features": features, "segmenter": segmenter, "labels": segmenter, "truth": truth_of, "unit": setting.unit,
+    }  # fmt: skip
     available = {*examples.has, *(need for need, brings in brought.items() if brings)}
     by_segmenter = [name for name, row in METRICS.items() if "segmenter" in row.needs]
     if segmenter and metrics and not set(metrics) & set(by_segmenter):
@@ -237,6 +241,11 @@ def choose(
         else:
             chosen.append(name)
     return chosen, left_out
+
+
+def unit_of(data: DataConfig) -> Unit | None:
+    """Returns the unit of the targets, None if they have none."""
+    return Unit(data.target_unit, *data.target_range) if data.target_unit and data.target_range else None
 
 
 def painter(examples: Examples, evaluated: Sequence[int]) -> Callable[[int], Pictures]:

@@ -72,7 +72,8 @@ def read_file(content: tf.Tensor, card: ModelCard) -> tf.Tensor:
     if data.ranges[0] is None:
         return values * (2.0 / 65535.0) - 1.0
     low, high = data.ranges[0]
-    return (values / scale - low) * (2.0 / (high - low)) - 1.0
+    signed = (values / scale - low) * (2.0 / (high - low)) - 1.0
+    return tf.clip_by_value(signed, -1.0, 1.0) if data.clips[0] else signed
 
 
 def write_file(image: tf.Tensor, card: ModelCard) -> tf.Tensor:

@@ -15,10 +15,10 @@ import numpy as np
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import (
-    check_range,
     counted,
     enlarged,
     full_range,
+    in_range,
     list_images,
     stem_of,
     unread,
@@ -179,10 +179,13 @@ class Reader:
                 image = enlarged(image, self.enlarge, data.numbers[INPUT])
             self.sizes[item.name] = image.shape[:2]
             image = self.scale.resized(image)
+        notes, given = notes_on(image, self.card), image
         if not data.input_classes:
-            check_range(image, data.ranges[0], "data.input_range", item.name)
+            image = in_range(given, data.ranges[0], "data.input_range", item.name, clip=data.clips[0])
+        if image is not given:
+            notes.append("have values outside `data.input_range`, which were clipped.")
         with self._noting:
-            self.notes.update(notes_on(image, self.card))
+            self.notes.update(notes)
         return image
 
 

@@ -139,6 +139,37 @@ METRICS = {
         better="",
         titles={"diversity": "Diversity over noise"},
     ),
+    "unit_errors": _of(
+        "units",
+        "Errors",
+        "errors of translations in the unit of the targets (`data.target_unit`), over all pixels and channels of all "
+        "images: mean absolute (unit_mae) and root of the mean squared (unit_rmse)",
+        needs=("target", "unit"),
+        score="unit_mae",
+        better="lower",
+        titles={
+            "unit_mae": "Mean absolute error (MAE), in the targets' unit",
+            "unit_rmse": "Root mean squared error (RMSE), in the targets' unit",
+        },
+    ),
+    "unit_bias": _of(
+        "units",
+        "Bias",
+        "mean of translation minus target in the unit of the targets, over all pixels and channels of all images",
+        needs=("target", "unit"),
+        better="",
+        titles={"unit_bias": "Bias, in the targets' unit"},
+    ),
+    "correlation": _of(
+        "units",
+        "Correlation",
+        "Pearson's r of translation and target, and R2 = 1 - sum (x - y)^2 / sum (y - mean y)^2, over all pixels and "
+        "channels of all images",
+        needs=("target", "unit"),
+        score="pearson_r",
+        most=1.0,
+        titles={"pearson_r": "Correlation (Pearson's r)", "r2": "Share of variance that is explained (R²)"},
+    ),
     "swd": _of(
         "patches",
         "SlicedWasserstein",

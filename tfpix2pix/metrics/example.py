@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -75,6 +75,14 @@ def examples_of(translate: Callable, batches: Iterable[tuple]) -> Iterator[Examp
             batch = coming.result()
 
 
+class Unit(NamedTuple):
+    """Holds the unit of the targets, and the values in it that are -1 and 1 in images."""
+
+    name: str
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
 class Setting:
     """Holds the numbers of classes, the networks and the seed that metrics use."""
@@ -83,6 +91,7 @@ class Setting:
     segmenter: Callable[[np.ndarray], np.ndarray] | None = None  # (H, W, C) in [-1, 1] -> int (H, W)
     segmenter_classes: int | None = None
     features: Callable[[np.ndarray], np.ndarray] | None = None  # (H, W, C) in [-1, 1] -> float (D,)
+    unit: Unit | None = None  # of the targets, if they have one
     truth: Any = None  # what the source of the pairs knows of them (`SourceRow.truth`)
     seed: int = 0
     also: dict[str, Any] = field(default_factory=dict)  # for custom metrics

@@ -9,7 +9,7 @@ from pathlib import Path
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.config.resolve import resolve_config
-from tfpix2pix.data.opening import check_readable, open_sources, read_otherwise, with_class_values
+from tfpix2pix.data.opening import check_readable, decided, open_sources, read_otherwise
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.splits import check_splits_of_folder
 from tfpix2pix.errors import UserError
@@ -132,7 +132,7 @@ def plan_training(
 def opened(plan: Plan) -> Plan:
     """Returns the plan with the pairs to train on and those held out, how their label maps are read, and the steps of
     its epochs."""
-    data = with_class_values(plan.config.data, plan.config.seed)
+    data = decided(plan.config.data, plan.config.seed)
     notes, config = read_otherwise(plan.config.data, data), plan.config.model_copy(update={"data": data})
     sources, spec = open_sources(data, config.seed), config.training
     if spec.counts_epochs and not (plan.resume and spec.pairs_per_epoch):  # a run that is resumed has counted them

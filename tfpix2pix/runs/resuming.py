@@ -14,7 +14,7 @@ from tfpix2pix.config.card import DataPeriod
 from tfpix2pix.config.recipe import APPLIED
 from tfpix2pix.config.resolve import make_config, resolve_config, with_overrides
 from tfpix2pix.data.fingerprints import changes, digest_of
-from tfpix2pix.data.settings import CLASS_VALUES, FIRST_VALUES
+from tfpix2pix.data.settings import CLASS_VALUES, FIRST_VALUES, RANGES
 from tfpix2pix.errors import UserError
 from tfpix2pix.runs.directory import CONFIG, RunDirectory, flat
 from tfpix2pix.safe_files import parse_json, read_regular_file
@@ -69,7 +69,7 @@ def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> C
     """Returns `now`, with those values of `before` that it leaves open.
 
     These are the name, the precision, the time of a step, the number of pairs, the identity of the perceptual network,
-    the files that are read, the rule of the split, and how label maps are read.
+    the files that are read, the rule of the split, how label maps are read, and the ranges that percentiles have.
 
     Raises:
         UserError: a value differs that may not change, and `accept_changes` is not set. The message lists all of them.
@@ -87,6 +87,9 @@ def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> C
     kept = {key: getattr(before.data, key) for key in FIRST_VALUES if key not in now.data.model_fields_set}
     if now.data.classes == before.data.classes:
         kept |= {key: getattr(before.data, key) for key in CLASS_VALUES if getattr(now.data, key) is None}
+    for key, by in RANGES.items():  # which the run measured when it began
+        if getattr(now.data, key) is None and getattr(now.data, by) == getattr(before.data, by) is not None:
+            kept[key] = getattr(before.data, key)
     now = now.model_copy(update={"data": now.data.model_copy(update=kept)})
     differences = _differences(before, now)
     if differences and not accept_changes:

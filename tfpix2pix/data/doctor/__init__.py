@@ -30,6 +30,7 @@ NOTES = {
     "splits": lazy("tfpix2pix.data.doctor.notes", "splits"),
     "shapes": lazy("tfpix2pix.data.doctor.notes", "shapes"),
     "scale": lazy("tfpix2pix.data.doctor.notes", "scale"),
+    "clipped": lazy("tfpix2pix.data.doctor.notes", "clipped"),
     "weights": lazy("tfpix2pix.data.doctor.notes", "weights"),
 }
 

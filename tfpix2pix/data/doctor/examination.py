@@ -10,7 +10,7 @@ from tfpix2pix.data.doctor.files import histograms
 from tfpix2pix.data.doctor.findings import ADVICE, Examination, Finding
 from tfpix2pix.data.doctor.notes import read_as
 from tfpix2pix.data.doctor.survey import Survey, looker
-from tfpix2pix.data.opening import read_otherwise, with_class_values
+from tfpix2pix.data.opening import decided, read_otherwise
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.parallel import evenly_spread, in_order
@@ -31,7 +31,7 @@ def examine(
     Raises:
         UserError: the data do not exist or hold no pairs.
     """
-    given, data = data, with_class_values(data, seed)
+    given, data = data, decided(data, seed)
     survey = Survey(data, open_all(data, seed))
     pairs = [(split, index) for split, source in survey.sources.items() for index in range(len(source))]
     chosen = [pairs[position] for position in evenly_spread(len(pairs), at_most)]
@@ -54,7 +54,7 @@ def examine(
 
 def open_all(data: DataConfig, seed: int) -> dict[str, Source]:
     """Opens the sources of all splits. They skip faulty pairs and name them, and keep no files in memory."""
-    data = with_class_values(data, seed).model_copy(update={"on_error": "skip", "cache_files_mb": 0})
+    data = decided(data, seed).model_copy(update={"on_error": "skip", "cache_files_mb": 0})
     return {split: SOURCES[data.source](data, split, seed) for split in SPLITS}
 
 

@@ -11,7 +11,7 @@ from tfpix2pix.data import SPLITS, source_row
 from tfpix2pix.data.doctor.files import files_of
 from tfpix2pix.data.images import counted, unread
 from tfpix2pix.data.scale import times_as_large
-from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.settings import RANGES, DataConfig
 from tfpix2pix.data.splits import data_path, input_folders
 
 if TYPE_CHECKING:
@@ -123,6 +123,20 @@ def weights(survey: Survey) -> list[str]:
         f"By `data.weight`, {100 * statistics.mean(shares):.3g} % of the pixels count: {100 * min(shares):.3g} % to "
         f"{100 * max(shares):.3g} % of an image."
     ]
+
+
+def clipped(survey: Survey) -> list[str]:
+    """Notes how many values are clipped because they lie outside the range."""
+    lines = []
+    for side, key in enumerate(RANGES):
+        shares = [look.traits.clipped[side] for look in survey.readable]
+        if any(shares):
+            images = sum(share > 0 for share in shares)
+            lines.append(
+                f"{images} of {len(shares)} images have values outside `data.{key}`, which are clipped: "
+                f"{100 * statistics.mean(shares):.2g} % of all values, {100 * max(shares):.2g} % of an image at most."
+            )
+    return lines
 
 
 def _sizes(survey: Survey) -> Counter[tuple[int, int]]:

@@ -12,7 +12,7 @@ from PIL import Image, ImageStat
 from tfpix2pix.data import source_row
 from tfpix2pix.data.doctor.headers import Header, header
 from tfpix2pix.data.doctor.measure import Peak, Surfaces, peak_of, step_across, surface, texture
-from tfpix2pix.data.images import as_picture, to_signed
+from tfpix2pix.data.images import as_picture, full_range, to_signed
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.near_duplicates import exact_hash, perceptual_hash, thumbnail
 from tfpix2pix.data.pairs import Fault, Source
@@ -38,6 +38,7 @@ class Traits:
     peak: Peak | None  # of the alignment; None: not measured
     step: float | None = None  # across the cut of a combined image (`measure.step_across`); None: it says nothing
     counting: float = 1.0  # mean weight of the pixels (`data.weight`)
+    clipped: tuple[float, float] = (0.0, 0.0)  # share of the values of each side that lie outside their range
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,28 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
             peak=None if correlation is None else peak_of(correlation),
             step=_step(pictures, survey.data) if source_row(survey.data.source).cut else None,
             counting=1.0 if weight is None else float(weight.mean()),
+            clipped=_clipped(source, index, survey.data, weight) if any(survey.data.clips) else (0.0, 0.0),
         )
         return Look(split, index, source.names[index], headers, traits), correlation
 
     return look
+
+
+def _clipped(source: Source, index: int, data: DataConfig, weight: np.ndarray | None) -> tuple[float, float]:
+    """Returns the share of the values of each side, of pixels that count, that lie outside its range."""
+    shares = []
+    for side, (clips, classes, value_range) in enumerate(zip(data.clips, data.classes, data.ranges, strict=True)):
+        is_stack = side == 0 and bool(data.inputs)  # its parts are scaled as they are read
+        if not clips or classes or is_stack or source.stored is None:
+            shares.append(0.0)
+            continue
+        image = source.stored(index, side)
+        low, high = full_range(image.dtype, value_range)
+        outside = (image < low) | (image > high)
+        counts = weight is not None and weight.shape[:2] == image.shape[:2]
+        outside = outside[weight[..., 0] > 0] if counts else outside
+        shares.append(float(outside.mean()) if outside.size else 0.0)
+    return tuple(shares)
 
 
 def _step(pictures: Views, data: DataConfig) -> float | None:

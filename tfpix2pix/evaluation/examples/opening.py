@@ -10,7 +10,7 @@ from tfpix2pix.config.card import ModelCard
 from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
 from tfpix2pix.data import source_row
 from tfpix2pix.data.guess import direction_note, guess_source
-from tfpix2pix.data.opening import split_of, with_class_values
+from tfpix2pix.data.opening import decided, split_of
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.examples.folders import folder_examples
 from tfpix2pix.evaluation.examples.layouts import find_layout
@@ -93,7 +93,7 @@ def _open_model(resolved: ResolvedRequest) -> Subject:
                 settings["data"].pop(key)
     config = make_config(with_overrides(settings, request.overrides, data_dir=request.data), "the model card")
     if config.data.classes != card.config.data.classes:
-        config = config.model_copy(update={"data": with_class_values(config.data, config.seed)})
+        config = config.model_copy(update={"data": decided(config.data, config.seed)})
     noise = request.noise if card.noise_size else replace(request.noise, variants=0)
     size = config.data.image_size_px if request.size in (None, TRAINING) else request.size
     size_px = None if size == NATIVE else size
@@ -138,7 +138,7 @@ def _open_images(resolved: ResolvedRequest) -> Subject:
             )
         layout = replace(layout, input=None)  # one file beside the outputs is not the whole input
     if split:
-        config = config.model_copy(update={"data": with_class_values(config.data, config.seed)})
+        config = config.model_copy(update={"data": decided(config.data, config.seed)})
     examples = folder_examples(folder, layout, config, split=split, size_px=request.size_px)
     protocol = Protocol(
         size_px=request.size_px or NATIVE,

@@ -12,7 +12,7 @@ import numpy as np
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import OPERATORS
-from tfpix2pix.data.images import as_picture, check_range, enlarged, from_signed, read_size, to_signed
+from tfpix2pix.data.images import as_picture, enlarged, from_signed, in_range, read_size, to_signed
 from tfpix2pix.data.labels import palette_of, pictures_of, read_side
 from tfpix2pix.data.opening import open_source, pair_reader
 from tfpix2pix.data.transforms import for_evaluation
@@ -125,7 +125,7 @@ def translate(model: Shown, image: np.ndarray, *, noise: int, where: str) -> Tra
     data = card.config.data
     check_size(*image.shape[:2])
     if not data.input_classes:
-        check_range(image, data.ranges[0], "data.input_range", where)
+        image = in_range(image, data.ranges[0], "data.input_range", where, clip=data.clips[0])
     notes = notes_on(image, card)
     if noise and not card.noise_size:
         notes.append("the model has no noise input, so every image is the same")

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data.formats import Unreadable, decode, encode
-from tfpix2pix.data.images import check_range, from_signed, match_channels, to_signed
+from tfpix2pix.data.images import from_signed, in_range, match_channels, to_signed
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.batching import ImageTranslator, names_of, vectors_of
 from tfpix2pix.inference.remote import TRANSPORTS
@@ -119,7 +119,7 @@ class RemoteModel(ImageTranslator):
     ) -> np.ndarray:
         data = self.card.config.data
         if not data.input_classes:
-            check_range(image, data.ranges[0], "data.input_range", where)
+            image = in_range(image, data.ranges[0], "data.input_range", where, clip=data.clips[0])
         image = match_channels(image, data.input_channels, where)
         # A server reads gray by `input_class_values`, while here are class indices.
         is_same = not data.input_classes or data.input_class_values in (None, "indices", "palette_indices")

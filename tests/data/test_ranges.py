@@ -1,0 +1,166 @@
+"""Ranges of values: percentiles that a run measures once, and values outside that are clipped and counted."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import tfpix2pix as p2p
+from tests.conftest import least_config
+from tfpix2pix.config.resolve import make_config
+from tfpix2pix.data import SOURCES
+from tfpix2pix.data.doctor import examine
+from tfpix2pix.data.images import in_range
+from tfpix2pix.data.opening import decided, read_otherwise
+from tfpix2pix.data.ranges import MOST_VALUES
+from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.errors import UserError
+
+SIDE = 24
+
+
+def heights(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).gamma(2, 100, (SIDE, SIDE)).astype(np.float32)
+
+
+@pytest.fixture
+def maps(tmp_path: Path) -> Path:
+    """Four pairs of float maps; the first target has one hot pixel. The last pair is held out."""
+    for split, seeds in (("train", (0, 1, 2)), ("val", (3,))):
+        for name in ("input", "target"):
+            (tmp_path / split / name).mkdir(parents=True)
+        for seed in seeds:
+            target = -2 * heights(seed)
+            target[5, 5] = 1e6 if seed == 0 else target[5, 5]
+            tifffile.imwrite(tmp_path / split / "input" / f"{seed}.tif", heights(seed))
+            tifffile.imwrite(tmp_path / split / "target" / f"{seed}.tif", target)
+    return tmp_path
+
+
+def settings(folder: Path, **changes) -> dict:
+    channels = {"input_channels": 1, "target_channels": 1}
+    return {"source": "folders", "dir": str(folder), "image_size_px": 16, **channels, **changes}
+
+
+BY_PERCENTILES = {"input_percentiles": (1, 99), "target_percentiles": (0.5, 99.5)}
+
+
+class TestPercentiles:
+    def test_are_those_of_all_values_of_the_training_pairs(self, maps):
+        data = decided(DataConfig(**settings(maps, **BY_PERCENTILES)), 0)
+        inputs = np.stack([heights(seed) for seed in range(3)])
+        targets = -2 * inputs
+        targets[0, 5, 5] = 1e6
+        for measured, values, percentiles in (
+            (data.input_range, inputs, (1, 99)),
+            (data.target_range, targets, (0.5, 99.5)),
+        ):
+            assert measured == pytest.approx(np.percentile(values, percentiles), rel=1e-5)
+        assert data.clips == (True, True)
+
+    def test_a_given_range_stays(self, maps):
+        data = DataConfig(**settings(maps, **BY_PERCENTILES, input_range=(0, 9)))
+        assert decided(data, 0).input_range == (0, 9)
+        assert decided(DataConfig(**settings(maps)), 0).input_range is None
+
+    def test_are_of_the_pixels_that_count(self, maps):
+        for file in (maps / "train" / "target").iterdir():
+            target = tifffile.imread(file)
+            target[:10] = -9999
+            tifffile.imwrite(file, target)
+        data = decided(DataConfig(**settings(maps, **BY_PERCENTILES, weight={"nodata": -9999})), 0)
+        assert data.target_range[0] > -3000
+        inside = np.stack([heights(seed)[10:] for seed in range(3)])
+        assert data.input_range == pytest.approx(np.percentile(inside, (1, 99)), rel=1e-5)
+
+    def test_of_large_images_take_values_evenly_spread(self, tmp_path):
+        for name in ("input", "target"):
+            (tmp_path / name).mkdir()
+            tifffile.imwrite(tmp_path / name / "0.tif", np.arange(300 * 300, dtype=np.float32).reshape(300, 300))
+        data = decided(DataConfig(**settings(tmp_path, input_percentiles=(10, 90), held_out_fraction=0)), 0)
+        assert MOST_VALUES < 300 * 300
+        assert data.input_range == pytest.approx((9_000, 81_000), rel=1e-3)
+
+    def test_are_said(self, maps):
+        data = DataConfig(**settings(maps, **BY_PERCENTILES))
+        now = decided(data, 0)
+        low, high = now.input_range
+        assert read_otherwise(data, now)[0] == f"Input values: {low:g} to {high:g} (`data.input_percentiles`)."
+
+    def test_are_recorded_and_kept_at_a_resume(self, maps, tmp_path):
+        config = least_config(data=settings(maps, **BY_PERCENTILES), training={"steps": 2, "checkpoint_every_steps": 1})
+        run = p2p.train(config, run_dir=tmp_path / "run")
+        recorded = run.card.config.data
+        assert recorded.input_range == decided(config.data, 0).input_range
+        tifffile.imwrite(maps / "train" / "input" / "1.tif", 3 * heights(1))  # other percentiles now
+        longer = config.model_copy(update={"training": config.training.model_copy(update={"steps": 3})})
+        resumed = p2p.train(longer, run_dir=tmp_path / "run", resume=True, accept_changes=True)
+        assert resumed.card.config.data.input_range == recorded.input_range
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"input_percentiles": (99, 1)}, r"must be two percentiles, the smaller first. Received \[99.0, 1.0\]"),
+            ({"input_percentiles": (1, 101)}, "input_percentiles"),
+            ({"target_percentiles": (1, 99), "target_classes": 3}, "`data.target_percentiles` must be null for label"),
+            ({"input_percentiles": (1, 99), "source": "photographs"}, "photographs with an operator"),
+        ],
+    )
+    def test_that_do_not_go_are_refused(self, maps, changes, message):
+        base = settings(maps)
+        if "target_classes" in changes:
+            base["target_channels"] = 1
+        with pytest.raises((ValueError, UserError), match=message):
+            make_config({"data": {**base, **changes}})
+
+    def test_of_one_value_are_refused(self, maps):
+        for file in (maps / "train" / "input").iterdir():
+            tifffile.imwrite(file, np.full((SIDE, SIDE), 7, np.float32))
+        with pytest.raises(UserError, match=r"must be of values that differ. Received \[1.0, 99.0\], which are both 7"):
+            decided(DataConfig(**settings(maps, input_percentiles=(1, 99))), 0)
+
+
+class TestClipping:
+    def test_takes_the_nearest_value_of_the_range(self, maps):
+        ranges = {"input_range": (0, 300), "target_range": (-600, 0)}
+        data = DataConfig(**settings(maps, **ranges, out_of_range="clip"))
+        _, target = SOURCES["folders"](data, "train", 0).read(0)
+        assert target[5, 5] == 0
+        assert target.min() == -600
+        with pytest.raises(UserError, match="or `data.out_of_range` to clip"):
+            SOURCES["folders"](DataConfig(**settings(maps, **ranges)), "train", 0).read(0)
+
+    def test_keeps_the_image_if_nothing_lies_outside(self):
+        image = np.float32([[[0.5]]])
+        assert in_range(image, None, "k", "f", clip=True) is image
+
+    def test_does_not_take_nan_for_a_number(self):
+        with pytest.raises(UserError, match="must be finite"):
+            in_range(np.float32([[[np.nan]]]), (0, 1), "k", "f", clip=True)
+
+    def test_the_doctor_counts_what_is_clipped(self, maps):
+        ranges = {"input_range": (0, 2000), "target_range": (-4000, 0)}
+        notes = examine(DataConfig(**settings(maps, **ranges, out_of_range="clip"))).notes
+        share = 100 / SIDE**2
+        assert (
+            f"1 of 4 images have values outside `data.target_range`, which are clipped: {share / 4:.2g} % of all "
+            f"values, {share:.2g} % of an image at most." in notes
+        )
+
+    def test_translating_clips_too_and_says_so(self, maps, tmp_path):
+        run = p2p.train(
+            least_config(data=settings(maps, **BY_PERCENTILES), training={"steps": 1}), run_dir=tmp_path / "run"
+        )
+        hot = heights(0)
+        hot[3, 3] = 1e7
+        (tmp_path / "new").mkdir()
+        tifffile.imwrite(tmp_path / "new" / "hot.tif", hot)
+        translator = p2p.load(run.directory.path)
+        high = run.card.config.data.input_range[1]
+        with pytest.warns(UserWarning, match="1 of 1 images have values outside `data.input_range`, which were clipp"):
+            p2p.translate_files(translator, [tmp_path / "new"], tmp_path / "out", noise="off")
+        (written,) = (tmp_path / "out").glob("*.tif")
+        low = run.card.config.data.input_range[0]
+        expected = translator(np.clip(hot, low, high)[..., np.newaxis], noise="off")
+        np.testing.assert_allclose(tifffile.imread(written), expected[..., 0], rtol=1e-5)

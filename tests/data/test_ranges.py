@@ -159,8 +159,8 @@ class TestClipping:
         translator = p2p.load(run.directory.path)
         high = run.card.config.data.input_range[1]
         with pytest.warns(UserWarning, match="1 of 1 images have values outside `data.input_range`, which were clipp"):
-            p2p.translate_files(translator, [tmp_path / "new"], tmp_path / "out", noise="off")
+            p2p.translate_files(translator, [tmp_path / "new"], out=tmp_path / "out")
         (written,) = (tmp_path / "out").glob("*.tif")
         low = run.card.config.data.input_range[0]
-        expected = translator(np.clip(hot, low, high)[..., np.newaxis], noise="off")
+        (expected,) = translator.translate_many([np.clip(hot, low, high)[..., np.newaxis]])
         np.testing.assert_allclose(tifffile.imread(written), expected[..., 0], rtol=1e-5)

@@ -43,6 +43,11 @@ def train(
         ),
     ] = None,
     set_: Set = None,
+    folds: Annotated[
+        Optional[int],
+        typer.Option(help="Number of parts for a cross-validation, as data.folds. A run holds out one of them."),
+    ] = None,
+    fold: Annotated[Optional[int], typer.Option(help="Part that this run holds out, as data.fold.")] = None,
     strategy: Annotated[
         Optional[str],
         typer.Option(
@@ -68,7 +73,9 @@ def train(
     from tfpix2pix.config.resolve import recipe_override
     from tfpix2pix.runs.plan import plan_training
 
-    overrides = [*(set_ or ()), *recipe_override(recipe), *([f"training.strategy={strategy}"] if strategy else [])]
+    shortcuts = {"training.strategy": strategy, "data.folds": folds, "data.fold": fold}
+    given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
+    overrides = [*(set_ or ()), *recipe_override(recipe), *given]
     plan = plan_training(
         config, run, data_dir=data, overrides=overrides, resume=resume, fresh=fresh, accept_changes=accept_changes,
         dry_run=dry_run,

@@ -7,10 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 from tfpix2pix.data import SOURCES, SPLITS
+from tfpix2pix.data.groups import check_folds
 from tfpix2pix.data.labels import decided_values, is_mask, without_opaque_alpha
 from tfpix2pix.data.pairs import Fault, Pair, Source, Weighted, signed
 from tfpix2pix.data.ranges import with_measured_ranges
-from tfpix2pix.data.settings import CLASS_VALUES, RANGES, ClassValues, DataConfig
+from tfpix2pix.data.rules import RANGES
+from tfpix2pix.data.settings import CLASS_VALUES, ClassValues, DataConfig
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.parallel import evenly_spread, in_order
 
@@ -122,9 +124,10 @@ def open_sources(data: DataConfig, seed: int) -> dict[str, Source]:
     """Opens the pairs to train on and those held out, without the unreadable ones if `data.on_error` is `skip`.
 
     Raises:
-        UserError: the training split holds unreadable pairs only.
+        UserError: the training split holds unreadable pairs only, or folds are asked for of divided data.
     """
     sources = {split: open_source(data, split, seed) for split in ("train", "val")}
+    check_folds(data, divided=sources["train"].divided)
     if sources["train"].skipped and not len(sources["train"]):
         raise UserError(
             f"At least one training pair must be readable. Received {len(sources['train'].skipped)} that are not. "
@@ -153,11 +156,11 @@ def without_unreadable(source: Source) -> Source:
     names = [source.names[index] for index in kept]
     skipped = (*source.skipped, *filter(None, faults))
     at_epoch = source.at_epoch and (lambda index, epoch: source.at_epoch(kept[index], epoch))
-    digests = [source.digests[index] for index in kept] if source.digests else ()
+    digests, groups = ([of[index] for index in kept] if of else () for of in (source.digests, source.groups))
     return Source(
         names, lambda index: source.read(kept[index]), lambda index: source.files(kept[index]), skipped, at_epoch,
         digests, source.stored and (lambda index, side: source.stored(kept[index], side)),
-        source.weighted and (lambda index: source.weighted(kept[index])),
+        source.weighted and (lambda index: source.weighted(kept[index])), groups, source.divided,
     )  # fmt: skip
 
 

@@ -42,6 +42,8 @@ class Source:
     digests: Sequence[str] = ()  # of the pairs, if they are known without reading files
     stored: Callable[[int, int], np.ndarray] | None = None  # (index, side) -> image, before a label map becomes classes
     weighted: Callable[[int], Weighted] | None = None  # a pair and the weights of its pixels, if it has any
+    groups: Sequence[str] = ()  # of the pairs, if `data.group` is a column of a table
+    divided: bool = False  # folders or a column divide the data into splits
 
     def __len__(self) -> int:
         return len(self.names)

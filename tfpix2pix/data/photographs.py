@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tfpix2pix.data import OPERATORS
 from tfpix2pix.data.images import from_signed, image_reader, in_range, read_size, to_signed
 from tfpix2pix.data.pairs import Pair, Source, check_size, with_channels
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.splits import named, split_files
+from tfpix2pix.data.splits import data_folder, is_divided, named, split_files
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import as_bytes
 
@@ -27,7 +28,8 @@ def photographs(config: DataConfig, split: str, seed: int) -> Source:
     If the folder has no train/ and val/ inside, a seeded fraction of the files is held out. No photograph is in two
     splits.
     """
-    return _photographs(split_files(config, split, seed), config, split, seed, held_out=0.0)
+    source = _photographs(split_files(config, split, seed), config, split, seed, held_out=0.0)
+    return replace(source, divided=is_divided(data_folder(config)))
 
 
 def sample_photographs(config: DataConfig, split: str, seed: int) -> Source:

@@ -6,7 +6,8 @@ import numpy as np
 
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.pairs import Source
-from tfpix2pix.data.settings import LARGEST, RANGES, DataConfig
+from tfpix2pix.data.rules import LARGEST, RANGES
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.parallel import evenly_spread, in_order
 

@@ -18,8 +18,10 @@ from tfpix2pix.data import (
     SOURCES,
     source_row,
 )
+from tfpix2pix.data.groups import check_division
 from tfpix2pix.data.parts import InputParts, channels_of, check_parts
 from tfpix2pix.data.rows import Encoding
+from tfpix2pix.data.rules import RANGES, check_label_maps, check_ranges
 from tfpix2pix.data.weighting import PixelWeight, check_weight
 from tfpix2pix.section import MAY_CHANGE, Section, row_of, size_between
 from tfpix2pix.size import Size
@@ -29,7 +31,6 @@ ONE_HOT = lazy("tfpix2pix.data.encodings", "one_hot")
 ENCODED_PARTS = lazy("tfpix2pix.data.encodings", "encoded_parts")
 MOST_LIKELY = lazy("tfpix2pix.data.encodings", "most_likely")
 MOST_MEGAPIXELS = 256  # every camera's photograph (up to 200), and 0.8 GB of 8-bit colour
-LARGEST = 1e38  # of a range; the difference of two is a float32
 MOST_CLASSES = 256  # a class index is one byte
 FIRST_VALUES = {"files": "top", "split_rule": "rank"}  # keys that the first versions did not have, and what they did
 Level = Annotated[int, Field(ge=0, le=255)]
@@ -37,7 +38,6 @@ Level = Annotated[int, Field(ge=0, le=255)]
 # before they recorded it.
 ClassValues = tuple[Annotated[int, Field(ge=0, le=65535)], ...] | Literal["indices", "palette_indices", "colors"]
 
-RANGES = {"input_range": "input_percentiles", "target_range": "target_percentiles"}  # and what they are measured by
 CLASS_VALUES = ("input_class_values", "target_class_values")
 
 
@@ -133,7 +133,7 @@ class DataConfig(Section):
     """Fraction of the data that is held out if no folders divide it, between 0 and 1. It is a fraction of the files,
     chosen by the seed. `sample_photographs`: a fraction of each photograph's width. `openmoji`: a fraction of the
     groups of near-twins. Two thirds of them become `val` and a third `test`. `colored_shapes`: `val` and `test` have
-    this fraction of `shape_pairs` each, drawn in addition."""
+    this fraction of `shape_pairs` each, drawn in addition. It is not used with `folds`."""
     split_rule: Literal["hash", "rank"] = "hash"
     """How pairs are held out if no folders divide the data. `hash`: those whose name has a hash below
     `held_out_fraction`, so that a pair keeps its split when others are added or removed. `rank`: the fraction of the
@@ -141,6 +141,15 @@ class DataConfig(Section):
     split_seed: int | None = Field(None, ge=0, le=2**31 - 1)
     """Seed of the split if no folders divide the data. null: the run's `seed`. Set it so that runs of several
     seeds hold out the same pairs and can be compared."""
+    group: str | None = Field(None, min_length=1)
+    """Pairs that stay in one split if no folders divide the data. A pattern with `*` for what differs, such as
+    `patient-*_`: pairs are of one group if the beginnings of their names that it matches are equal, each `*` as few
+    characters as possible. `table`: a pattern, or the name of a column. null: pairs of one input stay together."""
+    folds: int | None = Field(None, ge=2, le=1000)
+    """Number of parts for a cross-validation if no folders divide the data: as many runs, of which each holds out
+    another part. The parts differ by one group at most. null: `held_out_fraction` decides."""
+    fold: int | None = Field(None, ge=1)
+    """Part that is held out as `val`, from 1 to `folds`."""
     image_size_px: size_between(2, LARGEST_SIZE_PX) = 256
     """Height and width of a training image, px: one number for a square, or `[height, width]`. The generator pads it to
     a multiple of its own and crops the result."""
@@ -317,83 +326,17 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _settings_suit_label_maps(self) -> DataConfig:
-        for side, classes, values in zip(("input", "target"), self.classes, self.class_values, strict=True):
-            if classes is None:
-                continue
-            names, colors = self.class_names or (), self.class_colors or ()
-            levels = values if isinstance(values, tuple) else tuple(range(classes))
-            jitter = self.color_jitter if self.color_jitter_side == side else 0.0
-            rules = (  # key, whether its value is allowed, the allowed values
-                (f"{side}_channels", getattr(self, f"{side}_channels") == 1, "1"),
-                (f"{side}_range", getattr(self, f"{side}_range") is None, "null"),
-                ("color_space", self.color_space == "rgb", "rgb"),
-                ("source", not self.makes_inputs, "a source of pairs in files"),
-                ("color_jitter", jitter == 0, f"0, or `data.color_jitter_side` must not be {side},"),
-                (
-                    "class_colors",
-                    not colors or len(set(colors)) == len(colors) == classes,
-                    f"{classes} different colours",
-                ),
-                (f"{side}_class_values", len(set(levels)) == len(levels) == classes, f"{classes} different values"),
-                (
-                    f"{side}_class_values",
-                    values != "colors" or colors,
-                    "other than colors, without `data.class_colors`",
-                ),
-                ("class_names", not names or len(names) == classes, f"{classes} labels"),
-                ("ignore_class", self.ignore_class is None or self.ignore_class >= classes, f"{classes} or more"),
-                (
-                    "ignore_class",
-                    self.ignore_class not in levels,
-                    "another value than those of `data." + f"{side}_class_values`",
-                ),
-            )
-            for key, allowed, rule in rules:
-                if not allowed:
-                    value = getattr(self, key)
-                    received = f"{len(value)} of them" if key in ("class_colors", "class_names") else value
-                    if key == "class_colors" and len(value) == classes:
-                        received = f"{next(list(color) for color in value if value.count(color) > 1)} twice"
-                    raise ValueError(
-                        f"`data.{key}` must be {rule} with `data.{side}_classes: {classes}`. Received {received}. "
-                        f"Change one of the two"
-                    )
+        check_label_maps(self)
         return self
 
     @model_validator(mode="after")
-    def _ranges_rise(self) -> DataConfig:
-        for side, (key, by) in enumerate(RANGES.items()):
-            value, percentiles = getattr(self, key), getattr(self, by)
-            if percentiles and not percentiles[0] < percentiles[1]:
-                raise ValueError(
-                    f"`data.{by}` must be two percentiles, the smaller first. Received {list(percentiles)}. Exchange "
-                    f"them, or take two that differ"
-                )
-            if percentiles and (self.classes[side] or self.makes_inputs or (side == 0 and self.inputs)):
-                raise ValueError(
-                    f"`data.{by}` must be null for label maps, inputs in several files and photographs with an "
-                    f"operator. Received {list(percentiles)}. Leave it out"
-                )
-            if value and not all(abs(bound) <= LARGEST for bound in value):  # nor NaN
-                raise ValueError(
-                    f"`data.{key}` must be two numbers of at most {LARGEST:g}. Received {list(value)}. Set it to the "
-                    f"smallest and the largest value of your data"
-                )
-            if value and not value[0] < value[1]:
-                way_out = "Exchange them" if value[0] > value[1] else "Set the values that become black and white"
-                raise ValueError(
-                    f"`data.{key}` must be two different numbers, the smaller first. Received {list(value)}. {way_out}"
-                )
+    def _settings_suit_the_division(self) -> DataConfig:
+        check_division(self)
         return self
 
     @model_validator(mode="after")
-    def _a_unit_has_a_range(self) -> DataConfig:
-        has_range = (self.target_range or self.target_percentiles) and not self.target_classes
-        if self.target_unit and not has_range:
-            raise ValueError(
-                f"`data.target_unit` must come with `data.target_range` or `data.target_percentiles`, of images. "
-                f"Received {self.target_unit!r} without. Set the values that become black and white"
-            )
+    def _ranges_are_ranges(self) -> DataConfig:
+        check_ranges(self)
         return self
 
     @model_validator(mode="after")

@@ -97,7 +97,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
     if part is None or not part.names:
         if split == "train" and not any(other.names for other in manifest.splits.values()):
             raise UserError(f"There must be pairs to train on. Received none in {folder}. Check `data.dir`.")
-        return Source([], lambda index: ())  # nothing to read
+        return Source([], lambda index: (), divided=ALL not in manifest.splits)  # nothing to read
     images, expected = manifest.files_a_pair - manifest.has_weights, len(config.inputs or ()) + 1
     keys = keys_of(manifest.files_a_pair, manifest.has_weights)
     names = [part.name for part in config.inputs or ()]
@@ -176,6 +176,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         digests=[f"{crc32:08x}" for crc32 in part.crc32],
         stored=lambda index, side: unpacked(index)[0][side],
         weighted=whole if config.weight else None,
+        divided=ALL not in manifest.splits,
     )
 
 

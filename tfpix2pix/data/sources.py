@@ -7,18 +7,20 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from tfpix2pix.data import SPLITS
+from tfpix2pix.data.groups import column_of
 from tfpix2pix.data.guess import LAYOUTS, check_not_two_sides, content_of, looks_like, match_command
 from tfpix2pix.data.images import image_reader, list_images, stem_of
 from tfpix2pix.data.labels import palettes_as
 from tfpix2pix.data.pairs import Fault, Pair, Source, Weighted
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.splits import data_folder, data_path, folder_names, names_of_split, split_files
+from tfpix2pix.data.splits import data_folder, data_path, folder_names, is_divided, names_of_split, split_files
 from tfpix2pix.data.stacks import stack_reader
 from tfpix2pix.data.weighting import weight_folder
 from tfpix2pix.data.weights import checked_whole
@@ -32,8 +34,8 @@ INPUT, TARGET = "input", "target"  # columns of a table, which may also have the
 
 def combined(config: DataConfig, split: str, seed: int) -> Source:
     """Opens combined images: each is a pair, and `config.input_side` is the half with the input."""
-    named = split_files(config, split, seed)
-    check_not_two_sides(named, data_folder(config))
+    named, root = split_files(config, split, seed), data_folder(config)
+    check_not_two_sides(named, root)
     files, read_image = list(named.values()), image_reader(config)
 
     def cut(index: int) -> Pair:
@@ -45,6 +47,7 @@ def combined(config: DataConfig, split: str, seed: int) -> Source:
     return Source(
         list(named), lambda index: whole(index)[:2], lambda index: (files[index],),
         stored=lambda index, side: cut(index)[side], weighted=whole if config.weight else None,
+        divided=is_divided(root),
     )  # fmt: skip
 
 
@@ -74,7 +77,7 @@ def folders(config: DataConfig, split: str, seed: int) -> Source:
         if any(folder.is_dir() for sides in parts for folder in sides):
             pairs, faults = pair_up(parts[SPLITS.index(split)], config.files)
             held_out = any(folder.is_dir() and list_images(folder, config.files) for sides in parts for folder in sides)
-            return _of_files(pairs, config, split, root, faults, elsewhere=held_out)
+            return replace(_of_files(pairs, config, split, root, faults, elsewhere=held_out), divided=True)
     if not all((root / name).is_dir() for name in names):
         raise UserError(
             f"A folder of pairs must hold the folders {_listed([f'{name}/' for name in names])}, or train/ with them "
@@ -82,6 +85,7 @@ def folders(config: DataConfig, split: str, seed: int) -> Source:
             f"write a table of pairs: {match_command()}."
         )
     pairs, faults = pair_up([root / name for name in names], config.files)
+    _stop_at(faults, config)  # before the other pairs are divided
     kept = names_of_split(list(pairs), split, config, seed)
     return _of_files({name: pairs[name] for name in kept}, config, split, root, faults)
 
@@ -166,13 +170,18 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
         ) from error
     columns = [name.strip().lower() for name in lines[0][1]] if lines else []
     of_input = [part.place for part in config.inputs] if config.inputs else [INPUT]
-    of_weight = [name] if (name := weight_folder(config)) else []
+    of_weight, of_group = [name] if (name := weight_folder(config)) else [], column_of(config)
     needed = tuple(name.strip().lower() for name in (*of_input, TARGET, *of_weight))
     missing = [name for name in needed if name not in columns]
     if missing:
         raise UserError(
             f"A table must have the columns {_listed(needed)} in its first line. Received "
             f"{', '.join(columns) or 'none'} in {path}. Add {' and '.join(missing)}."
+        )
+    if of_group and of_group not in columns:
+        raise UserError(
+            f"`data.group` must be a column of the table, or a pattern with `*`. Received {config.group!r}, and "
+            f"{path} with {', '.join(columns)}. Name one of these."
         )
     faults, present = [], []
     for number, line in lines[1:]:
@@ -184,23 +193,28 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
             problem = f"{len(line)} values for {len(columns)} columns"
         elif row.get("split", SPLITS[0]) not in SPLITS:
             problem = f"the split {row['split']!r}"
+        elif of_group and not row[of_group].strip():
+            problem = f"no {of_group}"
         else:
             problem = missing_file and f"{row[missing_file]!r}, which is not a file,"
         if problem:
+            group = f" and a group in the column {of_group}" if of_group else ""
             message = (
-                f"Every line of a table must name {NUMBER_WORDS.get(len(needed), len(needed))} files and, if any, a "
-                f"split of {', '.join(SPLITS)}. Received {problem} in line {number} of {path}. Correct the line."
+                f"Every line of a table must name {NUMBER_WORDS.get(len(needed), len(needed))} files{group} and, if "
+                f"any, a split of {', '.join(SPLITS)}. Received {problem} in line {number} of {path}. Correct the line."
             )
             faults.append(Fault("missing", f"{path}:{number}", message))
         else:
             present.append({**row, "files": tuple(files.values())})
+    _stop_at(faults, config)  # before the other pairs are divided
     rows = dict(zip(_names([row[needed[0]] for row in present]), present, strict=True))
+    groups = {name: row[of_group].strip() for name, row in rows.items()} if of_group else {}
     if "split" in columns:
         kept = [name for name, row in rows.items() if row["split"] == split]
     else:
-        kept = names_of_split(list(rows), split, config, seed)
-    pairs = {name: rows[name]["files"] for name in kept}
-    return _of_files(pairs, config, split, path, faults, elsewhere=bool(rows))
+        kept = names_of_split(list(rows), split, config, seed, list(groups.values()))
+    source = _of_files({name: rows[name]["files"] for name in kept}, config, split, path, faults, elsewhere=bool(rows))
+    return replace(source, groups=[groups[name] for name in kept if groups], divided="split" in columns)
 
 
 def _names(inputs: Sequence[str]) -> list[str]:
@@ -233,6 +247,13 @@ def _with_slashes(folder: Path, name: str) -> str:
     return name if slashes == name or _file(folder, name) or not _file(folder, slashes) else slashes
 
 
+def _stop_at(faults: Sequence[Fault], config: DataConfig) -> None:
+    """Raises the first fault, and counts the others, if `config.on_error` is `stop`."""
+    if faults and config.on_error == "stop":
+        others = f" {len(faults) - 1} more do not pair up: `tfpix2pix data check` lists them." if faults[1:] else ""
+        raise UserError(faults[0].message + others)
+
+
 def _of_files(
     pairs: dict[str, tuple[Path, ...]],
     config: DataConfig,
@@ -247,9 +268,7 @@ def _of_files(
 
     `elsewhere`: another split has pairs, so that none to train on are an error in training alone.
     """
-    if faults and config.on_error == "stop":
-        others = f" {len(faults) - 1} more do not pair up: `tfpix2pix data check` lists them." if faults[1:] else ""
-        raise UserError(faults[0].message + others)
+    _stop_at(faults, config)
     if split == "train" and not pairs and not faults and not elsewhere:
         raise UserError(
             f"There must be pairs to train on. Received none in {where}{content_of(where)}. Check `data.dir`."

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from tfpix2pix.data import SPLITS, source_row
+from tfpix2pix.data.groups import grouped, held_out_groups
 from tfpix2pix.data.guess import check_split_names, guess_source, looks_like
 from tfpix2pix.data.images import SUFFIXES, list_images, stem_of
 from tfpix2pix.data.settings import DataConfig
@@ -66,31 +67,33 @@ def check_splits_of_folder(config: DataConfig) -> None:
         check_split_names(Path(config.dir).expanduser(), sides)
 
 
-def names_of_split(names: Sequence[str], split: str, config: DataConfig, seed: int) -> list[str]:
-    """Returns the names of a split of data that no folders divide, by `config.split_rule`. None of them are `test`.
+def names_of_split(
+    names: Sequence[str], split: str, config: DataConfig, seed: int, groups: Sequence[str] = ()
+) -> list[str]:
+    """Returns the names of a split of data that no folders divide. None of them are `test`.
 
-    By the rule `hash`, a pair keeps its split when others are added or removed. If no pair or every pair would be held
-    out by it, the nearest one moves. Pairs of one input (`a`, `a#2`) stay together.
+    `config.held_out_fraction` is held out by `config.split_rule`, or the fold `config.fold` of `config.folds`. By the
+    rule `hash`, a pair keeps its split when others are added or removed. If no pair or every pair would be held out by
+    it, the nearest one moves. Pairs of one group (`config.group`) and of one input (`a`, `a#2`) stay together.
 
     Args:
         names: of all pairs.
         split: `train`, `val` or `test`.
         config: the section `data`, which holds the rule, the fraction and perhaps the seed.
         seed: of the run.
+        groups: the group of each pair, if `config.group` is a column of a table.
+
+    Raises:
+        UserError: the pairs cannot be grouped by `config.group`, or there are fewer groups than folds.
     """
     seed = config.seed_of_split(seed)
-    if config.split_rule == "rank":
+    if config.split_rule == "rank" and config.group is None and config.folds is None:
         return seeded_split(names, split, seed, config.held_out_fraction)
     known = set(names)
-    groups = {name: _group(name, known) for name in names}
-    positions = {key: _position(key, seed) for key in groups.values()}
-    by_position = sorted(positions, key=positions.get)
-    held_out = {key for key in by_position if positions[key] < config.held_out_fraction}
-    if config.held_out_fraction and not held_out:
-        held_out = set(by_position[:1])
-    if len(held_out) == len(by_position):
-        held_out -= set(by_position[-1:])
-    return [name for name in names if split != "test" and (groups[name] in held_out) == (split == "val")]
+    inputs = {name: _group(name, known) for name in names}
+    keys = inputs if config.group is None else grouped(inputs, config, groups)
+    held_out = held_out_groups({key: _position(key, seed) for key in keys.values()}, config)
+    return [name for name in names if split != "test" and (keys[name] in held_out) == (split == "val")]
 
 
 def _group(name: str, names: Collection[str]) -> str:
@@ -159,7 +162,7 @@ def split_files(config: DataConfig, split: str, seed: int) -> dict[str, Path]:
         UserError: the folder does not exist, or no split has an image.
     """
     root = data_folder(config)
-    divided = any((root / name).is_dir() for name in SPLITS)
+    divided = is_divided(root)
     folder = root / split if divided else root
     files = images_of(folder, config)
     if not divided:
@@ -168,6 +171,11 @@ def split_files(config: DataConfig, split: str, seed: int) -> dict[str, Path]:
         kinds = ", ".join(sorted(SUFFIXES))
         raise UserError(f"The folder {folder} must hold images ({kinds}) to train on. Received none{looks_like(root)}.")
     return files
+
+
+def is_divided(folder: Path) -> bool:
+    """Returns True if train/, val/ or test/ lies in a folder of images."""
+    return any((folder / split).is_dir() for split in SPLITS)
 
 
 def images_of(folder: Path, config: DataConfig) -> dict[str, Path]:

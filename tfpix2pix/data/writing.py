@@ -99,7 +99,8 @@ def write_shards(
 
 def _parts(data: DataConfig, seed: int) -> dict[str, Source]:
     """Opens the splits that hold pairs, or all pairs as one split if only the seed divides them."""
-    whole, halved = (data.model_copy(update={"held_out_fraction": fraction}) for fraction in (0.0, 0.5))
+    alone = {"group": None, "folds": None, "fold": None}  # groups and folds are for those who read the shards
+    whole, halved = (data.model_copy(update={**alone, "held_out_fraction": fraction}) for fraction in (0.0, 0.5))
     counts = [len(SOURCES[config.source](config, "train", seed)) for config in (whole, halved)]
     if counts[1] < counts[0]:
         return {ALL: open_source(whole, "train", seed)}

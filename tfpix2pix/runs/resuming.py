@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,7 +14,8 @@ from tfpix2pix.config.card import DataPeriod
 from tfpix2pix.config.recipe import APPLIED
 from tfpix2pix.config.resolve import make_config, resolve_config, with_overrides
 from tfpix2pix.data.fingerprints import changes, digest_of
-from tfpix2pix.data.settings import CLASS_VALUES, FIRST_VALUES, RANGES
+from tfpix2pix.data.rules import RANGES
+from tfpix2pix.data.settings import CLASS_VALUES, FIRST_VALUES
 from tfpix2pix.errors import UserError
 from tfpix2pix.runs.directory import CONFIG, RunDirectory, flat
 from tfpix2pix.safe_files import parse_json, read_regular_file
@@ -132,6 +133,7 @@ class DataRecord(BaseModel):
 
         from_step: int
         splits: dict[str, dict[str, str]]
+        division: dict[str, Any] | None = None  # rule, seed and groups of the split; None: something else divides
 
     format_version: Literal[1] = 1
     periods: tuple[Period, ...] = ()
@@ -176,12 +178,12 @@ class DataRecord(BaseModel):
                 f"Put them back, or add `accept_changes`."
             )
 
-    def resumed(self, step: int, splits: Splits) -> DataRecord:
-        """Returns the record of the run resumed from `step` on these data."""
+    def resumed(self, step: int, splits: Splits, division: dict[str, Any] | None = None) -> DataRecord:
+        """Returns the record of the run resumed from `step` on these data, which `division` has divided."""
         kept = [period for period in self.periods if period.from_step <= step]
         if not kept or list(changes(kept[-1].splits, splits)):
             kept = [period for period in kept if period.from_step < step]
-            kept.append(self.Period(from_step=step, splits=splits))
+            kept.append(self.Period(from_step=step, splits=splits, division=division))
         return DataRecord(periods=tuple(kept))
 
     def summary(self) -> tuple[DataPeriod, ...]:

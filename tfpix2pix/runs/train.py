@@ -9,14 +9,17 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from rich.console import Console
 
 from tfpix2pix.config import Config
 from tfpix2pix.config.resolve import recipe_override
+from tfpix2pix.data import source_row
 from tfpix2pix.data.doctor import examine, quick_lines
 from tfpix2pix.data.fingerprints import MOST_READ, fingerprints
+from tfpix2pix.data.groups import division_of
 from tfpix2pix.data.opening import check_readable
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.errors import UserError
@@ -122,7 +125,7 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         say(f"{plan.directory.path} is finished: step {start.step} of {spec.steps}. {advice}")
         return Run(plan.directory, plan.directory.card())
 
-    record = plan.record.resumed(start.step, splits)
+    record = plan.record.resumed(start.step, splits, _division(config, sources["train"]))
     with plan.directory.in_use() if devices.is_chief else nullcontext():
         if devices.is_chief:
             _write_beginning(plan, config, start, record)
@@ -178,6 +181,12 @@ def _compared(plan: Plan, sources: Mapping[str, Source], devices: Devices) -> Sp
         with devices.refusing_together():
             plan.record.check_unchanged(splits)
     return splits
+
+
+def _division(config: Config, source: Source) -> dict[str, Any] | None:
+    """Returns the rule, seed and groups of the split. None if folders, a column or the source divide the pairs."""
+    divided = source.divided or source_row(config.data.source).brings_data
+    return None if divided else division_of(config.data, config.seed)
 
 
 def _settled(plan: Plan, sources: Mapping[str, Source], devices: Devices, say: partial, frozen: Frozen) -> Config:

@@ -20,6 +20,7 @@ CHECKS = {
     "misaligned": lazy("tfpix2pix.data.doctor.alignment", "misaligned"),
     "duplicate": lazy("tfpix2pix.data.doctor.content", "duplicates"),
     "leak": lazy("tfpix2pix.data.doctor.content", "leaks"),
+    "group": lazy("tfpix2pix.data.doctor.content", "leaking_groups"),
 }
 
 # (Survey) -> list of sentences: advice about what is not a fault

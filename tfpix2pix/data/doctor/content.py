@@ -9,6 +9,7 @@ import numpy as np
 from tfpix2pix.data import SPLITS, source_row
 from tfpix2pix.data.doctor.findings import Finding, finding
 from tfpix2pix.data.doctor.report import grouped, listed
+from tfpix2pix.data.groups import groups_by_name
 from tfpix2pix.data.near_duplicates import MOST_DIFFERENCE, Groups, difference, near
 
 if TYPE_CHECKING:
@@ -174,4 +175,34 @@ def leaks(survey: Survey) -> list[Finding]:
             how = "have the same pixels" if exact else "are the same to the eye"
             message = f"{listed(names)} {how}."
             findings.append(finding("leak", "", names, message, **survey.of(*members)))
+    return findings
+
+
+def leaking_groups(survey: Survey) -> list[Finding]:
+    """Finds groups (`data.group`) with pairs in several splits, of all pairs, read or not. A group is one finding.
+
+    It is for data that folders or a column divide: others are divided by groups. The first pair of each split comes
+    first.
+
+    Raises:
+        UserError: the pattern does not match the name of a pair.
+    """
+    pattern = survey.data.group
+    if pattern is None:
+        return []
+    members: dict[str, dict[str, list[int]]] = {}  # group -> split -> indices of its pairs
+    for split, source in survey.sources.items():
+        groups = source.groups or groups_by_name(source.names, pattern)
+        for index, group in enumerate(groups):
+            members.setdefault(group, {}).setdefault(split, []).append(index)
+    leaking = {group: splits for group, splits in members.items() if len(splits) > 1}
+    findings = []
+    for group, splits in leaking.items():
+        firsts = [(split, indices[0]) for split, indices in splits.items()]
+        pairs = [*firsts, *((split, index) for split, indices in splits.items() for index in indices[1:])]
+        counts = listed([f"{len(indices)} in {split}" for split, indices in splits.items()])
+        message = f"The group {group!r} has pairs in several splits: {counts}; {len(leaking)} of {len(members)} do."
+        names = [f"{split}/{survey.sources[split].names[index]}" for split, index in pairs]
+        files = dict.fromkeys(str(path) for split, index in pairs for path in survey.sources[split].files(index))
+        findings.append(finding("group", "", names, message, files=tuple(files), pairs=tuple(pairs)))
     return findings

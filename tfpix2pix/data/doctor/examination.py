@@ -10,6 +10,7 @@ from tfpix2pix.data.doctor.files import histograms
 from tfpix2pix.data.doctor.findings import ADVICE, Examination, Finding
 from tfpix2pix.data.doctor.notes import read_as
 from tfpix2pix.data.doctor.survey import Survey, looker
+from tfpix2pix.data.groups import check_folds
 from tfpix2pix.data.opening import decided, read_otherwise
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
@@ -55,7 +56,9 @@ def examine(
 def open_all(data: DataConfig, seed: int) -> dict[str, Source]:
     """Opens the sources of all splits. They skip faulty pairs and name them, and keep no files in memory."""
     data = decided(data, seed).model_copy(update={"on_error": "skip", "cache_files_mb": 0})
-    return {split: SOURCES[data.source](data, split, seed) for split in SPLITS}
+    sources = {split: SOURCES[data.source](data, split, seed) for split in SPLITS}
+    check_folds(data, divided=any(source.divided for source in sources.values()))
+    return sources
 
 
 def _rank(finding: Finding) -> tuple:

@@ -41,6 +41,7 @@ ADVICE = {
     "misaligned": "Cut it again so that both sides show the same point at the same pixel, or remove it.",
     "duplicate": "Keep one of them: the others only give it more weight.",
     "leak": "Keep it in one split: a held-out pair that is trained on measures nothing.",
+    "group": "Move its pairs into one split: a held-out pair is no new image if others of its group are trained on.",
 }
 
 

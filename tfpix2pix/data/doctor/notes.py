@@ -7,12 +7,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfpix2pix.data import SPLITS, source_row
+from tfpix2pix.data import source_row
 from tfpix2pix.data.doctor.files import files_of
 from tfpix2pix.data.images import counted, unread
+from tfpix2pix.data.rules import RANGES
 from tfpix2pix.data.scale import times_as_large
-from tfpix2pix.data.settings import RANGES, DataConfig
-from tfpix2pix.data.splits import data_path, input_folders
+from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.splits import data_path, input_folders, is_divided
 
 if TYPE_CHECKING:
     from tfpix2pix.data.doctor.survey import Survey
@@ -38,7 +39,7 @@ def left_unread(survey: Survey) -> list[str]:
     if not counts:
         return []
     total = sum(counts.values())
-    divided = any((data_path(survey.data) / split).is_dir() for split in SPLITS)
+    divided = is_divided(data_path(survey.data))
     why = " Splits are train/, val/ and test/." if divided else ""
     return [f"{total} file{'s are' if total > 1 else ' is'} left unread: {counted(counts)}.{why}"]
 
@@ -59,7 +60,7 @@ def splits(survey: Survey) -> list[str]:
 def _to_hold_out(data: DataConfig, pairs: int) -> str:
     """Returns advice how pairs come to be held out."""
     row = source_row(data.source)
-    divided = row.of_folder and data.dir and any((data_path(data) / split).is_dir() for split in SPLITS)
+    divided = row.of_folder and data.dir and is_divided(data_path(data))
     if pairs == 1 and not divided:
         return "Add more pairs: one alone is trained on"
     add = "Add lines of the split val" if data.source == "table" else "Add val/ with pairs"

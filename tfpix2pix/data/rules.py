@@ -1,0 +1,88 @@
+"""Checks that settings of label maps, and of ranges of values, go together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfpix2pix.data.settings import DataConfig
+
+LARGEST = 1e38  # of a range; the difference of two is a float32
+RANGES = {"input_range": "input_percentiles", "target_range": "target_percentiles"}  # and what they are measured by
+
+
+def check_label_maps(data: DataConfig) -> None:
+    """Raises ValueError if other keys of a `DataConfig` do not go with its `input_classes` or `target_classes`."""
+    for side, classes, values in zip(("input", "target"), data.classes, data.class_values, strict=True):
+        if classes is None:
+            continue
+        names, colors = data.class_names or (), data.class_colors or ()
+        levels = values if isinstance(values, tuple) else tuple(range(classes))
+        jitter = data.color_jitter if data.color_jitter_side == side else 0.0
+        rules = (  # key, whether its value is allowed, the allowed values
+            (f"{side}_channels", getattr(data, f"{side}_channels") == 1, "1"),
+            (f"{side}_range", getattr(data, f"{side}_range") is None, "null"),
+            ("color_space", data.color_space == "rgb", "rgb"),
+            ("source", not data.makes_inputs, "a source of pairs in files"),
+            ("color_jitter", jitter == 0, f"0, or `data.color_jitter_side` must not be {side},"),
+            (
+                "class_colors",
+                not colors or len(set(colors)) == len(colors) == classes,
+                f"{classes} different colours",
+            ),
+            (f"{side}_class_values", len(set(levels)) == len(levels) == classes, f"{classes} different values"),
+            (
+                f"{side}_class_values",
+                values != "colors" or colors,
+                "other than colors, without `data.class_colors`",
+            ),
+            ("class_names", not names or len(names) == classes, f"{classes} labels"),
+            ("ignore_class", data.ignore_class is None or data.ignore_class >= classes, f"{classes} or more"),
+            (
+                "ignore_class",
+                data.ignore_class not in levels,
+                "another value than those of `data." + f"{side}_class_values`",
+            ),
+        )
+        for key, allowed, rule in rules:
+            if not allowed:
+                value = getattr(data, key)
+                received = f"{len(value)} of them" if key in ("class_colors", "class_names") else value
+                if key == "class_colors" and len(value) == classes:
+                    received = f"{next(list(color) for color in value if value.count(color) > 1)} twice"
+                raise ValueError(
+                    f"`data.{key}` must be {rule} with `data.{side}_classes: {classes}`. Received {received}. "
+                    f"Change one of the two"
+                )
+
+
+def check_ranges(data: DataConfig) -> None:
+    """Raises ValueError if a range, its percentiles or the targets' unit is none, or does not go with other keys."""
+    for side, (key, by) in enumerate(RANGES.items()):
+        value, percentiles = getattr(data, key), getattr(data, by)
+        if percentiles and not percentiles[0] < percentiles[1]:
+            raise ValueError(
+                f"`data.{by}` must be two percentiles, the smaller first. Received {list(percentiles)}. Exchange "
+                f"them, or take two that differ"
+            )
+        if percentiles and (data.classes[side] or data.makes_inputs or (side == 0 and data.inputs)):
+            raise ValueError(
+                f"`data.{by}` must be null for label maps, inputs in several files and photographs with an operator. "
+                f"Received {list(percentiles)}. Leave it out"
+            )
+        if value and not all(abs(bound) <= LARGEST for bound in value):  # nor NaN
+            raise ValueError(
+                f"`data.{key}` must be two numbers of at most {LARGEST:g}. Received {list(value)}. Set it to the "
+                f"smallest and the largest value of your data"
+            )
+        if value and not value[0] < value[1]:
+            way_out = "Exchange them" if value[0] > value[1] else "Set the values that become black and white"
+            raise ValueError(
+                f"`data.{key}` must be two different numbers, the smaller first. Received {list(value)}. {way_out}"
+            )
+    has_range = (data.target_range or data.target_percentiles) and not data.target_classes
+    if data.target_unit and not has_range:
+        raise ValueError(
+            f"`data.target_unit` must come with `data.target_range` or `data.target_percentiles`, of images. Received "
+            f"{data.target_unit!r} without. Set the values that become black and white"
+        )

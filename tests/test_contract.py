@@ -43,7 +43,8 @@ CASES = {
     "every-term-two-scales": [
         "generator.upsampling=resize", "objective.gan_loss=hinge", "discriminator.spectral_norm=true",
         "discriminator.norm=none", "discriminator.scales=2", "training.discriminator_learning_rate=0.0004",
-        "objective.weights={l1: 10, l2: 5, feature_matching: 10, diversity_sensitive: 8, mode_seeking: 1}",
+        "objective.weights={l1: 10, l2: 5, feature_matching: 10, diversity_sensitive: 8, mode_seeking: 1, "
+        "pyramid_l1: 10}",
     ],
     "subpixel-none": [
         "generator.upsampling=subpixel", "generator.norm=none", "objective=l1+gan", "objective.label_smoothing=0.1",

@@ -19,7 +19,7 @@ from tfpix2pix.data import OPERATORS
 from tfpix2pix.data.opening import open_sources
 
 
-@pytest.mark.parametrize("command", ["download", "check", "match", "pairs", "shard"])
+@pytest.mark.parametrize("command", ["download", "check", "match", "align", "pairs", "shard"])
 def test_help_has_an_example(command):
     code, out, _ = run_cli("data", command, "--help")
     assert code == 0

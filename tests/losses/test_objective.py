@@ -91,9 +91,9 @@ def test_a_term_of_weight_zero_is_measured_and_moves_nothing():
 
 
 def test_every_reconstruction_loss_is_zero_for_equal_images_only():
-    a, b = tf.constant([[0.1, -0.4]]), tf.constant([[0.1, 0.4]])
+    a, b = tf.constant([[[[0.1], [-0.4]]]]), tf.constant([[[[0.1], [0.4]]]])
     losses = [term.call for term in TERMS.values() if term.needs == IMAGES]
-    assert len(losses) == 2
+    assert len(losses) == 3
     for loss in losses:
         assert float(loss(a, a)) == 0
         assert float(loss(a, b)) > 0

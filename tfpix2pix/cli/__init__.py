@@ -38,6 +38,7 @@ DATA_COMMANDS = {
     data.download: "tfpix2pix data download facades",
     data.check: "tfpix2pix data check data/facades --html check.html",
     data.match: "tfpix2pix data match scans finished --out pairs.csv",
+    data.align: "tfpix2pix data align data/scans --out data/aligned",
     data.pairs: "tfpix2pix data pairs photos --operator edges --out data/edges",
     data.shard: "tfpix2pix data shard data/facades --out gs://bucket/facades",
 }

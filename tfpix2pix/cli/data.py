@@ -1,4 +1,4 @@
-"""Defines the commands `data download`, `data check`, `data match`, `data pairs` and `data shard`."""
+"""Defines the commands `data download`, `data check`, `data match`, `data align`, `data pairs` and `data shard`."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ READING = {  # source -> keys that say how pairs lie in a folder
     "folders": ("source", "input_folder", "target_folder"),
 }
 PREVIEWED, LEFT_NAMED = 8, 12  # pairs of `data match`, and files left over
+MOST_SHIFT_PX = 32
 FOLDER = {"folder": "DIR", "data": "DIR"}  # arguments -> their name on the command line
 
 
@@ -184,6 +185,37 @@ def match(
     ]
     out_console.print(preview)
     out_console.print("\n".join(rest))
+
+
+@names_options(**FOLDER)
+def align(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of the data.")],
+    out: Annotated[Path, typer.Option(help="New folder for the corrected pairs, in the layout of DIR.")],
+    config: ConfigOption = None,
+    set_: Set = None,
+    most_px: Annotated[
+        int, typer.Option(help="Largest shift that is corrected, px. Pairs with a larger one are copied.", min=1)
+    ] = MOST_SHIFT_PX,
+    json_: Json = False,
+) -> None:
+    """Write corrected pairs: where a target is shifted, both sides are cut to what both show. Lists what is left."""
+    from tfpix2pix.data.align import LEFT, TABLE, align
+    from tfpix2pix.data.doctor.report import listed
+
+    resolved = _config(config, folder, set_ or ())
+    aligned = align(resolved.data, out, resolved.seed, most_px=most_px, track=track("align"))
+    moved, unmoved = aligned.counts["moved"], aligned.counts["aligned"]
+    lines = [f"{out}: {len(aligned.rows)} pairs, {moved} of them moved, {unmoved} aligned already"]
+    lines += [
+        f"Copied as they are, {len(names)} {LEFT[done].format(most_px=most_px)}: {listed(names, LEFT_NAMED)}."
+        for done, names in aligned.left.items()
+    ]
+    lines += [
+        f"The shift of each pair: {out / TABLE}",
+        f"Check and train with the same keys as before, but with the folder {quote(str(out))}.",
+    ]
+    values = {"path": str(out), "table": str(out / TABLE), "counts": aligned.counts, "left": aligned.left}
+    answer(json_, {**values, "pairs": [row._asdict() for row in aligned.rows]}, "\n".join(lines))
 
 
 @names_options(photos="PHOTOS", data="PHOTOS")

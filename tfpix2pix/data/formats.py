@@ -69,10 +69,8 @@ PNG_ORIENTATIONS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # 
 MOST_CHANNELS = 4  # for each pixel that is allowed
 LARGE_ONES_TAKE_TURNS = Lock()
 PNG_LEVEL = 2  # zlib's; takes a third of the time of the usual 6, for photographs in files 4 % larger
-quiet_pillow()
-
-
 Palette = Literal["colors", "indices", "levels", "ids"]
+quiet_pillow()
 
 
 class Unreadable(ValueError):
@@ -146,7 +144,7 @@ def open_header(path: Path) -> Iterator[Image.Image]:
         file.seek(0)
         if format_ == "NPY":
             raise Unreadable(NOT_READ)
-        with _opened(file, format_) as image:
+        with opened(file, format_) as image:
             yield image
 
 
@@ -181,7 +179,7 @@ def _may_be_turned(file: IO[bytes]) -> bool:
     return found
 
 
-def _opened(file: BinaryIO, format_: str) -> Image.Image:
+def opened(file: BinaryIO, format_: str) -> Image.Image:
     """Opens an image of a known format with Pillow, which reads only its header.
 
     `Image.open` would refuse images above a limit of Pillow's own, one for all of the process.
@@ -208,7 +206,7 @@ def check_header(file: BinaryIO, most_px: float) -> None:
         elif format_ == "TIFF" and _is_beyond_pillow(file):
             claims = _tiff_claims(file)
         else:
-            claims = _pillow_claims(_opened(file, format_))
+            claims = _pillow_claims(opened(file, format_))
     except Exception:  # parsers raise errors of many types
         return
     _check_claims(claims, most_px)
@@ -280,12 +278,17 @@ def _beyond_pillows_limit() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _by_pillow(data: bytes, format_: str, palette: Palette, most_px: float) -> np.ndarray:
-    image = _opened(io.BytesIO(data), format_)
-    claims = _pillow_claims(image)
-    _check_claims(claims, most_px)
+def loaded(data: bytes, format_: str, most_px: float) -> Image.Image:
+    """Reads an image of a known format with Pillow. Raises TooLarge as `decode` does."""
+    image = opened(io.BytesIO(data), format_)
+    _check_claims(claims := _pillow_claims(image), most_px)
     with _beyond_pillows_limit() if claims.values > (Image.MAX_IMAGE_PIXELS or math.inf) else nullcontext():
         image.load()
+    return image
+
+
+def _by_pillow(data: bytes, format_: str, palette: Palette, most_px: float) -> np.ndarray:
+    image = loaded(data, format_, most_px)
     if image.mode == "P" and palette == "colors":
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     elif image.mode not in ("1", "P", "L", "RGB", "RGBA", "LA", "I", "I;16", "I;16B", "I;16L", "F"):
@@ -356,7 +359,7 @@ def _deep_png(data: bytes, most_px: float) -> np.ndarray:
     load_tensorflow()  # without its start-up messages
     import tensorflow as tf
 
-    header = _opened(io.BytesIO(data), "PNG")
+    header = opened(io.BytesIO(data), "PNG")
     array = _with_alpha(tf.io.decode_png(data, dtype=tf.uint16).numpy(), _transparent_color(header, 16))
     return UPRIGHT.get(_orientation(header), np.asarray)(array)
 
@@ -364,7 +367,7 @@ def _deep_png(data: bytes, most_px: float) -> np.ndarray:
 def _is_beyond_pillow(file: BinaryIO) -> bool:
     """Returns True if tifffile must read a TIFF file: Pillow would read a part of it, or does not know it."""
     try:
-        return tiff.is_beyond_pillow(_opened(file, "TIFF"))
+        return tiff.is_beyond_pillow(opened(file, "TIFF"))
     except UnidentifiedImageError:
         return True
     finally:

@@ -51,11 +51,13 @@ class Term:
         about: description of its weight, for `presets --keys`.
         needs: `IMAGES`, `JUDGEMENT`, `FEATURES`, `TAUGHT`, `PERCEIVED`, or `VARIED`, which
             `diversity_clip` may follow.
+        costly: True if a weight of 0 saves its time: it is not measured then.
     """
 
     call: Callable[..., Any]
     about: str
     needs: tuple[str, ...] = IMAGES
+    costly: bool = False
 
     @property
     def needs_discriminator(self) -> bool:
@@ -115,6 +117,12 @@ TERMS = {
         "Weight of the mean absolute difference between the maps of `objective.perceptual_network` for the target and "
         "for the translation. It is 10 in pix2pixHD, whose network has other weights than Keras's.",
         PERCEIVED,
+    ),
+    "pyramid_l1": Term(
+        lazy("tfpix2pix.losses.pyramid", "pyramid_l1"),
+        "Weight of the mean over four scales, from full size to 1/8, of the mean absolute difference, for pairs that "
+        "are shifted by a few pixels. 100 with `l1` at 0 weighs as much as the paper's λ.",
+        costly=True,
     ),
 }
 

@@ -21,9 +21,9 @@ Variant = tuple[tf.Tensor, tf.Tensor]  # the translation by another noise, and t
 class Objective:
     """Computes the losses of G and D from the weights of the terms, by name, and the form of the GAN term.
 
-    A term without a weight does not train G. It is still measured and returned if its inputs are there: D's features,
-    which `feature_matching` needs, are only computed if that term has a weight. Terms of the noise are left out, of
-    `g/total` too, where there is no variant, as in validation without noise.
+    A term without a weight does not train G. It is still measured and returned if its inputs are there and it is not
+    `costly`: D's features, which `feature_matching` needs, are only computed if that term has a weight. Terms of the
+    noise are left out, of `g/total` too, where there is no variant, as in validation without noise.
 
     Raises:
         ValueError: a name is unknown, or a term needs a discriminator that the GAN loss does not train.
@@ -127,7 +127,7 @@ class Objective:
             if weight and "translation" in term.needs:
                 # Identities, so that the gradients of the translation are summed in pairs (models/norms.py).
                 known["translation"] = tf.identity(known["translation"])
-            if weight or known.keys() >= set(term.needs):
+            if weight or (known.keys() >= set(term.needs) and not term.costly):
                 terms[name] = term.call(*(known[need] for need in term.needs))
             if weight:  # a term that is only measured is not in the sum, so it needs no gradient
                 total += weight * terms[name]

@@ -45,6 +45,7 @@ PANELS = (
         {
             "g/l1": ("g/l1 training", BLUE),
             "g/l2": ("g/l2 training", GREEN),
+            "g/pyramid_l1": ("g/pyramid_l1 training", ORANGE),
             "val/l1": ("val/l1 held out", VERMILION),
         },
         between=(0.0, None),

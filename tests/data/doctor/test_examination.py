@@ -57,7 +57,9 @@ def test_as_json(spoilt):
     result = examined(spoilt)
     back = json.loads(json.dumps(result.as_dict()))
     assert back == result.as_dict()
-    assert set(back) == {"read_as", "pairs", "examined", "findings", "notes", "kinds", "sizes", "channels", "exit_code"}
+    assert set(back) == {
+        "read_as", "pairs", "examined", "findings", "notes", "kinds", "sizes", "channels", "shifts", "exit_code",
+    }  # fmt: skip
     assert all(set(finding) == {"kind", "split", "names", "files", "message", "advice"} for finding in back["findings"])
     assert back["exit_code"] == 3 and back["pairs"] == {"train": 17, "val": 5, "test": 0} and back["examined"] == 22
     assert list(back["kinds"]) == [kind for kind in ADVICE if kind in back["kinds"]]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from tfpix2pix.data import SOURCES, SPLITS
 from tfpix2pix.data.doctor import CHECKS, NOTES
+from tfpix2pix.data.doctor.alignment import shift_report
 from tfpix2pix.data.doctor.files import histograms
 from tfpix2pix.data.doctor.findings import ADVICE, Examination, Finding
 from tfpix2pix.data.doctor.notes import read_as
@@ -50,6 +51,7 @@ def examine(
         examined=len(chosen),
         sizes=counts["size"],
         channels=counts["channels"],
+        shifts=shift_report(survey),
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfpix2pix.data.doctor.shifts import ShiftReport
+
 EXIT_CLEAN, EXIT_FINDINGS = 0, 3
 
 # kind -> advice, in the order in which kinds are reported
@@ -38,7 +40,9 @@ ADVICE = {
     "photographs": "If they are photographs, set `data.source` to photographs and `data.operator` to what makes their "
     "inputs. If input and target are two files, put them into two folders and set `data.source` to folders.",
     "swapped": "Exchange its input and target.",
-    "misaligned": "Cut it again so that both sides show the same point at the same pixel, or remove it.",
+    "misaligned": "Write corrected pairs, `tfpix2pix data align DIR --out NEW`, or cut it again so that both sides "
+    "show the same point at the same pixel, or remove it. If pairs stay shifted by a few px, give the weight of `l1` "
+    "to `objective.weights.pyramid_l1`.",
     "duplicate": "Keep one of them: the others only give it more weight.",
     "leak": "Keep it in one split: a held-out pair that is trained on measures nothing.",
     "group": "Move its pairs into one split: a held-out pair is no new image if others of its group are trained on.",
@@ -74,6 +78,7 @@ class Examination:
     examined: int  # number of pairs that were read
     sizes: Mapping[str, Mapping[str, int]]  # `image`, or `input` and `target` -> `512x256 px` -> number of files
     channels: Mapping[str, Mapping[str, int]]  # the same -> `RGB, 8 bits` -> number of files
+    shifts: ShiftReport | None = None  # None: of no pair are both sides compared
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -97,7 +102,7 @@ class Examination:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns a dictionary for JSON: `read_as`, `pairs`, `examined`, `findings`, `notes`, `kinds`, `sizes`,
-        `channels` and `exit_code`.
+        `channels`, `shifts` and `exit_code`.
 
         A finding has `kind`, `split`, `names`, `files`, `message` and `advice`.
         """
@@ -112,5 +117,6 @@ class Examination:
             "kinds": self.kinds,
             "sizes": {role: dict(counts) for role, counts in self.sizes.items()},
             "channels": {role: dict(counts) for role, counts in self.channels.items()},
+            "shifts": self.shifts and self.shifts.as_dict(),
             "exit_code": self.exit_code,
         }

@@ -30,6 +30,7 @@ MOST_SHOWN = 24  # findings of a kind with pictures; the others are listed by na
 MOST_PAIRS = 4  # pictures of a finding: copies of one pair may be many
 PAIRS_SHOWN = 12  # pictures of pairs, even if nothing is found
 BARS_SHOWN = 12
+MOST_SHIFTS = 24
 
 
 def write_html(examination: Examination, data: DataConfig, seed: int, path: Path) -> None:
@@ -55,6 +56,8 @@ def write_html(examination: Examination, data: DataConfig, seed: int, path: Path
             key=lambda kind: not any(card["pictures"] for card in kind["cards"]),  # kinds with pictures come first
         ),
         some=painter.some(),
+        shifts=examination.shifts,
+        shifts_shown=MOST_SHIFTS,
         notes=examination.notes,
         sizes=_charts(examination.sizes),
         channels=_charts(examination.channels),

@@ -71,6 +71,8 @@ def as_table(examination: Examination) -> RenderableType:
         parts.append(table)
     parts.append(Text(f"read as: {examination.read_as}"))
     parts += [Text(line) for line in count_lines(examination)]
+    if examination.shifts:
+        parts.append(Text(f"shifts: {examination.shifts.summary}"))
     parts += [Text(f"Note: {note}") for note in examination.notes]
     return Group(*parts, Text(examination.verdict))
 

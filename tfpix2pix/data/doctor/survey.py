@@ -11,7 +11,8 @@ from PIL import Image, ImageStat
 
 from tfpix2pix.data import source_row
 from tfpix2pix.data.doctor.headers import Header, header
-from tfpix2pix.data.doctor.measure import Peak, Surfaces, peak_of, step_across, surface, texture
+from tfpix2pix.data.doctor.measure import Peak, Surfaces, step_across, texture
+from tfpix2pix.data.doctor.shifts import VIEW_PX, Displacement, Shift, Views, as_views, comparable, displacement
 from tfpix2pix.data.images import as_picture, full_range, to_signed
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.near_duplicates import exact_hash, perceptual_hash, thumbnail
@@ -19,7 +20,6 @@ from tfpix2pix.data.pairs import Fault, Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 
-VIEW_PX = 256  # largest side of a view
 SEAM_PX = 4  # border of a half into which the other half of a combined JPEG bleeds
 
 
@@ -36,6 +36,7 @@ class Traits:
     perceptual: int  # 64 bits
     thumbnails: np.ndarray  # uint8 (2, 8, 8, 3)
     peak: Peak | None  # of the alignment; None: not measured
+    shift: Shift | None  # px of the input; None: not measured, or not clear
     step: float | None = None  # across the cut of a combined image (`measure.step_across`); None: it says nothing
     counting: float = 1.0  # mean weight of the pixels (`data.weight`)
     clipped: tuple[float, float] = (0.0, 0.0)  # share of the values of each side that lie outside their range
@@ -83,30 +84,36 @@ class Survey:
         return {"files": tuple(files), "pairs": tuple((look.split, look.index) for look in looks)}
 
 
-Views = tuple[np.ndarray, np.ndarray]  # pictures of a pair's sides: both uint8 (H, W, 3), of one size
+def painter(data: DataConfig) -> Callable[[tuple[np.ndarray, np.ndarray]], Views]:
+    """Returns a function from a pair of any kind to its pictures, uint8 (H, W, 3) of the files' sizes: label maps in
+    colours, other ranges stretched to 8 bits."""
+    sides = list(zip(pictures_of(data), data.classes, data.ranges, (bool(data.inputs), False), strict=True))
+
+    def paint(pair: tuple[np.ndarray, np.ndarray]) -> Views:
+        return tuple(
+            as_picture(image)
+            if classes is None and value_range is None and image.dtype == np.uint8 and not is_stack
+            else picture(to_signed(image, None if classes else value_range))
+            for image, (picture, classes, value_range, is_stack) in zip(pair, sides, strict=True)
+        )
+
+    return paint
+
+
+def aligner(data: DataConfig) -> Callable[[tuple[np.ndarray, np.ndarray], Views], Displacement | None]:
+    """Returns a function from a pair and its pictures to its displacement, as `displacement`."""
+    numbers = (bool(data.inputs or data.input_classes), bool(data.target_classes))
+
+    def align(pair: tuple[np.ndarray, np.ndarray], pictures: Views) -> Displacement | None:
+        return displacement(tuple(map(comparable, pair, pictures, numbers)))
+
+    return align
 
 
 def viewer(data: DataConfig, most_px: int = VIEW_PX) -> Callable[[tuple[np.ndarray, np.ndarray]], Views]:
-    """Returns a function from a pair of any kind to its views: label maps in colours, other ranges stretched to 8 bits,
-    at most `most_px`."""
-    sides = list(zip(pictures_of(data), data.classes, data.ranges, (bool(data.inputs), False), strict=True))
-
-    def views(pair: tuple[np.ndarray, np.ndarray]) -> Views:
-        height, width = (min(image.shape[axis] for image in pair) for axis in (0, 1))
-        shrink = max(1.0, max(height, width) / most_px)
-        size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
-        both = []
-        for image, (picture, classes, value_range, is_stack) in zip(pair, sides, strict=True):
-            if classes is None and value_range is None and image.dtype == np.uint8 and not is_stack:
-                view = as_picture(image)
-            else:
-                view = picture(to_signed(image, None if classes else value_range))
-            if view.shape[1::-1] != size:
-                view = np.asarray(Image.fromarray(view).resize(size, Image.Resampling.BOX))
-            both.append(view)
-        return tuple(both)
-
-    return views
+    """Returns a function from a pair of any kind to its views, its pictures at one size of at most `most_px`."""
+    paint = painter(data)
+    return lambda pair: as_views(paint(pair), most_px)
 
 
 def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray | None]]:
@@ -114,7 +121,7 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
 
     The function may run in threads.
     """
-    views, makes_inputs = viewer(survey.data), survey.data.makes_inputs
+    paint, align, makes_inputs = painter(survey.data), aligner(survey.data), survey.data.makes_inputs
 
     def look(position: tuple[str, int]) -> tuple[Look, np.ndarray | None]:
         split, index = position
@@ -125,11 +132,12 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
         except UserError as error:
             fault = Fault(error.kind or "unfit", source.names[index], str(error))
             return Look(split, index, source.names[index], headers, fault=fault), None
-        pictures = views(pair)
+        whole = paint(pair)
+        pictures = as_views(whole)
         # An input that is made from the target is aligned and may be random: only the target identifies the pair.
         images = (pair[1], pair[1]) if makes_inputs else pair
         shown = (pictures[1], pictures[1]) if makes_inputs else pictures
-        correlation = None if makes_inputs else surface(*pictures)
+        aligned = None if makes_inputs else align(pair, whole)
         (height, width), view_shape = pair[0].shape[:2], pictures[0].shape
         traits = Traits(
             scale=(width / view_shape[1], height / view_shape[0]),
@@ -143,12 +151,13 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
             exact=exact_hash(images),
             perceptual=perceptual_hash(shown),
             thumbnails=np.stack([thumbnail(view) for view in shown]),
-            peak=None if correlation is None else peak_of(correlation),
+            peak=aligned and aligned.peak,
+            shift=aligned and aligned.shift,
             step=_step(pictures, survey.data) if source_row(survey.data.source).cut else None,
             counting=1.0 if weight is None else float(weight.mean()),
             clipped=_clipped(source, index, survey.data, weight) if any(survey.data.clips) else (0.0, 0.0),
         )
-        return Look(split, index, source.names[index], headers, traits), correlation
+        return Look(split, index, source.names[index], headers, traits), aligned and aligned.correlation
 
     return look
 

@@ -57,7 +57,14 @@ class OwnFolder:
 
 EVALUATION = OwnFolder(
     marks={"metrics.json": frozenset({"format_version", "package_version", "figures", "protocol"})},
-    files=(r"metrics\.json", r"per_image\.csv", r"bootstrap\.npz", r"report\.html", r"contact_sheet\.png"),
+    files=(
+        r"metrics\.json",
+        r"per_image\.csv",
+        r"per_group\.csv",
+        r"bootstrap\.npz",
+        r"report\.html",
+        r"contact_sheet\.png",
+    ),
 )
 RUN = OwnFolder(
     marks={

@@ -19,12 +19,13 @@ import numpy as np
 from tfpix2pix.data import source_row
 from tfpix2pix.data.doctor.shifts import common_area
 from tfpix2pix.data.doctor.survey import aligner, painter
-from tfpix2pix.data.opening import splits_of, with_class_values
+from tfpix2pix.data.opening import decided, splits_of
 from tfpix2pix.data.originals import open_original
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.sources import AXES
 from tfpix2pix.data.splits import check_splits_of_folder, data_folder
+from tfpix2pix.data.weighting import weight_folder
 from tfpix2pix.destinations import check_new_folder
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_directory
@@ -90,6 +91,11 @@ def align(
         RunError: the files cannot be written to the disk. All of them are removed.
     """
     _check_layout(data)
+    if weight_folder(data):
+        raise UserError(
+            f"Pairs to align must have their weights in the pixels of the targets, or none. Received `data.weight: "
+            f"{data.weight}`, whose files would not be cut. Leave it out, and cut them by {TABLE}."
+        )
     check_splits_of_folder(data)
     root = data_folder(data)
     check_new_folder(out)
@@ -99,7 +105,7 @@ def align(
             f"Change `out`."
         )
     # Neither the training size nor transparency matters here.
-    data = with_class_values(data, seed).model_copy(
+    data = decided(data, seed).model_copy(
         update={"image_size_px": 2, "fit": "resize", "alpha": "drop", "cache_files_mb": 0}
     )
     sources = splits_of(data, seed)

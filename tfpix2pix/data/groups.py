@@ -83,6 +83,16 @@ def groups_by_name(names: Iterable[str], pattern: str) -> list[str]:
     return groups
 
 
+def groups_of(names: Sequence[str], groups: Sequence[str], data: DataConfig) -> list[str]:
+    """Returns the group of each of these pairs, "" for all if `data.group` is null.
+
+    `groups` are those of a source whose table has them.
+    """
+    if data.group is None:
+        return [""] * len(names)
+    return list(groups) if column_of(data) else groups_by_name(names, data.group)
+
+
 def grouped(inputs: Mapping[str, str], data: DataConfig, values: Sequence[str] = ()) -> dict[str, str]:
     """Maps the names of pairs to their groups, by the pattern or column `data.group`.
 

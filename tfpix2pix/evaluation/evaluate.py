@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,6 +23,7 @@ from tfpix2pix.evaluation.examples.pairs import Examples
 from tfpix2pix.evaluation.examples.segmenters import Segmenter, open_segmenter
 from tfpix2pix.evaluation.folder import (
     FORMAT_VERSION,
+    GROUPS,
     PAGE,
     RECORD,
     RESAMPLED,
@@ -35,6 +36,7 @@ from tfpix2pix.evaluation.folder import (
     Record,
     check_free,
     check_names,
+    means_by_group,
     replacing,
     write_rows,
 )
@@ -67,6 +69,7 @@ WITHOUT = {  # need of a metric -> reason why it is not measured
 }
 UNREADABLE = "could not be evaluated"
 FEW = 20  # images; intervals of fewer are rough
+OF_OWN_SIZE = {"target", "unit"}  # needs of the metrics that are measured at the files' own size
 MOST_OWN_SIZE, LARGEST_OWN_SIZE = 100, 2**22  # images measured at their own size too, and how many pixels they may have
 Track = Callable[[Iterable, int], Iterable]
 
@@ -142,7 +145,7 @@ def evaluate(
         )
     names, left_out = choose(metrics, available, len(examples), label_maps=bool(setting.classes))
     scorer = Scorer(names, setting, Resampling(replicates, request.noise.seed))
-    rows, levels, evaluated, failed, stored = [], [], [], [], {}
+    rows, groups, levels, evaluated, failed, stored = [], [], [], [], [], {}
     for index in track(range(len(examples)), len(examples)):
         try:
             example = examples[index]
@@ -155,6 +158,7 @@ def evaluate(
         evaluated.append(index)
         stored[index] = example.stored_px
         rows.append({"name": example.name, **scorer.update(labelled)})
+        groups.append(example.group)
         if example.target is not None:
             levels.append([np.mean(example.target), np.std(example.target)])
         if len(rows) == 1:  # the metrics of images are known now, before much time is spent
@@ -169,9 +173,11 @@ def evaluate(
     )  # fmt: skip
     protocol = ProtocolRecord(
         **asdict(subject.protocol), replicates=replicates, covered=COVERED,
+        group=examples.data.group if any(groups) else None,
         segmenter=segmenter and segmenter.record, features=request.features,
     )  # fmt: skip
     record = _record(resolved, subject, data, protocol, scorer.figures(resampled), left_out, at_own_size)
+    record.notes.extend(_notes_on_intervals(len(examples), set(groups)))
     if failed:
         count = f"{len(failed)} image{'s' if failed[1:] else ''}"
         record.notes.append(f"{count} could not be evaluated. The first: {failed[0][1]}")
@@ -180,6 +186,8 @@ def evaluate(
     with replacing(out) as folder:
         record.write(folder / RECORD)
         write_rows(folder / ROWS, rows)
+        if protocol.group:
+            write_rows(folder / GROUPS, means_by_group(rows, groups))
         arrays = {name: values for replicated in resampled.values() for name, values in replicated.items()}
         np.savez_compressed(folder / RESAMPLED, **arrays)
         write_report(
@@ -206,7 +214,9 @@ def _at_own_size(
     Args:
         stored: index of an example -> height and width of its files; None if input and target differ in them.
     """
-    names = [name for name in names if METRICS[name].needs == ("target",)]
+    names = [
+        name for name in names if "target" in METRICS[name].needs and set(METRICS[name].needs) <= {"target", "unit"}
+    ]
     trained = None if subject.protocol.size_px == NATIVE else Size.of(subject.protocol.size_px)
     if subject.at_own_size is None or not names or all(size in (None, trained) for size in stored.values()):
         return None
@@ -294,6 +304,15 @@ def _figure_records(metrics: Mapping[str, Figure]) -> dict[str, FigureRecord]:
     return {name: FigureRecord(**asdict(metric), better=metric.better) for name, metric in metrics.items()}
 
 
+def _notes_on_intervals(images: int, groups: set[str]) -> Iterator[str]:
+    """Yields a note if few images, or few groups of images, are resampled."""
+    count, what = (len(groups), "groups") if any(groups) else (images, "images")
+    if 1 < count < FEW:
+        yield f"Intervals of {count} {what} are rough: a bootstrap needs {FEW} or more."
+    if count == 1:
+        yield f"One {what[:-1]} has no interval, because it says nothing about others."
+
+
 def _record(
     resolved: ResolvedRequest, subject: Subject, data: DataRecord, protocol: ProtocolRecord,
     metrics: Mapping[str, Figure], left_out: Mapping[str, str], at_own_size: OwnSizeRecord | None,
@@ -303,10 +322,6 @@ def _record(
     notes = list(examples.notes)
     if "target" not in examples.has:
         notes.append("There are no targets: only metrics without a reference were measured.")
-    if 1 < len(examples) < FEW:
-        notes.append(f"Intervals of {len(examples)} images are rough: a bootstrap needs {FEW} or more.")
-    if len(examples) == 1:
-        notes.append("One image has no interval, because it says nothing about others.")
     return Record(
         format_version=FORMAT_VERSION,
         model=str(resolved.request.model),

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any, Literal
 from zipfile import BadZipFile
 
@@ -24,6 +25,7 @@ from tfpix2pix.safe_files import parse_json
 from tfpix2pix.size import Size
 
 RECORD, ROWS, RESAMPLED, PAGE = "metrics.json", "per_image.csv", "bootstrap.npz", "report.html"
+GROUPS = "per_group.csv"
 SHEET = "contact_sheet.png"
 FORMAT_VERSION = 1
 
@@ -67,6 +69,20 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
+
+
+def means_by_group(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns a row for each group, in order: its name, the number of its images, and the means of their values.
+
+    An image without a value of a metric is left out of its mean.
+    """
+    means = []
+    for group in sorted(set(groups)):
+        of_group = [row for row, other in zip(rows, groups, strict=True) if other == group]
+        names = [name for name in dict.fromkeys(name for row in of_group for name in row) if name != "name"]
+        values = {name: [row[name] for row in of_group if name in row] for name in names}
+        means.append({"group": group, "images": len(of_group), **{name: fmean(values[name]) for name in names}})
+    return means
 
 
 class _Part(BaseModel):
@@ -117,6 +133,7 @@ class ProtocolRecord(_Part):
     fit: str | None
     replicates: int = Field(ge=0)
     covered: float
+    group: str | None = None  # `data.group`, by which images are resampled together
     segmenter: dict[str, Any] | None = None
     features: Any = None
 

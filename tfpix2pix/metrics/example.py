@@ -26,6 +26,7 @@ class Example:
     variants: np.ndarray | None = None  # (K, H, W, C): translations by different noise
     without_noise: np.ndarray | None = None  # the translation with noise off, of examples with variants
     stored_px: tuple[int, int] | None = None  # height and width of the files, if input and target share them
+    group: str = ""  # that the image was taken with others of, such as a patient; "": it stands alone
     weight: np.ndarray | None = None  # (H, W, 1) in [0, 1]: how much each pixel counts; None: all count
 
     @cached_property

@@ -28,7 +28,7 @@ class Figure:
 
 
 class Scorer:
-    """Counts examples one by one, and computes metrics over all of them.
+    """Counts examples one by one, and computes metrics over all of them. Examples of one group are resampled together.
 
     Args:
         names: rows of `METRICS`.
@@ -47,7 +47,7 @@ class Scorer:
         """
         if example.weight is not None and not example.weight.any():
             return {}
-        weights, values = self.resampling.weights(example.name), {}
+        weights, values = self.resampling.weights(example.group or example.name), {}
         for accumulator in self.accumulators.values():
             values.update(accumulator.update(example, weights))
         self.count += 1

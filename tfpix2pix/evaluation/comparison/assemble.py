@@ -26,6 +26,7 @@ EQUAL = {
     "fit": "Evaluate both with the same data.fit.",
     "seed": "Evaluate both with the same `seed`.",
     "replicates": "Evaluate both with the same `replicates`.",
+    "group": "Evaluate both with the same `data.group`.",
     "covered": "Evaluate both with this version of tfpix2pix.",
 }
 EQUAL_WHERE_USED = {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from tfpix2pix.config import Config
+from tfpix2pix.data.groups import groups_of
 from tfpix2pix.data.images import match_channels, read_image, to_signed
 from tfpix2pix.data.labels import palettes_as, read_side
 from tfpix2pix.data.opening import pair_reader, split_of, with_class_values
@@ -85,7 +86,8 @@ def folder_examples(
                 f"An output must be as large as its target. Received {sizes[0]} px in {named[name]} for a target of "
                 f"{sizes[1]} px. Make them equally large, or give a `size` for both."
             )
-        return Example(name, output, image, target, weight=weight[0] if weight else None)
+        group = pairs.groups.get(name, "")
+        return Example(name, output, image, target, weight=weight[0] if weight else None, group=group)
 
     return Examples(names, compute, data, pairs.has, len(pairs.names), tuple(notes))
 
@@ -103,13 +105,15 @@ class _Pairs(NamedTuple):
     has: frozenset[str]  # `input`, `target`
     # name -> input and target, if there are any, and perhaps the weights of the pixels
     read: Callable[[str], tuple[np.ndarray | None, ...]]
+    groups: Mapping[str, str] = {}  # name -> group, if `data.group` is set and the pairs are those of a split
 
 
 def _pairs(config: Config, split: str) -> _Pairs:
     """Opens the pairs of a split."""
     source = split_of(config.data, split, config.seed)
     indices, read = {name: index for index, name in enumerate(source.names)}, pair_reader(source, config.data)
-    return _Pairs(list(indices), frozenset({"input", "target"}), lambda name: read(indices[name]))
+    groups = dict(zip(source.names, groups_of(source.names, source.groups, config.data), strict=True))
+    return _Pairs(list(indices), frozenset({"input", "target"}), lambda name: read(indices[name]), groups)
 
 
 def _with_class_values(folder: Path, layout: Layout, config: Config, outputs: dict[str, Path]) -> DataConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfpix2pix.config import Config
+from tfpix2pix.data.groups import groups_of
 from tfpix2pix.data.images import from_signed, match_channels, to_signed
 from tfpix2pix.data.labels import class_colors, nearest_color
 from tfpix2pix.data.opening import pair_reader
@@ -35,7 +36,7 @@ def model_examples(
     """
     config, trained_on = at_size(config, size_px), translator.card.config.data
     data = config.data
-    read = pair_reader(source, data)
+    read, groups = pair_reader(source, data), groups_of(source.names, source.groups, data)
 
     def compute(index: int) -> Example:
         pair, name = read(index), source.names[index]
@@ -53,7 +54,7 @@ def model_examples(
             variants = None if variants is None else np.stack([as_label_map(variant, data) for variant in variants])
             without = None if without is None else as_label_map(without, data)
         stored_px = sizes.pop() if len(sizes) == 1 else None
-        more = {"stored_px": stored_px, "weight": weight[0] if weight else None}
+        more = {"stored_px": stored_px, "weight": weight[0] if weight else None, "group": groups[index]}
         return Example(name, translation, image, target, variants=variants, without_noise=without, **more)
 
     has = frozenset({"input", "target", *(("variants", "without_noise") if noise.variants > 1 else ())})

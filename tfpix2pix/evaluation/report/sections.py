@@ -65,6 +65,7 @@ def metrics_table(record: Mapping[str, Any]) -> dict[str, Any]:
         "scale": f"{100 * scale:.2g}" if scale else None,
         "at_own_size": own_size_sentence(record) if own else None,
         "replicates": protocol.get("replicates"),
+        "group": protocol.get("group"),
         "groups": [
             {"metrics": [_metric(key, metric, scale, own) for key, metric in group], "protocol": protocols.get(name)}
             for name, group in groupby(metrics.items(), key=lambda item: item[1]["metric"])

@@ -1,0 +1,115 @@
+"""docs/measuring.md as it stands there, for fewer steps: a phantom of known physics, from images to errors in HU."""
+
+import csv
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from tests.conftest import run_cli
+from tfpix2pix.data.groups import beginning
+
+PAGE = (Path(__file__).parents[1] / "docs" / "measuring.md").read_text(encoding="utf-8")
+PYTHON, YAML, SHELL = (re.search(rf"```{kind}\n(.+?)```", PAGE, re.DOTALL)[1] for kind in ("python", "yaml", "sh"))
+SMALLER = [
+    flag for setting in (
+        "data.image_size_px=32", "generator.base_filters=4", "generator.levels=3", "discriminator.base_filters=4",
+        "discriminator.receptive_field_px=16", "training.steps=2", "training.batch_size=1",
+        "training.validation_images=2",
+    ) for flag in ("--set", setting)
+]  # fmt: skip
+COMMANDS = [shlex.split(line)[1:] for line in SHELL.splitlines()]
+
+
+def run(command, *more):
+    code, out, errors = run_cli(*command, *more)
+    assert code == 0, errors
+    return out
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory):
+    """The phantom, the run and its evaluation, in the folder where the page's commands were called."""
+    folder = tmp_path_factory.mktemp("measuring")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        exec(compile(PYTHON, "docs/measuring.md", "exec"), {})
+        Path("phantom.yaml").write_text(YAML)
+        outputs = [run(command, *(SMALLER if command[0] == "train" else [])) for command in COMMANDS]
+    return folder, outputs
+
+
+def test_the_physics_is_known(phantom):
+    folder, _ = phantom
+    images = {
+        name: np.stack([tifffile.imread(file) for file in sorted((folder / "data/phantom" / name).iterdir())])
+        for name in ("t1", "t2", "target", "mask")
+    }
+    inside = images["mask"] == 255
+    assert images["mask"].shape == (48, 64, 64)
+    bone = inside & (images["target"] > 800)
+    assert bone.sum() > 500
+    assert images["t1"][bone].mean() == pytest.approx(150, abs=5)
+    assert images["t2"][bone].mean() == pytest.approx(80, abs=5)
+    assert images["target"][~inside].mean() == pytest.approx(-1000, abs=5)
+
+
+def test_the_check_says_how_much_counts(phantom):
+    folder, (checked, *_) = phantom
+    masks = [tifffile.imread(file) / 255 for file in (folder / "data/phantom/mask").iterdir()]
+    assert f"{100 * np.mean(masks):.3g} % of the pixels count" in " ".join(checked.split())
+    assert "0 findings" in checked or "nothing found" in checked.lower()
+
+
+def test_a_patient_is_on_one_side(phantom):
+    folder, _ = phantom
+    splits = json.loads((folder / "runs/phantom/data.json").read_text())["periods"][-1]["splits"]
+    patients = {split: {beginning(name, "patient-*_") for name in names} for split, names in splits.items()}
+    assert patients["train"] and patients["val"]
+    assert not patients["train"] & patients["val"]
+    assert len(splits["val"]) == 4 * len(patients["val"])
+
+
+def test_errors_are_in_hu_inside_the_mask(phantom):
+    """MAE of the translations without noise, by hand from files: `translate` writes HU at the files' own size."""
+    folder, _ = phantom
+    record = json.loads((folder / "runs/phantom/evaluation/metrics.json").read_text())
+    own = record["at_own_size"]["figures"]
+    splits = json.loads((folder / "runs/phantom/data.json").read_text())["periods"][-1]["splits"]
+    errors, weights = [], []
+    for name in splits["val"]:
+        translation = tifffile.imread(folder / "ct" / f"{name}.tif")
+        target = tifffile.imread(folder / "data/phantom/target" / f"{name}.tif")
+        mask = tifffile.imread(folder / "data/phantom/mask" / f"{name}.tif") / 255
+        errors.append((mask * np.abs(translation - target)).sum())
+        weights.append(mask.sum())
+    assert record["figures"].keys() >= {"unit_mae", "unit_rmse", "unit_bias", "pearson_r", "r2"}
+    assert own["unit_mae"]["value"] == pytest.approx(sum(errors) / sum(weights), rel=1e-4)
+
+
+def test_intervals_resample_patients(phantom):
+    folder, _ = phantom
+    record = json.loads((folder / "runs/phantom/evaluation/metrics.json").read_text())
+    with (folder / "runs/phantom/evaluation/per_group.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    with (folder / "runs/phantom/evaluation/per_image.csv").open() as file:
+        images = list(csv.DictReader(file))
+    assert record["protocol"]["group"] == "patient-*_"
+    assert any(f"Intervals of {len(rows)} groups are rough" in note for note in record["notes"]) or len(rows) == 1
+    for row in rows:
+        of_group = [float(image["l1"]) for image in images if image["name"].startswith(row["group"])]
+        assert int(row["images"]) == len(of_group) == 4
+        assert float(row["l1"]) == pytest.approx(np.mean(of_group))
+
+
+def test_translations_are_floats_in_hu(phantom):
+    folder, _ = phantom
+    files = sorted((folder / "ct").glob("*.tif"))
+    assert len(files) == 48
+    first = tifffile.imread(files[0])
+    assert (first.dtype, first.shape) == (np.float32, (64, 64))
+    assert first.min() >= -1000 and first.max() <= 1500

@@ -102,7 +102,9 @@ class TestModels:
         record = evaluate(request(run.path, noise=NoiseOptions(variants=2)), out=tmp_path / "out", replicates=20).record
         assert {"l1", "l2", "psnr_db", "ssim", "ms_ssim", "sharpness", "diversity", "swd"} <= set(record["figures"])
         assert {"best_of_k_l1", "best_of_k_gain", "calibration_90", "calibration_gap"} <= set(record["figures"])
-        assert set(record["not_measured"]) == {"fid", "kid", "semantic", "variant_agreement", "ndb", "entropy"}
+        in_units = {"unit_errors", "unit_bias", "correlation"}
+        others = {"fid", "kid", "semantic", "variant_agreement", "ndb", "entropy"}
+        assert set(record["not_measured"]) == in_units | others
         assert record["not_measured"]["ndb"] == "it needs 50 images or more, not 3"
         assert "`segmenter`" in record["not_measured"]["semantic"]
         assert "colored_shapes" in record["not_measured"]["entropy"]

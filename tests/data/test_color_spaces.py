@@ -10,7 +10,7 @@ from skimage.color import lab2rgb, rgb2lab
 
 from tfpix2pix.data import COLOR_SPACES, OPERATORS
 from tfpix2pix.data.encodings import gray_to_lightness, lab_to_rgb, rgb_to_ab
-from tfpix2pix.data.images import to_signed
+from tfpix2pix.data.ranges import to_signed
 
 pictures = hnp.arrays(np.float32, (3, 4, 3), elements=st.floats(0, 1, width=32))
 

@@ -17,19 +17,8 @@ from PIL import Image, PngImagePlugin
 from tests.conftest import write_image as write_picture
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.formats import decode, encode
-from tfpix2pix.data.images import (
-    SUFFIXES,
-    from_signed,
-    full_range,
-    in_range,
-    list_images,
-    match_channels,
-    read_image,
-    read_size,
-    suffix_for,
-    to_signed,
-    write_image,
-)
+from tfpix2pix.data.images import SUFFIXES, list_images, match_channels, read_image, read_size, suffix_for, write_image
+from tfpix2pix.data.ranges import from_signed, full_range, in_range, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 

@@ -13,8 +13,8 @@ from tests import real_pairs
 from tests.conftest import least_config, write_image
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.encodings import most_likely, one_hot
-from tfpix2pix.data.images import from_signed, to_signed
 from tfpix2pix.data.labels import pictures_of, standard_colors, to_classes
+from tfpix2pix.data.ranges import from_signed, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import FITS, for_evaluation, for_training
 from tfpix2pix.errors import UserError

@@ -1,5 +1,6 @@
 """Ranges of values: percentiles that a run measures once, and values outside that are clipped and counted."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,8 @@ from tests.conftest import least_config
 from tfpix2pix.config.resolve import make_config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.doctor import examine
-from tfpix2pix.data.images import in_range
 from tfpix2pix.data.opening import decided, read_otherwise
-from tfpix2pix.data.ranges import MOST_VALUES
+from tfpix2pix.data.ranges import MOST_PIXELS, from_signed, in_range, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 
@@ -79,7 +79,7 @@ class TestPercentiles:
             (tmp_path / name).mkdir()
             tifffile.imwrite(tmp_path / name / "0.tif", np.arange(300 * 300, dtype=np.float32).reshape(300, 300))
         data = decided(DataConfig(**settings(tmp_path, input_percentiles=(10, 90), held_out_fraction=0)), 0)
-        assert MOST_VALUES < 300 * 300
+        assert MOST_PIXELS < 300 * 300
         assert data.input_range == pytest.approx((9_000, 81_000), rel=1e-3)
 
     def test_are_said(self, maps):
@@ -164,3 +164,82 @@ class TestClipping:
         low = run.card.config.data.input_range[0]
         (expected,) = translator.translate_many([np.clip(hot, low, high)[..., np.newaxis]])
         np.testing.assert_allclose(tifffile.imread(written), expected[..., 0], rtol=1e-5)
+
+
+class TestEachChannel:
+    RANGES = ((0.0, 100.0), (-1.0, 1.0))
+
+    def image(self):
+        rng = np.random.default_rng(0)
+        return np.stack([rng.uniform(0, 100, (6, 5)), rng.uniform(-1, 1, (6, 5))], axis=-1).astype(np.float32)
+
+    def test_has_its_own_range(self):
+        image = self.image()
+        signed = to_signed(image, self.RANGES)
+        np.testing.assert_allclose(signed[..., 0], image[..., 0] / 50 - 1, atol=1e-6)
+        np.testing.assert_allclose(signed[..., 1], image[..., 1], atol=1e-6)
+        assert signed.dtype == np.float32
+        np.testing.assert_allclose(from_signed(signed, np.float32, self.RANGES), image, rtol=1e-5, atol=1e-5)
+        alike = to_signed(image[..., :1].repeat(2, -1), ((0, 100), (0, 100)))
+        np.testing.assert_array_equal(alike, to_signed(image[..., :1].repeat(2, -1), (0, 100)))
+
+    def test_is_checked_and_clipped_alone(self):
+        image = self.image()
+        image[2, 3] = (50, 50)
+        with pytest.raises(UserError, match=r"-1 to 1 in channel 2. Received -0.89\d+ to 50 in a.tif"):
+            in_range(image, self.RANGES, "data.input_range", "a.tif")
+        clipped = in_range(image, self.RANGES, "data.input_range", "a.tif", clip=True)
+        np.testing.assert_array_equal(clipped[2, 3], (50, 1))
+        with pytest.raises(UserError, match="a channel for each range. Received 1 in a.tif for 2 ranges"):
+            in_range(image[..., :1], self.RANGES, "data.input_range", "a.tif")
+
+    def test_has_its_own_percentiles(self, tmp_path):
+        for name in ("input", "target"):
+            (tmp_path / name).mkdir()
+            np.save(tmp_path / name / "0.npy", self.image().repeat(4, 0).repeat(4, 1))
+        base = {**settings(tmp_path, held_out_fraction=0), "input_channels": 2, "target_channels": 2}
+        base |= {"input_percentiles": (5, 95), "target_range": self.RANGES}
+        by_channel = decided(DataConfig(**base, percentiles_of="channel"), 0)
+        expected = [np.percentile(self.image()[..., channel].repeat(16), (5, 95)) for channel in (0, 1)]
+        assert np.ravel(by_channel.input_range) == pytest.approx(np.ravel(expected), rel=1e-4)
+        together = decided(DataConfig(**base), 0)
+        assert together.input_range == pytest.approx(np.percentile(self.image().repeat(16), (5, 95)), rel=1e-4)
+        low, high = by_channel.input_range[1]
+        assert f"{low:g} to {high:g} (`data.input_percentiles`)" in read_otherwise(DataConfig(**base), by_channel)[0]
+
+    def test_a_run_trains_translates_and_says_where_it_is_unsure(self, tmp_path):
+        for name in ("input", "target"):
+            (tmp_path / name).mkdir()
+            for index in range(3):
+                np.save(tmp_path / name / f"{index}.npy", np.roll(self.image(), index).repeat(4, 0).repeat(4, 1))
+        data = settings(tmp_path, input_range=self.RANGES, target_range=self.RANGES, out_of_range="clip")
+        data |= {"input_channels": 2, "target_channels": 2}
+        config = least_config(data=data, generator={"noise": "gaussian"}, training={"steps": 1})
+        run = p2p.train(config, run_dir=tmp_path / "run")
+        translator = p2p.load(run.directory.path)
+        assert translator.card.config.data.target_range == self.RANGES
+        image = self.image().repeat(4, 0).repeat(4, 1)
+        (plain,) = translator.translate_many([image])
+        signed = translator(to_signed(image, self.RANGES))
+        np.testing.assert_allclose(plain, from_signed(signed, np.float32, self.RANGES), rtol=1e-5, atol=1e-5)
+        p2p.translate_files(
+            translator, [tmp_path / "input" / "0.npy"], out=tmp_path / "out", uncertainty=True, samples=3
+        )
+        described = json.loads((tmp_path / "out" / "0-deviation.json").read_text())
+        assert described["value_range"] == [[0.0, 100.0], [-1.0, 1.0]]
+        assert described["heat_map"]["high"] == [25.0, 0.5]
+        with pytest.raises(UserError, match="A web page must have a model with one range for all channels"):
+            p2p.export_run(tmp_path / "run", "web", tmp_path / "page")
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"input_range": [[0, 1]]}, "a range for each of the 3 channels, of pairs in files. Received 1"),
+            ({"input_range": [[0, 1], [1, 0], [0, 1]]}, r"the smaller first. Received \[1.0, 0.0\]. Exchange them"),
+            ({"input_range": [0, 1, 2]}, "must be two numbers, or two for each channel"),
+            ({"target_range": [[0, 1]] * 3, "target_unit": "m"}, "must go with one range for all channels"),
+        ],
+    )
+    def test_others_are_refused(self, changes, message):
+        with pytest.raises(UserError, match=message):
+            make_config({"data": changes})

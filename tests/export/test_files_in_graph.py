@@ -10,8 +10,8 @@ from PIL import Image
 from tests.conftest import tiny_config
 from tests.data.test_masks import BLACK_WHITE, MASK, RED_BLUE_GRAY, WHITE, palette_picture
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data.images import to_signed
 from tfpix2pix.data.labels import read_side
+from tfpix2pix.data.ranges import to_signed
 from tfpix2pix.errors import UserError
 from tfpix2pix.export.files_in_graph import read_file
 

@@ -16,7 +16,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 import tfpix2pix as p2p
 from tests.conftest import least_config, others_slow, tiny_config
 from tests.export.helpers import generator_of, made_tflite
-from tfpix2pix.data.images import from_signed
+from tfpix2pix.data.ranges import from_signed
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.export import EXPORTERS, FAITHFUL, Tolerance, tflite
 from tfpix2pix.export.phases import Phases, in_phases

@@ -11,7 +11,8 @@ from tests.conftest import least_config, others_slow, run_cli, tiny_config
 from tests.conftest import write_image as write_picture
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SOURCES
-from tfpix2pix.data.images import enlarged, full_range, read_image, resized, write_image
+from tfpix2pix.data.images import enlarged, read_image, resized, write_image
+from tfpix2pix.data.ranges import full_range
 from tfpix2pix.data.scale import Scale
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.inference.files import (

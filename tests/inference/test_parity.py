@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import tiny_config
 from tests.export.flat import spread
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data.images import from_signed
+from tfpix2pix.data.ranges import from_signed
 from tfpix2pix.export import FAITHFUL
 from tfpix2pix.inference.parity import DRAWINGS, distance, drawings, in_float64, in_words
 from tfpix2pix.inference.view import KerasEngine

@@ -8,7 +8,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfpix2pix.data.images import from_signed, reflected_indices, to_signed
+from tfpix2pix.data.images import reflected_indices
+from tfpix2pix.data.ranges import from_signed, to_signed
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.tiling import translate_tiles
 

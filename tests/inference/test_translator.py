@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tfpix2pix as p2p
-from tfpix2pix.data.images import to_signed
+from tfpix2pix.data.ranges import to_signed
 from tfpix2pix.errors import UserError
 
 

@@ -11,7 +11,8 @@ import tfpix2pix as p2p
 from tests.conftest import run_cli, tiny_config
 from tests.conftest import write_image as write_picture
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data.images import full_range, read_image
+from tfpix2pix.data.images import read_image
+from tfpix2pix.data.ranges import full_range
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten, names_of
 from tfpix2pix.inference.files import translate_files

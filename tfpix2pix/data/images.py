@@ -266,63 +266,6 @@ def match_channels(image: np.ndarray, channels: int, where: object = "an array")
     )
 
 
-def full_range(dtype: np.dtype | type, value_range: tuple[float, float] | None = None) -> tuple[float, float]:
-    """Returns the values that are mapped to -1 and 1: `value_range` if it is set.
-
-    The default is 0 and the largest value of an integer type, or 0 and 1 for floats.
-    """
-    return value_range or (0.0, float(np.iinfo(dtype).max) if np.dtype(dtype).kind == "u" else 1.0)
-
-
-def in_range(
-    image: np.ndarray, value_range: tuple[float, float] | None, key: str, where: object, *, clip: bool = False,
-    example: str = "",
-) -> np.ndarray:  # fmt: skip
-    """Returns the image. Values outside the range that is mapped to [-1, 1] become the nearest inside if `clip` is set.
-
-    `example` shows how `key` is set; the default is by `--set`.
-
-    Raises:
-        UserError: values are not finite, or lie outside the range and `clip` is not set.
-    """
-    if value_range is None and image.dtype.kind == "u":
-        return image
-    (low, high), least, most = full_range(image.dtype, value_range), float(image.min()), float(image.max())
-    slack = 1e-4 * (high - low)
-    if not np.isfinite(image).all():
-        raise UserError(
-            f"Values of an image must be finite. Received NaN or infinity in {where}. Write numbers in their place, or "
-            f"remove the file.",
-            "finite",
-        )
-    if clip:
-        return np.clip(image, low, high).astype(image.dtype) if least < low or most > high else image
-    if not (low - slack <= least and most <= high + slack):
-        raise UserError(
-            f"Values of an image must lie within `{key}`, {low:g} to {high:g} here. Received {least:g} to {most:g} in "
-            f"{where}. Set `{key}` to the range of your data, as in {example or f'`--set {key}=[0,4095]`'}, or "
-            f"`data.out_of_range` to clip.",
-            "range",
-        )
-    return image
-
-
-def to_signed(image: np.ndarray, value_range: tuple[float, float] | None = None) -> np.ndarray:
-    """Converts uint8, uint16 or float in `full_range` to float32 in [-1, 1]."""
-    low, high = full_range(image.dtype, value_range)
-    return (image.astype(np.float32) - np.float32(low)) * np.float32(2.0 / (high - low)) - np.float32(1.0)
-
-
-def from_signed(
-    image: np.ndarray, dtype: np.dtype | type = np.uint8, value_range: tuple[float, float] | None = None
-) -> np.ndarray:
-    """Converts float in [-1, 1] to `full_range` of uint8, uint16 (clipped and rounded to nearest) or float32."""
-    low, high = full_range(dtype, value_range)
-    values = (np.asarray(image, np.float32) + 1.0) * np.float32((high - low) / 2.0) + np.float32(low)
-    values = np.clip(values, low, high)
-    return (np.rint(values) if np.dtype(dtype).kind == "u" else values).astype(dtype)
-
-
 def enlarged(image: np.ndarray, times: int, numbers: Sequence[bool] = (False,)) -> np.ndarray:
     """Resizes (H, W, C) to `times` its height and width, bicubic, or channels of `numbers` by the nearest.
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from tfpix2pix.data.formats import Palette
-from tfpix2pix.data.images import MEGAPIXELS, as_picture, from_signed, match_channels, read_image
+from tfpix2pix.data.images import MEGAPIXELS, as_picture, match_channels, read_image
+from tfpix2pix.data.ranges import from_signed
 from tfpix2pix.data.settings import ClassValues, DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.tables import lazy

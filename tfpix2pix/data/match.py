@@ -21,7 +21,8 @@ from PIL import Image
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.doctor.measure import edges
 from tfpix2pix.data.guess import TABLES, check_split_names
-from tfpix2pix.data.images import as_picture, from_signed, list_images, read_image, stem_of, to_signed
+from tfpix2pix.data.images import as_picture, list_images, read_image, stem_of
+from tfpix2pix.data.ranges import from_signed, to_signed
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_file
 from tfpix2pix.parallel import evenly_spread, in_order

@@ -115,8 +115,10 @@ def read_otherwise(before: DataConfig, now: DataConfig) -> list[str]:
             lines.append(f"Label maps of the {key.partition('_')[0]}: {what} (`data.{key}`, by the training pairs).")
     for key, by in RANGES.items():
         if getattr(now, key) != getattr(before, key):
-            low, high = getattr(now, key)
-            lines.append(f"{key.partition('_')[0].title()} values: {low:g} to {high:g} (`data.{by}`).")
+            measured = getattr(now, key)
+            ranges = measured if isinstance(measured[0], tuple) else (measured,)
+            listed = ", ".join(f"{low:g} to {high:g}" for low, high in ranges)
+            lines.append(f"{key.partition('_')[0].title()} values: {listed} (`data.{by}`).")
     return lines
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tfpix2pix.data.images import in_range, match_channels, to_signed
+from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import to_classes
+from tfpix2pix.data.ranges import in_range, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.size import Size

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from tfpix2pix.data import OPERATORS
-from tfpix2pix.data.images import from_signed, image_reader, in_range, read_size, to_signed
+from tfpix2pix.data.images import image_reader, read_size
 from tfpix2pix.data.pairs import Pair, Source, check_size, with_channels
+from tfpix2pix.data.ranges import from_signed, in_range, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.splits import data_folder, is_divided, named, split_files
 from tfpix2pix.errors import UserError

@@ -1,19 +1,100 @@
-"""Measures the ranges of values of the training pairs, by percentiles (`data.input_percentiles`)."""
+"""Converts values of images between those of files and [-1, 1], by ranges that are given or measured."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfpix2pix.data import SOURCES
-from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.rules import LARGEST, RANGES
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.parallel import evenly_spread, in_order
 
+if TYPE_CHECKING:
+    from tfpix2pix.data.pairs import Source
+
+Range = tuple[float, float] | tuple[tuple[float, float], ...]  # of black and white, for all channels or for each
 MOST_READ = 1_000  # pairs
-MOST_VALUES = 20_000  # of an image
+MOST_PIXELS = 20_000  # of an image
 EVERYTHING = (-LARGEST, LARGEST)
+
+
+def full_range(dtype: np.dtype | type, value_range: Range | None = None) -> tuple[Any, Any]:
+    """Returns the values that are mapped to -1 and 1: `value_range` if it is set, as arrays (C,) if each channel has
+    its own.
+
+    The default is 0 and the largest value of an integer type, or 0 and 1 for floats.
+    """
+    if value_range and isinstance(value_range[0], (list, tuple)):
+        return tuple(np.array(value_range, np.float64).T)
+    return value_range or (0.0, float(np.iinfo(dtype).max) if np.dtype(dtype).kind == "u" else 1.0)
+
+
+def in_range(
+    image: np.ndarray, value_range: Range | None, key: str, where: object, *, clip: bool = False, example: str = "",
+) -> np.ndarray:  # fmt: skip
+    """Returns the image. Values outside the range that is mapped to [-1, 1] become the nearest inside if `clip` is set.
+
+    `example` shows how `key` is set; the default is by `--set`.
+
+    Raises:
+        UserError: values are not finite, or lie outside the range and `clip` is not set, or channels have ranges and
+            the image has others.
+    """
+    if value_range is None and image.dtype.kind == "u":
+        return image
+    low, high = full_range(image.dtype, value_range)
+    if by_channel := np.ndim(low) > 0:
+        check_channels(image, len(low), where)
+    axes = (0, 1) if by_channel else None
+    least, most = image.min(axis=axes), image.max(axis=axes)
+    slack = 1e-4 * (high - low)
+    if not np.isfinite(image).all():
+        raise UserError(
+            f"Values of an image must be finite. Received NaN or infinity in {where}. Write numbers in their place, or "
+            f"remove the file.",
+            "finite",
+        )
+    if clip:
+        return np.clip(image, low, high).astype(image.dtype) if np.any((least < low) | (most > high)) else image
+    wrong = np.atleast_1d(~((low - slack <= least) & (most <= high + slack)))
+    if wrong.any():
+        channel = int(wrong.argmax())
+        low, high, least, most = (np.atleast_1d(bound)[channel] for bound in (low, high, least, most))
+        here = f" in channel {channel + 1}" if by_channel else " here"
+        raise UserError(
+            f"Values of an image must lie within `{key}`, {low:g} to {high:g}{here}. Received {least:g} to {most:g} in "
+            f"{where}. Set `{key}` to the range of your data, as in {example or f'`--set {key}=[0,4095]`'}, or "
+            f"`data.out_of_range` to clip.",
+            "range",
+        )
+    return image
+
+
+def check_channels(image: np.ndarray, channels: int, where: object) -> None:
+    """Raises UserError if an image does not have the channels that have a range each."""
+    if image.shape[-1] != channels:
+        raise UserError(
+            f"An image must have a channel for each range. Received {image.shape[-1]} in {where} for {channels} "
+            f"ranges. Replace the file, or give two numbers for all channels.",
+            "channels",
+        )
+
+
+def to_signed(image: np.ndarray, value_range: Range | None = None) -> np.ndarray:
+    """Converts uint8, uint16 or float in `full_range` to float32 in [-1, 1]."""
+    low, high = full_range(image.dtype, value_range)
+    return (image.astype(np.float32) - np.float32(low)) * np.float32(2.0 / (high - low)) - np.float32(1.0)
+
+
+def from_signed(image: np.ndarray, dtype: np.dtype | type = np.uint8, value_range: Range | None = None) -> np.ndarray:
+    """Converts float in [-1, 1] to `full_range` of uint8, uint16 (clipped and rounded to nearest) or float32."""
+    low, high = full_range(dtype, value_range)
+    values = (np.asarray(image, np.float32) + 1.0) * np.float32((high - low) / 2.0) + np.float32(low)
+    values = np.clip(values, low, high)
+    return (np.rint(values) if np.dtype(dtype).kind == "u" else values).astype(dtype)
 
 
 def with_measured_ranges(data: DataConfig, seed: int) -> DataConfig:
@@ -41,19 +122,21 @@ def with_measured_ranges(data: DataConfig, seed: int) -> DataConfig:
     measured = {}
     for key in keys:
         side, percentiles = list(RANGES).index(key), getattr(data, RANGES[key])
-        values = np.concatenate([pair[side] for pair in read])
-        low, high = (float(f"{value:.6g}") for value in np.percentile(values, percentiles))
-        if not low < high:
-            raise UserError(
-                f"`data.{RANGES[key]}` must be of values that differ. Received {list(percentiles)}, which are both "
-                f"{low:g} in {data.dir}. Take percentiles that are further apart, or set `data.{key}`."
-            )
-        measured[key] = (low, high)
+        values = np.concatenate([pair[side] for pair in read])  # (pixels, C)
+        bands = values.T if data.percentiles_of == "channel" else [values.ravel()]
+        ranges = [tuple(float(f"{value:.6g}") for value in np.percentile(band, percentiles)) for band in bands]
+        for low, high in ranges:
+            if not low < high:
+                raise UserError(
+                    f"`data.{RANGES[key]}` must be of values that differ. Received {list(percentiles)}, which are both "
+                    f"{low:g} in {data.dir}. Take percentiles that are further apart, or set `data.{key}`."
+                )
+        measured[key] = tuple(ranges) if data.percentiles_of == "channel" else ranges[0]
     return data.model_copy(update=measured)
 
 
 def _values(source: Source, index: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns values of the input and of the target of a pair, float64, of the pixels that count."""
+    """Returns pixels of the input and of the target of a pair that count, each float64 (pixels, C)."""
     try:
         image, target, *weight = source.whole(index)
     except UserError:
@@ -63,7 +146,7 @@ def _values(source: Source, index: int) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _spread(image: np.ndarray, counts: np.ndarray | None) -> np.ndarray:
-    """Returns up to `MOST_VALUES` values of an image, evenly spread over its pixels that count."""
+    """Returns up to `MOST_PIXELS` pixels of an image (H, W, C), evenly spread over those that count: (pixels, C)."""
     pixels = image[counts] if counts is not None and counts.shape == image.shape[:2] else image
-    values = pixels.reshape(-1)
-    return values[evenly_spread(len(values), MOST_VALUES)].astype(np.float64)
+    pixels = pixels.reshape(-1, image.shape[-1])
+    return pixels[evenly_spread(len(pixels), MOST_PIXELS)].astype(np.float64)

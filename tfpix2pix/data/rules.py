@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tfpix2pix.errors import UserError
+
 if TYPE_CHECKING:
     from tfpix2pix.data.settings import DataConfig
 
@@ -56,6 +58,17 @@ def check_label_maps(data: DataConfig) -> None:
                 )
 
 
+def check_one_range(data: DataConfig, what: str) -> None:
+    """Raises UserError if channels have ranges of their own, which `what` does not take."""
+    for key in RANGES:
+        value = getattr(data, key)
+        if value and isinstance(value[0], tuple):
+            raise UserError(
+                f"{what} must have a model with one range for all channels. Received one with `data.{key}` of "
+                f"{len(value)} ranges. Use `tfpix2pix translate`, or export it in another format."
+            )
+
+
 def check_ranges(data: DataConfig) -> None:
     """Raises ValueError if a range, its percentiles or the targets' unit is none, or does not go with other keys."""
     for side, (key, by) in enumerate(RANGES.items()):
@@ -70,16 +83,29 @@ def check_ranges(data: DataConfig) -> None:
                 f"`data.{by}` must be null for label maps, inputs in several files and photographs with an operator. "
                 f"Received {list(percentiles)}. Leave it out"
             )
-        if value and not all(abs(bound) <= LARGEST for bound in value):  # nor NaN
+        by_channel = bool(value) and isinstance(value[0], tuple)
+        channels = (data.input_channels, data.target_channels)[side]
+        if by_channel and (len(value) != channels or data.makes_inputs):
             raise ValueError(
-                f"`data.{key}` must be two numbers of at most {LARGEST:g}. Received {list(value)}. Set it to the "
-                f"smallest and the largest value of your data"
+                f"`data.{key}` must have a range for each of the {channels} channels, of pairs in files. Received "
+                f"{len(value)} with `data.source: {data.source}`. Give as many, or two numbers for all channels"
             )
-        if value and not value[0] < value[1]:
-            way_out = "Exchange them" if value[0] > value[1] else "Set the values that become black and white"
-            raise ValueError(
-                f"`data.{key}` must be two different numbers, the smaller first. Received {list(value)}. {way_out}"
-            )
+        for low, high in value if by_channel else [value] if value else ():
+            if not (abs(low) <= LARGEST and abs(high) <= LARGEST):  # nor NaN
+                raise ValueError(
+                    f"`data.{key}` must be two numbers of at most {LARGEST:g}. Received {[low, high]}. Set it to the "
+                    f"smallest and the largest value of your data"
+                )
+            if not low < high:
+                way_out = "Exchange them" if low > high else "Set the values that become black and white"
+                raise ValueError(
+                    f"`data.{key}` must be two different numbers, the smaller first. Received {[low, high]}. {way_out}"
+                )
+    if data.target_unit and data.target_range and isinstance(data.target_range[0], tuple):
+        raise ValueError(
+            f"`data.target_unit` must go with one range for all channels. Received {data.target_unit!r} with "
+            f"{len(data.target_range)} ranges. Leave it out, or give two numbers"
+        )
     has_range = (data.target_range or data.target_percentiles) and not data.target_classes
     if data.target_unit and not has_range:
         raise ValueError(

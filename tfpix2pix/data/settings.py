@@ -60,15 +60,25 @@ def _two_numbers(value: Any) -> Any:
     """Returns `value`. Raises ValueError if it is not a sequence of two values that may be numbers."""
     fits = isinstance(value, (list, tuple)) and len(value) == 2 and not any(isinstance(part, list) for part in value)
     if value is not None and not fits:
-        raise ValueError(
-            "must be two numbers, which all channels share: scale channels of different ranges in the files"
-        )
+        raise ValueError("must be two numbers")
+    return value
+
+
+def _ranges(value: Any) -> Any:
+    """Returns `value`. Raises ValueError if it is neither two numbers nor two numbers for each channel."""
+    is_nested = isinstance(value, (list, tuple)) and bool(value) and all(isinstance(v, (list, tuple)) for v in value)
+    for part in value if is_nested else (value,):
+        try:
+            _two_numbers(part)
+        except ValueError:
+            raise ValueError("must be two numbers, or two for each channel, as in [[0, 4095], [0, 255]]") from None
     return value
 
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 Percentiles = Annotated[tuple[Percent, Percent], BeforeValidator(_two_numbers)]
-Range = Annotated[tuple[float, float], BeforeValidator(_two_numbers)]  # of black and white
+TwoNumbers = tuple[float, float]
+Range = Annotated[TwoNumbers | tuple[TwoNumbers, ...], BeforeValidator(_ranges)]  # of black and white
 Color = Annotated[tuple[Level, Level, Level], BeforeValidator(_rgb)]
 
 
@@ -176,8 +186,8 @@ class DataConfig(Section):
     target_channels: int = Field(3, ge=1, le=4096)
     """Number of channels of the target and of the translation."""
     input_range: Range | None = None
-    """Input values that are mapped to -1 and 1. null: those of `input_percentiles`, or 0 and the largest value of 8 or
-    16 bits, or 0 and 1 for floats."""
+    """Input values that are mapped to -1 and 1: two numbers, or two for each channel. null: those of
+    `input_percentiles`, or 0 and the largest value of 8 or 16 bits, or 0 and 1 for floats."""
     target_range: Range | None = None
     """Target values that are mapped to -1 and 1. Translations are written in this range."""
     target_unit: str | None = Field(None, min_length=1, max_length=20)
@@ -188,6 +198,8 @@ class DataConfig(Section):
     records them as `input_range`. Values outside are clipped."""
     target_percentiles: Percentiles | None = None
     """The same of the target values, for `target_range`."""
+    percentiles_of: Literal["all", "channel"] = "all"
+    """Values that percentiles are of: `all` channels together, or each `channel`, which then has a range of its own."""
     out_of_range: Literal["stop", "clip"] = "stop"
     """Reaction to values outside the range. `stop`: name the file. `clip`: take the nearest value of the range."""
     alpha: Literal["refuse", "drop"] = "refuse"
@@ -257,8 +269,9 @@ class DataConfig(Section):
         return self.attribution or source_row(self.source).attribution
 
     @property
-    def ranges(self) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
-        """Returns, for a source's inputs and targets, the values that are mapped to -1 and 1 (None: the defaults)."""
+    def ranges(self) -> tuple[Any, Any]:
+        """Returns, for a source's inputs and targets, the values that are mapped to -1 and 1, as `input_range` has them
+        (None: the defaults)."""
         return (None, None) if self.makes_inputs else (self.input_range, self.target_range)
 
     @property

@@ -14,18 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from tfpix2pix.data.formats import Palette
-from tfpix2pix.data.images import (
-    MEGAPIXELS,
-    as_picture,
-    from_signed,
-    full_range,
-    in_range,
-    read_image,
-    to_signed,
-)
+from tfpix2pix.data.images import MEGAPIXELS, as_picture, read_image
 from tfpix2pix.data.labels import class_colors, palette_as, to_classes, without_opaque_alpha
 from tfpix2pix.data.pairs import with_channels
 from tfpix2pix.data.parts import LARGEST_ID, InputPart
+from tfpix2pix.data.ranges import from_signed, full_range, in_range, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 

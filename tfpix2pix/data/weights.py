@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfpix2pix.data.images import full_range, match_channels
+from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import without_opaque_alpha
 from tfpix2pix.data.pairs import Pair, Weighted, checked
+from tfpix2pix.data.ranges import full_range
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.weighting import ALPHA, Nodata
 from tfpix2pix.errors import UserError

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data.images import full_range
 from tfpix2pix.data.labels import FAR, MOST_FAR
+from tfpix2pix.data.ranges import full_range
 from tfpix2pix.data.settings import DataConfig
 
 MAX_MEGAPIXELS = 16  # 4096×4096
@@ -71,15 +71,16 @@ def read_file(content: tf.Tensor, card: ModelCard) -> tf.Tensor:
     values = _decoded(content, is_png, data.input_channels)
     if data.ranges[0] is None:
         return values * (2.0 / 65535.0) - 1.0
-    low, high = data.ranges[0]
-    signed = (values / scale - low) * (2.0 / (high - low)) - 1.0
+    low, high = full_range(np.float32, data.ranges[0])
+    signed = (values / scale - np.float32(low)) * np.float32(2.0 / (high - low)) - 1.0
     return tf.clip_by_value(signed, -1.0, 1.0) if data.clips[0] else signed
 
 
 def write_file(image: tf.Tensor, card: ModelCard) -> tf.Tensor:
     """Encodes float32 (H, W, C') in [-1, 1] as a PNG file of the targets' depth, a scalar string."""
     low, high = full_range(np.dtype(card.target_dtype), card.config.data.ranges[1])
-    values = tf.clip_by_value((image + 1.0) * ((high - low) / 2.0) + low, low, high)
+    values = (image + 1.0) * np.float32((high - low) / 2.0) + np.float32(low)
+    values = tf.clip_by_value(values, np.float32(low), np.float32(high))
     return tf.io.encode_png(tf.saturate_cast(tf.round(values), tf.dtypes.as_dtype(card.target_dtype)))
 
 

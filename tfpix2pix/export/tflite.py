@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfpix2pix.config.card import FILE_NAME, ModelCard
-from tfpix2pix.data.images import from_signed, to_signed
+from tfpix2pix.data.ranges import from_signed, to_signed
 from tfpix2pix.errors import UserError
 from tfpix2pix.export import QUANTIZATIONS
 from tfpix2pix.export.metadata import with_metadata

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfpix2pix.data.images import from_signed, to_signed
+from tfpix2pix.data.ranges import from_signed, to_signed
 from tfpix2pix.errors import RunError
 from tfpix2pix.export import Tolerance
 from tfpix2pix.export.tflite import Coverage

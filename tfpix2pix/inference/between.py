@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data.images import BICUBIC, NEAREST, resized, to_signed
+from tfpix2pix.data.images import BICUBIC, NEAREST, resized
 from tfpix2pix.data.labels import pictures_of
+from tfpix2pix.data.ranges import to_signed
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import whole_file
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten

@@ -14,17 +14,10 @@ import numpy as np
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SPLITS
-from tfpix2pix.data.images import (
-    counted,
-    enlarged,
-    full_range,
-    in_range,
-    list_images,
-    stem_of,
-    unread,
-)
+from tfpix2pix.data.images import counted, enlarged, list_images, stem_of, unread
 from tfpix2pix.data.labels import read_side
 from tfpix2pix.data.opening import split_of
+from tfpix2pix.data.ranges import full_range, in_range
 from tfpix2pix.data.scale import OWN, Scale, times_as_large
 from tfpix2pix.data.sources import pair_up
 from tfpix2pix.data.splits import would_be_pairs

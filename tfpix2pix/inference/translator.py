@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfpix2pix import rng
-from tfpix2pix.data.images import from_signed, full_range, match_channels, to_signed
+from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import to_classes
+from tfpix2pix.data.ranges import from_signed, full_range, to_signed
 from tfpix2pix.data.stacks import check_stack, stacked_by_name
 from tfpix2pix.errors import UserError, shortly, unknown_name
 from tfpix2pix.inference.batching import ImageTranslator, names_of, vectors_of

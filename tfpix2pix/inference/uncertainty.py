@@ -7,12 +7,13 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data.images import BICUBIC, BILINEAR, full_range, resized, suffix_for, write_image
+from tfpix2pix.data.images import BICUBIC, BILINEAR, resized, suffix_for, write_image
+from tfpix2pix.data.ranges import full_range
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import whole_file, write_text
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten
@@ -81,11 +82,11 @@ class Running:
         return np.sqrt(self._squares / np.float32(self.count - 1))
 
 
-Range = tuple[float, float]  # the values that stand for -1 and 1
+Bounds = tuple[Any, Any]  # the values that stand for -1 and 1, of all channels or of each (C,), as of `full_range`
 
 
 def uncertainty_of(
-    translations: Iterable[np.ndarray], value_range: Range, dtype: np.dtype, to_range: Range
+    translations: Iterable[np.ndarray], value_range: Bounds, dtype: np.dtype, to_range: Bounds
 ) -> Uncertainty:
     """Returns the uncertainty of translations (H, W, C), float32 with values of `value_range`, as `dtype` with values
     of `to_range`. Takes one at a time."""
@@ -132,12 +133,14 @@ class Spread:
             )  # fmt: skip
 
 
-def heat_map(deviation: np.ndarray, high: float) -> np.ndarray:
-    """Returns a picture of deviations (H, W, C), uint8 (H, W, 3): black for 0, the brightest colour for `high` and
-    more, by the root mean square over channels."""
+def heat_map(deviation: np.ndarray, high: Any) -> np.ndarray:
+    """Returns a picture of deviations (H, W, C), uint8 (H, W, 3): black for 0, the brightest colour for `high`, one or
+    one for each channel, and more, by the root mean square over channels."""
     import matplotlib
 
     colors = np.rint(matplotlib.colormaps[COLOR_MAP](np.arange(256))[:, :3] * 255).astype(np.uint8)
+    if np.ndim(high):
+        deviation, high = deviation / np.asarray(high, np.float32), 1.0
     over_channels = np.sqrt(np.mean(np.square(deviation, dtype=np.float32), axis=-1))
     return colors[np.rint(np.clip(over_channels / np.float32(high), 0, 1) * 255).astype(np.uint8)]
 
@@ -149,7 +152,7 @@ class UncertaintyWriter(Writer):
 
     samples: int = SAMPLES
     seed: int = 0
-    value_range: tuple[float, float] = (0.0, 255.0)  # of the target's files: those of -1 and 1
+    value_range: Bounds = (0.0, 255.0)  # of the target's files: those of -1 and 1
 
     @classmethod
     def of(cls, card: ModelCard, folder: Path, samples: int = SAMPLES, seed: int = 0) -> UncertaintyWriter:
@@ -157,12 +160,12 @@ class UncertaintyWriter(Writer):
         data, dtype = card.config.data, np.dtype(card.target_dtype)
         return cls(
             folder, suffix_for(data.target_channels, dtype), None, samples=samples, seed=seed,
-            value_range=tuple(map(float, full_range(dtype, data.ranges[1]))),
+            value_range=full_range(dtype, data.ranges[1]),
         )  # fmt: skip
 
     @property
-    def high(self) -> float:
-        """Returns the deviation of the brightest colour of heat maps."""
+    def high(self) -> Any:
+        """Returns the deviation of the brightest colour of heat maps, (C,) if each channel has its own range."""
         return HEAT_MAP_END * (self.value_range[1] - self.value_range[0])
 
     def paths(self, item: Input) -> list[Path]:
@@ -197,7 +200,7 @@ class UncertaintyWriter(Writer):
             "mean": paths[0].name,
             "deviation": paths[1].name,
             "units": "those of the mean's values",
-            "value_range": list(self.value_range),
+            "value_range": np.transpose(self.value_range).tolist(),
             "samples": self.samples,
             "seed": self.seed,
             "mean_deviation": float(np.mean(deviation, dtype=np.float64)),
@@ -205,7 +208,7 @@ class UncertaintyWriter(Writer):
                 "file": paths[2].name,
                 "color_map": COLOR_MAP,
                 "low": 0.0,
-                "high": self.high,
+                "high": np.asarray(self.high).tolist(),
                 "of_channels": "root mean square",
             },
         }

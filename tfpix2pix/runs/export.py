@@ -13,6 +13,7 @@ from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.parts import check_one_file
 from tfpix2pix.data.pipeline import evaluation_batches
+from tfpix2pix.data.rules import check_one_range
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.export import EXPORTERS, Options
 from tfpix2pix.export.verify import ParityReport, verify
@@ -200,6 +201,8 @@ def check_export(run_dir: str | Path, format: str, options: Options) -> None:
         )
     if EXPORTERS[format].one_file:
         check_one_file(card.config.data, f"An export as {format}")
+        if format == "web":
+            check_one_range(card.config.data, "A web page")
     size = Size.of(options.size_px or card.config.data.image_size_px)
     if EXPORTERS[format].squares and not size.is_square:
         fitting = ", ".join(name for name, row in EXPORTERS.items() if row.static and not row.squares)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tfpix2pix.data.images import as_picture, from_signed
+from tfpix2pix.data.images import as_picture
+from tfpix2pix.data.ranges import from_signed
 from tfpix2pix.data.weights import dimmed
 
 CAPTIONS = ("input", "output", "target")

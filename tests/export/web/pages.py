@@ -17,8 +17,8 @@ from PIL import Image
 from tests.conftest import tiny_config
 from tests.export.helpers import generator_of
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data.images import to_signed
 from tfpix2pix.data.labels import pictures_of
+from tfpix2pix.data.ranges import to_signed
 from tfpix2pix.export.web import page
 from tfpix2pix.inference.demo.canvas import canvas_for
 from tfpix2pix.inference.translator import Translator

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tests.export.web.node import in_node, needs_node
-from tfpix2pix.data.images import from_signed, match_channels, reflected_indices, to_signed
+from tfpix2pix.data.images import match_channels, reflected_indices
 from tfpix2pix.data.labels import nearest_color
+from tfpix2pix.data.ranges import from_signed, to_signed
 from tfpix2pix.inference.tiling import _shares, _starts, translate_tiles
 
 pytestmark = needs_node

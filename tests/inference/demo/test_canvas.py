@@ -5,9 +5,9 @@ import pytest
 
 import tfpix2pix as p2p
 from tests.conftest import tiny_config
-from tfpix2pix.data.images import to_signed
 from tfpix2pix.data.labels import standard_colors
 from tfpix2pix.data.operators import mask
+from tfpix2pix.data.ranges import to_signed
 from tfpix2pix.inference.demo.canvas import BLACK, HOLE, WHITE, canvas_for, hex_of, main_colors
 
 

@@ -28,7 +28,8 @@ from tfpix2pix.data.doctor.measure import (
     peak_of,
     surface,
 )
-from tfpix2pix.data.images import as_picture, from_signed, to_signed
+from tfpix2pix.data.images import as_picture
+from tfpix2pix.data.ranges import from_signed, to_signed
 
 VIEW_PX = 256  # largest side of a view
 WINDOW_PX, MOST_WINDOWS = 256, 4

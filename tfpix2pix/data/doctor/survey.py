@@ -13,10 +13,11 @@ from tfpix2pix.data import source_row
 from tfpix2pix.data.doctor.headers import Header, header
 from tfpix2pix.data.doctor.measure import Peak, Surfaces, step_across, texture
 from tfpix2pix.data.doctor.shifts import VIEW_PX, Displacement, Shift, Views, as_views, comparable, displacement
-from tfpix2pix.data.images import as_picture, full_range, to_signed
+from tfpix2pix.data.images import as_picture
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.near_duplicates import exact_hash, perceptual_hash, thumbnail
 from tfpix2pix.data.pairs import Fault, Source
+from tfpix2pix.data.ranges import full_range, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 

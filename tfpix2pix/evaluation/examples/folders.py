@@ -11,10 +11,11 @@ import numpy as np
 
 from tfpix2pix.config import Config
 from tfpix2pix.data.groups import groups_of
-from tfpix2pix.data.images import match_channels, read_image, to_signed
+from tfpix2pix.data.images import match_channels, read_image
 from tfpix2pix.data.labels import palettes_as, read_side
 from tfpix2pix.data.opening import pair_reader, split_of, with_class_values
 from tfpix2pix.data.pairs import Source
+from tfpix2pix.data.ranges import to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError

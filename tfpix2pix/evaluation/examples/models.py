@@ -6,10 +6,11 @@ import numpy as np
 
 from tfpix2pix.config import Config
 from tfpix2pix.data.groups import groups_of
-from tfpix2pix.data.images import from_signed, match_channels, to_signed
+from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import class_colors, nearest_color
 from tfpix2pix.data.opening import pair_reader
 from tfpix2pix.data.pairs import Pair, Source
+from tfpix2pix.data.ranges import from_signed, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError

@@ -14,9 +14,10 @@ import numpy as np
 
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import FILE_NAME
-from tfpix2pix.data.images import list_images, match_channels, stem_of, to_signed
+from tfpix2pix.data.images import list_images, match_channels, stem_of
 from tfpix2pix.data.labels import read_labels
 from tfpix2pix.data.opening import split_of
+from tfpix2pix.data.ranges import to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.examples.pairs import TARGET, fitted

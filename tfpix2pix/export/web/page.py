@@ -22,8 +22,8 @@ from markupsafe import Markup
 
 from tfpix2pix.config.card import FILE_NAME, ModelCard
 from tfpix2pix.data.formats import encode
-from tfpix2pix.data.images import full_range
 from tfpix2pix.data.labels import class_colors
+from tfpix2pix.data.ranges import full_range
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError, escape_controls
 from tfpix2pix.export import tflite

@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from tfpix2pix.data import OPERATORS, source_row
-from tfpix2pix.data.images import match_channels, to_signed
+from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import class_colors, nearest_color, pictures_of
+from tfpix2pix.data.ranges import to_signed
 from tfpix2pix.data.settings import DataConfig
 
 Color = tuple[int, int, int]

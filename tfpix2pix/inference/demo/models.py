@@ -12,9 +12,10 @@ import numpy as np
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import OPERATORS
-from tfpix2pix.data.images import as_picture, enlarged, from_signed, in_range, read_size, to_signed
+from tfpix2pix.data.images import as_picture, enlarged, read_size
 from tfpix2pix.data.labels import palette_of, pictures_of, read_side
 from tfpix2pix.data.opening import open_source, pair_reader
+from tfpix2pix.data.ranges import from_signed, in_range, to_signed
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.batching import ImageTranslator
@@ -98,7 +99,10 @@ def _words(config: Config) -> str:
     data = config.data
     if data.input_classes:
         return f"label maps of {data.input_classes} classes"
-    among = f" from {data.input_range[0]:g} to {data.input_range[1]:g}" if data.input_range else ""
+    values = data.input_range
+    among = ""
+    if values:
+        among = " of other ranges" if isinstance(values[0], tuple) else f" from {values[0]:g} to {values[1]:g}"
     return f"images of {data.input_channels} channel{'s' if data.input_channels > 1 else ''}{among}"
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data.formats import Unreadable, decode, encode
-from tfpix2pix.data.images import from_signed, in_range, match_channels, to_signed
+from tfpix2pix.data.images import match_channels
+from tfpix2pix.data.ranges import from_signed, in_range, to_signed
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.batching import ImageTranslator, names_of, vectors_of
 from tfpix2pix.inference.remote import TRANSPORTS

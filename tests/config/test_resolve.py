@@ -181,7 +181,14 @@ def test_a_key_without_its_section_is_found():
         resolve_config("smoke", ["training.base_filters=8"])
 
 
-@pytest.mark.parametrize("value", ["[0, 1, 2, 3, 4]", "[[0, 1], [0, 1]]", "[0]", "5"])
-def test_a_range_is_one_for_all_channels(value):
-    with pytest.raises(UserError, match=r"`data.input_range` must be two numbers, which all channels share: scale"):
+@pytest.mark.parametrize("value", ["[0, 1, 2, 3, 4]", "[0]", "5", "[[0, 1], 2]", "[[0, 1, 2]]"])
+def test_a_range_is_two_numbers_or_two_for_each_channel(value):
+    with pytest.raises(UserError, match=r"`data.input_range` must be two numbers, or two for each channel, as in \[\["):
         resolve_config("facades", [f"data.input_range={value}"])
+
+
+def test_ranges_are_as_many_as_channels():
+    with pytest.raises(UserError, match="a range for each of the 3 channels, of pairs in files. Received 2"):
+        resolve_config("facades", ["data.input_range=[[0, 1], [0, 1]]"])
+    config = resolve_config("facades", ["data.input_range=[[0, 1], [0, 9], [-1, 1]]"])
+    assert config.data.ranges == (((0, 1), (0, 9), (-1, 1)), None)

@@ -10,8 +10,8 @@ import tfpix2pix as p2p
 from tests.conftest import least_config, others_slow, run_cli, tiny_config
 from tests.conftest import write_image as write_picture
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data import SOURCES
-from tfpix2pix.data.images import enlarged, read_image, resized, write_image
+from tfpix2pix.data import OUTPUT_FORMATS, SOURCES
+from tfpix2pix.data.images import enlarged, read_image, resized, suffix_for, write_image
 from tfpix2pix.data.ranges import full_range
 from tfpix2pix.data.scale import Scale
 from tfpix2pix.errors import RunError, UserError
@@ -230,6 +230,44 @@ def test_depth_channels_and_range_of_the_targets_are_kept(name, tmp_path, quiet,
     assert low <= out.min() < out.max() <= high
     if dtype == np.uint16:
         assert len(np.unique(out)) > 256  # not eight bits in sixteen
+
+
+@pytest.mark.parametrize("format", OUTPUT_FORMATS)
+def test_images_are_written_in_the_format_that_is_asked_for(translator, tmp_path, format):
+    one = picture(tmp_path / "one.png")
+    for samples, names in ((None, ["one"]), (2, ["one-1", "one-2"])):
+        out = tmp_path / f"out{samples}"
+        written = translate_files(translator, [one], out=out, samples=samples, format=format)
+        assert [path.name for path in written] == [f"{name}{OUTPUT_FORMATS[format]}" for name in names]
+        assert read_image(written[0]).dtype == np.uint8
+    np.testing.assert_array_equal(
+        read_image(translate_files(translator, [one], out=tmp_path / "again", format=format)[0]),
+        translator(read_image(one)),
+    )
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(1, np.float32), (5, np.uint8)])
+def test_a_format_that_cannot_hold_the_images_is_refused(channels, dtype):
+    with pytest.raises(UserError, match="PNG must hold 8 or 16 bits in at most 4 channels. Received `format` png for"):
+        suffix_for(channels, dtype, "png")
+    assert suffix_for(channels, dtype, "npy") == ".npy"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--format", "jpg"), "--format must be png, tiff or npy"),
+        (
+            ("--between", "0,1", "--gif", "--format", "png"),
+            "--format must go with single images. Received it with --gif",
+        ),
+    ],
+)
+def test_another_format_is_refused(smoke_run, tmp_path, options, message):
+    one = picture(tmp_path / "one.png")
+    code, _, errors = run_cli("translate", smoke_run.path, one, "--out", tmp_path / "out", *options)
+    assert (code, (tmp_path / "out").exists()) == (2, False)
+    assert message in errors
 
 
 def test_inputs_outside_the_range_are_refused(tmp_path, translator):

@@ -20,7 +20,7 @@ from tfpix2pix.cli.shared import (
     out_console,
     track,
 )
-from tfpix2pix.data import SPLITS
+from tfpix2pix.data import OUTPUT_FORMATS, SPLITS
 from tfpix2pix.errors import UserError
 from tfpix2pix.quiet import load_tensorflow
 
@@ -125,6 +125,10 @@ def translate(
     in_flight: Annotated[
         int, typer.Option(help="Number of images that the server translates at a time, with --server.", min=1, max=64)
     ] = IN_FLIGHT,
+    format: Annotated[
+        Optional[str],
+        choice(OUTPUT_FORMATS, "Format of the images; default: png, or tiff of floats and more than four channels."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
     json_: Json = False,
 ) -> None:
@@ -189,7 +193,7 @@ def translate(
         translator, _parts(input_) if input_ else inputs or (), out=out, data=data, split=split, noise=noise,
         seed=seed, samples=samples, uncertainty=uncertainty, between=seeds, frames=frames, gif=gif, tile_px=tile,
         overlap_px=overlap, in_flight=in_flight if server else None, enlarge=enlarge, overwrite=overwrite, size=size,
-        resize_back=resize_back, max_megapixels=max_megapixels, track=track("translate"),
+        resize_back=resize_back, max_megapixels=max_megapixels, format=format, track=track("translate"),
     )  # fmt: skip
     count = len(written) // FILES if uncertainty else len(written)
     answer(json_, {"written": [str(path) for path in written]}, f"{count} translated into {out}")

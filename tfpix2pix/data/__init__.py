@@ -136,4 +136,5 @@ COLOR_SPACES = {
 }
 
 SPLITS = ("train", "val", "test")
+OUTPUT_FORMATS = {"png": ".png", "tiff": ".tif", "npy": ".npy"}  # that images are written in, and their endings
 LARGEST_SIZE_PX = 8192  # side of an image that is trained on, exported for or resized to

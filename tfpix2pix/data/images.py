@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from tfpix2pix.data import SPLITS
+from tfpix2pix.data import OUTPUT_FORMATS, SPLITS
 from tfpix2pix.data.formats import (
     Palette,
     TooLarge,
@@ -26,7 +27,7 @@ from tfpix2pix.data.formats import (
 )
 from tfpix2pix.data.settings import MOST_MEGAPIXELS, DataConfig
 from tfpix2pix.destinations import is_own_folder
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.files import SYSTEM_FILES, SYSTEM_FOLDERS, whole_file
 from tfpix2pix.safe_files import open_regular_file
 
@@ -300,9 +301,26 @@ def resized_channels(
     return np.concatenate([resized(band, size, NEAREST if number else method) for band, number in bands], axis=-1)
 
 
-def suffix_for(channels: int, dtype: np.dtype | type) -> str:
-    """Returns the ending of a format that loses nothing: PNG for 8 and 16 bits and 1 to 4 channels, else TIFF."""
-    return ".png" if np.dtype(dtype).kind == "u" and channels <= 4 else ".tif"
+def suffix_for(channels: int, dtype: np.dtype | type, format: str | None = None) -> str:
+    """Returns the ending of a format that loses nothing: PNG for 8 and 16 bits and 1 to 4 channels, else TIFF.
+
+    Args:
+        format: the key of `OUTPUT_FORMATS` that is asked for.
+
+    Raises:
+        UserError: the format does not hold such images.
+    """
+    fits_png = np.dtype(dtype).kind == "u" and channels <= 4
+    if format is None:
+        return ".png" if fits_png else ".tif"
+    if format not in OUTPUT_FORMATS:
+        raise UserError(unknown_name("`format`", format, OUTPUT_FORMATS))
+    if format == "png" and not fits_png:
+        raise UserError(
+            f"PNG must hold 8 or 16 bits in at most 4 channels. Received `format` png for {channels} "
+            f"channel{'s' * (channels > 1)} of {np.dtype(dtype)}. Choose tiff or npy."
+        )
+    return OUTPUT_FORMATS[format]
 
 
 def as_picture(image: np.ndarray) -> np.ndarray:
@@ -311,8 +329,13 @@ def as_picture(image: np.ndarray) -> np.ndarray:
 
 
 def write_image(path: Path, image: np.ndarray, palette: Sequence[int] | None = None) -> None:
-    """Writes (H, W, C) uint8, uint16 or float32 in the format of the path's suffix, .png or .tif."""
-    data = encode(image, path.suffix, palette)
+    """Writes (H, W, C) uint8, uint16 or float32 in the format of the path's suffix, .png, .tif or .npy."""
+    if path.suffix == ".npy":
+        buffer = io.BytesIO()
+        np.save(buffer, image)
+        data = buffer.getvalue()
+    else:
+        data = encode(image, path.suffix, palette)
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
 

@@ -102,13 +102,13 @@ class Between:
         start, end = (translator.noise(1, seed)[0] for seed in self.seeds)
         return NOISES[card.config.generator.noise].path(start, end, np.linspace(0.0, 1.0, self.frames))
 
-    def writer(self, card: ModelCard, folder: Path) -> Writer:
+    def writer(self, card: ModelCard, folder: Path, format: str | None = None) -> Writer:
         """Returns the writer of a model's frames: numbers of one length, so that names are in the order of frames."""
         if self.gif:
             return GifWriter.of(card, folder)
         digits = len(str(self.frames))
         endings = [f"-{number:0{digits}}" for number in range(1, self.frames + 1)]
-        return replace(Writer.of(card, folder), endings=endings)
+        return replace(Writer.of(card, folder, format=format), endings=endings)
 
 
 @dataclass(frozen=True)

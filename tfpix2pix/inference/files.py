@@ -56,6 +56,7 @@ def translate_files(
     size: str | int = OWN,
     resize_back: bool = False,
     max_megapixels: float | None = None,
+    format: str | None = None,
     overwrite: bool = False,
     track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> list[Path]:
@@ -89,6 +90,7 @@ def translate_files(
             as evaluations do; or px, in place of the training images' side.
         resize_back: resize translations to the size of their files; with `size`.
         max_megapixels: most pixels of an image file, millions; None: as the model's training (`data.max_megapixels`).
+        format: `png`, `tiff` or `npy`; None: PNG, or TIFF for floats and more than four channels.
         overwrite: replace files of the same names in `out`.
         track: wraps the results to show progress.
 
@@ -100,6 +102,8 @@ def translate_files(
             options do not go together.
         RunError: a translation cannot be written to the disk (the others are).
     """
+    if format and gif:
+        raise UserError("`format` must go with single images. Received it with `gif`. Leave one of the two out.")
     if resize_back and size == OWN:
         raise UserError("`resize_back` must go with `size`. Received it alone. Add `size` training, for example.")
     path = Between.of(between, frames, gif, noise=noise, seed=seed, samples=samples, uncertainty=uncertainty)
@@ -113,12 +117,12 @@ def translate_files(
         items = list(inputs_of_files(inputs, card, Path(out)))
     if not items:
         raise UserError("An image must be given. Received none. Name files or folders, or a `split`.")
-    reader, writer = Reader(card, enlarge, size), Writer.of(card, Path(out), samples)
+    reader, writer = Reader(card, enlarge, size), Writer.of(card, Path(out), samples, format)
     if uncertainty:
         samples = check_uncertainty(card, samples)
-        writer = UncertaintyWriter.of(card, Path(out), samples, seed)
+        writer = UncertaintyWriter.of(card, Path(out), samples, seed, format)
     elif path:
-        writer = path.writer(card, Path(out))
+        writer = path.writer(card, Path(out), format)
     if resize_back:
         writer = replace(writer, sizes=reader.sizes)
     if path:

@@ -81,11 +81,15 @@ class Writer:
     sizes: Mapping[str, tuple[int, int]] | None = None  # height and width that translations get, by name of the input
 
     @classmethod
-    def of(cls, card: ModelCard, folder: Path, samples: int | None = None) -> Writer:
-        """Returns the writer of a model's translations, in the depth of its targets."""
+    def of(cls, card: ModelCard, folder: Path, samples: int | None = None, format: str | None = None) -> Writer:
+        """Returns the writer of a model's translations, in the depth of its targets.
+
+        `format` is a key of `OUTPUT_FORMATS`; None: PNG if it holds them, else TIFF.
+        """
         data = card.config.data
         endings = [f"-{number}" for number in range(1, samples + 1)] if samples else [""]
-        return cls(folder, suffix_for(data.target_channels, np.dtype(card.target_dtype)), palette_of(data), endings)
+        suffix = suffix_for(data.target_channels, np.dtype(card.target_dtype), format)
+        return cls(folder, suffix, palette_of(data), endings)
 
     def paths(self, item: Input) -> list[Path]:
         """Returns the paths of the variants of an input."""

@@ -155,11 +155,13 @@ class UncertaintyWriter(Writer):
     value_range: Bounds = (0.0, 255.0)  # of the target's files: those of -1 and 1
 
     @classmethod
-    def of(cls, card: ModelCard, folder: Path, samples: int = SAMPLES, seed: int = 0) -> UncertaintyWriter:
+    def of(
+        cls, card: ModelCard, folder: Path, samples: int = SAMPLES, seed: int = 0, format: str | None = None
+    ) -> UncertaintyWriter:
         """Returns the writer of a model's uncertainties over `samples` translations by noise of a seed."""
         data, dtype = card.config.data, np.dtype(card.target_dtype)
         return cls(
-            folder, suffix_for(data.target_channels, dtype), None, samples=samples, seed=seed,
+            folder, suffix_for(data.target_channels, dtype, format), None, samples=samples, seed=seed,
             value_range=full_range(dtype, data.ranges[1]),
         )  # fmt: skip
 

@@ -256,7 +256,7 @@ def test_a_format_that_cannot_hold_the_images_is_refused(channels, dtype):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--format", "jpg"), "--format must be png, tiff or npy"),
+        (("--format", "jpg"), "--format must be one of: png, tiff, npy. Received "),
         (
             ("--between", "0,1", "--gif", "--format", "png"),
             "--format must go with single images. Received it with --gif",

@@ -148,6 +148,7 @@ TABLES = (
     "tfpix2pix.data.SOURCES", "tfpix2pix.data.OPERATORS", "tfpix2pix.data.COLOR_SPACES", "tfpix2pix.data.doctor.CHECKS",
     "tfpix2pix.models.GENERATORS", "tfpix2pix.models.DISCRIMINATORS", "tfpix2pix.losses.GAN_LOSSES",
     "tfpix2pix.losses.TERMS", "tfpix2pix.training.SCHEDULES", "tfpix2pix.training.STRATEGIES",
+    "tfpix2pix.training.TRACKERS",
     "tfpix2pix.training.health.DETECTORS", "tfpix2pix.metrics.METRICS", "tfpix2pix.export.EXPORTERS",
     "tfpix2pix.interop.IMPORTERS", "tfpix2pix.inference.remote.TRANSPORTS",
 )  # fmt: skip
@@ -199,7 +200,7 @@ def trained(rows, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("extended") / "run"
     settings = settings_of(
         "An operator", "A generator", "A discriminator", "A GAN loss", "A learning-rate schedule",
-        "A distribution strategy", "A metric", "A term of the generator's objective",
+        "A distribution strategy", "A tracker", "A metric", "A term of the generator's objective",
     )  # fmt: skip
     train(path, *settings, "data.source=sample_photographs", "training.log_every_steps=1")
     return path
@@ -223,6 +224,8 @@ def test_rows_are_used_by_a_run(trained, rows):
     lines = (trained / "metrics.jsonl").read_text(encoding="utf-8")
     assert '"g/charbonnier"' in lines
     assert config["objective"]["weights"] == {"gan": 1, "l1": 0, "charbonnier": 100}
+    assert config["training"]["trackers"] == ["print"]
+    assert yaml.safe_load((trained / "trackers.json").read_text(encoding="utf-8")) == {"print": "run"}
     assert '"val/gmsd"' in lines
     card = yaml.safe_load((trained / "model_card.json").read_text(encoding="utf-8"))
     assert card["step"] == 4

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
+from tfpix2pix.cli.seeds import run_group
 from tfpix2pix.cli.shared import Json, Set, answer, names_options, out_console, progress_console
 from tfpix2pix.config import PRESETS, RECIPES
 from tfpix2pix.errors import UserError
@@ -48,6 +49,10 @@ def train(
         typer.Option(help="Number of parts for a cross-validation, as data.folds. A run holds out one of them."),
     ] = None,
     fold: Annotated[Optional[int], typer.Option(help="Part that this run holds out, as data.fold.")] = None,
+    seeds: Annotated[
+        Optional[int],
+        typer.Option(metavar="N", help="Train N runs one after another, of seeds counted up: RUN-seed0, RUN-seed1, …"),
+    ] = None,
     strategy: Annotated[
         Optional[str],
         typer.Option(
@@ -72,14 +77,20 @@ def train(
     """Train a generator on pairs."""
     from tfpix2pix.config.resolve import recipe_override
     from tfpix2pix.runs.plan import plan_training
+    from tfpix2pix.runs.seeds import plan_seeds
 
     shortcuts = {"training.strategy": strategy, "data.folds": folds, "data.fold": fold}
     given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
-    overrides = [*(set_ or ()), *recipe_override(recipe), *given]
-    plan = plan_training(
-        config, run, data_dir=data, overrides=overrides, resume=resume, fresh=fresh, accept_changes=accept_changes,
-        dry_run=dry_run,
-    )  # fmt: skip
+    options = {
+        "data_dir": data, "overrides": [*(set_ or ()), *recipe_override(recipe), *given], "resume": resume,
+        "fresh": fresh, "accept_changes": accept_changes, "dry_run": dry_run,
+    }  # fmt: skip
+    if seeds is not None:
+        plans = plan_seeds(config, run, seeds, **options)
+        load_tensorflow()
+        run_group(plans, run, dry_run=dry_run)
+        return
+    plan = plan_training(config, run, **options)
     load_tensorflow()  # after the checks, so that mistakes are reported at once
     _run(plan, run, "train", dry_run=dry_run)
 

@@ -26,8 +26,8 @@ INSTEAD = "Continue it with `resume`, replace it with `fresh`, or choose another
 
 
 class RunDirectory:
-    """Reads and writes a run: `config.yaml`, `data.json`, `model_card.json`, `metrics.jsonl`, and the folders
-    `checkpoints/`, `samples/`, `tensorboard/`."""
+    """Reads and writes a run: `config.yaml`, `data.json`, `model_card.json`, `metrics.jsonl`, `trackers.json` if it
+    is tracked, and the folders `checkpoints/`, `samples/`, `tensorboard/`."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
@@ -36,6 +36,7 @@ class RunDirectory:
         self.tensorboard = self.path / "tensorboard"
         self.checkpoints = self.path / "checkpoints"
         self.data_record = self.path / "data.json"
+        self.trackers = self.path / "trackers.json"
         self.curves = self.path / "training_curves.png"
 
     def is_run(self) -> bool:

@@ -21,6 +21,7 @@ from tfpix2pix.runs.start_from import with_start
 from tfpix2pix.section import as_name
 from tfpix2pix.training.checkpoints import Checkpoints
 from tfpix2pix.training.cluster import Worker, this_worker
+from tfpix2pix.training.trackers import check_installed
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,13 @@ def plan_training(
         config = config.model_copy(update={"name": as_name(directory.path.resolve().name) or config.name})
     if not resume:
         check_splits_of_folder(config.data)
+    worker = this_worker(config.training.strategy)
+    if worker.index == 0:  # the chief alone reports
+        check_installed(config.training.trackers)
     begins = not (resume and Checkpoints(directory.checkpoints).any())
     if begins:
         config = with_start(config)
     config = with_perceptual_identity(config, accept_changes=accept_changes)
-    worker = this_worker(config.training.strategy)
     if directory and not resume and worker.index == 0:  # the chief has written to it before other workers start
         directory.check_free(resume=False, fresh=fresh)
     plan = Plan(

@@ -36,9 +36,16 @@ from tfpix2pix.training.pix2pix import Pix2Pix
 from tfpix2pix.training.probe import Probe, RealSigns
 from tfpix2pix.training.reporting import Reporter, held_out_table
 from tfpix2pix.training.samples import sample_grid
+from tfpix2pix.training.trackers import Trackers
 
 SAMPLE_ROWS = 6
 MAX_ROLL_BACKS = 5
+
+
+def hyperparameters_of(config: Config) -> dict[str, object]:
+    """Returns the values of a configuration by dotted key, without the sections `data` and `inference`."""
+    sections = {"recipe", "seed", "generator", "discriminator", "objective", "training"}
+    return dict(flat(config.model_dump(mode="json", include=sections)))
 
 
 class Best:
@@ -116,17 +123,16 @@ class Session:
         self.roll_backs = 0
 
     @contextmanager
-    def reporting(self, start: Start) -> Iterator[None]:
-        """Reports the steps of the block. A new run reports its untrained generator first."""
+    def reporting(self, start: Start, trackers: Trackers) -> Iterator[None]:
+        """Reports the steps of the block, to trackers too. A new run reports its untrained generator first."""
         chief = self.devices.is_chief
         self._begin(start)
+        self.reporter.trackers = trackers
         with self.reporter:
             if start.finding and chief:
                 self.reporter.finding(start.step, start.finding)
             if start.untouched and chief:
-                sections = {"recipe", "seed", "generator", "discriminator", "objective", "training"}
-                hyperparameters = dict(flat(self.config.model_dump(mode="json", include=sections)))
-                self.reporter.begin(f"```yaml\n{to_yaml(self.config)}```", hyperparameters)
+                self.reporter.begin(f"```yaml\n{to_yaml(self.config)}```", hyperparameters_of(self.config))
                 self._sample(0, {})
                 self._validate(0, {})
                 self._write_card(0)
@@ -283,6 +289,7 @@ class Session:
         """Prints the metrics of a finished run. Returns the run."""
         stopped_early = self._stops_early()
         finished = step == self.spec.steps or stopped_early
+        self.reporter.trackers.finish("finished" if finished else "interrupted")
         if finished and self.metrics:
             shown = {name: values for name, values in self.metrics.items() if values.get("step") != step}
             self.console.print(held_out_table(shown, self.held_out_count, len(self.sources["val"])))

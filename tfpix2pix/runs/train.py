@@ -29,7 +29,7 @@ from tfpix2pix.runs.networks import build_model
 from tfpix2pix.runs.perceptual import open_perceptual_network
 from tfpix2pix.runs.plan import Plan, opened, plan_training
 from tfpix2pix.runs.resuming import DataRecord, Splits
-from tfpix2pix.runs.session import Session, Start
+from tfpix2pix.runs.session import Session, Start, hyperparameters_of
 from tfpix2pix.runs.stages import Stage, best_after, describe, enter, stage_after, stage_of, stages_of
 from tfpix2pix.runs.start_from import start_from, with_start
 from tfpix2pix.runs.steps import Frozen, build_on, execution, with_steps_of_minutes
@@ -39,6 +39,7 @@ from tfpix2pix.training.devices import Devices, make_devices, resolve_precision
 from tfpix2pix.training.health import NotFinite
 from tfpix2pix.training.pix2pix import Pix2Pix
 from tfpix2pix.training.settings import TrainingConfig
+from tfpix2pix.training.trackers import Trackers
 
 EXAMINED_AT_START = 100  # pairs
 
@@ -126,9 +127,11 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         return Run(plan.directory, plan.directory.card())
 
     record = plan.record.resumed(start.step, splits, _division(config, sources["train"]))
-    with plan.directory.in_use() if devices.is_chief else nullcontext():
+    tracked = Trackers(spec.trackers if devices.is_chief else (), plan.directory.trackers)
+    with plan.directory.in_use() if devices.is_chief else nullcontext(), tracked as trackers:
         if devices.is_chief:
             _write_beginning(plan, config, start, record)
+            trackers.begin(config.name, hyperparameters_of(config))
         with loop.stop_on_signals() as signalled, devices.in_reach():
             while True:
                 stage = stage_after(config, start.step)
@@ -141,7 +144,7 @@ def run(plan: Plan, console: Console | None = None) -> Run:
                 step = None
                 while step is None:
                     try:
-                        with session.reporting(start):
+                        with session.reporting(start, trackers):
                             step = loop.run(
                                 execution(
                                     config, sources["train"], model, devices, first_step=start.step,

@@ -67,3 +67,22 @@ STRATEGIES = {
     "mirrored": lazy("tfpix2pix.training.devices", "mirrored"),
     "multiworker": lazy("tfpix2pix.training.devices", "multiworker"),
 }
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Holds a tracker of experiments.
+
+    Attributes:
+        make: () -> an object with the calls of `tfpix2pix.training.trackers.Tracker`.
+        package: module that it needs, which the extra of the row's name installs; None: nothing further.
+    """
+
+    make: Callable[[], Any]
+    package: str | None = None
+
+
+TRACKERS: dict[str, Tracking] = {
+    "wandb": Tracking(lazy("tfpix2pix.training.trackers", "WeightsAndBiases"), "wandb"),
+    "mlflow": Tracking(lazy("tfpix2pix.training.trackers", "MLflow"), "mlflow"),
+}

@@ -1,4 +1,4 @@
-"""Reports a run: metrics.jsonl, TensorBoard, sample pictures, curves, and progress on a terminal or in a log."""
+"""Reports a run: metrics.jsonl, TensorBoard, trackers, samples, curves, and progress on a terminal or in a log."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from tfpix2pix.training.health import Finding
 from tfpix2pix.training.loop import Losses
 from tfpix2pix.training.progress import duration, gpu_memory_gb, peak_memory_gb, progress_view
 from tfpix2pix.training.tensorboard import TensorBoard
+from tfpix2pix.training.trackers import Trackers
 
 REDRAW_S = 60.0  # shortest time between two drawings of the curves
 
@@ -78,7 +79,12 @@ class Reporter:
         known_step: lines of metrics.jsonl up to this step stay. None: `first_step`. -1: no line stays.
         meter: `Meter.state()` of a run that is resumed between two logs.
         profile_steps: first and last step of a profiler trace.
+
+    Attributes:
+        trackers: get metrics and sample grids too. A run that is rolled back, or enters another stage, keeps them.
     """
+
+    trackers = Trackers()
 
     def __init__(
         self, run, *, first_step: int, total_steps: int, batch_size: int, console: Console,
@@ -123,7 +129,7 @@ class Reporter:
             self._show(step)
 
     def log(self, step: int, rates: Mapping[str, float]) -> dict[str, Any]:
-        """Writes means since the last log, and learning rates, to metrics.jsonl, TensorBoard and the log.
+        """Writes means since the last log, and learning rates, to metrics.jsonl, TensorBoard, trackers and the log.
 
         Returns the line of metrics.jsonl.
         """
@@ -131,20 +137,24 @@ class Reporter:
         self.view.logged(step, self._facts(step), losses_text(means))
         values = {**means, **rates}
         self.board.scalars(step, {**values, "images_per_s": rate, "memory_gb": peak_memory_gb()})
+        self.trackers.log(step, {**values, "images_per_s": rate})
         time_s = round(time.perf_counter() - self.started_s, 3)
         self.meter = Meter()
         self.restart_clock()
         return self.metrics.write(step, {**values, "images_per_s": round(rate, 3), "time_s": time_s})
 
     def validated(self, step: int, values: Mapping[str, float]) -> dict[str, Any]:
-        """Writes metrics of a validation to metrics.jsonl and TensorBoard. Returns the line of metrics.jsonl."""
+        """Writes metrics of a validation to metrics.jsonl, TensorBoard and trackers. Returns the line of
+        metrics.jsonl."""
         self.board.scalars(step, values)
+        self.trackers.log(step, values)
         return self.metrics.write(step, values)
 
     def sample(self, step: int, grid: np.ndarray, weights: Mapping[str, Any]) -> None:
         """Writes a sample grid, and histograms of the weights. Redraws the curves if the last drawing is old."""
         write_image(self.run.samples / f"step-{step:06d}.png", grid)
         self.board.image(step, "samples", grid)
+        self.trackers.image(step, "samples", grid)
         self.board.histograms(step, weights)
         if time.monotonic() - self.drawn_s >= REDRAW_S:
             self.draw()

@@ -10,7 +10,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.metrics import METRICS, Metric
 from tfpix2pix.models import PRECISIONS
 from tfpix2pix.section import LENGTH, MACHINE, MAY_CHANGE, RUN, START, Section, row_of
-from tfpix2pix.training import SCHEDULES, STRATEGIES
+from tfpix2pix.training import SCHEDULES, STRATEGIES, TRACKERS
 
 USUAL = tuple(name for name, row in METRICS.items() if row.while_training)
 
@@ -132,6 +132,9 @@ class TrainingConfig(Section):
     label maps."""
     stop_after_worse: Annotated[int | None, LENGTH, MAY_CHANGE] = Field(None, ge=1)
     """Stop early after this many validations in a row without a new best. null: never."""
+    trackers: Annotated[tuple[row_of(TRACKERS), ...], RUN, MAY_CHANGE] = ()
+    """Trackers of experiments that get metrics, samples and hyperparameters, such as [wandb] (docs/training.md). []:
+    nothing leaves this machine."""
 
     def within_minutes(self) -> TrainingConfig:
         """Returns a copy with `steps` lowered to as many as fit in `minutes`, at least 1. If the time of a step is

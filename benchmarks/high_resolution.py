@@ -6,7 +6,7 @@ python benchmarks/high_resolution.py --minutes 20
 enhancer alone, and the rest to both. `U-Net` is the preset `openmoji` at 512 px. `global` is the generator of the first
 at 512 px, without stages. The time of a step of each stage is measured in turns with one of the U-Net, in one process,
 and becomes a number of steps, which is trained however long it takes. OUT/paces.json has the times. A second call takes
-finished runs as they are, and resumes the others.
+finished runs as they are, and resumes the others. OUT/openmoji512-panel.png shows held-out drawings of all.
 """
 
 from __future__ import annotations
@@ -117,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pairs = len(split_of(data, "train", 0))
     seconds = seconds_by_stage(options, pairs)
     done: dict[tuple[str, int], Path] = {}
+    first: dict[str, Path] = {}  # run of each contestant with the first seed
     for seed, name in itertools.product(options.seeds, options.contestants):
         run = options.out / f"{name.replace(' ', '-')}-seed{seed}"
         length = length_of(name, seconds[name], options.minutes, pairs)
@@ -127,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             begun = ["--resume"] if (run / "config.yaml").is_file() else []
             command(["train", CONTESTANTS[name].preset, "--run", run, *begun, *changes], run.with_suffix(".log"))
         done[name, seed] = recipes.evaluated(options, BASELINE, run)
+        first.setdefault(name, run)
         print(f"{run.name}: {RunDirectory(run).config().training.steps} steps", flush=True)
     groups = [
         group([read_evaluation(done[name, seed]) for seed in options.seeds], name) for name in options.contestants
@@ -135,6 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shown = [figure for figure in comparison.figures if figure in recipes.SHOWN or figure.startswith("swd")]
     (options.out / "openmoji512.md").write_text(comparison.markdown(shown))
     draw_comparison(comparison, options.out / "openmoji512.png", shown)
+    recipes.draw_panel(options, "openmoji512", first)
     print(comparison.markdown(shown), flush=True)
 
 

@@ -94,8 +94,7 @@ def test_errors_are_in_hu_inside_the_mask(phantom):
 def test_intervals_resample_patients(phantom):
     folder, _ = phantom
     record = json.loads((folder / "runs/phantom/evaluation/metrics.json").read_text())
-    with (folder / "runs/phantom/evaluation/per_group.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = groups(folder / "runs/phantom/evaluation")
     with (folder / "runs/phantom/evaluation/per_image.csv").open() as file:
         images = list(csv.DictReader(file))
     assert record["protocol"]["group"] == "patient-*_"
@@ -104,6 +103,25 @@ def test_intervals_resample_patients(phantom):
         of_group = [float(image["l1"]) for image in images if image["name"].startswith(row["group"])]
         assert int(row["images"]) == len(of_group) == 4
         assert float(row["l1"]) == pytest.approx(np.mean(of_group))
+
+
+def test_the_plots_of_all_pixels_have_the_figures_of_the_record(phantom):
+    folder, _ = phantom
+    evaluation = folder / "runs/phantom/evaluation"
+    figures = json.loads((evaluation / "metrics.json").read_text())["figures"]
+    with np.load(evaluation / "density.npz") as arrays:
+        assert arrays["mean_difference"] == pytest.approx(figures["unit_bias"]["value"])
+        squared = arrays["mean_difference"] ** 2 + arrays["sd"] ** 2
+        assert np.sqrt(squared) == pytest.approx(figures["unit_rmse"]["value"])
+        assert list(arrays["groups"]) == [row["group"] for row in groups(evaluation)]
+        assert arrays["scatter"].sum() == pytest.approx(arrays["bland_altman"].sum())
+    page = (evaluation / "report.html").read_text(encoding="utf-8")
+    assert f"{len(groups(evaluation))} group" in page and "translation − target, HU" in page
+
+
+def groups(evaluation):
+    with (evaluation / "per_group.csv").open() as file:
+        return list(csv.DictReader(file))
 
 
 def test_translations_are_floats_in_hu(phantom):

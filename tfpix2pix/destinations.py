@@ -62,6 +62,7 @@ EVALUATION = OwnFolder(
         r"per_image\.csv",
         r"per_group\.csv",
         r"bootstrap\.npz",
+        r"density\.npz",
         r"report\.html",
         r"contact_sheet\.png",
     ),

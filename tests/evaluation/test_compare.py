@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import make_combined, run_cli, write_image
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.compare import Item, compare
+from tfpix2pix.evaluation.comparison import latex_table
 from tfpix2pix.evaluation.evaluate import evaluate
 from tfpix2pix.evaluation.request import NoiseOptions, Request, resolve_for
 from tfpix2pix.evaluation.study.make import make_study
@@ -53,8 +54,11 @@ def test_evaluations_side_by_side(evaluations, tmp_path):
     assert comparison.differences["far"]["l1"].verdict == "worse"
     assert comparison.differences["far"]["l1"].wins == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "comparison.json", "comparison.md", "comparison.png",
+        "comparison.csv", "comparison.json", "comparison.md", "comparison.pdf", "comparison.png", "comparison.svg",
+        "comparison.tex",
     ]  # fmt: skip
+    assert (tmp_path / "out" / "comparison.csv").read_text().startswith("metric,evaluation,value,low,high,difference,")
+    assert (tmp_path / "out" / "comparison.tex").read_text() == latex_table(comparison)
     assert json.loads((tmp_path / "out" / "comparison.json").read_text())["baseline"] == "near"
 
 

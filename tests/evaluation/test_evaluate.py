@@ -279,7 +279,9 @@ class TestFolders:
         again = json.loads((done.path / "metrics.json").read_text())
         assert again["data"]["images"] == len(names) and "l1" in again["figures"] and again["model"] == str(outputs)
         assert "caf\\xe9" in (done.path / "report.html").read_text(encoding="utf-8")
-        draw_comparison(compare([read_evaluation(done.path, os.fsdecode(b"\xe9 $"))]), tmp_path / "figure.png")
+        comparison = compare([read_evaluation(done.path, os.fsdecode(b"\xe9 $"))])
+        for suffix in ("png", "svg", "pdf"):
+            draw_comparison(comparison, tmp_path / f"figure.{suffix}")
 
     def test_targets_in_another_folder(self, three, tmp_path):
         outputs, targets, given, wanted = three

@@ -177,7 +177,7 @@ def compare(
         ),
     ],
     out: Annotated[
-        Optional[Path], typer.Option(help="New folder for the table, the values, the plot and the evaluations.")
+        Optional[Path], typer.Option(help="New folder for the tables, the values, the plots and the evaluations.")
     ] = None,
     baseline: Annotated[
         Optional[str],

@@ -11,15 +11,23 @@ from pathlib import Path
 
 from tfpix2pix.destinations import check_new_folder
 from tfpix2pix.errors import UserError, unknown_name
-from tfpix2pix.evaluation.comparison import Comparison, Evaluated, draw_comparison, group, read_evaluation
+from tfpix2pix.evaluation.comparison import (
+    Comparison,
+    Evaluated,
+    draw_comparison,
+    group,
+    latex_table,
+    read_evaluation,
+)
 from tfpix2pix.evaluation.comparison import compare as compare_evaluations
-from tfpix2pix.evaluation.folder import is_evaluation, read_record
+from tfpix2pix.evaluation.folder import is_evaluation, read_record, write_rows
 from tfpix2pix.evaluation.request import Request, ResolvedRequest, resolve_for
 from tfpix2pix.files import whole_directory, write_text
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.recognize import RUN, Recognized, named_path
 
-TABLE, VALUES, FIGURE, EVALUATIONS = "comparison.md", "comparison.json", "comparison.png", "evaluations"
+TABLE, VALUES, ROWS, LATEX = "comparison.md", "comparison.json", "comparison.csv", "comparison.tex"
+FIGURE, VECTOR_FIGURES, EVALUATIONS = "comparison.png", ("comparison.svg", "comparison.pdf"), "evaluations"
 Evaluate = Callable[[ResolvedRequest, Path], object]  # into a folder
 
 
@@ -57,7 +65,7 @@ def compare(
         request: settings of the evaluations. Its `model` is replaced.
         evaluate: evaluates a request into a folder.
         reevaluate: evaluate runs by the request even if they have an evaluation of its split.
-        out: new folder for the table, the values, the plot, and the new evaluations.
+        out: new folder for the tables, the values, the plots, and the new evaluations.
         baseline: name of the evaluation that the others are compared with; None: the first.
         figures: metrics to show; None: all.
 
@@ -91,7 +99,10 @@ def compare(
             write_text(folder / TABLE, comparison.markdown(figures))
             values = json.dumps(comparison.to_json(), indent=2, ensure_ascii=False)
             write_text(folder / VALUES, values + "\n")
-            draw_comparison(comparison, folder / FIGURE, figures)
+            write_rows(folder / ROWS, comparison.flat_rows(figures))
+            write_text(folder / LATEX, latex_table(comparison, figures))
+            for name in (FIGURE, *VECTOR_FIGURES):
+                draw_comparison(comparison, folder / name, figures)
     return comparison
 
 

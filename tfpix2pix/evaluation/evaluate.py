@@ -22,6 +22,7 @@ from tfpix2pix.evaluation.examples.opening import Subject, open_subject
 from tfpix2pix.evaluation.examples.pairs import Examples
 from tfpix2pix.evaluation.examples.segmenters import Segmenter, open_segmenter
 from tfpix2pix.evaluation.folder import (
+    DENSITY,
     FORMAT_VERSION,
     GROUPS,
     PAGE,
@@ -41,10 +42,11 @@ from tfpix2pix.evaluation.folder import (
     write_rows,
 )
 from tfpix2pix.evaluation.report.choosing import spread
-from tfpix2pix.evaluation.report.page import Pictures, check_by, write_report
+from tfpix2pix.evaluation.report.page import Beside, Pictures, check_by, write_report
 from tfpix2pix.evaluation.report.pictures import contact_sheet
 from tfpix2pix.evaluation.request import NATIVE, Request, ResolvedRequest, resolve
 from tfpix2pix.metrics import METRICS
+from tfpix2pix.metrics.agreement import Agreement
 from tfpix2pix.metrics.bootstrap import COVERED, REPLICATES, Resampling
 from tfpix2pix.metrics.example import Setting, Unit
 from tfpix2pix.metrics.extractors import load_features
@@ -102,7 +104,8 @@ def evaluate(
     track: Track = lambda items, total: items,
 ) -> Evaluation:
     """Compares a model's translations, or a folder of images, with their targets, and writes `metrics.json`,
-    `per_image.csv`, `bootstrap.npz` (the replicates, for `compare`), `report.html` and `contact_sheet.png` into `out`.
+    `per_image.csv`, `bootstrap.npz` (the replicates, for `compare`), `report.html` and `contact_sheet.png` into `out`;
+    `per_group.csv` if images have groups, and `density.npz` (translation by target) if targets have a unit.
 
     Args:
         request: model, pairs and settings of the evaluation.
@@ -145,6 +148,7 @@ def evaluate(
         )
     names, left_out = choose(metrics, available, len(examples), label_maps=bool(setting.classes))
     scorer = Scorer(names, setting, Resampling(replicates, request.noise.seed))
+    agreement = Agreement(setting.unit) if setting.unit else None
     rows, groups, levels, evaluated, failed, stored = [], [], [], [], [], {}
     for index in track(range(len(examples)), len(examples)):
         try:
@@ -161,6 +165,8 @@ def evaluate(
         groups.append(example.group)
         if example.target is not None:
             levels.append([np.mean(example.target), np.std(example.target)])
+            if agreement:
+                agreement.update(example)
         if len(rows) == 1:  # the metrics of images are known now, before much time is spent
             check_by([name for name in rows[0] if name != "name"], by)
     if failed and not rows:
@@ -190,9 +196,12 @@ def evaluate(
             write_rows(folder / GROUPS, means_by_group(rows, groups))
         arrays = {name: values for replicated in resampled.values() for name, values in replicated.items()}
         np.savez_compressed(folder / RESAMPLED, **arrays)
+        if agreement and agreement.count:
+            agreement.write(folder / DENSITY)
+        card = subject.card and subject.card.model_dump(mode="json")
         write_report(
-            folder / PAGE, record.to_json(), rows, painter(examples, evaluated), by=by, lines=_training_lines(subject),
-            card=subject.card and subject.card.model_dump(mode="json"), shown=shown,
+            folder / PAGE, record.to_json(), rows, painter(examples, evaluated), by=by, shown=shown,
+            beside=Beside(_training_lines(subject), card, agreement),
         )  # fmt: skip
         if shown and rows:
             sheet = contact_sheet([painter(examples, evaluated)(index) for index in spread(rows, shown)])

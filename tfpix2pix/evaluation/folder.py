@@ -25,7 +25,7 @@ from tfpix2pix.safe_files import parse_json
 from tfpix2pix.size import Size
 
 RECORD, ROWS, RESAMPLED, PAGE = "metrics.json", "per_image.csv", "bootstrap.npz", "report.html"
-GROUPS = "per_group.csv"
+GROUPS, DENSITY = "per_group.csv", "density.npz"
 SHEET = "contact_sheet.png"
 FORMAT_VERSION = 1
 

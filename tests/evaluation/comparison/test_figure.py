@@ -1,5 +1,7 @@
 """A comparison as a picture."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -92,12 +94,25 @@ def test_a_png_1200_px_wide_the_same_each_time(comparison, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
-def test_an_svg_the_same_each_time(comparison, tmp_path):
+def test_an_svg_the_same_each_time_with_text_as_text(comparison, tmp_path):
     for name in ("a.svg", "b.svg"):
         draw_comparison(comparison, tmp_path / name)
-    text = (tmp_path / "a.svg").read_text()
-    assert text == (tmp_path / "b.svg").read_text()
-    assert "<svg" in text and "dc:date" not in text
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert text == (tmp_path / "b.svg").read_text(encoding="utf-8")
+    root = ElementTree.fromstring(text)
+    said = {"".join(each.itertext()).strip() for each in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"l1", "fid", "lower is better", "price $5 to $9"} <= said
+    assert "dc:date" not in text
+
+
+def test_a_pdf_the_same_each_time_with_fonts_that_journals_take(comparison, tmp_path):
+    for name in ("a.pdf", "b.PDF"):
+        draw_comparison(comparison, tmp_path / name, ["l1"])
+    content = (tmp_path / "a.pdf").read_bytes()
+    assert content == (tmp_path / "b.PDF").read_bytes()
+    assert content.startswith(b"%PDF") and content.rstrip().endswith(b"%%EOF")
+    assert b"/TrueType" in content or b"/CIDFontType2" in content
+    assert b"/Type3" not in content and b"CreationDate" not in content
 
 
 def test_nothing_is_drawn_outside(comparison):
@@ -109,8 +124,8 @@ def test_nothing_is_drawn_outside(comparison):
 
 
 def test_another_suffix_and_nothing_to_show_are_refused(comparison, tmp_path):
-    with pytest.raises(UserError, match=r"^A picture must be \.png or \.svg\. Received .*a\.pdf"):
-        draw_comparison(comparison, tmp_path / "a.pdf")
+    with pytest.raises(UserError, match=r"^A picture must be \.png, \.svg or \.pdf\. Received .*a\.eps"):
+        draw_comparison(comparison, tmp_path / "a.eps")
     with pytest.raises(UserError, match="^A picture must have a metric to show"):
         draw_comparison(compare([scored("a", {})]), tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.evaluation.report.browser import Tab, started
 from tfpix2pix.errors import UserError
-from tfpix2pix.evaluation.report.page import Pictures, check_by, write_report
+from tfpix2pix.evaluation.report.page import Beside, Pictures, check_by, write_report
 from tfpix2pix.evaluation.report.pictures import error_map, jpeg_uri
 
 COUNT = 12
@@ -67,7 +67,8 @@ def output_only(index: int) -> Pictures:
 
 def make(folder: Path, pictures=whole, record=RECORD, rows=ROWS, **options) -> Path:
     path = folder / "report.html"
-    write_report(path, record, rows, pictures, **{"shown": 4, "card": CARD, **options})
+    beside = {name: options.pop(name) for name in ("lines", "card", "agreement") if name in options}
+    write_report(path, record, rows, pictures, **{"shown": 4, **options}, beside=Beside(**{"card": CARD, **beside}))
     return path
 
 

@@ -12,5 +12,6 @@ __getattr__ = lazy_attributes(
         "Comparison": "tfpix2pix.evaluation.comparison.outcome",
         "compare": "tfpix2pix.evaluation.comparison.assemble",
         "draw_comparison": "tfpix2pix.evaluation.comparison.figure",
+        "latex_table": "tfpix2pix.evaluation.comparison.latex",
     },
 )

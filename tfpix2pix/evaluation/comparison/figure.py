@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
@@ -30,11 +31,17 @@ FOOT_LENGTH = 180
 MEMBERS_BELOW = 0.26  # rows
 BETTER = {"lower": "lower is better", "higher": "higher is better", "near 1": "near 1 is better", "": ""}
 NO_INTERVAL = "no interval"
-SUFFIXES = (".png", ".svg")
+CANVASES = {  # suffix -> canvas, and the entries of the file that would differ each time
+    ".png": (FigureCanvasAgg, {}),
+    ".svg": (FigureCanvasSVG, {"Date": None}),
+    ".pdf": (FigureCanvasPdf, {"CreationDate": None}),
+}
+# Text stays text, in fonts that journals take (TrueType, not Type 3), and names in the file are not random.
+SETTINGS = {"svg.hashsalt": "tfpix2pix", "svg.fonttype": "none", "pdf.fonttype": 42}
 
 
 def draw_comparison(comparison: Comparison, path: str | Path, figures: Sequence[str] | None = None) -> None:
-    """Draws a comparison to a .png file, 1200 px wide, or an .svg file. The same numbers give the same bytes.
+    """Draws a comparison to a .png file, 1200 px wide, or an .svg or .pdf file. The same numbers give the same bytes.
 
     Args:
         figures: the metrics to show; None shows those of the first evaluation, at most 12.
@@ -44,15 +51,12 @@ def draw_comparison(comparison: Comparison, path: str | Path, figures: Sequence[
         RunError: the file cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"A picture must be .png or .svg. Received {path}. Change its suffix.")
-    figure = comparison_figure(comparison, figures)
-    with whole_file(path) as temporary:
-        if path.suffix.lower() == ".svg":  # without these, the file has random names and a date
-            with matplotlib.rc_context({"svg.hashsalt": "tfpix2pix"}):
-                FigureCanvasSVG(figure).print_svg(temporary, metadata={"Date": None})
-        else:
-            FigureCanvasAgg(figure).print_png(temporary)
+    suffix = path.suffix.lower()
+    if suffix not in CANVASES:
+        raise UserError(f"A picture must be .png, .svg or .pdf. Received {path}. Change its suffix.")
+    figure, (canvas, metadata) = comparison_figure(comparison, figures), CANVASES[suffix]
+    with whole_file(path) as temporary, matplotlib.rc_context(SETTINGS):
+        canvas(figure).print_figure(temporary, format=suffix[1:], metadata=metadata, dpi=DPI)
 
 
 def comparison_figure(comparison: Comparison, figures: Sequence[str] | None = None) -> Figure:

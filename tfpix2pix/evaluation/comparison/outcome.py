@@ -19,6 +19,7 @@ from tfpix2pix.evaluation.comparison.table import (
     bold,
     difference_rows,
     escaped,
+    flat_rows,
     metric_rows,
 )
 from tfpix2pix.metrics.bootstrap import COVERED
@@ -76,6 +77,10 @@ class Comparison:
     def difference_rows(self, figures: Sequence[str] | None = None) -> Rows:
         """Returns a heading, then a row for each metric and evaluation."""
         return difference_rows(self.chosen(figures), self.differences)
+
+    def flat_rows(self, figures: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Returns a row for each metric and evaluation with value, interval, and difference to the baseline."""
+        return flat_rows(self.chosen(figures), self.table, self.differences)
 
     @property
     def intervals(self) -> str:

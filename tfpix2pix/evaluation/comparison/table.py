@@ -40,7 +40,7 @@ def metric_rows(
         figures: metric -> which of its values are better.
         emphasis: formats the cells that are best.
     """
-    decimals = {key: decimals_for(_column(table, key)) for key in figures}
+    decimals = {key: decimals_for(column(table, key)) for key in figures}
     rows = [["", *(f"{key}{ARROWS[better]}" for key, better in figures.items())]]
     for name, cells in table.items():
         rows.append([name])
@@ -55,15 +55,42 @@ def difference_rows(figures: Mapping[str, str], differences: Mapping[str, Mappin
     """Returns a heading, then a row for each metric and evaluation: difference, interval, verdict and shares."""
     rows = [["metric", "evaluation", "difference", "95 % interval", "verdict", "better in", "worse in"]]
     for key, better in figures.items():
-        decimals = decimals_for(_column(differences, key))
+        decimals = decimals_for(column(differences, key))
         for name, of_evaluation in differences.items():
             difference = of_evaluation.get(key)
             if difference is not None:
-                value, limits = f"{difference.value:+.{decimals}f}", _interval(difference, decimals, "+")
+                value, limits = f"{difference.value:+.{decimals}f}", interval_text(difference, decimals, "+")
                 shares = [
                     "" if share is None else f"{100 * share:.0f} %" for share in (difference.wins, difference.losses)
                 ]
                 rows.append([f"{key}{ARROWS[better]}", name, value, limits, difference.verdict, *shares])
+    return rows
+
+
+def flat_rows(
+    figures: Mapping[str, str],
+    table: Mapping[str, Mapping[str, Cell]],
+    differences: Mapping[str, Mapping[str, Difference]],
+) -> list[dict[str, Any]]:
+    """Returns a row for each metric and evaluation that has it, as a CSV file has them: numbers, not text.
+
+    An entry is None if there is no such number, or if it is not finite. The baseline has no differences.
+    """
+    rows = []
+    for key, better in figures.items():
+        for name, cells in table.items():
+            cell, difference = cells.get(key), differences.get(name, {}).get(key)
+            if cell is None:
+                continue
+            numbers = {"value": cell.value, "low": cell.low, "high": cell.high}
+            for entry in ("value", "low", "high"):
+                numbers[f"difference_{entry}".removesuffix("_value")] = difference and getattr(difference, entry)
+            rows.append(
+                {
+                    "metric": key, "evaluation": name, **{entry: _finite(number) for entry, number in numbers.items()},
+                    "verdict": difference.verdict if difference else "", "best": int(cell.best), "better": better,
+                }
+            )  # fmt: skip
     return rows
 
 
@@ -94,14 +121,20 @@ def decimals_for(cells: Iterable[Cell | Difference]) -> int:
     return min(max(digits, 0), MOST_DECIMALS)
 
 
-def _column(table: Mapping[str, Mapping[str, Any]], metric: str) -> list[Any]:
+def column(table: Mapping[str, Mapping[str, Any]], metric: str) -> list[Any]:
+    """Returns the cells of a metric, of the evaluations that have it."""
     return [cells[metric] for cells in table.values() if metric in cells]
 
 
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
+
+
 def _with_interval(cell: Cell, decimals: int) -> str:
-    limits = _interval(cell, decimals)
+    limits = interval_text(cell, decimals)
     return f"{cell.value:.{decimals}f}" + (f" ({limits})" if limits else "")
 
 
-def _interval(cell: Cell | Difference, decimals: int, sign: str = "") -> str:
+def interval_text(cell: Cell | Difference, decimals: int, sign: str = "") -> str:
+    """Returns the ends of an interval with a number of decimals, or "" without one."""
     return "" if cell.low is None else f"{cell.low:{sign}.{decimals}f} to {cell.high:{sign}.{decimals}f}"

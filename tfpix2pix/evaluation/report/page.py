@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,29 @@ from tfpix2pix.evaluation.report.choosing import (
     ranking_metric,
     spread,
 )
+from tfpix2pix.evaluation.report.density import density_charts
 from tfpix2pix.evaluation.report.pictures import ERROR_MOST, Pictures, color_bar
 from tfpix2pix.evaluation.report.sections import curves, metrics_table, model_card, readable_time, summary
 from tfpix2pix.files import whole_file, write_text
 from tfpix2pix.metrics import title_of
+from tfpix2pix.metrics.agreement import Agreement
 from tfpix2pix.pages import check_page_place, render_page
 
-__all__ = ["Pictures", "check_by", "write_report"]
+__all__ = ["Beside", "Pictures", "check_by", "write_report"]
 
 KIND = "evaluation"
 TEMPLATE = "evaluation/report/report.html"
 MODES = {"target": "target", "input": "input", "error": "error map"}  # role of a picture -> its name in the switch
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Holds what a page shows beside pictures and metrics, where there is any."""
+
+    lines: Sequence[Mapping[str, Any]] = ()  # of the run's `metrics.jsonl`, for its training curves
+    card: Mapping[str, Any] | None = None  # the model card, JSON values
+    agreement: Agreement | None = None  # of translations and targets that have a unit
 
 
 def write_report(
@@ -40,9 +52,8 @@ def write_report(
     pictures: Callable[[int], Pictures],
     *,
     by: str | None = None,
-    lines: Sequence[Mapping[str, Any]] = (),
-    card: Mapping[str, Any] | None = None,
     shown: int = 24,
+    beside: Beside = Beside(),
 ) -> None:
     """Writes the page to `path`, whole or not at all.
 
@@ -52,9 +63,8 @@ def write_report(
         pictures: index of a row -> its pictures. It is called once for each image that is shown.
         by: the metric of single images that ranks them from best to worst. None takes the first metric of the record
             of which more or less is better.
-        lines: of the run's `metrics.jsonl`, for its training curves.
-        card: the model card, JSON values.
         shown: number of images in the gallery, evenly over the names, beside the best, median and worst.
+        beside: training curves, model card and plots of all pixels.
 
     Raises:
         UserError: no image has the metric `by`, `shown` is negative, something else lies at `path`, or its folder
@@ -96,8 +106,9 @@ def write_report(
         gallery=_gallery(images, len(rows), bool(by)),
         sorts=[{"key": key, "title": titles[key], "order": order_of(record, key).last_first} for key in keys],
         metrics=metrics_table(record),
-        curves=curves(lines),
-        card=model_card(card) if card else None,
+        agreement=density_charts(beside.agreement) if beside.agreement and beside.agreement.count else [],
+        curves=curves(beside.lines),
+        card=model_card(beside.card) if beside.card else None,
     )
     with whole_file(path) as temporary:
         write_text(temporary, page)

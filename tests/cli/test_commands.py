@@ -162,6 +162,11 @@ def bad_pairs(folder, kind):
             ["translate", "m", "empty", "--server", "a:1", "--best", "--out", "o"],
             "--best must go with a model on this machine. Received it with --server. Leave one of the two out",
         ),
+        (
+            ["translate", "m", "empty", "--server", "a:1", "--tile", "64", "--tile-as", "whole", "--out", "o"],
+            "--tile-as whole must go with a model on this machine. Received it with --server",
+        ),
+        (["translate", "empty", "x", "--tile-as", "one", "--out", "o"], "--tile-as must be one of: whole, alone"),
         (["translate", "m", "empty", "--server", "here", "--out", "o"], "HOST:PORT"),
         (["translate", "empty", "x", "--grpc", "--out", "o"], "--grpc must go with --server"),
         (["translate", "empty", "x", "--enlarge", "17", "--out", "o"], "Invalid value for '--enlarge'.*16"),

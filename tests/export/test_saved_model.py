@@ -21,6 +21,8 @@ from tests.conftest import others_slow
 from tests.export.helpers import made_saved_model
 from tfpix2pix.data.formats import decode, encode
 from tfpix2pix.data.images import read_image
+from tfpix2pix.inference.seams import WholeTiler
+from tfpix2pix.inference.translator import Translator
 from tfpix2pix.models import GENERATORS
 
 ODD_SIZES = [(32, 32), (1, 1), (45, 20), (33, 100)]
@@ -65,6 +67,15 @@ def test_files_of_any_size_in_one_request(small):
         difference = decode(answer).astype(int) - translator.translate(image)
         assert np.abs(difference).max() <= 1
         assert np.mean(difference != 0) < 0.001  # where a value lies between two levels
+
+
+def test_tiles_are_parts_of_the_whole_image_by_the_weights_in_the_folder(small):
+    folder, _, translator = small
+    image, engine = pixels(70, 40, 3), translator.engine
+    whole = Translator(engine, lambda: WholeTiler(engine.generator, translator.card.config.data.encoding))
+    tiled = p2p.load(folder)(image, tile_px=48)
+    assert np.abs(tiled.astype(int) - whole(image, tile_px=48)).max() <= 1
+    assert (tiled != translator(image, tile_px=48)).any()  # whose tiles are images of their own
 
 
 def test_an_empty_batch_is_an_empty_answer(small):

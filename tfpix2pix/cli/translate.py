@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -22,6 +23,7 @@ from tfpix2pix.cli.shared import (
 )
 from tfpix2pix.data import OUTPUT_FORMATS, SPLITS
 from tfpix2pix.errors import UserError
+from tfpix2pix.inference import TILE_AS, WHOLE
 from tfpix2pix.quiet import load_tensorflow
 
 if TYPE_CHECKING:
@@ -94,7 +96,20 @@ def translate(
     ] = None,
     overlap: Annotated[
         Optional[int],
-        typer.Option(help="Overlap of the tiles, px, at most half of the side; default: an eighth.", min=0),
+        typer.Option(
+            help="Overlap of the tiles, px, at most half of the side; default: a quarter, or an eighth with "
+            "--tile-as alone.",
+            min=0,
+        ),
+    ] = None,
+    tile_as: Annotated[
+        Optional[str],
+        choice(
+            TILE_AS,
+            "whole: tiles equal their places in the translation of the whole image, for a pass over the image for each "
+            "norm; alone: each tile is an image of its own, in one pass. Default: whole for run directories and "
+            "SavedModels.",
+        ),
     ] = None,
     enlarge: Annotated[
         int, typer.Option(help="Factor by which inputs are enlarged first, for super-resolution.", min=1, max=16)
@@ -163,7 +178,12 @@ def translate(
             f"--overlap must be at most half of --tile. Received {overlap} px of --tile {tile}. Change one of the two."
         )
     if server:
-        for option, value in {"--best": best, "--weights": weights, "--trust": trust}.items():
+        for option, value in {
+            "--best": best,
+            "--weights": weights,
+            "--trust": trust,
+            "--tile-as": tile_as == WHOLE,
+        }.items():
             if value:
                 raise UserError(
                     f"{option} must go with a model on this machine. Received it with --server. "
@@ -178,7 +198,7 @@ def translate(
     if recognized is None:
         translator = _remote(server, model, grpc=grpc, timeout_s=timeout_s)
     else:
-        translator = _local(recognized, best=best, weights=weights, trust=trust)
+        translator = _local(recognized, best=best, weights=weights, trust=trust, tile_as=tile_as)
     fixed = translator.card.static_size_px
     if fixed and tile:
         raise UserError(
@@ -186,6 +206,13 @@ def translate(
         )
     if overlap is not None and not (tile or fixed):
         raise UserError("--overlap must go with --tile. Received it alone. Add --tile.")
+    if tile_as and not (tile or fixed):
+        raise UserError("--tile-as must go with --tile. Received it alone. Add --tile.")
+    if server and tile:
+        warnings.warn(
+            "A server translates each tile as an image of its own, so colours may differ from tile to tile.",
+            stacklevel=2,
+        )
     from tfpix2pix.inference.files import translate_files
     from tfpix2pix.inference.uncertainty import FILES
 
@@ -222,12 +249,12 @@ def _seeds(text: str) -> list[int]:
         raise UserError(f"--between must be two seeds, such as 0,1. Received {text!r}. Give two numbers.") from None
 
 
-def _local(model: Recognized, *, best: bool, weights: str | None, trust: bool) -> Translator:
+def _local(model: Recognized, *, best: bool, weights: str | None, trust: bool, tile_as: str | None) -> Translator:
     """Loads a model of this machine."""
     load_tensorflow()
     from tfpix2pix.runs.load import load
 
-    return load(model, best=best, weights=weights, trust=trust)
+    return load(model, best=best, weights=weights, trust=trust, tile_as=tile_as)
 
 
 def _remote(server: str, model: str, *, grpc: bool, timeout_s: float) -> RemoteModel:

@@ -163,6 +163,11 @@ class SavedModelEngine:
             return signatures["translate_float"](image=image)["image"].numpy()
         return signatures["sample"](image=image, noise=tf.constant(noise))["image"].numpy()
 
+    def weights(self) -> list[np.ndarray]:
+        """Returns the network's weights in the order of `Stored`, none if another program wrote the SavedModel."""
+        stored = getattr(getattr(self._loaded, "generator", None), "stored", ())
+        return [tf.cast(variable, tf.float32).numpy() for variable in stored]
+
 
 def read(path: Path, trust: bool = False) -> SavedModelEngine:
     """Returns the engine of a SavedModel folder."""

@@ -2,6 +2,8 @@
 
 from tfpix2pix.tables import lazy_attributes
 
+TILE_AS = WHOLE, ALONE = "whole", "alone"  # tiles are parts of the whole image, or images of their own
+
 __getattr__ = lazy_attributes(
     __name__,
     {

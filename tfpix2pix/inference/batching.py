@@ -54,7 +54,7 @@ class ImageTranslator(Protocol):
             noise: one vector, float32 (1, noise_size), for all images, or (N, noise_size); None: off.
             where: names of the images, for messages.
             tile_px: side of overlapping tiles, for images larger than memory or the server allows.
-            overlap_px: least overlap of tiles; None: an eighth of the side.
+            overlap_px: least overlap of tiles; None: a quarter of the side, or an eighth if tiles are translated alone.
 
         Raises:
             UserError: an image does not fit the model, or tiles overlap by more than half.
@@ -76,7 +76,7 @@ class ImageTranslator(Protocol):
             noise: float32 (1, noise_size), as `noise` returns it; None: off.
             where: name of the image, for messages.
             tile_px: side of overlapping tiles, for an image larger than memory or the server allows.
-            overlap_px: least overlap of tiles; None: an eighth of the side.
+            overlap_px: least overlap of tiles; None: a quarter of the side, or an eighth if tiles are translated alone.
         """
         return self.translate_many([image], noise, [where], tile_px=tile_px, overlap_px=overlap_px)[0]
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +14,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.size import Size, SizePx
 
 OVERLAP = 8  # default: tiles overlap by their side divided by this
+WIDE_OVERLAP = 4  # the same for tiles that are translated as parts of the whole image
 
 
 def translate_tiles(
@@ -40,28 +44,123 @@ def translate_tiles(
     Raises:
         UserError: the tiles overlap by more than half.
     """
-    height, width = image.shape[:2]
-    tall, wide = Size.of(size_px)
-    shortest = min((side for side, length in ((tall, height), (wide, width)) if length > side), default=max(tall, wide))
-    if overlap_px is not None and not 0 <= overlap_px <= shortest // 2:
-        raise UserError(
-            f"Tiles must overlap by half their side at most. Received {overlap_px} px of {shortest}. Lower the "
-            f"overlap, or enlarge the tiles."
-        )
-    down, across = (side // OVERLAP if overlap_px is None else overlap_px for side in (tall, wide))
-    rows = reflected_indices(height, max(height, tall))
-    columns = reflected_indices(width, max(width, wide))
-    tops, lefts = _starts(len(rows), tall, down), _starts(len(columns), wide, across)
-    row_shares, column_shares = _shares(tops, tall, down, blend), _shares(lefts, wide, across, blend)
-    above, before = (len(rows) - height) // 2, (len(columns) - width) // 2
+    grid = Grid.of(*image.shape[:2], size_px, overlap_px)
+    return blend_tiles(lambda place, tile: run(tile), image, grid, blend=blend, encode=encode, decode=decode)
+
+
+class Place(NamedTuple):
+    """Holds where a tile lies: its first row and column in the padded image, and the part of it that no other tile
+    owns, in the tile's own pixels."""
+
+    top: int
+    left: int
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Holds where the tiles of an image lie, which is padded by reflection first.
+
+    Attributes:
+        length: height and width of the image.
+        rows: row of the image for each row of the padded image.
+        columns: the same for columns.
+        size: height and width of the tiles.
+        tops: first rows of the tiles, in rising order.
+        lefts: first columns.
+        overlap: least overlap of rows and of columns, over which weights rise.
+    """
+
+    length: Size
+    rows: np.ndarray
+    columns: np.ndarray
+    size: Size
+    tops: list[int]
+    lefts: list[int]
+    overlap: tuple[int, int]
+
+    @classmethod
+    def of(cls, height: int, width: int, size_px: SizePx, overlap_px: int | None = None) -> Grid:
+        """Returns evenly spaced tiles. An image smaller than a tile is padded to its size.
+
+        Raises:
+            UserError: the tiles overlap by more than half.
+        """
+        tall, wide = Size.of(size_px)
+        _check_overlap(overlap_px, (height, width), (tall, wide))
+        down, across = (side // OVERLAP if overlap_px is None else overlap_px for side in (tall, wide))
+        rows = reflected_indices(height, max(height, tall))
+        columns = reflected_indices(width, max(width, wide))
+        tops, lefts = _starts(len(rows), tall, down), _starts(len(columns), wide, across)
+        return cls(Size(height, width), rows, columns, Size(tall, wide), tops, lefts, (down, across))
+
+    @classmethod
+    def aligned(cls, length: Size, padded: Size, size_px: SizePx, overlap_px: int | None, step_px: int) -> Grid:
+        """Returns tiles of an image that is padded to `padded`. Their sides and places are multiples of `step_px`.
+
+        Args:
+            size_px: most height and width of the tiles. Less than `step_px` counts as that.
+            overlap_px: least overlap; None: a quarter of the tiles' height and width.
+
+        Raises:
+            UserError: the tiles overlap by more than half.
+        """
+        _check_overlap(overlap_px, length, Size.of(size_px))
+        sides, starts, overlaps = [], [], []
+        for total, most in zip(padded, Size.of(size_px), strict=True):
+            side = min(max(most // step_px, 1) * step_px, total)
+            least = side // WIDE_OVERLAP if overlap_px is None else min(overlap_px, side // 2)
+            step = max((side - least) // step_px, 1) * step_px
+            sides.append(side)
+            starts.append([*range(0, total - side, step), total - side])
+            overlaps.append(side - step)
+        indices = (reflected_indices(old, new) for old, new in zip(length, padded, strict=True))
+        return cls(length, *indices, Size(*sides), *starts, tuple(overlaps))
+
+    @property
+    def padded(self) -> Size:
+        """Returns the size of the padded image."""
+        return Size(len(self.rows), len(self.columns))
+
+    @property
+    def places(self) -> list[list[Place]]:
+        """Returns the places of the tiles, row by row. Each pixel of the padded image is owned by one tile."""
+        rows, columns = _owned(self.tops, self.size.height), _owned(self.lefts, self.size.width)
+        return [
+            [Place(top, left, own, across) for left, across in zip(self.lefts, columns, strict=True)]
+            for top, own in zip(self.tops, rows, strict=True)
+        ]
+
+    def cut(self, image: np.ndarray, place: Place) -> np.ndarray:
+        """Returns the tile of an image (H, W, C) at a place."""
+        tall, wide = self.size
+        return image[np.ix_(self.rows[place.top : place.top + tall], self.columns[place.left : place.left + wide])]
+
+
+def blend_tiles(
+    run: Callable[[Place, np.ndarray], np.ndarray],
+    image: np.ndarray,
+    grid: Grid,
+    *,
+    blend: bool = True,
+    encode: Callable[[np.ndarray], np.ndarray] = lambda tile: tile,
+    decode: Callable[[np.ndarray], np.ndarray] = lambda band: band,
+) -> np.ndarray:
+    """Translates the tiles of a grid by `run`, which gets their places too, and blends them. Other arguments are those
+    of `translate_tiles`."""
+    (height, width), (tall, wide), (down, across) = grid.length, grid.size, grid.overlap
+    row_shares, column_shares = _shares(grid.tops, tall, down, blend), _shares(grid.lefts, wide, across, blend)
+    above, before = (len(grid.rows) - height) // 2, (len(grid.columns) - width) // 2
     result = band = None
-    for top, row_share, next_top in zip(tops, row_shares, [*tops[1:], len(rows)], strict=True):
-        for left, column_share in zip(lefts, column_shares, strict=True):
-            tile = image[np.ix_(rows[top : top + tall], columns[left : left + wide])]
-            translation = run(encode(tile)[np.newaxis])[0]
+    for places, row_share, next_top in zip(grid.places, row_shares, [*grid.tops[1:], len(grid.rows)], strict=True):
+        top = places[0].top
+        for place, column_share in zip(places, column_shares, strict=True):
+            translation = run(place, encode(grid.cut(image, place))[np.newaxis])[0]
             if band is None:
-                band = np.zeros((tall, len(columns), translation.shape[-1]), np.float32)
-            band[:, left : left + wide] += translation * (row_share[:, np.newaxis] * column_share)[..., np.newaxis]
+                band = np.zeros((tall, len(grid.columns), translation.shape[-1]), np.float32)
+            share = (row_share[:, np.newaxis] * column_share)[..., np.newaxis]
+            band[:, place.left : place.left + wide] += translation * share
         done = decode(band[max(above - top, 0) : min(next_top, above + height) - top, before : before + width])
         if result is None:
             result = np.empty((height, width, done.shape[-1]), done.dtype)
@@ -76,6 +175,22 @@ def translate_tiles(
 def fitting_tile(tile_px: int, height: int, width: int) -> tuple[int, int]:
     """Returns height and width of tiles for an engine of any size. They fit in the image, so no tile is reflected."""
     return min(tile_px, height), min(tile_px, width)
+
+
+def _check_overlap(overlap_px: int | None, length: tuple[int, int], size: tuple[int, int]) -> None:
+    shortest = min((side for side, total in zip(size, length, strict=True) if total > side), default=max(size))
+    if overlap_px is not None and not 0 <= overlap_px <= shortest // 2:
+        raise UserError(
+            f"Tiles must overlap by half their side at most. Received {overlap_px} px of {shortest}. Lower the "
+            f"overlap, or enlarge the tiles."
+        )
+
+
+def _owned(starts: list[int], size_px: int) -> list[tuple[int, int]]:
+    """Returns the part of every tile that it owns along one axis: up to the middles of its overlaps."""
+    middles = [(start + size_px + after) // 2 for start, after in pairwise(starts)]
+    edges = [0, *middles, starts[-1] + size_px]
+    return [(edges[index] - start, edges[index + 1] - start) for index, start in enumerate(starts)]
 
 
 def _starts(length: int, size_px: int, overlap_px: int) -> list[int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +16,10 @@ from tfpix2pix.data.labels import to_classes
 from tfpix2pix.data.ranges import from_signed, full_range, to_signed
 from tfpix2pix.data.stacks import check_stack, stacked_by_name
 from tfpix2pix.errors import UserError, shortly, unknown_name
+from tfpix2pix.inference import ALONE, TILE_AS, WHOLE
 from tfpix2pix.inference.batching import ImageTranslator, names_of, vectors_of
 from tfpix2pix.inference.between import FRAMES, Between
+from tfpix2pix.inference.seams import WholeTiler
 from tfpix2pix.inference.tiling import fitting_tile, translate_tiles
 from tfpix2pix.inference.uncertainty import SAMPLES, Uncertainty, check_uncertainty, uncertainty_of
 from tfpix2pix.inference.view import Engine
@@ -39,10 +43,26 @@ class Translator(ImageTranslator):
     It returns the same rank and dtype with the target's channels. Label maps are class indices, uint8 or uint16 in and
     uint8 out. If an input lies in several files (`data.inputs`), `image` is a mapping of the parts' names to arrays as
     their files hold them, or their stack. A result does not depend on its batch neighbours.
+
+    Args:
+        engine: runs the network.
+        tiler: makes a tiler by the same network, or returns None if it cannot; None: there is no such function.
+        tile_as: `whole`: tiles equal their places in the translation of the whole image. `alone`: each tile is
+            translated as an image of its own. None: whole if there is a tiler.
+
+    Raises:
+        UserError: `tile_as` is unknown, or it is `whole` without a tiler.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine, self.card = engine, engine.card
+    def __init__(
+        self, engine: Engine, tiler: Callable[[], WholeTiler | None] | None = None, tile_as: str | None = None
+    ) -> None:
+        self.engine, self.card, self.tile_as = engine, engine.card, tile_as
+        if tile_as not in (None, *TILE_AS):
+            raise UserError(unknown_name("`tile_as`", tile_as, TILE_AS))
+        if tile_as == WHOLE and tiler is None:
+            raise self._no_tiler(f"a model of {self.card.static_size_px} px" if self.card.static_size_px else "another")
+        self._tiler = None if tiler is None or tile_as == ALONE else lru_cache(1)(tiler)
 
     def __repr__(self) -> str:
         return f"Translator({self.card.name!r}, step {self.card.step}, by {type(self.engine).__name__})"
@@ -62,7 +82,8 @@ class Translator(ImageTranslator):
             noise: `on` feeds a noise vector drawn from `seed`, `off` none; None: as in the card.
             seed: seed of the noise. The i-th image of a call gets the i-th vector of the seed.
             tile_px: side of overlapping tiles, for images larger than memory allows.
-            overlap_px: least overlap of tiles, which is blended; None: an eighth of the side.
+            overlap_px: least overlap of tiles, which is blended; None: a quarter of the side, or an eighth if tiles are
+                translated alone.
 
         Raises:
             UserError: the array is not an image or does not fit the model, noise is on for a model without it, or
@@ -93,7 +114,8 @@ class Translator(ImageTranslator):
             noise: one vector, float32 (1, noise_size), for all images, or (N, noise_size); None: off.
             where: names of the images, for messages.
             tile_px: side of overlapping tiles, for images larger than memory allows.
-            overlap_px: least overlap of tiles, which is blended; None: an eighth of the side.
+            overlap_px: least overlap of tiles, which is blended; None: a quarter of the side, or an eighth if tiles are
+                translated alone.
 
         Raises:
             UserError: an image or the noise does not fit the model, or tiles overlap by more than half.
@@ -234,10 +256,27 @@ class Translator(ImageTranslator):
         size = fixed or (fitting_tile(tile_px, *image.shape[:2]) if tile_px else image.shape[:2])
         if not fixed and size == image.shape[:2]:
             return values.decode(self._run(values.encode(image)[np.newaxis], vector)[0])
-        return translate_tiles(
-            lambda tile: self._run(tile, vector), image, size, overlap_px,
-            blend=not self.card.config.data.target_classes, encode=values.encode, decode=values.decode,
-        )  # fmt: skip
+        options = {"blend": not self.card.config.data.target_classes}
+        options |= {"encode": values.encode, "decode": values.decode}
+        tiler = None if fixed else self._whole_tiler()
+        if tiler is None:
+            return translate_tiles(lambda tile: self._run(tile, vector), image, size, overlap_px, **options)
+        with _memory_errors():
+            return tiler.translate(image, vector, tile_px, overlap_px, **options)
+
+    def _whole_tiler(self) -> WholeTiler | None:
+        if self._tiler is None:
+            return None
+        tiler = self._tiler()
+        if tiler is None and self.tile_as == WHOLE:
+            raise self._no_tiler("one with a graph that its card does not describe")
+        return tiler
+
+    def _no_tiler(self, received: str) -> UserError:
+        return UserError(
+            f"`tile_as` whole must go with a run directory, or a SavedModel of any size. Received it for "
+            f"{self.card.name!r}, {received}. Leave it out: each tile is then translated as an image of its own."
+        )
 
     def _run(self, images: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
         """Runs the engine on float32 (N, H, W, C) in [-1, 1].
@@ -247,9 +286,8 @@ class Translator(ImageTranslator):
             UserError: the network does not match its card.
         """
         try:
-            results = np.asarray(self.engine(images, vectors))
-        except (tf.errors.ResourceExhaustedError, tf.errors.AbortedError) as error:  # oneDNN raises the second
-            raise MemoryError(str(error)) from error
+            with _memory_errors():
+                results = np.asarray(self.engine(images, vectors))
         except (UserError, OSError, MemoryError):
             raise
         except Exception as error:  # each runtime has its own errors for a network that does not match its card
@@ -305,3 +343,12 @@ class Translator(ImageTranslator):
         else:
             raise UserError(f"An image must be uint8, uint16 or float. Received {images.dtype}. Convert it.")
         return [match_channels(image, data.input_channels) for image in images], values, is_single
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Raises TensorFlow's errors for a lack of memory as MemoryError."""
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, tf.errors.AbortedError) as error:  # oneDNN raises the second
+        raise MemoryError(str(error)) from error

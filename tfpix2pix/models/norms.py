@@ -30,6 +30,8 @@ BATCH_AXES = (0, 1, 2)
 IMAGE_AXES = (1, 2)
 SHARE = 8  # a map is centred first by the mean of the first eighth of its rows
 _MOVING: ContextVar[bool] = ContextVar("moving", default=True)
+Given = Callable[[str, tf.Tensor], "tf.Tensor | None"]  # name of a norm and its map -> statistics, or None for its own
+_GIVEN: ContextVar[Given | None] = ContextVar("given", default=None)
 
 
 @contextmanager
@@ -40,6 +42,20 @@ def without_moving() -> Iterator[None]:
         yield
     finally:
         _MOVING.reset(token)
+
+
+@contextmanager
+def statistics_by(given: Given) -> Iterator[None]:
+    """Lets `given` choose the statistics of all norms that use each image's own, at inference in the block.
+
+    It gets the name of a norm and its map (N, H, W, C), and returns float64 (2, C), mean and variance of every channel,
+    or None for those of the map.
+    """
+    token = _GIVEN.set(given)
+    try:
+        yield
+    finally:
+        _GIVEN.reset(token)
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")
@@ -68,7 +84,7 @@ class BatchNormalization(layers.BatchNormalization):
             return y
         if self.statistics == "moving":
             return super().call(x, training=False)
-        return normalize_per_image(x, self.gamma, self.beta, self.epsilon)
+        return _normalize_at_inference(self, x)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -92,12 +108,44 @@ class InstanceNormalization(layers.GroupNormalization):
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         if training:
             return normalize_in_training(x, self.gamma, self.beta, self.epsilon, IMAGE_AXES, fused=self.fused)[0]
-        return normalize_per_image(x, self.gamma, self.beta, self.epsilon)
+        return _normalize_at_inference(self, x)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["groups"]  # fixed above
         return config
+
+
+def own_statistics(network: keras.Model) -> dict[str, int]:
+    """Returns the number of channels of each norm that uses each image's own statistics at inference, by name, in the
+    order of computation."""
+    norms = (layer for layer in network.layers if isinstance(layer, (BatchNormalization, InstanceNormalization)))
+    return {norm.name: norm.output.shape[-1] for norm in norms if getattr(norm, "statistics", "image") == "image"}
+
+
+def _normalize_at_inference(norm: layers.Layer, x: tf.Tensor) -> tf.Tensor:
+    given = _GIVEN.get()
+    statistics = None if given is None else given(norm.name, x)
+    if statistics is None:
+        return normalize_per_image(x, norm.gamma, norm.beta, norm.epsilon)
+    return normalize_by(x, statistics, norm.gamma, norm.beta, norm.epsilon)
+
+
+def normalize_by(
+    x: tf.Tensor,
+    statistics: tf.Tensor,
+    gamma: tf.Tensor | None,
+    beta: tf.Tensor | None,
+    epsilon: float = NORM_EPSILON,
+) -> tf.Tensor:
+    """Normalises (N, H, W, C) as `normalize_per_image` does, by the mean and variance of `statistics`, float64 (2, C).
+
+    What float32 leaves of the mean goes into the offset.
+    """
+    wide = _wide(x)
+    shift = tf.cast(statistics[0], wide.dtype)
+    residue = tf.cast(statistics[0] - tf.cast(shift, tf.float64), wide.dtype)
+    return _scaled(wide - shift, residue, tf.cast(statistics[1], wide.dtype), gamma, beta, epsilon, x.dtype)
 
 
 def normalize_per_image(
@@ -110,10 +158,22 @@ def normalize_per_image(
     """
     wide = _wide(x)
     centred, _, residue, variance = moments(wide, lambda values: mean_of(values, IMAGE_AXES))
+    return _scaled(centred, residue, variance, gamma, beta, epsilon, x.dtype)
+
+
+def _scaled(
+    centred: tf.Tensor,
+    residue: tf.Tensor,
+    variance: tf.Tensor,
+    gamma: tf.Tensor | None,
+    beta: tf.Tensor | None,
+    epsilon: float,
+    dtype: tf.DType,
+) -> tf.Tensor:
     scale = tf.math.rsqrt(variance + epsilon)
-    scale = scale if gamma is None else scale * tf.cast(gamma, wide.dtype)
-    offset = -residue * scale if beta is None else tf.cast(beta, wide.dtype) - residue * scale
-    return tf.cast(centred * scale + offset, x.dtype)
+    scale = scale if gamma is None else scale * tf.cast(gamma, centred.dtype)
+    offset = -residue * scale if beta is None else tf.cast(beta, centred.dtype) - residue * scale
+    return tf.cast(centred * scale + offset, dtype)
 
 
 def moments(x: tf.Tensor, mean: Callable[[tf.Tensor], tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
 
 from tfpix2pix.config import Config
 from tfpix2pix.errors import UserError
 from tfpix2pix.export import EXPORTERS
+from tfpix2pix.inference.seams import WholeTiler
 from tfpix2pix.inference.translator import Translator
-from tfpix2pix.inference.view import KerasEngine
+from tfpix2pix.inference.view import Engine, KerasEngine
 from tfpix2pix.models.noise import noise_size
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.networks import build_generator
@@ -20,9 +25,17 @@ from tfpix2pix.size import SizePx
 from tfpix2pix.tables import row
 from tfpix2pix.training.checkpoints import AVERAGE, Checkpoints, assign
 
+CHECKED_PX = 32  # side of the image on which a network and its SavedModel are compared
+MOST_OFF = 0.02  # largest difference of the two, on [-1, 1]; a network in bfloat16 rounds in another order
+
 
 def load(
-    path: str | Path | Recognized, *, best: bool = False, weights: str | None = None, trust: bool = False
+    path: str | Path | Recognized,
+    *,
+    best: bool = False,
+    weights: str | None = None,
+    trust: bool = False,
+    tile_as: str | None = None,
 ) -> Translator:
     """Returns the translator of a run directory, a SavedModel folder (or one of its versions), a .tflite, .keras or
     .onnx file, or an exported page (its folder, or its .html).
@@ -32,18 +45,62 @@ def load(
         best: load a run's checkpoint that did best on held-out pairs (`training.best_by`) in place of the newest.
         weights: `average` (the default) or `trained`, for a run with `training.ema_decay`.
         trust: open a SavedModel or a .keras file that can do more than compute: read and write files, run code.
+        tile_as: how images are translated in tiles, `whole` or `alone`, as `Translator` describes.
 
     Raises:
         UserError: `path` is not a model, is damaged, or can do more than compute. Or `best` or `weights` are given for
-            a model without checkpoints.
+            a model without checkpoints, or `tile_as` is `whole` for a model of a fixed size.
     """
     model = path if isinstance(path, Recognized) else recognize(path)
     if model.kind == RUN:
-        return Translator(run_engine(RunDirectory(model.path), best=best, weights=weights))
+        engine = run_engine(RunDirectory(model.path), best=best, weights=weights)
+        return Translator(engine, lambda: WholeTiler(engine.generator, engine.card.config.data.encoding), tile_as)
     if best or weights:
         argument = "best" if best else "weights"
         raise UserError(f"`{argument}` must go with a run directory. Received it for {model.path}. Leave it out.")
-    return Translator(EXPORTERS[model.kind].read(model.path, trust))
+    engine = EXPORTERS[model.kind].read(model.path, trust)
+    has_weights = isinstance(engine, WithWeights) and not engine.card.static_size_px
+    return Translator(engine, partial(tiler_of_export, engine) if has_weights else None, tile_as)
+
+
+@runtime_checkable
+class WithWeights(Engine, Protocol):
+    """Runs an export that holds the weights of its network."""
+
+    def weights(self) -> list[np.ndarray]:
+        """Returns the weights, in the order of the generator's trainable and then its other variables."""
+
+
+def tiler_of_export(engine: WithWeights) -> WholeTiler | None:
+    """Returns the tiler of an export: by the generator that its card describes, with the export's weights.
+
+    Returns None, with a warning, if the two translate differently: another program may have written the graph.
+    """
+    card = engine.card
+    coarse = stage_of(card.config, card.step).kind == COARSE
+    generator = build_generator(
+        card.config, seed=None, noise_input=card.noise_size > 0, input_size_px="any", coarse=coarse
+    )
+    variables, weights = [*generator.trainable_variables, *generator.non_trainable_variables], engine.weights()
+    fits = [tuple(variable.shape) for variable in variables] == [value.shape for value in weights]
+    if fits:
+        for variable, value in zip(variables, weights, strict=True):
+            variable.assign(value)
+        size, channels = (
+            card.config.data.size_px.map(lambda side: min(side, CHECKED_PX)),
+            card.config.data.input_channels,
+        )
+        image = np.random.default_rng(0).uniform(-1, 1, (1, *size, channels)).astype(np.float32)
+        off = np.abs(KerasEngine(generator, card)(image, None) - engine(image, None)).max()
+        fits = off <= MOST_OFF
+    if not fits:
+        warnings.warn(
+            f"{card.name!r} has a graph that its card does not describe, so each tile is translated as an image of "
+            f"its own, and colours may differ from tile to tile.",
+            stacklevel=2,
+        )
+        return None
+    return WholeTiler(generator, card.config.data.encoding)
 
 
 def run_engine(

@@ -178,12 +178,8 @@ def translate(
             f"--overlap must be at most half of --tile. Received {overlap} px of --tile {tile}. Change one of the two."
         )
     if server:
-        for option, value in {
-            "--best": best,
-            "--weights": weights,
-            "--trust": trust,
-            "--tile-as": tile_as == WHOLE,
-        }.items():
+        local = {"--best": best, "--weights": weights, "--trust": trust, "--tile-as whole": tile_as == WHOLE}
+        for option, value in local.items():
             if value:
                 raise UserError(
                     f"{option} must go with a model on this machine. Received it with --server. "

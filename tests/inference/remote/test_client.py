@@ -317,12 +317,12 @@ def test_the_test_server_takes_columns_and_rows_as_tf_serving_does(server):
 
 
 def test_a_large_image_goes_in_tiles(server, connect, models):
-    """As locally, but for what a file rounds."""
-    remote, local = connect("facades:1"), p2p.load(models / "facades" / "1")
+    """As locally in tiles that are images of their own, but for what a file rounds."""
+    remote, local = connect("facades:1"), p2p.load(models / "facades" / "1", tile_as="alone")
     image = picture(100, 70, 1)
     result = remote.translate(image, tile_px=48, overlap_px=8)
     assert np.abs(result.astype(int) - local.translate(image, tile_px=48, overlap_px=8)).max() <= 1
     labels = connect("classes")
     image = picture(100, 70, 1, most=3)
-    expected = p2p.load(models / "classes" / "1").translate(image, tile_px=48)
+    expected = p2p.load(models / "classes" / "1", tile_as="alone").translate(image, tile_px=48)
     assert np.mean(labels.translate(image, tile_px=48) != expected) < 0.01

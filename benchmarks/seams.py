@@ -21,7 +21,7 @@ import numpy as np
 from tfpix2pix.inference import TILE_AS
 
 SIDE_PX, BLOCKS, LARGER = 1024, 4, 4
-TILES = ((256, 32), (256, 64), (512, 64), (512, 128))  # side and overlap, px
+TILES = ((256, 32), (256, 64), (256, 128), (512, 64), (512, 128))  # side and overlap, px
 HEAD = "| network | image | tile, px | overlap, px | tiles | mean difference | 99 in 100 below | largest | time |"
 
 
@@ -49,6 +49,7 @@ def untrained() -> Iterator[tuple[str, dict, np.ndarray]]:
     from skimage import data
 
     from tfpix2pix.config import Config
+    from tfpix2pix.data.images import enlarged
     from tfpix2pix.config.card import ModelCard
     from tfpix2pix.inference.seams import WholeTiler
     from tfpix2pix.inference.translator import Translator
@@ -67,7 +68,9 @@ def untrained() -> Iterator[tuple[str, dict, np.ndarray]]:
             engine = KerasEngine(network, ModelCard.of(config, 0, noise_size=noise_size(network)))
             tiler = WholeTiler(network, config.data.encoding)
             translators = {"whole": Translator(engine, lambda tiler=tiler: tiler), "alone": Translator(engine)}
-            yield f"{kind}, {norm}", translators, data.astronaut() / np.float32(127.5) - 1
+            for factor in (1, 2):  # 512 and 1024 px
+                photograph = enlarged(data.astronaut(), factor) / np.float32(127.5) - 1
+                yield f"{kind}, {norm}", translators, photograph
 
 
 def report(name: str, what: str, translators: dict, image: np.ndarray) -> None:
@@ -104,7 +107,7 @@ def main() -> None:
         for what, translators, image in trained(run):
             report(run.name, what, translators, image)
     for name, translators, image in untrained() if given.untrained else ():
-        report(name, "photograph", translators, image)
+        report(name, f"photograph, {len(image)} px", translators, image)
 
 
 if __name__ == "__main__":

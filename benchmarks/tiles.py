@@ -1,7 +1,9 @@
-"""Translation in tiles beside translation of the whole image: how far apart, and the memory of a very large one.
+"""Translation in tiles that are images of their own beside translation of the whole image: how far apart, and the
+memory of a very large one. `seams.py` measures tiles that are parts of the whole image.
 
     python benchmarks/tiles.py RUN [--blocks 4]          differences, `statistics` image and moving
-    python benchmarks/tiles.py RUN --memory 8192         peak memory of `translate --tile 512 --overlap 64`, in MB
+    python benchmarks/tiles.py RUN --memory 8192         peak memory of `translate --tile 512 --overlap 64`, in MB,
+                                                         with `--tile-as alone`, or `whole` if that is given
 
 The image of the first is a square of `blocks`² held-out inputs side by side, reflected at their borders so that they
 join: something that differs from place to place, as large photographs do.
@@ -18,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from tfpix2pix.inference import ALONE, TILE_AS
 
 CHOICES = ((256, 32), (256, 64), (256, 128), (512, 64), (512, 128), (512, 256))  # tile and overlap, px
 
@@ -63,7 +67,7 @@ def differences(run: Path, blocks: int) -> None:
                 )
 
 
-def peak_memory_mb(run: Path, side_px: int) -> float:
+def peak_memory_mb(run: Path, side_px: int, tile_as: str) -> float:
     """Of a process that translates a PNG of this side in tiles, from file to file."""
     with tempfile.TemporaryDirectory() as folder:
         picture = Image.linear_gradient("L").resize((side_px, side_px))
@@ -71,7 +75,7 @@ def peak_memory_mb(run: Path, side_px: int) -> float:
         del picture
         command = [
             sys.executable, "-m", "tfpix2pix", "translate", str(run), f"{folder}/large.png", "--out", f"{folder}/out",
-            "--tile", "512", "--overlap", "64",
+            "--tile", "512", "--overlap", "64", "--tile-as", tile_as,
         ]  # fmt: skip
         subprocess.run(command, check=True)
         with Image.open(Path(folder) / "out" / "large.png") as made:
@@ -84,9 +88,10 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--blocks", type=int, default=4)
     parser.add_argument("--memory", type=int, metavar="SIDE_PX")
+    parser.add_argument("--tile-as", choices=TILE_AS, default=ALONE)
     given = parser.parse_args()
     if given.memory:
-        print(f"{peak_memory_mb(given.run, given.memory):.0f} MB")
+        print(f"{peak_memory_mb(given.run, given.memory, given.tile_as):.0f} MB")
     else:
         differences(given.run, given.blocks)
 

@@ -49,8 +49,8 @@ def untrained() -> Iterator[tuple[str, dict, np.ndarray]]:
     from skimage import data
 
     from tfpix2pix.config import Config
-    from tfpix2pix.data.images import enlarged
     from tfpix2pix.config.card import ModelCard
+    from tfpix2pix.data.images import enlarged
     from tfpix2pix.inference.seams import WholeTiler
     from tfpix2pix.inference.translator import Translator
     from tfpix2pix.inference.view import KerasEngine

@@ -111,8 +111,9 @@ FAULTS = (
     Fault("every epoch has the same order", "rng.py", "within, at(key, epoch), tf.cast", "within, at(key, 0), tf.cast"),
     Fault("crops are the same in every epoch", "data/pipeline.py", "rng.at(augmentation, epoch, index)",
           "rng.at(augmentation, index)"),
-    Fault("a held-out pair is trained on", "data/splits.py", '(groups[name] in held_out) == (split == "val")]',
-          '(groups[name] in held_out) == (split == "val") or name == names[0]]'),
+    Fault("a held-out pair is trained on", "data/splits.py",
+          'if split != "test" and (keys[name] in held_out) == (split == "val")]',
+          'if split != "test" and ((keys[name] in held_out) == (split == "val") or name == names[0])]'),
     Fault("pixels to ignore are class 0", "data/encodings.py", "on_value=1.0, off_value=-1.0",
           "on_value=1.0, off_value=0.0"),
     # Metrics and intervals

@@ -8,13 +8,14 @@ import pytest
 import tifffile
 
 import tfpix2pix as p2p
-from tests.conftest import least_config
+from tests.conftest import least_config, run_cli, write_image
 from tfpix2pix.config.resolve import make_config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.doctor import examine
 from tfpix2pix.data.opening import decided, read_otherwise
 from tfpix2pix.data.ranges import MOST_PIXELS, from_signed, in_range, to_signed
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.writing import write_pairs
 from tfpix2pix.errors import UserError
 
 SIDE = 24
@@ -56,7 +57,7 @@ class TestPercentiles:
             (data.input_range, inputs, (1, 99)),
             (data.target_range, targets, (0.5, 99.5)),
         ):
-            assert measured == pytest.approx(np.percentile(values, percentiles), rel=1e-5)
+            assert measured == pytest.approx(np.percentile(values, percentiles), abs=1e-6 * (measured[1] - measured[0]))
         assert data.clips == (True, True)
 
     def test_a_given_range_stays(self, maps):
@@ -73,6 +74,43 @@ class TestPercentiles:
         assert data.target_range[0] > -3000
         inside = np.stack([heights(seed)[10:] for seed in range(3)])
         assert data.input_range == pytest.approx(np.percentile(inside, (1, 99)), rel=1e-5)
+
+    def test_have_digits_for_the_width_of_the_range(self, maps):
+        for file in (maps / "train" / "input").iterdir():
+            pressure = 101_325 + np.linspace(0, 1, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)
+            tifffile.imwrite(file, pressure)
+        low, high = decided(DataConfig(**settings(maps, input_percentiles=(10, 90))), 0).input_range
+        assert (low, high) == pytest.approx((101_325.1, 101_325.9), abs=0.02)
+
+    def test_of_one_channel_are_two_numbers(self, maps):
+        data = DataConfig(**settings(maps, **BY_PERCENTILES, percentiles_of="channel", target_unit="m"))
+        measured = decided(data, 0)
+        assert all(isinstance(bound, float) for bound in measured.target_range)
+        assert DataConfig.model_validate(measured.model_dump(mode="json")).target_range == measured.target_range
+
+    def test_of_eight_bits_beside_a_value_for_no_data(self, tmp_path):
+        for name in ("input", "target"):
+            (tmp_path / name).mkdir()
+            values = np.random.default_rng(0).integers(10, 200, (SIDE, SIDE), np.uint8)
+            values[:4] = 0
+            tifffile.imwrite(tmp_path / name / "0.tif", values)
+        data = DataConfig(**settings(tmp_path, **BY_PERCENTILES, weight={"nodata": 0}, held_out_fraction=0))
+        assert decided(data, 0).input_range[0] >= 10
+
+    def test_pairs_are_written_by_them(self, maps, tmp_path):
+        write_pairs(DataConfig(**settings(maps, **BY_PERCENTILES)), tmp_path / "written")
+        written = tifffile.imread(tmp_path / "written" / "train" / "input" / "1.tif")
+        low, high = decided(DataConfig(**settings(maps, **BY_PERCENTILES)), 0).input_range
+        np.testing.assert_allclose(written, np.clip(heights(1), low, high), rtol=1e-6)
+
+    def test_images_without_pairs_are_not_evaluated_by_them(self, maps, tmp_path):
+        options = ["--set", "data.target_percentiles=[1,99]", "--set", "data.target_channels=1"]
+        folder = maps / "val" / "target"
+        code, _, errors = run_cli("evaluate", folder, "--targets", folder, "--out", tmp_path / "out", *options)
+        assert code == 2
+        assert "`data.target_range` must be known to evaluate images without their pairs" in errors.replace(
+            "--set ", ""
+        )
 
     def test_of_large_images_take_values_evenly_spread(self, tmp_path):
         for name in ("input", "target"):
@@ -193,6 +231,14 @@ class TestEachChannel:
         with pytest.raises(UserError, match="a channel for each range. Received 1 in a.tif for 2 ranges"):
             in_range(image[..., :1], self.RANGES, "data.input_range", "a.tif")
 
+    def test_alpha_is_dropped_before(self, tmp_path):
+        for name in ("input", "target"):
+            write_image(tmp_path / name / "0.png", np.full((SIDE, SIDE, 4), 100, np.uint8))
+        data = {"source": "folders", "dir": str(tmp_path), "image_size_px": 16, "held_out_fraction": 0, "alpha": "drop"}
+        data |= {"target_range": ((0, 100), (0, 200), (0, 255)), "weight": {"nodata": 7}}
+        _, target, _ = SOURCES["folders"](DataConfig(**data), "train", 0).whole(0)
+        assert target.shape == (SIDE, SIDE, 3)
+
     def test_has_its_own_percentiles(self, tmp_path):
         for name in ("input", "target"):
             (tmp_path / name).mkdir()
@@ -238,6 +284,10 @@ class TestEachChannel:
             ({"input_range": [[0, 1], [1, 0], [0, 1]]}, r"the smaller first. Received \[1.0, 0.0\]. Exchange them"),
             ({"input_range": [0, 1, 2]}, "must be two numbers, or two for each channel"),
             ({"target_range": [[0, 1]] * 3, "target_unit": "m"}, "must go with one range for all channels"),
+            (
+                {"target_percentiles": [1, 99], "percentiles_of": "channel", "target_unit": "m"},
+                "with `data.percentiles_of: channel` for 3 channels",
+            ),
         ],
     )
     def test_others_are_refused(self, changes, message):

@@ -1,5 +1,6 @@
 """Weights of pixels: where they come from, how they go with a pair into a batch, and what does not fit."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 import tifffile
 from PIL import Image
 
+import tfpix2pix as p2p
 from tests.conftest import least_config, run_cli, tiny_config, write_image
 from tfpix2pix.config.resolve import resolve_config
 from tfpix2pix.data import SOURCES
@@ -243,8 +245,9 @@ class TestBadInput:
             ({"source": "openmoji"}, "`data.source` must be a source of pairs in files"),
             ({"weight": "alpha", "target_channels": 4}, "`data.target_channels` must be 1 or 3"),
             ({"weight": {"nodata": 0}, "target_classes": 3}, "because label maps have `data.ignore_class`"),
-            ({"weight": {"nodata": "none"}}, "weight"),
-            ({"weight": ""}, "weight"),
+            ({"weight": {"nodata": "none"}}, "must be the name of a folder or column, `alpha`, or `{nodata: VALUE}`"),
+            ({"weight": ""}, "must be the name of a folder or column"),
+            ({"weight": 5}, "must be the name of a folder or column"),
         ],
     )
     def test_settings_that_do_not_go_together(self, tmp_path, changes, message):
@@ -270,9 +273,27 @@ class TestBadInput:
         assert not (tmp_path / "out").exists()
 
     def test_the_key_can_be_set_on_the_command_line(self):
-        for text, expected in (("mask", "mask"), ("alpha", "alpha"), ("{nodata: -9999}", -9999.0)):
+        texts = {"mask": "mask", "alpha": "alpha", "{nodata: -9999}": -9999.0, "{nodata: nan}": "nan"}
+        for text, expected in {**texts, "{nodata: -3.4028234663852886e38}": float(np.finfo(np.float32).min)}.items():
             config = resolve_config("facades", ["data.source=folders", f"data.weight={text}"])
             assert getattr(config.data.weight, "nodata", config.data.weight) == expected
+
+
+def test_pairs_without_a_pixel_that_counts_are_refused_by_an_evaluation(masked, tmp_path):
+    for file in masked.glob("*/mask/*.png"):
+        write_image(file, np.zeros((SIDE, SIDE, 1), np.uint8))
+    config = least_config(data={"source": "folders", "dir": str(masked), "weight": "mask"}, training={"steps": 1})
+    run = p2p.train(config, run_dir=tmp_path / "run")  # its validation has nothing to measure, and goes on
+    code, _, errors = run_cli("evaluate", run.path, "--out", tmp_path / "out")
+    assert code == 2
+    assert "At least one pixel of an image must count. Received 1 whose weights are all 0" in errors
+
+
+def test_a_split_is_translated_without_its_weights(masked, tmp_path):
+    config = least_config(data={"source": "folders", "dir": str(masked), "weight": "mask"}, training={"steps": 1})
+    run = p2p.train(config, run_dir=tmp_path / "run")
+    shutil.rmtree(masked / "val" / "mask")
+    assert len(p2p.translate_files(p2p.load(run.path), out=tmp_path / "out", split="val")) == 1
 
 
 def test_the_networks_do_not_see_the_weights():

@@ -157,7 +157,7 @@ def test_measure_takes_what_suits_of_batches():
 def test_every_row_says_what_it_needs_and_how_it_is_measured(name):
     row = METRICS[name]
     assert set(row.needs) <= {
-        "target", "input", "labels", "variants", "without_noise", "features", "segmenter", "truth",
+        "target", "input", "labels", "variants", "without_noise", "features", "segmenter", "truth", "unit",
     }  # fmt: skip
     assert row.better in ("higher", "lower", "near 1", "")
     assert len(row.protocol) > 30

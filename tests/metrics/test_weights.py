@@ -1,10 +1,13 @@
 """Weights of pixels in metrics: every row of the table ignores pixels of weight 0, and twins in loops."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from skimage.data import astronaut, coffee
 
 from tfpix2pix.metrics import METRICS
+from tfpix2pix.metrics.bootstrap import Resampling
 from tfpix2pix.metrics.example import Example, Setting, Unit, examples_of, mean_over_pixels
 from tfpix2pix.metrics.scoring import Scorer, measure
 
@@ -47,6 +50,10 @@ def example(number, weight=WEIGHT, spoiled=False, label_maps=False):
 
 def rows():
     return [name for name, row in METRICS.items() if "truth" not in row.needs]
+
+
+def rows_of_images():
+    return [name for name in rows() if not METRICS[name].of_label_maps]
 
 
 @pytest.mark.parametrize("name", rows())
@@ -155,11 +162,31 @@ def test_ms_ssim_equals_its_twin():
     assert measure([one], ["ms_ssim"], Setting())["ms_ssim"] == pytest.approx(product.mean(), abs=1e-9)
 
 
+def test_ms_ssim_leaves_out_scales_without_a_window_that_counts():
+    """Of 250 px halvings leave out the last column: a mask at the right edge has no weight at coarse scales."""
+    rng = np.random.default_rng(0)
+    target = rng.uniform(-1, 1, (250, 250, 1))
+    weight = np.zeros_like(target)
+    weight[:, -1:] = 1
+    one = Example("a", noisy(target), target=target, weight=weight)
+    value = measure([one], ["ms_ssim"], Setting())["ms_ssim"]
+    assert 0 < value < 1
+
+
+def test_one_group_has_no_interval():
+    scorer = Scorer(["l1"], Setting(), Resampling(20))
+    for number in range(3):
+        scorer.update(replace(example(number), group="a"))
+    assert scorer.figures()["l1"].low is None
+    scorer.update(replace(example(3), group="b"))
+    assert scorer.figures()["l1"].low is not None
+
+
 def test_an_image_without_a_pixel_that_counts_is_left_out():
     empty = example(1, weight=np.zeros((SIDE, SIDE, 1)))
-    scorer = Scorer(["l1", "swd", "sharpness"], Setting())
+    scorer = Scorer(rows_of_images(), Setting(**SEGMENTER, **FEATURES))
     assert scorer.update(empty) == {}
-    assert scorer.count == 0
+    assert (scorer.count, scorer.figures()) == (0, {})
     scorer.update(example(0))
     assert scorer.figures()["l1"].value == measure([example(0)], ["l1"], Setting())["l1"]
 

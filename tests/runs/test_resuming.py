@@ -115,7 +115,7 @@ def test_the_keys_that_may_change():
         "training.checkpoint_every_minutes", "training.checkpoint_every_steps", "training.epochs", "training.health",
         "training.keep_every_steps", "training.keep_last", "training.minutes", "training.on_non_finite",
         "training.profile_steps", "training.steps", "training.steps_per_execution", "training.stop_after_worse",
-        "training.strategy",
+        "training.strategy", "training.trackers",
     ]  # fmt: skip
 
 

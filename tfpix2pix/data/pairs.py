@@ -80,9 +80,9 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
         if classes is not None:
             images.append(to_classes(image, classes, config, file, values))
             continue
-        image = in_range(image, value_range, f"data.{side}_range", file, clip=clip)
         sides_of_file = (side,) if target_path else ("input", "target")
-        images.append(with_channels(image, channels, config, file, sides_of_file))
+        image = with_channels(image, channels, config, file, sides_of_file)
+        images.append(in_range(image, value_range, f"data.{side}_range", file, clip=clip))
     return tuple(images)
 
 

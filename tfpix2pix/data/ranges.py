@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 Range = tuple[float, float] | tuple[tuple[float, float], ...]  # of black and white, for all channels or for each
 MOST_READ = 1_000  # pairs
 MOST_PIXELS = 20_000  # of an image
+MOST_VALUES = 40_000_000  # of all images: 160 MB
 EVERYTHING = (-LARGEST, LARGEST)
 
 
@@ -116,37 +119,40 @@ def with_measured_ranges(data: DataConfig, seed: int) -> DataConfig:
     except UserError:
         return data
     indices = evenly_spread(len(source), MOST_READ)
-    read = [values for values in in_order(lambda index: _values(source, index), indices) if values is not None]
-    if not read:
-        return data
     measured = {}
     for key in keys:
         side, percentiles = list(RANGES).index(key), getattr(data, RANGES[key])
-        values = np.concatenate([pair[side] for pair in read])  # (pixels, C)
+        most = max(1, MOST_VALUES // (max(1, len(indices)) * (data.input_channels, data.target_channels)[side]))
+        pixels = partial(_pixels, source, side, min(MOST_PIXELS, most))
+        read = [values for values in in_order(pixels, indices) if values is not None]
+        if not read:
+            return data
+        values = np.concatenate(read)  # (pixels, C)
         bands = values.T if data.percentiles_of == "channel" else [values.ravel()]
-        ranges = [tuple(float(f"{value:.6g}") for value in np.percentile(band, percentiles)) for band in bands]
+        ranges = [_rounded(*np.percentile(band, percentiles)) for band in bands]
         for low, high in ranges:
             if not low < high:
                 raise UserError(
                     f"`data.{RANGES[key]}` must be of values that differ. Received {list(percentiles)}, which are both "
                     f"{low:g} in {data.dir}. Take percentiles that are further apart, or set `data.{key}`."
                 )
-        measured[key] = tuple(ranges) if data.percentiles_of == "channel" else ranges[0]
+        measured[key] = tuple(ranges) if len(ranges) > 1 else ranges[0]
     return data.model_copy(update=measured)
 
 
-def _values(source: Source, index: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns pixels of the input and of the target of a pair that count, each float64 (pixels, C)."""
+def _rounded(low: float, high: float) -> tuple[float, float]:
+    """Returns the range with as many digits as tell a millionth of its width."""
+    digits = 6 - math.floor(math.log10(high - low)) if high > low else 6
+    return round(float(low), digits), round(float(high), digits)
+
+
+def _pixels(source: Source, side: int, at_most: int, index: int) -> np.ndarray | None:
+    """Returns up to `at_most` pixels of a side of a pair, evenly spread over those that count: float32 (pixels, C)."""
     try:
-        image, target, *weight = source.whole(index)
+        *pair, weight = (*source.whole(index), None)[:3]
     except UserError:
         return None
-    counts = weight[0][..., 0] > 0 if weight else None
-    return _spread(image, counts), _spread(target, counts)
-
-
-def _spread(image: np.ndarray, counts: np.ndarray | None) -> np.ndarray:
-    """Returns up to `MOST_PIXELS` pixels of an image (H, W, C), evenly spread over those that count: (pixels, C)."""
+    image, counts = pair[side], None if weight is None else weight[..., 0] > 0
     pixels = image[counts] if counts is not None and counts.shape == image.shape[:2] else image
     pixels = pixels.reshape(-1, image.shape[-1])
-    return pixels[evenly_spread(len(pixels), MOST_PIXELS)].astype(np.float64)
+    return pixels[evenly_spread(len(pixels), at_most)].astype(np.float32)

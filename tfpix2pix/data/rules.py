@@ -106,6 +106,11 @@ def check_ranges(data: DataConfig) -> None:
             f"`data.target_unit` must go with one range for all channels. Received {data.target_unit!r} with "
             f"{len(data.target_range)} ranges. Leave it out, or give two numbers"
         )
+    if data.target_unit and data.target_percentiles and data.percentiles_of == "channel" and data.target_channels > 1:
+        raise ValueError(
+            f"`data.target_unit` must go with one range for all channels. Received {data.target_unit!r} with "
+            f"`data.percentiles_of: channel` for {data.target_channels} channels. Leave one of the two out"
+        )
     has_range = (data.target_range or data.target_percentiles) and not data.target_classes
     if data.target_unit and not has_range:
         raise ValueError(

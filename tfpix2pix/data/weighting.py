@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from tfpix2pix.data import SOURCES, source_row
 from tfpix2pix.section import Section
 
 ALPHA = "alpha"
-Number = Annotated[float, Field(ge=-1e38, le=1e38)]
+Number = Annotated[float, Field(ge=-3.5e38, le=3.5e38)]  # every float32
 
 
 class Nodata(Section):
@@ -20,8 +20,29 @@ class Nodata(Section):
     """Value that stands for no data, or `nan`."""
 
 
+def _weight(value: Any) -> Any:
+    """Returns a name or a value as it is. Raises ValueError if it is neither."""
+    if isinstance(value, dict):
+        value = {key: _number(of) for key, of in value.items()}
+    try:
+        return Nodata.model_validate(value) if isinstance(value, dict) else NAME.validate_python(value)
+    except ValidationError:
+        raise ValueError(
+            "must be the name of a folder or column, `alpha`, or `{nodata: VALUE}` with a number or `nan`"
+        ) from None
+
+
+def _number(value: Any) -> Any:
+    """Returns the number that a text holds, such as -3.4e38, which YAML takes for a text; other values as they are."""
+    try:
+        return float(value) if isinstance(value, str) and value != "nan" else value
+    except ValueError:
+        return value
+
+
+NAME = TypeAdapter(Annotated[str, Field(min_length=1, max_length=200)])
 # Name of a folder or column, `alpha`, or a value.
-PixelWeight = Annotated[str, Field(min_length=1, max_length=200)] | Nodata
+PixelWeight = Annotated[str | Nodata, BeforeValidator(_weight)]
 
 
 def weight_folder(data: Any) -> str | None:

@@ -43,7 +43,7 @@ def checked_whole(
     elif config.weight == ALPHA:
         pair, values = _from_alpha(pair, config, where)
     else:
-        pair, values = _from_nodata(pair, config, config.weight)
+        pair, values = _from_nodata(pair, config, config.weight, where)
     (height, width), (own_height, own_width) = pair[1].shape[:2], values.shape[:2]
     if (height, width) != (own_height, own_width):
         raise UserError(
@@ -101,7 +101,9 @@ def _from_alpha(pair: Sequence[np.ndarray], config: DataConfig, where: object) -
     return (image, match_channels(target[..., :-1], config.target_channels, where)), np.clip(values, 0, 1)
 
 
-def _from_nodata(pair: Sequence[np.ndarray], config: DataConfig, setting: Nodata) -> tuple[Pair, np.ndarray]:
+def _from_nodata(
+    pair: Sequence[np.ndarray], config: DataConfig, setting: Nodata, where: object
+) -> tuple[Pair, np.ndarray]:
     """Returns the pair with the value for black where it has no data, and weights of 0 there, 1 elsewhere.
 
     A pixel has no data if every channel of the input or of the target has the value. With `nan`, one channel suffices.
@@ -115,8 +117,12 @@ def _from_nodata(pair: Sequence[np.ndarray], config: DataConfig, setting: Nodata
         else:
             lacks = (image == np.asarray(setting.nodata, np.float32)).all(-1)
         if lacks.any():
+            low, _ = full_range(image.dtype, value_range)
+            if np.ndim(low):
+                image = match_channels(image, len(low), where)
             image = image.copy()
-            image[lacks] = full_range(image.dtype, value_range)[0]
+            limits = np.iinfo(image.dtype) if image.dtype.kind == "u" else np.finfo(np.float32)
+            image[lacks] = np.clip(low, limits.min, limits.max)
         filled.append(image)
         whole = lacks if whole is None or whole.shape != lacks.shape else whole | lacks
     return tuple(filled), (~whole).astype(np.float32)[..., np.newaxis]

@@ -54,7 +54,7 @@ def write_pairs(
             f"files as they are, or `tfpix2pix data shard`."
         )
     check_splits_of_folder(data)
-    sources = splits_of(data, seed)
+    sources = splits_of(decided(data, seed), seed)
     with whole_directory(out) as folder:
         items = ((split, source, index) for split, source in sources.items() for index in range(len(source)))
         for split, source, index in track(items, sum(map(len, sources.values()))):

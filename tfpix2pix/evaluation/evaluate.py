@@ -167,10 +167,15 @@ def evaluate(
             levels.append([np.mean(example.target), np.std(example.target)])
             if agreement:
                 agreement.update(example)
-        if len(rows) == 1:  # the metrics of images are known now, before much time is spent
-            check_by([name for name in rows[0] if name != "name"], by)
+        if scorer.count == 1 and len(rows[-1]) > 1:  # the metrics of images are known now, before much time is spent
+            check_by([name for name in rows[-1] if name != "name"], by)
     if failed and not rows:
         raise UserError(first_of(failed, UNREADABLE), failed[0][1].kind)
+    if not scorer.count:
+        raise UserError(
+            f"At least one pixel of an image must count. Received {len(rows)} whose weights are all 0. Check "
+            f"`data.weight: {examples.data.weight}`."
+        )
     at_own_size = _at_own_size(subject, stored, names, setting, scorer.resampling, track)
     resampled = scorer.replicates()
     data = DataRecord(

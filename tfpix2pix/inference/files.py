@@ -265,7 +265,7 @@ def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> I
     Raises:
         UserError: the split is unknown, or has no pairs.
     """
-    data = card.config.data.model_copy(update={"dir": None if folder is None else str(folder)})
+    data = card.config.data.model_copy(update={"dir": None if folder is None else str(folder), "weight": None})
     source = split_of(data, split, card.config.seed)
     for index, name in enumerate(source.names):
         yield Input(safe_path(name), lambda index=index: source.read(index)[0], source.files(index))

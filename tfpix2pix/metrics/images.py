@@ -133,6 +133,8 @@ class Sharpness:
         return {self.name: translation / target} if target else {}
 
     def result(self) -> dict[str, np.ndarray]:
+        if not np.ndim(self.targets):
+            return {}
         values = ratio(self.translations, self.targets)
         return {self.name: values} if np.isfinite(values[..., :1]).any() else {}
 
@@ -285,16 +287,17 @@ class Scales:
 
 def ms_ssim(one: Scales, other: Scales) -> float:
     """Returns the MS-SSIM of two images of one size, as `MSSSIM` describes it, by the weights of `other`."""
-    scales = len(one.moments)
-    if not scales:
+    if not one.moments:
         return SSIM.of(Example("", one.image, target=other.image))
-    weights = np.array(WEIGHTS[:scales])
-    if scales < len(WEIGHTS):
+    # At coarse scales, a last odd row or column is left out, and no window that counts may be left.
+    scales = [scale for scale in range(len(one.moments)) if not other.weights or other.weights[scale].any()]
+    weights = np.array([WEIGHTS[scale] for scale in scales])
+    if len(scales) < len(WEIGHTS):
         weights /= weights.sum()  # all five keep the paper's weights, whose sum is 1.0001
     value = 1.0
-    for scale, weight in enumerate(weights):
+    for scale, weight in zip(scales, weights, strict=True):
         whole, structure = similarities(one.moments[scale], other.moments[scale], *other.weights[scale : scale + 1])
-        value = value * np.maximum(whole if scale == scales - 1 else structure, 0.0) ** weight
+        value = value * np.maximum(whole if scale == scales[-1] else structure, 0.0) ** weight
     return float(np.mean(value))
 
 

@@ -39,6 +39,7 @@ class Scorer:
         self.accumulators = {name: METRICS[name].make(setting) for name in names}
         self.resampling = resampling or Resampling(replicates=0)
         self.count = 0
+        self.groups: set[str] = set()
 
     def update(self, example: Example) -> dict[str, float]:
         """Counts an example, and returns the values of this example alone, by name.
@@ -51,6 +52,7 @@ class Scorer:
         for accumulator in self.accumulators.values():
             values.update(accumulator.update(example, weights))
         self.count += 1
+        self.groups.update([example.group] if example.group else [])
         return values
 
     def replicates(self) -> dict[str, dict[str, np.ndarray]]:
@@ -65,7 +67,8 @@ class Scorer:
         figures = {}
         for metric, results in (replicates or self.replicates()).items():
             for name, values in results.items():
-                limits = interval(values) if self.count > 1 else None  # one image shows no variation
+                several = len(self.groups) != 1 if self.groups else self.count > 1
+                limits = interval(values) if several else None  # one image, or one group, shows no variation
                 most = METRICS[metric].most
                 limits = [limit if most is None else min(limit, most) for limit in limits or ()]
                 figures[name] = Figure(metric, float(values[0]), *limits)

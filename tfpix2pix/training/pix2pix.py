@@ -179,8 +179,8 @@ class Pix2Pix(keras.Model):
         With weights, D and every term see `counted` images. On several replicas, `data` and the losses are of one
         replica's share of the batch.
         """
-        image, target, weight = map(self.shrink, self._whole(data))
-        target = counted(target, weight)
+        image, target, weight = self._whole(data)
+        image, target, weight = map(self.shrink, (image, counted(target, weight), weight))
         count = image.shape[0] or tf.shape(image)[0]
         noises = [self.training_noise(count)]
         if self.objective.noise_terms:
@@ -271,8 +271,8 @@ class Pix2Pix(keras.Model):
     def test_step(self, data: tuple[tf.Tensor, ...]) -> Losses:
         """Returns the losses on data as of `train_step`, without noise, for `evaluate` and `fit`. Changes no state."""
         image, target, weight = self._whole(data)
-        image, target, weight, translation = map(self.shrink, (image, target, weight, self(image)))
-        target = counted(target, weight)
+        images = (image, counted(target, weight), weight, self(image))
+        image, target, weight, translation = map(self.shrink, images)
         features = self.judge(image, target, training=False).features
         return self._generator_losses(image, target, weight, translation, features, training=False)
 

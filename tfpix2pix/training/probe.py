@@ -67,8 +67,10 @@ class RealSigns:
     """
 
     def __init__(self, judge: Callable, boundary: float, encoding: Any) -> None:
-        def signs(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-            logits = judge(encoding.encode_input(image), encoding.encode_target(target), training=False).logits
+        def signs(image: tf.Tensor, target: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
+            target = encoding.encode_target(target)
+            target = target if weight is None else target * weight  # as D sees it in training
+            logits = judge(encoding.encode_input(image), target, training=False).logits
             signs = [tf.sign(tf.reshape(scale - boundary, (tf.shape(scale)[0], -1))) for scale in logits]
             return sum(tf.reduce_mean(scale, 1) for scale in signs) / len(signs)
 
@@ -78,12 +80,12 @@ class RealSigns:
         """Returns `health/real_sign` and `health/held_out_real_sign`, or nothing if there are no held-out pairs.
 
         They are the mean signs of D's logits, over its scales: -1 if D calls all pairs generated, 1 if it calls all
-        real. Both arguments are batches (inputs, targets), float32 (N, H, W, C) in [-1, 1]. Source: r_t of Karras et
-        al., "Training generative adversarial networks with limited data", NeurIPS 2020, §3.1, and r_v, the same for
-        held-out images.
+        real. Both arguments are batches (inputs, targets), float32 (N, H, W, C) in [-1, 1], or with weights of pixels.
+        Source: r_t of Karras et al., "Training generative adversarial networks with limited data", NeurIPS 2020, §3.1,
+        and r_v, the same for held-out images.
         """
         names = {"health/real_sign": training, "health/held_out_real_sign": held_out}
-        signs = {name: [self.signs(*pair[:2]).numpy() for pair in pairs] for name, pairs in names.items()}
+        signs = {name: [self.signs(*pair).numpy() for pair in pairs] for name, pairs in names.items()}
         return (
             {name: float(np.mean(np.concatenate(values))) for name, values in signs.items()}
             if all(signs.values())

@@ -15,7 +15,7 @@ from tfpix2pix.data.images import match_channels, read_image
 from tfpix2pix.data.labels import palettes_as, read_side
 from tfpix2pix.data.opening import pair_reader, split_of, with_class_values
 from tfpix2pix.data.pairs import Source
-from tfpix2pix.data.ranges import to_signed
+from tfpix2pix.data.ranges import in_range, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
@@ -150,5 +150,14 @@ def _files_beside(folder: Path, layout: Layout, data: DataConfig, outputs: dict[
 
 
 def read_as(side: int, path: Path, data: DataConfig) -> np.ndarray:
-    """Reads an image file, or the label map in it, as inputs (`side` 0) or targets (1) are: float32 in [-1, 1]."""
-    return to_signed(read_side(path, side, data), data.ranges[side])
+    """Reads an image file, or the label map in it, as inputs (`side` 0) or targets (1) are: float32 in [-1, 1].
+
+    Values outside the range are clipped if those of pairs are. If channels have ranges of their own, the image gets
+    their channels first.
+    """
+    image, value_range = read_side(path, side, data), data.ranges[side]
+    if value_range and np.ndim(value_range) > 1:
+        image = match_channels(image, len(value_range), path)
+    if data.clips[side] and not data.classes[side]:
+        image = in_range(image, value_range, f"data.{('input', 'target')[side]}_range", path, clip=True)
+    return to_signed(image, value_range)

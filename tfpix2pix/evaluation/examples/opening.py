@@ -11,6 +11,8 @@ from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
 from tfpix2pix.data import source_row
 from tfpix2pix.data.guess import direction_note, guess_source
 from tfpix2pix.data.opening import decided, split_of
+from tfpix2pix.data.rules import RANGES
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.examples.folders import folder_examples
 from tfpix2pix.evaluation.examples.layouts import find_layout
@@ -82,6 +84,21 @@ def open_subject(request: Request | ResolvedRequest) -> Subject:
     return _open_images(resolved) if resolved.model.kind == IMAGES else _open_model(resolved)
 
 
+def check_alone(data: DataConfig) -> None:
+    """Raises UserError if images without their pairs cannot be evaluated by the section `data`."""
+    for key, by in RANGES.items():
+        if getattr(data, by) and getattr(data, key) is None:
+            raise UserError(
+                f"`data.{key}` must be known to evaluate images without their pairs. Received `data.{by}`, which is "
+                f"measured over pairs. Give `data`, the folder of the pairs, or set `data.{key}`."
+            )
+    if data.weight:
+        raise UserError(
+            f"Weights of pixels must come with the pairs. Received `data.weight: {data.weight}` without. Give `data`, "
+            f"the folder of the pairs, or set `data.weight: null`."
+        )
+
+
 def _open_model(resolved: ResolvedRequest) -> Subject:
     request, model = resolved.request, resolved.model
     translator = load(model, best=request.best, weights=request.weights, trust=request.trust)
@@ -137,6 +154,8 @@ def _open_images(resolved: ResolvedRequest) -> Subject:
                 f"{len(config.data.inputs)} parts. Leave it out, or give `data`, the folder of the pairs."
             )
         layout = replace(layout, input=None)  # one file beside the outputs is not the whole input
+    if not split:
+        check_alone(config.data)
     if split:
         config = config.model_copy(update={"data": decided(config.data, config.seed)})
     examples = folder_examples(folder, layout, config, split=split, size_px=request.size_px)

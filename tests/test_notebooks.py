@@ -1,5 +1,6 @@
 """Every notebook runs from top to bottom, with smoke settings in its parameter cell, and is kept without outputs."""
 
+import importlib
 import re
 import shutil
 import zipfile
@@ -133,6 +134,15 @@ def test_is_kept_without_outputs(path):
 def test_settings_are_one_cell(path):
     assert path.stem in SMOKE
     assert len(parameters_of(nbformat.read(path, as_version=4))) == 1
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_it_imports_of_the_package_is_there(path):
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    imports = re.findall(r"^ *from (tfpix2pix[\w.]*) import ([\w, ]+)$", "\n".join(cells), re.MULTILINE)
+    assert imports
+    for module, names in imports:
+        assert [name for name in names.split(", ") if not hasattr(importlib.import_module(module), name)] == [], module
 
 
 @pytest.mark.parametrize("path", [*NOTEBOOKS, *RENDERED.values()], ids=lambda path: path.name)

@@ -11,17 +11,11 @@ import pytest
 import tifffile
 
 from tests.conftest import run_cli
+from tests.data.test_recipes import SMALLER
 from tfpix2pix.data.groups import beginning
 
 PAGE = (Path(__file__).parents[1] / "docs" / "measuring.md").read_text(encoding="utf-8")
 PYTHON, YAML, SHELL = (re.search(rf"```{kind}\n(.+?)```", PAGE, re.DOTALL)[1] for kind in ("python", "yaml", "sh"))
-SMALLER = [
-    flag for setting in (
-        "data.image_size_px=32", "generator.base_filters=4", "generator.levels=3", "discriminator.base_filters=4",
-        "discriminator.receptive_field_px=16", "training.steps=2", "training.batch_size=1",
-        "training.validation_images=2",
-    ) for flag in ("--set", setting)
-]  # fmt: skip
 COMMANDS = [shlex.split(line)[1:] for line in SHELL.splitlines()]
 
 

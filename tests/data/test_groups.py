@@ -40,7 +40,7 @@ def patients(names):
 
 
 class TestNoGroups:
-    """What no group and no fold is asked of is divided as ever."""
+    """Data without groups and folds are divided as before."""
 
     @pytest.mark.parametrize(
         ("data", "seed", "held_out"),

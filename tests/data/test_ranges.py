@@ -274,8 +274,9 @@ class TestEachChannel:
         described = json.loads((tmp_path / "out" / "0-deviation.json").read_text())
         assert described["value_range"] == [[0.0, 100.0], [-1.0, 1.0]]
         assert described["heat_map"]["high"] == [25.0, 0.5]
-        with pytest.raises(UserError, match="A web page must have a model with one range for all channels"):
-            p2p.export_run(tmp_path / "run", "web", tmp_path / "page")
+        for page in ("web", "html"):
+            with pytest.raises(UserError, match="A web page must have a model with one range for all channels"):
+                p2p.export_run(tmp_path / "run", page, tmp_path / page)
 
     @pytest.mark.parametrize(
         ("changes", "message"),

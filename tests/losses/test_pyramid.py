@@ -59,7 +59,7 @@ def test_a_constant_difference_is_l1_at_every_scale():
 
 
 def test_a_small_shift_counts_less_than_in_l1():
-    """Of noise smoothed by 4 px, moved by 2 px; and less still, the fewer its details."""
+    """The images are noise, smoothed by 4 px and moved by 2 px. The fewer details they have, the less it counts."""
     target = images(68, 68, 1, 1)[0]
     for _ in range(4):
         target = (target[:, :-1, :-1] + target[:, 1:, :-1] + target[:, :-1, 1:] + target[:, 1:, 1:]) / 4

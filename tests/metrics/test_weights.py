@@ -101,7 +101,7 @@ def test_l1_l2_psnr_and_lab_equal_their_twins():
 
 
 def test_the_pixels_inside_a_rectangle_are_an_image_of_their_own():
-    """What is measured pixel by pixel is that of the crop."""
+    """Metrics of single pixels have the values that they have for the crop."""
     weight = np.zeros((SIDE, SIDE, 1))
     weight[6:40, 4:36] = 1
     names = ["l1", "l2", "psnr", "lab_intersection", "diversity", "calibration", "best_of_k_gain", "sharpness"]
@@ -163,7 +163,7 @@ def test_ms_ssim_equals_its_twin():
 
 
 def test_ms_ssim_leaves_out_scales_without_a_window_that_counts():
-    """Of 250 px halvings leave out the last column: a mask at the right edge has no weight at coarse scales."""
+    """Halvings of 250 px leave out the last column, so a mask at the right edge has no weight at coarse scales."""
     rng = np.random.default_rng(0)
     target = rng.uniform(-1, 1, (250, 250, 1))
     weight = np.zeros_like(target)

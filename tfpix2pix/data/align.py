@@ -25,7 +25,7 @@ from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.sources import AXES
 from tfpix2pix.data.splits import check_splits_of_folder, data_folder
-from tfpix2pix.data.weighting import weight_folder
+from tfpix2pix.data.weight_settings import weight_folder
 from tfpix2pix.destinations import check_new_folder
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import whole_directory

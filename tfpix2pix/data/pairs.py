@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,16 @@ class Source:
     weighted: Callable[[int], Weighted] | None = None  # a pair and the weights of its pixels, if it has any
     groups: Sequence[str] = ()  # of the pairs, if `data.group` is a column of a table
     divided: bool = False  # folders or a column divide the data into splits
+
+    @classmethod
+    def reading(
+        cls, names: Sequence[str], whole: Callable[[int], Pair | Weighted], config: DataConfig, **more: Any
+    ) -> Source:
+        """Returns a source of which `whole` reads a pair, with the weights of its pixels if `config.weight` is set.
+
+        `more`: the other fields.
+        """
+        return cls(names, lambda index: whole(index)[:2], weighted=whole if config.weight else None, **more)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -70,7 +70,7 @@ def check_one_range(data: DataConfig, what: str) -> None:
 
 
 def check_ranges(data: DataConfig) -> None:
-    """Raises ValueError if a range, its percentiles or the targets' unit is none, or does not go with other keys."""
+    """Raises ValueError if a range, percentiles or the targets' unit are not valid, or do not go with other keys."""
     for side, (key, by) in enumerate(RANGES.items()):
         value, percentiles = getattr(data, key), getattr(data, by)
         if percentiles and not percentiles[0] < percentiles[1]:

@@ -22,7 +22,7 @@ from tfpix2pix.data.groups import check_division
 from tfpix2pix.data.parts import InputParts, channels_of, check_parts
 from tfpix2pix.data.rows import Encoding
 from tfpix2pix.data.rules import RANGES, check_label_maps, check_ranges
-from tfpix2pix.data.weighting import PixelWeight, check_weight
+from tfpix2pix.data.weight_settings import PixelWeight, check_weight
 from tfpix2pix.section import MAY_CHANGE, Section, row_of, size_between
 from tfpix2pix.size import Size
 from tfpix2pix.tables import lazy
@@ -108,9 +108,9 @@ class DataConfig(Section):
     """`folders`, `table`, `shards`: parts of an input in several files, such as `[{name: labels, classes: 35},
     instances]`: names, or `name` with `kind`, `folder`, `channels`, `range` or `classes` (docs/data.md). null: one."""
     weight: PixelWeight | None = None
-    """Where the weight of each pixel comes from, in losses and metrics. A name: the folder or column of gray images,
-    0 counts nowhere and white in full. `alpha`: the targets' alpha channel. `{nodata: -9999}`: 0 where the input or the
-    target has this value in every channel. null: all pixels count."""
+    """Source of the weight of each pixel, in losses and metrics. A name: the folder or column of gray images, in which
+    black counts nowhere and white in full. `alpha`: the targets' alpha channel. `{nodata: -9999}`: 0 if every channel
+    of the input or of the target has this value. null: all pixels count."""
     openmoji_set: row_of(OPENMOJI_SETS) = "drawings"
     """`openmoji`: the drawings to use. `drawings`: all, except flags and skin tones. `faces_animals_food`: those with
     lines that say most about their colours. `flags`: the flags, with one rectangle as lines."""

@@ -29,7 +29,7 @@ from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.sources import halves
 from tfpix2pix.data.splits import data_path, names_of_split
 from tfpix2pix.data.stacks import stacked
-from tfpix2pix.data.weighting import weight_folder
+from tfpix2pix.data.weight_settings import weight_folder
 from tfpix2pix.data.weights import checked_whole
 from tfpix2pix.errors import UserError, shortly, within
 from tfpix2pix.files import safe_file_name
@@ -170,12 +170,12 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         pair, weights = unpacked(index)
         return checked_whole(pair, config, path_of(index), None, *weights)
 
-    return Source(
+    return Source.reading(
         part.names,
-        lambda index: whole(index)[:2],
+        whole,
+        config,
         digests=[f"{crc32:08x}" for crc32 in part.crc32],
         stored=lambda index, side: unpacked(index)[0][side],
-        weighted=whole if config.weight else None,
         divided=ALL not in manifest.splits,
     )
 

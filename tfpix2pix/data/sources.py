@@ -22,7 +22,7 @@ from tfpix2pix.data.pairs import Fault, Pair, Source, Weighted
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.splits import data_folder, data_path, folder_names, is_divided, names_of_split, split_files
 from tfpix2pix.data.stacks import stack_reader
-from tfpix2pix.data.weighting import weight_folder
+from tfpix2pix.data.weight_settings import weight_folder
 from tfpix2pix.data.weights import checked_whole
 from tfpix2pix.errors import UserError
 
@@ -44,9 +44,8 @@ def combined(config: DataConfig, split: str, seed: int) -> Source:
     def whole(index: int) -> Pair | Weighted:
         return checked_whole(cut(index), config, files[index])
 
-    return Source(
-        list(named), lambda index: whole(index)[:2], lambda index: (files[index],),
-        stored=lambda index, side: cut(index)[side], weighted=whole if config.weight else None,
+    return Source.reading(
+        list(named), whole, config, files=lambda index: (files[index],), stored=lambda index, side: cut(index)[side],
         divided=is_divided(root),
     )  # fmt: skip
 
@@ -288,7 +287,6 @@ def _of_files(
         weight = [(read_image(path, palette="indices"), path) for path in paths[target + 1 :]]
         return checked_whole(pair, config, paths[0], paths[target], *weight)
 
-    return Source(
-        list(pairs), lambda index: whole(index)[:2], files.__getitem__, tuple(faults), stored=stored,
-        weighted=whole if config.weight else None,
+    return Source.reading(
+        list(pairs), whole, config, files=files.__getitem__, skipped=tuple(faults), stored=stored
     )  # fmt: skip

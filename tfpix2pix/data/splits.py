@@ -12,7 +12,7 @@ from tfpix2pix.data.groups import grouped, held_out_groups
 from tfpix2pix.data.guess import check_split_names, guess_source, looks_like
 from tfpix2pix.data.images import SUFFIXES, list_images, stem_of
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.weighting import weight_folder
+from tfpix2pix.data.weight_settings import weight_folder
 from tfpix2pix.errors import UserError, within
 from tfpix2pix.files import as_bytes
 

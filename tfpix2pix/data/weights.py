@@ -12,7 +12,7 @@ from tfpix2pix.data.labels import without_opaque_alpha
 from tfpix2pix.data.pairs import Pair, Weighted, checked
 from tfpix2pix.data.ranges import full_range
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.weighting import ALPHA, Nodata
+from tfpix2pix.data.weight_settings import ALPHA, Nodata
 from tfpix2pix.errors import UserError
 
 SLACK = 1e-4  # of floats that should lie in [0, 1]

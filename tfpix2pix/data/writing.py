@@ -18,7 +18,7 @@ from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.shards import ALL, is_remote, join, keys_of
 from tfpix2pix.data.splits import check_splits_of_folder
-from tfpix2pix.data.weighting import weight_folder
+from tfpix2pix.data.weight_settings import weight_folder
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import as_bytes, plain_path, safe_path, whole_directory
 

@@ -228,9 +228,7 @@ def _at_own_size(
     Args:
         stored: index of an example -> height and width of its files; None if input and target differ in them.
     """
-    names = [
-        name for name in names if "target" in METRICS[name].needs and set(METRICS[name].needs) <= {"target", "unit"}
-    ]
+    names = [name for name in names if "target" in METRICS[name].needs and {*METRICS[name].needs} <= OF_OWN_SIZE]
     trained = None if subject.protocol.size_px == NATIVE else Size.of(subject.protocol.size_px)
     if subject.at_own_size is None or not names or all(size in (None, trained) for size in stored.values()):
         return None

@@ -72,6 +72,7 @@ class Format:
     quantizations: Mapping[str, Quantization]
     image_dtypes: tuple[str, ...] = IMAGE_DTYPES
     one_file: bool = False  # whether an input must be one file
+    one_range: bool = False  # whether all channels must have one range
     squares: bool = False  # whether height and width must be equal
     runtime: Callable[..., Any] | None = None  # (folder or None) -> the program that exports hold beside the model
     with_noise: bool = False  # whether a static export of a generator with noise takes noise unless told otherwise
@@ -120,6 +121,7 @@ _OF_PAGES = {  # a page holds a TFLite file and the program that runs it
     "quantizations": _OF_TFLITE,
     "image_dtypes": ("float32",),
     "one_file": True,
+    "one_range": True,
     "squares": True,
     "runtime": lazy("tfpix2pix.export.web.runtime", "obtain"),
     "with_noise": True,

@@ -71,11 +71,11 @@ class Agreement:
 
     def mean_difference(self) -> float:
         """Returns the mean of translation minus target over pixels, in the unit."""
-        return self._mean("error") * self._step
+        return self._mean("error") * self.unit.step
 
     def deviation(self) -> float:
         """Returns the standard deviation of translation minus target over pixels, in the unit."""
-        return float(np.sqrt(max(self._mean("squared") - self._mean("error") ** 2, 0.0))) * self._step
+        return float(np.sqrt(max(self._mean("squared") - self._mean("error") ** 2, 0.0))) * self.unit.step
 
     def limits(self) -> tuple[float, float]:
         """Returns the limits of agreement in the unit: the mean difference ± 1.96 standard deviations."""
@@ -95,7 +95,10 @@ class Agreement:
             of = dict(zip(SUMS, values, strict=True))
             if of["count"]:
                 middle = (of["x"] + of["y"]) / (2 * of["count"])
-                points[group] = (self.unit.low + (middle + 1) * self._step, of["error"] / of["count"] * self._step)
+                points[group] = (
+                    self.unit.low + (middle + 1) * self.unit.step,
+                    of["error"] / of["count"] * self.unit.step,
+                )
         return points
 
     def write(self, path: Path) -> None:
@@ -108,10 +111,6 @@ class Agreement:
             limits_of_agreement=[low, high], groups=np.array([_printable(name) for name in points], np.str_),
             group_points=np.reshape(list(points.values()), (-1, 2)),
         )  # fmt: skip
-
-    @property
-    def _step(self) -> float:
-        return (self.unit.high - self.unit.low) / 2  # in the unit, for a step of 1 on [-1, 1]
 
     def _mean(self, name: str) -> float:
         return float(self.sums[SUMS.index(name)]) / self.count

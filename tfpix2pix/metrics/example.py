@@ -83,6 +83,11 @@ class Unit(NamedTuple):
     low: float
     high: float
 
+    @property
+    def step(self) -> float:
+        """Returns what a step of 1 on [-1, 1] is in the unit."""
+        return (self.high - self.low) / 2
+
 
 @dataclass(frozen=True)
 class Setting:

@@ -15,7 +15,7 @@ class OverPixels:
     """Accumulates sums over the pixels of all images, from which `of` computes the values."""
 
     def __init__(self, setting: Setting) -> None:
-        self.scale = (setting.unit.high - setting.unit.low) / 2  # a step of 1 on [-1, 1] in the unit
+        self.scale = setting.unit.step
         self.sums: np.ndarray | float = 0.0  # (1 + replicates, sums)
 
     def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:

@@ -75,8 +75,8 @@ def maps_of(generator: keras.Model) -> dict[str, Map]:
 
 
 def cut_at(maps: dict[str, Map], most_values: float) -> Cut | None:
-    """Returns the outermost cut with an inner part whose maps have at most `most_values` values for each pixel, None if
-    there is none."""
+    """Returns the outermost cut with an inner part whose maps have at most `most_values` values for each pixel, or None
+    if no cut has one."""
     for stride in sorted({map_.stride for map_ in maps.values()} - {1}):
         inner = {name for name, map_ in maps.items() if map_.stride >= stride}
         entries = [name for name in maps if name in inner and not inner.issuperset(maps[name].parents)]

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfpix2pix.models.noise import no_noise, noise_size
+from tfpix2pix.training.pix2pix import counted
 
 
 def variation(images: np.ndarray) -> float:
@@ -68,8 +69,7 @@ class RealSigns:
 
     def __init__(self, judge: Callable, boundary: float, encoding: Any) -> None:
         def signs(image: tf.Tensor, target: tf.Tensor, weight: tf.Tensor | None = None) -> tf.Tensor:
-            target = encoding.encode_target(target)
-            target = target if weight is None else target * weight  # as D sees it in training
+            target = counted(encoding.encode_target(target), weight)  # as D sees it in training
             logits = judge(encoding.encode_input(image), target, training=False).logits
             signs = [tf.sign(tf.reshape(scale - boundary, (tf.shape(scale)[0], -1))) for scale in logits]
             return sum(tf.reduce_mean(scale, 1) for scale in signs) / len(signs)

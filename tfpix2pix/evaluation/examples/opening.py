@@ -84,7 +84,7 @@ def open_subject(request: Request | ResolvedRequest) -> Subject:
     return _open_images(resolved) if resolved.model.kind == IMAGES else _open_model(resolved)
 
 
-def check_alone(data: DataConfig) -> None:
+def check_needs_no_pairs(data: DataConfig) -> None:
     """Raises UserError if images without their pairs cannot be evaluated by the section `data`."""
     for key, by in RANGES.items():
         if getattr(data, by) and getattr(data, key) is None:
@@ -155,7 +155,7 @@ def _open_images(resolved: ResolvedRequest) -> Subject:
             )
         layout = replace(layout, input=None)  # one file beside the outputs is not the whole input
     if not split:
-        check_alone(config.data)
+        check_needs_no_pairs(config.data)
     if split:
         config = config.model_copy(update={"data": decided(config.data, config.seed)})
     examples = folder_examples(folder, layout, config, split=split, size_px=request.size_px)

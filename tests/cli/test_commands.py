@@ -1,6 +1,8 @@
 """The command line as a stranger uses it, in processes of its own: codes, one-sentence errors, nothing half-done."""
 
+import ast
 import json
+import math
 import os
 import re
 import select
@@ -8,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,6 +224,29 @@ def test_impossible_combinations_are_refused_before_tensorflow_starts(tmp_path, 
     assert done.returncode == 2
     assert done.stderr.startswith("Error: ")
     assert "tensorflow was imported" not in done.stderr
+
+
+def imports_before_tensorflow(source):
+    """The modules that commands, which alone have a decorator, import before `load_tensorflow()`, if they call it."""
+    for function in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)):
+        if not function.decorator_list:
+            continue
+        names = (node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == "load_tensorflow")
+        first = min((name.lineno for name in names), default=math.inf)
+        imports = (node for node in ast.walk(function) if isinstance(node, ast.ImportFrom) and node.lineno < first)
+        yield from (node.module for node in imports)
+
+
+def test_no_command_imports_tensorflow_before_it_is_made_quiet():
+    """Otherwise TensorFlow writes what looks like errors above the command's own words."""
+    files = sorted((Path(p2p.__file__).parent / "cli").glob("*.py"))
+    found = sorted({module for file in files for module in imports_before_tensorflow(file.read_text(encoding="utf-8"))})
+    assert {"tfpix2pix.runs.planned_export", "tfpix2pix.evaluation.request"} <= set(found)
+    code = f"import importlib, sys\nfor name in {found}:\n    importlib.import_module(name)\n" + (
+        "    if 'tensorflow' in sys.modules:\n        sys.exit(f'{name} imports tensorflow')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_dry_run_shows_what_would_be_built_and_writes_nothing(tmp_path):

@@ -230,12 +230,14 @@ def pairs(
 ) -> None:
     """Make pairs from photographs and write them: the operator's result is the input, the photograph is the target."""
     from tfpix2pix.config.resolve import make_config, with_overrides
-    from tfpix2pix.data.writing import write_pairs
 
     data = {"source": "photographs", "operator": operator, "input_channels": OPERATORS[operator].channels}
     config = make_config(with_overrides({"data": data}, set_ or (), data_dir=photos), "the command")
     if operator != "mask":  # only the size of holes depends on the training size; the others take any photograph
         config = config.model_copy(update={"data": config.data.model_copy(update={"image_size_px": 2})})
+    load_tensorflow()
+    from tfpix2pix.data.writing import write_pairs
+
     counts = write_pairs(config.data, out, config.seed, track=track("write"))
     channels = f"--set data.input_channels={OPERATORS[operator].channels}"
     answer(

@@ -83,7 +83,8 @@ def export(
 ) -> None:
     """Export a trained generator, and measure how much the export's results differ from the generator's."""
     from tfpix2pix.export import Options
-    from tfpix2pix.runs.export import check_export
+    from tfpix2pix.runs.directory import RunDirectory
+    from tfpix2pix.runs.planned_export import check_export, free_path, planned_card
 
     if quantize and target_mb:
         raise UserError(f"--target-mb must go without --quantize. Received --quantize {quantize}. Leave one out.")
@@ -100,14 +101,12 @@ def export(
     requested = [Options(noise, side, quantize or "none", io, name, runtime) for side in sizes]
     for options in requested:
         check_export(run, format_, options)
+        if not target_mb:  # all, before the first export begins
+            free_path(planned_card(RunDirectory(run), format_, options), format_, out, overwrite=overwrite)
     load_tensorflow()
-    from tfpix2pix.runs.directory import RunDirectory
-    from tfpix2pix.runs.export import export_run, free_path, planned_card
+    from tfpix2pix.runs.export import export_run
     from tfpix2pix.runs.export_within import as_rows, export_within
 
-    if not target_mb:
-        for options in requested:  # before the first export begins
-            free_path(planned_card(RunDirectory(run), format_, options), format_, out, overwrite=overwrite)
     shared = {
         "noise": noise, "image_dtype": io, "best": best, "weights": weights, "data": data, "name": name,
         "overwrite": overwrite, "runtime": runtime, "examples": examples,

@@ -392,3 +392,11 @@ def test_debug_adds_what_led_to_an_error(tmp_path):
     code, _, err = run_cli(*command, "--debug")
     assert code == 2 and "Traceback" in err and "BadZipFile" in err
     assert err.splitlines()[-1].startswith("Error: A .tflite file must be whole")
+
+
+def test_the_command_alone_shows_what_people_do():
+    code, out, err = run_cli()
+    assert (code, err) == (0, "")
+    commands = [line.split("tfpix2pix ")[1].split()[0] for line in out.splitlines() if line.startswith("  ")]
+    assert commands == ["data", "train", "translate", "export"]
+    assert max(map(len, out.splitlines())) <= 120

@@ -46,11 +46,21 @@ STUDY_COMMANDS = {
     study.make: "tfpix2pix study make runs/maps --split val --out study",
     study.score: "tfpix2pix study score results/study-*.json",
 }
+ABOUT = "pix2pix in TensorFlow: pairs go in, a translator comes out."
+FIRST_STEPS = {  # what people do, in this order: its command
+    "Look at your pairs": "tfpix2pix data check DIR",
+    "Train on them": "tfpix2pix train facades --data DIR --run runs/mine",
+    "Translate images": "tfpix2pix translate runs/mine IMAGES --out translated",
+    "Take it elsewhere": "tfpix2pix export runs/mine --format saved_model    (or tflite, web, onnx)",
+}
+MORE = (
+    "No pairs at hand: tfpix2pix train demo --run runs/demo    (five minutes), then tfpix2pix demo runs/demo\n"
+    "All commands: tfpix2pix --help. All tasks: tfpix2pix presets. One command: tfpix2pix train --help"
+)
 
 app = typer.Typer(
     name="tfpix2pix",
-    help="pix2pix in TensorFlow: pairs go in, a translator comes out.",
-    no_args_is_help=True,
+    help=ABOUT,
     pretty_exceptions_enable=False,
     context_settings=HELP,
 )
@@ -127,9 +137,14 @@ def _check_none_empty(arguments: Sequence[str]) -> None:
 
 @app.callback(invoke_without_command=True)
 def global_options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     debug: Annotated[bool, typer.Option(DEBUG, help="Print the traceback of an error, with any command.")] = False,
 ) -> None:
     if version:
         print(__version__)
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        width = max(map(len, FIRST_STEPS)) + 2
+        steps = "\n".join(f"  {step:<{width}}{command}" for step, command in FIRST_STEPS.items())
+        print(f"{ABOUT}\n\n{steps}\n\n{MORE}")

@@ -46,6 +46,10 @@ CASES = {
         "objective.weights={l1: 10, l2: 5, feature_matching: 10, diversity_sensitive: 8, mode_seeking: 1, "
         "pyramid_l1: 10}",
     ],
+    "styles-of-targets": [
+        "generator.noise=modulation", "generator.norm=instance", "generator.encoder_filters=4",
+        "objective.weights={l1: 10, feature_matching: 10, style_kl: 0.1, style_recovery: 0.5}",
+    ],
     "subpixel-none": [
         "generator.upsampling=subpixel", "generator.norm=none", "objective=l1+gan", "objective.label_smoothing=0.1",
     ],

@@ -206,6 +206,27 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _styles_have_an_encoder(self) -> Config:
+        styled = [name for name, weight in self.objective.weights.items() if weight and TERMS[name].needs_encoder]
+        rules = (  # key, its value, the only one that an encoder goes with
+            ("generator.noise", self.generator.noise, "modulation"),
+            ("training.update_order", self.training.update_order, "alternating"),
+            ("training.micro_batches", self.training.micro_batches, 1),
+            ("training.recompute_levels", self.training.recompute_levels, 0),
+            ("training.coarse_epochs", self.training.coarse_epochs, 0),
+            ("objective.teacher", self.objective.teacher, None),
+        )
+        varied = [f"objective.weights.{name}" for name in self.objective.weights if TERMS[name].needs_noise]
+        rules += tuple((key, self.objective.weights[key.rpartition(".")[2]], 0) for key in varied)
+        for key, value, only in rules:
+            if styled and value != only:
+                raise ValueError(
+                    f"`{key}` must be {'null' if only is None else only} if `objective.weights.{styled[0]}` is not 0. "
+                    f"Received {value}. Change it, or leave the weight out"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _perceptual_network_sees_pictures(self) -> Config:
         name, data = self.objective.perceptual_network, self.data
         if name is None:

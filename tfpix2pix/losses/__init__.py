@@ -39,6 +39,7 @@ FEATURES = ("real_features", "fake_features")  # for each scale of D, the maps o
 TAUGHT = ("translation", "teacher")  # of the student and of its teacher, float32 (N, H, W, C) in [-1, 1]
 # The variant is the translation of the same input by another noise, and `noise_distance` (N,) that of the two noises.
 VARIED = ("translation", "variant", "noise_distance")
+STYLED = ("style",)  # a `Style` of losses/style.py: what the encoder found
 PERCEIVED = (*IMAGES, "perceptual_network")  # a function from images to feature maps, each times its weight
 
 
@@ -49,7 +50,7 @@ class Term:
     Attributes:
         call: takes the arguments in `needs` and returns a scalar.
         about: description of its weight, for `presets --keys`.
-        needs: `IMAGES`, `JUDGEMENT`, `FEATURES`, `TAUGHT`, `PERCEIVED`, or `VARIED`, which
+        needs: `IMAGES`, `JUDGEMENT`, `FEATURES`, `TAUGHT`, `PERCEIVED`, `STYLED`, or `VARIED`, which
             `diversity_clip` may follow.
         costly: True if a weight of 0 saves its time: it is not measured then.
     """
@@ -61,7 +62,7 @@ class Term:
 
     @property
     def needs_discriminator(self) -> bool:
-        return self.needs in (JUDGEMENT, FEATURES)
+        return self.needs in (JUDGEMENT, FEATURES, STYLED)
 
     @property
     def needs_teacher(self) -> bool:
@@ -70,6 +71,10 @@ class Term:
     @property
     def needs_noise(self) -> bool:
         return "variant" in self.needs
+
+    @property
+    def needs_encoder(self) -> bool:
+        return self.needs == STYLED
 
     @property
     def needs_network(self) -> bool:
@@ -111,6 +116,19 @@ TERMS = {
         "Weight of the inverse of that difference. It is 1 beside an `l1` of 10 in MSGAN, which is 2 here, because the "
         "other translation has no gradient.",
         VARIED,
+    ),
+    "style_kl": Term(
+        lazy("tfpix2pix.losses.style", "style_kl"),
+        "Weight of the divergence of the targets' styles from N(0, 1), nats. With it, an encoder finds a style in each "
+        "target, and the terms that compare with the target see the translation by that style. It is 0.01 beside an "
+        "`l1` of 10 in BicycleGAN.",
+        STYLED,
+    ),
+    "style_recovery": Term(
+        lazy("tfpix2pix.losses.style", "style_recovery"),
+        "Weight of the mean absolute difference of a style and of what the encoder finds in the translation by it. It "
+        "is 0.5 in BicycleGAN.",
+        STYLED,
     ),
     "perceptual": Term(
         lazy("tfpix2pix.losses.terms", "perceptual"),

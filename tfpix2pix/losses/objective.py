@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, TERMS, WEIGHTS
+from tfpix2pix.losses.style import Style
 from tfpix2pix.losses.terms import mean_over_scales
 from tfpix2pix.tables import row
 
@@ -23,7 +24,7 @@ class Objective:
 
     A term without a weight does not train G. It is still measured and returned if its inputs are there and it is not
     `costly`: D's features, which `feature_matching` needs, are only computed if that term has a weight. Terms of the
-    noise are left out, of `g/total` too, where there is no variant, as in validation without noise.
+    noise and of the style are left out, of `g/total` too, if there is no variant or style, as in validation.
 
     Raises:
         ValueError: a name is unknown, or a term needs a discriminator that the GAN loss does not train.
@@ -80,6 +81,11 @@ class Objective:
         return [name for name, weight in self.weights.items() if weight and TERMS[name].needs_noise]
 
     @property
+    def style_terms(self) -> list[str]:
+        """Returns the names of the terms with a weight that need an encoder of styles."""
+        return [name for name, weight in self.weights.items() if weight and TERMS[name].needs_encoder]
+
+    @property
     def needs_network(self) -> bool:
         """Returns True if a term with a weight needs a perceptual network."""
         return any(weight and TERMS[name].needs_network for name, weight in self.weights.items())
@@ -93,6 +99,7 @@ class Objective:
         teacher: tf.Tensor | None = None,
         variant: Variant | None = None,
         perceptual_network: Callable[[tf.Tensor], Any] | None = None,
+        style: Style | None = None,
     ) -> dict[str, tf.Tensor]:
         """Returns `g/total` and its terms without weights, float32 scalars: `g/gan` (if adversarial), `g/l1`, ….
 
@@ -106,6 +113,7 @@ class Objective:
                 None without `noise_terms`.
             perceptual_network: a function from images, as `translation`, to feature maps, each times its weight; None
                 unless the objective `needs_network`.
+            style: what the encoder found; None without `style_terms`.
         """
         known: dict[str, Any] = {"translation": translation, "target": target}
         if self.adversarial:
@@ -119,9 +127,11 @@ class Objective:
             known |= {"variant": other, "noise_distance": distance, "diversity_clip": self.diversity_clip}
         if perceptual_network is not None and self.needs_network:
             known["perceptual_network"] = perceptual_network
+        if style is not None:
+            known["style"] = style
         total, terms = tf.zeros(()), {}
         for name, term in TERMS.items():
-            if term.needs_noise and variant is None:
+            if (term.needs_noise and variant is None) or (term.needs_encoder and style is None):
                 continue
             weight = self.weights.get(name, 0.0)
             if weight and "translation" in term.needs:

@@ -86,6 +86,20 @@ class StyleChannels(layers.Layer):
         return {**super().get_config(), "dimensions": self.dimensions}
 
 
+@keras.saving.register_keras_serializable("tfpix2pix")
+class Copy(layers.Layer):
+    """Returns its input as another tensor, so that gradients of several uses are summed in pairs (models/norms.py)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.identity(x)
+
+    def compute_output_shape(self, shape: tuple) -> tuple:
+        return shape
+
+
 class NoiseByModulation(Noise):
     """Modulates maps after norms, and stands beside the input of convolutions without a norm."""
 
@@ -102,8 +116,14 @@ class NoiseByModulation(Noise):
         return [(1, 1, self.dimensions)]
 
     def before_conv(self, x: Any, name: str) -> Any:
-        return StyleChannels(self.dimensions, name=f"{name}_z")(x, *self._z)
+        return StyleChannels(self.dimensions, name=f"{name}_z")(x, *self._style(name))
 
     def after_norm(self, x: Any, name: str) -> Any:
         name = f"{name}_style"
-        return Modulation(self.dimensions, initializer(self.seed, name), name=name)(x, *self._z)
+        return Modulation(self.dimensions, initializer(self.seed, name), name=name)(x, *self._style(name))
+
+    def _style(self, name: str) -> tuple[Any, ...]:
+        """Returns the style for one more layer, () without a noise input. The next layer gets a copy."""
+        style = self._z
+        self._z = tuple(Copy(name=f"{name}_z_copy")(z) for z in style)
+        return style

@@ -11,6 +11,7 @@ import keras
 from tfpix2pix.config import Config
 from tfpix2pix.losses.objective import Objective
 from tfpix2pix.models import DISCRIMINATORS, GENERATORS, PRECISIONS
+from tfpix2pix.models.encoder import build_style_encoder
 from tfpix2pix.models.enhancer import fix_global
 from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
 from tfpix2pix.models.pyramid import build_pyramid, scales_of
@@ -19,6 +20,7 @@ from tfpix2pix.size import SizePx
 from tfpix2pix.training.devices import resolve_precision
 from tfpix2pix.training.optimizers import FusedAdam, LearningRate, LossScaling
 from tfpix2pix.training.pix2pix import Pix2Pix
+from tfpix2pix.training.styled import StyledPix2Pix
 
 DISCRIMINATOR_OPTIONS = (
     "base_filters", "max_filters_factor", "norm", "norm_epsilon", "bias", "leaky_slope", "spectral_norm", "conditional",
@@ -81,6 +83,20 @@ def build_discriminator(
         return build_pyramid(build, spec.scales, image_size_px=size_px, seed=seed)
 
 
+def build_encoder(config: Config, *, seed: int | None, precision: str = "float32") -> keras.Model:
+    """Builds the encoder of styles, for an objective with terms of it. The arguments are as for `build_generator`."""
+    spec = config.generator
+    with computing_in(precision):
+        return build_style_encoder(
+            config.data.image_size_px,
+            target_channels=config.data.network_channels[1],
+            dimensions=spec.noise_dimensions,
+            base_filters=spec.encoder_filters,
+            leaky_slope=spec.leaky_slope,
+            seed=seed,
+        )
+
+
 @contextmanager
 def computing_in(precision: str) -> Iterator[None]:
     """Builds layers inside that compute in `precision`. Keras's policy, one for the process, is restored after."""
@@ -120,10 +136,17 @@ def build_model(
             layer.across_replicas = spec.synchronized_norm
         if isinstance(layer, (BatchNormalization, InstanceNormalization)):
             layer.fused = not spec.deterministic_ops
-    model = Pix2Pix(
-        generator, discriminator, average=average, seed=config.seed, recompute_levels=spec.recompute_levels,
-        teacher=teacher, perceptual_network=perceptual_network, coarse=coarse,
-    )  # fmt: skip
+    objective = Objective(
+        terms.gan_loss, terms.weights, terms.discriminator_factor, terms.label_smoothing, terms.diversity_clip
+    )
+    networks = {"average": average, "seed": config.seed, "perceptual_network": perceptual_network}
+    if objective.style_terms:
+        encoder = build_encoder(config, seed=config.seed, precision=precision)
+        model: Pix2Pix = StyledPix2Pix(generator, discriminator, encoder=encoder, **networks)
+    else:
+        model = Pix2Pix(
+            generator, discriminator, recompute_levels=spec.recompute_levels, teacher=teacher, coarse=coarse, **networks
+        )
 
     def optimizer(learning_rate: float) -> keras.optimizers.Optimizer:
         rate = LearningRate(
@@ -133,9 +156,6 @@ def build_model(
         adam = FusedAdam(rate, spec.beta_1, spec.beta_2)
         return LossScaling(adam) if precision == "float16" else adam
 
-    objective = Objective(
-        terms.gan_loss, terms.weights, terms.discriminator_factor, terms.label_smoothing, terms.diversity_clip
-    )
     model.compile(
         optimizer(spec.learning_rate), optimizer(spec.discriminator_learning_rate or spec.learning_rate), objective,
         spec.update_order, micro_batches=spec.micro_batches, clip_gradient_norm=spec.clip_gradient_norm,

@@ -29,6 +29,7 @@ SUFFIX = ".safetensors"
 DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError)
 State = dict[str, dict[str, np.ndarray]]  # part -> variable name -> value
 AVERAGE = "average"  # the part with the moving average of the generator's weights
+ENCODER = "encoder"  # the part with the encoder of styles
 Notes = dict[str, Any]  # JSON
 
 
@@ -189,6 +190,8 @@ def state_variables(model) -> dict[str, dict[str, object]]:
     networks = {"generator": model.generator, "discriminator": model.discriminator}
     if model.average is not None:
         networks[AVERAGE] = model.average
+    if model.encoder is not None:
+        networks[ENCODER] = model.encoder
     optimizers = {
         "generator_optimizer": model.generator_optimizer,
         "discriminator_optimizer": model.discriminator_optimizer,

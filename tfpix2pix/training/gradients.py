@@ -18,16 +18,16 @@ def replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def weights_of(network: keras.Model) -> list[tf.Variable]:
-    """Returns the trainable variables of a network, as a tape takes them."""
-    return [v.value for v in network.trainable_variables]
+def weights_of(*networks: keras.Model) -> list[tf.Variable]:
+    """Returns the trainable variables of networks, as a tape takes them."""
+    return [v.value for network in networks for v in network.trainable_variables]
 
 
 @contextmanager
-def tape_on(network: keras.Model) -> Iterator[tf.GradientTape]:
-    """Yields a gradient tape that watches the trainable variables of a network, and no others."""
+def tape_on(*networks: keras.Model) -> Iterator[tf.GradientTape]:
+    """Yields a gradient tape that watches the trainable variables of networks, and no others."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(weights_of(network))
+        tape.watch(weights_of(*networks))
         yield tape
 
 
@@ -62,16 +62,16 @@ def summed(
 
 
 def update(
-    network: keras.Model,
+    variables: list[keras.Variable],
     optimizer: keras.optimizers.Optimizer,
     gradients: list[tf.Tensor],
     clip_norm: float | None = None,
 ) -> None:
-    """Updates the trainable variables of a network by `gradients`, which the optimiser sums over replicas."""
+    """Updates trainable variables by `gradients`, which the optimiser sums over replicas."""
     if clip_norm is not None:
         factor = _clip_factor(gradients, optimizer.scale_loss(clip_norm))
         gradients = [gradient * tf.cast(factor, gradient.dtype) for gradient in gradients]
-    optimizer.apply(gradients, network.trainable_variables)
+    optimizer.apply(gradients, variables)
 
 
 def _clip_factor(gradients: list[tf.Tensor], limit: tf.Tensor | float) -> tf.Tensor:

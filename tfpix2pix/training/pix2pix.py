@@ -49,6 +49,8 @@ class Pix2Pix(keras.Model):
     noise, and normalises each image by its own statistics.
     """
 
+    encoder: keras.Model | None = None  # of styles, in `StyledPix2Pix`
+
     def __init__(
         self, generator: keras.Model, discriminator: keras.Model, *, average: keras.Model | None = None, seed: int = 0,
         recompute_levels: int = 0, teacher: Callable[[tf.Tensor], tf.Tensor] | None = None,
@@ -73,6 +75,11 @@ class Pix2Pix(keras.Model):
         # Multiplies the learning rate. It is 1 until a run is rolled back because of numbers that are not finite.
         self.learning_rate_factor = self.add_weight(name="learning_rate_factor", initializer="ones", **first)
         self.built = True
+
+    @property
+    def generator_variables(self) -> list[keras.Variable]:
+        """Returns the variables that the generator's optimiser trains."""
+        return self.generator.trainable_variables
 
     @property
     def own_variables(self) -> list[keras.Variable]:
@@ -125,7 +132,7 @@ class Pix2Pix(keras.Model):
         self.clip_gradient_norm, self.ema_first_step = clip_gradient_norm, ema_first_step
         self.generator_optimizer = generator_optimizer or FusedAdam()
         self.discriminator_optimizer = discriminator_optimizer or FusedAdam()
-        self.generator_optimizer.build(self.generator.trainable_variables)
+        self.generator_optimizer.build(self.generator_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
     def get_config(self) -> dict[str, Any]:
@@ -185,8 +192,8 @@ class Pix2Pix(keras.Model):
         noises = [self.training_noise(count)]
         if self.objective.noise_terms:
             noises.append(self.training_noise(count, self.variant_key))
-        order = UPDATE_ORDERS[self.update_order] if self.objective.adversarial else Pix2Pix.without_discriminator
-        losses = order(self, image, target, weight, *noises)
+        order = getattr(self, self.update_order if self.objective.adversarial else "without_discriminator")
+        losses = order(image, target, weight, *noises)
         if self.average is not None:
             update_average(self.average, self.generator, self.ema_decay, self.step, self.ema_first_step)
         self.step.assign_add(1)
@@ -306,10 +313,11 @@ class Pix2Pix(keras.Model):
         return noise[first : first + count]
 
     def _discriminator_gradients(
-        self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor
+        self, image: tf.Tensor, target: tf.Tensor, translation: tf.Tensor, images: tf.Tensor | None = None
     ) -> tuple[list, Losses, Features]:
+        """Returns gradients and losses of D, and its features of the targets. `images`: those of translations."""
         with tape_on(self.discriminator) as tape:
-            real, fake = self.judge(image, target), self.judge(image, translation)
+            real, fake = self.judge(image, target), self.judge(image if images is None else images, translation)
             losses = self.objective.discriminator(real.logits, fake.logits)
             loss = self._scaled(losses["d/total"], self.discriminator_optimizer)
         return tape.gradient(loss, weights_of(self.discriminator)), losses, real.features
@@ -368,10 +376,11 @@ class Pix2Pix(keras.Model):
         return optimizer.scale_loss(loss if parts == 1 else loss / parts)
 
     def _update_generator(self, gradients: list[tf.Tensor]) -> None:
-        update(self.generator, self.generator_optimizer, gradients, self.clip_gradient_norm)
+        update(self.generator_variables, self.generator_optimizer, gradients, self.clip_gradient_norm)
 
     def _update_discriminator(self, gradients: list[tf.Tensor]) -> None:
-        update(self.discriminator, self.discriminator_optimizer, gradients, self.clip_gradient_norm)
+        network = self.discriminator
+        update(network.trainable_variables, self.discriminator_optimizer, gradients, self.clip_gradient_norm)
 
 
 def counted(images: tf.Tensor, weight: Weight) -> tf.Tensor:
@@ -387,4 +396,4 @@ def _unchanged(images: Any) -> Any:
     return images
 
 
-UPDATE_ORDERS = {"alternating": Pix2Pix.alternating, "simultaneous": Pix2Pix.simultaneous}
+UPDATE_ORDERS = {"alternating": Pix2Pix.alternating, "simultaneous": Pix2Pix.simultaneous}  # by the methods' names

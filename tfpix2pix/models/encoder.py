@@ -1,4 +1,4 @@
-"""Builds the encoder that finds the style of a target, and gives a generator its style without the noise.
+"""Builds the encoder that finds the style of a target.
 
 The encoder is that of BicycleGAN (Zhu et al., "Toward multimodal image-to-image translation", NeurIPS 2017, §3):
 it sees the target alone and answers with a normal distribution of the style z.
@@ -22,7 +22,6 @@ from tfpix2pix.size import Size, SizePx
 LEAST_PX = 4  # of the maps, down to which convolutions halve them
 LARGEST_MEAN = 4.0  # standard deviations of the prior; beyond them, the generator would get styles that no noise draws
 LOG_VARIANCES = (-8.0, 4.0)
-STYLE = "z"  # the layer of a generator that turns the noise into the style
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")
@@ -78,12 +77,6 @@ def build_style_encoder(
     x = layers.GlobalAveragePooling2D(name="mean_of_pixels", dtype="float32")(x)
     x = layers.Dense(2 * dimensions, kernel_initializer=initializer(seed, "style"), name="style", dtype="float32")(x)
     return keras.Model(target, Bounded(name="bounded")(x), name="style_encoder")
-
-
-def styled(generator: keras.Model) -> keras.Model:
-    """Returns a generator with noise by modulation that takes `[image, z]`, the style itself (N, dimensions), in place
-    of the noise that it is made from. The weights are shared."""
-    return keras.Model([generator.inputs[0], generator.get_layer(STYLE).output], generator.output)
 
 
 def noise_of(style: np.ndarray) -> np.ndarray:

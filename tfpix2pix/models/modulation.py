@@ -8,6 +8,9 @@ general conditioning layer", AAAI 2018, and beside the input only of convolution
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -18,16 +21,31 @@ from tfpix2pix.models.blocks import initializer
 from tfpix2pix.models.noise import Noise, Shape, normals_of
 from tfpix2pix.size import SizePx
 
+_AS_STYLES: ContextVar[bool] = ContextVar("as_styles", default=False)
+
+
+@contextmanager
+def noise_as_styles() -> Iterator[None]:
+    """Lets generators in the block take styles, float32 (N, d), in place of the noise that styles are made from."""
+    token = _AS_STYLES.set(True)
+    try:
+        yield
+    finally:
+        _AS_STYLES.reset(token)
+
 
 @keras.saving.register_keras_serializable("tfpix2pix")
 class Normals(layers.Layer):
-    """Turns noise (N, d), uniform in [0, 1), into N(0, 1), and `NO_NOISE` into the mean style, 0. d is even."""
+    """Turns noise (N, d), uniform in [0, 1), into N(0, 1), and `NO_NOISE` into the mean style, 0. d is even.
+
+    In a block of `noise_as_styles` it returns what it gets.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # in 16 bits, noise just below 1 would round to `NO_NOISE`
 
     def call(self, noise: tf.Tensor) -> tf.Tensor:
-        return normals_of(noise, noise.shape[-1])
+        return noise if _AS_STYLES.get() else normals_of(noise, noise.shape[-1])
 
     def compute_output_shape(self, shape: tuple) -> tuple:
         return shape

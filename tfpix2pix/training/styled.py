@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfpix2pix import rng
 from tfpix2pix.errors import within
 from tfpix2pix.losses.style import Style
-from tfpix2pix.models.encoder import styled
+from tfpix2pix.models.modulation import noise_as_styles
 from tfpix2pix.models.noise import normals_of
 from tfpix2pix.training.gradients import tape_on, weights_of
 from tfpix2pix.training.pix2pix import Losses, Pix2Pix, Weight, counted
@@ -35,8 +35,6 @@ class StyledPix2Pix(Pix2Pix):
     ) -> None:
         super().__init__(generator, discriminator, **more)
         self.encoder = encoder
-        network = styled(generator)
-        self.translate_by = lambda image, style: network([image, style], training=True)
         self.style_key = rng.stream(self.seed, "style")
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
@@ -72,7 +70,8 @@ class StyledPix2Pix(Pix2Pix):
             encoding = self.encoder(target, training=True)
             found = _sampled(encoding, normals_of(self.training_noise(count, self.style_key), size))
             images, weights = (None if one is None else tf.concat([one, one], 0) for one in (image, weight))
-            translations = self.translate_by(images, tf.concat([found, drawn], 0))
+            with noise_as_styles():
+                translations = self(images, tf.concat([found, drawn], 0), training=True)
             translations = counted(translations, weights)
             with tape.stop_recording():
                 d_gradients, d_losses, features = self._discriminator_gradients(image, target, translations, images)

@@ -322,6 +322,9 @@ class TestValidation:
         )
         assert run.card.step == 6 and not run.interrupted
         assert [path.name for path in run.directory.checkpoints.glob("best-*")] == ["best-000002"]
+        assert {path.stem for path in (run.directory.checkpoints / "best-000002").glob("*.safetensors")} == {
+            "generator"
+        }
         again = p2p.train(run_dir=run.path, resume=True, console=quiet)
         assert again.card.step == 6
 

@@ -29,7 +29,7 @@ from tfpix2pix.models.noise import noise_size
 from tfpix2pix.runs.directory import Run, RunDirectory, flat
 from tfpix2pix.runs.stages import best_after, stage_after
 from tfpix2pix.training import loop
-from tfpix2pix.training.checkpoints import Checkpoints, State, get_state, set_state
+from tfpix2pix.training.checkpoints import TRANSLATING, Checkpoints, State, get_state, set_state
 from tfpix2pix.training.devices import Devices
 from tfpix2pix.training.health import Finding, Monitor, NotFinite, advice, check_losses, check_weights
 from tfpix2pix.training.pix2pix import Pix2Pix
@@ -206,7 +206,7 @@ class Session:
             self._detect(self.reporter.validated(step, named))
         if self.best and step and self.best.update(metrics):
             self.metrics["best"] = {**metrics, "step": step}
-            self.checkpoints.save_best(step, get_state(self.model))
+            self.checkpoints.save_best(step, get_state(self.model, TRANSLATING))
         self.reporter.restart_clock()
 
     def _probed(self) -> dict[str, float]:

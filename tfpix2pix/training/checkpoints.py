@@ -30,6 +30,7 @@ DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorE
 State = dict[str, dict[str, np.ndarray]]  # part -> variable name -> value
 AVERAGE = "average"  # the part with the moving average of the generator's weights
 ENCODER = "encoder"  # the part with the encoder of styles
+TRANSLATING = ("generator", AVERAGE, ENCODER)  # parts that the best checkpoint holds: nobody trains on from it
 Notes = dict[str, Any]  # JSON
 
 
@@ -54,7 +55,7 @@ class Checkpoints:
         return path
 
     def save_best(self, step: int, state: State) -> Path:
-        """Writes the state of `step` as the best so far, then removes the previous best."""
+        """Writes the state of `step`, of parts in `TRANSLATING`, as the best so far, then removes the previous best."""
         before, path = self._bests(), self.directory / f"best-{step:06d}"
         if path not in before:
             self._write(path, step, state)
@@ -203,11 +204,12 @@ def state_variables(model) -> dict[str, dict[str, object]]:
     }
 
 
-def get_state(model) -> State:
-    """Returns the training state of a `Pix2Pix` model as arrays."""
+def get_state(model, parts: Sequence[str] | None = None) -> State:
+    """Returns the training state of a `Pix2Pix` model as arrays. `parts`: those of `state_variables`; None: all."""
     return {
         part: {name: np.asarray(v) for name, v in variables.items()}
         for part, variables in state_variables(model).items()
+        if parts is None or part in parts
     }
 
 

@@ -48,7 +48,8 @@ def translate(
         ),
     ],
     inputs: Annotated[
-        Optional[list[Path]], typer.Argument(metavar="INPUT...", help="Images and folders of them.")
+        Optional[list[Path]],
+        typer.Argument(metavar="INPUT...", help="Images, volumes (NIfTI, DICOM series) and folders of them."),
     ] = None,
     input_: Annotated[
         Optional[list[str]],
@@ -58,7 +59,7 @@ def translate(
             help="File or folder of one part, for each part of an input in several files (`data.inputs`).",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the images: PNG, or TIFF of floats.")] = ...,
+    out: Annotated[Path, typer.Option(help="Folder for the images: PNG, or TIFF of floats; NIfTI of volumes.")] = ...,
     data: Annotated[Optional[str], typer.Option(help="Folder of paired data, with --split.")] = None,
     split: Annotated[
         Optional[str],
@@ -142,7 +143,11 @@ def translate(
     ] = IN_FLIGHT,
     format: Annotated[
         Optional[str],
-        choice(OUTPUT_FORMATS, "Format of the images; default: png, or tiff of floats and more than four channels."),
+        choice(
+            OUTPUT_FORMATS,
+            "Format of the images, also of the slices of volumes; default: png, or tiff of floats and more than four "
+            "channels, and NIfTI for volumes.",
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
     json_: Json = False,

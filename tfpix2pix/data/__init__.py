@@ -20,6 +20,7 @@ SOURCES = {
         "folders, {inputs} the inputs and {0.target_folder}/ the targets",
         of_folder=True,
         several=True,
+        of_volumes=True,
         sides="The inputs, in {inputs}, look like {first}s and the targets, in {0.target_folder}/, like {second}s",
         other_way="`--set data.input_folder={0.target_folder} --set data.target_folder={0.input_folder}`",
     ),
@@ -27,6 +28,7 @@ SOURCES = {
         lazy("tfpix2pix.data.sources", "table"),
         "a table of inputs and targets",
         several=True,
+        of_volumes=True,
         other_way="exchange the columns input and target of {0.dir}",
     ),
     "shards": SourceRow(

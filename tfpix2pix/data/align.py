@@ -23,6 +23,7 @@ from tfpix2pix.data.opening import decided, splits_of
 from tfpix2pix.data.originals import open_original
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.slices import check_no_slices
 from tfpix2pix.data.sources import AXES
 from tfpix2pix.data.splits import check_splits_of_folder, data_folder
 from tfpix2pix.data.weight_settings import weight_folder
@@ -109,6 +110,8 @@ def align(
         update={"image_size_px": 2, "fit": "resize", "alpha": "drop", "cache_files_mb": 0}
     )
     sources = splits_of(data, seed)
+    for source in sources.values():
+        check_no_slices(source, "Aligned pairs")
     positions = [(split, index) for split, source in sources.items() for index in range(len(source))]
     with whole_directory(out) as folder:
         rows = []

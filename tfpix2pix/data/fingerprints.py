@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from tfpix2pix.data.pairs import Source
@@ -26,14 +28,16 @@ def fingerprints(source: Source, at_most: int = MOST_READ) -> dict[str, str]:
     if source.digests:
         return dict(zip(source.names, source.digests, strict=True))
     indices = evenly_spread(len(source), at_most)
-    digests = dict(zip(indices, in_order(lambda index: _digest(source.files(index)), indices), strict=True))
+    digest = cache(_digest)  # the slices of a volume have one
+    digests = dict(zip(indices, in_order(lambda index: digest(source.files(index)), indices), strict=True))
     return {name: digests.get(index, "") for index, name in enumerate(source.names)}
 
 
 def _digest(files: Sequence[Path]) -> str:
+    """Returns the digest of files, and of the files in the folders of DICOM series; "" if one cannot be read."""
     digest = hashlib.blake2b(digest_size=8)
     try:
-        for path in files:
+        for path in chain(*(sorted(file.iterdir()) if file.is_dir() else (file,) for file in files)):
             with open_regular_file(path) as file:
                 size = file.seek(0, 2)
                 file.seek(0)

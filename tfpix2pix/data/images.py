@@ -7,6 +7,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -15,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from tfpix2pix.data import OUTPUT_FORMATS, SPLITS
+from tfpix2pix.data.dicom import is_series, may_be_dicom
 from tfpix2pix.data.formats import (
     Palette,
     TooLarge,
@@ -25,6 +27,7 @@ from tfpix2pix.data.formats import (
     open_header,
     upright_size,
 )
+from tfpix2pix.data.nifti import is_nifti, without_suffix
 from tfpix2pix.data.settings import MOST_MEGAPIXELS, DataConfig
 from tfpix2pix.destinations import is_own_folder
 from tfpix2pix.errors import UserError, unknown_name
@@ -36,6 +39,7 @@ SUFFIXES = SUFFIXES_OF_TOP | {".jfif", ".jpe"}
 NOT_IMAGES = frozenset(  # beside images; others that are not read may be images in another format
     (".txt", ".md", ".html", ".pdf", ".csv", ".tsv", ".json", ".xml", ".yaml", ".log", ".py", ".ipynb", ".zip", ".gz")
 )
+SERIES = "series"  # name of a volume whose files lie in the folder of the volumes itself
 NEAREST, BILINEAR, BICUBIC = Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 MEGAPIXELS = "data.max_megapixels"  # the key that messages name
 LARGE_BYTES = 2**24  # of a file whose header is looked at before the file is read; decoding looks at it again
@@ -43,7 +47,9 @@ LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 Value = TypeVar("Value")
 
 
-def list_images(folder: Path, files: str = "all", *, deep: bool = True, leave_out: Path | None = None) -> list[Path]:
+def list_images(
+    folder: Path, files: str = "all", *, deep: bool = True, leave_out: Path | None = None, volumes: bool = False
+) -> list[Path]:
     """Lists the image files in `folder`, sorted by their paths.
 
     Hidden files are left out, as `walk` does. A link without a target is listed, so that reading it raises an error
@@ -53,6 +59,7 @@ def list_images(folder: Path, files: str = "all", *, deep: bool = True, leave_ou
         files: `all`, or `top`: as the first versions, which did not read sub-folders, .jfif and .jpe (`data.files`).
         deep: read sub-folders too, except hidden ones, those of splits and those that this package wrote.
         leave_out: a sub-folder that is not read.
+        volumes: list NIfTI files and the folders of DICOM files, too.
     """
     if files == "top":
         names = [name for name in walk(folder, lambda inner: False, hidden=True) if suffix_of(name) in SUFFIXES_OF_TOP]
@@ -62,7 +69,11 @@ def list_images(folder: Path, files: str = "all", *, deep: bool = True, leave_ou
         def enter(inner: Path) -> bool:
             return deep and may_hold_pairs(inner) and os.path.realpath(inner) != left_out
 
-        names = [name for name in walk(folder, enter) if is_image(name)]
+        every = list(walk(folder, enter))
+        names = [name for name in every if is_image(name) or (volumes and is_nifti(name))]
+        if volumes:
+            series = {str(PurePosixPath(name).parent) for name in every if may_be_dicom(name)}
+            names += [name for name in series if is_series(folder / name)]
     return [folder / name for name in sorted(names)]
 
 
@@ -76,8 +87,16 @@ def suffix_of(name: str) -> str:
 
 
 def stem_of(file: Path, folder: Path) -> str:
-    """Returns the path of a file in `folder` without its ending: `a`, or `inner/a` in a sub-folder."""
-    return file.relative_to(folder).with_suffix("").as_posix()
+    """Returns the path of a file in `folder` without its ending: `a`, or `inner/a` in a sub-folder.
+
+    The folder of a DICOM series has no ending. It is `series` if it is `folder` itself.
+    """
+    name = file.relative_to(folder)
+    if is_nifti(name.name):
+        return without_suffix(name.as_posix())
+    if not is_image(name.name) and file.is_dir():
+        return name.as_posix() if name.name else SERIES
+    return name.with_suffix("").as_posix()
 
 
 def may_hold_pairs(folder: Path) -> bool:
@@ -133,7 +152,8 @@ def unread(folder: Path, read: Collection[Path], leave_out: Path | None = None) 
     read, left_out = {os.path.normpath(path) for path in read}, leave_out and os.path.realpath(leave_out)
     counts: Counter[str] = Counter()
     for name in walk(folder, lambda inner: os.path.realpath(inner) != left_out):
-        if suffix_of(name) not in NOT_IMAGES and os.path.normpath(folder / name) not in read:
+        known = {os.path.normpath(path) for path in (folder / name, (folder / name).parent)} & read
+        if suffix_of(name) not in NOT_IMAGES and not known:
             path = PurePosixPath(name)
             place = f"{path.parent}/" if "/" in name else "the folder itself"
             counts[f"images in {place}" if is_image(name) else suffix_of(name) or path.name] += 1
@@ -209,12 +229,23 @@ def read_image(
     Raises:
         UserError: the file cannot be read, is not an image, is too large, or ends too soon.
     """
-    try:
+    with reading(path, max_megapixels, key):
         data = read_bytes(path) if read_bytes else _bytes_of_image(path, max_megapixels)
         return decode(data, palette=palette, most_px=max_megapixels * 1e6)
+
+
+@contextmanager
+def reading(path: Path, max_megapixels: float, key: str, where: object = None) -> Iterator[None]:
+    """Raises UserError, which names the file, if it cannot be read in the block or is too large.
+
+    `where` names a part of it, such as a slice.
+    """
+    name = where or path
+    try:
+        yield
     except TooLarge as error:
         raise UserError(
-            f"An image must have at most `{key}` megapixels, {max_megapixels:g} here. Received {path}, which {error}. "
+            f"An image must have at most `{key}` megapixels, {max_megapixels:g} here. Received {name}, which {error}. "
             f"Set `{key}` to {error.megapixels} if you know the file, or make the image smaller.",
             "large",
         ) from error
@@ -223,7 +254,7 @@ def read_image(
         if path.is_symlink() and not path.exists():
             reason = f"is a link to something that is missing, {path.readlink()}"
         raise UserError(
-            f"Every image must be readable and whole. Received {path}, which {reason}. Replace the file or remove it.",
+            f"Every image must be readable and whole. Received {name}, which {reason}. Replace the file or remove it.",
             "unreadable",
         ) from error
 

@@ -224,7 +224,8 @@ def pictures_of(config: DataConfig) -> tuple[Callable[[np.ndarray], np.ndarray],
     """Returns two functions, for inputs and for targets, that convert images to pictures.
 
     Both convert float (H, W, C) in [-1, 1] to uint8 (H, W, 3). Label maps get the colours of their classes. If an
-    input lies in several files, the first is shown, with the boundaries of instances.
+    input lies in several files, the first is shown, with the boundaries of instances. Of a slice with neighbours the
+    slice itself is shown.
     """
 
     def picture(classes: int | None) -> Callable[[np.ndarray], np.ndarray]:
@@ -235,7 +236,11 @@ def pictures_of(config: DataConfig) -> tuple[Callable[[np.ndarray], np.ndarray],
         table[: len(colors)] = colors
         return lambda image: table[from_signed(image)[..., 0]]
 
-    of_input = PICTURE_OF_STACK(config) if config.inputs else picture(config.input_classes)
+    of_input, before = picture(config.input_classes), config.neighbour_slices
+    if config.inputs:
+        of_input = PICTURE_OF_STACK(config)
+    elif before:
+        of_input = lambda image: as_picture(from_signed(image[..., before : before + 1]))  # noqa: E731
     return of_input, picture(config.target_classes)
 
 

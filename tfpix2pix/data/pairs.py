@@ -38,7 +38,8 @@ class Source:
 
     names: Sequence[str]
     read: Callable[[int], Pair]
-    files: Callable[[int], tuple[Path, ...]] = lambda index: ()  # a pair's files on disk: one, or input and target
+    # A pair's files on disk: one, or input and target. The folder of a DICOM series stands for its files.
+    files: Callable[[int], tuple[Path, ...]] = lambda index: ()
     skipped: Sequence[Fault] = ()  # faults of the pairs that were left out
     at_epoch: Callable[[int, int], Pair] | None = None  # (index, epoch) -> pair, if pairs change from epoch to epoch
     digests: Sequence[str] = ()  # of the pairs, if they are known without reading files
@@ -46,6 +47,7 @@ class Source:
     weighted: Callable[[int], Weighted] | None = None  # a pair and the weights of its pixels, if it has any
     groups: Sequence[str] = ()  # of the pairs, if `data.group` is a column of a table
     divided: bool = False  # folders or a column divide the data into splits
+    slices: Callable[[int], Any] | None = None  # (index) -> the input's `Slice`, or None, if pairs may be slices
 
     @classmethod
     def reading(
@@ -59,6 +61,10 @@ class Source:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def is_slice(self, index: int) -> bool:
+        """Returns True if the input of a pair is a slice of a volume."""
+        return self.slices is not None and self.slices(index) is not None
 
     def whole(self, index: int) -> Pair | Weighted:
         """Reads a pair with the weights of its pixels, if the source has any."""

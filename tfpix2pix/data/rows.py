@@ -20,6 +20,7 @@ class SourceRow:
     drawn: bool = False  # pairs are drawn at the requested size and have no size of their own
     invented: bool = False  # pairs are drawn at random: none is a copy of another, though some are alike by chance
     several: bool = False  # an input may lie in several files (`data.inputs`)
+    of_volumes: bool = False  # its files may be volumes, which are read slice by slice
     line_fraction: float = 0.0  # line width of black line drawings, as a fraction of the image; 0: not line drawings
     attribution: str = ""  # author and licence of the data; shown wherever the data are
     sides: str = "The inputs look like {first}s and the targets like {second}s"  # {0}, {inputs}, {opposite}, too

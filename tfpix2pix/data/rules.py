@@ -1,9 +1,10 @@
-"""Checks that settings of label maps, and of ranges of values, go together."""
+"""Checks that settings of label maps, of ranges of values and of rectangles go together."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tfpix2pix.data import source_row
 from tfpix2pix.errors import UserError
 
 if TYPE_CHECKING:
@@ -117,3 +118,19 @@ def check_ranges(data: DataConfig) -> None:
             f"`data.target_unit` must come with `data.target_range` or `data.target_percentiles`, of images. Received "
             f"{data.target_unit!r} without. Set the values that become black and white"
         )
+
+
+def check_rectangle(data: DataConfig) -> None:
+    """Raises ValueError if `image_size_px` is a rectangle and another key of a `DataConfig` needs a square."""
+    if data.size_px.is_square:
+        return
+    rules = (  # what asks for squares, if it is set, and what to do
+        (f"source: {data.source}`, which draws", source_row(data.source).drawn, "choose another source"),
+        ("rotate: true`, whose right angles need", data.rotate, "set it to false"),
+    )
+    for reason, is_set, way_out in rules:
+        if is_set:
+            raise ValueError(
+                f"`data.image_size_px` must be one number with `data.{reason} squares. Received "
+                f"{list(data.size_px)}. Give the side of a square, or {way_out}"
+            )

@@ -21,7 +21,8 @@ from tfpix2pix.data import (
 from tfpix2pix.data.groups import check_division
 from tfpix2pix.data.parts import InputParts, channels_of, check_parts
 from tfpix2pix.data.rows import Encoding
-from tfpix2pix.data.rules import RANGES, check_label_maps, check_ranges
+from tfpix2pix.data.rules import RANGES, check_label_maps, check_ranges, check_rectangle
+from tfpix2pix.data.volume_settings import MOST_NEIGHBOURS, check_slices, with_channels_of_slices
 from tfpix2pix.data.weight_settings import PixelWeight, check_weight
 from tfpix2pix.section import MAY_CHANGE, Section, row_of, size_between
 from tfpix2pix.size import Size
@@ -160,6 +161,11 @@ class DataConfig(Section):
     another part. The parts differ by one group at most. null: `held_out_fraction` decides."""
     fold: int | None = Field(None, ge=1)
     """Part that is held out as `val`, from 1 to `folds`."""
+    slice_axis: Literal["axial", "coronal", "sagittal"] = "axial"
+    """Direction in which volumes (NIfTI, DICOM) are cut into slices, the images, by their affines."""
+    neighbour_slices: int = Field(0, ge=0, le=MOST_NEIGHBOURS)
+    """Number n of slices before and after a slice of a volume that its input has too, as channels: 2n + 1 in all. At
+    the ends of the volume, the last slice is repeated."""
     image_size_px: size_between(2, LARGEST_SIZE_PX) = 256
     """Height and width of a training image, px: one number for a square, or `[height, width]`. The generator pads it to
     a multiple of its own and crops the result."""
@@ -325,6 +331,7 @@ class DataConfig(Section):
     @classmethod
     def _channels_follow_from_the_files(cls, settings: Any) -> Any:
         if isinstance(settings, dict):
+            settings = with_channels_of_slices(settings)
             channels = {f"{side}_channels": 1 for side in ("input", "target") if settings.get(f"{side}_classes")}
             stacked = channels_of(settings["inputs"]) if settings.get("inputs") else None
             return {**channels, **({"input_channels": stacked} if stacked else {}), **settings}
@@ -335,6 +342,7 @@ class DataConfig(Section):
         if self.inputs:
             check_parts(self)
         check_weight(self)
+        check_slices(self)
         return self
 
     @model_validator(mode="after")
@@ -354,18 +362,7 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _rectangles_suit_the_rest(self) -> DataConfig:
-        if self.size_px.is_square:
-            return self
-        rules = (  # what asks for squares, if it is set, and what to do
-            (f"source: {self.source}`, which draws", source_row(self.source).drawn, "choose another source"),
-            ("rotate: true`, whose right angles need", self.rotate, "set it to false"),
-        )
-        for reason, is_set, way_out in rules:
-            if is_set:
-                raise ValueError(
-                    f"`data.image_size_px` must be one number with `data.{reason} squares. Received "
-                    f"{list(self.size_px)}. Give the side of a square, or {way_out}"
-                )
+        check_rectangle(self)
         return self
 
     @model_validator(mode="after")

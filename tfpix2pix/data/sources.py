@@ -6,7 +6,7 @@ import csv
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -14,14 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from tfpix2pix.data import SPLITS
+from tfpix2pix.data.dicom import is_series
 from tfpix2pix.data.groups import column_of
 from tfpix2pix.data.guess import LAYOUTS, check_not_two_sides, content_of, looks_like, match_command
 from tfpix2pix.data.images import image_reader, list_images, stem_of
 from tfpix2pix.data.labels import palettes_as
+from tfpix2pix.data.nifti import is_nifti, without_suffix
 from tfpix2pix.data.pairs import Fault, Pair, Source, Weighted
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.slices import Place, files_of, place_reader, sliced
 from tfpix2pix.data.splits import data_folder, data_path, folder_names, is_divided, names_of_split, split_files
 from tfpix2pix.data.stacks import stack_reader
+from tfpix2pix.data.volumes import Slice
 from tfpix2pix.data.weight_settings import weight_folder
 from tfpix2pix.data.weights import checked_whole
 from tfpix2pix.errors import UserError
@@ -75,8 +79,14 @@ def folders(config: DataConfig, split: str, seed: int) -> Source:
         parts = [[root / layout.format(split=part, name=name) for name in names] for part in SPLITS]
         if any(folder.is_dir() for sides in parts for folder in sides):
             pairs, faults = pair_up(parts[SPLITS.index(split)], config.files)
-            held_out = any(folder.is_dir() and list_images(folder, config.files) for sides in parts for folder in sides)
-            return replace(_of_files(pairs, config, split, root, faults, elsewhere=held_out), divided=True)
+            held_out = any(
+                folder.is_dir() and list_images(folder, config.files, volumes=True)
+                for sides in parts
+                for folder in sides
+            )
+            whole = sliced(pairs, config, faults)
+            source = _of_files(whole.places, config, split, root, whole.faults, elsewhere=held_out)
+            return replace(source, divided=True)
     if not all((root / name).is_dir() for name in names):
         raise UserError(
             f"A folder of pairs must hold the folders {_listed([f'{name}/' for name in names])}, or train/ with them "
@@ -84,9 +94,10 @@ def folders(config: DataConfig, split: str, seed: int) -> Source:
             f"write a table of pairs: {match_command()}."
         )
     pairs, faults = pair_up([root / name for name in names], config.files)
-    _stop_at(faults, config)  # before the other pairs are divided
-    kept = names_of_split(list(pairs), split, config, seed)
-    return _of_files({name: pairs[name] for name in kept}, config, split, root, faults)
+    whole = sliced(pairs, config, faults)
+    _stop_at(whole.faults, config)  # before the other pairs are divided
+    kept = names_of_split(list(whole.places), split, config, seed, inputs=whole.inputs)
+    return _of_files({name: whole.places[name] for name in kept}, config, split, root, whole.faults)
 
 
 def _keys_of_folders(config: DataConfig) -> str:
@@ -101,7 +112,7 @@ def _listed(names: Sequence[str]) -> str:
 def pair_up(
     folders: Sequence[Path], files: str = "all", *, leave_out: Path | None = None
 ) -> tuple[dict[str, tuple[Path, ...]], list[Fault]]:
-    """Matches the files of two folders or more by their paths without endings.
+    """Matches the files of two folders or more, volumes too, by their paths without endings.
 
     Args:
         folders: those of inputs, of targets, and perhaps of weights.
@@ -114,7 +125,7 @@ def pair_up(
     """
     by_stem, faults = [], []
     for folder in folders:
-        images = list_images(folder, files, leave_out=leave_out) if folder.is_dir() else []
+        images = list_images(folder, files, leave_out=leave_out, volumes=True) if folder.is_dir() else []
         # macOS writes ä as two characters
         stems = {file: unicodedata.normalize("NFC", stem_of(file, folder)) for file in images}
         counts = Counter(stems.values())
@@ -205,28 +216,36 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
             faults.append(Fault("missing", f"{path}:{number}", message))
         else:
             present.append({**row, "files": tuple(files.values())})
-    _stop_at(faults, config)  # before the other pairs are divided
     rows = dict(zip(_names([row[needed[0]] for row in present]), present, strict=True))
+    whole = sliced({name: row["files"] for name, row in rows.items()}, config, faults)
+    _stop_at(whole.faults, config)  # before the other pairs are divided
+    rows = {name: rows[whole.pairs.get(name, name)] for name in whole.places}
     groups = {name: row[of_group].strip() for name, row in rows.items()} if of_group else {}
     if "split" in columns:
         kept = [name for name, row in rows.items() if row["split"] == split]
     else:
-        kept = names_of_split(list(rows), split, config, seed, list(groups.values()))
-    source = _of_files({name: rows[name]["files"] for name in kept}, config, split, path, faults, elsewhere=bool(rows))
+        kept = names_of_split(list(rows), split, config, seed, list(groups.values()), whole.inputs)
+    places = {name: whole.places[name] for name in kept}
+    source = _of_files(places, config, split, path, whole.faults, elsewhere=bool(rows))
     return replace(source, groups=[groups[name] for name in kept if groups], divided="split" in columns)
 
 
 def _names(inputs: Sequence[str]) -> list[str]:
     """Returns a name for every line: the input's stem, or its path if stems repeat, with `#2` for a second target."""
     different = set(inputs)
-    by_path = len({Path(path).stem for path in different}) < len(different)
+    by_path = len({Path(_without_ending(path)).name for path in different}) < len(different)
     counts: Counter[str] = Counter()
     names = []
     for path in inputs:
-        name = str(Path(path).with_suffix("")).replace("/", "-") if by_path else Path(path).stem
+        name = _without_ending(path).replace("/", "-") if by_path else Path(_without_ending(path)).name
         counts[name] += 1
         names.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
     return names
+
+
+def _without_ending(path: str) -> str:
+    """Returns a path in a table without its ending, `.nii.gz` too."""
+    return without_suffix(path) if is_nifti(path) else str(Path(path).with_suffix(""))
 
 
 def _delimiter(path: Path, first: str) -> str:
@@ -235,9 +254,10 @@ def _delimiter(path: Path, first: str) -> str:
 
 
 def _file(folder: Path, name: str) -> Path | None:
-    """Finds the file of a name in any Unicode form of its accents. Returns None if there is no such file."""
+    """Finds the file, or the folder of DICOM files, of a name in any Unicode form of its accents. Returns None if there
+    is no such file."""
     spellings = (folder / form for form in (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))))
-    return next((path for path in spellings if path.is_file()), None)
+    return next((path for path in spellings if path.is_file() or (path.is_dir() and is_series(path))), None)
 
 
 def _with_slashes(folder: Path, name: str) -> str:
@@ -254,7 +274,7 @@ def _stop_at(faults: Sequence[Fault], config: DataConfig) -> None:
 
 
 def _of_files(
-    pairs: dict[str, tuple[Path, ...]],
+    pairs: Mapping[str, tuple[Place, ...]],
     config: DataConfig,
     split: str,
     where: Path,
@@ -262,8 +282,8 @@ def _of_files(
     *,
     elsewhere: bool = False,
 ) -> Source:
-    """Returns a source of pairs in files: of the input, of the target, and perhaps of the weights. `config.on_error`
-    decides whether `faults` raise or are skipped.
+    """Returns a source of pairs in files or slices: of the input, of the target, and perhaps of the weights.
+    `config.on_error` decides whether `faults` raise or are skipped.
 
     `elsewhere`: another split has pairs, so that none to train on are an error in training alone.
     """
@@ -272,8 +292,8 @@ def _of_files(
         raise UserError(
             f"There must be pairs to train on. Received none in {where}{content_of(where)}. Check `data.dir`."
         )
-    files: Sequence[tuple[Path, ...]] = list(pairs.values())
-    read_image, palettes = image_reader(config), palettes_as(config)
+    files: Sequence[tuple[Place, ...]] = list(pairs.values())
+    read_image, palettes = place_reader(config), palettes_as(config)
     read_stack = stack_reader(config, read_image) if config.inputs else None
     target = len(config.inputs or (INPUT,))  # number of its file
 
@@ -288,5 +308,6 @@ def _of_files(
         return checked_whole(pair, config, paths[0], paths[target], *weight)
 
     return Source.reading(
-        list(pairs), whole, config, files=files.__getitem__, skipped=tuple(faults), stored=stored
+        list(pairs), whole, config, files=lambda index: files_of(files[index]), skipped=tuple(faults), stored=stored,
+        slices=lambda index: files[index][0] if isinstance(files[index][0], Slice) else None,
     )  # fmt: skip

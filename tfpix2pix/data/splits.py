@@ -68,13 +68,19 @@ def check_splits_of_folder(config: DataConfig) -> None:
 
 
 def names_of_split(
-    names: Sequence[str], split: str, config: DataConfig, seed: int, groups: Sequence[str] = ()
+    names: Sequence[str],
+    split: str,
+    config: DataConfig,
+    seed: int,
+    groups: Sequence[str] = (),
+    inputs: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Returns the names of a split of data that no folders divide. None of them are `test`.
 
     `config.held_out_fraction` is held out by `config.split_rule`, or the fold `config.fold` of `config.folds`. By the
     rule `hash`, a pair keeps its split when others are added or removed. If no pair or every pair would be held out by
-    it, the nearest one moves. Pairs of one group (`config.group`) and of one input (`a`, `a#2`) stay together.
+    it, the nearest one moves. Pairs of one group (`config.group`), of one input (`a`, `a#2`) and the slices of one
+    volume stay together.
 
     Args:
         names: of all pairs.
@@ -82,6 +88,7 @@ def names_of_split(
         config: the section `data`, which holds the rule, the fraction and perhaps the seed.
         seed: of the run.
         groups: the group of each pair, if `config.group` is a column of a table.
+        inputs: name of a slice -> name of the first slice with the same volume as input.
 
     Raises:
         UserError: the pairs cannot be grouped by `config.group`, or there are fewer groups than folds.
@@ -89,15 +96,15 @@ def names_of_split(
     seed = config.seed_of_split(seed)
     if config.split_rule == "rank" and config.group is None and config.folds is None:
         return seeded_split(names, split, seed, config.held_out_fraction)
-    known = set(names)
-    inputs = {name: _group(name, known) for name in names}
+    known, of_slices = set(names), inputs or {}
+    inputs = {name: of_slices.get(name) or first_of_input(name, known) for name in names}
     keys = inputs if config.group is None else grouped(inputs, config, groups)
     held_out = held_out_groups({key: _position(key, seed) for key in keys.values()}, config)
     return [name for name in names if split != "test" and (keys[name] in held_out) == (split == "val")]
 
 
-def _group(name: str, names: Collection[str]) -> str:
-    """Returns the name of the pair that has the same input: `a` for `a#2` if there is an `a`, else the name itself."""
+def first_of_input(name: str, names: Collection[str]) -> str:
+    """Returns the name of the first pair that has the same input: `a` for `a#2` if there is an `a`, else `name`."""
     base, _, number = name.rpartition("#")
     return base if number.isdecimal() and base in names else name
 

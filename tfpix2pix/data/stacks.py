@@ -193,13 +193,15 @@ def picture_of_stack(data: DataConfig) -> Callable[[np.ndarray], np.ndarray]:
     """
     starts = np.cumsum([0, *(part.stacked_channels for part in data.inputs)])
     first, lines = data.inputs[0], [index for index, part in enumerate(data.inputs) if part.kind == "instances"]
-    colors = np.zeros((NUMBERS, 3), np.uint8)
+    colors, before = np.zeros((NUMBERS, 3), np.uint8), data.neighbour_slices
     if first.classes:
         table = class_colors(data, first.classes)
         colors[: len(table)] = table
 
     def picture(stack: np.ndarray) -> np.ndarray:
         values = from_signed(stack[..., : starts[1]])
+        if before and first.kind == "image":  # a slice of a volume, and its neighbours
+            values = values[..., before : before + 1]
         shown = colors[values[..., 0]] if first.kind != "image" else as_picture(values)
         for index in lines:
             ids = stack[..., starts[index]]

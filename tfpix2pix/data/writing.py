@@ -17,6 +17,7 @@ from tfpix2pix.data.opening import decided, open_source, splits_of
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.shards import ALL, is_remote, join, keys_of
+from tfpix2pix.data.slices import check_no_slices
 from tfpix2pix.data.splits import check_splits_of_folder
 from tfpix2pix.data.weight_settings import weight_folder
 from tfpix2pix.errors import RunError, UserError
@@ -87,6 +88,8 @@ def write_shards(
         raise UserError(f"Shards must be made from pairs in files. Received `data.source: {data.source}`. {how}.")
     check_splits_of_folder(data)
     sources = _parts(decided(data, seed), seed)
+    for source in sources.values():
+        check_no_slices(source, "Shards")
     total = sum(len(source) for source in sources.values())
     with _empty_folder(out) as folder, closing(_Writer(folder, shard_mb, data)) as writer:
         items = ((split, source, index) for split, source in sources.items() for index in range(len(source)))

@@ -22,12 +22,14 @@ from tfpix2pix.data.scale import OWN, Scale, times_as_large
 from tfpix2pix.data.sources import pair_up
 from tfpix2pix.data.splits import would_be_pairs
 from tfpix2pix.data.stacks import check_names, stack_reader
+from tfpix2pix.data.volumes import is_volume
 from tfpix2pix.errors import RunError, UserError, first_of
 from tfpix2pix.files import safe_path
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten, in_batches, one_by_one
 from tfpix2pix.inference.between import Between
 from tfpix2pix.inference.items import Input, Variants, Writer, fitting_in_memory
 from tfpix2pix.inference.uncertainty import Spread, UncertaintyWriter, check_uncertainty
+from tfpix2pix.inference.volumes import VolumeInputs, VolumeWriter, check_options
 from tfpix2pix.parallel import Outcome
 
 MOST_OFF = 1.5  # factor between the scale of an image and of the training images that needs no note
@@ -63,11 +65,12 @@ def translate_files(
     """Translates image files, the images of folders, or the inputs of a split of paired data into files in `out`.
 
     The files are PNG, or TIFF if the targets were floats or had more than four channels. Label maps are palette PNG.
+    Volumes (NIfTI files, and folders of DICOM files of one series) are translated slice by slice into NIfTI files.
 
     Args:
         translator: a `Translator`, or a `RemoteModel` of a server.
-        inputs: image files and folders of them. For a model with `data.inputs`: the name of each part -> a file or a
-            folder; files in the folders match by their names.
+        inputs: image files, volumes and folders of them. For a model with `data.inputs`: the name of each part -> a
+            file or a folder; files in the folders match by their names.
         data: folder of paired data as the model was trained on, in place of the one in its card; with `split`.
         split: `train`, `val` or `test`: translate the inputs of that split's pairs.
         noise: `on` or `off`; None: as in the model card.
@@ -90,7 +93,8 @@ def translate_files(
             as evaluations do; or px, in place of the training images' side.
         resize_back: resize translations to the size of their files; with `size`.
         max_megapixels: most pixels of an image file, millions; None: as the model's training (`data.max_megapixels`).
-        format: `png`, `tiff` or `npy`; None: PNG, or TIFF for floats and more than four channels.
+        format: `png`, `tiff` or `npy`, also of the slices of volumes; None: NIfTI for volumes, and for images PNG, or
+            TIFF for floats and more than four channels.
         overwrite: replace files of the same names in `out`.
         track: wraps the results to show progress.
 
@@ -125,6 +129,9 @@ def translate_files(
         writer = path.writer(card, Path(out), format)
     if resize_back:
         writer = replace(writer, sizes=reader.sizes)
+    if format is None and not gif and any(item.slice for item in items):
+        check_options(uncertainty=uncertainty, resizes=enlarge > 1 or (size != OWN and not resize_back))
+        writer = VolumeWriter.like(writer)
     if path:
         vectors = np.split(path.vectors(translator), path.frames)
     else:
@@ -144,7 +151,7 @@ def translate_files(
     results = list(track(results, len(items)))
     for note, count in reader.notes.items():
         warnings.warn(f"{count} of {len(items)} images {note}", stacklevel=2)
-    _check_all_translated(results, writer.folder)
+    _check_all_translated(results, writer)
     return [path for done in results for path in done.result]
 
 
@@ -187,7 +194,8 @@ class Reader:
 
 
 def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | None = None) -> Iterator[Input]:
-    """Yields image files, and the images of folders and their sub-folders. Warns of the files that are not read.
+    """Yields image files, the slices of volumes, and those in folders and their sub-folders. Warns of the files that
+    are not read.
 
     Args:
         out: folder of the translations, which is not read.
@@ -196,13 +204,14 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | N
         UserError: a path does not exist, or a folder does not hold images.
     """
     data = card.config.data
+    volumes = VolumeInputs(data, MOST)
     if inputs:
         check_names((), data)
     for path in map(Path, inputs):
         _check_exists(path)
         folder, files = path.parent, [path]
-        if path.is_dir():
-            folder, files = path, list_images(path, leave_out=out)
+        if path.is_dir() and not is_volume(path):
+            folder, files = path, list_images(path, leave_out=out, volumes=True)
             left = unread(path, files, leave_out=out)
             if not files:
                 splits = [split for split in SPLITS if (path / split).is_dir()]
@@ -211,8 +220,7 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | N
             if left:
                 warnings.warn(f"{path} holds files that are not translated: {counted(left)}.", stacklevel=3)
         for file in files:
-            name = safe_path(stem_of(file, folder))
-            yield Input(name, partial(read_side, file, INPUT, data, MOST), (file,))
+            yield from volumes.of(stem_of(file, folder), (file,), partial(read_side, file, INPUT, data, MOST))
 
 
 def inputs_of_parts(inputs: Mapping[str, str | Path], card: ModelCard, out: Path | None = None) -> Iterator[Input]:
@@ -230,23 +238,25 @@ def inputs_of_parts(inputs: Mapping[str, str | Path], card: ModelCard, out: Path
     paths = [Path(inputs[name]) for name in check_names(inputs, data)]
     for path in paths:
         _check_exists(path)
-    kinds = {path.is_dir() for path in paths}
+    kinds = {path.is_dir() and not is_volume(path) for path in paths}
     if len(kinds) > 1:
-        folder = next(path for path in paths if path.is_dir())
+        folder = next(path for path in paths if path.is_dir() and not is_volume(path))
         raise UserError(
             f"The parts of an input must be either files or folders. Received both, such as the folder {folder}. Give "
             f"a file for each part, or a folder for each."
         )
-    by_name, faults = pair_up(paths, leave_out=out) if True in kinds else ({paths[0].stem: tuple(paths)}, [])
+    one = {stem_of(paths[0], paths[0].parent): tuple(paths)}
+    by_name, faults = pair_up(paths, leave_out=out) if True in kinds else (one, [])
     if faults:
         more = f" {len(faults) - 1} more do not match." if faults[1:] else ""
         raise UserError(
             f"The folders of an input's parts must hold files of the same names. Received {faults[0].where} without "
             f"exactly one partner. Add the missing file, or remove this one.{more}"
         )
-    read = stack_reader(data.model_copy(update={"alpha": "drop"}), key=MOST)
+    data = data.model_copy(update={"alpha": "drop"})
+    read, volumes = stack_reader(data, key=MOST), VolumeInputs(data, MOST)
     for name, files in by_name.items():
-        yield Input(safe_path(name), partial(read, files), files)
+        yield from volumes.of(name, files, partial(read, files))
 
 
 def _check_exists(path: Path) -> None:
@@ -268,7 +278,11 @@ def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> I
     data = card.config.data.model_copy(update={"dir": None if folder is None else str(folder), "weight": None})
     source = split_of(data, split, card.config.seed)
     for index, name in enumerate(source.names):
-        yield Input(safe_path(name), lambda index=index: source.read(index)[0], source.files(index))
+        slice_ = source.slices(index) if source.slices else None
+        volume = safe_path(name.removesuffix(slice_.label)) if slice_ else ""
+        yield Input(
+            safe_path(name), lambda index=index: source.read(index)[0], source.files(index), slice_, volume
+        )  # fmt: skip
 
 
 def looks_like_a_pair(image: np.ndarray, card: ModelCard) -> bool:
@@ -329,15 +343,20 @@ def _noise_vectors(
     return [None]
 
 
-def _check_all_translated(results: Sequence[Outcome], folder: Path) -> None:
-    """Raises an error that names the images that could not be translated or written, with the first reason.
+def _check_all_translated(results: Sequence[Outcome], writer: Writer) -> None:
+    """Raises an error that names the images that could not be translated or written, with the first reason, and the
+    volumes that are not written because of them.
 
     It is a RunError if that is of the disk, else a UserError.
     """
     failed = [(done.item.name, done.error) for done in results if done.error]
-    if not failed:
+    lost = sorted(writer.lost(done.item for done in results if done.error))
+    if not failed and not lost:
         return
-    translated = len(results) - len(failed)
-    done = f" The other {translated} of {len(results)} were translated into {folder}." if translated else ""
+    translated = sum(not done.error and done.item.volume not in lost for done in results)
+    done = f" The other {translated} of {len(results)} were translated into {writer.folder}." if translated else ""
+    unwritten = f"A volume is written with all of its slices: {', '.join(lost)} could not be." if lost else ""
+    if not failed:
+        raise UserError(f"{unwritten} Correct the slices that `data.on_error: skip` leaves out.{done}")
     kind = RunError if isinstance(failed[0][1], NotWritten) else UserError
-    raise kind(first_of(failed, "could not be translated") + done)
+    raise kind(f"{first_of(failed, 'could not be translated')}{' ' * bool(lost)}{unwritten}{done}")

@@ -14,6 +14,7 @@ import numpy as np
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data.images import BICUBIC, NEAREST, resized, suffix_for, write_image
 from tfpix2pix.data.labels import palette_of
+from tfpix2pix.data.volumes import Slice
 from tfpix2pix.destinations import check_replaces_no_input, check_writable
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten, batch_of
@@ -26,6 +27,8 @@ class Input:
     name: str  # of its translation, without suffix; for messages too
     read: Callable[[], np.ndarray]  # (H, W, C) as its file holds it
     files: tuple[Path, ...]  # that it is read from
+    slice: Slice | None = None  # of a volume, if the image is one
+    volume: str = ""  # name of the translated volume, without suffix
 
 
 @contextmanager
@@ -118,6 +121,10 @@ class Writer:
                 f"Add `overwrite` or change `out`."
             )
         check_writable(self.folder)
+
+    def lost(self, failed: Iterable[Input]) -> set[str]:
+        """Returns the names of the volumes that are not written because inputs failed: none, images are files."""
+        return set()
 
     def __call__(self, item: Input, variants: Iterable[np.ndarray]) -> list[Path]:
         """Writes the variants of an input, and returns their paths. Raises NotWritten if one of them cannot be written,

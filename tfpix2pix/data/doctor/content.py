@@ -9,6 +9,7 @@ import numpy as np
 from tfpix2pix.data import SPLITS, source_row
 from tfpix2pix.data.doctor.findings import Finding, finding
 from tfpix2pix.data.doctor.report import grouped, listed
+from tfpix2pix.data.doctor.survey import CONSTANT_LEVELS
 from tfpix2pix.data.groups import groups_by_name
 from tfpix2pix.data.near_duplicates import MOST_DIFFERENCE, Groups, difference, near
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from tfpix2pix.data.doctor.survey import Look, Survey
 
 SIDES = ("input", "target")
-CONSTANT_LEVELS = 2.0  # standard deviation, of 255 levels; facades and shoes have 18 or more
 IDENTICAL_LEVELS = 1.0  # mean absolute difference, of 255 levels; facades and shoes have 14 or more
 MOST_STEP_ACROSS = 1.5  # large steps between columns, of a picture that continues
 FEWEST_STEPS, LEAST_TELLING = 3, 0.2  # number and fraction of images that must say something
@@ -96,12 +96,12 @@ def palettes(survey: Survey) -> list[Finding]:
 
 
 def uncounted(survey: Survey) -> list[Finding]:
-    """Finds pairs without a pixel that counts."""
+    """Finds pairs without a pixel that counts. Slices of volumes may have none."""
     message = "Every pixel has the weight 0, so the pair teaches and measures nothing."
     return [
         finding("uncounted", look.split, [look.name], message, **survey.of(look))
         for look in survey.readable
-        if look.traits.counting == 0
+        if look.traits.counting == 0 and not survey.sources[look.split].is_slice(look.index)
     ]
 
 
@@ -147,7 +147,8 @@ def leaks(survey: Survey) -> list[Finding]:
     """Finds pairs that are in two splits, with the same pixels or the same to the eye. Equal pairs are one finding.
 
     Exact copies have equal hashes. `near` finds candidates for others, which count if their thumbnails differ by
-    MOST_DIFFERENCE at most. Pairs that are drawn at random are not checked: some are alike by chance.
+    MOST_DIFFERENCE at most. Pairs that are drawn at random are not checked: some are alike by chance. Slices of volumes
+    count only with the same pixels, because patients are alike at one height.
     """
     if source_row(survey.data.source).invented:
         return []
@@ -158,6 +159,7 @@ def leaks(survey: Survey) -> list[Finding]:
         for index in same[1:]:
             groups.join(same[0], index)
     firsts = [in_split[0] for same in by_exact for in_split in grouped(same, lambda index: looks[index].split)]
+    firsts = [index for index in firsts if not survey.sources[looks[index].split].is_slice(looks[index].index)]
     traits = [looks[index].traits for index in firsts]
     hashes = np.array([trait.perceptual for trait in traits], np.uint64)
     candidates = near(hashes, np.array([SPLITS.index(looks[index].split) for index in firsts]))

@@ -12,6 +12,8 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from tfpix2pix.data import tiff
 from tfpix2pix.data.formats import HEADER_BYTES, PNG_BITS, PNG_SIGNATURE, SIDEWAYS, format_of, open_header, upright_size
+from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.volumes import is_volume, open_volume, slices_of
 from tfpix2pix.safe_files import open_regular_file
 
 MODES = {  # Pillow's mode -> channels and depth, in words
@@ -33,15 +35,20 @@ NEGATIVE = ", WhiteIsZero"  # of a TIFF file: its stored values are read as thei
 class Header(NamedTuple):
     """Holds what the header of one file shows."""
 
-    size: str  # `512x256 px`, width first, upright
+    size: str  # `512x256 px`, width first, upright; of a volume `512x256 px, 180 slices`
     channels: str  # `RGB, 8 bits`
     profile: str = ""  # name of its colour profile (ICC), unless that is sRGB
     palette: bytes = b""  # R, G, B of index 0, of index 1, …; empty without a palette
 
 
-def header(path: Path) -> Header | None:
-    """Reads the header of an image file. Returns None if it is damaged, because reading the file then explains why."""
+def header(path: Path, data: DataConfig | None = None) -> Header | None:
+    """Reads the header of an image file, or of a volume whose slices `data` describes.
+
+    Returns None if it is damaged, because reading the file then explains why.
+    """
     try:
+        if is_volume(path):
+            return _of_volume(path, data or DataConfig())
         with open_regular_file(path) as file:
             format_ = format_of(file.read(HEADER_BYTES))
         return _of_array(path) if format_ == "NPY" else _by_pillow(path)
@@ -100,6 +107,14 @@ def _bits(path: Path, image: Image.Image) -> int:
             start = file.read(PNG_BITS + 1)
         return start[PNG_BITS] if start[:8] == PNG_SIGNATURE else 8
     return 8
+
+
+def _of_volume(path: Path, data: DataConfig) -> Header:
+    volume = open_volume(path, data.max_megapixels)
+    slices = slices_of(volume, data.slice_axis)
+    height, width = slices[0].size
+    depth = "float" if volume.dtype.kind == "f" else f"{volume.dtype.itemsize * 8} bits"
+    return Header(f"{width}x{height} px, {len(slices)} slice{'s' * (len(slices) > 1)}", f"gray, {depth}")
 
 
 def _of_array(path: Path) -> Header:

@@ -44,6 +44,14 @@ def left_unread(survey: Survey) -> list[str]:
     return [f"{total} file{'s are' if total > 1 else ' is'} left unread: {counted(counts)}.{why}"]
 
 
+def empty_slices(survey: Survey) -> list[str]:
+    """Notes how many slices of volumes have a side of one colour, which is no fault of theirs."""
+    empty = len(survey.empty)
+    if not empty:
+        return []
+    return [f"{empty} of {len(survey.readable)} slices have a side of nearly one colour, as the ends of volumes have."]
+
+
 def splits(survey: Survey) -> list[str]:
     """Notes that no pairs are there to train on, or none are held out."""
     counts = {split: len(source) for split, source in survey.sources.items()}

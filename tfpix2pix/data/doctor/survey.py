@@ -21,6 +21,7 @@ from tfpix2pix.data.ranges import full_range, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 
+CONSTANT_LEVELS = 2.0  # standard deviation, of 255 levels; facades and shoes have 18 or more
 SEAM_PX = 4  # border of a half into which the other half of a combined JPEG bleeds
 
 
@@ -70,10 +71,25 @@ class Survey:
 
     @property
     def whole(self) -> list[Look]:
-        """Returns the readable pairs that are not tiles of one photograph, in which a flat sky is not a fault."""
+        """Returns the readable pairs that are not tiles of one photograph, in which a flat sky is not a fault, and not
+        `empty` slices."""
+        empty = {id(look) for look in self.empty}
         files = [(look.split, *self.files(look)) for look in self.readable]
         counts = Counter(files) if self.data.makes_inputs else {}
-        return [look for look, key in zip(self.readable, files, strict=True) if counts.get(key, 1) == 1]
+        return [
+            look
+            for look, key in zip(self.readable, files, strict=True)
+            if counts.get(key, 1) == 1 and id(look) not in empty
+        ]
+
+    @property
+    def empty(self) -> list[Look]:
+        """Returns the slices of volumes with a side of nearly one colour, as the first and last of a volume are."""
+        return [
+            look
+            for look in self.readable
+            if min(look.traits.spread) < CONSTANT_LEVELS and self.sources[look.split].is_slice(look.index)
+        ]
 
     def files(self, look: Look) -> tuple[str, ...]:
         """Returns the paths of a pair's files."""
@@ -128,7 +144,7 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
         split, index = position
         source, headers = survey.sources[split], ()
         try:
-            headers = tuple(header(path) for path in source.files(index))
+            headers = tuple(header(path, survey.data) for path in source.files(index))
             *pair, weight = (*source.whole(index), None)[:3]
         except UserError as error:
             fault = Fault(error.kind or "unfit", source.names[index], str(error))

@@ -45,11 +45,27 @@ def test_the_physics_is_known(phantom):
     }
     inside = images["mask"] == 255
     assert images["mask"].shape == (48, 64, 64)
-    bone = inside & (images["target"] > 800)
+    bone = inside & (images["target"] > 600)
     assert bone.sum() > 500
     assert images["t1"][bone].mean() == pytest.approx(150, abs=5)
     assert images["t2"][bone].mean() == pytest.approx(80, abs=5)
+    with (folder / "data/phantom/scalars.csv").open() as file:
+        kv = [float(row["kv"]) for row in csv.DictReader(file)]
+    for voltage, hu in {80: 1300, 100: 1100, 120: 900, 140: 700}.items():
+        of_voltage = bone & (np.array(kv) == voltage)[:, np.newaxis, np.newaxis]
+        assert images["target"][of_voltage].mean() == pytest.approx(hu, abs=5)
     assert images["target"][~inside].mean() == pytest.approx(-1000, abs=5)
+
+
+def test_another_voltage_is_another_ct(phantom):
+    folder, _ = phantom
+    slices, names = ("t1", "t2"), ("patient-00_slice-0", "patient-03_slice-1")
+    for kv in (80, 140):
+        files = [f"--input={part}={folder / 'data/phantom' / part / names[0]}.tif" for part in slices]
+        run(["translate", folder / "runs/phantom", *files, f"--input=kv={kv}", "--out", folder / f"ct-{kv}"])
+    low, high = (tifffile.imread(folder / f"ct-{kv}/{names[0]}.tif") for kv in (80, 140))
+    np.testing.assert_array_equal(low, tifffile.imread(folder / f"ct/{names[0]}.tif"))
+    assert np.abs(low - high).mean() > 1
 
 
 def test_the_check_says_how_much_counts(phantom):

@@ -343,7 +343,7 @@ class TestSettings:
     def test_a_configuration_of_parts_is_written_and_read(self):
         config = tiny_config(data={"source": "folders", "inputs": INPUTS})
         assert make_config(config.model_dump(mode="json")) == config
-        assert set(INPUT_KINDS) == {"image", "labels", "instances"}
+        assert set(INPUT_KINDS) == {"image", "labels", "instances", "distance", "scalar"}
 
     @pytest.mark.parametrize(
         ("settings", "message"),
@@ -365,7 +365,7 @@ class TestSettings:
             ({"inputs": INPUTS, "input_class_values": "indices"}, "`data.input_class_values` must be null"),
             ({"inputs": ["a b"]}, "`data.inputs.0.name` must be"),
             ({"inputs": [{"name": "a", "kid": "image"}]}, "`data.inputs.0`"),
-            ({"inputs": [{"name": "a", "kind": "depth"}]}, "image, labels, instances"),
+            ({"inputs": [{"name": "a", "kind": "depth"}]}, "image, labels, instances, distance, scalar"),
             ({"inputs": [{"name": "a", "range": [2, 1]}]}, "the smaller first"),
             ({"inputs": []}, "`data.inputs`"),
             ({"inputs": INPUTS, "source": "combined"}, "`data.source` must be folders or table or shards"),

@@ -20,11 +20,10 @@ from tfpix2pix.inference.files import (
     Reader,
     Variants,
     Writer,
-    inputs_of_files,
-    inputs_of_split,
     notes_on,
     translate_files,
 )
+from tfpix2pix.inference.inputs import inputs_of_files, inputs_of_split
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,8 @@ def translate(
         typer.Option(
             "--input",
             metavar="NAME=PATH",
-            help="File or folder of one part, for each part of an input in several files (`data.inputs`).",
+            help="File or folder of one part, for each part of an input in several files (`data.inputs`). For a scalar "
+            "its number, or a CSV file with the columns name and NAME.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the images: PNG, or TIFF of floats; NIfTI of volumes.")] = ...,
@@ -223,13 +224,14 @@ def translate(
         overlap_px=overlap, in_flight=in_flight if server else None, enlarge=enlarge, overwrite=overwrite, size=size,
         resize_back=resize_back, max_megapixels=max_megapixels, format=format, track=track("translate"),
     )  # fmt: skip
-    count = len(written) // FILES if uncertainty else len(written)
+    targets = translator.card.config.data.targets
+    count = len(written) // (FILES if uncertainty else len(targets or ("",)))
     answer(json_, {"written": [str(path) for path in written]}, f"{count} translated into {out}")
 
 
-def _parts(options: list[str]) -> dict[str, Path]:
-    """Returns the paths of --input by the names of the parts."""
-    parts: dict[str, Path] = {}
+def _parts(options: list[str]) -> dict[str, str]:
+    """Returns the paths and numbers of --input by the names of the parts."""
+    parts: dict[str, str] = {}
     for option in options:
         name, equals, path = option.partition("=")
         if not (name and equals and path) or name in parts:
@@ -238,7 +240,7 @@ def _parts(options: list[str]) -> dict[str, Path]:
                 f"--input must be NAME=PATH, once for each part. Received {received}. Write --input labels=PATH, for "
                 f"example."
             )
-        parts[name] = Path(path)
+        parts[name] = path
     return parts
 
 

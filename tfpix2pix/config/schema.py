@@ -12,11 +12,12 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 
 from tfpix2pix.config import RECIPES
 from tfpix2pix.config.recipe import APPLIED, with_recipe_beneath
+from tfpix2pix.data.parts import scalar_channels
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.losses import PERCEPTUAL_NETWORKS, TERMS, objective_name
 from tfpix2pix.losses.settings import ObjectiveConfig, weights_of_named_objective
 from tfpix2pix.metrics import METRICS
-from tfpix2pix.models import GENERATORS, NOISES
+from tfpix2pix.models import GENERATORS, NOISES, SCALARS
 from tfpix2pix.models.settings import DiscriminatorConfig, GeneratorConfig, InferenceConfig
 from tfpix2pix.models.sizes import ENHANCERS, PATCHGANS, halved_px, logits_px, padded_size
 from tfpix2pix.section import LONGEST_NAME, MAY_CHANGE, NAME, RUN, TASK, RowOf, Section
@@ -101,6 +102,18 @@ class Config(Section):
             raise ValueError(
                 f"`generator.enhancers` must be left out for a generator without enhancers. Received {spec.enhancers} "
                 f"with `generator.kind: {spec.kind}`. Leave it out, or set `generator.kind: local_enhancer`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _scalars_modulate_what_takes_them(self) -> Config:
+        spec = self.generator
+        takes, has = "scalars" in GENERATORS[spec.kind].options, bool(scalar_channels(self.data))
+        if SCALARS[spec.scalars] and not (takes and has):
+            received = f"`generator.kind: {spec.kind}`" if has else "`data.inputs` without a scalar"
+            raise ValueError(
+                f"`generator.scalars` must be channels for a generator that takes no scalars, and for data without "
+                f"them. Received {spec.scalars} with {received}. Change one of the two"
             )
         return self
 

@@ -17,11 +17,11 @@ SOURCES = {
     ),
     "folders": SourceRow(
         lazy("tfpix2pix.data.sources", "folders"),
-        "folders, {inputs} the inputs and {0.target_folder}/ the targets",
+        "folders, {inputs} the inputs and {targets} the targets",
         of_folder=True,
         several=True,
         of_volumes=True,
-        sides="The inputs, in {inputs}, look like {first}s and the targets, in {0.target_folder}/, like {second}s",
+        sides="The inputs, in {inputs}, look like {first}s and the targets, in {targets}, like {second}s",
         other_way="`--set data.input_folder={0.target_folder} --set data.target_folder={0.input_folder}`",
     ),
     "table": SourceRow(
@@ -103,26 +103,45 @@ OPERATORS = {
     "posterize": Operator(lazy("tfpix2pix.data.operators", "posterize"), channels=3),
 }
 
-# Kinds of the files of an input that lies in several (`data.inputs`)
+# Kinds of the parts of an input (`data.inputs`)
 INPUT_KINDS = {
     "image": InputKind(
         lazy("tfpix2pix.data.stacks", "read_picture"),
-        lazy("tfpix2pix.data.encodings", "picture_part"),
+        lazy("tfpix2pix.data.encodings", "unchanged_part"),
         channels=3,
         settings=("channels", "range"),
         numbers=False,
+        of_targets=True,
+        tensor="float32",
         palette=lambda part, data: "colors",
     ),
     "labels": InputKind(
         lazy("tfpix2pix.data.stacks", "read_label_map"),
         lazy("tfpix2pix.data.encodings", "classes_part"),
         settings=("classes",),
+        needs=("classes", "35"),
         palette=lazy("tfpix2pix.data.stacks", "palette_of_label_map"),
     ),
     "instances": InputKind(
         lazy("tfpix2pix.data.stacks", "read_instances"),
         lazy("tfpix2pix.data.encodings", "boundaries_part"),
         palette=lambda part, data: "ids",
+    ),
+    "distance": InputKind(
+        lazy("tfpix2pix.data.distances", "read_distance"),
+        lazy("tfpix2pix.data.encodings", "unchanged_part"),
+        settings=("range",),
+        needs=("range", "[-20, 20]"),
+        numbers=False,
+        tensor="float32",
+    ),
+    "scalar": InputKind(
+        lazy("tfpix2pix.data.scalars", "read_scalar"),
+        lazy("tfpix2pix.data.encodings", "unchanged_part"),
+        settings=("range",),
+        needs=("range", "[0, 25]"),
+        in_files=False,
+        tensor="float32",
     ),
 }
 

@@ -22,6 +22,7 @@ from tfpix2pix.data.doctor.survey import aligner, painter
 from tfpix2pix.data.opening import decided, splits_of
 from tfpix2pix.data.originals import open_original
 from tfpix2pix.data.pairs import Source
+from tfpix2pix.data.scalars import FILE, scalar_parts
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.slices import check_no_slices
 from tfpix2pix.data.sources import AXES
@@ -115,6 +116,8 @@ def align(
     positions = [(split, index) for split, source in sources.items() for index in range(len(source))]
     with whole_directory(out) as folder:
         rows = []
+        if scalar_parts(data):
+            shutil.copyfile(root / FILE, folder / FILE)
         # Written here and not in the threads, which may outlive an interruption, and the folder with it.
         for row, files in track(in_order(_cutter(data, sources, most_px), positions, AT_ONCE), len(positions)):
             for path, content in files.items():
@@ -168,7 +171,8 @@ def _cutter(
         contents = dict.fromkeys(files)
         if done == MOVED:
             areas = common_area(*pair[0].shape[:2], shift.down, shift.right)
-            of_file = [areas] if len(files) == 1 else [areas[:1]] * (len(files) - 1) + [areas[1:]]
+            targets = len(data.targets or ("",))
+            of_file = [areas] if len(files) == 1 else [areas[:1]] * (len(files) - targets) + [areas[1:]] * targets
             contents = {path: _cut(path, those, data) for path, those in zip(files, of_file, strict=True)}
         known = (shift.down, shift.right) if shift else (None, None)
         return Row(split, source.names[index], *known, found and round(found.peak.height, 1), done), contents

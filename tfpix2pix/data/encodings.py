@@ -85,9 +85,9 @@ def encoded_parts(stack: tf.Tensor, parts: Sequence[InputPart]) -> tf.Tensor:
     return tf.concat(encoded, axis=-1) if len(encoded) > 1 else encoded[0]
 
 
-def picture_part(picture: tf.Tensor, part: InputPart) -> tf.Tensor:
-    """Returns a picture as it is."""
-    return picture
+def unchanged_part(channels: tf.Tensor, part: InputPart) -> tf.Tensor:
+    """Returns the channels of a picture, a distance field or a scalar as they are."""
+    return channels
 
 
 def classes_part(label_map: tf.Tensor, part: InputPart) -> tf.Tensor:

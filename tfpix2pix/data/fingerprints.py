@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import chain
 from pathlib import Path
+
+import numpy as np
 
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.files import as_bytes
@@ -20,7 +22,7 @@ Fingerprints = Mapping[str, str]  # name of a pair -> digest of its files; "" if
 
 
 def fingerprints(source: Source, at_most: int = MOST_READ) -> dict[str, str]:
-    """Maps the name of every pair of a source to a digest of its files' sizes and first and last MiB.
+    """Maps the name of every pair of a source to a digest of its files' sizes and first and last MiB, and its scalars.
 
     Shards have checksums in their manifest, which are used instead. Otherwise only `at_most` pairs, evenly spread, are
     read; the digest of the others, and of pairs without files, is "".
@@ -29,13 +31,14 @@ def fingerprints(source: Source, at_most: int = MOST_READ) -> dict[str, str]:
         return dict(zip(source.names, source.digests, strict=True))
     indices = evenly_spread(len(source), at_most)
     digest = cache(_digest)  # the slices of a volume have one
-    digests = dict(zip(indices, in_order(lambda index: digest(source.files(index)), indices), strict=True))
+    found = in_order(lambda index: digest(source.files(index), source.scalars(index)), indices)
+    digests = dict(zip(indices, found, strict=True))
     return {name: digests.get(index, "") for index, name in enumerate(source.names)}
 
 
-def _digest(files: Sequence[Path]) -> str:
-    """Returns the digest of files, and of the files in the folders of DICOM series; "" if one cannot be read."""
-    digest = hashlib.blake2b(digest_size=8)
+def _digest(files: tuple[Path, ...], scalars: tuple[float, ...] = ()) -> str:
+    """Returns the digest of scalars, files, and the files in the folders of DICOM series; "" if one cannot be read."""
+    digest = hashlib.blake2b(np.array(scalars, "<f8").tobytes(), digest_size=8)
     try:
         for path in chain(*(sorted(file.iterdir()) if file.is_dir() else (file,) for file in files)):
             with open_regular_file(path) as file:

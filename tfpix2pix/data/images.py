@@ -293,7 +293,7 @@ def match_channels(image: np.ndarray, channels: int, where: object = "an array")
     raise UserError(
         f"An image must have the {channels} channels of the configuration, or 1 or 3 to convert from. "
         f"Received {image.shape[-1]} in {where}. Set `data.input_channels`, `data.target_channels`, or `channels` of a "
-        f"part in `data.inputs`, to fit the data.",
+        f"part in `data.inputs` or `data.targets`, to fit the data.",
         "channels",
     )
 

@@ -11,6 +11,7 @@ from tfpix2pix.data.formats import Palette
 from tfpix2pix.data.images import MEGAPIXELS, as_picture, match_channels, read_image
 from tfpix2pix.data.ranges import from_signed
 from tfpix2pix.data.settings import ClassValues, DataConfig
+from tfpix2pix.data.target_parts import split_targets
 from tfpix2pix.errors import UserError
 from tfpix2pix.tables import lazy
 
@@ -220,12 +221,17 @@ def read_labels(
     return to_classes(image, classes, config, path, values)
 
 
-def pictures_of(config: DataConfig) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
+def pictures_of(
+    config: DataConfig, *, every_part: bool = False
+) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
     """Returns two functions, for inputs and for targets, that convert images to pictures.
 
     Both convert float (H, W, C) in [-1, 1] to uint8 (H, W, 3). Label maps get the colours of their classes. If an
-    input lies in several files, the first is shown, with the boundaries of instances. Of a slice with neighbours the
-    slice itself is shown.
+    input lies in several files, the first is shown, with the boundaries of instances. Of a target in several files, the
+    first is shown too. Of a slice with neighbours the slice itself is shown.
+
+    Args:
+        every_part: show all parts of a target in several files side by side. Pictures of inputs are as wide, by white.
     """
 
     def picture(classes: int | None) -> Callable[[np.ndarray], np.ndarray]:
@@ -241,7 +247,19 @@ def pictures_of(config: DataConfig) -> tuple[Callable[[np.ndarray], np.ndarray],
         of_input = PICTURE_OF_STACK(config)
     elif before:
         of_input = lambda image: as_picture(from_signed(image[..., before : before + 1]))  # noqa: E731
-    return of_input, picture(config.target_classes)
+    if not config.targets:
+        return of_input, picture(config.target_classes)
+    shown = len(config.targets) if every_part else 1
+
+    def of_targets(stack: np.ndarray) -> np.ndarray:
+        parts = list(split_targets(stack, config).values())[:shown]
+        return np.concatenate([as_picture(from_signed(part)) for part in parts], axis=1)
+
+    def beside_white(image: np.ndarray) -> np.ndarray:
+        first = of_input(image)
+        return np.pad(first, ((0, 0), (0, first.shape[1] * (shown - 1)), (0, 0)), constant_values=255)
+
+    return beside_white, of_targets
 
 
 def palette_of(config: DataConfig) -> Sequence[int] | None:

@@ -163,7 +163,7 @@ def without_unreadable(source: Source) -> Source:
         names, lambda index: source.read(kept[index]), lambda index: source.files(kept[index]), skipped, at_epoch,
         digests, source.stored and (lambda index, side: source.stored(kept[index], side)),
         source.weighted and (lambda index: source.weighted(kept[index])), groups, source.divided,
-        source.slices and (lambda index: source.slices(kept[index])),
+        source.slices and (lambda index: source.slices(kept[index])), lambda index: source.scalars(kept[index]),
     )  # fmt: skip
 
 

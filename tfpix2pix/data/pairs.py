@@ -48,6 +48,7 @@ class Source:
     groups: Sequence[str] = ()  # of the pairs, if `data.group` is a column of a table
     divided: bool = False  # folders or a column divide the data into splits
     slices: Callable[[int], Any] | None = None  # (index) -> the input's `Slice`, or None, if pairs may be slices
+    scalars: Callable[[int], tuple[float, ...]] = lambda index: ()  # of a pair's input: numbers that lie in no image
 
     @classmethod
     def reading(
@@ -99,7 +100,10 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
             continue
         sides_of_file = (side,) if target_path else ("input", "target")
         image = with_channels(image, channels, config, file, sides_of_file)
-        images.append(in_range(image, value_range, f"data.{side}_range", file, clip=clip))
+        key, example = f"data.{side}_range", ""
+        if side == "target" and config.targets:
+            key, example = "range", f"`{{name: {config.targets[0].name}, range: [0, 4095]}}` of `data.targets`"
+        images.append(in_range(image, value_range, key, file, clip=clip, example=example))
     return tuple(images)
 
 

@@ -12,7 +12,7 @@ class SourceRow:
     """Describes a source of pairs: a row of `SOURCES`."""
 
     open: Callable[[Any, str, int], Any]  # (DataConfig, split, seed) -> Source
-    read_as: str  # how the pairs are stored, in words for people; {0} is the DataConfig, {inputs} the inputs' folders
+    read_as: str  # how the pairs are stored, in words for people; {0} is the DataConfig, {inputs} and {targets} folders
     makes_inputs: bool = False  # an operator, which works on 8 bits, makes the inputs from photographs
     brings_data: bool = False  # the data come with a package, so `data.dir` is not needed
     of_folder: bool = False  # the files of a folder are read, so others in it are left unread
@@ -23,7 +23,7 @@ class SourceRow:
     of_volumes: bool = False  # its files may be volumes, which are read slice by slice
     line_fraction: float = 0.0  # line width of black line drawings, as a fraction of the image; 0: not line drawings
     attribution: str = ""  # author and licence of the data; shown wherever the data are
-    sides: str = "The inputs look like {first}s and the targets like {second}s"  # {0}, {inputs}, {opposite}, too
+    sides: str = "The inputs look like {first}s and the targets like {second}s"  # as `read_as`, and {opposite}
     # (DataConfig) -> what is known of the pairs beside their images, for metrics that need it; None: nothing
     truth: Callable[[Any], Any] | None = None
     other_way: str = ""  # how to exchange input and target; {0} and {opposite}, the side opposite to `input_side`
@@ -46,14 +46,19 @@ class Operator:
 
 @dataclass(frozen=True)
 class InputKind:
-    """Describes a kind of the files of an input that lies in several: a row of `INPUT_KINDS`.
+    """Describes a kind of the parts of an input: a row of `INPUT_KINDS`.
 
     Attributes:
-        read: (image as its file holds it, part, DataConfig, path) -> (H, W, C), uint8 or float32 from 0 to 1.
+        read: (image as its file holds it, or a number, part, DataConfig, path) -> (H, W, C), or (1, 1, 1) of a number,
+            uint8 or float32 from 0 to 1.
         encode: (channels of the stack (…, C) in [-1, 1], part) -> what the networks see, (…, C') in [-1, 1].
         channels: number of channels in the stack, unless the part has its own.
         settings: keys that a part of this kind may have.
-        numbers: True if values are numbers of classes or instances, so that resizing takes the nearest pixel.
+        needs: a key that it must have, and an example of its value.
+        numbers: True if resizing must take the nearest pixel: values are numbers of classes or instances, or one value.
+        in_files: True if a part is a file, False if it is a number.
+        of_targets: True if a part of a target (`data.targets`) may be of this kind.
+        tensor: type of the tensor that a served model takes (`export/signatures.py`).
         palette: (part, DataConfig) -> what a palette file becomes.
     """
 
@@ -61,7 +66,11 @@ class InputKind:
     encode: Callable[[Any, Any], Any]
     channels: int = 1
     settings: tuple[str, ...] = ()
+    needs: tuple[str, str] | None = None
     numbers: bool = True
+    in_files: bool = True
+    of_targets: bool = False
+    tensor: str = "int32"
     palette: Callable[[Any, Any], str] = lambda part, data: "indices"
 
 

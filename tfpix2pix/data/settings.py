@@ -6,8 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from PIL import ImageColor
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from tfpix2pix.data import (
     COLOR_SPACES,
@@ -22,6 +21,8 @@ from tfpix2pix.data.groups import check_division
 from tfpix2pix.data.parts import InputParts, channels_of, check_parts
 from tfpix2pix.data.rows import Encoding
 from tfpix2pix.data.rules import RANGES, check_label_maps, check_ranges, check_rectangle
+from tfpix2pix.data.target_parts import TargetParts, check_targets, settings_of_targets
+from tfpix2pix.data.value_types import Color, Percentiles, Range
 from tfpix2pix.data.volume_settings import MOST_NEIGHBOURS, check_slices, with_channels_of_slices
 from tfpix2pix.data.weight_settings import PixelWeight, check_weight
 from tfpix2pix.section import MAY_CHANGE, Section, row_of, size_between
@@ -34,53 +35,11 @@ MOST_LIKELY = lazy("tfpix2pix.data.encodings", "most_likely")
 MOST_MEGAPIXELS = 256  # every camera's photograph (up to 200), and 0.8 GB of 8-bit colour
 MOST_CLASSES = 256  # a class index is one byte
 FIRST_VALUES = {"files": "top", "split_rule": "rank"}  # keys that the first versions did not have, and what they did
-Level = Annotated[int, Field(ge=0, le=255)]
 # How label maps of one channel are read. A tuple: the value of each class in gray files. `palette_indices`: as runs did
 # before they recorded it.
 ClassValues = tuple[Annotated[int, Field(ge=0, le=65535)], ...] | Literal["indices", "palette_indices", "colors"]
 
 CLASS_VALUES = ("input_class_values", "target_class_values")
-
-
-def _rgb(value: Any) -> Any:
-    """Converts `#ff8000`, or a colour's name in CSS, to (255, 128, 0). Returns values that are no texts as they are.
-
-    Raises:
-        ValueError: the text is no colour.
-    """
-    if not isinstance(value, str):
-        return value
-    try:
-        red, green, blue = ImageColor.getrgb(value)
-    except ValueError as error:
-        raise ValueError("must be `[r, g, b]`, `'#rrggbb'` or a name such as red") from error
-    return red, green, blue
-
-
-def _two_numbers(value: Any) -> Any:
-    """Returns `value`. Raises ValueError if it is not a sequence of two values that may be numbers."""
-    fits = isinstance(value, (list, tuple)) and len(value) == 2 and not any(isinstance(part, list) for part in value)
-    if value is not None and not fits:
-        raise ValueError("must be two numbers")
-    return value
-
-
-def _ranges(value: Any) -> Any:
-    """Returns `value`. Raises ValueError if it is neither two numbers nor two numbers for each channel."""
-    is_nested = isinstance(value, (list, tuple)) and bool(value) and all(isinstance(v, (list, tuple)) for v in value)
-    for part in value if is_nested else (value,):
-        try:
-            _two_numbers(part)
-        except ValueError:
-            raise ValueError("must be two numbers, or two for each channel, as in [[0, 4095], [0, 255]]") from None
-    return value
-
-
-Percent = Annotated[float, Field(ge=0, le=100)]
-Percentiles = Annotated[tuple[Percent, Percent], BeforeValidator(_two_numbers)]
-TwoNumbers = tuple[float, float]
-Range = Annotated[TwoNumbers | tuple[TwoNumbers, ...], BeforeValidator(_ranges)]  # of black and white
-Color = Annotated[tuple[Level, Level, Level], BeforeValidator(_rgb)]
 
 
 class DataConfig(Section):
@@ -107,7 +66,10 @@ class DataConfig(Section):
     """`folders`: name of the folder with the targets (`B` in other programs)."""
     inputs: InputParts | None = None
     """`folders`, `table`, `shards`: parts of an input in several files, such as `[{name: labels, classes: 35},
-    instances]`: names, or `name` with `kind`, `folder`, `channels`, `range` or `classes` (docs/data.md). null: one."""
+    instances]`, or numbers: `name`, with `kind`, `folder`, `channels`, `range`, `classes` (docs/data.md). null: one."""
+    targets: TargetParts | None = None
+    """`folders`, `table`, `shards`: parts of a target in several files, such as `[{name: speed, channels: 1, range: [0,
+    40]}, photo]`: names, or `name` with `folder`, `channels`, `range`, `depth`. null: one file."""
     weight: PixelWeight | None = None
     """Source of the weight of each pixel, in losses and metrics. A name: the folder or column of gray images, in which
     black counts nowhere and white in full. `alpha`: the targets' alpha channel. `{nodata: -9999}`: 0 if every channel
@@ -334,13 +296,16 @@ class DataConfig(Section):
             settings = with_channels_of_slices(settings)
             channels = {f"{side}_channels": 1 for side in ("input", "target") if settings.get(f"{side}_classes")}
             stacked = channels_of(settings["inputs"]) if settings.get("inputs") else None
-            return {**channels, **({"input_channels": stacked} if stacked else {}), **settings}
+            of_targets = settings_of_targets(settings.get("targets"))
+            return {**channels, **({"input_channels": stacked} if stacked else {}), **of_targets, **settings}
         return settings
 
     @model_validator(mode="after")
     def _settings_suit_parts(self) -> DataConfig:
         if self.inputs:
             check_parts(self)
+        if self.targets:
+            check_targets(self)
         check_weight(self)
         check_slices(self)
         return self

@@ -3,7 +3,7 @@
 `shards.json` has the shard and offset of each pair, so that a step can read its pairs in any order, also from gs://,
 s3:// or hdfs://. Training from shards equals training from the files, bit for bit. Each record is a
 `tf.train.Example`: `name`, and `image` (a combined one) or `input`, `target` and perhaps `weight`, each with its
-`…_suffix`.
+`…_suffix`, and the numbers of an input as `scalars`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from tfpix2pix.data.images import Cache, read_image
 from tfpix2pix.data.labels import palettes_as
 from tfpix2pix.data.pairs import Pair, Source, Weighted
 from tfpix2pix.data.parts import MOST_PARTS
+from tfpix2pix.data.scalars import in_order_of_parts, scalar_parts
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.sources import halves
 from tfpix2pix.data.splits import data_path, names_of_split
-from tfpix2pix.data.stacks import stacked
+from tfpix2pix.data.stacks import stacked, stacked_targets
 from tfpix2pix.data.weight_settings import weight_folder
 from tfpix2pix.data.weights import checked_whole
 from tfpix2pix.errors import UserError, shortly, within
@@ -36,15 +37,17 @@ from tfpix2pix.files import safe_file_name
 from tfpix2pix.safe_files import open_regular_file, parse_json
 
 ALL = "all"  # the split of undivided data, which the seed divides when they are read
-MOST_FILES = 2 + MOST_PARTS  # of a pair
+MOST_FILES = 1 + 2 * MOST_PARTS  # of a pair
+SCALARS, SCALAR_TYPE = "scalars", "<f8"  # key and type of the numbers of a pair, in the order of `data.inputs`
 
 
-def keys_of(files_a_pair: int, has_weights: bool = False) -> tuple[str, ...]:
+def keys_of(files_a_pair: int, has_weights: bool = False, targets: int = 1) -> tuple[str, ...]:
     """Returns the keys of a pair's record: its only file, or those of the input, of the target and of the weights."""
     if files_a_pair == 1:
         return ("image",)
-    inputs = files_a_pair - 1 - has_weights
-    return ("input", *(f"input{number}" for number in range(2, inputs + 1)), "target", *["weight"] * has_weights)
+    sides = {"input": files_a_pair - targets - has_weights, "target": targets}
+    keys = (side if number == 1 else f"{side}{number}" for side in sides for number in range(1, sides[side] + 1))
+    return (*keys, *["weight"] * has_weights)
 
 
 class SplitIndex(BaseModel):
@@ -75,14 +78,17 @@ class ShardManifest(BaseModel):
     files_a_pair: Annotated[int, Field(ge=0, le=MOST_FILES)]
     shards: list[Annotated[str, Field(pattern=r"^\w[\w.-]*$")]]
     inputs: list[str] = []  # names of the parts of `data.inputs`, in the order of their files
+    targets: list[str] = []  # the same of `data.targets`
     has_weights: bool = False  # the last file of a pair has the weights of its pixels
+    scalars: Annotated[int, Field(ge=0, le=MOST_PARTS)] = 0  # numbers of a pair
     splits: dict[str, SplitIndex]
 
     @model_validator(mode="after")
     def _shards_are_named(self) -> ShardManifest:
         last = max((shard for part in self.splits.values() for shard in part.shard), default=-1)
         within(last < len(self.shards), "The number of a pair's shard", f"below {len(self.shards)}", last)
-        within(last < 0 or self.files_a_pair > 0, "`files_a_pair`", "1 or more", self.files_a_pair)
+        least = len(self.targets) + 1 if self.targets else 1
+        within(last < 0 or self.files_a_pair >= least, "`files_a_pair`", f"{least} or more", self.files_a_pair)
         return self
 
 
@@ -98,8 +104,17 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         if split == "train" and not any(other.names for other in manifest.splits.values()):
             raise UserError(f"There must be pairs to train on. Received none in {folder}. Check `data.dir`.")
         return Source([], lambda index: (), divided=ALL not in manifest.splits)  # nothing to read
-    images, expected = manifest.files_a_pair - manifest.has_weights, len(config.inputs or ()) + 1
-    keys = keys_of(manifest.files_a_pair, manifest.has_weights)
+    numbers = len(scalar_parts(config))
+    of_targets = [part.name for part in config.targets or ()]
+    if of_targets != manifest.targets:
+        raise UserError(
+            f"Shards must be read with the `data.targets` with which they were written, "
+            f"{' and '.join(manifest.targets) or 'none'} here. Received {' and '.join(of_targets) or 'none'} for "
+            f"{folder}. Set `data.targets` to these, or write the shards again."
+        )
+    count = len(of_targets) or 1  # files of a target
+    images, expected = manifest.files_a_pair - manifest.has_weights - count + 1, len(config.inputs or ()) - numbers + 1
+    keys = keys_of(manifest.files_a_pair, manifest.has_weights, count)
     names = [part.name for part in config.inputs or ()]
     if weight_folder(config) and not manifest.has_weights:
         raise UserError(
@@ -111,9 +126,10 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
             f"With `data.inputs` the shards must hold a file of each part and of the target, {expected} here. Received "
             f"{images} in {folder}. Write them again with the same `data.inputs`."
         )
-    if images > 2 and (not names or manifest.inputs not in ([], names)):
+    differ = images > 2 and (not names or manifest.inputs not in ([], names))  # older shards have no names
+    if manifest.inputs != names if manifest.scalars or numbers else differ:
         given = " and ".join(names) or "none"
-        written = " and ".join(manifest.inputs) or f"{images - 1} files of each input"
+        written = " and ".join(manifest.inputs) or (f"{images - 1} files of each input" if images > 2 else "none")
         raise UserError(
             f"Shards must be read with the `data.inputs` with which they were written, {written} here. Received "
             f"{given} for {folder}. Set `data.inputs` to these."
@@ -136,8 +152,8 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
     def path_of(index: int) -> Path:
         return Path(folder) / safe_file_name(part.names[index])
 
-    def unpacked(index: int) -> tuple[Pair, list[tuple[np.ndarray, Path]]]:
-        """Returns the images of a pair, and the weights with their file if they lie in one."""
+    def features_of(index: int) -> tuple[list[tuple[str, bytes]], tuple[float, ...]]:
+        """Returns the suffix and content of a pair's files, and its numbers."""
         pair_path = path_of(index)
         try:
             features = tf.train.Example.FromString(cache.get(index, lambda: record(index), len)).features.feature
@@ -145,12 +161,20 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
                 (features[f"{key}_suffix"].bytes_list.value[0].decode(), features[key].bytes_list.value[0])
                 for key in keys
             ]
+            content = features[SCALARS].bytes_list.value[0] if numbers else b""
+            if len(content) != numbers * np.dtype(SCALAR_TYPE).itemsize:
+                raise IndexError
         except (DecodeError, IndexError, UnicodeDecodeError) as error:
             raise UserError(
                 f"A shard must hold the files of pairs. Received {pair_path}, a record of something else. Write the "
                 f"shards again with `tfpix2pix data shard`.",
                 "unreadable",
             ) from error
+        return files, tuple(np.frombuffer(content, SCALAR_TYPE).tolist())
+
+    def unpacked(index: int) -> tuple[Pair, list[tuple[np.ndarray, Path]]]:
+        """Returns the images of a pair, and the weights with their file if they lie in one."""
+        pair_path, (files, scalars) = path_of(index), features_of(index)
         paths = [pair_path.with_name(safe_file_name(pair_path.name + suffix)) for suffix, _ in files]
 
         def image_of(number: int, palette: Palette) -> np.ndarray:
@@ -162,9 +186,19 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         weights = [(image_of(-1, "indices"), paths[-1])] if weight_folder(config) else []
         of_input, of_target = palettes_as(config)
         if config.inputs:
-            parts = [image_of(number, part.row.palette(part, config)) for number, part in enumerate(config.inputs)]
-            return (stacked(parts, config, paths[: images - 1]), image_of(images - 1, of_target)), weights
-        return (image_of(0, of_input), image_of(1, of_target)), weights
+            of_files = [part for part in config.inputs if part.row.in_files]
+            parts = [image_of(number, part.row.palette(part, config)) for number, part in enumerate(of_files)]
+            parts = in_order_of_parts(parts, scalars, config)
+            where = in_order_of_parts(paths[: images - 1], [pair_path] * numbers, config)
+            image = stacked(parts, config, where)
+        else:
+            image = image_of(0, of_input)
+        if not config.targets:
+            return (image, image_of(images - 1, of_target)), weights
+        of_parts = [
+            image_of(number, part.row.palette(part, config)) for number, part in enumerate(config.targets, images - 1)
+        ]
+        return (image, stacked_targets(of_parts, config, paths[images - 1 :][:count])), weights
 
     def whole(index: int) -> Pair | Weighted:
         pair, weights = unpacked(index)
@@ -177,6 +211,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         digests=[f"{crc32:08x}" for crc32 in part.crc32],
         stored=lambda index, side: unpacked(index)[0][side],
         divided=ALL not in manifest.splits,
+        scalars=lambda index: features_of(index)[1],
     )
 
 

@@ -88,11 +88,12 @@ def _rows(files: Sequence[Path], config: DataConfig, key: str) -> list[tuple[Sli
 def _kinds(config: DataConfig, files: int) -> list[tuple[int, bool]]:
     """Returns, for each file of a pair, its neighbours on either side, and whether it holds numbers."""
     if config.inputs:
-        are_images = [part.kind == USUAL_KIND for part in config.inputs]
+        are_images = [part.kind == USUAL_KIND for part in config.inputs if part.row.in_files]
         inputs = [(config.neighbour_slices * is_image, not is_image) for is_image in are_images]
     else:
         inputs = [(config.neighbour_slices, config.input_classes is not None)]
-    return [*inputs, (0, config.target_classes is not None), (0, True)][:files]
+    targets = [(0, False) for _ in config.targets or ()] or [(0, config.target_classes is not None)]
+    return [*inputs, *targets, (0, True)][:files]
 
 
 def place_reader(config: DataConfig, key: str = MEGAPIXELS) -> Callable[..., np.ndarray]:
@@ -101,7 +102,7 @@ def place_reader(config: DataConfig, key: str = MEGAPIXELS) -> Callable[..., np.
     It keeps up to `config.cache_files_mb` of files, and as much of volumes that must be decoded whole, but at least
     those of two pairs: threads read the first slices of one while others read the last of another.
     """
-    files = len(config.inputs or (0,)) + 2  # of a pair, at most
+    files = len(config.inputs or (0,)) + len(config.targets or (0,)) + 1  # of a pair, at most
     read_image, read_slice = image_reader(config), SliceReader(config.cache_files_mb, recent=2 * files)
 
     def read(place: Place, palette: Palette = "colors") -> np.ndarray:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from tfpix2pix.data import SPLITS
+from tfpix2pix.data.csv_files import read_csv
 from tfpix2pix.data.dicom import is_series
 from tfpix2pix.data.groups import column_of
 from tfpix2pix.data.guess import LAYOUTS, check_not_two_sides, content_of, looks_like, match_command
@@ -21,10 +19,28 @@ from tfpix2pix.data.images import image_reader, list_images, stem_of
 from tfpix2pix.data.labels import palettes_as
 from tfpix2pix.data.nifti import is_nifti, without_suffix
 from tfpix2pix.data.pairs import Fault, Pair, Source, Weighted
+from tfpix2pix.data.scalars import (
+    FILE,
+    Scalar,
+    columns_of,
+    fault_of,
+    in_order_of_parts,
+    scalar_parts,
+    scalars_by_name,
+    scalars_in,
+)
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.slices import Place, files_of, place_reader, sliced
-from tfpix2pix.data.splits import data_folder, data_path, folder_names, is_divided, names_of_split, split_files
-from tfpix2pix.data.stacks import stack_reader
+from tfpix2pix.data.slices import Place, Sliced, files_of, place_reader, sliced
+from tfpix2pix.data.splits import (
+    data_folder,
+    data_path,
+    folder_names,
+    is_divided,
+    names_of_split,
+    places_of,
+    split_files,
+)
+from tfpix2pix.data.stacks import stack_reader, target_stack_reader
 from tfpix2pix.data.volumes import Slice
 from tfpix2pix.data.weight_settings import weight_folder
 from tfpix2pix.data.weights import checked_whole
@@ -32,7 +48,6 @@ from tfpix2pix.errors import UserError
 
 AXES = {"left": 1, "right": 1, "top": 0, "bottom": 0}  # axis along which a combined image is cut in half
 NUMBER_WORDS = {2: "two", 3: "three", 4: "four"}
-NAMED_DELIMITER = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # the first line of a table that Excel wrote
 INPUT, TARGET = "input", "target"  # columns of a table, which may also have the column `split`
 
 
@@ -72,20 +87,22 @@ def folders(config: DataConfig, split: str, seed: int) -> Source:
     """Opens folders with files that pair up by name: two, or more with `data.inputs`. Extensions may differ.
 
     They lie as in a row of `LAYOUTS`; or, without splits, as `<dir>/<input>` and `<dir>/<target>`, of which a seeded
-    fraction is held out.
+    fraction is held out. Numbers of inputs stand in `scalars.csv` in `<dir>`.
     """
     root, names = data_folder(config), folder_names(config)
     for layout in LAYOUTS:
         parts = [[root / layout.format(split=part, name=name) for name in names] for part in SPLITS]
         if any(folder.is_dir() for sides in parts for folder in sides):
             pairs, faults = pair_up(parts[SPLITS.index(split)], config.files)
+            pairs, scalars, faults = _with_scalars(pairs, faults, config, root / FILE, split)
             held_out = any(
                 folder.is_dir() and list_images(folder, config.files, volumes=True)
                 for sides in parts
                 for folder in sides
             )
             whole = sliced(pairs, config, faults)
-            source = _of_files(whole.places, config, split, root, whole.faults, elsewhere=held_out)
+            numbers = _of_slices(scalars, whole)
+            source = _of_files(whole.places, config, split, root, whole.faults, scalars=numbers, elsewhere=held_out)
             return replace(source, divided=True)
     if not all((root / name).is_dir() for name in names):
         raise UserError(
@@ -94,14 +111,36 @@ def folders(config: DataConfig, split: str, seed: int) -> Source:
             f"write a table of pairs: {match_command()}."
         )
     pairs, faults = pair_up([root / name for name in names], config.files)
+    pairs, scalars, faults = _with_scalars(pairs, faults, config, root / FILE, "")
     whole = sliced(pairs, config, faults)
     _stop_at(whole.faults, config)  # before the other pairs are divided
     kept = names_of_split(list(whole.places), split, config, seed, inputs=whole.inputs)
-    return _of_files({name: whole.places[name] for name in kept}, config, split, root, whole.faults)
+    places = {name: whole.places[name] for name in kept}
+    return _of_files(places, config, split, root, whole.faults, scalars=_of_slices(scalars, whole))
+
+
+def _with_scalars(
+    pairs: dict[str, tuple[Path, ...]], faults: list[Fault], config: DataConfig, path: Path, split: str
+) -> tuple[dict[str, tuple[Path, ...]], dict[str, tuple[Scalar, ...]], list[Fault]]:
+    """Returns the pairs that have all their scalars in the file `path`, these scalars, and the faults with those of the
+    other pairs."""
+    if not (parts := scalar_parts(config)):
+        return pairs, {}, faults
+    found = scalars_by_name(path, parts)
+    rows = {name: found(name, split) for name in pairs}
+    lacking = [fault_of(problem, path, name) for name, problem in rows.items() if isinstance(problem, str)]
+    scalars = {name: row for name, row in rows.items() if not isinstance(row, str)}
+    return {name: pairs[name] for name in scalars}, scalars, [*faults, *lacking]
+
+
+def _of_slices(scalars: Mapping[str, tuple[Scalar, ...]], whole: Sliced) -> dict[str, tuple[Scalar, ...]]:
+    """Returns scalars by the names of pairs, those of a volume for each of its slices."""
+    return {name: scalars.get(whole.pairs.get(name, name), ()) for name in whole.places}
 
 
 def _keys_of_folders(config: DataConfig) -> str:
-    return f"`data.{'inputs' if config.inputs else 'input_folder'}` and `data.target_folder`"
+    inputs, targets = "inputs" if config.inputs else "input_folder", "targets" if config.targets else "target_folder"
+    return f"`data.{inputs}` and `data.{targets}`"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -157,8 +196,8 @@ def pair_up(
 def table(config: DataConfig, split: str, seed: int) -> Source:
     """Opens a CSV or TSV file (`data.dir`) with the columns input, target and optionally split.
 
-    With `data.inputs`, the columns of its parts take the place of input. `data.weight` may name one more. Paths in it
-    are relative to its folder.
+    With `data.inputs`, the columns of its parts take the place of input, of files or of numbers. So do those of
+    `data.targets` for target. `data.weight` may name one more. Paths in it are relative to its folder.
     """
     path = data_path(config)
     if path.is_dir():
@@ -166,26 +205,15 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
             f"For a table `data.dir` must be a .csv or .tsv file. Received {path}, a folder. Name the file in "
             f"it, or write one of two folders: {match_command()}."
         )
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            named = NAMED_DELIMITER.fullmatch(first.rstrip("\r\n"))
-            rows = csv.reader(
-                chain([""] if named else [first], file), delimiter=named[1] if named else _delimiter(path, first)
-            )
-            lines = [(rows.line_num, line) for line in rows if any(line)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"A table must be a readable CSV file in UTF-8. Received {path}: {error}. Save it again."
-        ) from error
-    columns = [name.strip().lower() for name in lines[0][1]] if lines else []
-    of_input = [part.place for part in config.inputs] if config.inputs else [INPUT]
+    columns, lines = read_csv(path)
+    of_input, of_target = places_of(config, INPUT, TARGET)
     of_weight, of_group = [name] if (name := weight_folder(config)) else [], column_of(config)
-    needed = tuple(name.strip().lower() for name in (*of_input, TARGET, *of_weight))
-    missing = [name for name in needed if name not in columns]
+    needed = tuple(name.strip().lower() for name in (*of_input, *of_target, *of_weight))
+    numbers = columns_of(parts := scalar_parts(config))
+    missing = [name for name in (*needed, *numbers) if name not in columns]
     if missing:
         raise UserError(
-            f"A table must have the columns {_listed(needed)} in its first line. Received "
+            f"A table must have the columns {_listed((*needed, *numbers))} in its first line. Received "
             f"{', '.join(columns) or 'none'} in {path}. Add {' and '.join(missing)}."
         )
     if of_group and of_group not in columns:
@@ -194,7 +222,7 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
             f"{path} with {', '.join(columns)}. Name one of these."
         )
     faults, present = [], []
-    for number, line in lines[1:]:
+    for number, line in lines:
         row = dict(zip(columns, line, strict=False))
         row |= {name: _with_slashes(path.parent, row.get(name, "")) for name in needed}
         files = {name: _file(path.parent, row[name]) for name in needed}
@@ -207,15 +235,18 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
             problem = f"no {of_group}"
         else:
             problem = missing_file and f"{row[missing_file]!r}, which is not a file,"
+        scalars = () if problem else scalars_in(row, parts, f"line {number} of {path}")
+        problem = f"{problem} in line {number} of {path}" if problem else isinstance(scalars, str) and scalars
         if problem:
-            group = f" and a group in the column {of_group}" if of_group else ""
+            more = f", a finite number in {_listed(numbers)}" if numbers else ""
+            more += f" and a group in the column {of_group}" if of_group else ""
             message = (
-                f"Every line of a table must name {NUMBER_WORDS.get(len(needed), len(needed))} files{group} and, if "
-                f"any, a split of {', '.join(SPLITS)}. Received {problem} in line {number} of {path}. Correct the line."
+                f"Every line of a table must name {NUMBER_WORDS.get(len(needed), len(needed))} files{more} and, if "
+                f"any, a split of {', '.join(SPLITS)}. Received {problem}. Correct the line."
             )
             faults.append(Fault("missing", f"{path}:{number}", message))
         else:
-            present.append({**row, "files": tuple(files.values())})
+            present.append({**row, "files": tuple(files.values()), "scalars": scalars})
     rows = dict(zip(_names([row[needed[0]] for row in present]), present, strict=True))
     whole = sliced({name: row["files"] for name, row in rows.items()}, config, faults)
     _stop_at(whole.faults, config)  # before the other pairs are divided
@@ -225,8 +256,8 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
         kept = [name for name, row in rows.items() if row["split"] == split]
     else:
         kept = names_of_split(list(rows), split, config, seed, list(groups.values()), whole.inputs)
-    places = {name: whole.places[name] for name in kept}
-    source = _of_files(places, config, split, path, whole.faults, elsewhere=bool(rows))
+    places, scalars = {name: whole.places[name] for name in kept}, {name: rows[name]["scalars"] for name in kept}
+    source = _of_files(places, config, split, path, whole.faults, scalars=scalars, elsewhere=bool(rows))
     return replace(source, groups=[groups[name] for name in kept if groups], divided="split" in columns)
 
 
@@ -246,11 +277,6 @@ def _names(inputs: Sequence[str]) -> list[str]:
 def _without_ending(path: str) -> str:
     """Returns a path in a table without its ending, `.nii.gz` too."""
     return without_suffix(path) if is_nifti(path) else str(Path(path).with_suffix(""))
-
-
-def _delimiter(path: Path, first: str) -> str:
-    """Detects a table's delimiter from its first line: spreadsheets write commas, semicolons or tabs."""
-    return max("\t,;" if path.suffix.lower() == ".tsv" else ",;\t", key=first.count)
 
 
 def _file(folder: Path, name: str) -> Path | None:
@@ -280,10 +306,12 @@ def _of_files(
     where: Path,
     faults: Sequence[Fault],
     *,
+    scalars: Mapping[str, tuple[Scalar, ...]],
     elsewhere: bool = False,
 ) -> Source:
     """Returns a source of pairs in files or slices: of the input, of the target, and perhaps of the weights.
-    `config.on_error` decides whether `faults` raise or are skipped.
+    `config.on_error` decides whether `faults` raise or are skipped. `scalars` are those of the inputs by the names of
+    the pairs.
 
     `elsewhere`: another split has pairs, so that none to train on are an error in training alone.
     """
@@ -293,21 +321,27 @@ def _of_files(
             f"There must be pairs to train on. Received none in {where}{content_of(where)}. Check `data.dir`."
         )
     files: Sequence[tuple[Place, ...]] = list(pairs.values())
+    numbers = [scalars.get(name, ()) for name in pairs]
     read_image, palettes = place_reader(config), palettes_as(config)
     read_stack = stack_reader(config, read_image) if config.inputs else None
-    target = len(config.inputs or (INPUT,))  # number of its file
+    read_targets = target_stack_reader(config, read_image) if config.targets else None
+    target = len(config.inputs or (INPUT,)) - len(scalar_parts(config))  # number of its first file
+    end = target + len(config.targets or (TARGET,))
 
     def stored(index: int, side: int) -> np.ndarray:
         if side == 0 and read_stack:
-            return read_stack(files[index][:target])
+            return read_stack(in_order_of_parts(files[index][:target], numbers[index], config))
+        if side == 1 and read_targets:
+            return read_targets(files[index][target:end])
         return read_image(files[index][side * target], palette=palettes[side])
 
     def whole(index: int) -> Pair | Weighted:
         pair, paths = (stored(index, 0), stored(index, 1)), files[index]
-        weight = [(read_image(path, palette="indices"), path) for path in paths[target + 1 :]]
+        weight = [(read_image(path, palette="indices"), path) for path in paths[end:]]
         return checked_whole(pair, config, paths[0], paths[target], *weight)
 
     return Source.reading(
         list(pairs), whole, config, files=lambda index: files_of(files[index]), skipped=tuple(faults), stored=stored,
         slices=lambda index: files[index][0] if isinstance(files[index][0], Slice) else None,
+        scalars=lambda index: tuple(scalar.value for scalar in numbers[index]),
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from tfpix2pix.data import SPLITS, source_row
@@ -45,16 +46,25 @@ def data_folder(config: DataConfig) -> Path:
 
 
 def folder_names(config: DataConfig) -> tuple[str, ...]:
-    """Returns the names of the folders of `folders`: those of the inputs' files, that of the targets, and perhaps that
-    of the weights."""
-    inputs = [part.place for part in config.inputs] if config.inputs else [config.input_folder]
-    return tuple(filter(None, (*inputs, config.target_folder, weight_folder(config))))
+    """Returns the names of the folders of `folders`: those of the inputs' files, of the targets', and perhaps that of
+    the weights."""
+    return tuple(filter(None, (*chain(*places_of(config)), weight_folder(config))))
 
 
-def input_folders(config: DataConfig) -> str:
-    """Returns the folders of the inputs for people: `input/`, or `labels/ and instances/`."""
-    names = folder_names(config)
-    return " and ".join(f"{name}/" for name in names[: names.index(config.target_folder)])
+def places_of(config: DataConfig, inputs: str = "", targets: str = "") -> tuple[list[str], list[str]]:
+    """Returns the folders or columns of the inputs' files and of the targets'.
+
+    `inputs` and `targets` are those of one file; "": the folders of the configuration.
+    """
+    of_inputs = [part.place for part in config.inputs or () if part.row.in_files]
+    of_targets = [part.place for part in config.targets or ()]
+    return of_inputs or [inputs or config.input_folder], of_targets or [targets or config.target_folder]
+
+
+def folders_in_words(config: DataConfig) -> dict[str, str]:
+    """Returns the folders of `inputs` and of `targets` for people: `input/`, or `labels/ and instances/`."""
+    sides = zip(("inputs", "targets"), places_of(config), strict=True)
+    return {side: " and ".join(f"{name}/" for name in names) for side, names in sides}
 
 
 def check_splits_of_folder(config: DataConfig) -> None:

@@ -2,7 +2,9 @@
 
 A stack is uint8 (H, W, C) if every part has 8 bits, and else float32 from 0 to 1, in which each image is scaled by its
 own range. Class indices stay as they are. Instance maps are numbered anew: their ids may have any depth, and only the
-boundaries count.
+boundaries count. A mask may become a distance field. A scalar is a channel of one value, scaled by its range.
+
+The stack of a target (`data.targets`) is float32 and holds the values of its files.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from tfpix2pix.data.labels import class_colors, palette_as, to_classes, without_
 from tfpix2pix.data.pairs import with_channels
 from tfpix2pix.data.parts import LARGEST_ID, InputPart
 from tfpix2pix.data.ranges import from_signed, full_range, in_range, to_signed
+from tfpix2pix.data.scalars import Scalar
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 
@@ -28,8 +31,8 @@ BOUNDARY_COLOR = 255  # white, on the pictures of stacks
 
 def stack_reader(
     data: DataConfig, read: Callable[..., np.ndarray] | None = None, key: str = MEGAPIXELS
-) -> Callable[[Sequence[Path]], np.ndarray]:
-    """Returns a function from the files of an input, one for each part, to their stack.
+) -> Callable[[Sequence[Path | Scalar]], np.ndarray]:
+    """Returns a function from the files and scalars of an input, one for each part, to their stack.
 
     Args:
         read: (path, palette) -> the image in a file; None: `read_image`.
@@ -37,55 +40,94 @@ def stack_reader(
     """
     read = read or partial(read_image, max_megapixels=data.max_megapixels, key=key)
 
-    def stacked_files(files: Sequence[Path]) -> np.ndarray:
-        parts = zip(files, data.inputs, strict=True)
-        images = [read(path, palette=part.row.palette(part, data)) for path, part in parts]
-        return stacked(images, data, files)
+    def stacked_items(items: Sequence[Path | Scalar]) -> np.ndarray:
+        images = [
+            read(item, palette=part.row.palette(part, data)) if part.row.in_files else item.value
+            for item, part in zip(items, data.inputs, strict=True)
+        ]
+        return stacked(images, data, [item.where if isinstance(item, Scalar) else item for item in items])
 
-    return stacked_files
+    return stacked_items
 
 
-def stacked(images: Sequence[np.ndarray], data: DataConfig, where: Sequence[object]) -> np.ndarray:
-    """Stacks images as files hold them, one for each part of `data.inputs`: (H, W, C), uint8 or float32 from 0 to 1.
+def stacked(images: Sequence[np.ndarray | float], data: DataConfig, where: Sequence[object]) -> np.ndarray:
+    """Stacks images as files hold them, and numbers, one for each part of `data.inputs`: (H, W, C), uint8 or float32
+    from 0 to 1.
 
     Args:
-        images: (H, W, C), or (H, W) for one channel.
+        images: (H, W, C), or (H, W) for one channel; a number for a scalar.
         where: names of the images, for messages.
 
     Raises:
-        UserError: an array is not an image, an image does not fit its part, or two differ in size.
+        UserError: an array is not an image, a part does not fit, or two images differ in size.
     """
     images = [image[..., np.newaxis] if image.ndim == 2 else image for image in map(np.asarray, images)]
-    for image, part, path in zip(images, data.inputs, where, strict=True):
+    rows = list(zip(images, data.inputs, where, strict=True))
+    in_files = [row for row in rows if row[1].row.in_files]
+    for image, part, path in in_files:
         if image.ndim != 3 or 0 in image.shape:
+            received = f"an array of shape {image.shape}" if image.ndim else f"the number {image}"
             raise UserError(
-                f"A part of an input must be one image, (H, W, C) or (H, W). Received an array of shape {image.shape} "
-                f"in {path} ({part.name}). Take the images of a batch in turn."
+                f"A part of an input must be one image, (H, W, C) or (H, W). Received {received} in {path} "
+                f"({part.name}). {'Take the images of a batch in turn' if image.ndim else 'Give an image'}."
             )
-    (height, width), first = images[0].shape[:2], where[0]
-    for image, part, path in zip(images, data.inputs, where, strict=True):
+    first, _, first_path = in_files[0]
+    height, width = first.shape[:2]
+    for image, part, path in in_files:
         if image.shape[:2] != (height, width):
             raise UserError(
-                f"The files of an input must be of one size. Received {width}x{height} px in {first} and "
+                f"The files of an input must be of one size. Received {width}x{height} px in {first_path} and "
                 f"{image.shape[1]}x{image.shape[0]} px in {path} ({part.name}). Replace a file.",
                 "size",
             )
-    rows = zip(images, data.inputs, where, strict=True)
     read = [part.row.read(image, part, data, path) for image, part, path in rows]
+    read = [np.broadcast_to(image, (height, width, image.shape[-1])) for image in read]
     if any(image.dtype != np.uint8 for image in read):
         read = [image if image.dtype.kind == "f" else image.astype(np.float32) / np.float32(255) for image in read]
     return np.concatenate(read, axis=-1)
 
 
-def stacked_by_name(images: Mapping[str, np.ndarray], data: DataConfig) -> np.ndarray:
-    """Stacks arrays by the names of their parts, as translators take a stack: uint8, or float32 in [-1, 1].
+def target_stack_reader(data: DataConfig, read: Callable[..., np.ndarray]) -> Callable[[Sequence[Path]], np.ndarray]:
+    """Returns a function from the files of a target, one for each part, to their stack (`stacked_targets`).
+
+    `read`: (path, palette) -> the image in a file.
+    """
+
+    def stacked_files(files: Sequence[Path]) -> np.ndarray:
+        parts = zip(files, data.targets, strict=True)
+        return stacked_targets([read(path, palette=part.row.palette(part, data)) for path, part in parts], data, files)
+
+    return stacked_files
+
+
+def stacked_targets(images: Sequence[np.ndarray], data: DataConfig, where: Sequence[Path]) -> np.ndarray:
+    """Stacks images, one for each part of `data.targets`: float32 (H, W, C) of their own values.
+
+    Raises:
+        UserError: an image has other channels than its part, or two differ in size.
+    """
+    stack = []
+    (height, width), rows = images[0].shape[:2], zip(images, data.targets, where, strict=True)
+    for image, part, path in rows:
+        if image.shape[:2] != (height, width):
+            raise UserError(
+                f"The files of a target must be of one size. Received {width}x{height} px in {where[0]} and "
+                f"{image.shape[1]}x{image.shape[0]} px in {path} ({part.name}). Replace a file.",
+                "size",
+            )
+        stack.append(with_channels(image, part.stacked_channels, data, path, sides=()).astype(np.float32))
+    return np.concatenate(stack, axis=-1)
+
+
+def stacked_by_name(images: Mapping[str, np.ndarray | float], data: DataConfig) -> np.ndarray:
+    """Stacks arrays and numbers by the names of their parts, as translators take a stack: uint8, or float32 in [-1, 1].
 
     Raises:
         UserError: a part is missing or unknown, or as `stacked`.
     """
     names = check_names(images, data)
     as_translated = data.model_copy(update={"alpha": "drop"})
-    stack = stacked([images[name] for name in names], as_translated, [f"the array {name!r}" for name in names])
+    stack = stacked([images[name] for name in names], as_translated, [f"the argument {name!r}" for name in names])
     return stack if stack.dtype == np.uint8 else to_signed(stack)
 
 
@@ -106,7 +148,10 @@ def check_names(given: Iterable[str], data: DataConfig) -> list[str]:
     if sorted(given) != sorted(names):
         takes = f"{' and '.join(names)}, each by its name" if names else "images without names"
         received = " and ".join(given) or "images without names"
-        example = " ".join(f"`input` {name}=PATH" for name in names) or "the images alone"
+        example = " ".join(
+            f"`input` {part.name}={'PATH' if part.row.in_files else 'NUMBER'}" for part in data.inputs or ()
+        )
+        example = example or "the images alone"
         raise UserError(f"This model must be given {takes}. Received {received}. Give {example}.")
     return names
 
@@ -187,22 +232,24 @@ def numbered(ids: np.ndarray) -> np.ndarray:
 
 
 def picture_of_stack(data: DataConfig) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a function from a stack, float (H, W, C) in [-1, 1], to a picture of its first part, uint8 (H, W, 3).
+    """Returns a function from a stack, float (H, W, C) in [-1, 1], to a picture of its first part that lies in files,
+    uint8 (H, W, 3).
 
     Label maps have the colours of their classes. White lines show the boundaries of instances.
     """
     starts = np.cumsum([0, *(part.stacked_channels for part in data.inputs)])
-    first, lines = data.inputs[0], [index for index, part in enumerate(data.inputs) if part.kind == "instances"]
+    place = next(index for index, part in enumerate(data.inputs) if part.row.in_files)
+    first, lines = data.inputs[place], [index for index, part in enumerate(data.inputs) if part.kind == "instances"]
     colors, before = np.zeros((NUMBERS, 3), np.uint8), data.neighbour_slices
     if first.classes:
         table = class_colors(data, first.classes)
         colors[: len(table)] = table
 
     def picture(stack: np.ndarray) -> np.ndarray:
-        values = from_signed(stack[..., : starts[1]])
+        values = from_signed(stack[..., starts[place] : starts[place + 1]])
         if before and first.kind == "image":  # a slice of a volume, and its neighbours
             values = values[..., before : before + 1]
-        shown = colors[values[..., 0]] if first.kind != "image" else as_picture(values)
+        shown = colors[values[..., 0]] if first.row.numbers else as_picture(values)
         for index in lines:
             ids = stack[..., starts[index]]
             right = np.pad(ids[:, 1:] != ids[:, :-1], ((0, 0), (0, 1)))

@@ -55,9 +55,10 @@ def check_weight(data: Any) -> None:
     if data.weight is None:
         return
     row, folder, of_table = source_row(data.source), weight_folder(data), data.source == "table"
-    taken = {data.target_folder, data.input_folder, *(part.place for part in data.inputs or ())}
+    places = [part.place for part in (*(data.inputs or ()), *(data.targets or ()))]
+    taken = {data.target_folder, data.input_folder, *places}
     if of_table:
-        taken = {"input", "target", "split", *(part.place.strip().lower() for part in data.inputs or ())}
+        taken = {"input", "target", "split", *(place.strip().lower() for place in places)}
     is_alpha, is_nodata = data.weight == ALPHA, isinstance(data.weight, Nodata)
     several = " or ".join(name for name in SOURCES if source_row(name).several)
     rules = (  # key, its value, whether it is allowed, what is

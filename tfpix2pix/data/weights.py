@@ -131,8 +131,9 @@ def _from_nodata(
 def dimmed(picture: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
     """Returns a picture, uint8 (H, W, 3), darker where pixels count less: `DIMMEST` of its levels at a weight of 0.
 
-    `weight`: (H, W, 1) in [0, 1]; None: all pixels count.
+    `weight`: (H, W, 1) in [0, 1], which is repeated for pictures side by side; None: all pixels count.
     """
     if weight is None:
         return picture
+    weight = np.tile(weight, (1, picture.shape[1] // weight.shape[1], 1))
     return np.rint(picture * (DIMMEST + (1 - DIMMEST) * weight)).astype(np.uint8)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from tfpix2pix.data import SOURCES
@@ -15,8 +16,9 @@ from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.images import suffix_for, write_image
 from tfpix2pix.data.opening import decided, open_source, splits_of
 from tfpix2pix.data.pairs import Source
+from tfpix2pix.data.scalars import scalar_parts
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.shards import ALL, is_remote, join, keys_of
+from tfpix2pix.data.shards import ALL, SCALAR_TYPE, SCALARS, is_remote, join, keys_of
 from tfpix2pix.data.slices import check_no_slices
 from tfpix2pix.data.splits import check_splits_of_folder
 from tfpix2pix.data.weight_settings import weight_folder
@@ -44,11 +46,12 @@ def write_pairs(
     """
     if out.exists():
         raise UserError(f"Pairs must go into a new folder. Received {out}, which exists. Change `out`.")
-    if data.inputs:
-        raise UserError(
-            f"`data pairs` must have inputs of one file each. Received `data.inputs` with {len(data.inputs)} parts. "
-            f"Use the files as they are, or `tfpix2pix data shard`."
-        )
+    for key in ("inputs", "targets"):
+        if parts := getattr(data, key):
+            raise UserError(
+                f"`data pairs` must have {key} of one file each. Received `data.{key}` with {len(parts)} parts. Use "
+                f"the files as they are, or `tfpix2pix data shard`."
+            )
     if data.weight:
         raise UserError(
             f"`data pairs` must have pairs whose pixels all count. Received `data.weight: {data.weight}`. Use the "
@@ -95,7 +98,7 @@ def write_shards(
         items = ((split, source, index) for split, source in sources.items() for index in range(len(source)))
         for split, source, index in track(items, total):
             source.whole(index)  # raises for a pair that cannot be trained on
-            writer.write(split, source.names[index], source.files(index))
+            writer.write(split, source.names[index], source.files(index), source.scalars(index))
         writer.finish()
     return {split: len(source) for split, source in sources.items()}
 
@@ -116,13 +119,14 @@ class _Writer:
     def __init__(self, folder: str, shard_mb: int, data: DataConfig) -> None:
         self.folder, self.shard_bytes = folder, shard_mb * 2**20
         self.inputs, self.has_weights = [part.name for part in data.inputs or ()], bool(weight_folder(data))
+        self.scalars, self.targets = len(scalar_parts(data)), [part.name for part in data.targets or ()]
         self.shards: list[str] = []
         self.splits: dict[str, dict[str, list]] = {}
         self.files_a_pair = 0
         self._file: tf.io.TFRecordWriter | None = None
         self._offset = 0
 
-    def write(self, split: str, name: str, files: tuple[Path, ...]) -> None:
+    def write(self, split: str, name: str, files: tuple[Path, ...], scalars: tuple[float, ...] = ()) -> None:
         part = self.splits.setdefault(split, {key: [] for key in ("names", "shard", "offset", "length", "crc32")})
         if not part["names"] or self._offset > self.shard_bytes:
             self.close()
@@ -130,8 +134,10 @@ class _Writer:
             self._file, self._offset = tf.io.TFRecordWriter(join(self.folder, self.shards[-1])), 0
         self.files_a_pair = len(files)
         features = {"name": as_bytes(name)}
-        for key, path in zip(keys_of(len(files), self.has_weights), files, strict=True):
+        for key, path in zip(keys_of(len(files), self.has_weights, len(self.targets) or 1), files, strict=True):
             features |= {key: _bytes_of(path), f"{key}_suffix": path.suffix.encode(errors="replace")}
+        if scalars:
+            features[SCALARS] = np.array(scalars, SCALAR_TYPE).tobytes()
         feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[features[key]])) for key in features}
         example = tf.train.Example(features=tf.train.Features(feature=feature))
         data = example.SerializeToString(deterministic=True)
@@ -149,7 +155,9 @@ class _Writer:
             "files_a_pair": self.files_a_pair,
             "shards": self.shards,
             "inputs": self.inputs,
+            "targets": self.targets,
             "has_weights": self.has_weights,
+            "scalars": self.scalars,
             "splits": self.splits,
         }
         with tf.io.gfile.GFile(join(self.folder, SHARDS_MANIFEST), "w") as file:

@@ -272,7 +272,7 @@ def unit_of(data: DataConfig) -> Unit | None:
 
 def painter(examples: Examples, evaluated: Sequence[int]) -> Callable[[int], Pictures]:
     """Returns a function from a row to the pictures of its example, `evaluated[row]`, which it computes again."""
-    input_picture, target_picture = pictures_of(examples.data)
+    input_picture, target_picture = pictures_of(examples.data, every_part=True)
 
     def pictures(row: int) -> Pictures:
         example = examples[evaluated[row]]

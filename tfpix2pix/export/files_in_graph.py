@@ -33,7 +33,7 @@ def can_be_files(card: ModelCard) -> bool:
     """Returns True if PNG can hold the model's inputs and translations."""
     data = card.config.data
     return (
-        not data.inputs
+        not (data.inputs or data.targets)
         and data.input_channels in DECODABLE
         and data.target_channels in ENCODABLE
         and card.target_dtype in ("uint8", "uint16")

@@ -49,8 +49,8 @@ def write_warmup(path: Path, card: ModelCard, signatures: dict) -> None:
         ("query_bytes", tf.string): tf.make_tensor_proto([b""]),
     }
     for part in data.inputs or ():
-        value = np.int32(0) if part.row.numbers else np.float32(0)
-        of_part = tf.make_tensor_proto(value, shape=(1, *size, part.stacked_channels))
+        value = np.dtype(part.row.tensor).type(0 if part.row.in_files else part.range[0])
+        of_part = tf.make_tensor_proto(value, shape=(1, *size, part.stacked_channels) if part.row.in_files else (1,))
         values[part.name, tf.as_dtype(value.dtype)] = of_part
     (path / FOLDER).mkdir()
     with plain_path(path / FOLDER / FILE) as plain, tf.io.TFRecordWriter(plain) as writer:

@@ -5,12 +5,14 @@
 | `serving_default` | `translate_float`, or `translate_uint8` if exported so | |
 | `translate_float` | `image` float32 (N, H, W, C) in [-1, 1] | `image` float32 (N, H, W, C') |
 | `translate_uint8` | `image` uint8 (N, H, W, C) | `image` uint8 |
-| `translate_parts` | each part of `data.inputs` by its name (below) | `image` float32 |
+| `translate_parts` | each part of `data.inputs` by its name (below) | `image` float32, or that of each target |
 | `translate_bytes` | `image_bytes` string (N,): PNG or JPEG files, each of its own size | `image_bytes`: PNG files |
 | `sample`, `sample_parts`, `sample_bytes` | the same and `noise` float32 (N, noise_size) uniform in [0, 1) | the same |
 | `model_card` | `query_bytes` string (N,), ignored | `card_bytes`: the card's JSON |
 
-A label map or an instance map is int32 (N, H, W, 1), an image float32 (N, H, W, C) in [-1, 1].
+A label map or an instance map is int32 (N, H, W, 1), an image or a distance float32 (N, H, W, C) in [-1, 1], a scalar
+float32 (N,) in its own unit. With `data.targets`, `translate_parts` and `sample_parts` answer with each part by its
+name, float32 (N, H, W, C') in [-1, 1]. They take `image` if the model has no `data.inputs`.
 
 H and W are any, because the generator pads and crops. TF Serving's REST interface uses base64 for names that end in
 `_bytes`. No request changes a variable.
@@ -24,6 +26,8 @@ import tensorflow as tf
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data.parts import LARGEST_ID, InputPart
+from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.target_parts import split_targets
 from tfpix2pix.export.files_in_graph import can_be_files, only_if, read_file, write_file
 from tfpix2pix.inference.view import InferenceView
 
@@ -66,20 +70,26 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
     }
     if card.noise_size:
         table["sample"] = (sample, [image, noise])
-    if data.inputs:
+    if data.inputs or data.targets:
         parts = [
             tf.TensorSpec(
-                (None, None, None, part.stacked_channels), tf.int32 if part.row.numbers else tf.float32, part.name
+                (None, None, None, part.stacked_channels) if part.row.in_files else (None,), part.row.tensor, part.name
             )
-            for part in data.inputs
+            for part in data.inputs or ()
         ]
+        parts = parts or [image]
+
+        def of_parts(images: Sequence[tf.Tensor], *noise: tf.Tensor) -> Tensors:
+            stack = stack_of(images, data) if data.inputs else checked(images[0], channels)
+            translation = translate(stack, *noise)
+            return split_targets(translation, data) if data.targets else {"image": translation}
 
         def translate_parts(*images: tf.Tensor) -> Tensors:
-            return {"image": translate(stack_of(images, data.inputs))}
+            return of_parts(images)
 
         def sample_parts(*images_and_noise: tf.Tensor) -> Tensors:
             *images, noise = images_and_noise
-            return {"image": translate(stack_of(images, data.inputs), checked_noise(noise, card.noise_size))}
+            return of_parts(images, checked_noise(noise, card.noise_size))
 
         table["translate_parts"] = (translate_parts, parts)
         if card.noise_size:
@@ -95,18 +105,38 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
     }
 
 
-def stack_of(images: Sequence[tf.Tensor], parts: Sequence[InputPart]) -> tf.Tensor:
+def stack_of(images: Sequence[tf.Tensor], data: DataConfig) -> tf.Tensor:
     """Stacks the parts of inputs, as `translate_parts` takes them: float32 (N, H, W, C).
 
     Class indices become index / 127.5 - 1. Instance ids keep their last 24 bits, which float32 holds, because only the
-    boundaries count.
+    boundaries count. Scalars are scaled by their ranges and become channels.
     """
-    stacked = []
-    for image, part in zip(images, parts, strict=True):
-        image = checked(image, part.stacked_channels)
-        values = tf.cast(image % LARGEST_ID if part.kind == "instances" else image, tf.float32)
-        stacked.append(values * (2.0 / 255.0) - 1.0 if part.classes else values)
-    return tf.concat(stacked, axis=-1)
+    stacked = {}
+    for image, part in zip(images, data.inputs, strict=True):
+        if part.row.in_files:
+            image = checked(image, part.stacked_channels)
+            values = tf.cast(image % LARGEST_ID if part.kind == "instances" else image, tf.float32)
+            stacked[part.name] = values * (2.0 / 255.0) - 1.0 if part.classes else values
+    like = tf.zeros_like(next(iter(stacked.values()))[..., :1])
+    for values, part in zip(images, data.inputs, strict=True):
+        if not part.row.in_files:
+            channel = checked_scalar(values, tf.shape(like)[0], part, clip=data.clips[0])
+            stacked[part.name] = like + channel[:, tf.newaxis, tf.newaxis, tf.newaxis]
+    return tf.concat([stacked[part.name] for part in data.inputs], axis=-1)
+
+
+def checked_scalar(values: tf.Tensor, count: tf.Tensor, part: InputPart, *, clip: bool) -> tf.Tensor:
+    """Returns scalars (N,) of `count` images in [-1, 1], after the graph has checked that they lie in the range."""
+    low, high = part.range
+    values, shape = _of_unknown_shape(values)
+    fits = (tf.size(shape) == 1) & (tf.reduce_prod(shape) == count)
+    values = tf.reshape(
+        only_if(fits, values, "There must be a scalar for each image. Received the shape:", shape), [-1]
+    )
+    inside = tf.reduce_all(tf.math.is_finite(values) if clip else (values >= low) & (values <= high))
+    message = f"The scalar {part.name} must be a number from {low:g} to {high:g}. Received:"
+    values = tf.clip_by_value(only_if(inside, values, message, values), low, high)
+    return (values - low) * (2.0 / (high - low)) - 1.0
 
 
 def checked(image: tf.Tensor, channels: int) -> tf.Tensor:

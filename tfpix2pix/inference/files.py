@@ -6,40 +6,32 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data import SPLITS
-from tfpix2pix.data.images import counted, enlarged, list_images, stem_of, unread
-from tfpix2pix.data.labels import read_side
-from tfpix2pix.data.opening import split_of
+from tfpix2pix.data.images import enlarged
+from tfpix2pix.data.parts import check_one_target
 from tfpix2pix.data.ranges import full_range, in_range
 from tfpix2pix.data.scale import OWN, Scale, times_as_large
-from tfpix2pix.data.sources import pair_up
 from tfpix2pix.data.splits import would_be_pairs
-from tfpix2pix.data.stacks import check_names, stack_reader
-from tfpix2pix.data.volumes import is_volume
 from tfpix2pix.errors import RunError, UserError, first_of
-from tfpix2pix.files import safe_path
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten, in_batches, one_by_one
 from tfpix2pix.inference.between import Between
-from tfpix2pix.inference.items import Input, Variants, Writer, fitting_in_memory
+from tfpix2pix.inference.inputs import inputs_of_files, inputs_of_parts, inputs_of_split
+from tfpix2pix.inference.items import INPUT, MOST, Input, Variants, Writer, fitting_in_memory
 from tfpix2pix.inference.uncertainty import Spread, UncertaintyWriter, check_uncertainty
-from tfpix2pix.inference.volumes import VolumeInputs, VolumeWriter, check_options
+from tfpix2pix.inference.volumes import VolumeWriter, check_options
 from tfpix2pix.parallel import Outcome
 
 MOST_OFF = 1.5  # factor between the scale of an image and of the training images that needs no note
-INPUT = 0  # side of a pair
-MOST = "max_megapixels"  # the argument that messages name
 
 
 def translate_files(
     translator: ImageTranslator,
-    inputs: Sequence[str | Path] | Mapping[str, str | Path] = (),
+    inputs: Sequence[str | Path] | Mapping[str, str | Path | float] = (),
     *,
     out: str | Path,
     data: str | Path | None = None,
@@ -65,12 +57,14 @@ def translate_files(
     """Translates image files, the images of folders, or the inputs of a split of paired data into files in `out`.
 
     The files are PNG, or TIFF if the targets were floats or had more than four channels. Label maps are palette PNG.
-    Volumes (NIfTI files, and folders of DICOM files of one series) are translated slice by slice into NIfTI files.
+    Volumes (NIfTI files, and folders of DICOM files of one series) are translated slice by slice into NIfTI files. If a
+    target lies in several files (`data.targets`), each part has a folder of its name in `out`.
 
     Args:
         translator: a `Translator`, or a `RemoteModel` of a server.
         inputs: image files, volumes and folders of them. For a model with `data.inputs`: the name of each part -> a
-            file or a folder; files in the folders match by their names.
+            file or a folder; files in the folders match by their names. A scalar is a number, or a CSV file as
+            `scalars.csv`.
         data: folder of paired data as the model was trained on, in place of the one in its card; with `split`.
         split: `train`, `val` or `test`: translate the inputs of that split's pairs.
         noise: `on` or `off`; None: as in the model card.
@@ -121,6 +115,9 @@ def translate_files(
         items = list(inputs_of_files(inputs, card, Path(out)))
     if not items:
         raise UserError("An image must be given. Received none. Name files or folders, or a `split`.")
+    if uncertainty or gif:
+        name = "`uncertainty`" if uncertainty else "`gif`"
+        check_one_target(card.config.data, f"{name} must go with a model that has", f"Leave {name} out")
     reader, writer = Reader(card, enlarge, size), Writer.of(card, Path(out), samples, format)
     if uncertainty:
         samples = check_uncertainty(card, samples)
@@ -191,98 +188,6 @@ class Reader:
         with self._noting:
             self.notes.update(notes)
         return image
-
-
-def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | None = None) -> Iterator[Input]:
-    """Yields image files, the slices of volumes, and those in folders and their sub-folders. Warns of the files that
-    are not read.
-
-    Args:
-        out: folder of the translations, which is not read.
-
-    Raises:
-        UserError: a path does not exist, or a folder does not hold images.
-    """
-    data = card.config.data
-    volumes = VolumeInputs(data, MOST)
-    if inputs:
-        check_names((), data)
-    for path in map(Path, inputs):
-        _check_exists(path)
-        folder, files = path.parent, [path]
-        if path.is_dir() and not is_volume(path):
-            folder, files = path, list_images(path, leave_out=out, volumes=True)
-            left = unread(path, files, leave_out=out)
-            if not files:
-                splits = [split for split in SPLITS if (path / split).is_dir()]
-                advice = f"For the inputs of pairs add `split` {splits[0]} and `data` {path}" if splits else "Check it"
-                raise UserError(f"A folder to translate must hold images. Received {path} without any. {advice}.")
-            if left:
-                warnings.warn(f"{path} holds files that are not translated: {counted(left)}.", stacklevel=3)
-        for file in files:
-            yield from volumes.of(stem_of(file, folder), (file,), partial(read_side, file, INPUT, data, MOST))
-
-
-def inputs_of_parts(inputs: Mapping[str, str | Path], card: ModelCard, out: Path | None = None) -> Iterator[Input]:
-    """Yields inputs that lie in several files (`data.inputs`).
-
-    Args:
-        inputs: a file, or a folder of files, by the name of each part.
-        out: folder of the translations, which is not read.
-
-    Raises:
-        UserError: a part is missing or unknown, a path does not exist, files and folders are mixed, or a file in a
-            folder has no partner.
-    """
-    data = card.config.data
-    paths = [Path(inputs[name]) for name in check_names(inputs, data)]
-    for path in paths:
-        _check_exists(path)
-    kinds = {path.is_dir() and not is_volume(path) for path in paths}
-    if len(kinds) > 1:
-        folder = next(path for path in paths if path.is_dir() and not is_volume(path))
-        raise UserError(
-            f"The parts of an input must be either files or folders. Received both, such as the folder {folder}. Give "
-            f"a file for each part, or a folder for each."
-        )
-    one = {stem_of(paths[0], paths[0].parent): tuple(paths)}
-    by_name, faults = pair_up(paths, leave_out=out) if True in kinds else (one, [])
-    if faults:
-        more = f" {len(faults) - 1} more do not match." if faults[1:] else ""
-        raise UserError(
-            f"The folders of an input's parts must hold files of the same names. Received {faults[0].where} without "
-            f"exactly one partner. Add the missing file, or remove this one.{more}"
-        )
-    data = data.model_copy(update={"alpha": "drop"})
-    read, volumes = stack_reader(data, key=MOST), VolumeInputs(data, MOST)
-    for name, files in by_name.items():
-        yield from volumes.of(name, files, partial(read, files))
-
-
-def _check_exists(path: Path) -> None:
-    if not path.exists():
-        raise UserError(
-            f"An input must be an image file or a folder. Received {path}, which does not exist. Check the path."
-        )
-
-
-def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> Iterator[Input]:
-    """Yields the inputs of the pairs of a split.
-
-    Args:
-        folder: folder of paired data; None: the model's source brings its data.
-
-    Raises:
-        UserError: the split is unknown, or has no pairs.
-    """
-    data = card.config.data.model_copy(update={"dir": None if folder is None else str(folder), "weight": None})
-    source = split_of(data, split, card.config.seed)
-    for index, name in enumerate(source.names):
-        slice_ = source.slices(index) if source.slices else None
-        volume = safe_path(name.removesuffix(slice_.label)) if slice_ else ""
-        yield Input(
-            safe_path(name), lambda index=index: source.read(index)[0], source.files(index), slice_, volume
-        )  # fmt: skip
 
 
 def looks_like_a_pair(image: np.ndarray, card: ModelCard) -> bool:

@@ -14,10 +14,15 @@ import numpy as np
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data.images import BICUBIC, NEAREST, resized, suffix_for, write_image
 from tfpix2pix.data.labels import palette_of
+from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.target_parts import as_files
 from tfpix2pix.data.volumes import Slice
 from tfpix2pix.destinations import check_replaces_no_input, check_writable
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten, batch_of
+
+INPUT = 0  # side of a pair
+MOST = "max_megapixels"  # the argument that messages name
 
 
 @dataclass(frozen=True)
@@ -75,13 +80,16 @@ class Variants:
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes the variants of every input as files of a folder."""
+    """Writes the variants of every input as files of a folder, or each part of them (`data.targets`) in a folder
+    inside it."""
 
     folder: Path
     suffix: str
     palette: Sequence[int] | None  # of label maps
     endings: Sequence[str] = ("",)  # of the names, one a variant
     sizes: Mapping[str, tuple[int, int]] | None = None  # height and width that translations get, by name of the input
+    parts: Mapping[str, str] | None = None  # suffix of the files of each part
+    data: DataConfig | None = None  # with parts
 
     @classmethod
     def of(cls, card: ModelCard, folder: Path, samples: int | None = None, format: str | None = None) -> Writer:
@@ -92,11 +100,19 @@ class Writer:
         data = card.config.data
         endings = [f"-{number}" for number in range(1, samples + 1)] if samples else [""]
         suffix = suffix_for(data.target_channels, np.dtype(card.target_dtype), format)
-        return cls(folder, suffix, palette_of(data), endings)
+        parts = {part.name: suffix_for(part.stacked_channels, part.dtype, format) for part in data.targets or ()}
+        return cls(folder, suffix, palette_of(data), endings, parts=parts or None, data=data)
 
     def paths(self, item: Input) -> list[Path]:
-        """Returns the paths of the variants of an input."""
-        return [self.folder / f"{item.name}{ending}{self.suffix}" for ending in self.endings]
+        """Returns the paths of the variants of an input: one, or one for each part, of each variant."""
+        places = [(self.folder / name, suffix) for name, suffix in (self.parts or {}).items()]
+        places = places or [(self.folder, self.suffix)]
+        return [folder / f"{item.name}{ending}{suffix}" for ending in self.endings for folder, suffix in places]
+
+    def images(self, variants: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yields the images of variants in the order of `paths`."""
+        for variant in variants:
+            yield from as_files(variant, self.data).values() if self.parts else (variant,)
 
     def check(self, items: Sequence[Input], *, within: Path | None, overwrite: bool) -> None:
         """Checks that every variant can be written, before the first is computed.
@@ -130,7 +146,7 @@ class Writer:
         """Writes the variants of an input, and returns their paths. Raises NotWritten if one of them cannot be written,
         after the others."""
         paths, failed = self.paths(item), None
-        for path, variant in zip(paths, variants, strict=True):
+        for path, variant in zip(paths, self.images(variants), strict=True):
             if self.sizes:
                 height, width = self.sizes[item.name]
                 variant = resized(variant, (width, height), NEAREST if self.palette else BICUBIC)

@@ -131,7 +131,7 @@ class _Network:
         self.parts = Parts(generator, cut)
         self.shifted = partial(shifted, generator, maps)
         self.dtype = tf.as_dtype(generator.inputs[0].dtype)
-        self.has_noise = noise_size(generator) > 0
+        self.has_noise, self.has_scalars = noise_size(generator) > 0, self.parts.scalars is not None
         before, after = (own_statistics(part) if part else {} for part in (self.parts.before, self.parts.after))
         self.norms_before = before
         self.norms_after = {name: channels for name, channels in after.items() if name not in before}
@@ -147,8 +147,13 @@ class _Network:
         return tf.nest.flatten(self._run(self.parts.before, statistics, tile, *noise)[1])
 
     def inner(self, entries: list[tf.Tensor], noise: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Returns the maps of the whole image with which the inner part ends, from those with which it begins."""
+        """Returns the maps of the whole image with which the inner part ends, from those with which it begins, the
+        noise and the scalars."""
         return tf.nest.flatten(self.parts.inner([*entries, *noise], training=False))
+
+    def scalars(self, tile: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the scalars that modulate maps, from a tile, which has them everywhere."""
+        return tf.nest.flatten(self.parts.scalars(self.encoding.encode_input(tile)))
 
     def moments(
         self, norm: str, owned: tf.Tensor, statistics: Statistics, tile: tf.Tensor, *rest: tf.Tensor
@@ -186,6 +191,7 @@ class _Work:
         norms = {**network.norms_before, **network.norms_after}
         self.statistics: Statistics = {name: tf.zeros((2, channels), tf.float64) for name, channels in norms.items()}
         self.exits: list[tf.Tensor] = []
+        self.scalars = network.scalars(next(self._tiles())[1]) if network.has_scalars else []
 
     def measure(self) -> None:
         """Measures the statistics of all norms in the outer part, in the order of computation, and runs the inner part
@@ -247,8 +253,8 @@ class _Work:
 
     def _noise(self, place: Place | None = None) -> list[tf.Tensor]:
         """Returns the noise vector with which a tile gets the noise of its place, that of the whole image without one,
-        or nothing for a network without noise."""
+        and the scalars, if the network has any of them."""
         if not self.network.has_noise:
-            return []
+            return self.scalars
         noise = self.noise if place is None else self.network.shifted(self.noise, place.top, place.left)
-        return [tf.cast(noise, self.network.dtype)]
+        return [tf.cast(noise, self.network.dtype), *self.scalars]

@@ -24,7 +24,7 @@ from tfpix2pix.inference.tiling import fitting_tile, translate_tiles
 from tfpix2pix.inference.uncertainty import SAMPLES, Uncertainty, check_uncertainty, uncertainty_of
 from tfpix2pix.inference.view import Engine
 
-Images = np.ndarray | Mapping[str, np.ndarray]  # or the parts of one image by name
+Images = np.ndarray | Mapping[str, np.ndarray | float]  # or the parts of one image by name
 SIGNED = (-1.0, 1.0)  # the values of an engine
 
 
@@ -42,7 +42,7 @@ class Translator(ImageTranslator):
     `translator(image)` takes (H, W, C), (N, H, W, C) or, for gray, (H, W): uint8, uint16, or float in [-1, 1].
     It returns the same rank and dtype with the target's channels. Label maps are class indices, uint8 or uint16 in and
     uint8 out. If an input lies in several files (`data.inputs`), `image` is a mapping of the parts' names to arrays as
-    their files hold them, or their stack. A result does not depend on its batch neighbours.
+    their files hold them, and numbers for scalars, or their stack. A result does not depend on its batch neighbours.
 
     Args:
         engine: runs the network.

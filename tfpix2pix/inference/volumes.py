@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -13,6 +13,7 @@ import numpy as np
 from tfpix2pix.data.images import BICUBIC, NEAREST, match_channels, resized
 from tfpix2pix.data.labels import to_classes
 from tfpix2pix.data.nifti import write_nifti
+from tfpix2pix.data.scalars import Scalar, in_order_of_parts
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.slices import Place, place_reader, sliced
 from tfpix2pix.data.stacks import stack_reader
@@ -39,10 +40,16 @@ class VolumeInputs:
         self.read = place_reader(data, key)
         self.read_parts = stack_reader(data, self.read, key) if data.inputs else None
 
-    def of(self, name: str, files: tuple[Path, ...], read_image: Callable[[], np.ndarray]) -> Iterator[Input]:
+    def of(
+        self,
+        name: str,
+        files: tuple[Path, ...],
+        read_image: Callable[[], np.ndarray],
+        scalars: Sequence[Scalar] = (),
+    ) -> Iterator[Input]:
         """Yields the inputs of a file, or of the files of an input's parts. An error of a volume is raised by reading.
 
-        `read_image` reads it if it is an image.
+        `read_image` reads it if it is an image. `scalars` are those of the input.
         """
         if not any(map(is_volume, files)):
             yield Input(safe_path(name), partial(self.checked, read_image, files[0]), files)
@@ -51,7 +58,8 @@ class VolumeInputs:
         for fault in whole.faults:
             yield Input(safe_path(name), partial(_fail, fault.message), files)
         for slice_name, places in whole.places.items():
-            yield Input(safe_path(slice_name), partial(self.read_slice, places), files, places[0], safe_path(name))
+            read = partial(self.read_slice, places, scalars)
+            yield Input(safe_path(slice_name), read, files, places[0], safe_path(name))
 
     def checked(self, read_image: Callable[[], np.ndarray], path: Path) -> np.ndarray:
         """Reads an image. Raises UserError if it lacks the channels of neighbouring slices."""
@@ -65,10 +73,10 @@ class VolumeInputs:
             )
         return image
 
-    def read_slice(self, places: Sequence[Place]) -> np.ndarray:
+    def read_slice(self, places: Sequence[Place], scalars: Sequence[Scalar] = ()) -> np.ndarray:
         """Reads a slice of a volume, or of the volumes of an input's parts, as inputs are read: (H, W, C)."""
         if self.read_parts:
-            return self.read_parts(places)
+            return self.read_parts(in_order_of_parts(places, scalars, self.data))
         image, classes = self.read(places[0]), self.data.classes[INPUT]
         if classes is None:
             return image
@@ -83,7 +91,7 @@ def _fail(message: str) -> np.ndarray:
 class _Pending:
     """Holds the translations of a volume until its last slice has come."""
 
-    voxels: list[np.ndarray]  # one array a variant
+    voxels: list[np.ndarray]  # an array for each variant, or for each part of each
     missing: int  # slices
 
 
@@ -100,14 +108,15 @@ class VolumeWriter(Writer):
     @classmethod
     def like(cls, writer: Writer) -> VolumeWriter:
         """Returns a writer that writes images as `writer` does."""
-        return cls(writer.folder, writer.suffix, writer.palette, writer.endings, writer.sizes)
+        return cls(**{each.name: getattr(writer, each.name) for each in fields(Writer)})
 
     def paths(self, item: Input) -> list[Path]:
         """Returns the paths of the variants of an input, or of its volume."""
         if item.slice is None:
             return super().paths(item)
         suffix = PLAIN if item.slice.path.name.lower().endswith(PLAIN) else COMPRESSED
-        return [self.folder / f"{item.volume}{ending}{suffix}" for ending in self.endings]
+        folders = [self.folder / name for name in self.parts or ()] or [self.folder]
+        return [folder / f"{item.volume}{ending}{suffix}" for ending in self.endings for folder in folders]
 
     def check(self, items: Sequence[Input], *, within: Path | None, overwrite: bool) -> None:
         """Checks that every variant can be written, as `Writer` does, for one slice of each volume."""
@@ -122,7 +131,7 @@ class VolumeWriter(Writer):
         """
         if item.slice is None:
             return super().__call__(item, variants)
-        planes = [self._plane(item, variant) for variant in variants]
+        planes = [self._plane(item, image) for image in self.images(variants)]
         cut = item.slice.cut
         with self._lock:
             pending = self._pending.get(item.volume)

@@ -9,7 +9,10 @@ from typing import Any
 from tfpix2pix.models.sizes import enhancer_multiple_px, global_multiple_px, resnet_multiple_px, unet_multiple_px
 from tfpix2pix.tables import lazy
 
-COMMON = ("base_filters", "norm", "norm_epsilon", "bias", "upsampling", "noise", "dropout_rate", "noise_dimensions")
+COMMON = (
+    "base_filters", "norm", "norm_epsilon", "bias", "upsampling", "noise", "dropout_rate", "noise_dimensions",
+    "scalars",
+)  # fmt: skip
 UNET = (
     *COMMON, "max_filters_factor", "levels", "bottleneck_norm", "leaky_slope", "skip_activation", "last_upsampling",
     "dropout_layers",
@@ -74,6 +77,9 @@ UPSAMPLINGS = {
     "bilinear": lazy("tfpix2pix.models.upsampling", "bilinear"),
     "subpixel": lazy("tfpix2pix.models.upsampling", "subpixel"),
 }
+
+# Whether scalars are taken out of the input, to modulate the maps.
+SCALARS = {"channels": False, "modulation": True}
 
 # Whether the activation comes before the concatenation of a skip connection.
 SKIP_ACTIVATIONS = {"after": False, "before": True}

@@ -6,7 +6,7 @@ enhancer that sees the image at full size. With more enhancers, that is the insi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import keras
@@ -19,6 +19,7 @@ from tfpix2pix.models.noise import DIMENSIONS
 from tfpix2pix.models.padding import PadToMultiple, crop_back, pad
 from tfpix2pix.models.pyramid import Halve
 from tfpix2pix.models.resnet import ResidualParts, build_global, dropped_shapes
+from tfpix2pix.models.scalars import Scalars
 from tfpix2pix.models.sizes import ENHANCERS, GLOBAL_HALVINGS, enhancer_multiple_px, input_sides, padded_size
 from tfpix2pix.size import Size, SizePx
 from tfpix2pix.tables import row
@@ -43,6 +44,7 @@ def build_local_enhancer(
     dropout_rate: float = 0.5,
     noise_dimensions: int = DIMENSIONS,
     noise_input: bool = True,
+    scalar_channels: Sequence[int] = (),
     statistics: str = "image",
     input_size_px: SizePx | Literal["any"] | None = None,
     seed: int | None = 0,
@@ -78,9 +80,10 @@ def build_local_enhancer(
     z = row(NOISES, "`noise`", noise).build(
         dropout_rate, shapes, padded, has_input=noise_input, dimensions=noise_dimensions, seed=seed
     )
-    blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias, after_norm=z.after_norm)
+    scalars = Scalars(scalar_channels, seed)
+    blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias, after_norm=scalars.after(z))
 
-    images: list[Any] = [z.beside(pad(image, multiple_px))]
+    images: list[Any] = [z.beside(scalars.taken_from(pad(image, multiple_px)))]
     for number in range(1, enhancers + 1):
         images.append(Halve(name=f"halved{number}")(images[-1]))
     network = ResidualParts(blocks, z, upsampling)

@@ -91,16 +91,16 @@ def _made_by(tensor: Any) -> Any:
 def _unet(generator: keras.Model, levels: int) -> Callable[..., tf.Tensor]:
     joined = [_skip(generator, level) for level in range(1, levels + 1)]
     innermost, encoded = joined[-1][0], [encoder_side for _, encoder_side in joined]
-    inputs, noise = generator.inputs, generator.inputs[1:]
-    # All get the inputs, because the layout decides which of them reads the noise or the image's size.
+    inputs = generator.inputs
+    # All get the inputs, because the layout decides which of them reads the noise, the image's size or its scalars.
     encoder = _recomputed(keras.Model(inputs, encoded))
-    inner = keras.Model([encoded[-1], *noise], innermost)
+    inner = keras.Model([encoded[-1], *inputs], innermost)
     decoder = _recomputed(keras.Model([innermost, *encoded, *inputs], generator.output))
 
     def call(inputs: Any, training: bool = True) -> tf.Tensor:
         inputs = tf.nest.flatten(inputs)
         maps = tf.nest.flatten(encoder(*inputs))
-        x = inner([maps[-1], *inputs[1:]], training=True)
+        x = inner([maps[-1], *inputs], training=True)
         return decoder(x, *maps, *inputs)
 
     return call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -13,6 +14,7 @@ from tfpix2pix.models.blocks import NORM_EPSILON, Blocks
 from tfpix2pix.models.noise import DIMENSIONS, Noise, Shape
 from tfpix2pix.models.padding import crop_back, pad
 from tfpix2pix.models.pyramid import Halve
+from tfpix2pix.models.scalars import Scalars
 from tfpix2pix.models.sizes import GLOBAL_HALVINGS, RESNET_HALVINGS, input_sides, padded_size, residual_multiple_px
 from tfpix2pix.models.upsampling import Bilinear
 from tfpix2pix.size import Size, SizePx
@@ -38,6 +40,7 @@ def build_resnet(
     dropout_rate: float = 0.5,
     noise_dimensions: int = DIMENSIONS,
     noise_input: bool = True,
+    scalar_channels: Sequence[int] = (),
     statistics: str = "image",
     input_size_px: SizePx | Literal["any"] | None = None,
     seed: int | None = 0,
@@ -66,12 +69,13 @@ def build_resnet(
         dropout_rate, dropped_shapes(padded.map(lambda side: side >> halvings), deepest, residual_blocks), padded,
         has_input=noise_input, dimensions=noise_dimensions, seed=seed,
     )  # fmt: skip
-    blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias, after_norm=z.after_norm)
+    scalars = Scalars(scalar_channels, seed)
+    blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias, after_norm=scalars.after(z))
     network = ResidualParts(blocks, z, upsampling)
     x = pad(image, multiple_px)
     for number in range(1, scales_left_out + 1):
         x = Halve(name=f"halved{number}")(x)
-    x = network.halved(z.beside(x), base_filters, halvings)  # (B, H/4, W/4, 256)
+    x = network.halved(z.beside(scalars.taken_from(x)), base_filters, halvings)  # (B, H/4, W/4, 256)
     x = network.doubled(network.changed(x, deepest, residual_blocks), base_filters, halvings)  # (B, H, W, 64)
     x = network.last(x, output_channels)
     for number in range(1, scales_left_out + 1):

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfpix2pix.models.noise import NO_NOISE, GaussianChannel, NoiseDropout
 from tfpix2pix.models.noise_path import normals_from, uniforms_from
 from tfpix2pix.models.padding import CropBack, PadToMultiple
+from tfpix2pix.models.scalars import scalars_of
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,10 @@ class Parts:
     left out, and so is its `crop`.
 
     Attributes:
-        before: (padded image[, noise]) -> the maps of `cut.entries`; None without an inner part.
-        inner: (those maps[, noise]) -> the maps of `cut.exits`; None without an inner part.
-        after: (padded image, the maps of `cut.exits`[, noise]) -> the map before it is cropped.
+        before: (padded image[, noise][, scalars]) -> the maps of `cut.entries`; None without an inner part.
+        inner: (those maps[, noise][, scalars]) -> the maps of `cut.exits`; None without an inner part.
+        after: (padded image, the maps of `cut.exits`[, noise][, scalars]) -> the map before it is cropped.
+        scalars: padded image -> the scalars that modulate maps; None without them.
         last: layers that follow the crop, which change each pixel by itself.
     """
 
@@ -105,7 +107,9 @@ class Parts:
         self.generator = generator
         padding = [layer for layer in generator.layers if isinstance(layer, PadToMultiple)]
         cropping = [layer for layer in generator.layers if isinstance(layer, CropBack)]
-        self._image, self._noise = (padding[0].output if padding else generator.inputs[0]), generator.inputs[1:]
+        self._image, scalars = (padding[0].output if padding else generator.inputs[0]), scalars_of(generator)
+        self._noise = [*generator.inputs[1:], *scalars]
+        self.scalars = keras.Model(self._image, scalars) if scalars else None
         entries, self._exits = (self._outputs(names) for names in (cut.entries, cut.exits))
         self.before = keras.Model([self._image, *self._noise], entries) if entries else None
         self.inner = keras.Model([*entries, *self._noise], self._exits) if entries else None

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tfpix2pix.models import BIASES, DISCRIMINATORS, GENERATORS, NOISES, NORMS, SKIP_ACTIVATIONS, UPSAMPLINGS
-from tfpix2pix.section import SIZE, Section, row_of
+from tfpix2pix.models import BIASES, DISCRIMINATORS, GENERATORS, NOISES, NORMS, SCALARS, SKIP_ACTIVATIONS, UPSAMPLINGS
+from tfpix2pix.section import SIZE, TASK, Section, row_of
 
 
 class GeneratorConfig(Section):
@@ -65,6 +65,9 @@ class GeneratorConfig(Section):
     encoder_filters: Annotated[int, SIZE] = Field(64, ge=1, le=512)
     """`objective.weights.style_kl`: number of filters in the first layer of the encoder, which finds the style of a
     target in the training. Deeper layers have up to 8 times as many."""
+    scalars: Annotated[row_of(SCALARS), TASK] = "channels"
+    """Use of the scalars in `data.inputs`. `channels`: each is a channel of the input. `modulation`: each scales and
+    shifts every normalised map, where no norm subtracts it."""
 
 
 class DiscriminatorConfig(Section):

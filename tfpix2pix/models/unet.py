@@ -13,6 +13,7 @@ from tfpix2pix.models.blocks import LEAKY_SLOPE, MAX_FILTERS_FACTOR, NORM_EPSILO
 from tfpix2pix.models.noise import DIMENSIONS
 from tfpix2pix.models.padding import crop_back, pad
 from tfpix2pix.models.products import LARGEST_SIDE_PX
+from tfpix2pix.models.scalars import Scalars
 from tfpix2pix.models.sizes import input_sides, padded_size, unet_levels
 from tfpix2pix.size import Size, SizePx
 from tfpix2pix.tables import row
@@ -41,6 +42,7 @@ def build_unet(
     dropout_layers: Sequence[int] = DROPOUT_LAYERS,
     noise_dimensions: int = DIMENSIONS,
     noise_input: bool = True,
+    scalar_channels: Sequence[int] = (),
     statistics: str = "image",
     skips: bool = True,
     input_size_px: SizePx | Literal["any"] | None = None,
@@ -68,6 +70,8 @@ def build_unet(
         dropout_layers: decoder layers with dropout, counted from the bottleneck, 1 the first.
         noise_dimensions: number of normals of `modulation`, which is even.
         noise_input: True for a second input that feeds the noise, in training and at test; False for no noise.
+        scalar_channels: channels of the input, each of one value, that modulate the maps in place of being seen
+            (`scalars.py`).
         statistics: statistics that `batch` norm uses at inference, `image` or `moving`.
         skips: True if encoder level i is concatenated to the decoder's input of the same size.
         input_size_px: side of the input, or its height and width, if they differ from training's; `any` for all.
@@ -96,15 +100,16 @@ def build_unet(
     z = row(NOISES, "`noise`", noise).build(
         dropout_rate, shapes, padded, has_input=noise_input, dimensions=noise_dimensions, seed=seed
     )
-    blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias, after_norm=z.after_norm)
+    scalars = Scalars(scalar_channels, seed)
+    blocks = Blocks(seed, norm, epsilon=norm_epsilon, statistics=statistics, bias=bias, after_norm=scalars.after(z))
 
-    x, encoded = z.beside(pad(image, multiple_px)), []
+    x, encoded = z.beside(scalars.taken_from(pad(image, multiple_px))), []
     for level in range(levels):  # (B, H/2, W/2, 64) … (B, H/2^levels, W/2^levels, 512)
         if level > 0 and not before:
             encoded.append(x)  # before the activation: the decoder's ReLU follows the concatenation
             x = layers.LeakyReLU(leaky_slope, name=f"down{level + 1}_act")(x)
         normalized = level > 0 and (level < levels - 1 or bottleneck_norm)
-        x = x if normalized else z.before_conv(x, f"down{level + 1}")
+        x = x if normalized else scalars.before_conv(z.before_conv(x, f"down{level + 1}"), f"down{level + 1}")
         small = max(sizes[level + 1]) <= LARGEST_SIDE_PX
         x = blocks.conv(x, filters[level], f"down{level + 1}", stride=2, normalized=normalized, small=small)
         if before:

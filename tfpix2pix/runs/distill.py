@@ -111,7 +111,15 @@ def student_of(
     settings["objective"] |= {"perceptual_network": None, "perceptual_identity": None}
     settings = with_overrides(settings, overrides, data_dir=None if data_dir is None else str(data_dir))
     config = make_config(settings, "the student")
-    for key in ("inputs", "input_channels", "target_channels", "input_classes", "target_classes", "color_space"):
+    for key in (
+        "inputs",
+        "targets",
+        "input_channels",
+        "target_channels",
+        "input_classes",
+        "target_classes",
+        "color_space",
+    ):
         ours, theirs = getattr(config.data, key), getattr(teacher.data, key)
         if ours != theirs:
             raise UserError(

@@ -30,7 +30,7 @@ SHORT = {
     "Concatenate": "skip", "Activation": "tanh", "ReLU": "ReLU", "LeakyReLU": "LeakyReLU", "Add": "add",
     "GaussianChannel": "Gaussian z", "UpSampling2D": "nearest ×2", "Bilinear": "bilinear ×2", "Blur": "blur",
     "PadToMultiple": "pad", "CropBack": "crop", "Modulation": "modulation", "StyleChannels": "z beside",
-    "Halve": "mean to half the size",
+    "Halve": "mean to half the size", "ScalarMeans": "scalars", "WithoutScalars": "without scalars",
 }  # fmt: skip
 KINDS = {
     "Transposed3": "Conv2DTranspose", "SubpixelConv2D": "Conv2D, to subpixels,",

@@ -9,8 +9,9 @@ from typing import Any
 import keras
 
 from tfpix2pix.config import Config
+from tfpix2pix.data.parts import scalar_channels
 from tfpix2pix.losses.objective import Objective
-from tfpix2pix.models import DISCRIMINATORS, GENERATORS, PRECISIONS
+from tfpix2pix.models import DISCRIMINATORS, GENERATORS, PRECISIONS, SCALARS
 from tfpix2pix.models.encoder import build_style_encoder
 from tfpix2pix.models.enhancer import fix_global
 from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
@@ -47,6 +48,9 @@ def build_generator(
     """
     architecture = GENERATORS[config.generator.kind]
     input_channels, output_channels = config.data.network_channels
+    options = {name: getattr(config.generator, name) for name in architecture.options if name != "scalars"}
+    if SCALARS[config.generator.scalars]:
+        options["scalar_channels"] = scalar_channels(config.data)
     with computing_in(precision):
         build = architecture.coarse if coarse else architecture.build
         return build(
@@ -57,7 +61,7 @@ def build_generator(
             noise_input=noise_input,
             input_size_px=input_size_px,
             seed=seed,
-            **{name: getattr(config.generator, name) for name in architecture.options},
+            **options,
         )
 
 

@@ -41,10 +41,10 @@ def check_export(run_dir: str | Path, format: str, options: Options) -> None:
         raise UserError(
             f"`size_px` must go with a static format. Received it for {format}, which takes any size. Leave it out."
         )
-    if EXPORTERS[format].one_range:
-        check_one_range(card.config.data, "A web page")
     if EXPORTERS[format].one_file:
         check_one_file(card.config.data, f"An export as {format}")
+    if EXPORTERS[format].one_range:
+        check_one_range(card.config.data, "A web page")
     size = Size.of(options.size_px or card.config.data.image_size_px)
     if EXPORTERS[format].squares and not size.is_square:
         fitting = ", ".join(name for name, row in EXPORTERS.items() if row.static and not row.squares)

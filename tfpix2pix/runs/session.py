@@ -190,7 +190,7 @@ class Session:
         self._detect(self.reporter.log(step, rates))
 
     def _sample(self, step: int, _: loop.Losses) -> None:
-        grid = sample_grid(self.translate, self.shown, pictures_of(self.config.data))
+        grid = sample_grid(self.translate, self.shown, pictures_of(self.config.data, every_part=True))
         weights = {v.path: v for v in (*self.model.generator.weights, *self.model.discriminator.weights)}
         self.reporter.sample(step, grid, weights)
         self.reporter.restart_clock()

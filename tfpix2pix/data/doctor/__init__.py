@@ -34,6 +34,7 @@ NOTES = {
     "scale": lazy("tfpix2pix.data.doctor.notes", "scale"),
     "clipped": lazy("tfpix2pix.data.doctor.notes", "clipped"),
     "weights": lazy("tfpix2pix.data.doctor.notes", "weights"),
+    "scalars": lazy("tfpix2pix.data.doctor.notes", "scalars"),
 }
 
 __getattr__ = lazy_attributes(

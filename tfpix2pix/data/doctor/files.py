@@ -44,12 +44,13 @@ def reading(survey: Survey) -> list[Finding]:
 
 
 def roles_of(survey: Survey, files: int) -> tuple[str, ...]:
-    """Returns the roles of a pair's files: image, or input and target, or the names of an input's parts and target, and
-    perhaps weight."""
+    """Returns the roles of a pair's files: image, or input and target, or the names of their parts, and perhaps
+    weight."""
     if files == 1:
         return ("image",)
-    inputs = [part.name for part in survey.data.inputs] if survey.data.inputs else ["input"]
-    return (*inputs, "target", "weight")[:files]
+    inputs = [part.name for part in survey.data.inputs or () if part.row.in_files] or ["input"]
+    targets = [part.name for part in survey.data.targets or ()] or ["target"]
+    return (*inputs, *targets, "weight")[:files]
 
 
 def files_of(survey: Survey) -> Iterator[tuple[Look, str, Path, Header]]:

@@ -11,9 +11,10 @@ from tfpix2pix.data import source_row
 from tfpix2pix.data.doctor.files import files_of
 from tfpix2pix.data.images import counted, unread
 from tfpix2pix.data.rules import RANGES
+from tfpix2pix.data.scalars import scalar_parts
 from tfpix2pix.data.scale import times_as_large
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.splits import data_path, input_folders, is_divided
+from tfpix2pix.data.splits import data_path, folders_in_words, is_divided
 
 if TYPE_CHECKING:
     from tfpix2pix.data.doctor.survey import Survey
@@ -25,7 +26,7 @@ TALL = 1.6  # height by width: two halves side by side seldom have it, two halve
 
 def read_as(data: DataConfig) -> str:
     """Describes how the folder was read."""
-    return source_row(data.source).read_as.format(data, inputs=input_folders(data))
+    return source_row(data.source).read_as.format(data, **folders_in_words(data))
 
 
 def left_unread(survey: Survey) -> list[str]:
@@ -132,6 +133,22 @@ def weights(survey: Survey) -> list[str]:
         f"By `data.weight`, {100 * statistics.mean(shares):.3g} % of the pixels count: {100 * min(shares):.3g} % to "
         f"{100 * max(shares):.3g} % of an image."
     ]
+
+
+def scalars(survey: Survey) -> list[str]:
+    """Notes the numbers that the scalars of the inputs have, and how many of them are clipped."""
+    lines = []
+    for number, part in enumerate(scalar_parts(survey.data)):
+        values = [survey.sources[look.split].scalars(look.index)[number] for look in survey.readable]
+        if values:
+            low, high = part.range
+            outside = sum(not low <= value <= high for value in values)
+            clipped = f" {outside} of {len(values)} lie outside, and are clipped." if outside else ""
+            lines.append(
+                f"The scalar {part.name} is {min(values):g} to {max(values):g}, and its range is {low:g} to {high:g}."
+                f"{clipped}"
+            )
+    return lines
 
 
 def clipped(survey: Survey) -> list[str]:

@@ -11,6 +11,7 @@ from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
 from tfpix2pix.data import source_row
 from tfpix2pix.data.guess import direction_note, guess_source
 from tfpix2pix.data.opening import decided, split_of
+from tfpix2pix.data.parts import check_one_target
 from tfpix2pix.data.rules import RANGES
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
@@ -154,6 +155,7 @@ def _open_images(resolved: ResolvedRequest) -> Subject:
                 f"{len(config.data.inputs)} parts. Leave it out, or give `data`, the folder of the pairs."
             )
         layout = replace(layout, input=None)  # one file beside the outputs is not the whole input
+    check_one_target(config.data, "Outputs of another program must have", "Evaluate a run or an export")
     if not split:
         check_needs_no_pairs(config.data)
     if split:

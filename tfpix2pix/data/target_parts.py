@@ -1,0 +1,109 @@
+"""Defines the parts of a target that lies in several files: `data.targets`, one part a file.
+
+They are stacked along the channels, as the parts of an input are. The stack holds the values of the files as floats,
+and each channel has the range of its part (`data.target_range`). So everything that takes a target of several channels
+takes the stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BeforeValidator, Field
+
+from tfpix2pix.data import INPUT_KINDS, SOURCES, source_row
+from tfpix2pix.data.parts import MOST_PARTS, USUAL_KIND, InputPart, as_list
+from tfpix2pix.section import row_of
+
+
+class TargetPart(InputPart):
+    """Configures one of the files of a target."""
+
+    section: ClassVar[str] = "data.targets"
+    kind: row_of(INPUT_KINDS, lambda row: row.of_targets) = USUAL_KIND
+    """Kind of the part: `image`, a picture or a map of values."""
+    depth: Literal["uint8", "uint16", "float32"] | None = None
+    """Type of the values in the files that `translate` writes. null: uint8 without a `range`, else float32."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Returns the type of the values in files."""
+        return np.dtype(self.depth or ("float32" if self.range else "uint8"))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Returns the values that are mapped to -1 and 1."""
+        return self.range or (0.0, float(np.iinfo(self.dtype).max) if self.dtype.kind == "u" else 1.0)
+
+
+TargetParts = Annotated[
+    tuple[TargetPart, ...], Field(min_length=1, max_length=MOST_PARTS), BeforeValidator(as_list)
+]  # of `data.targets`
+
+
+def settings_of_targets(parts: Any) -> dict[str, Any]:
+    """Returns the keys of `data` that follow from `targets`, which may not be valid yet: then none do."""
+    try:
+        made = [
+            part if isinstance(part, TargetPart) else TargetPart.model_validate(part) for part in as_list(parts) or ()
+        ]
+    except (TypeError, ValueError):
+        return {}
+    ranges = tuple(part.bounds for part in made for _ in range(part.stacked_channels))
+    return {"target_channels": len(ranges), "target_range": ranges} if made else {}
+
+
+def check_targets(data: Any) -> None:
+    """Raises ValueError if other keys of a `DataConfig` do not go with its `targets`."""
+    parts: Sequence[TargetPart] = data.targets
+    names, of_table = [part.name for part in parts], data.source == "table"
+    inputs = [part.place for part in data.inputs or ()] or ["input" if of_table else data.input_folder]
+    places = [place.strip().lower() if of_table else place for place in (*inputs, *(part.place for part in parts))]
+    follow = settings_of_targets(parts)
+    sources = " or ".join(name for name in SOURCES if source_row(name).several)
+    jitters = data.color_jitter > 0 and data.color_jitter_side == "target"
+    each = "because each part has its own,"
+    rules = (  # key, whether its value is allowed, the allowed values
+        ("source", source_row(data.source).several, sources),
+        ("target_channels", data.target_channels == follow["target_channels"], "left out"),
+        ("target_range", data.target_range == follow["target_range"], f"left out, {each}"),
+        ("target_percentiles", data.target_percentiles is None, f"null, {each}"),
+        ("target_unit", data.target_unit is None, "null"),
+        ("target_classes", data.target_classes is None, "null"),
+        ("color_space", data.color_space == "rgb", "rgb"),
+        ("color_jitter_side", not jitters, "input"),
+        ("weight", data.weight != "alpha", "a folder, a column or a value for no data"),
+    )
+    for key, allowed, rule in rules:
+        if not allowed:
+            raise ValueError(
+                f"`data.{key}` must be {rule} with `data.targets`. Received {getattr(data, key)} with "
+                f"{', '.join(names)}. Change one of the two"
+            )
+    for values, what in (([name.lower() for name in names], "name"), (places, "folder or column")):
+        if len(set(values)) < len(values) or (of_table and what != "name" and "split" in values):
+            raise ValueError(
+                f"`data.targets` must give each part a {what} of its own. Received {', '.join(values)}. Rename a part"
+            )
+
+
+def split_targets(stack: Any, data: Any) -> dict[str, Any]:
+    """Returns the images of a stack, an array or a tensor (…, C), by the names of their parts: the channels as they
+    are."""
+    ends = list(accumulate(part.stacked_channels for part in data.targets))
+    names = [part.name for part in data.targets]
+    return {name: stack[..., start:end] for name, start, end in zip(names, [0, *ends], ends, strict=False)}
+
+
+def as_files(stack: np.ndarray, data: Any) -> Mapping[str, np.ndarray]:
+    """Returns the images of a stack, float32 (H, W, C) of the files' values, by the names of their parts, each in its
+    own depth."""
+    images = {}
+    for part, image in zip(data.targets, split_targets(stack, data).values(), strict=True):
+        if part.dtype.kind == "u":
+            image = np.clip(np.rint(image), 0, np.iinfo(part.dtype).max)
+        images[part.name] = image.astype(part.dtype)
+    return images

@@ -9,6 +9,7 @@ import tfpix2pix as p2p
 from tests.conftest import least_config, run_cli
 from tests.volume_files import RAS, nibabel, write_nifti, write_series
 from tfpix2pix.data.images import read_image
+from tfpix2pix.data.opening import open_source
 from tfpix2pix.data.volumes import SliceReader, open_volume, slices_of
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.inference import volumes
@@ -226,3 +227,35 @@ class TestLabelMaps:
         nibabel.save(nibabel.Nifti1Image(np.asarray(moved.dataobj), RAS), tmp_path / "moved.nii")
         with pytest.raises(UserError, match=r"whose affines differ by \d+ mm"):
             translate_files(translator, {**inputs, "seg": tmp_path / "moved.nii"}, out=tmp_path / "x")
+
+
+def test_volumes_go_with_scalars_and_targets_in_several_files(tmp_path, quiet):
+    """A slice has the scalars of its volume, and each part of a target becomes a volume in a folder of its name."""
+    for index in range(3):
+        write_nifti(tmp_path / "pairs" / "t1" / f"p{index}.nii.gz", volume(index), OBLIQUE)
+        for part in ("ct", "pet"):
+            voxels = volume(index + 10).astype(np.float32) / 4
+            write_nifti(tmp_path / "pairs" / part / f"p{index}.nii.gz", voxels, OBLIQUE)
+    (tmp_path / "pairs" / "scalars.csv").write_text("name,kv\np0,80\np1,110\np2,140\n")
+    part = {"channels": 1, "range": [0, 250], "depth": "float32"}
+    data = {
+        "source": "folders", "dir": str(tmp_path / "pairs"), "image_size_px": 16, "held_out_fraction": 0.3,
+        "inputs": [
+            {"name": "t1", "channels": 1, "range": [0, 1000]}, {"name": "kv", "kind": "scalar", "range": [80, 140]},
+        ],
+        "targets": [{"name": "ct", **part}, {"name": "pet", **part}],
+    }  # fmt: skip
+    run = p2p.train(least_config(data=data), run_dir=tmp_path / "run", console=quiet)
+    source = open_source(run.directory.config().data, "train", 0)
+    for index, name in enumerate(source.names):
+        kv = {"p0": 80, "p1": 110, "p2": 140}[name.split("#")[0]]
+        assert source.scalars(index) == (kv,)
+        channel = source.whole(index)[0][..., 1]
+        assert channel == pytest.approx((kv - 80) / 60)
+    inputs = {"t1": tmp_path / "pairs" / "t1" / "p1.nii.gz", "kv": 110}
+    written = translate_files(p2p.load(run.path), inputs, out=tmp_path / "out")
+    assert written == [tmp_path / "out" / part / "p1.nii.gz" for part in ("ct", "pet")]
+    for path in written:
+        image = nibabel.load(path)
+        assert image.shape == SHAPE
+        np.testing.assert_allclose(image.affine, OBLIQUE, atol=1e-5)

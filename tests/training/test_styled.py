@@ -9,11 +9,14 @@ import tfpix2pix as p2p
 from tests.conftest import make_combined, tiny_config
 from tests.training.test_pix2pix import data
 from tfpix2pix import rng
+from tfpix2pix.data.opening import open_source
+from tfpix2pix.data.pipeline import evaluation_batches
+from tfpix2pix.inference.batching import drawn_noise
 from tfpix2pix.losses.style import Style, style_kl, style_recovery
 from tfpix2pix.models.encoder import LARGEST_MEAN, LOG_VARIANCES, build_style_encoder, noise_of
 from tfpix2pix.models.noise import normals_of
 from tfpix2pix.runs.networks import build_model
-from tfpix2pix.training.checkpoints import Checkpoints
+from tfpix2pix.training.checkpoints import Checkpoints, set_state
 from tfpix2pix.training.styled import StyledPix2Pix
 
 WEIGHTS = {"l1": 10, "style_kl": 0.1, "style_recovery": 0.5}
@@ -197,3 +200,33 @@ def test_a_run_resumes_bit_for_bit(styled_run, tmp_path, quiet):
 def test_another_seed_draws_other_styles():
     losses = [build_model(config(seed=seed)).train_step(data(2)) for seed in (0, 1)]
     assert float(losses[0]["g/style_recovery"]) != float(losses[1]["g/style_recovery"])
+
+
+def test_the_card_has_the_styles_of_training_targets(styled_run):
+    config, card = styled_run.directory.config(), styled_run.card
+    _, state = Checkpoints(styled_run.directory.checkpoints).load()
+    model = build_model(config)
+    set_state(model, state)
+    batches = evaluation_batches(open_source(config.data, "train", 0), config.data)
+    found = np.concatenate([model.noise_of_targets(target) for _, target in batches])
+    np.testing.assert_allclose(card.styles, found, atol=1e-6)
+    assert np.max(card.styles) < 1
+
+
+def test_the_noise_of_a_seed_is_one_of_the_styles_in_every_format(styled_run, tmp_path):
+    translator = p2p.load(styled_run.path)
+    noise = translator.noise(200, seed=5)
+    styles = np.float32(translator.card.styles)
+    assert {tuple(vector) for vector in noise} == {tuple(style) for style in styles}  # two
+    places = [int(u * len(styles)) for u in rng.uniform((200, 1), rng.stream(5, "translate")).numpy()[:, 0]]
+    np.testing.assert_array_equal(noise, styles[places])
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    expected = translator(image, noise="on", seed=3).astype(int)
+    for format in ("saved_model", "tflite"):
+        report = p2p.export_run(styled_run.path, format, tmp_path, noise="on")
+        assert np.abs(p2p.load(report.path)(image, noise="on", seed=3).astype(int) - expected).max() <= 1
+
+
+def test_a_card_without_styles_draws_uniform_noise(styled_run):
+    card = styled_run.card.model_copy(update={"styles": ()})
+    np.testing.assert_array_equal(drawn_noise(card, 3, 7), rng.uniform((3, 8), rng.stream(7, "translate")))

@@ -19,6 +19,7 @@ from tfpix2pix.size import Size
 FILE_NAME = "model_card.json"
 MOST_PX = 65_536  # largest side in a card; a card with a larger one is taken for a forgery
 MOST_NOISE = 2**30
+MOST_STYLES = 256
 
 
 class Origin(BaseModel):
@@ -77,6 +78,9 @@ class ModelCard(BaseModel):
     """Depth of the training targets, in which `translate` writes."""
     noise_size: Annotated[int, Field(ge=0, le=MOST_NOISE)] = 0
     """Number of noise values for an image; 0 if the model has no noise input."""
+    styles: Annotated[tuple[tuple[float, ...], ...], Field(max_length=MOST_STYLES)] = ()
+    """Noise of the styles that an encoder found in training targets. The noise of a seed is one of them. Empty: the
+    noise of a seed is uniform in [0, 1)."""
     fixed_size_px: size_between(1, MOST_PX) | None = None
     """Side of the input of a static export, or its height and width; null: any."""
     image_dtype: Literal["float32", "uint8"] = "float32"

@@ -100,6 +100,20 @@ def vectors_of(noise: np.ndarray | None, count: int, size: int) -> np.ndarray | 
     return np.repeat(vectors, count, axis=0) if len(vectors) == 1 else vectors
 
 
+def drawn_noise(card: ModelCard, count: int, seed: int) -> np.ndarray:
+    """Returns `count` noise vectors of a seed for a model with noise: float32 (count, noise_size) in [0, 1).
+
+    They are among `card.styles` if it has any, each as likely as another, and else uniform.
+    """
+    from tfpix2pix import rng  # a client of a server loads TensorFlow only for this
+
+    key, styles = rng.stream(seed, "translate"), np.array(card.styles, np.float32)
+    if not len(styles):
+        return rng.uniform((count, card.noise_size), key).numpy()
+    places = rng.uniform((count, 1), key).numpy()[:, 0]
+    return styles[(places * np.float32(len(styles))).astype(int)]
+
+
 def names_of(where: Sequence[object], count: int) -> Sequence[object]:
     """Returns a name for every image, from `where` of `translate_many`."""
     return where or ["an image"] * count

@@ -10,14 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfpix2pix import rng
 from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import to_classes
 from tfpix2pix.data.ranges import from_signed, full_range, to_signed
 from tfpix2pix.data.stacks import check_stack, stacked_by_name
 from tfpix2pix.errors import UserError, shortly, unknown_name
 from tfpix2pix.inference import ALONE, TILE_AS, WHOLE
-from tfpix2pix.inference.batching import ImageTranslator, names_of, vectors_of
+from tfpix2pix.inference.batching import ImageTranslator, drawn_noise, names_of, vectors_of
 from tfpix2pix.inference.between import FRAMES, Between
 from tfpix2pix.inference.seams import WholeTiler
 from tfpix2pix.inference.tiling import fitting_tile, translate_tiles
@@ -217,13 +216,14 @@ class Translator(ImageTranslator):
         return uncertainty_of(translations, SIGNED, values.dtype, to_range)
 
     def noise(self, count: int, seed: int) -> np.ndarray:
-        """Returns `count` noise vectors of a seed: float32 (count, noise_size), uniform in [0, 1)."""
+        """Returns `count` noise vectors of a seed: float32 (count, noise_size) in [0, 1), uniform or, if an encoder
+        found styles in the training targets, among these."""
         if not self.card.noise_size:
             raise UserError(
                 "A model must have a noise input if `noise` is on. Received `noise` on for one without it. "
                 "Translate with noise off, or export with `noise` on from a run with a generator that has noise."
             )
-        return rng.uniform((count, self.card.noise_size), rng.stream(seed, "translate")).numpy()
+        return drawn_noise(self.card, count, seed)
 
     @staticmethod
     def _check_is_one(image: np.ndarray, noun: str) -> None:

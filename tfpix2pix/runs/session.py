@@ -40,6 +40,8 @@ from tfpix2pix.training.trackers import Trackers
 
 SAMPLE_ROWS = 6
 MAX_ROLL_BACKS = 5
+STYLES = 64  # that a model card holds
+STYLE_DIGITS = 6
 
 
 def hyperparameters_of(config: Config) -> dict[str, object]:
@@ -305,4 +307,19 @@ class Session:
         return ModelCard.of(
             self.config, step, noise_size=noise_size(self.model.generator), target_dtype=self.target_dtype,
             metrics=self.metrics, metrics_images=self.held_out_count, data_periods=self.data_periods,
+            styles=self._styles(),
         )  # fmt: skip
+
+    def _styles(self) -> list[list[float]]:
+        """Returns the noise of the styles that the encoder finds in some training targets; [] without an encoder."""
+        if self.model.encoder is None:
+            return []
+        data = self.config.data
+        found = [
+            self.model.noise_of_targets(data.encoding.encode_target(target), *weight)
+            for _, target, *weight in evaluation_batches(
+                self.sources["train"], data, count=STYLES, batch_size=batch_of(*data.size_px)
+            )
+        ]
+        below_one = 1 - 10.0**-STYLE_DIGITS  # 1 would be the mean style
+        return np.concatenate(found).astype(np.float64).round(STYLE_DIGITS).clip(max=below_one).tolist()

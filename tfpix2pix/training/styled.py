@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfpix2pix import rng
 from tfpix2pix.errors import within
 from tfpix2pix.losses.style import Style
+from tfpix2pix.models.encoder import noise_of
 from tfpix2pix.models.modulation import noise_as_styles
 from tfpix2pix.models.noise import normals_of
 from tfpix2pix.training.gradients import tape_on, weights_of
@@ -85,6 +87,11 @@ class StyledPix2Pix(Pix2Pix):
             loss = self._scaled(g_losses["g/total"], self.generator_optimizer)
         self._update_generator(tape.gradient(loss, weights_of(self.generator, self.encoder)))
         return {**g_losses, **d_losses}
+
+    def noise_of_targets(self, target: tf.Tensor, weight: Weight = None) -> np.ndarray:
+        """Returns the noise of the styles that the encoder finds in targets, float32 (N, noise_size) in [0, 1)."""
+        encoding = self.encoder(counted(target, weight), training=False)
+        return noise_of(tf.split(encoding, 2, axis=-1)[0].numpy())
 
     def _recovered(self, translation: tf.Tensor) -> tf.Tensor:
         """Returns the means of the styles that the encoder finds. Its weights are fixed, so only G learns from them:

@@ -40,6 +40,12 @@ export function noiseOf(seed, length) {
   return values.slice(0, length);
 }
 
+// The noise of a seed: one of `styles`, as the model's card has them, or uniform numbers if there are none.
+export function drawnNoise(seed, length, styles) {
+  if (!styles.length) return noiseOf(seed, length);
+  return Float32Array.from(styles[Math.floor(Math.fround(noiseOf(seed, 1)[0] * styles.length))]);
+}
+
 function scrambled(seed) { // the key's two words, and the upper two of the counter
   const words = new Uint32Array(4);
   philox(words, seed, 0, STREAM, 0, ...SCRAMBLE);

@@ -249,6 +249,7 @@ def settings_of(card: ModelCard, canvas: Canvas, draws: bool) -> dict[str, Any]:
         "name": card.name, "size": card.fixed_size_px, "channels": data.input_channels,
         "outChannels": data.target_channels, "colors": inputs, "outColors": targets,
         "hole": HOLE if canvas.holes else None, "noiseSize": card.noise_size,
+        "styles": card.styles,
         "keepsValues": not targets and (dtype != np.uint8 or data.target_channels not in DRAWN),
         "inRange": data.ranges[0], "outRange": full_range(dtype, data.ranges[1]), "sheet": sheet if draws else None,
     }  # fmt: skip

@@ -5,7 +5,7 @@
 // {result: {id, seed, picture, values, width, height, ms, by}}, {dropped: id} because a newer one came, or
 // {error: {id, text}}.
 import { makeEngine } from "./engine.js";
-import { noiseOf } from "./noise.js";
+import { drawnNoise } from "./noise.js";
 import { SIGNED, inputOf, pictureOf, translateTiles } from "./tiling.js";
 
 const LOOK_EVERY_MS = 50; // whether a newer image has come
@@ -47,8 +47,8 @@ export function serve(port) {
   };
 
   async function translate({ id, pixels, values, width, height, seed, isSpare = false }) {
-    const { size, channels, outChannels, colors, outColors, hole, noiseSize, keepsValues } = settings;
-    const noise = noiseSize ? (seed ? noiseOf(seed, noiseSize) : new Float32Array(noiseSize).fill(1)) : null;
+    const { size, channels, outChannels, colors, outColors, hole, noiseSize, styles, keepsValues } = settings;
+    const noise = noiseSize ? (seed ? drawnNoise(seed, noiseSize, styles) : new Float32Array(noiseSize).fill(1)) : null;
     const source = values ?? inputOf(pixels, { channels, colors, hole });
     const signed = values ? (value) => value : (value) => SIGNED[value];
     const image = {

@@ -12,7 +12,7 @@ from tfpix2pix.data.formats import Unreadable, decode, encode
 from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.ranges import from_signed, in_range, to_signed
 from tfpix2pix.errors import UserError
-from tfpix2pix.inference.batching import ImageTranslator, names_of, vectors_of
+from tfpix2pix.inference.batching import ImageTranslator, drawn_noise, names_of, vectors_of
 from tfpix2pix.inference.remote import TRANSPORTS
 from tfpix2pix.inference.remote.faults import no_answer, until_it_passes
 from tfpix2pix.inference.remote.model import ModelName, Server, Target
@@ -79,16 +79,14 @@ class RemoteModel(ImageTranslator):
         self._transport.close()
 
     def noise(self, count: int, seed: int) -> np.ndarray:
-        """Returns the noise vectors of `Translator.noise`: float32 (count, noise_size), uniform in [0, 1)."""
+        """Returns the noise vectors of `Translator.noise`: float32 (count, noise_size) in [0, 1)."""
         if not self.card.noise_size:
             raise UserError(
                 f"A model must have a noise input if `noise` is on. Received `noise` on for {self.target.model}, "
                 f"without it. Translate with noise off."
             )
         load_tensorflow()
-        from tfpix2pix import rng
-
-        return rng.uniform((count, self.card.noise_size), rng.stream(seed, "translate")).numpy()
+        return drawn_noise(self.card, count, seed)
 
     def translate_many(
         self,

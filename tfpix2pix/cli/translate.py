@@ -94,7 +94,11 @@ def translate(
     ] = False,
     tile: Annotated[
         Optional[int],
-        typer.Option(help="Translate large images in overlapping tiles of this side, px.", min=16),
+        typer.Option(
+            help="Translate large images in overlapping tiles of this side, px. With --format tiff, TIFF files and "
+            "arrays of more than 8 megapixels are read, translated and written in parts, however large they are.",
+            min=16,
+        ),
     ] = None,
     overlap: Annotated[
         Optional[int],
@@ -129,7 +133,11 @@ def translate(
     ] = False,
     max_megapixels: Annotated[
         Optional[float],
-        typer.Option(help="Most pixels of an image file, millions; default: as for the training, 256.", min=0.01),
+        typer.Option(
+            help="Most pixels of an image file, millions, or of a row of tiles if it is read in parts; default: as for "
+            "the training, 256.",
+            min=0.01,
+        ),
     ] = None,
     best: Best = False,
     weights: Weights = None,

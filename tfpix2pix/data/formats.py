@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
-from typing import IO, BinaryIO, Literal, NamedTuple
+from typing import IO, Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
@@ -26,6 +26,7 @@ from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPIm
 from tfpix2pix.data import tiff
 from tfpix2pix.data.settings import MOST_MEGAPIXELS
 from tfpix2pix.data.tiff import HEIGHT, ORIENTATION, PHOTOMETRIC, WHITE_IS_ZERO, WIDTH
+from tfpix2pix.data.tiff_writing import write_tiff
 from tfpix2pix.quiet import load_tensorflow, quiet_pillow
 from tfpix2pix.safe_files import open_regular_file
 
@@ -202,7 +203,7 @@ def check_header(file: BinaryIO, most_px: float) -> None:
         format_ = format_of(file.read(HEADER_BYTES))
         file.seek(0)
         if format_ == "NPY":
-            claims = _npy_claims(_npy_header(file)[0])
+            claims = _npy_claims(npy_header(file)[0])
         elif format_ == "TIFF" and _is_beyond_pillow(file):
             claims = _tiff_claims(file)
         else:
@@ -241,15 +242,15 @@ def _check_claims(claims: _Claims, most_px: float) -> None:
         raise TooLarge(f"has {values / 1e6:g} million values, {each}", values / MOST_CHANNELS / 1e6)
 
 
-def encode(image: np.ndarray, suffix: str, palette: Sequence[int] | None = None) -> bytes:
-    """Encodes (H, W, C) as PNG (uint8 or uint16, up to 4 channels) or TIFF (any). `palette` colours a gray PNG."""
+def encode(image: np.ndarray, suffix: str, palette: Sequence[int] | None = None, **options: Any) -> bytes:
+    """Encodes (H, W, C) as PNG (uint8 or uint16, up to 4 channels) or TIFF (any). `palette` colours a gray image.
+
+    `options`: further arguments of `write_tiff`.
+    """
     buffer = io.BytesIO()
     plain = image[..., 0] if image.shape[-1] == 1 else image
     if suffix in TIFF:
-        import tifffile
-
-        rgb = image.shape[-1] in (3, 4) and image.dtype.kind == "u"
-        tifffile.imwrite(buffer, plain, photometric="rgb" if rgb else "minisblack", planarconfig="contig")
+        write_tiff(buffer, image, palette, **options)
     elif image.dtype == np.uint16 and image.shape[-1] > 1:
         load_tensorflow()
         import tensorflow as tf
@@ -298,7 +299,7 @@ def _by_pillow(data: bytes, format_: str, palette: Palette, most_px: float) -> n
         array = np.iinfo(np.uint16).max - array  # Pillow itself does this for 1 and 8 bits
     if image.mode == "P" and palette == "levels":
         array = _levels(array, np.reshape(image.getpalette("RGB"), (-1, 3)).astype(np.uint8))
-    array = _as_image(array, palette)
+    array = as_image(array, palette)
     bits = data[PNG_BITS] if format_ == "PNG" else 8
     return array if palette != "colors" else _with_alpha(array, _transparent_color(image, bits))
 
@@ -330,12 +331,11 @@ def _levels(indices: np.ndarray, colors: np.ndarray) -> np.ndarray:
     return colors[:, 0][indices] if tells else indices
 
 
-def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
-    """Reads the shape and type of an array. Leaves the file at its first value."""
+def npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Reads the shape of an array, whether its columns come first, and its type. Leaves the file at its first value."""
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read_header(file)
-    return shape, dtype
+    return read_header(file)
 
 
 def _npy_claims(shape: tuple[int, ...]) -> _Claims:
@@ -344,13 +344,13 @@ def _npy_claims(shape: tuple[int, ...]) -> _Claims:
 
 def _npy(data: bytes, most_px: float, palette: Palette) -> np.ndarray:
     file = io.BytesIO(data)
-    shape, dtype = _npy_header(file)
+    shape, _, dtype = npy_header(file)
     _check_claims(_npy_claims(shape), most_px)
     claimed = 0 if dtype.hasobject else math.prod(shape) * dtype.itemsize
     if claimed > len(data) - file.tell():  # checked before memory is allocated
         raise ValueError(f"it ends too soon: its header claims {dtype} values of shape {shape}")
     file.seek(0)
-    return _as_image(np.load(file, allow_pickle=False), palette)
+    return as_image(np.load(file, allow_pickle=False), palette)
 
 
 def _deep_png(data: bytes, most_px: float) -> np.ndarray:
@@ -382,10 +382,10 @@ def _tiff_claims(file: BinaryIO) -> _Claims:
 def _tiff(data: bytes, most_px: float, palette: Palette) -> np.ndarray:
     _check_claims(_tiff_claims(io.BytesIO(data)), most_px)
     array, orientation = tiff.read(io.BytesIO(data))
-    return UPRIGHT.get(orientation, np.asarray)(_as_image(array, palette))
+    return UPRIGHT.get(orientation, np.asarray)(as_image(array, palette))
 
 
-def _as_image(array: np.ndarray, palette: Palette) -> np.ndarray:
+def as_image(array: np.ndarray, palette: Palette) -> np.ndarray:
     """Returns an array as an image, (H, W, C) as `decode` does. Raises ValueError if it is not one."""
     if array.ndim == 2:
         array = array[..., np.newaxis]

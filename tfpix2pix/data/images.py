@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, S
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -28,6 +28,7 @@ from tfpix2pix.data.formats import (
     upright_size,
 )
 from tfpix2pix.data.nifti import is_nifti, without_suffix
+from tfpix2pix.data.regions import unreadable
 from tfpix2pix.data.settings import MOST_MEGAPIXELS, DataConfig
 from tfpix2pix.destinations import is_own_folder
 from tfpix2pix.errors import UserError, unknown_name
@@ -250,13 +251,7 @@ def reading(path: Path, max_megapixels: float, key: str, where: object = None) -
             "large",
         ) from error
     except (OSError, Unreadable) as error:
-        reason = str(error) if isinstance(error, Unreadable) else f"cannot be read: {error.strerror or error}"
-        if path.is_symlink() and not path.exists():
-            reason = f"is a link to something that is missing, {path.readlink()}"
-        raise UserError(
-            f"Every image must be readable and whole. Received {name}, which {reason}. Replace the file or remove it.",
-            "unreadable",
-        ) from error
+        raise unreadable(path, error, name) from error
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -359,14 +354,17 @@ def as_picture(image: np.ndarray) -> np.ndarray:
     return match_channels(image if image.shape[-1] in (1, 2, 3, 4) else image[..., :1], 3)
 
 
-def write_image(path: Path, image: np.ndarray, palette: Sequence[int] | None = None) -> None:
-    """Writes (H, W, C) uint8, uint16 or float32 in the format of the path's suffix, .png, .tif or .npy."""
+def write_image(path: Path, image: np.ndarray, palette: Sequence[int] | None = None, **options: Any) -> None:
+    """Writes (H, W, C) uint8, uint16 or float32 in the format of the path's suffix, .png, .tif or .npy.
+
+    The other arguments are those of `encode`.
+    """
     if path.suffix == ".npy":
         buffer = io.BytesIO()
         np.save(buffer, image)
         data = buffer.getvalue()
     else:
-        data = encode(image, path.suffix, palette)
+        data = encode(image, path.suffix, palette, **options)
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from tfpix2pix.data.formats import Palette
 from tfpix2pix.data.images import MEGAPIXELS, as_picture, match_channels, read_image
+from tfpix2pix.data.planes import NotByRegion
 from tfpix2pix.data.ranges import from_signed
+from tfpix2pix.data.regions import Mapped, Regions, open_regions
 from tfpix2pix.data.settings import ClassValues, DataConfig
 from tfpix2pix.data.target_parts import split_targets
 from tfpix2pix.errors import UserError
@@ -210,6 +212,23 @@ def read_side(path: Path, side: int, config: DataConfig, key: str = MEGAPIXELS) 
     if classes is None:
         return read_image(path, max_megapixels=config.max_megapixels, key=key)
     return read_labels(path, classes, config, config.class_values[side], key)
+
+
+def open_side(path: Path, side: int, config: DataConfig) -> Regions | Mapped:
+    """Opens a file of inputs (`side` 0) or targets (1) to read rectangles of what `read_side` reads.
+
+    Raises:
+        NotByRegion: the file is read whole: its format is, or a label map is read by all of its values.
+        UserError: it is damaged.
+    """
+    classes, values = config.classes[side], config.class_values[side]
+    image = open_regions(path, palette_as(classes, config, values))
+    if classes is None:
+        return image
+    if values not in ("indices", "palette_indices") or image.shape[-1] != 1 or image.dtype.kind != "u":
+        image.close()
+        raise NotByRegion("holds a label map that is read by all of its values")
+    return Mapped(image, lambda part: to_classes(part, classes, config, path, values) if part.size else part, 1)
 
 
 def read_labels(

@@ -20,13 +20,14 @@ MOST_READ = 1_000
 
 
 def check_readable(source: Source, at_most: int = MOST_READ) -> int:
-    """Reads every pair, or `at_most` of them evenly spread, and returns the number read.
+    """Reads every pair, or `at_most` of them evenly spread, and returns the number read. Of large ones it reads the
+    headers and the middle.
 
     Raises:
         UserError: a file is unreadable, cut short, too small or does not fit. The text names it.
     """
     indices = evenly_spread(len(source), at_most)
-    for _ in in_order(source.whole, indices):
+    for _ in in_order(source.sample, indices):
         pass
     return len(indices)
 
@@ -144,11 +145,12 @@ def open_sources(data: DataConfig, seed: int) -> dict[str, Source]:
 
 
 def without_unreadable(source: Source) -> Source:
-    """Returns `source` without the pairs that cannot be read, which its `skipped` lists. Reads all pairs."""
+    """Returns `source` without the pairs that cannot be read, which its `skipped` lists. Reads all pairs, of large ones
+    the middle."""
 
     def fault(index: int) -> Fault | None:
         try:
-            source.whole(index)
+            source.sample(index)
         except UserError as error:
             return Fault(error.kind or "unfit", source.names[index], str(error))
         return None
@@ -164,6 +166,7 @@ def without_unreadable(source: Source) -> Source:
         digests, source.stored and (lambda index, side: source.stored(kept[index], side)),
         source.weighted and (lambda index: source.weighted(kept[index])), groups, source.divided,
         source.slices and (lambda index: source.slices(kept[index])), lambda index: source.scalars(kept[index]),
+        source.opened and (lambda index: source.opened(kept[index])),
     )  # fmt: skip
 
 

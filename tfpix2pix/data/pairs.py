@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from tfpix2pix.data.ranges import in_range, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.size import Size
+
+if TYPE_CHECKING:
+    from tfpix2pix.data.crops import OpenPair
 
 Pair = tuple[np.ndarray, np.ndarray]  # input and target, each (H, W, C) uint8, uint16 or float32
 Weighted = tuple[np.ndarray, np.ndarray, np.ndarray]  # and the weights of the pixels, float32 (H, W, 1) in [0, 1]
@@ -49,6 +52,7 @@ class Source:
     divided: bool = False  # folders or a column divide the data into splits
     slices: Callable[[int], Any] | None = None  # (index) -> the input's `Slice`, or None, if pairs may be slices
     scalars: Callable[[int], tuple[float, ...]] = lambda index: ()  # of a pair's input: numbers that lie in no image
+    opened: Callable[[int], OpenPair | None] | None = None  # opens a large pair to read parts of it; None: a small one
 
     @classmethod
     def reading(
@@ -70,6 +74,22 @@ class Source:
     def whole(self, index: int) -> Pair | Weighted:
         """Reads a pair with the weights of its pixels, if the source has any."""
         return self.weighted(index) if self.weighted else self.read(index)
+
+    def is_large(self, index: int) -> bool:
+        """Returns True if a pair is read in parts."""
+        large = self.opened(index) if self.opened else None
+        if large is None:
+            return False
+        large.close()
+        return True
+
+    def sample(self, index: int) -> Pair | Weighted:
+        """Reads a pair as `whole` does, or of a large one its middle."""
+        large = self.opened(index) if self.opened else None
+        if large is None:
+            return self.whole(index)
+        with large:
+            return large.sample()
 
 
 def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_path: Path | None = None) -> Pair:

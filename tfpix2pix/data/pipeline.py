@@ -12,11 +12,13 @@ import tensorflow as tf
 
 from tfpix2pix import rng
 from tfpix2pix.data import transforms
+from tfpix2pix.data.crops import Window, at_random, middle
 from tfpix2pix.data.images import Cache
 from tfpix2pix.data.pairs import Pair, Source, Weighted, signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.parallel import evenly_spread
+from tfpix2pix.size import Size
 
 PREFETCHED_BATCHES = 4
 PARALLEL_READS = os.cpu_count() or 2
@@ -71,7 +73,11 @@ def training_batches(
     def read_pair(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
         step, offset = position // share, position % share
         epoch, index = rng.shuffled_index(order, step * batch_size + worker * share + offset, len(source))
-        return transforms.for_training(reader(index, epoch), config, rng.at(augmentation, epoch, index))
+        key = rng.at(augmentation, epoch, index)
+        if config.fit == "crop":
+            fraction = transforms.crop_fraction(transforms.crop_key(key))
+            return transforms.augmented(reader.crop(index, epoch, fraction), config, key)
+        return transforms.for_training(reader(index, epoch), config, key)
 
     return _batches(tf.data.Dataset.range(first_step * share, total_steps * share), read_pair, share, reader)
 
@@ -85,7 +91,8 @@ def evaluation_batches(source: Source, config: DataConfig, *, count: int | None 
     indices = np.asarray(evenly_spread(len(source), count), np.int64)
 
     def read_pair(index: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return transforms.for_evaluation(reader(index), config)
+        pair = reader.crop(index) if config.fit == "crop" else reader(index)
+        return transforms.for_evaluation(pair, config)
 
     return _batches(tf.data.Dataset.from_tensor_slices(indices), read_pair, batch_size, reader, drop_remainder=False)
 
@@ -110,20 +117,48 @@ class Reader:
         self._decoded = Cache(config.cache_mb)
 
     def __call__(self, index: tf.Tensor, epoch: tf.Tensor | int = 0) -> tuple[tf.Tensor, ...]:
+        return self._call(self._read, [index, epoch], (None, None))
+
+    def crop(
+        self, index: tf.Tensor, epoch: tf.Tensor | int = 0, fraction: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, ...]:
+        """Returns the crop of a pair at its own scale that `transforms.random_crop` takes by the random numbers
+        `fraction`, (2,), or without them `transforms.center_crop`. Of large files it reads only the crop."""
+        arguments = [index, epoch] if fraction is None else [index, epoch, fraction]
+        return self._call(self._read_crop, arguments, self.config.size_px)
+
+    def _call(self, function: Callable, arguments: list, size: tuple[int | None, int | None]) -> tuple[tf.Tensor, ...]:
         channels = [self.config.input_channels, self.config.target_channels, *([1] if self.source.weighted else [])]
-        images = tf.numpy_function(self._read, [index, epoch], (tf.float32,) * len(channels), stateful=False)
+        images = tf.numpy_function(function, arguments, (tf.float32,) * len(channels), stateful=False)
         for image, count in zip(images, channels, strict=True):
-            image.set_shape((None, None, count))
+            image.set_shape((*size, count))
         return tuple(images)
 
     def _read(self, index: np.int64, epoch: np.int64) -> Pair | Weighted:
-        index = int(index)
+        return signed(self._whole(int(index), int(epoch)), self.config)
+
+    def _read_crop(self, index: np.int64, epoch: np.int64, fraction: np.ndarray | None = None) -> Pair | Weighted:
+        size = self.config.size_px
+
+        def window(length: Size) -> Window:
+            return middle(length, size) if fraction is None else at_random(length, size, fraction)
+
+        def part(other: int) -> Pair | Weighted:
+            large = self.source.opened(other) if self.source.opened else None
+            if large is None:
+                pair = self._whole(other, int(epoch))
+                place = window(Size(*pair[0].shape[:2])).slices
+                return tuple(image[place] for image in pair)
+            with large:
+                return large.read(window(large.size))
+
+        return signed(self._readable(int(index), part), self.config)
+
+    def _whole(self, index: int, epoch: int) -> Pair | Weighted:
         if self.source.at_epoch is not None:
-            pair = self._readable(index, lambda other: self.source.at_epoch(other, int(epoch)))
-        else:
-            make = partial(self._readable, index, self.source.whole)
-            pair = self._decoded.get(index, make, lambda pair: sum(image.nbytes for image in pair))
-        return signed(pair, self.config)
+            return self._readable(index, lambda other: self.source.at_epoch(other, epoch))
+        make = partial(self._readable, index, self.source.whole)
+        return self._decoded.get(index, make, lambda pair: sum(image.nbytes for image in pair))
 
     def _readable(self, index: int, read: Callable[[int], Pair | Weighted]) -> Pair | Weighted:
         """Reads the pair, or with `on_error: skip` the next one that can be read."""

@@ -147,9 +147,12 @@ def _rounded(low: float, high: float) -> tuple[float, float]:
 
 
 def _pixels(source: Source, side: int, at_most: int, index: int) -> np.ndarray | None:
-    """Returns up to `at_most` pixels of a side of a pair, evenly spread over those that count: float32 (pixels, C)."""
+    """Returns up to `at_most` pixels of a side of a pair, evenly spread over those that count: float32 (pixels, C).
+
+    Of a large pair they are those of its middle.
+    """
     try:
-        *pair, weight = (*source.whole(index), None)[:3]
+        *pair, weight = (*source.sample(index), None)[:3]
     except UserError:
         return None
     image, counts = pair[side], None if weight is None else weight[..., 0] > 0

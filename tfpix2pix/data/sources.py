@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tfpix2pix.data import SPLITS
+from tfpix2pix.data.crops import PairOpener
 from tfpix2pix.data.csv_files import read_csv
 from tfpix2pix.data.dicom import is_series
 from tfpix2pix.data.groups import column_of
@@ -340,8 +341,13 @@ def _of_files(
         weight = [(read_image(path, palette="indices"), path) for path in paths[end:]]
         return checked_whole(pair, config, paths[0], paths[target], *weight)
 
+    def checked_parts(parts: Sequence[np.ndarray], paths: Sequence[Path]) -> Pair | Weighted:
+        return checked_whole(parts[:2], config, *paths[:2], *zip(parts[2:], paths[2:], strict=True))
+
+    opener = PairOpener(config, len(files), checked_parts)
     return Source.reading(
         list(pairs), whole, config, files=lambda index: files_of(files[index]), skipped=tuple(faults), stored=stored,
         slices=lambda index: files[index][0] if isinstance(files[index][0], Slice) else None,
         scalars=lambda index: tuple(scalar.value for scalar in numbers[index]),
+        opened=lambda index: opener(files[index]),
     )  # fmt: skip

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image
 
-WIDTH, HEIGHT, BITS_PER_SAMPLE, PHOTOMETRIC, ORIENTATION, SAMPLES = 256, 257, 258, 262, 274, 277  # tags
+WIDTH, HEIGHT, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES = 256, 257, 258, 259, 262, 274, 277
+EXTRA_SAMPLES = 338  # the last of these tags
 WHITE_IS_ZERO, INK = 0, 5  # values of PHOTOMETRIC
 INKS = 4  # cyan, magenta, yellow, black
 
@@ -38,11 +39,14 @@ _reading = _Reading()
 
 
 def is_beyond_pillow(image: Image.Image) -> bool:
-    """Returns True if an opened TIFF file has several bands of more than 8 bits, more bands than its mode, or pages.
+    """Returns True if an opened TIFF file has several bands of more than 8 bits, more bands than its mode, or pages, or
+    if it is compressed and big-endian with floats or 32 bits.
 
-    Pillow would silently cut the bits to 8, and leave out the other bands and pages.
+    Pillow would silently cut the bits to 8, leave out the other bands and pages, and mix up the bytes of a value.
     """
     if getattr(image, "n_frames", 1) > 1:  # gray pages are channels
+        return True
+    if image.mode in ("F", "I") and image.tag_v2.prefix == b"MM" and image.tag_v2.get(COMPRESSION, 1) != 1:
         return True
     bits, bands = image.tag_v2.get(BITS_PER_SAMPLE, (8,)), image.tag_v2.get(SAMPLES, 1)
     return (len(bits) > 1 and max(bits) > 8) or (bands > len(image.getbands()) and image.mode != "P")
@@ -55,14 +59,14 @@ def layout(file: BinaryIO) -> Layout:
         ValueError: the image has other axes than height, width and one more.
         Exception: tifffile raises errors of many types for a damaged header.
     """
-    with _opened(file) as tiff:
-        series = _image_of(tiff)
+    with opened(file) as tiff:
+        series = image_of(tiff)
         page, sides = series.keyframe, dict(zip(series.axes, series.shape, strict=True))
         height, width = sides["Y"], sides["X"]
         channels = series.size // (height * width)
         return Layout(
-            height, width, channels - _is_ink(page, channels, series.dtype), series.dtype,
-            page.tags.valueof(ORIENTATION, 1), page.photometric, not page.extrasamples or page.extrasamples[0] > 0,
+            height, width, channels - is_ink(page, channels, series.dtype), series.dtype,
+            orientation_of(page), page.photometric, not page.extrasamples or page.extrasamples[0] > 0,
         )  # fmt: skip
 
 
@@ -75,20 +79,31 @@ def read(file: BinaryIO) -> tuple[np.ndarray, int]:
         ValueError: the image has other axes, or it is compressed in a way that is not read.
         Exception: tifffile raises errors of many types for a damaged file.
     """
-    with _opened(file) as tiff:
-        series = _image_of(tiff)
-        page, orientation = series.keyframe, series.keyframe.tags.valueof(ORIENTATION, 1)
+    with opened(file) as tiff:
+        series = image_of(tiff)
+        page, orientation = series.keyframe, orientation_of(series.keyframe)
         array = np.moveaxis(_pixels(series), (series.axes.index("Y"), series.axes.index("X")), (0, 1))
-        if page.photometric == WHITE_IS_ZERO and array.dtype.kind in "bu":  # floats have no largest value
-            gray = slice(page.samplesperpixel - len(page.extrasamples) if page.samplesperpixel > 1 else None)
-            array[..., gray] = ~array[..., gray] & array.dtype.type(2**page.bitspersample - 1)
-        if array.ndim == 3 and _is_ink(page, array.shape[-1], array.dtype):
+        array = shown(array, page)
+        if array.ndim == 3 and is_ink(page, array.shape[-1], array.dtype):
             array = np.concatenate([_without_ink(array[..., :INKS]), array[..., INKS:]], axis=-1)
     return array, orientation
 
 
+def shown(array: np.ndarray, page: Any) -> np.ndarray:
+    """Returns the values of a page, (H, W) or (H, W, C), with 0 for black. May change `array`."""
+    if page.photometric == WHITE_IS_ZERO and array.dtype.kind in "bu":  # floats have no largest value
+        gray = slice(page.samplesperpixel - len(page.extrasamples) if page.samplesperpixel > 1 else None)
+        array[..., gray] = ~array[..., gray] & array.dtype.type(2**page.bitspersample - 1)
+    return array
+
+
+def orientation_of(page: Any) -> int:
+    """Returns a page's orientation, a number of TIFF and EXIF."""
+    return page.tags.valueof(ORIENTATION, 1)
+
+
 @contextmanager
-def _opened(file: BinaryIO) -> Iterator[Any]:
+def opened(file: BinaryIO) -> Iterator[Any]:
     import tifffile
 
     logger = logging.getLogger("tifffile")
@@ -106,7 +121,7 @@ def _is_wanted(record: logging.LogRecord) -> bool:
     return not _reading.active
 
 
-def _image_of(tiff: Any) -> Any:
+def image_of(tiff: Any) -> Any:
     """Returns the first series of an opened file. Raises ValueError if it is no image of any number of channels."""
     if not tiff.series:
         raise ValueError("it holds no image")
@@ -123,14 +138,19 @@ def _pixels(series: Any) -> np.ndarray:
     except ValueError as error:
         if "imagecodecs" not in str(error):
             raise
-        name = getattr(series.keyframe.compression, "name", series.keyframe.compression)
-        raise ValueError(
-            f"its compression {name} is read by the package imagecodecs (`pip install imagecodecs`) alone, and not "
-            f"by Pillow with these bands, pages or bits: install it, or save the file with Deflate or uncompressed"
-        ) from error
+        raise ValueError(undecoded(series.keyframe)) from error
 
 
-def _is_ink(page: Any, channels: int, dtype: np.dtype) -> bool:
+def undecoded(page: Any) -> str:
+    """Says that a page's compression needs imagecodecs, in words that follow `cannot be read:`."""
+    name = getattr(page.compression, "name", page.compression)
+    return (
+        f"its compression {name} is read by the package imagecodecs (`pip install imagecodecs`) alone, and not "
+        f"by Pillow with these bands, pages or bits: install it, or save the file with Deflate or uncompressed"
+    )
+
+
+def is_ink(page: Any, channels: int, dtype: np.dtype) -> bool:
     return page.photometric == INK and channels >= INKS and dtype.kind == "u"
 
 

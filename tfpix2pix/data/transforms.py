@@ -38,9 +38,14 @@ def random_crop(pair: Pair, size_px: SizePx, key: tf.Tensor) -> Pair:
     """Crops the same rectangle of `size_px`, a side or height and width, from both, uniform over all positions."""
     size = Size.of(size_px)
     room = tf.shape(pair[0])[:2] - size + 1  # (2,)
-    fraction = rng.uniform((2,), key)
+    fraction = crop_fraction(key)
     corner = tf.minimum(tf.cast(fraction * tf.cast(room, tf.float32), tf.int32), room - 1)
     return _crop(pair, corner, size)
+
+
+def crop_fraction(key: tf.Tensor) -> tf.Tensor:
+    """Returns the random numbers by which `random_crop` chooses its place, float32 (2,) in [0, 1): down and across."""
+    return rng.uniform((2,), key)
 
 
 def center_crop(pair: Pair, size_px: SizePx) -> Pair:
@@ -98,7 +103,18 @@ def to_fit(pair: Pair, config: DataConfig, size: Size) -> Pair:
 
 def for_training(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:
     """Fits, jitters, mirrors (paper §6.2: resize to 286, crop to 256, mirror) and encodes a pair for the networks."""
-    pair = random_crop(to_fit(pair, config, config.jitter_size_px), config.size_px, rng.at(key, 0))
+    return augmented(
+        random_crop(to_fit(pair, config, config.jitter_size_px), config.size_px, crop_key(key)), config, key
+    )
+
+
+def crop_key(key: tf.Tensor) -> tf.Tensor:
+    """Returns the key of the crop of a pair, from that of all its changes."""
+    return rng.at(key, 0)
+
+
+def augmented(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:
+    """Mirrors, turns and encodes a pair of `config.size_px`, as `for_training` does after the crop."""
     if config.mirror:
         pair = random_mirror(pair, rng.at(key, 1))
     if config.vertical_flip:

@@ -10,7 +10,7 @@ import numpy as np
 from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import without_opaque_alpha
 from tfpix2pix.data.pairs import Pair, Weighted, checked
-from tfpix2pix.data.ranges import full_range
+from tfpix2pix.data.ranges import Range, full_range
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.weight_settings import ALPHA, Nodata
 from tfpix2pix.errors import UserError
@@ -112,20 +112,31 @@ def _from_nodata(
     for image, classes, value_range in zip(pair, config.classes, config.ranges, strict=True):
         if classes is not None or (config.inputs and not filled):
             lacks = np.zeros(image.shape[:2], bool)
-        elif setting.nodata == "nan":
-            lacks = np.isnan(image).any(-1) if image.dtype.kind == "f" else np.zeros(image.shape[:2], bool)
         else:
-            lacks = (image == np.asarray(setting.nodata, np.float32)).all(-1)
-        if lacks.any():
-            low, _ = full_range(image.dtype, value_range)
-            if np.ndim(low):
-                image = match_channels(image, len(low), where)
-            image = image.copy()
-            limits = np.iinfo(image.dtype) if image.dtype.kind == "u" else np.finfo(np.float32)
-            image[lacks] = np.clip(low, limits.min, limits.max)
-        filled.append(image)
+            lacks = without_data(image, setting)
+        filled.append(blackened(image, lacks, value_range, where))
         whole = lacks if whole is None or whole.shape != lacks.shape else whole | lacks
     return tuple(filled), (~whole).astype(np.float32)[..., np.newaxis]
+
+
+def without_data(image: np.ndarray, setting: Nodata) -> np.ndarray:
+    """Returns where (H, W, C) has no data, bool (H, W): every channel has the value, or with `nan` one of them."""
+    if setting.nodata == "nan":
+        return np.isnan(image).any(-1) if image.dtype.kind == "f" else np.zeros(image.shape[:2], bool)
+    return (image == np.asarray(setting.nodata, np.float32)).all(-1)
+
+
+def blackened(image: np.ndarray, lacks: np.ndarray, value_range: Range | None, where: object) -> np.ndarray:
+    """Returns (H, W, C) with the value for black where it has no data, by `without_data`."""
+    if not lacks.any():
+        return image
+    low, _ = full_range(image.dtype, value_range)
+    if np.ndim(low):
+        image = match_channels(image, len(low), where)
+    image = image.copy()
+    limits = np.iinfo(image.dtype) if image.dtype.kind == "u" else np.finfo(np.float32)
+    image[lacks] = np.clip(low, limits.min, limits.max)
+    return image
 
 
 def dimmed(picture: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:

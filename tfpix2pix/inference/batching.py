@@ -14,6 +14,7 @@ import numpy as np
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.errors import UserError
+from tfpix2pix.inference.tiling import Readable
 from tfpix2pix.parallel import Outcome, in_order, outcomes
 
 THREADS = 2  # that read, and as many that write: the translator needs the other cores
@@ -79,6 +80,26 @@ class ImageTranslator(Protocol):
             overlap_px: least overlap of tiles; None: a quarter of the side, or an eighth if tiles are translated alone.
         """
         return self.translate_many([image], noise, [where], tile_px=tile_px, overlap_px=overlap_px)[0]
+
+    def translate_bands(
+        self,
+        image: Readable,
+        noise: np.ndarray | None = None,
+        where: object = "an image",
+        *,
+        tile_px: int | None = None,
+        overlap_px: int | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Translates one image (H, W, C) as `translate` does, and yields its rows from the top as they are finished.
+
+        Args:
+            image: an array, or anything else of a shape and a type of which rectangles are read.
+            noise: as for `translate`, as all others.
+
+        Yields:
+            (h, W, C'), which may change when the next rows are computed.
+        """
+        yield self.translate(image[:, :], noise, where, tile_px=tile_px, overlap_px=overlap_px)
 
 
 def vectors_of(noise: np.ndarray | None, count: int, size: int) -> np.ndarray | None:

@@ -12,9 +12,11 @@ from threading import Lock
 import numpy as np
 
 from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data.formats import TIFF
 from tfpix2pix.data.images import enlarged
 from tfpix2pix.data.parts import check_one_target
 from tfpix2pix.data.ranges import full_range, in_range
+from tfpix2pix.data.regions import Mapped, Regions
 from tfpix2pix.data.scale import OWN, Scale, times_as_large
 from tfpix2pix.data.splits import would_be_pairs
 from tfpix2pix.errors import RunError, UserError, first_of
@@ -22,11 +24,14 @@ from tfpix2pix.inference.batching import ImageTranslator, NotWritten, in_batches
 from tfpix2pix.inference.between import Between
 from tfpix2pix.inference.inputs import inputs_of_files, inputs_of_parts, inputs_of_split
 from tfpix2pix.inference.items import INPUT, MOST, Input, Variants, Writer, fitting_in_memory
+from tfpix2pix.inference.large import Holes, opened_if_large
+from tfpix2pix.inference.tiling import Readable
 from tfpix2pix.inference.uncertainty import Spread, UncertaintyWriter, check_uncertainty
 from tfpix2pix.inference.volumes import VolumeWriter, check_options
 from tfpix2pix.parallel import Outcome
 
 MOST_OFF = 1.5  # factor between the scale of an image and of the training images that needs no note
+CLIPPED = "have values outside `data.input_range`, which were clipped."
 
 
 def translate_files(
@@ -78,7 +83,9 @@ def translate_files(
         frames: number of translations with `between`, the first and the last included; None: 16.
         gif: write the frames as one animation, `<name>.gif`, there and back, with `between`. It has 8 bits and up to
             256 colours a frame.
-        tile_px: translate in tiles of this side that overlap by `overlap_px`, as `Translator` does.
+        tile_px: translate in tiles of this side that overlap by `overlap_px`, as `Translator` does. If the files become
+            TIFF, TIFF files and arrays of more than 8 megapixels are read, translated and written in parts, unless they
+            are resized (docs/inference.md).
         overlap_px: least overlap of tiles; None: a quarter of the side, or an eighth if tiles are translated alone.
         in_flight: number of images that a server translates at a time; None: one batch of one size at a time. Tiles
             go one image at a time.
@@ -86,7 +93,8 @@ def translate_files(
         size: the scale to translate at. `own`: that of the files; `training`: that of the network's training images,
             as evaluations do; or px, in place of the training images' side.
         resize_back: resize translations to the size of their files; with `size`.
-        max_megapixels: most pixels of an image file, millions; None: as the model's training (`data.max_megapixels`).
+        max_megapixels: most pixels of an image file, millions, or of a row of tiles if it is read in parts; None: as
+            the model's training (`data.max_megapixels`).
         format: `png`, `tiff` or `npy`, also of the slices of volumes; None: NIfTI for volumes, and for images PNG, or
             TIFF for floats and more than four channels.
         overwrite: replace files of the same names in `out`.
@@ -119,6 +127,10 @@ def translate_files(
         name = "`uncertainty`" if uncertainty else "`gif`"
         check_one_target(card.config.data, f"{name} must go with a model that has", f"Leave {name} out")
     reader, writer = Reader(card, enlarge, size), Writer.of(card, Path(out), samples, format)
+    one_file = writer.suffix in TIFF and not writer.parts
+    if one_file and enlarge == 1 and size == OWN and not (uncertainty or path):
+        reader.side_px = max(card.static_size_px or (0,)) or tile_px
+    writer = replace(writer, holes=reader.holes)
     if uncertainty:
         samples = check_uncertainty(card, samples)
         writer = UncertaintyWriter.of(card, Path(out), samples, seed, format)
@@ -141,7 +153,7 @@ def translate_files(
             stacklevel=2,
         )
     variants = (Spread.of if uncertainty else Variants)(translator, vectors, tile_px, overlap_px)
-    if in_flight is None and tile_px is None and not (uncertainty or path):
+    if in_flight is None and tile_px is None and not (uncertainty or path or reader.side_px):
         results = in_batches(items, reader, variants.of_batch, writer)
     else:
         results = one_by_one(items, reader, variants.of_one, writer, in_flight or 1)
@@ -158,6 +170,8 @@ class Reader:
     Attributes:
         notes: number of images by note of `notes_on`.
         sizes: height and width of the images before they were brought to the scale, by name.
+        holes: where images have no data; None: it is not known which value says so.
+        side_px: side of tiles, if large images are read by region; None: all are read whole.
     """
 
     def __init__(self, card: ModelCard, enlarge: int = 1, size: str | int = OWN) -> None:
@@ -165,32 +179,62 @@ class Reader:
         self.scale = Scale.of(card.config.data, size)
         self.notes: Counter[str] = Counter()
         self.sizes: dict[str, tuple[int, int]] = {}
+        self.holes = Holes.of(card.config.data)
+        self.side_px: int | None = None
         self._noting = Lock()
 
-    def __call__(self, item: Input) -> np.ndarray:
-        """Returns the image of an input, (H, W, C).
+    def __call__(self, item: Input) -> np.ndarray | Mapped:
+        """Returns the image of an input, (H, W, C), or a large one to be read by region.
 
         Raises:
             UserError: it is unreadable, has values out of range, or does not fit in memory.
         """
         data = self.card.config.data
+        if self.side_px and item.open:
+            image = opened_if_large(item.open, self.side_px, data.max_megapixels, MOST)
+            if image is not None:
+                return self._by_region(image, item.name)
         with fitting_in_memory(item):
             image = item.read()
+            if self.holes:
+                image = self.holes.filled(image, item.name)
             if self.enlarge > 1:
                 image = enlarged(image, self.enlarge, data.numbers[INPUT])
             self.sizes[item.name] = image.shape[:2]
             image = self.scale.resized(image)
-        notes, given = notes_on(image, self.card), image
-        if not data.input_classes:
-            image = in_range(given, data.ranges[0], "data.input_range", item.name, clip=data.clips[0])
-        if image is not given:
-            notes.append("have values outside `data.input_range`, which were clipped.")
+        notes = notes_on(image, self.card)
+        fitting = self._in_range(image, item.name)
+        self._note(notes if fitting is image else [*notes, CLIPPED])
+        return fitting
+
+    def _by_region(self, image: Regions | Mapped, name: str) -> Mapped:
+        """Returns a large image whose values are in the model's range."""
+        self._note(notes_on_size(image, self.card))
+        filled = self.holes.filled_by_region(image, name) if self.holes else image
+        was_clipped = False
+
+        def in_range_noted(part: np.ndarray) -> np.ndarray:
+            nonlocal was_clipped
+            fitting = self._in_range(part, name)
+            if fitting is not part and not was_clipped:
+                was_clipped = True
+                self._note([CLIPPED])
+            return fitting
+
+        return Mapped(filled, in_range_noted, image.shape[-1])
+
+    def _in_range(self, image: np.ndarray, name: str) -> np.ndarray:
+        data = self.card.config.data
+        if data.input_classes:
+            return image
+        return in_range(image, data.ranges[INPUT], "data.input_range", name, clip=data.clips[INPUT])
+
+    def _note(self, notes: Sequence[str]) -> None:
         with self._noting:
             self.notes.update(notes)
-        return image
 
 
-def looks_like_a_pair(image: np.ndarray, card: ModelCard) -> bool:
+def looks_like_a_pair(image: Readable, card: ModelCard) -> bool:
     """Returns True if an image has the shape of a whole pair of the model's data: two halves of the training shape."""
     data, (height, width) = card.config.data, image.shape[:2]
     if data.source != "combined":
@@ -201,29 +245,35 @@ def looks_like_a_pair(image: np.ndarray, card: ModelCard) -> bool:
 
 def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
     """Returns notes for a user about an image that may be translated in an unexpected way."""
-    notes, size, channels = [], card.static_size_px, card.config.data.input_channels
-    if looks_like_a_pair(image, card):
-        notes.append(
-            "have the shape of a whole pair, input and target in one, and were translated whole. `split` (and "
-            "`data`) translates the inputs of pairs."
-        )
-    notes += _notes_on_scale(image, card)
-    if size and image.shape[:2] != size:
-        notes.append(
-            f"differ from the model's fixed {size.height}x{size.width} px and are reflected or cut into tiles, each "
-            f"with statistics of its own. Colours may differ from the run's and the SavedModel's."
-        )
+    notes, channels = notes_on_size(image, card), card.config.data.input_channels
     if image.shape[-1] in (2, 4) and channels in (1, 3) and image[..., -1].min() < full_range(image.dtype)[1]:
         notes.append("have transparent parts, which the model does not see. Their colours were translated.")
     return notes
 
 
-def _notes_on_scale(image: np.ndarray, card: ModelCard) -> Iterator[str]:
+def notes_on_size(image: Readable, card: ModelCard) -> list[str]:
+    """Returns the notes about an image (H, W, C) that follow from its shape."""
+    notes, size, (height, width) = [], card.static_size_px, image.shape[:2]
+    if looks_like_a_pair(image, card):
+        notes.append(
+            "have the shape of a whole pair, input and target in one, and were translated whole. `split` (and "
+            "`data`) translates the inputs of pairs."
+        )
+    notes += _notes_on_scale(height, width, card)
+    if size and (height, width) != size:
+        notes.append(
+            f"differ from the model's fixed {size.height}x{size.width} px and are reflected or cut into tiles, each "
+            f"with statistics of its own. Colours may differ from the run's and the SavedModel's."
+        )
+    return notes
+
+
+def _notes_on_scale(height: int, width: int, card: ModelCard) -> Iterator[str]:
     """Yields a note if the network was trained on images of quite another scale."""
     data = card.config.data
     if data.fit == "crop" or card.static_size_px:
         return
-    times = times_as_large(*image.shape[:2], data.fit, data.size_px)
+    times = times_as_large(height, width, data.fit, data.size_px)
     if not 1 / MOST_OFF <= times <= data.jitter_ratio * MOST_OFF:
         yield (
             f"are of another scale than the training images, {data.size_px} px, so the network does less well "

@@ -11,13 +11,14 @@ from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.guess import TABLES
 from tfpix2pix.data.images import counted, list_images, stem_of, unread
-from tfpix2pix.data.labels import read_side
+from tfpix2pix.data.labels import open_side, read_side
 from tfpix2pix.data.opening import split_of
 from tfpix2pix.data.parts import InputPart
 from tfpix2pix.data.scalars import Scalar, in_order_of_parts, number_of, scalars_by_name
 from tfpix2pix.data.sources import pair_up
 from tfpix2pix.data.stacks import check_names, stack_reader
 from tfpix2pix.data.volumes import is_volume
+from tfpix2pix.data.weight_settings import Nodata
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import safe_path
 from tfpix2pix.inference.items import INPUT, MOST, Input
@@ -51,7 +52,8 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | N
             if left:
                 warnings.warn(f"{path} holds files that are not translated: {counted(left)}.", stacklevel=3)
         for file in files:
-            yield from volumes.of(stem_of(file, folder), (file,), partial(read_side, file, INPUT, data, MOST))
+            ways = partial(read_side, file, INPUT, data, MOST), partial(open_side, file, INPUT, data)
+            yield from volumes.of(stem_of(file, folder), (file,), *ways)
 
 
 def inputs_of_parts(
@@ -96,7 +98,7 @@ def inputs_of_parts(
     read, volumes = stack_reader(data, key=MOST), VolumeInputs(data, MOST)
     for name, files in by_name.items():
         numbers = [scalar(name) for scalar in scalars]
-        yield from volumes.of(name, files, partial(read, in_order_of_parts(files, numbers, data)), numbers)
+        yield from volumes.of(name, files, partial(read, in_order_of_parts(files, numbers, data)), scalars=numbers)
 
 
 def _path_of_part(given: str | Path | float, part: InputPart) -> Path:
@@ -155,7 +157,9 @@ def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> I
     Raises:
         UserError: the split is unknown, or has no pairs.
     """
-    data = card.config.data.model_copy(update={"dir": None if folder is None else str(folder), "weight": None})
+    data = card.config.data
+    weight = data.weight if isinstance(data.weight, Nodata) else None  # files of weights are not needed
+    data = data.model_copy(update={"dir": None if folder is None else str(folder), "weight": weight})
     source = split_of(data, split, card.config.seed)
     for index, name in enumerate(source.names):
         slice_ = source.slices(index) if source.slices else None

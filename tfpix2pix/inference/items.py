@@ -12,14 +12,20 @@ from pathlib import Path
 import numpy as np
 
 from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data.formats import TIFF
 from tfpix2pix.data.images import BICUBIC, NEAREST, resized, suffix_for, write_image
 from tfpix2pix.data.labels import palette_of
+from tfpix2pix.data.regions import Mapped, Regions
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.target_parts import as_files
+from tfpix2pix.data.tiff_metadata import TiffMetadata
+from tfpix2pix.data.tiff_writing import write_tiled
 from tfpix2pix.data.volumes import Slice
 from tfpix2pix.destinations import check_replaces_no_input, check_writable
 from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.files import whole_file
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten, batch_of
+from tfpix2pix.inference.large import Bands, Holes, bands_of
 
 INPUT = 0  # side of a pair
 MOST = "max_megapixels"  # the argument that messages name
@@ -34,6 +40,7 @@ class Input:
     files: tuple[Path, ...]  # that it is read from
     slice: Slice | None = None  # of a volume, if the image is one
     volume: str = ""  # name of the translated volume, without suffix
+    open: Callable[[], Regions | Mapped] | None = None  # opens it to read rectangles of what `read` returns
 
 
 @contextmanager
@@ -57,8 +64,13 @@ class Variants:
     tile_px: int | None = None
     overlap_px: int | None = None
 
-    def of_one(self, item: Input, image: np.ndarray) -> Iterator[np.ndarray]:
-        """Yields the variants of an image. As many as a batch holds are in memory at a time."""
+    def of_one(self, item: Input, image: np.ndarray | Regions | Mapped) -> Iterator[np.ndarray | Bands]:
+        """Yields the variants of an image, of one that is read by region as bands. As many as a batch holds are in
+        memory at a time."""
+        if not isinstance(image, np.ndarray):
+            tiles = {"tile_px": self.tile_px, "overlap_px": self.overlap_px}
+            yield from bands_of(self.translator, image, self.vectors, item.name, **tiles)
+            return
         batch = 1 if self.tile_px else batch_of(*image.shape[:2])
         for start in range(0, len(self.vectors), batch):
             vectors = self.vectors[start : start + batch]
@@ -90,6 +102,7 @@ class Writer:
     sizes: Mapping[str, tuple[int, int]] | None = None  # height and width that translations get, by name of the input
     parts: Mapping[str, str] | None = None  # suffix of the files of each part
     data: DataConfig | None = None  # with parts
+    holes: Holes | None = None  # where inputs have no data
 
     @classmethod
     def of(cls, card: ModelCard, folder: Path, samples: int | None = None, format: str | None = None) -> Writer:
@@ -146,14 +159,26 @@ class Writer:
         """Writes the variants of an input, and returns their paths. Raises NotWritten if one of them cannot be written,
         after the others."""
         paths, failed = self.paths(item), None
+        metadata = TiffMetadata.of(item.files[0]) if self.suffix in TIFF else TiffMetadata()
+        if self.holes:
+            metadata = metadata.with_nodata(self.holes.value)
         for path, variant in zip(paths, self.images(variants), strict=True):
             if self.sizes:
                 height, width = self.sizes[item.name]
                 variant = resized(variant, (width, height), NEAREST if self.palette else BICUBIC)
+            if self.holes:
+                variant = self.holes.marked(variant, item.name)
+            options = metadata.options(variant.shape, variant.dtype)
             try:
-                write_image(path, variant, self.palette)
+                if isinstance(variant, Bands):
+                    with fitting_in_memory(item), whole_file(path) as temporary:
+                        write_tiled(temporary, variant.rows, variant.shape, variant.dtype, self.palette, **options)
+                else:
+                    write_image(path, variant, self.palette, **(options if path.suffix in TIFF else {}))
             except RunError as error:
                 failed = failed or error
+        if self.holes:
+            self.holes.forget(item.name)
         if failed is not None:
             raise NotWritten(str(failed)) from failed
         return paths

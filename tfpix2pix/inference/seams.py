@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfpix2pix.data.rows import Encoding
-from tfpix2pix.inference.tiling import Grid, Place, blend_tiles
+from tfpix2pix.inference.tiling import Grid, Place, Readable, blended_bands
 from tfpix2pix.models.noise import no_noise, noise_size
 from tfpix2pix.models.norms import own_statistics, statistics_by
 from tfpix2pix.models.scales import Cut, Map, Parts, cut_at, maps_of, multiple_of, shifted
@@ -29,6 +29,7 @@ from tfpix2pix.models.sizes import padded_size
 from tfpix2pix.size import Size
 
 INNER_VALUES = 0.25  # most values of an inner map for each pixel of the image: as float32, a byte
+MOST_INNER_VALUES = 2**26  # of an inner map, however large the image is: as float32, 268 MB
 TRACED_FROM = 8  # calls: a trace takes as long as several of them
 KEPT = 4  # networks, each for one size of tiles
 
@@ -84,24 +85,18 @@ class WholeTiler:
         self.multiple_px, self.maps = multiple_of(generator), maps_of(generator)
         self._networks = lru_cache(KEPT)(partial(_Network, generator, encoding, self.maps))
 
-    def translate(
-        self,
-        image: np.ndarray,
-        noise: np.ndarray | None,
-        tile_px: int,
-        overlap_px: int | None = None,
-        *,
-        blend: bool = True,
-        encode: Callable[[np.ndarray], np.ndarray] = lambda tile: tile,
-        decode: Callable[[np.ndarray], np.ndarray] = lambda band: band,
-    ) -> np.ndarray:
-        """Translates an image (H, W, C) in tiles.
+    def bands(
+        self, image: Readable, noise: np.ndarray | None, tile_px: int, overlap_px: int | None = None, **options: Any
+    ) -> Iterator[np.ndarray]:
+        """Translates an image (H, W, C) in tiles, and yields it in bands as `blended_bands` does.
+
+        The image is read once for each norm in the outer part of the network, once for the inner part, and once more.
 
         Args:
             noise: vector (1, noise_size); None: off.
             tile_px: most height and width of the tiles, which are multiples of a few pixels.
             overlap_px: least overlap; None: a quarter of `tile_px`.
-            blend: as for `translate_tiles`; `encode` and `decode` too.
+            options: `blend`, `encode` and `decode` of `translate_tiles`.
 
         Raises:
             UserError: the tiles overlap by more than half.
@@ -112,15 +107,17 @@ class WholeTiler:
         grid = Grid.aligned(length, padded, tile_px, overlap_px, cut.stride)
         if noise is None:
             noise = no_noise(1, noise_size(self.generator))
+        encode = options.get("encode", lambda tile: tile)
         work = _Work(self._networks(cut, grid.size), image, grid, encode, noise)
         work.measure()
-        return blend_tiles(work.translation, image, grid, blend=blend, encode=encode, decode=decode)
+        yield from blended_bands(work.translation, image, grid, **options)
 
     def cut(self, padded: Size, tile_px: int) -> Cut:
         """Returns the cut of the generator for a padded image of a size: an inner part with maps of the whole image
-        that are no larger than a tile's largest, or than `INNER_VALUES` for each pixel."""
-        of_tile = max(map_.values for map_ in self.maps.values()) * tile_px**2
-        return cut_at(self.maps, max(INNER_VALUES, of_tile / (padded.height * padded.width))) or Cut(self.multiple_px)
+        that are no larger than a tile's largest, or than `INNER_VALUES` for each pixel and `MOST_INNER_VALUES`."""
+        of_tile, pixels = max(map_.values for map_ in self.maps.values()) * tile_px**2, padded.height * padded.width
+        most = min(INNER_VALUES, MOST_INNER_VALUES / pixels)
+        return cut_at(self.maps, max(most, of_tile / pixels)) or Cut(self.multiple_px)
 
 
 class _Network:
@@ -184,7 +181,7 @@ class _Work:
     """
 
     def __init__(
-        self, network: _Network, image: np.ndarray, grid: Grid, encode: Callable[[np.ndarray], np.ndarray],
+        self, network: _Network, image: Readable, grid: Grid, encode: Callable[[np.ndarray], np.ndarray],
         noise: np.ndarray,
     ) -> None:  # fmt: skip
         self.network, self.image, self.grid, self.encode, self.noise = network, image, grid, encode, noise

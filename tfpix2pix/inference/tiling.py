@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,9 +17,18 @@ OVERLAP = 8  # default: tiles overlap by their side divided by this
 WIDE_OVERLAP = 4  # the same for tiles that are translated as parts of the whole image
 
 
+class Readable(Protocol):
+    """An image (H, W, C) of which parts are read: an array, or `data.regions.Regions`."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype
+
+    def __getitem__(self, place: tuple[slice, slice]) -> np.ndarray: ...
+
+
 def translate_tiles(
     run: Callable[[np.ndarray], np.ndarray],
-    image: np.ndarray,
+    image: Readable,
     size_px: SizePx,
     overlap_px: int | None = None,
     *,
@@ -30,7 +39,7 @@ def translate_tiles(
     """Translates overlapping tiles of an image (H, W, C), and blends their overlaps by a raised cosine.
 
     An image smaller than a tile is reflected to its size. Memory holds the image, its translation and one band of
-    tiles, so image and translation may have 8 bits a value.
+    tiles, so image and translation may have 8 bits a value. `tile_bands` yields the translation in bands.
 
     Args:
         run: translates a tile, (1, height, width, C) to (1, height, width, C').
@@ -44,8 +53,21 @@ def translate_tiles(
     Raises:
         UserError: the tiles overlap by more than half.
     """
+    options = {"blend": blend, "encode": encode, "decode": decode}
+    return joined(tile_bands(run, image, size_px, overlap_px, **options), image.shape[0])
+
+
+def tile_bands(
+    run: Callable[[np.ndarray], np.ndarray],
+    image: Readable,
+    size_px: SizePx,
+    overlap_px: int | None = None,
+    **options: Any,
+) -> Iterator[np.ndarray]:
+    """Yields the result of `translate_tiles` in bands of finished rows from the top, as `blended_bands` does. Memory
+    holds one band of tiles. The arguments are those of `translate_tiles`."""
     grid = Grid.of(*image.shape[:2], size_px, overlap_px)
-    return blend_tiles(lambda place, tile: run(tile), image, grid, blend=blend, encode=encode, decode=decode)
+    return blended_bands(lambda place, tile: run(tile), image, grid, **options)
 
 
 class Place(NamedTuple):
@@ -132,27 +154,47 @@ class Grid:
             for top, own in zip(self.tops, rows, strict=True)
         ]
 
-    def cut(self, image: np.ndarray, place: Place) -> np.ndarray:
+    def cut(self, image: Readable, place: Place) -> np.ndarray:
         """Returns the tile of an image (H, W, C) at a place."""
         tall, wide = self.size
-        return image[np.ix_(self.rows[place.top : place.top + tall], self.columns[place.left : place.left + wide])]
+        rows, columns = self.rows[place.top : place.top + tall], self.columns[place.left : place.left + wide]
+        top, left = rows.min(), columns.min()
+        part = image[top : rows.max() + 1, left : columns.max() + 1]
+        return part[np.ix_(rows - top, columns - left)]
 
 
-def blend_tiles(
+def joined(bands: Iterable[np.ndarray], height: int) -> np.ndarray:
+    """Returns the image (height, W, C) of the bands of `blended_bands`."""
+    result, top = None, 0
+    for band in bands:
+        if len(band) == height:
+            return band
+        if result is None:
+            result = np.empty((height, *band.shape[1:]), band.dtype)
+        result[top : top + len(band)] = band
+        top += len(band)
+    return result
+
+
+def blended_bands(
     run: Callable[[Place, np.ndarray], np.ndarray],
-    image: np.ndarray,
+    image: Readable,
     grid: Grid,
     *,
     blend: bool = True,
     encode: Callable[[np.ndarray], np.ndarray] = lambda tile: tile,
     decode: Callable[[np.ndarray], np.ndarray] = lambda band: band,
-) -> np.ndarray:
+) -> Iterator[np.ndarray]:
     """Translates the tiles of a grid by `run`, which gets their places too, and blends them. Other arguments are those
-    of `translate_tiles`."""
+    of `translate_tiles`.
+
+    Yields:
+        Finished rows (h, W, C') from the top. They may change when the next ones are computed.
+    """
     (height, width), (tall, wide), (down, across) = grid.length, grid.size, grid.overlap
     row_shares, column_shares = _shares(grid.tops, tall, down, blend), _shares(grid.lefts, wide, across, blend)
     above, before = (len(grid.rows) - height) // 2, (len(grid.columns) - width) // 2
-    result = band = None
+    band = None
     for places, row_share, next_top in zip(grid.places, row_shares, [*grid.tops[1:], len(grid.rows)], strict=True):
         top = places[0].top
         for place, column_share in zip(places, column_shares, strict=True):
@@ -162,14 +204,11 @@ def blend_tiles(
             share = (row_share[:, np.newaxis] * column_share)[..., np.newaxis]
             band[:, place.left : place.left + wide] += translation * share
         done = decode(band[max(above - top, 0) : min(next_top, above + height) - top, before : before + width])
-        if result is None:
-            result = np.empty((height, width, done.shape[-1]), done.dtype)
-        begin = max(top - above, 0)
-        result[begin : begin + len(done)] = done
+        if len(done):
+            yield done
         step = next_top - top  # rows below are unfinished: the next tiles add to them
         band[: tall - step] = band[step:]
         band[tall - step :] = 0.0
-    return result
 
 
 def fitting_tile(tile_px: int, height: int, width: int) -> tuple[int, int]:

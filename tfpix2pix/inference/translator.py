@@ -19,7 +19,7 @@ from tfpix2pix.inference import ALONE, TILE_AS, WHOLE
 from tfpix2pix.inference.batching import ImageTranslator, drawn_noise, names_of, vectors_of
 from tfpix2pix.inference.between import FRAMES, Between
 from tfpix2pix.inference.seams import WholeTiler
-from tfpix2pix.inference.tiling import fitting_tile, translate_tiles
+from tfpix2pix.inference.tiling import Readable, fitting_tile, joined, tile_bands
 from tfpix2pix.inference.uncertainty import SAMPLES, Uncertainty, check_uncertainty, uncertainty_of
 from tfpix2pix.inference.view import Engine
 
@@ -119,11 +119,7 @@ class Translator(ImageTranslator):
         Raises:
             UserError: an image or the noise does not fit the model, or tiles overlap by more than half.
         """
-        data, dtype = self.card.config.data, np.dtype(self.card.target_dtype)
-        input_range, target_range = data.ranges
-        values = Values(
-            lambda image: to_signed(image, input_range), lambda image: from_signed(image, dtype, target_range), dtype
-        )
+        data, values = self.card.config.data, self._values_of_files()
         names = names_of(where, len(images))
         images = [match_channels(image, data.input_channels, name) for image, name in zip(images, names, strict=True)]
         vectors = vectors_of(noise, len(images), self.card.noise_size)
@@ -131,6 +127,27 @@ class Translator(ImageTranslator):
         if not alike or tile_px or self.card.static_size_px:
             return self._each(images, vectors, values, tile_px, overlap_px)
         return [values.decode(result) for result in self._run(values.encode(np.stack(images)), vectors)]
+
+    def translate_bands(
+        self,
+        image: Readable,
+        noise: np.ndarray | None = None,
+        where: object = "an image",
+        *,
+        tile_px: int | None = None,
+        overlap_px: int | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Translates one image (H, W, C) as `translate` does, and yields its rows from the top as they are finished.
+
+        Neither the image nor its translation needs to fit in memory. The arguments are those of `ImageTranslator`.
+        """
+        data, values = self.card.config.data, self._values_of_files()
+        vector = vectors_of(noise, 1, self.card.noise_size)
+
+        def encode(tile: np.ndarray) -> np.ndarray:
+            return values.encode(match_channels(tile, data.input_channels, where))
+
+        return self._bands(image, vector, values._replace(encode=encode), tile_px, overlap_px)
 
     def samples(self, image: Images, count: int, *, seed: int = 0) -> np.ndarray:
         """Returns `count` translations of one image (H, W, C) by different noise of a seed: (count, H, W, C')."""
@@ -252,17 +269,32 @@ class Translator(ImageTranslator):
         self, image: np.ndarray, vector: np.ndarray | None, values: Values, tile_px: int | None, overlap_px: int | None
     ) -> np.ndarray:
         """Translates (H, W, C) into (H, W, C'), in tiles if the engine's size is fixed or `tile_px` is less."""
+        return joined(self._bands(image, vector, values, tile_px, overlap_px), image.shape[0])
+
+    def _bands(
+        self, image: Readable, vector: np.ndarray | None, values: Values, tile_px: int | None, overlap_px: int | None
+    ) -> Iterator[np.ndarray]:
+        """Yields the translation of (H, W, C) in bands (h, W, C')."""
         fixed = self.card.static_size_px
         size = fixed or (fitting_tile(tile_px, *image.shape[:2]) if tile_px else image.shape[:2])
         if not fixed and size == image.shape[:2]:
-            return values.decode(self._run(values.encode(image)[np.newaxis], vector)[0])
+            yield values.decode(self._run(values.encode(image[:, :])[np.newaxis], vector)[0])
+            return
         options = {"blend": not self.card.config.data.target_classes}
         options |= {"encode": values.encode, "decode": values.decode}
         tiler = None if fixed else self._whole_tiler()
         if tiler is None:
-            return translate_tiles(lambda tile: self._run(tile, vector), image, size, overlap_px, **options)
+            yield from tile_bands(lambda tile: self._run(tile, vector), image, size, overlap_px, **options)
+            return
         with _memory_errors():
-            return tiler.translate(image, vector, tile_px, overlap_px, **options)
+            yield from tiler.bands(image, vector, tile_px, overlap_px, **options)
+
+    def _values_of_files(self) -> Values:
+        """Returns the conversion of the values of files."""
+        (input_range, target_range), dtype = self.card.config.data.ranges, np.dtype(self.card.target_dtype)
+        return Values(
+            lambda image: to_signed(image, input_range), lambda image: from_signed(image, dtype, target_range), dtype
+        )
 
     def _whole_tiler(self) -> WholeTiler | None:
         if self._tiler is None:

@@ -13,6 +13,7 @@ import numpy as np
 from tfpix2pix.data.images import BICUBIC, NEAREST, match_channels, resized
 from tfpix2pix.data.labels import to_classes
 from tfpix2pix.data.nifti import write_nifti
+from tfpix2pix.data.regions import Mapped, Regions
 from tfpix2pix.data.scalars import Scalar, in_order_of_parts
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.slices import Place, place_reader, sliced
@@ -45,14 +46,17 @@ class VolumeInputs:
         name: str,
         files: tuple[Path, ...],
         read_image: Callable[[], np.ndarray],
+        open_image: Callable[[], Regions | Mapped] | None = None,
         scalars: Sequence[Scalar] = (),
     ) -> Iterator[Input]:
         """Yields the inputs of a file, or of the files of an input's parts. An error of a volume is raised by reading.
 
-        `read_image` reads it if it is an image. `scalars` are those of the input.
+        `read_image` reads it if it is an image, and `open_image` opens it for rectangles. `scalars` are those of the
+        input.
         """
         if not any(map(is_volume, files)):
-            yield Input(safe_path(name), partial(self.checked, read_image, files[0]), files)
+            open_image = None if self.data.neighbour_slices else open_image
+            yield Input(safe_path(name), partial(self.checked, read_image, files[0]), files, open=open_image)
             return
         whole = sliced({name: files}, self.data, key=self.key)
         for fault in whole.faults:

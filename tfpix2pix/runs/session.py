@@ -120,7 +120,7 @@ class Session:
         self.trained_on = evaluation_batches(sources["train"], data, count=self.held_out_count, batch_size=batch_size)
         self.real_signs = RealSigns(model.judge_whole, model.objective.boundary, data.encoding)
         self.probe = Probe(self.translate, model.translator, data.encoding.encode_input, self.shown)
-        self.target_dtype = sources["train"].read(0)[1].dtype.name
+        self.target_dtype = sources["train"].sample(0)[1].dtype.name
         self.saved_s = time.monotonic()
         self.roll_backs = 0
 

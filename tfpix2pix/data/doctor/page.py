@@ -82,7 +82,7 @@ class Painter:
     def picture(self, split: str, index: int) -> str | None:
         """Returns the picture of a pair, or None if it cannot be read."""
         try:
-            *pair, weight = (*self.sources[split].whole(index), None)[:3]
+            *pair, weight = (*self.sources[split].sample(index), None)[:3]
         except UserError:
             return None
         image, target = self.views(pair)

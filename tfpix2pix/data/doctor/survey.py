@@ -145,7 +145,7 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
         source, headers = survey.sources[split], ()
         try:
             headers = tuple(header(path, survey.data) for path in source.files(index))
-            *pair, weight = (*source.whole(index), None)[:3]
+            *pair, weight = (*source.sample(index), None)[:3]
         except UserError as error:
             fault = Fault(error.kind or "unfit", source.names[index], str(error))
             return Look(split, index, source.names[index], headers, fault=fault), None
@@ -184,7 +184,7 @@ def _clipped(source: Source, index: int, data: DataConfig, weight: np.ndarray | 
     shares = []
     for side, (clips, classes, value_range) in enumerate(zip(data.clips, data.classes, data.ranges, strict=True)):
         is_stack = side == 0 and bool(data.inputs)  # its parts are scaled as they are read
-        if not clips or classes or is_stack or source.stored is None:
+        if not clips or classes or is_stack or source.stored is None or source.is_large(index):
             shares.append(0.0)
             continue
         image = source.stored(index, side)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from tfpix2pix.inference.batching import ImageTranslator, drawn_noise, names_of,
 from tfpix2pix.inference.remote import TRANSPORTS
 from tfpix2pix.inference.remote.faults import no_answer, until_it_passes
 from tfpix2pix.inference.remote.model import ModelName, Server, Target
-from tfpix2pix.inference.tiling import fitting_tile, translate_tiles
+from tfpix2pix.inference.tiling import Readable, fitting_tile, joined, tile_bands
 from tfpix2pix.quiet import load_tensorflow
 from tfpix2pix.tables import row
 
@@ -108,38 +108,55 @@ class RemoteModel(ImageTranslator):
             RunError: the server does not answer, or not with a translation.
         """
         vectors = vectors_of(noise, len(images), self.card.noise_size)
+        sizes = {"tile_px": tile_px, "overlap_px": overlap_px}
         return [
-            self._translation(image, None if vectors is None else vectors[index], name, tile_px, overlap_px)
+            joined(self.translate_bands(image, None if vectors is None else vectors[index], name, **sizes), len(image))
             for index, (image, name) in enumerate(zip(images, names_of(where, len(images)), strict=True))
         ]
 
-    def _translation(
-        self, image: np.ndarray, vector: np.ndarray | None, where: object, tile_px: int | None, overlap_px: int | None
-    ) -> np.ndarray:
-        data = self.card.config.data
-        if not data.input_classes:
-            image = in_range(image, data.ranges[0], "data.input_range", where, clip=data.clips[0])
-        image = match_channels(image, data.input_channels, where)
+    def translate_bands(
+        self,
+        image: Readable,
+        noise: np.ndarray | None = None,
+        where: object = "an image",
+        *,
+        tile_px: int | None = None,
+        overlap_px: int | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Translates one image (H, W, C) as `translate` does, with a request for each tile, and yields its rows from
+        the top as they are finished. The arguments are those of `ImageTranslator`.
+
+        Raises:
+            UserError: as `translate_many`.
+            RunError: as `translate_many`.
+        """
+        data, vector = self.card.config.data, vectors_of(noise, 1, self.card.noise_size)
         # A server reads gray by `input_class_values`, while here are class indices.
         is_same = not data.input_classes or data.input_class_values in (None, "indices", "palette_indices")
         as_file = is_same and image.dtype.kind == "u" and "translate_bytes" in self.signatures
         as_file &= self.card.target_dtype != "float32"  # a server answers a file with a file of 8 or 16 bits
         request = self._by_file if as_file else self._by_floats
+
+        def translated(part: np.ndarray) -> np.ndarray:
+            if not data.input_classes:
+                part = in_range(part, data.ranges[0], "data.input_range", where, clip=data.clips[0])
+            result = request(match_channels(part, data.input_channels, where), vector)
+            expected = (*part.shape[:2], data.target_channels)
+            if result.shape != expected or result.dtype != self.card.target_dtype:
+                raise no_answer(
+                    self.target,
+                    f"{result.dtype} of shape {result.shape} in place of {self.card.target_dtype} of shape {expected}",
+                )
+            return result
+
         if tile_px and max(image.shape[:2]) > tile_px:
-            result = translate_tiles(
-                lambda tile: request(tile[0], vector)[np.newaxis], image,
-                fitting_tile(tile_px, *image.shape[:2]), overlap_px, blend=not data.target_classes,
+            size = fitting_tile(tile_px, *image.shape[:2])
+            yield from tile_bands(
+                lambda tile: translated(tile[0])[np.newaxis], image, size, overlap_px, blend=not data.target_classes,
                 decode=self._rounded,
             )  # fmt: skip
         else:
-            result = request(image, vector)
-        expected = (*image.shape[:2], data.target_channels)
-        if result.shape != expected or result.dtype != self.card.target_dtype:
-            raise no_answer(
-                self.target,
-                f"{result.dtype} of shape {result.shape} in place of {self.card.target_dtype} of shape {expected}",
-            )
-        return result
+            yield translated(image[:, :])
 
     def _rounded(self, band: np.ndarray) -> np.ndarray:
         """Converts blended values to the targets' type. A mean lies between its values, so it is in their range."""

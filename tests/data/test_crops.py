@@ -1,0 +1,175 @@
+"""Crops of pairs in large files are those of whole files, and nothing but the crops is decoded."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tifffile
+from PIL import Image
+
+import tfpix2pix as p2p
+from tests.conftest import least_config, run_cli
+from tfpix2pix import rng
+from tfpix2pix.data import SOURCES, crops, images, transforms
+from tfpix2pix.data.crops import at_random, middle
+from tfpix2pix.data.opening import check_readable, open_source
+from tfpix2pix.data.pairs import signed
+from tfpix2pix.data.pipeline import evaluation_batches, training_batches
+from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.errors import UserError
+from tfpix2pix.size import Size
+
+SIZES = [(90, 70), (64, 120), (50, 50)]
+TILES = {"tile": (16, 32), "compression": "zlib"}
+
+
+def pixels(seed, size, channels=3, dtype=np.uint8, most=None):
+    values = np.random.default_rng(seed).integers(0, most or np.iinfo(dtype).max + 1, (*size, channels)).astype(dtype)
+    return values[..., 0] if channels == 1 else values
+
+
+def write(root, kinds, *, splits=("train", "val")):
+    """Pairs in folders: `kinds` are the arguments of `pixels` by folder."""
+    for split in splits:
+        for number, size in enumerate(SIZES):
+            for place, (folder, arguments) in enumerate(kinds.items()):
+                path = root / split / folder / f"{number}.tif"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                image = pixels(10 * number + place, size, *arguments)
+                rgb = image.ndim == 3 and image.shape[-1] == 3
+                tifffile.imwrite(path, image, photometric="rgb" if rgb else "minisblack", **TILES)
+    return root
+
+
+SETTINGS = {"source": "folders", "fit": "crop", "image_size_px": 32, "cache_mb": 0}
+CASES = {
+    "photographs": ({"input": (3,), "target": (3,)}, {}),
+    "rectangles": ({"input": (3,), "target": (3,)}, {"image_size_px": [32, 48], "vertical_flip": True}),
+    "16 bits": ({"input": (1, np.uint16), "target": (3,)}, {"input_channels": 1, "rotate": True}),
+    "label maps": (
+        {"input": (1, np.uint8, 5), "target": (3,)},
+        {"input_classes": 5, "input_class_values": "indices"},
+    ),
+    "weights": ({"input": (3,), "target": (3,), "mask": (1,)}, {"weight": "mask"}),
+    "weights of 0 and 1": ({"input": (3,), "target": (3,), "mask": (1, np.uint8, 2)}, {"weight": "mask"}),
+    "no data": ({"input": (3,), "target": (1, np.uint8, 4)}, {"weight": {"nodata": 3}, "target_channels": 1}),
+}
+
+
+@pytest.fixture
+def nothing_whole(monkeypatch):
+    """Reading a whole file fails."""
+
+    def fail(*arguments, **options):
+        raise AssertionError("a whole file was decoded")
+
+    monkeypatch.setattr(images, "decode", fail)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_batches_are_those_of_whole_files_to_the_bit(name, tmp_path, monkeypatch):
+    """Twin: the transforms of whole pairs, pair by pair."""
+    kinds, settings = CASES[name]
+    data = DataConfig(dir=str(write(tmp_path, kinds)), **{**SETTINGS, **settings})
+    source, steps = open_source(data, "train", 0), 7
+    order, augmentation, twins = rng.stream(3, "order"), rng.stream(3, "augmentation"), []
+    for step in range(steps):
+        epoch, index = rng.shuffled_index(order, tf.constant(step, tf.int64), len(source))
+        whole = signed(source.whole(int(index)), data)
+        twins.append(transforms.for_training(whole, data, rng.at(augmentation, epoch, index)))
+    centers = [transforms.for_evaluation(signed(source.whole(index), data), data) for index in range(len(source))]
+    kept = data.model_copy(update={"cache_mb": 512})
+    for cached in (data, kept):
+        source = open_source(cached, "train", 0)
+        assert source.is_large(0) == (cached is data)
+        with monkeypatch.context() as patch:
+            if cached is data:
+                patch.setattr(images, "decode", lambda *arguments, **options: pytest.fail("decoded whole"))
+            batches = training_batches(source, cached, batch_size=1, seed=3, first_step=0, total_steps=steps)
+            for batch, twin in zip(batches, twins, strict=True):
+                for part, expected in zip(batch, twin, strict=True):
+                    np.testing.assert_array_equal(part[0], expected)
+            for batch, twin in zip(evaluation_batches(source, cached), centers, strict=True):
+                for part, expected in zip(batch, twin, strict=True):
+                    np.testing.assert_array_equal(part[0], expected)
+
+
+def test_colors_are_changed_alike(tmp_path):
+    """In a graph a colour may differ by a bit from the one of eager transforms: both are of the pipeline here."""
+    root = str(write(tmp_path, {"input": (3,), "target": (3,)}))
+    parts, whole = (DataConfig(dir=root, color_jitter=0.1, **{**SETTINGS, "cache_mb": mb}) for mb in (0, 512))
+    batches = [
+        list(training_batches(open_source(data, "train", 0), data, batch_size=2, seed=3, first_step=0, total_steps=4))
+        for data in (parts, whole)
+    ]
+    for of_parts, of_whole in zip(*batches, strict=True):
+        np.testing.assert_array_equal(of_parts[0], of_whole[0])
+        np.testing.assert_array_equal(of_parts[1], of_whole[1])
+
+
+def test_the_places_are_those_of_the_transforms():
+    """Twin: TensorFlow's crop of an image of coordinates."""
+    for number in range(200):
+        length, size, key = Size(97, 40 + number), Size(32, 40), rng.at(rng.stream(0, "x"), number)
+        coordinates = np.stack(np.mgrid[: length.height, : length.width], axis=-1).astype(np.float32)
+        crop = transforms.random_crop((coordinates, coordinates), size, key)[0]
+        window = at_random(length, size, transforms.crop_fraction(key).numpy())
+        np.testing.assert_array_equal(coordinates[window.slices], crop)
+        np.testing.assert_array_equal(
+            coordinates[middle(length, size).slices], transforms.center_crop((coordinates, coordinates), size)[0]
+        )
+
+
+def test_pairs_of_a_table_too(tmp_path, nothing_whole):
+    write(tmp_path, {"input": (3,), "target": (3,)}, splits=["all"])
+    lines = ["input,target", *(f"all/input/{number}.tif,all/target/{number}.tif" for number in range(3))]
+    (tmp_path / "pairs.csv").write_text("\n".join(lines))
+    data = DataConfig(dir=str(tmp_path / "pairs.csv"), **{**SETTINGS, "source": "table", "held_out_fraction": 0})
+    source = open_source(data, "train", 0)
+    assert len(list(training_batches(source, data, batch_size=1, seed=0, first_step=0, total_steps=3))) == 3
+    assert check_readable(source) == 3
+
+
+def test_pairs_that_fit_or_do_not_crop_or_are_no_tiles_are_read_whole(tmp_path):
+    data = DataConfig(dir=str(write(tmp_path, {"input": (3,), "target": (3,)})), **SETTINGS)
+    for changes in ({"cache_mb": 1}, {"fit": "resize"}):
+        assert not SOURCES["folders"](data.model_copy(update=changes), "train", 0).is_large(0)
+    Image.fromarray(pixels(0, SIZES[0])).save(tmp_path / "train" / "input" / "0.png")
+    (tmp_path / "train" / "input" / "0.tif").unlink()
+    source = SOURCES["folders"](data, "train", 0)
+    assert [source.is_large(index) for index in range(3)] == [False, True, True]
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_faults_are_found_by_headers_and_a_sample(on_error, tmp_path, monkeypatch):
+    data = DataConfig(dir=str(write(tmp_path, {"input": (3,), "target": (3,)})), on_error=on_error, **SETTINGS)
+    cut = tmp_path / "train" / "target" / "1.tif"
+    cut.write_bytes(cut.read_bytes()[:-300])
+    tifffile.imwrite(tmp_path / "train" / "target" / "2.tif", pixels(0, (50, 51)), photometric="rgb", **TILES)
+    if on_error == "stop":
+        with pytest.raises(UserError, match=r"target/1.tif, which cannot be read: it ends too soon"):
+            check_readable(open_source(data, "train", 0))
+        return
+    source = open_source(data, "train", 0)
+    assert source.names == ["0"]
+    assert ["ends too soon" in fault.message for fault in source.skipped] == [True, False]
+    assert "50x50 px in" in source.skipped[1].message and "51x50 px in" in source.skipped[1].message
+
+
+def test_a_sample_is_the_middle(tmp_path, monkeypatch, nothing_whole):
+    data = DataConfig(dir=str(write(tmp_path, {"input": (3,), "target": (3,)})), **SETTINGS)
+    monkeypatch.setattr(crops, "SAMPLE_PX", 40)
+    sample, _ = SOURCES["folders"](data, "train", 0).sample(0)
+    np.testing.assert_array_equal(sample, pixels(0, SIZES[0])[25:65, 15:55])
+
+
+def test_a_run_trains_on_files_that_are_larger_than_allowed(tmp_path, nothing_whole, quiet):
+    """From the checks of the start to the last validation, no file is decoded whole."""
+    write(tmp_path / "pairs", {"input": (3,), "target": (3,)})
+    data = {**SETTINGS, "dir": str(tmp_path / "pairs"), "max_megapixels": 0.001, "jitter_ratio": 1.0}
+    run = p2p.train(least_config(data=data), run_dir=tmp_path / "run", console=quiet)
+    assert run.card.step == 4
+    code, out, _ = run_cli("data", "check", tmp_path / "pairs", "--config", run.path / "config.yaml", "--json")
+    assert code in (0, 3)
+    assert not {"unreadable", "large"} & {finding["kind"] for finding in json.loads(out)["findings"]}

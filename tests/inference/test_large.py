@@ -1,0 +1,273 @@
+"""Images that are read, translated and written by region: the pixels of whole images, and the metadata of the input."""
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import tfpix2pix as p2p
+from tests.conftest import run_cli, tiny_config
+from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data import tiff_writing
+from tfpix2pix.data.formats import decode
+from tfpix2pix.data.tiff_metadata import TiffMetadata
+from tfpix2pix.data.tiff_writing import write_tiled
+from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.files import LEFTOVER
+from tfpix2pix.inference import large
+from tfpix2pix.inference.batching import ImageTranslator
+from tfpix2pix.inference.files import translate_files
+
+ROOT = Path(__file__).parents[2]
+SIZE = (150, 130)
+GEO = [
+    (33550, 12, 3, (0.5, 0.5, 0.0), True),
+    (33922, 12, 6, (0.0, 0.0, 0.0, 440720.0, 3751320.0, 0.0), True),
+    (34735, 3, 8, (1, 1, 0, 1, 1024, 0, 1, 1), True),
+    (34736, 12, 1, (6378137.0,), True),
+    (34737, 2, 0, "WGS 84 / UTM zone 11N|", True),
+]
+
+
+def picture(channels=3, dtype=np.uint8, size=SIZE):
+    image = np.random.default_rng(0).integers(0, 256, (*size, channels)).astype(dtype)
+    return image[..., 0] if channels == 1 else image
+
+
+def written(path, image=None, **options):
+    image = picture() if image is None else image
+    rgb = image.ndim == 3 and image.shape[-1] == 3
+    options = {"tile": (32, 48), "compression": "zlib", "photometric": "rgb" if rgb else "minisblack", **options}
+    tifffile.imwrite(path, image, **options)
+    return path
+
+
+class Inverting(ImageTranslator):
+    """Inverts images band by band; notes the rectangles that it reads."""
+
+    def __init__(self, target_dtype="uint8", **data):
+        self.card = ModelCard.of(tiny_config(data={"source": "folders", "fit": "crop", "jitter_ratio": 1, **data}), 0)
+        self.card = self.card.model_copy(update={"target_dtype": target_dtype})
+
+    def translate_many(self, images, noise=None, where=(), *, tile_px=None, overlap_px=None):
+        return [(255 - image).astype(self.card.target_dtype) for image in images]
+
+    def translate_bands(self, image, noise=None, where="", *, tile_px=None, overlap_px=None):
+        for top in range(0, image.shape[0], 37):
+            yield (255 - image[top : top + 37, :]).astype(self.card.target_dtype)
+
+
+@pytest.fixture
+def all_large(monkeypatch):
+    """Images of any size are read by region, and tiles of the result are small."""
+    monkeypatch.setattr(large, "LARGE_MEGAPIXELS", 0)
+    monkeypatch.setattr(tiff_writing, "TILE_PX", 64)
+
+
+def translated(path, out, translator=None, **options):
+    options = {"tile_px": 64, "format": "tiff", "overwrite": True, **options}
+    (result,) = translate_files(translator or Inverting(), [path], out=out, **options)
+    return result
+
+
+@pytest.mark.parametrize("tile_as", ["whole", "alone"])
+def test_the_translation_is_that_of_the_whole_array(tile_as, tmp_path, all_large, tiny_run):
+    translator = p2p.load(tiny_run.path, tile_as=tile_as)
+    path = written(tmp_path / "a.tif")
+    result = translated(path, tmp_path / "out", translator)
+    with tifffile.TiffFile(result) as tiff:
+        assert tiff.is_bigtiff and tiff.pages[0].is_tiled and tiff.pages[0].compression == 8
+        found = tiff.asarray()
+    np.testing.assert_array_equal(found, translator.translate(picture(), tile_px=64))
+
+
+@pytest.mark.parametrize("samples", [None, 2])
+def test_every_variant_is_written(samples, tmp_path, all_large, tiny_run):
+    translator, path = p2p.load(tiny_run.path, tile_as="alone"), written(tmp_path / "a.tif")
+    options = {"tile_px": 64, "format": "tiff", "samples": samples, "noise": "on"}
+    results = translate_files(translator, [path], out=tmp_path / "out", **options)
+    vectors = translator.noise(samples or 1, 0)
+    for result, vector in zip(results, vectors, strict=True):
+        expected = translator.translate(picture(), vector[np.newaxis], tile_px=64)
+        np.testing.assert_array_equal(decode(result.read_bytes()), expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (65, 129), (1, 200), (130, 63)])
+@pytest.mark.parametrize("rows", [1, 50, 64, 1000])
+@pytest.mark.parametrize(("channels", "dtype"), [(1, np.uint8), (3, np.uint16), (5, np.float32)])
+def test_rows_of_any_height_become_tiles(height, width, rows, channels, dtype, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiff_writing, "TILE_PX", 64)
+    image = picture(channels, dtype, (height, width)).reshape(height, width, channels)
+    bands = (image[top : top + rows] for top in range(0, height, rows))
+    write_tiled(tmp_path / "a.tif", bands, image.shape, image.dtype)
+    np.testing.assert_array_equal(decode((tmp_path / "a.tif").read_bytes()), image)
+
+
+@pytest.mark.parametrize("by_region", [True, False])
+def test_resolution_and_geotiff_are_kept(by_region, tmp_path, monkeypatch):
+    monkeypatch.setattr(large, "LARGE_MEGAPIXELS", 0 if by_region else 8)
+    tags = [*GEO, (42113, 2, 0, "0", True)]
+    path = written(tmp_path / "a.tif", resolution=(300.0, 150.0), resolutionunit=3, extratags=tags)
+    result = translated(path, tmp_path / "out")
+    with tifffile.TiffFile(path) as before, tifffile.TiffFile(result) as after:
+        assert after.pages[0].is_tiled == by_region
+        for code in (282, 283, 296, 33550, 33922, 34735, 34736, 34737, 42113):
+            assert after.pages[0].tags[code].value == before.pages[0].tags[code].value, code
+        assert after.geotiff_metadata == before.geotiff_metadata != {}
+    np.testing.assert_array_equal(decode(result.read_bytes()), 255 - picture())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ome_has_the_sizes_channels_and_type_of_the_translation(channels, tmp_path, all_large):
+    options = {"metadata": {"axes": "YXS", "PhysicalSizeX": 0.25, "PhysicalSizeXUnit": "µm", "Name": "slide 7"}}
+    tifffile.imwrite(tmp_path / "a.ome.tif", picture(), photometric="rgb", tile=(32, 32), ome=True, **options)
+
+    class OfChannels(Inverting):
+        def translate_bands(self, image, *arguments, **options):
+            for band in super().translate_bands(image, *arguments, **options):
+                yield band[..., :channels]
+
+    translator = OfChannels("float32", target_channels=channels, target_range=[0, 255])
+    result = translated(tmp_path / "a.ome.tif", tmp_path / "out", translator)
+    assert result.name == "a.ome.tif"
+    with tifffile.TiffFile(result) as tiff:
+        assert tiff.is_ome
+        series = tiff.series[0]
+        assert (series.axes, series.shape) == (("YXS", (*SIZE, 3)) if channels == 3 else ("YX", SIZE))
+        assert series.dtype == np.float32
+        (pixels,) = [tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]["Pixels"]]
+        assert tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]["Name"] == "slide 7"
+    assert {key: pixels[key] for key in ("SizeX", "SizeY", "SizeC", "SizeZ", "SizeT", "Type", "PhysicalSizeX")} == {
+        "SizeX": SIZE[1], "SizeY": SIZE[0], "SizeC": channels, "SizeZ": 1, "SizeT": 1, "Type": "float",
+        "PhysicalSizeX": 0.25,
+    }  # fmt: skip
+    assert pixels["PhysicalSizeXUnit"] == "µm"
+    assert pixels["Channel"]["SamplesPerPixel"] == channels
+
+
+def test_entities_of_xml_are_not_read():
+    bomb = '<!DOCTYPE OME [<!ENTITY a "aaaa">]><OME><Image><Pixels/></Image></OME>'
+    metadata = TiffMetadata(SIZE, ome=bomb)
+    assert metadata.options((*SIZE, 3), np.uint8) == {}
+    assert TiffMetadata(SIZE, ome="<OME>").options((*SIZE, 3), np.uint8) == {}
+
+
+@pytest.mark.parametrize("by_region", [True, False])
+@pytest.mark.parametrize(("value", "target"), [(-9999.0, "float32"), (0, "uint8"), ("nan", "float32")])
+def test_pixels_without_data_stay_without(by_region, value, target, tmp_path, monkeypatch):
+    monkeypatch.setattr(large, "LARGE_MEGAPIXELS", 0 if by_region else 8)
+    image = picture(1, np.float32) + 1
+    image[20:60, 100:] = np.nan if value == "nan" else value
+    ranges = {"input_range": [1, 256], "target_range": [0, 255]}
+    translator = Inverting(target, weight={"nodata": value}, input_channels=1, target_channels=1, **ranges)
+    result = translated(written(tmp_path / "a.tif", image), tmp_path / "out", translator)
+    expected = (255 - np.where(np.isnan(image) | (image == float(value)), 1, image)).astype(target)
+    expected[20:60, 100:] = value
+    with tifffile.TiffFile(result) as tiff:
+        np.testing.assert_array_equal(tiff.asarray(), expected)
+        assert float(tiff.pages[0].tags[42113].value) == pytest.approx(float(value), nan_ok=True)
+
+
+def test_a_value_that_the_type_does_not_hold_is_left_out():
+    assert TiffMetadata(SIZE, nodata="-9999").options((*SIZE, 3), np.uint8) == {}
+    assert TiffMetadata(SIZE, nodata="-9999").options((*SIZE, 3), np.float32)["extratags"] == [
+        (42113, 2, 0, "-9999", True)
+    ]
+    assert TiffMetadata((9, 9), nodata="0").options((*SIZE, 3), np.uint8) == {}  # a translation of another size
+
+
+def test_label_maps_get_the_colors_of_their_classes(tmp_path, all_large):
+    class Labels(Inverting):
+        def translate_bands(self, image, *arguments, **options):
+            for band in super().translate_bands(image, *arguments, **options):
+                yield band[..., :1] % 3
+
+    colors = [[255, 0, 0], [0, 128, 0], [9, 9, 9]]
+    translator = Labels(target_classes=3, class_colors=colors)
+    result = translated(written(tmp_path / "a.tif"), tmp_path / "out", translator)
+    np.testing.assert_array_equal(decode(result.read_bytes()), np.array(colors)[(255 - picture()[..., 0]) % 3])
+
+
+@pytest.mark.parametrize("options", [{"format": "png"}, {"tile_px": None}, {"size": "64"}, {"enlarge": 2}])
+def test_other_translations_read_the_image_whole(options, tmp_path, all_large, monkeypatch):
+    translator = Inverting()
+    monkeypatch.setattr(Inverting, "translate_bands", None)
+    translated(written(tmp_path / "a.tif"), tmp_path / "out", translator, **options)
+
+
+def test_the_limit_of_pixels_is_of_a_row_of_tiles(tmp_path, all_large):
+    path = written(tmp_path / "a.tif")
+    assert translated(path, tmp_path / "out", max_megapixels=0.01).exists()
+    with pytest.raises(UserError, match="A row of tiles must have at most `max_megapixels` megapixels, 0.008 here"):
+        translated(path, tmp_path / "out", max_megapixels=0.008)
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match="must have at most `max_megapixels` megapixels"):
+        translated(tmp_path / "a.png", tmp_path / "out", max_megapixels=0.01)
+
+
+def test_values_out_of_range_stop_or_are_clipped_with_one_note(tmp_path, all_large):
+    path = written(tmp_path / "a.tif", picture(3, np.float32))
+    with pytest.raises(UserError, match=r"within `data.input_range`, 0 to 100 here. Received 0 to 25\d in a"):
+        translated(path, tmp_path / "out", Inverting(input_range=[0, 100]))
+    with pytest.warns(UserWarning, match="1 of 1 images have values outside `data.input_range`"):
+        translated(path, tmp_path / "out", Inverting(input_range=[0, 100], out_of_range="clip"))
+
+
+def test_a_damaged_file_stops_no_other_and_leaves_nothing(tmp_path, all_large):
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        written(tmp_path / "in" / f"{name}.tif")
+    damaged = tmp_path / "in" / "b.tif"
+    with tifffile.TiffFile(damaged) as tiff:
+        offset = tiff.pages[0].dataoffsets[-1]
+    data = bytearray(damaged.read_bytes())
+    data[offset : offset + 30] = bytes(30)
+    damaged.write_bytes(data)
+    with pytest.raises(UserError, match=r"b.tif, which cannot be read.*The other 2 of 3 were translated"):
+        translate_files(Inverting(), [tmp_path / "in"], out=tmp_path / "out", tile_px=64, format="tiff")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.tif", "c.tif"]
+
+
+def test_a_disk_that_is_full_leaves_nothing(tmp_path, all_large, monkeypatch):
+    written(tmp_path / "a.tif")
+
+    def full(*arguments, **options):
+        next(iter(arguments[1]))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tfpix2pix.inference.items.write_tiled", full)
+    with pytest.raises(RunError, match="No space left on device.*Free space"):
+        translated(tmp_path / "a.tif", tmp_path / "out")
+    assert [path for path in (tmp_path / "out").iterdir() if path.match(LEFTOVER)] == []
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_command_line_translates_by_region(tmp_path, all_large, tiny_run):
+    written(tmp_path / "a.tif", extratags=GEO)
+    options = ("--tile", 64, "--tile-as", "alone", "--format", "tiff", "--out", tmp_path / "out")
+    code, out, _ = run_cli("translate", tiny_run.path, tmp_path / "a.tif", *options)
+    assert code == 0 and "1 translated" in out
+    with tifffile.TiffFile(tmp_path / "out" / "a.tif") as tiff:
+        assert tiff.is_bigtiff and 33550 in tiff.pages[0].tags
+
+
+@pytest.mark.slow
+def test_memory_grows_far_less_than_the_image(tiny_run):
+    """Peaks of two processes: images of 81 and of 225 megapixels differ by 432 MB decoded, in and out by 864.
+
+    What grows is a row of tiles. Both fill the cache of decoded tiles.
+    """
+    peaks = []
+    for side in (9_000, 15_000):
+        command = [sys.executable, ROOT / "benchmarks" / "large_images.py", str(tiny_run.path), "--side", str(side)]
+        done = subprocess.run([*command, "--tile-as", "alone"], capture_output=True, text=True, check=True)
+        line = done.stdout.strip().splitlines()[-1]
+        assert "metadata the same" in line
+        peaks.append(float(line.split(" MB at the peak")[0].split()[-1]))
+    decoded = (15_000**2 - 9_000**2) * 3 * 2 / 1e6  # in and out
+    assert peaks[1] - peaks[0] < 0.25 * decoded

@@ -16,12 +16,14 @@ _NAMES = {
     "ModelCard": "tfpix2pix.config.card",
     "Objective": "tfpix2pix.losses.objective",
     "Pix2Pix": "tfpix2pix.training.pix2pix",
+    "StyledPix2Pix": "tfpix2pix.training.styled",
     "Request": "tfpix2pix.evaluation.request",
     "Translator": "tfpix2pix.inference.translator",
     "UserError": "tfpix2pix.errors",
     "build_global": "tfpix2pix.models.resnet",
     "build_local_enhancer": "tfpix2pix.models.enhancer",
     "build_patchgan": "tfpix2pix.models.patchgan",
+    "build_style_encoder": "tfpix2pix.models.encoder",
     "build_resnet": "tfpix2pix.models.resnet",
     "build_unet": "tfpix2pix.models.unet",
     "distill": "tfpix2pix.runs.distill",
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from tfpix2pix.inference.translator import Translator
     from tfpix2pix.losses.objective import Objective
     from tfpix2pix.metrics.images import diversity
+    from tfpix2pix.models.encoder import build_style_encoder
     from tfpix2pix.models.enhancer import build_local_enhancer
     from tfpix2pix.models.patchgan import build_patchgan
     from tfpix2pix.models.resnet import build_global, build_resnet
@@ -71,3 +74,4 @@ if TYPE_CHECKING:
     from tfpix2pix.runs.load import load
     from tfpix2pix.runs.train import train
     from tfpix2pix.training.pix2pix import Pix2Pix
+    from tfpix2pix.training.styled import StyledPix2Pix

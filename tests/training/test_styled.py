@@ -11,6 +11,7 @@ from tests.training.test_pix2pix import data
 from tfpix2pix import rng
 from tfpix2pix.data.opening import open_source
 from tfpix2pix.data.pipeline import evaluation_batches
+from tfpix2pix.errors import UserError
 from tfpix2pix.inference.batching import drawn_noise
 from tfpix2pix.losses.style import Style, style_kl, style_recovery
 from tfpix2pix.models.encoder import LARGEST_MEAN, LOG_VARIANCES, build_style_encoder, noise_of
@@ -230,3 +231,20 @@ def test_the_noise_of_a_seed_is_one_of_the_styles_in_every_format(styled_run, tm
 def test_a_card_without_styles_draws_uniform_noise(styled_run):
     card = styled_run.card.model_copy(update={"styles": ()})
     np.testing.assert_array_equal(drawn_noise(card, 3, 7), rng.uniform((3, 8), rng.stream(7, "translate")))
+
+
+def test_a_translation_like_an_image_has_its_style(styled_run, tmp_path):
+    """The way round: the encoder's mean, as noise, through the run and through an export."""
+    translator, data = p2p.load(styled_run.path), styled_run.directory.config().data
+    image, reference = open_source(data, "train", 0).read(0)
+    large = np.repeat(np.repeat(reference, 2, axis=0), 2, axis=1)  # as large as any: it is resized
+    noise = translator.style_of(large)
+    np.testing.assert_allclose(noise, translator.style_of(reference), atol=0.02)
+    result = translator(image, like=reference)
+    np.testing.assert_array_equal(result, translator.translate(image, translator.style_of(reference)))
+    assert np.any(result != translator(image, noise="off"))
+    exported = p2p.load(p2p.export_run(styled_run.path, "saved_model", tmp_path).path)
+    other = exported.translate(image, translator.style_of(reference))
+    assert np.abs(other.astype(int) - result).max() <= 1
+    with pytest.raises(UserError, match="`like` must go with the directory of a run that was trained with"):
+        exported(image, like=reference)

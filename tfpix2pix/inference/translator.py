@@ -48,15 +48,20 @@ class Translator(ImageTranslator):
         tiler: makes a tiler by the same network, or returns None if it cannot; None: there is no such function.
         tile_as: `whole`: tiles equal their places in the translation of the whole image. `alone`: each tile is
             translated as an image of its own. None: whole if there is a tiler.
+        style_of: finds the style of an image, as `inference/style.py`; None: the model has no encoder of styles.
 
     Raises:
         UserError: `tile_as` is unknown, or it is `whole` without a tiler.
     """
 
     def __init__(
-        self, engine: Engine, tiler: Callable[[], WholeTiler | None] | None = None, tile_as: str | None = None
+        self,
+        engine: Engine,
+        tiler: Callable[[], WholeTiler | None] | None = None,
+        tile_as: str | None = None,
+        style_of: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
-        self.engine, self.card, self.tile_as = engine, engine.card, tile_as
+        self.engine, self.card, self.tile_as, self._style_of = engine, engine.card, tile_as, style_of
         if tile_as not in (None, *TILE_AS):
             raise UserError(unknown_name("`tile_as`", tile_as, TILE_AS))
         if tile_as == WHOLE and tiler is None:
@@ -72,6 +77,7 @@ class Translator(ImageTranslator):
         *,
         noise: str | None = None,
         seed: int = 0,
+        like: np.ndarray | None = None,
         tile_px: int | None = None,
         overlap_px: int | None = None,
     ) -> np.ndarray:
@@ -80,18 +86,22 @@ class Translator(ImageTranslator):
         Args:
             noise: `on` feeds a noise vector drawn from `seed`, `off` none; None: as in the card.
             seed: seed of the noise. The i-th image of a call gets the i-th vector of the seed.
+            like: an image (H, W, C) like the targets, whose style all translations get, in place of noise.
             tile_px: side of overlapping tiles, for images larger than memory allows.
             overlap_px: least overlap of tiles, which is blended; None: a quarter of the side, or an eighth if tiles are
                 translated alone.
 
         Raises:
-            UserError: the array is not an image or does not fit the model, noise is on for a model without it, or
-                tiles overlap by more than half.
+            UserError: the array is not an image or does not fit the model, noise is on for a model without it, `like`
+                is given for a model without an encoder, or tiles overlap by more than half.
         """
         batch, values, is_single = self._batch(images)
         if noise not in (None, "on", "off"):
             raise UserError(unknown_name("`noise`", noise, ("on", "off")))
-        vectors = self.noise(len(batch), seed) if (noise or self.card.noise) == "on" else None
+        if like is not None:
+            vectors = np.repeat(self.style_of(like), len(batch), axis=0)
+        else:
+            vectors = self.noise(len(batch), seed) if (noise or self.card.noise) == "on" else None
         results = self._each(batch, vectors, values, tile_px, overlap_px)
         return results[0] if is_single else np.stack(results)
 
@@ -241,6 +251,22 @@ class Translator(ImageTranslator):
                 "Translate with noise off, or export with `noise` on from a run with a generator that has noise."
             )
         return drawn_noise(self.card, count, seed)
+
+    def style_of(self, image: np.ndarray) -> np.ndarray:
+        """Returns the noise whose style an encoder finds in an image like the targets: float32 (1, noise_size).
+
+        `image` is (H, W, C), or (H, W) for gray, as target files hold it. Exports of the run take the noise too.
+
+        Raises:
+            UserError: the model has no encoder of styles, or it is not such an image.
+        """
+        if self._style_of is None:
+            raise UserError(
+                f"`like` must go with the directory of a run that was trained with `objective.weights.style_kl`. "
+                f"Received {self.card.name!r}, which has no encoder of styles. Leave `like` out."
+            )
+        self._check_is_one(image, "A style")
+        return self._style_of(image[..., np.newaxis] if image.ndim == 2 else image)
 
     @staticmethod
     def _check_is_one(image: np.ndarray, noun: str) -> None:

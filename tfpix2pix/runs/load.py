@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,16 +14,18 @@ from tfpix2pix.config import Config
 from tfpix2pix.errors import UserError
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.inference.seams import WholeTiler
+from tfpix2pix.inference.style import style_finder
 from tfpix2pix.inference.translator import Translator
 from tfpix2pix.inference.view import Engine, KerasEngine
+from tfpix2pix.losses import TERMS
 from tfpix2pix.models.noise import noise_size
 from tfpix2pix.runs.directory import RunDirectory
-from tfpix2pix.runs.networks import build_generator
+from tfpix2pix.runs.networks import build_encoder, build_generator
 from tfpix2pix.runs.recognize import RUN, Recognized, recognize
 from tfpix2pix.runs.stages import COARSE, stage_of
 from tfpix2pix.size import SizePx
 from tfpix2pix.tables import row
-from tfpix2pix.training.checkpoints import AVERAGE, Checkpoints, assign
+from tfpix2pix.training.checkpoints import AVERAGE, ENCODER, Checkpoints, assign
 
 CHECKED_PX = 32  # side of the image on which a network and its SavedModel are compared
 MOST_OFF = 0.02  # largest difference of the two, on [-1, 1]; a network in bfloat16 rounds in another order
@@ -54,7 +56,8 @@ def load(
     model = path if isinstance(path, Recognized) else recognize(path)
     if model.kind == RUN:
         engine = run_engine(RunDirectory(model.path), best=best, weights=weights)
-        return Translator(engine, lambda: WholeTiler(engine.generator, engine.card.config.data.encoding), tile_as)
+        tiler = partial(WholeTiler, engine.generator, engine.card.config.data.encoding)
+        return Translator(engine, tiler, tile_as, run_style_finder(RunDirectory(model.path), best=best))
     if best or weights:
         argument = "best" if best else "weights"
         raise UserError(f"`{argument}` must go with a run directory. Received it for {model.path}. Leave it out.")
@@ -135,6 +138,23 @@ def run_engine(
     assign({v.path: v for v in generator.variables}, state[part], "generator")
     changes = {"step": step, "noise_size": noise_size(generator), "fixed_size_px": size_px}
     return KerasEngine(generator, card.model_copy(update=changes))
+
+
+def run_style_finder(directory: RunDirectory, *, best: bool = False) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Returns the function of `style_finder` by a run's newest or best checkpoint, or None if it has no encoder. The
+    encoder is read when it is first needed."""
+    config, checkpoints = directory.config(), Checkpoints(directory.checkpoints)
+    if not any(weight and TERMS[name].needs_encoder for name, weight in config.objective.weights.items()):
+        return None
+
+    @lru_cache(1)
+    def finder() -> Callable[[np.ndarray], np.ndarray]:
+        encoder = build_encoder(config, seed=None)
+        _, state = checkpoints.load_best([ENCODER]) if best else checkpoints.load([ENCODER])
+        assign({v.path: v for v in encoder.variables}, state[ENCODER], ENCODER)
+        return style_finder(encoder, config.data)
+
+    return lambda image: finder()(image)
 
 
 def teaching(directory: RunDirectory) -> Callable[[Any], Any]:

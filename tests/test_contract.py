@@ -47,7 +47,7 @@ CASES = {
         "pyramid_l1: 10}",
     ],
     "styles-of-targets": [
-        "generator.noise=modulation", "generator.norm=instance", "generator.encoder_filters=4",
+        "generator.noise=modulation", "generator.norm=instance", "objective.encoder_filters=4",
         "objective.weights={l1: 10, feature_matching: 10, style_kl: 0.1, style_recovery: 0.5}",
     ],
     "subpixel-none": [

@@ -46,7 +46,9 @@ def test_defaults_are_the_papers():
 def test_every_term_may_have_a_weight_and_leaves_the_others_theirs(name):
     more = {"teacher": "it"} if TERMS[name].needs_teacher else {}
     more |= {"perceptual_network": "vgg19"} if TERMS[name].needs_network else {}
-    objective = Config.model_validate({"objective": {"weights": {name: 7}, **more}}).objective
+    generator = {"noise": "modulation"} if TERMS[name].needs_encoder else {}
+    config = {"objective": {"weights": {name: 7}, **more}, "generator": generator}
+    objective = Config.model_validate(config).objective
     assert objective.weights == {**Config().objective.weights, name: 7}
 
 

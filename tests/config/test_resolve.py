@@ -166,6 +166,7 @@ def test_keys_of_weights_are_those_of_the_table():
         name = key.rpartition(".")[2]
         more = ["objective.teacher=it"] if TERMS[name].needs_teacher else []
         more += ["objective.perceptual_network=vgg19"] if TERMS[name].needs_network else []
+        more += ["generator.noise=modulation"] if TERMS[name].needs_encoder else []
         assert resolve_config("facades", [f"{key}=3", *more]).objective.weights[name] == 3
 
 

@@ -21,11 +21,13 @@ from tfpix2pix.training.checkpoints import Checkpoints, set_state
 from tfpix2pix.training.styled import StyledPix2Pix
 
 WEIGHTS = {"l1": 10, "style_kl": 0.1, "style_recovery": 0.5}
-SMALL = {"noise": "modulation", "encoder_filters": 4, "norm": "instance"}
+SMALL = {"noise": "modulation", "norm": "instance"}
 
 
 def config(weights=WEIGHTS, generator=None, **changes):
-    return tiny_config(objective={"weights": weights}, generator={**SMALL, **(generator or {})}, **changes)
+    return tiny_config(
+        objective={"weights": weights, "encoder_filters": 4}, generator={**SMALL, **(generator or {})}, **changes
+    )
 
 
 def moved(model, before):

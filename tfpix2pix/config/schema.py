@@ -108,7 +108,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _scalars_modulate_what_takes_them(self) -> Config:
         spec = self.generator
-        takes, has = "scalars" in GENERATORS[spec.kind].options, bool(scalar_channels(self.data))
+        takes, has = GENERATORS[spec.kind].takes_scalars, bool(scalar_channels(self.data))
         if SCALARS[spec.scalars] and not (takes and has):
             received = f"`generator.kind: {spec.kind}`" if has else "`data.inputs` without a scalar"
             raise ValueError(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import to_classes
@@ -21,7 +19,7 @@ from tfpix2pix.inference.between import FRAMES, Between
 from tfpix2pix.inference.seams import WholeTiler
 from tfpix2pix.inference.tiling import Readable, fitting_tile, joined, tile_bands
 from tfpix2pix.inference.uncertainty import SAMPLES, Uncertainty, check_uncertainty, uncertainty_of
-from tfpix2pix.inference.view import Engine
+from tfpix2pix.inference.view import Engine, memory_errors
 
 Images = np.ndarray | Mapping[str, np.ndarray | float]  # or the parts of one image by name
 SIGNED = (-1.0, 1.0)  # the values of an engine
@@ -98,10 +96,9 @@ class Translator(ImageTranslator):
         batch, values, is_single = self._batch(images)
         if noise not in (None, "on", "off"):
             raise UserError(unknown_name("`noise`", noise, ("on", "off")))
-        if like is not None:
-            vectors = np.repeat(self.style_of(like), len(batch), axis=0)
-        else:
-            vectors = self.noise(len(batch), seed) if (noise or self.card.noise) == "on" else None
+        vectors = None if like is None else np.repeat(self.style_of(like), len(batch), axis=0)
+        if like is None and (noise or self.card.noise) == "on":
+            vectors = self.noise(len(batch), seed)
         results = self._each(batch, vectors, values, tile_px, overlap_px)
         return results[0] if is_single else np.stack(results)
 
@@ -312,7 +309,7 @@ class Translator(ImageTranslator):
         if tiler is None:
             yield from tile_bands(lambda tile: self._run(tile, vector), image, size, overlap_px, **options)
             return
-        with _memory_errors():
+        with memory_errors():
             yield from tiler.bands(image, vector, tile_px, overlap_px, **options)
 
     def _values_of_files(self) -> Values:
@@ -344,7 +341,7 @@ class Translator(ImageTranslator):
             UserError: the network does not match its card.
         """
         try:
-            with _memory_errors():
+            with memory_errors():
                 results = np.asarray(self.engine(images, vectors))
         except (UserError, OSError, MemoryError):
             raise
@@ -401,12 +398,3 @@ class Translator(ImageTranslator):
         else:
             raise UserError(f"An image must be uint8, uint16 or float. Received {images.dtype}. Convert it.")
         return [match_channels(image, data.input_channels) for image in images], values, is_single
-
-
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Raises TensorFlow's errors for a lack of memory as MemoryError."""
-    try:
-        yield
-    except (tf.errors.ResourceExhaustedError, tf.errors.AbortedError) as error:  # oneDNN raises the second
-        raise MemoryError(str(error)) from error

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from tfpix2pix.errors import UserError
 from tfpix2pix.losses import GAN_LOSSES, OBJECTIVES, PERCEPTUAL_NETWORKS, TERMS, WEIGHTS
-from tfpix2pix.section import START, TEACHER, RowOf, Section, row_of, weights_of
+from tfpix2pix.section import SIZE, START, TEACHER, RowOf, Section, row_of, weights_of
 from tfpix2pix.tables import row
 
 OLD = "lambda_"  # prefix of the weights' earlier keys: `lambda_l1` is `weights.l1` now
@@ -41,6 +41,10 @@ class ObjectiveConfig(Section):
     that takes images like the targets. `vgg19` is Keras's, with its ImageNet weights. null: no network."""
     perceptual_identity: Annotated[str | None, START] = None
     """Name and digest of the network in a folder. A new run writes them here."""
+
+    encoder_filters: Annotated[int, SIZE] = Field(64, ge=1, le=512)
+    """`weights.style_kl`: number of filters in the first layer of the encoder, which finds the style of a target in the
+    training. Deeper layers have up to 8 times as many."""
 
     @model_validator(mode="before")
     @classmethod

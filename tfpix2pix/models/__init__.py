@@ -9,10 +9,7 @@ from typing import Any
 from tfpix2pix.models.sizes import enhancer_multiple_px, global_multiple_px, resnet_multiple_px, unet_multiple_px
 from tfpix2pix.tables import lazy
 
-COMMON = (
-    "base_filters", "norm", "norm_epsilon", "bias", "upsampling", "noise", "dropout_rate", "noise_dimensions",
-    "scalars",
-)  # fmt: skip
+COMMON = ("base_filters", "norm", "norm_epsilon", "bias", "upsampling", "noise", "dropout_rate", "noise_dimensions")
 UNET = (
     *COMMON, "max_filters_factor", "levels", "bottleneck_norm", "leaky_slope", "skip_activation", "last_upsampling",
     "dropout_layers",
@@ -30,22 +27,32 @@ class Architecture:
     options: tuple[str, ...]  # keys of the configuration's `generator` section that `build` takes
     # As `build`: a network of the layers inside, which is trained first if `training.coarse_epochs` is set
     coarse: Callable[..., Any] | None = None
+    takes_scalars: bool = False  # `build` has the argument `scalar_channels`
 
 
 GENERATORS = {
-    "unet": Architecture(lazy("tfpix2pix.models.unet", "build_unet"), unet_multiple_px, UNET),
-    "encoder_decoder": Architecture(lazy("tfpix2pix.models.unet", "build_encoder_decoder"), unet_multiple_px, UNET),
+    "unet": Architecture(lazy("tfpix2pix.models.unet", "build_unet"), unet_multiple_px, UNET, takes_scalars=True),
+    "encoder_decoder": Architecture(
+        lazy("tfpix2pix.models.unet", "build_encoder_decoder"), unet_multiple_px, UNET, takes_scalars=True
+    ),
     "resnet": Architecture(
-        lazy("tfpix2pix.models.resnet", "build_resnet"), resnet_multiple_px, (*COMMON, "residual_blocks")
+        lazy("tfpix2pix.models.resnet", "build_resnet"),
+        resnet_multiple_px,
+        (*COMMON, "residual_blocks"),
+        takes_scalars=True,
     ),
     "global": Architecture(
-        lazy("tfpix2pix.models.resnet", "build_global"), global_multiple_px, (*COMMON, "residual_blocks")
+        lazy("tfpix2pix.models.resnet", "build_global"),
+        global_multiple_px,
+        (*COMMON, "residual_blocks"),
+        takes_scalars=True,
     ),
     "local_enhancer": Architecture(
         lazy("tfpix2pix.models.enhancer", "build_local_enhancer"),
         enhancer_multiple_px,
         (*COMMON, "residual_blocks", "enhancers", "enhancer_blocks"),
         coarse=lazy("tfpix2pix.models.enhancer", "build_coarse"),
+        takes_scalars=True,
     ),
 }
 

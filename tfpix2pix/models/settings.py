@@ -62,9 +62,6 @@ class GeneratorConfig(Section):
     """`unet`: decoder layers with dropout, counted from the bottleneck."""
     noise_dimensions: int = Field(8, ge=2, le=512, multiple_of=2)
     """`noise: modulation`: how many numbers one z is, an even number."""
-    encoder_filters: Annotated[int, SIZE] = Field(64, ge=1, le=512)
-    """`objective.weights.style_kl`: number of filters in the first layer of the encoder, which finds the style of a
-    target in the training. Deeper layers have up to 8 times as many."""
     scalars: Annotated[row_of(SCALARS), TASK] = "channels"
     """Use of the scalars in `data.inputs`. `channels`: each is a channel of the input. `modulation`: each scales and
     shifts every normalised map, where no norm subtracts it."""

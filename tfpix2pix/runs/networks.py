@@ -48,7 +48,7 @@ def build_generator(
     """
     architecture = GENERATORS[config.generator.kind]
     input_channels, output_channels = config.data.network_channels
-    options = {name: getattr(config.generator, name) for name in architecture.options if name != "scalars"}
+    options = {name: getattr(config.generator, name) for name in architecture.options}
     if SCALARS[config.generator.scalars]:
         options["scalar_channels"] = scalar_channels(config.data)
     with computing_in(precision):
@@ -95,7 +95,7 @@ def build_encoder(config: Config, *, seed: int | None, precision: str = "float32
             config.data.image_size_px,
             target_channels=config.data.network_channels[1],
             dimensions=spec.noise_dimensions,
-            base_filters=spec.encoder_filters,
+            base_filters=config.objective.encoder_filters,
             leaky_slope=spec.leaky_slope,
             seed=seed,
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tfpix2pix._version import __version__
 from tfpix2pix.config import Config
@@ -19,7 +21,7 @@ from tfpix2pix.size import Size
 FILE_NAME = "model_card.json"
 MOST_PX = 65_536  # largest side in a card; a card with a larger one is taken for a forgery
 MOST_NOISE = 2**30
-MOST_STYLES = 256
+LONGEST_STYLES = 2**20  # characters
 
 
 class Origin(BaseModel):
@@ -78,9 +80,9 @@ class ModelCard(BaseModel):
     """Depth of the training targets, in which `translate` writes."""
     noise_size: Annotated[int, Field(ge=0, le=MOST_NOISE)] = 0
     """Number of noise values for an image; 0 if the model has no noise input."""
-    styles: Annotated[tuple[tuple[float, ...], ...], Field(max_length=MOST_STYLES)] = ()
-    """Noise of the styles that an encoder found in training targets. The noise of a seed is one of them. Empty: the
-    noise of a seed is uniform in [0, 1)."""
+    styles: Annotated[str, Field(max_length=LONGEST_STYLES)] = ""
+    """Noise of the styles that an encoder found in training targets, in base64: float32, `noise_size` for each. The
+    noise of a seed is one of them. "": the noise of a seed is uniform in [0, 1)."""
     fixed_size_px: size_between(1, MOST_PX) | None = None
     """Side of the input of a static export, or its height and width; null: any."""
     image_dtype: Literal["float32", "uint8"] = "float32"
@@ -105,15 +107,35 @@ class ModelCard(BaseModel):
     created: str = Field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     """Time of creation, UTC."""
 
+    @model_validator(mode="after")
+    def _styles_are_noise(self) -> ModelCard:
+        try:
+            values = self.noise_of_styles
+        except ValueError as error:
+            raise ValueError(f"styles must be float32 in base64, {self.noise_size} for each: {error}") from None
+        if values.size and not (values.min() >= 0 and values.max() < 1):
+            raise ValueError("styles must be noise in [0, 1)")
+        return self
+
+    @property
+    def noise_of_styles(self) -> np.ndarray:
+        """Returns the noise of the styles, float32 (styles, noise_size)."""
+        values = np.frombuffer(base64.b64decode(self.styles, validate=True), "<f4")
+        return values.reshape(-1, self.noise_size) if values.size else values.reshape(0, self.noise_size)
+
     @property
     def static_size_px(self) -> Size | None:
         """Returns height and width of the input of a static export, or None if it takes any."""
         return None if self.fixed_size_px is None else Size.of(self.fixed_size_px)
 
     @classmethod
-    def of(cls, config: Config, step: int, **more: Any) -> ModelCard:
-        """Makes the card of a configuration's generator after `step` steps."""
+    def of(cls, config: Config, step: int, styles: np.ndarray | None = None, **more: Any) -> ModelCard:
+        """Makes the card of a configuration's generator after `step` steps.
+
+        `styles` are the noise of styles, float32 (styles, noise_size) in [0, 1); None: there are none.
+        """
         return cls(
+            styles="" if styles is None else base64.b64encode(styles.astype("<f4").tobytes()).decode(),
             name=config.name,
             config=config,
             step=step,

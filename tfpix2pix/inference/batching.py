@@ -124,11 +124,11 @@ def vectors_of(noise: np.ndarray | None, count: int, size: int) -> np.ndarray | 
 def drawn_noise(card: ModelCard, count: int, seed: int) -> np.ndarray:
     """Returns `count` noise vectors of a seed for a model with noise: float32 (count, noise_size) in [0, 1).
 
-    They are among `card.styles` if it has any, each as likely as another, and else uniform.
+    They are among the card's styles if it has any, each as likely as another, and else uniform.
     """
     from tfpix2pix import rng  # a client of a server loads TensorFlow only for this
 
-    key, styles = rng.stream(seed, "translate"), np.array(card.styles, np.float32)
+    key, styles = rng.stream(seed, "translate"), card.noise_of_styles
     if not len(styles):
         return rng.uniform((count, card.noise_size), key).numpy()
     places = rng.uniform((count, 1), key).numpy()[:, 0]

@@ -40,8 +40,7 @@ from tfpix2pix.training.trackers import Trackers
 
 SAMPLE_ROWS = 6
 MAX_ROLL_BACKS = 5
-STYLES = 64  # that a model card holds
-STYLE_DIGITS = 6
+STYLES = 256  # that a model card holds
 
 
 def hyperparameters_of(config: Config) -> dict[str, object]:
@@ -310,10 +309,10 @@ class Session:
             styles=self._styles(),
         )  # fmt: skip
 
-    def _styles(self) -> list[list[float]]:
-        """Returns the noise of the styles that the encoder finds in some training targets; [] without an encoder."""
+    def _styles(self) -> np.ndarray | None:
+        """Returns the noise of the styles that the encoder finds in some training targets; None without an encoder."""
         if self.model.encoder is None:
-            return []
+            return None
         data = self.config.data
         found = [
             self.model.noise_of_targets(data.encoding.encode_target(target), *weight)
@@ -321,5 +320,4 @@ class Session:
                 self.sources["train"], data, count=STYLES, batch_size=batch_of(*data.size_px)
             )
         ]
-        below_one = 1 - 10.0**-STYLE_DIGITS  # 1 would be the mean style
-        return np.concatenate(found).astype(np.float64).round(STYLE_DIGITS).clip(max=below_one).tolist()
+        return np.concatenate(found)

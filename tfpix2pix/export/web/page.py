@@ -45,6 +45,7 @@ FILE_POLICY = (
     "img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
 MOST_MORE_BYTES = 64 << 20  # of a model beyond twenty times its packed size: what is more is a forgery
+STYLE_DIGITS = 6  # of the noise of styles in the page
 IN_FILE = ("packed", "style", "script", "licenses", "card")  # that a folder has beside the page
 PACKED = re.compile(rb'<script type="text/plain" id="packed-model">([A-Za-z0-9+/=]*)</script>')
 
@@ -249,10 +250,15 @@ def settings_of(card: ModelCard, canvas: Canvas, draws: bool) -> dict[str, Any]:
         "name": card.name, "size": card.fixed_size_px, "channels": data.input_channels,
         "outChannels": data.target_channels, "colors": inputs, "outColors": targets,
         "hole": HOLE if canvas.holes else None, "noiseSize": card.noise_size,
-        "styles": card.styles,
+        "styles": _short(card.noise_of_styles),
         "keepsValues": not targets and (dtype != np.uint8 or data.target_channels not in DRAWN),
         "inRange": data.ranges[0], "outRange": full_range(dtype, data.ranges[1]), "sheet": sheet if draws else None,
     }  # fmt: skip
+
+
+def _short(noise: np.ndarray) -> list[list[float]]:
+    """Returns noise vectors with few digits, below 1, which would mean none."""
+    return noise.astype(np.float64).round(STYLE_DIGITS).clip(max=1 - 10.0**-STYLE_DIGITS).tolist()
 
 
 def _lead(canvas: Canvas, draws: bool) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import re
+import secrets
 import shutil
 import tempfile
 import unicodedata
@@ -13,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from tfpix2pix.errors import RunError, UserError
 
@@ -66,7 +69,8 @@ def whole_directory(path: Path, *, clear: Callable[[], object] = lambda: None) -
 def _whole(path: Path, folder: Path, move: Callable[[Path], object], durable: bool = True) -> Iterator[Path]:
     """Yields a temporary path in `folder` and calls `move` at the end, which brings its content to `path`."""
     shortened = f"{path.name[:40]}.{zlib.crc32(os.fsencode(path.name)):08x}"  # file systems limit a name's length
-    temporary = folder / f".{shortened}.{os.getpid()}{TEMPORARY}"
+    unique = f"{secrets.token_hex(4)}.{os.getpid()}"  # machines that share a disk have processes of the same number
+    temporary = folder / f".{shortened}.{unique}{TEMPORARY}"
     make_directory(folder)
     try:
         _remove(temporary)
@@ -193,6 +197,20 @@ def make_directory(path: Path) -> None:
         path.resolve().mkdir(parents=True, exist_ok=True)  # for a link, its target
     except OSError as error:
         raise UserError(f"The folder {path} must be writable. Received: {error.strerror}. Choose another.") from error
+
+
+def digest_of(*parts: Any) -> str:
+    """Returns the SHA-256 of plain data, in hexadecimal digits."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def stamp_of(path: Path) -> tuple[str, int, int]:
+    """Returns what changes with the content of a file: its size and the time of its last change, after its name."""
+    try:
+        status = path.stat()
+    except OSError:  # whoever reads it says so
+        return path.name, -1, -1
+    return path.name, status.st_size, status.st_mtime_ns
 
 
 def sha256_of(path: Path) -> str:

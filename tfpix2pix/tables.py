@@ -17,12 +17,17 @@ def lazy(module: str, name: str) -> Callable[..., Any]:
     """
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return getattr(importlib.import_module(module), name)(*args, **kwargs)
+        return import_and_call(module, name, *args, **kwargs)
 
     call.__name__ = name
     call.__qualname__ = f"{module}.{name}"
     call.__doc__ = f"Imports and calls `{module}.{name}`."
     return call
+
+
+def import_and_call(module: str, name: str, *args: Any, **kwargs: Any) -> Any:
+    """Imports `module` and calls its `name`. A `partial` of it can be pickled, and imports nothing until called."""
+    return getattr(importlib.import_module(module), name)(*args, **kwargs)
 
 
 def lazy_attributes(package: str, names: dict[str, str]) -> Callable[[str], Any]:

@@ -19,6 +19,7 @@ from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.opening import open_sources, splits_of
 from tfpix2pix.data.pipeline import training_batches
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.shard_job import length_of_record, record_of
 from tfpix2pix.data.writing import write_shards
 from tfpix2pix.errors import RunError, UserError
 
@@ -302,3 +303,75 @@ def test_pairs_and_folders_of_every_name_are_packed(tmp_path):
     source = SOURCES["shards"](DataConfig(source="shards", dir=out, image_size_px=8, held_out_fraction=0), "train", 0)
     assert sorted(source.names) == sorted(names)
     assert all((source.read(index)[0] == sorted(names).index(name)).all() for index, name in enumerate(source.names))
+
+
+class Workers:
+    """An engine for tests: another process's view of the parts, the last first, of which `most` are answered."""
+
+    def __init__(self, monkeypatch, most=None):
+        self.monkeypatch, self.most, self.parts = monkeypatch, most, []
+
+    def __call__(self, open_job, parts, folder):
+        answers = {}
+        with self.monkeypatch.context() as patch:
+            patch.chdir("/")
+            answer = open_job()
+            for part in list(reversed(parts))[: self.most]:
+                answers[part] = answer(part)
+                self.parts.append(part)
+        if len(answers) < len(parts):
+            raise RunError("The workers were stopped.")
+        return [answers[part] for part in parts]
+
+
+def content(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shard_mb", [0, 1])
+def test_workers_write_the_bytes_of_one_process(kind, shard_mb, tmp_path, monkeypatch):
+    files, _ = both(kind, tmp_path, shard_mb)
+    relative = files.data.model_copy(update={"dir": os.path.relpath(files.data.dir, tmp_path)})
+    monkeypatch.chdir(tmp_path)
+    counts = write_shards(relative, "others", files.seed, shard_mb=shard_mb, run=Workers(monkeypatch))
+    assert sum(counts.values()) in (7, 8)
+    assert content(tmp_path / "others") == content(tmp_path / "shards")
+
+
+def test_shards_of_a_stopped_job_are_not_written_again(tmp_path, monkeypatch):
+    files, _ = both(combined, tmp_path)
+    out, engine = tmp_path / "others", Workers(monkeypatch, most=5)
+    with pytest.raises(RunError, match="were stopped"):
+        write_shards(files.data, str(out), shard_mb=0, run=engine)
+    with pytest.raises(UserError, match="`data.dir` must be a folder of shards"):
+        SOURCES["shards"](DataConfig(dir=str(out), source="shards"), "train", 0)
+    done = {path.name: path.stat().st_mtime_ns for path in out.glob("*.tfrecord")}
+    assert len(done) == 5
+    (out / ".train-00000.tfrecord.1.tfpix2pix-tmp").write_text("half")
+    with pytest.raises(UserError, match="must go into a new folder"):
+        write_shards(files.data, str(out), shard_mb=1, run=Workers(monkeypatch))  # another job
+    write_shards(files.data, str(out), shard_mb=0, run=Workers(monkeypatch))
+    assert {name: (out / name).stat().st_mtime_ns for name in done} == done
+    assert content(out) == content(tmp_path / "shards")
+    with pytest.raises(UserError, match="must go into a new folder"):
+        write_shards(files.data, str(out), shard_mb=0, run=Workers(monkeypatch))
+
+
+def test_a_pair_that_cannot_be_packed_is_named_by_workers(tmp_path, monkeypatch):
+    files, _ = both(combined, tmp_path)
+    (tmp_path / "files" / "val" / "1.png").write_text("no image")
+    with pytest.raises(UserError, match=r"1\.png"):
+        write_shards(files.data, str(tmp_path / "others"), shard_mb=0, run=Workers(monkeypatch))
+    with pytest.raises(UserError, match="must go into a folder of a disk that all machines share"):
+        write_shards(files.data, "gs://bucket/others", run=Workers(monkeypatch))
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152])
+def test_the_length_of_a_record_is_known_before(size, tmp_path):
+    paths = (tmp_path / "a.png", tmp_path / "b.tiff")
+    for path in paths:
+        path.write_bytes(bytes(size))
+    for name in ("a", "ä" * 64):
+        record = record_of(name, paths, DataConfig())
+        assert length_of_record(name, paths, DataConfig()) == len(record)

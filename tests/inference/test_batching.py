@@ -108,3 +108,12 @@ def test_noise_of_another_shape_is_refused(shape):
 def test_there_is_one_way_in_here_and_on_a_server(kind, name):
     assert ImageTranslator in kind.__mro__
     assert inspect.signature(getattr(kind, name)) == inspect.signature(getattr(ImageTranslator, name))
+
+
+def test_no_batch_holds_images_of_two_groups():
+    """So whoever is given whole groups makes the batches of one who is given all images."""
+    kinds = (["small"] * 11 + ["wide"] * 3) * 7
+    whole = go(kinds)[1]
+    parts = [batch for start in range(0, len(kinds), batching.GROUP) for batch in go(kinds[start : start + 32])[1]]
+    assert batching.GROUP == 32 and whole == parts
+    assert [len(batch) for batch in go(["small"] * 70)[1]] == [32, 32, 6]

@@ -15,15 +15,10 @@ from tfpix2pix.data.images import enlarged, read_image, resized, suffix_for, wri
 from tfpix2pix.data.ranges import full_range
 from tfpix2pix.data.scale import Scale
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.inference.files import (
-    Input,
-    Reader,
-    Variants,
-    Writer,
-    notes_on,
-    translate_files,
-)
+from tfpix2pix.inference.files import translate_files
 from tfpix2pix.inference.inputs import inputs_of_files, inputs_of_split
+from tfpix2pix.inference.items import Input, Variants, Writer
+from tfpix2pix.inference.reader import Reader, notes_on
 
 
 @pytest.fixture(scope="module")

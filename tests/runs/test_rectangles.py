@@ -141,7 +141,7 @@ def test_a_web_page_takes_squares_and_says_so(run, format, tmp_path):
 
 @pytest.mark.parametrize("shape", [(32, 128), (64, 64)])
 def test_whole_pairs_are_known_by_the_shape_of_training(run, shape):
-    from tfpix2pix.inference.files import looks_like_a_pair
+    from tfpix2pix.inference.reader import looks_like_a_pair
 
     image = np.asarray(Image.new("RGB", shape[::-1]))
     assert looks_like_a_pair(image, run.card) == (shape == (32, 128))

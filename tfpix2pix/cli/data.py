@@ -6,6 +6,7 @@ import shlex
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -14,6 +15,8 @@ import typer
 
 from tfpix2pix.cli import completion
 from tfpix2pix.cli.shared import (
+    EngineOption,
+    EngineOptions,
     Json,
     Set,
     answer,
@@ -24,6 +27,7 @@ from tfpix2pix.cli.shared import (
     track,
 )
 from tfpix2pix.data import OPERATORS
+from tfpix2pix.engines import ENGINES, LOCAL
 from tfpix2pix.errors import UserError
 from tfpix2pix.parallel import evenly_spread
 from tfpix2pix.quiet import load_tensorflow
@@ -247,18 +251,21 @@ def pairs(
     )  # fmt: skip
 
 
-@names_options(**FOLDER)
+@names_options(**FOLDER, engine_options="--engine-option")
 def shard(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of the data, or a table's .csv or .tsv file.")],
     out: Annotated[str, typer.Option(help="New folder for the shards; gs://, s3:// and hdfs:// too.")],
     config: ConfigOption = None,
     set_: Set = None,
     shard_mb: Annotated[int, typer.Option(help="Approximate size of a shard, MB.", min=1)] = 128,
+    engine: EngineOption = LOCAL,
+    engine_option: EngineOptions = None,
     json_: Json = False,
 ) -> None:
     """Pack pairs into TFRecord shards, for data too large for one machine. Training from shards gives the same run."""
     from tfpix2pix.data import SOURCES
 
+    ENGINES[engine].check(engine_option or [])
     resolved = _config(config, folder, set_ or ())
     if resolved.data.source != "shards":
         # Raises the errors of the folder before TensorFlow is loaded.
@@ -266,7 +273,8 @@ def shard(
     load_tensorflow()
     from tfpix2pix.data.writing import write_shards
 
-    counts = write_shards(resolved.data, out, resolved.seed, shard_mb=shard_mb, track=track("pack"))
+    run = ENGINES[engine].run and partial(ENGINES[engine].run, options=engine_option or [])
+    counts = write_shards(resolved.data, out, resolved.seed, shard_mb=shard_mb, track=track("pack"), run=run)
     answer(
         json_, {"path": out, "pairs": counts},
         f"{out}: {_counted(counts)}\nTrain from it with the same keys as from the files, but --data {quote(out)} "

@@ -16,6 +16,7 @@ from rich.segment import Segment
 
 from tfpix2pix.cli import completion
 from tfpix2pix.data import LARGEST_SIZE_PX
+from tfpix2pix.engines import ENGINES
 from tfpix2pix.errors import RunError, UserError, escape_controls, unknown_name
 from tfpix2pix.size import Size, SizePx
 
@@ -142,4 +143,20 @@ Trust = Annotated[
 ]
 Best = Annotated[
     bool, typer.Option("--best", help="Use the checkpoint that was best on held-out pairs; default: the newest.")
+]
+EngineOption = Annotated[
+    str,
+    choice(
+        ENGINES,
+        "local: this process; beam: the workers of an Apache Beam pipeline, which goes on where it was killed. "
+        "Default: local.",
+    ),
+]
+EngineOptions = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--engine-option",
+        metavar="KEY=VALUE",
+        help="Option of the pipeline with --engine beam, such as runner=FlinkRunner. Can be repeated.",
+    ),
 ]

@@ -11,6 +11,8 @@ import typer
 
 from tfpix2pix.cli.shared import (
     Best,
+    EngineOption,
+    EngineOptions,
     Json,
     Noise,
     Trust,
@@ -22,6 +24,7 @@ from tfpix2pix.cli.shared import (
     track,
 )
 from tfpix2pix.data import OUTPUT_FORMATS, SPLITS
+from tfpix2pix.engines import ENGINES, LOCAL
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference import TILE_AS, WHOLE
 from tfpix2pix.quiet import load_tensorflow
@@ -36,7 +39,7 @@ TIMEOUT_S, IN_FLIGHT = 60.0, 4
 
 @names_options(
     model="MODEL", inputs="INPUT", tile_px="--tile", overlap_px="--overlap",
-    **{"data.max_megapixels": "--max-megapixels"},
+    engine_options="--engine-option", **{"data.max_megapixels": "--max-megapixels"},
 )  # fmt: skip
 def translate(
     model: Annotated[
@@ -159,6 +162,8 @@ def translate(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
+    engine: EngineOption = LOCAL,
+    engine_option: EngineOptions = None,
     json_: Json = False,
 ) -> None:
     """Translate images with a trained model, each into a file of its own size."""
@@ -193,6 +198,7 @@ def translate(
         )
     if server:
         local = {"--best": best, "--weights": weights, "--trust": trust, "--tile-as whole": tile_as == WHOLE}
+        local[f"--engine {engine}"] = engine != LOCAL
         for option, value in local.items():
             if value:
                 raise UserError(
@@ -201,6 +207,7 @@ def translate(
                 )
     elif grpc:
         raise UserError("--grpc must go with --server. Received it alone. Add --server HOST:PORT.")
+    ENGINES[engine].check(engine_option or [])
     recognized = None if server else recognize(model)
     for path in inputs or ():
         if not path.exists():
@@ -230,7 +237,8 @@ def translate(
         translator, _parts(input_) if input_ else inputs or (), out=out, data=data, split=split, noise=noise,
         seed=seed, samples=samples, uncertainty=uncertainty, between=seeds, frames=frames, gif=gif, tile_px=tile,
         overlap_px=overlap, in_flight=in_flight if server else None, enlarge=enlarge, overwrite=overwrite, size=size,
-        resize_back=resize_back, max_megapixels=max_megapixels, format=format, track=track("translate"),
+        resize_back=resize_back, max_megapixels=max_megapixels, format=format, engine=engine,
+        engine_options=engine_option or (), track=track("translate"),
     )  # fmt: skip
     targets = translator.card.config.data.targets
     count = len(written) // (FILES if uncertainty else len(targets or ("",)))

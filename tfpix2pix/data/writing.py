@@ -7,23 +7,20 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from tfpix2pix.data import SOURCES
 from tfpix2pix.data.guess import SHARDS_MANIFEST
 from tfpix2pix.data.images import suffix_for, write_image
-from tfpix2pix.data.opening import decided, open_source, splits_of
-from tfpix2pix.data.pairs import Source
-from tfpix2pix.data.scalars import scalar_parts
+from tfpix2pix.data.opening import decided, splits_of
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.shards import ALL, SCALAR_TYPE, SCALARS, is_remote, join, keys_of
+from tfpix2pix.data.shard_job import FRAME_BYTES, manifest_of, parts_of, record_of, shard_name, write_by_workers
+from tfpix2pix.data.shards import is_remote, join
 from tfpix2pix.data.slices import check_no_slices
 from tfpix2pix.data.splits import check_splits_of_folder
-from tfpix2pix.data.weight_settings import weight_folder
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.files import as_bytes, plain_path, safe_path, whole_directory
+from tfpix2pix.files import plain_path, safe_path, whole_directory
 
 FOLDERS = ("input", "target")
 
@@ -68,9 +65,6 @@ def write_pairs(
     return {split: len(source) for split, source in sources.items() if len(source)}
 
 
-FRAME_BYTES = (12, 4)  # TFRecord's: length and its checksum before the data, the data's checksum after them
-
-
 def write_shards(
     data: DataConfig,
     out: str,
@@ -78,9 +72,14 @@ def write_shards(
     *,
     shard_mb: int = 128,
     track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
+    run: Callable[..., list[Any]] | None = None,
 ) -> dict[str, int]:
     """Writes all splits of pairs in files as shards of about `shard_mb` MB into the folder `out`. Returns counts
     of pairs by split.
+
+    Args:
+        run: writes shards by workers, a shard each at a time, as `EngineRow.run` with its options; None: here. A job
+            that was killed goes on if it is started again.
 
     Raises:
         UserError: inputs are made during training, a file is missing, or `out` is not empty.
@@ -90,9 +89,13 @@ def write_shards(
         how = "Write pairs with `tfpix2pix data pairs` first" if data.makes_inputs else "Name the files' folder"
         raise UserError(f"Shards must be made from pairs in files. Received `data.source: {data.source}`. {how}.")
     check_splits_of_folder(data)
-    sources = _parts(decided(data, seed), seed)
+    data = decided(data, seed)
+    sources = parts_of(data, seed)
     for source in sources.values():
         check_no_slices(source, "Shards")
+    if run is not None:
+        write_by_workers(run, data, out, seed, shard_mb, sources)
+        return {split: len(source) for split, source in sources.items()}
     total = sum(len(source) for source in sources.values())
     with _empty_folder(out) as folder, closing(_Writer(folder, shard_mb, data)) as writer:
         items = ((split, source, index) for split, source in sources.items() for index in range(len(source)))
@@ -103,23 +106,11 @@ def write_shards(
     return {split: len(source) for split, source in sources.items()}
 
 
-def _parts(data: DataConfig, seed: int) -> dict[str, Source]:
-    """Opens the splits that hold pairs, or all pairs as one split if only the seed divides them."""
-    alone = {"group": None, "folds": None, "fold": None}  # groups and folds are for those who read the shards
-    whole, halved = (data.model_copy(update={**alone, "held_out_fraction": fraction}) for fraction in (0.0, 0.5))
-    counts = [len(SOURCES[config.source](config, "train", seed)) for config in (whole, halved)]
-    if counts[1] < counts[0]:
-        return {ALL: open_source(whole, "train", seed)}
-    return {split: source for split, source in splits_of(whole, seed).items() if len(source)}
-
-
 class _Writer:
     """Appends pairs to shards and records their positions. Starts a new shard for each split and after `shard_mb`."""
 
     def __init__(self, folder: str, shard_mb: int, data: DataConfig) -> None:
-        self.folder, self.shard_bytes = folder, shard_mb * 2**20
-        self.inputs, self.has_weights = [part.name for part in data.inputs or ()], bool(weight_folder(data))
-        self.scalars, self.targets = len(scalar_parts(data)), [part.name for part in data.targets or ()]
+        self.folder, self.shard_bytes, self.data = folder, shard_mb * 2**20, data
         self.shards: list[str] = []
         self.splits: dict[str, dict[str, list]] = {}
         self.files_a_pair = 0
@@ -130,36 +121,20 @@ class _Writer:
         part = self.splits.setdefault(split, {key: [] for key in ("names", "shard", "offset", "length", "crc32")})
         if not part["names"] or self._offset > self.shard_bytes:
             self.close()
-            self.shards.append(f"{split}-{sum(shard.startswith(split) for shard in self.shards):05d}.tfrecord")
+            self.shards.append(shard_name(split, self.shards))
             self._file, self._offset = tf.io.TFRecordWriter(join(self.folder, self.shards[-1])), 0
         self.files_a_pair = len(files)
-        features = {"name": as_bytes(name)}
-        for key, path in zip(keys_of(len(files), self.has_weights, len(self.targets) or 1), files, strict=True):
-            features |= {key: _bytes_of(path), f"{key}_suffix": path.suffix.encode(errors="replace")}
-        if scalars:
-            features[SCALARS] = np.array(scalars, SCALAR_TYPE).tobytes()
-        feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[features[key]])) for key in features}
-        example = tf.train.Example(features=tf.train.Features(feature=feature))
-        data = example.SerializeToString(deterministic=True)
-        self._file.write(data)
-        row = (name, len(self.shards) - 1, self._offset + FRAME_BYTES[0], len(data), zlib.crc32(data))
+        record = record_of(name, files, self.data, scalars)
+        self._file.write(record)
+        row = (name, len(self.shards) - 1, self._offset + FRAME_BYTES[0], len(record), zlib.crc32(record))
         for values, value in zip(part.values(), row, strict=True):
             values.append(value)
-        self._offset += len(data) + sum(FRAME_BYTES)
+        self._offset += len(record) + sum(FRAME_BYTES)
 
     def finish(self) -> None:
         """Writes the manifest. It comes last, because without it the folder does not count as shards."""
         self.close()
-        manifest = {
-            "format_version": 1,
-            "files_a_pair": self.files_a_pair,
-            "shards": self.shards,
-            "inputs": self.inputs,
-            "targets": self.targets,
-            "has_weights": self.has_weights,
-            "scalars": self.scalars,
-            "splits": self.splits,
-        }
+        manifest = manifest_of(self.files_a_pair, self.shards, self.data, self.splits)
         with tf.io.gfile.GFile(join(self.folder, SHARDS_MANIFEST), "w") as file:
             file.write(json.dumps(manifest))
 
@@ -194,12 +169,3 @@ def _holds_something(out: str) -> bool:
         path = Path(out)
         return path.exists() and not (path.is_dir() and not any(path.iterdir()))
     return tf.io.gfile.exists(out) and not (tf.io.gfile.isdir(out) and not tf.io.gfile.listdir(out))
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"Every file must be readable. Received {path}: {error.strerror}. Replace or remove it."
-        ) from error

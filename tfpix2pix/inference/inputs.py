@@ -1,11 +1,15 @@
-"""Lists what is to be translated: image files and folders, the parts of inputs, or a split of paired data."""
+"""Lists what is to be translated: image files and folders, the parts of inputs, or a split of paired data. Says how an
+input is read, by its number, files and scalars."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
+
+import numpy as np
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SPLITS
@@ -13,7 +17,9 @@ from tfpix2pix.data.guess import TABLES
 from tfpix2pix.data.images import counted, list_images, stem_of, unread
 from tfpix2pix.data.labels import open_side, read_side
 from tfpix2pix.data.opening import split_of
+from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.parts import InputPart
+from tfpix2pix.data.regions import Mapped, Regions
 from tfpix2pix.data.scalars import Scalar, in_order_of_parts, number_of, scalars_by_name
 from tfpix2pix.data.sources import pair_up
 from tfpix2pix.data.stacks import check_names, stack_reader
@@ -22,7 +28,58 @@ from tfpix2pix.data.weight_settings import Nodata
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import safe_path
 from tfpix2pix.inference.items import INPUT, MOST, Input
-from tfpix2pix.inference.volumes import VolumeInputs
+from tfpix2pix.inference.volumes import VolumeInputs, with_neighbours
+
+Ways = tuple[Callable[[], np.ndarray], Callable[[], Regions | Mapped] | None]  # `read` and `open` of an `Input`
+WaysOf = Callable[[int, Sequence[Path], Sequence[Scalar]], Ways]  # (number of an input, its files and scalars) -> ways
+
+
+def reader_of_files(card: ModelCard, folder: str | Path | None = None, split: str | None = None) -> WaysOf:
+    """Returns how inputs of one file each are read."""
+    data = card.config.data
+
+    def ways(index: int, files: Sequence[Path], scalars: Sequence[Scalar]) -> Ways:
+        def read() -> np.ndarray:
+            return with_neighbours(read_side(files[0], INPUT, data, MOST), data, files[0])
+
+        return read, None if data.neighbour_slices else partial(open_side, files[0], INPUT, data)
+
+    return ways
+
+
+def reader_of_parts(card: ModelCard, folder: str | Path | None = None, split: str | None = None) -> WaysOf:
+    """Returns how inputs that lie in several files (`data.inputs`) are read."""
+    data = card.config.data.model_copy(update={"alpha": "drop"})
+    read = stack_reader(data, key=MOST)
+    return lambda index, files, scalars: (partial(read, in_order_of_parts(files, scalars, data)), None)
+
+
+def reader_of_split(card: ModelCard, folder: str | Path | None, split: str) -> WaysOf:
+    """Returns how the inputs of the pairs of a split are read, which is opened once."""
+    return _ways_of_pairs(_opened(card, folder, split))
+
+
+READERS = {"files": reader_of_files, "parts": reader_of_parts, "split": reader_of_split}  # by the kind of the inputs
+
+
+def _opened(card: ModelCard, folder: str | Path | None, split: str) -> Source:
+    data = card.config.data
+    weight = data.weight if isinstance(data.weight, Nodata) else None  # files of weights are not needed
+    data = data.model_copy(update={"dir": None if folder is None else str(folder), "weight": weight})
+    return split_of(data, split, card.config.seed)
+
+
+def _ways_of_pairs(source: Source) -> WaysOf:
+    def read(index: int, files: Sequence[Path]) -> np.ndarray:
+        present = source.files(index) if index < len(source) else ()
+        if [path.name for path in present] != [path.name for path in files]:
+            raise UserError(
+                "The pairs of a split must stay the same while they are translated. Received others. Translate them "
+                "again, into another folder."
+            )
+        return source.read(index)[0]
+
+    return lambda index, files, scalars: (partial(read, index, files), None)
 
 
 def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | None = None) -> Iterator[Input]:
@@ -36,7 +93,7 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | N
         UserError: a path does not exist, or a folder does not hold images.
     """
     data = card.config.data
-    volumes = VolumeInputs(data, MOST)
+    ways, volumes, number = reader_of_files(card), VolumeInputs(data, MOST), count()
     if inputs:
         check_names((), data)
     for path in map(Path, inputs):
@@ -52,8 +109,7 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | N
             if left:
                 warnings.warn(f"{path} holds files that are not translated: {counted(left)}.", stacklevel=3)
         for file in files:
-            ways = partial(read_side, file, INPUT, data, MOST), partial(open_side, file, INPUT, data)
-            yield from volumes.of(stem_of(file, folder), (file,), *ways)
+            yield from volumes.of(stem_of(file, folder), (file,), *ways(next(number), (file,), ()))
 
 
 def inputs_of_parts(
@@ -94,11 +150,10 @@ def inputs_of_parts(
             f"The folders of an input's parts must hold files of the same names. Received {faults[0].where} without "
             f"exactly one partner. Add the missing file, or remove this one.{more}"
         )
-    data = data.model_copy(update={"alpha": "drop"})
-    read, volumes = stack_reader(data, key=MOST), VolumeInputs(data, MOST)
-    for name, files in by_name.items():
+    ways, volumes = reader_of_parts(card), VolumeInputs(data.model_copy(update={"alpha": "drop"}), MOST)
+    for index, (name, files) in enumerate(by_name.items()):
         numbers = [scalar(name) for scalar in scalars]
-        yield from volumes.of(name, files, partial(read, in_order_of_parts(files, numbers, data)), scalars=numbers)
+        yield from volumes.of(name, files, *ways(index, files, numbers), scalars=numbers)
 
 
 def _path_of_part(given: str | Path | float, part: InputPart) -> Path:
@@ -157,13 +212,9 @@ def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> I
     Raises:
         UserError: the split is unknown, or has no pairs.
     """
-    data = card.config.data
-    weight = data.weight if isinstance(data.weight, Nodata) else None  # files of weights are not needed
-    data = data.model_copy(update={"dir": None if folder is None else str(folder), "weight": weight})
-    source = split_of(data, split, card.config.seed)
+    source = _opened(card, folder, split)
+    ways = _ways_of_pairs(source)
     for index, name in enumerate(source.names):
-        slice_ = source.slices(index) if source.slices else None
+        slice_, files = source.slices(index) if source.slices else None, source.files(index)
         volume = safe_path(name.removesuffix(slice_.label)) if slice_ else ""
-        yield Input(
-            safe_path(name), lambda index=index: source.read(index)[0], source.files(index), slice_, volume
-        )  # fmt: skip
+        yield Input(safe_path(name), ways(index, files, ())[0], files, slice_, volume)

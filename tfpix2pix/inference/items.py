@@ -16,6 +16,7 @@ from tfpix2pix.data.formats import TIFF
 from tfpix2pix.data.images import BICUBIC, NEAREST, resized, suffix_for, write_image
 from tfpix2pix.data.labels import palette_of
 from tfpix2pix.data.regions import Mapped, Regions
+from tfpix2pix.data.scalars import Scalar
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.target_parts import as_files
 from tfpix2pix.data.tiff_metadata import TiffMetadata
@@ -39,8 +40,9 @@ class Input:
     read: Callable[[], np.ndarray]  # (H, W, C) as its file holds it
     files: tuple[Path, ...]  # that it is read from
     slice: Slice | None = None  # of a volume, if the image is one
-    volume: str = ""  # name of the translated volume, without suffix
+    volume: str = ""  # name of the translated volume, without suffix, if the image is a slice or cannot be cut
     open: Callable[[], Regions | Mapped] | None = None  # opens it to read rectangles of what `read` returns
+    scalars: tuple[Scalar, ...] = ()  # that `read` stacks with the images in `files`
 
 
 @contextmanager

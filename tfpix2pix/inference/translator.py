@@ -16,6 +16,7 @@ from tfpix2pix.errors import UserError, shortly, unknown_name
 from tfpix2pix.inference import ALONE, TILE_AS, WHOLE
 from tfpix2pix.inference.batching import ImageTranslator, drawn_noise, names_of, vectors_of
 from tfpix2pix.inference.between import FRAMES, Between
+from tfpix2pix.inference.job import Origin
 from tfpix2pix.inference.seams import WholeTiler
 from tfpix2pix.inference.tiling import Readable, fitting_tile, joined, tile_bands
 from tfpix2pix.inference.uncertainty import SAMPLES, Uncertainty, check_uncertainty, uncertainty_of
@@ -60,6 +61,7 @@ class Translator(ImageTranslator):
         style_of: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         self.engine, self.card, self.tile_as, self._style_of = engine, engine.card, tile_as, style_of
+        self.origin: Origin | None = None  # that `load` knows
         if tile_as not in (None, *TILE_AS):
             raise UserError(unknown_name("`tile_as`", tile_as, TILE_AS))
         if tile_as == WHOLE and tiler is None:
@@ -250,18 +252,15 @@ class Translator(ImageTranslator):
         return drawn_noise(self.card, count, seed)
 
     def style_of(self, image: np.ndarray) -> np.ndarray:
-        """Returns the noise whose style an encoder finds in an image like the targets: float32 (1, noise_size).
-
-        `image` is (H, W, C), or (H, W) for gray, as target files hold it. Exports of the run take the noise too.
+        """Returns the noise of the style in an image like the targets, (H, W, C), or (H, W) for gray, as target files
+        hold it: float32 (1, noise_size). Exports of the run take it too.
 
         Raises:
             UserError: the model has no encoder of styles, or it is not such an image.
         """
         if self._style_of is None:
-            raise UserError(
-                f"`like` must go with the directory of a run that was trained with `objective.weights.style_kl`. "
-                f"Received {self.card.name!r}, which has no encoder of styles. Leave `like` out."
-            )
+            rule = "`like` must go with the directory of a run that was trained with `objective.weights.style_kl`"
+            raise UserError(f"{rule}. Received {self.card.name!r}, which has no encoder of styles. Leave it out.")
         self._check_is_one(image, "A style")
         return self._style_of(image[..., np.newaxis] if image.ndim == 2 else image)
 

@@ -55,27 +55,14 @@ class VolumeInputs:
         input.
         """
         if not any(map(is_volume, files)):
-            open_image = None if self.data.neighbour_slices else open_image
-            yield Input(safe_path(name), partial(self.checked, read_image, files[0]), files, open=open_image)
+            yield Input(safe_path(name), read_image, files, open=open_image, scalars=tuple(scalars))
             return
         whole = sliced({name: files}, self.data, key=self.key)
         for fault in whole.faults:
-            yield Input(safe_path(name), partial(_fail, fault.message), files)
+            yield Input(safe_path(name), partial(_fail, fault.message), files, volume=safe_path(name))
         for slice_name, places in whole.places.items():
             read = partial(self.read_slice, places, scalars)
-            yield Input(safe_path(slice_name), read, files, places[0], safe_path(name))
-
-    def checked(self, read_image: Callable[[], np.ndarray], path: Path) -> np.ndarray:
-        """Reads an image. Raises UserError if it lacks the channels of neighbouring slices."""
-        image, neighbours = read_image(), self.data.neighbour_slices
-        if neighbours and not self.data.inputs and image.shape[-1] != self.data.input_channels:
-            raise UserError(
-                f"A model with `data.neighbour_slices: {neighbours}` must be given volumes, or images of "
-                f"{self.data.input_channels} channels. Received {image.shape[-1]} in {path}. Give a NIfTI file or a "
-                f"folder of DICOM files.",
-                "channels",
-            )
-        return image
+            yield Input(safe_path(slice_name), read, files, places[0], safe_path(name), scalars=tuple(scalars))
 
     def read_slice(self, places: Sequence[Place], scalars: Sequence[Scalar] = ()) -> np.ndarray:
         """Reads a slice of a volume, or of the volumes of an input's parts, as inputs are read: (H, W, C)."""
@@ -85,6 +72,19 @@ class VolumeInputs:
         if classes is None:
             return image
         return to_classes(image, classes, self.data, places[0], self.data.class_values[INPUT])
+
+
+def with_neighbours(image: np.ndarray, data: DataConfig, path: Path) -> np.ndarray:
+    """Returns an image of a file. Raises UserError if it lacks the channels of neighbouring slices."""
+    neighbours = data.neighbour_slices
+    if neighbours and image.shape[-1] != data.input_channels:
+        raise UserError(
+            f"A model with `data.neighbour_slices: {neighbours}` must be given volumes, or images of "
+            f"{data.input_channels} channels. Received {image.shape[-1]} in {path}. Give a NIfTI file or a folder of "
+            f"DICOM files.",
+            "channels",
+        )
+    return image
 
 
 def _fail(message: str) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -13,6 +13,7 @@ import numpy as np
 from tfpix2pix.config import Config
 from tfpix2pix.errors import UserError
 from tfpix2pix.export import EXPORTERS
+from tfpix2pix.inference.job import Origin
 from tfpix2pix.inference.seams import WholeTiler
 from tfpix2pix.inference.style import style_finder
 from tfpix2pix.inference.translator import Translator
@@ -24,7 +25,7 @@ from tfpix2pix.runs.networks import build_encoder, build_generator
 from tfpix2pix.runs.recognize import RUN, Recognized, recognize
 from tfpix2pix.runs.stages import COARSE, stage_of
 from tfpix2pix.size import SizePx
-from tfpix2pix.tables import row
+from tfpix2pix.tables import import_and_call, row
 from tfpix2pix.training.checkpoints import AVERAGE, ENCODER, Checkpoints, assign
 
 CHECKED_PX = 32  # side of the image on which a network and its SavedModel are compared
@@ -54,6 +55,20 @@ def load(
             a model without checkpoints, or `tile_as` is `whole` for a model of a fixed size.
     """
     model = path if isinstance(path, Recognized) else recognize(path)
+    translator = _load(model, best=best, weights=weights, trust=trust, tile_as=tile_as)
+    options = {"best": best, "weights": weights, "trust": trust, "tile_as": tile_as}
+    again = partial(import_and_call, load.__module__, load.__name__, model.path.absolute(), **options)
+    translator.origin = Origin(again, partial(_files_of, model))
+    return translator
+
+
+def _files_of(model: Recognized) -> Iterator[Path]:
+    """Yields the files that decide what a model translates."""
+    folder = RunDirectory(model.path).checkpoints if model.kind == RUN else model.path
+    yield from (path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else (folder,)
+
+
+def _load(model: Recognized, *, best: bool, weights: str | None, trust: bool, tile_as: str | None) -> Translator:
     if model.kind == RUN:
         engine = run_engine(RunDirectory(model.path), best=best, weights=weights)
         tiler = partial(WholeTiler, engine.generator, engine.card.config.data.encoding)

@@ -19,7 +19,8 @@ from tfpix2pix.data.ranges import from_signed, in_range, to_signed
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.batching import ImageTranslator
-from tfpix2pix.inference.files import INPUT, notes_on
+from tfpix2pix.inference.items import INPUT
+from tfpix2pix.inference.reader import notes_on
 from tfpix2pix.parallel import evenly_spread
 from tfpix2pix.size import Size
 

@@ -1,0 +1,138 @@
+"""Reads inputs as a model takes them, and notes what a user may not expect."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from threading import Lock
+
+import numpy as np
+
+from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data.images import enlarged
+from tfpix2pix.data.ranges import full_range, in_range
+from tfpix2pix.data.regions import Mapped, Regions
+from tfpix2pix.data.scale import OWN, Scale, times_as_large
+from tfpix2pix.inference.items import INPUT, MOST, Input, fitting_in_memory
+from tfpix2pix.inference.large import Holes, opened_if_large
+from tfpix2pix.inference.tiling import Readable
+
+MOST_OFF = 1.5  # factor between the scale of an image and of the training images that needs no note
+CLIPPED = "have values outside `data.input_range`, which were clipped."
+
+
+class Reader:
+    """Reads inputs as a model takes them, from any number of threads.
+
+    Attributes:
+        notes: number of images by note of `notes_on`.
+        sizes: height and width of the images before they were brought to the scale, by name.
+        holes: where images have no data; None: it is not known which value says so.
+        side_px: side of tiles, if large images are read by region; None: all are read whole.
+    """
+
+    def __init__(self, card: ModelCard, enlarge: int = 1, size: str | int = OWN) -> None:
+        self.card, self.enlarge = card, enlarge
+        self.scale = Scale.of(card.config.data, size)
+        self.notes: Counter[str] = Counter()
+        self.sizes: dict[str, tuple[int, int]] = {}
+        self.holes = Holes.of(card.config.data)
+        self.side_px: int | None = None
+        self._noting = Lock()
+
+    def __call__(self, item: Input) -> np.ndarray | Mapped:
+        """Returns the image of an input, (H, W, C), or a large one to be read by region.
+
+        Raises:
+            UserError: it is unreadable, has values out of range, or does not fit in memory.
+        """
+        data = self.card.config.data
+        if self.side_px and item.open:
+            image = opened_if_large(item.open, self.side_px, data.max_megapixels, MOST)
+            if image is not None:
+                return self._by_region(image, item.name)
+        with fitting_in_memory(item):
+            image = item.read()
+            if self.holes:
+                image = self.holes.filled(image, item.name)
+            if self.enlarge > 1:
+                image = enlarged(image, self.enlarge, data.numbers[INPUT])
+            self.sizes[item.name] = image.shape[:2]
+            image = self.scale.resized(image)
+        notes = notes_on(image, self.card)
+        fitting = self._in_range(image, item.name)
+        self._note(notes if fitting is image else [*notes, CLIPPED])
+        return fitting
+
+    def _by_region(self, image: Regions | Mapped, name: str) -> Mapped:
+        """Returns a large image whose values are in the model's range."""
+        self._note(notes_on_size(image, self.card))
+        filled = self.holes.filled_by_region(image, name) if self.holes else image
+        was_clipped = False
+
+        def in_range_noted(part: np.ndarray) -> np.ndarray:
+            nonlocal was_clipped
+            fitting = self._in_range(part, name)
+            if fitting is not part and not was_clipped:
+                was_clipped = True
+                self._note([CLIPPED])
+            return fitting
+
+        return Mapped(filled, in_range_noted, image.shape[-1])
+
+    def _in_range(self, image: np.ndarray, name: str) -> np.ndarray:
+        data = self.card.config.data
+        if data.input_classes:
+            return image
+        return in_range(image, data.ranges[INPUT], "data.input_range", name, clip=data.clips[INPUT])
+
+    def _note(self, notes: Sequence[str]) -> None:
+        with self._noting:
+            self.notes.update(notes)
+
+
+def looks_like_a_pair(image: Readable, card: ModelCard) -> bool:
+    """Returns True if an image has the shape of a whole pair of the model's data: two halves of the training shape."""
+    data, (height, width) = card.config.data, image.shape[:2]
+    if data.source != "combined":
+        return False
+    (tall, wide), beside = data.size_px, data.input_side in ("left", "right")
+    return width * tall == 2 * height * wide if beside else 2 * width * tall == height * wide
+
+
+def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
+    """Returns notes for a user about an image that may be translated in an unexpected way."""
+    notes, channels = notes_on_size(image, card), card.config.data.input_channels
+    if image.shape[-1] in (2, 4) and channels in (1, 3) and image[..., -1].min() < full_range(image.dtype)[1]:
+        notes.append("have transparent parts, which the model does not see. Their colours were translated.")
+    return notes
+
+
+def notes_on_size(image: Readable, card: ModelCard) -> list[str]:
+    """Returns the notes about an image (H, W, C) that follow from its shape."""
+    notes, size, (height, width) = [], card.static_size_px, image.shape[:2]
+    if looks_like_a_pair(image, card):
+        notes.append(
+            "have the shape of a whole pair, input and target in one, and were translated whole. `split` (and "
+            "`data`) translates the inputs of pairs."
+        )
+    notes += _notes_on_scale(height, width, card)
+    if size and (height, width) != size:
+        notes.append(
+            f"differ from the model's fixed {size.height}x{size.width} px and are reflected or cut into tiles, each "
+            f"with statistics of its own. Colours may differ from the run's and the SavedModel's."
+        )
+    return notes
+
+
+def _notes_on_scale(height: int, width: int, card: ModelCard) -> Iterator[str]:
+    """Yields a note if the network was trained on images of quite another scale."""
+    data = card.config.data
+    if data.fit == "crop" or card.static_size_px:
+        return
+    times = times_as_large(height, width, data.fit, data.size_px)
+    if not 1 / MOST_OFF <= times <= data.jitter_ratio * MOST_OFF:
+        yield (
+            f"are of another scale than the training images, {data.size_px} px, so the network does less well "
+            f"than its metrics say: `size` training translates at that scale."
+        )

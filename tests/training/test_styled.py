@@ -9,10 +9,11 @@ import pytest
 import tensorflow as tf
 
 import tfpix2pix as p2p
-from tests.conftest import make_combined, tiny_config
+from tests.conftest import make_combined, run_cli, tiny_config, write_image
 from tests.training.test_pix2pix import data
 from tfpix2pix import rng
 from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data.images import read_image
 from tfpix2pix.data.opening import open_source
 from tfpix2pix.data.pipeline import evaluation_batches
 from tfpix2pix.errors import UserError
@@ -264,3 +265,28 @@ def test_a_card_with_other_styles_is_refused(styled_run, styles, why):
     card = json.loads(styled_run.card.to_json())
     with pytest.raises(UserError, match=f"must carry a model card that tfpix2pix .* reads. .*{why}"):
         ModelCard.from_json(json.dumps({**card, "styles": styles}), "A file")
+
+
+def test_files_are_translated_in_the_style_of_a_file(styled_run, tmp_path):
+    data = styled_run.directory.config().data
+    image, reference = open_source(data, "train", 0).read(0)
+    for name, array in (("image", image), ("reference", reference)):
+        write_image(tmp_path / f"{name}.png", array)
+    code, _, err = run_cli(
+        "translate", styled_run.path, tmp_path / "image.png", "--like", tmp_path / "reference.png",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 0, err
+    translator = p2p.load(styled_run.path)
+    expected = translator.translate(image, translator.style_of(reference))
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / "image.png"), expected)
+
+
+@pytest.mark.parametrize("options", [("--noise", "on"), ("--samples", "2"), ("--between", "0,1"), ("--uncertainty",)])
+def test_a_style_of_a_file_is_the_only_noise(styled_run, tmp_path, options):
+    write_image(tmp_path / "image.png", np.zeros((32, 32, 3), np.uint8))
+    image = tmp_path / "image.png"
+    code, _, err = run_cli("translate", styled_run.path, image, "--like", image, *options, "--out", tmp_path / "out")
+    assert code == 2
+    assert "like must be the only noise. Received --" in err
+    assert not (tmp_path / "out").exists()

@@ -82,6 +82,13 @@ def translate(
             "(TIFF) and a heat map.",
         ),
     ] = False,
+    like: Annotated[
+        Optional[Path],
+        typer.Option(
+            metavar="IMAGE",
+            help="Image like the targets, whose style the translations get; for runs with an encoder of styles.",
+        ),
+    ] = None,
     between: Annotated[
         Optional[str],
         typer.Option(
@@ -237,7 +244,7 @@ def translate(
         translator, _parts(input_) if input_ else inputs or (), out=out, data=data, split=split, noise=noise,
         seed=seed, samples=samples, uncertainty=uncertainty, between=seeds, frames=frames, gif=gif, tile_px=tile,
         overlap_px=overlap, in_flight=in_flight if server else None, enlarge=enlarge, overwrite=overwrite, size=size,
-        resize_back=resize_back, max_megapixels=max_megapixels, format=format, engine=engine,
+        resize_back=resize_back, max_megapixels=max_megapixels, format=format, like=like, engine=engine,
         engine_options=engine_option or (), track=track("translate"),
     )  # fmt: skip
     targets = translator.card.config.data.targets

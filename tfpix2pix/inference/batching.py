@@ -42,6 +42,16 @@ class ImageTranslator(Protocol):
     def noise(self, count: int, seed: int) -> np.ndarray:
         """Returns `count` noise vectors of a seed, float32 (count, noise_size)."""
 
+    def style_of(self, image: np.ndarray) -> np.ndarray:
+        """Returns the noise of the style in an image like the targets, (H, W, C), or (H, W) for gray, as target files
+        hold it: float32 (1, noise_size). Exports of the run take it too.
+
+        Raises:
+            UserError: the model has no encoder of styles, or it is not such an image.
+        """
+        rule = "`like` must go with the directory of a run that was trained with `objective.weights.style_kl`"
+        raise UserError(f"{rule}. Received {self.card.name!r}, which has no encoder of styles. Leave it out.")
+
     def translate_many(
         self,
         images: Sequence[np.ndarray],

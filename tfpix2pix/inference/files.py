@@ -42,6 +42,7 @@ def translate_files(
     resize_back: bool = False,
     max_megapixels: float | None = None,
     format: str | None = None,
+    like: str | Path | None = None,
     overwrite: bool = False,
     engine: str = LOCAL,
     engine_options: Sequence[str] = (),
@@ -85,6 +86,7 @@ def translate_files(
             the model's training (`data.max_megapixels`).
         format: `png`, `tiff` or `npy`, also of the slices of volumes; None: NIfTI for volumes, and for images PNG, or
             TIFF for floats and more than four channels.
+        like: an image file like the targets, whose style all translations get, in place of noise.
         overwrite: replace files of the same names in `out`.
         engine: `local`, this process, or `beam`: the workers of an Apache Beam pipeline, which load the model from its
             path. All paths must mean the same to them. A job that was killed goes on if it is started again by the
@@ -103,7 +105,7 @@ def translate_files(
     """
     options = Options(
         noise, seed, samples, uncertainty, between, frames, gif, tile_px, overlap_px, in_flight, enlarge, size,
-        resize_back, max_megapixels, format,
+        resize_back, max_megapixels, format, like and str(like),
     )  # fmt: skip
     options.path()
     engine_row = _engine(engine, list(engine_options))

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data.formats import TIFF
+from tfpix2pix.data.labels import read_side
 from tfpix2pix.data.parts import check_one_target
 from tfpix2pix.data.scale import OWN
 from tfpix2pix.errors import UserError
@@ -18,6 +19,7 @@ from tfpix2pix.inference.batching import ImageTranslator, in_batches, one_by_one
 from tfpix2pix.inference.between import Between
 from tfpix2pix.inference.items import MOST, Input, Variants, Writer
 from tfpix2pix.inference.reader import Reader
+from tfpix2pix.inference.style import TARGET
 from tfpix2pix.inference.uncertainty import Spread, UncertaintyWriter, check_uncertainty
 from tfpix2pix.inference.volumes import VolumeWriter, check_options
 from tfpix2pix.parallel import Outcome
@@ -42,6 +44,7 @@ class Options:
     resize_back: bool = False
     max_megapixels: float | None = None
     format: str | None = None
+    like: str | None = None
 
     def path(self) -> Between | None:
         """Returns the path of `between`, or None. Raises UserError if options do not go together."""
@@ -49,6 +52,14 @@ class Options:
             raise UserError("`format` must go with single images. Received it with `gif`. Leave one of the two out.")
         if self.resize_back and self.size == OWN:
             raise UserError("`resize_back` must go with `size`. Received it alone. Add `size` training, for example.")
+        noises = {
+            "noise": self.noise,
+            "samples": self.samples,
+            "uncertainty": self.uncertainty,
+            "between": self.between,
+        }
+        if self.like and (other := next((name for name, value in noises.items() if value), None)):
+            raise UserError(f"`like` must be the only noise. Received `{other}` too. Leave one of the two out.")
         return Between.of(
             self.between, self.frames, self.gif,
             noise=self.noise, seed=self.seed, samples=self.samples, uncertainty=self.uncertainty,
@@ -116,6 +127,8 @@ class Steps:
             writer = VolumeWriter.like(writer)
         if path:
             vectors = np.split(path.vectors(translator), path.frames)
+        elif options.like:
+            vectors = [translator.style_of(read_side(Path(options.like), TARGET, card.config.data, MOST))]
         else:
             vectors = _noise_vectors(translator, options.noise, options.seed, samples)
         kind = Spread.of if options.uncertainty else Variants

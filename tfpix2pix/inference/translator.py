@@ -252,15 +252,8 @@ class Translator(ImageTranslator):
         return drawn_noise(self.card, count, seed)
 
     def style_of(self, image: np.ndarray) -> np.ndarray:
-        """Returns the noise of the style in an image like the targets, (H, W, C), or (H, W) for gray, as target files
-        hold it: float32 (1, noise_size). Exports of the run take it too.
-
-        Raises:
-            UserError: the model has no encoder of styles, or it is not such an image.
-        """
         if self._style_of is None:
-            rule = "`like` must go with the directory of a run that was trained with `objective.weights.style_kl`"
-            raise UserError(f"{rule}. Received {self.card.name!r}, which has no encoder of styles. Leave it out.")
+            return super().style_of(image)
         self._check_is_one(image, "A style")
         return self._style_of(image[..., np.newaxis] if image.ndim == 2 else image)
 

@@ -12,6 +12,8 @@ from PIL import Image
 
 import tfpix2pix as p2p
 from tests.conftest import least_config, make_combined, run_cli, tiny_config, write_image
+from tests.data.test_scalars import WIND
+from tests.data.test_targets import PARTS, write_pair
 from tfpix2pix.config import Config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.fingerprints import fingerprints
@@ -59,6 +61,15 @@ def table(folder):
 
 
 KINDS = [combined, undivided, folders, table]
+
+
+def several(folder):
+    """Inputs with a number, and targets in several files."""
+    for split, seeds in (("train", range(5)), ("val", range(5, 7))):
+        for seed in seeds:
+            write_pair(folder / split, f"{seed}", seed)
+    (folder / "scalars.csv").write_text("name,wind\n" + "".join(f"{seed},{seed / 3}\n" for seed in range(7)))
+    return {"dir": str(folder), "source": "folders", "inputs": [{"name": "input"}, WIND], "targets": PARTS}
 
 
 def both(kind, tmp_path, shard_mb=0, **sections) -> tuple[Config, Config]:
@@ -328,7 +339,7 @@ def content(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, several])
 @pytest.mark.parametrize("shard_mb", [0, 1])
 def test_workers_write_the_bytes_of_one_process(kind, shard_mb, tmp_path, monkeypatch):
     files, _ = both(kind, tmp_path, shard_mb)
@@ -337,6 +348,16 @@ def test_workers_write_the_bytes_of_one_process(kind, shard_mb, tmp_path, monkey
     counts = write_shards(relative, "others", files.seed, shard_mb=shard_mb, run=Workers(monkeypatch))
     assert sum(counts.values()) in (7, 8)
     assert content(tmp_path / "others") == content(tmp_path / "shards")
+
+
+def test_numbers_that_change_are_another_job(tmp_path, monkeypatch):
+    files, _ = both(several, tmp_path)
+    with pytest.raises(RunError, match="were stopped"):
+        write_shards(files.data, str(tmp_path / "others"), shard_mb=0, run=Workers(monkeypatch, most=2))
+    numbers = tmp_path / "files" / "scalars.csv"
+    numbers.write_text(numbers.read_text().replace("4,", "4,1"))
+    with pytest.raises(UserError, match="must go into a new folder"):
+        write_shards(files.data, str(tmp_path / "others"), shard_mb=0, run=Workers(monkeypatch))
 
 
 def test_shards_of_a_stopped_job_are_not_written_again(tmp_path, monkeypatch):

@@ -96,8 +96,8 @@ FAULTS = (
           "if False:"),
     # The data
     Fault("input and target are cropped apart", "data/transforms.py",
-          "    return _crop(pair, corner, size)\n\n\ndef center_crop",
-          "    return _crop(pair, corner, size)[0], _crop(pair, corner // 2, size)[1]\n\n\ndef center_crop"),
+          "    return _crop(pair, corner, size)\n\n\ndef crop_fraction",
+          "    return _crop(pair, corner, size)[0], _crop(pair, corner // 2, size)[1]\n\n\ndef crop_fraction"),
     Fault("one side is mirrored alone", "data/transforms.py",
           "return tuple(tf.where(mirrored, tf.reverse(image, axis=(1,)), image) for image in pair)",
           "return tf.where(mirrored, tf.reverse(pair[0], axis=(1,)), pair[0]), pair[1]"),

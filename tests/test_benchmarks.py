@@ -131,7 +131,7 @@ def test_methods_of_entropy_train_as_the_preset_does_but_for_their_own_keys(tmp_
     )
     assert methods[0] == preset
     assert methods[1].generator == preset.generator
-    assert (methods[1].objective.weights["l1"], preset.objective.weights["l1"]) == (100, 0.5)
+    assert (methods[1].objective.weights["l1"], preset.objective.weights["l1"]) == (100, 10)
     assert not methods[1].objective.weights.get("diversity_sensitive")
     assert entropy.known(paths) == list(paths.values())
 

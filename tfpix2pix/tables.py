@@ -17,7 +17,7 @@ def lazy(module: str, name: str) -> Callable[..., Any]:
     """
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return import_and_call(module, name, *args, **kwargs)
+        return getattr(importlib.import_module(module), name)(*args, **kwargs)
 
     call.__name__ = name
     call.__qualname__ = f"{module}.{name}"

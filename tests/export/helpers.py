@@ -20,7 +20,8 @@ SEEDS = [0, 1, 7, 999_999, 2**31 - 1]  # up to the largest that `translate` take
 
 def vector_of(seed: int, length: int) -> np.ndarray:
     """The noise of `translate --noise on --seed`, (length,)."""
-    return Translator(SimpleNamespace(card=SimpleNamespace(noise_size=length))).noise(1, seed)[0]
+    card = SimpleNamespace(noise_size=length, noise_of_styles=np.zeros((0, length), np.float32))
+    return Translator(SimpleNamespace(card=card)).noise(1, seed)[0]
 
 
 def generator_of(config: Config, **options):

@@ -13,7 +13,8 @@ from tfpix2pix.runs.networks import build_model
 WEIGHT = np.zeros((1, 32, 32, 1), np.float32)
 WEIGHT[:, 4:20, 6:28] = 1
 WEIGHT[:, 16:20] = 0.5
-ALL_TERMS = {name: 1.0 for name, term in TERMS.items() if not (term.needs_teacher or term.needs_network)}
+NOT_ALONE = ("needs_teacher", "needs_network", "needs_encoder")  # tests/training/test_styled.py has the last
+ALL_TERMS = {name: 1.0 for name, term in TERMS.items() if not any(getattr(term, need) for need in NOT_ALONE)}
 
 
 def build(update_order="alternating", micro_batches=1, **objective):

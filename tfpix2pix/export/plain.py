@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers, ops
 
 from tfpix2pix.errors import UserError
-from tfpix2pix.models.modulation import Modulation, Normals, StyleChannels
+from tfpix2pix.models.modulation import Copy, Modulation, Normals, StyleChannels
 from tfpix2pix.models.noise import NO_NOISE, SMALLEST, NoiseDropout
 from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
 from tfpix2pix.models.products import PLAIN
@@ -194,4 +194,5 @@ COUNTERPARTS: dict[type, Callable[[Any], Any]] = {
     Normals: _normals,
     Modulation: _modulated,
     StyleChannels: _with_style,
+    Copy: lambda layer: layers.Identity(name=layer.name),
 }

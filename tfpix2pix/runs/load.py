@@ -151,7 +151,8 @@ def run_engine(
         config, seed=None, noise_input=noise_input, input_size_px=size_px or "any", coarse=coarse
     )
     assign({v.path: v for v in generator.variables}, state[part], "generator")
-    changes = {"step": step, "noise_size": noise_size(generator), "fixed_size_px": size_px}
+    size = noise_size(generator)
+    changes = {"step": step, "noise_size": size, "fixed_size_px": size_px, "styles": card.styles if size else ""}
     return KerasEngine(generator, card.model_copy(update=changes))
 
 

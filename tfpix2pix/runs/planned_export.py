@@ -76,6 +76,7 @@ def planned_card(directory: RunDirectory, format: str, options: Options) -> Mode
     return card.model_copy(
         update={
             "noise_size": card.noise_size if with_noise else 0,
+            "styles": card.styles if with_noise else "",
             "fixed_size_px": (options.size_px or config.data.image_size_px) if static else None,
             "quantization": options.quantize,
             "image_dtype": options.image_dtype,

@@ -28,7 +28,7 @@ from tfpix2pix.files import whole_file
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten, batch_of
 from tfpix2pix.inference.large import Bands, Holes, bands_of
 
-INPUT = 0  # side of a pair
+INPUT, TARGET = 0, 1  # sides of a pair
 MOST = "max_megapixels"  # the argument that messages name
 
 

@@ -17,9 +17,8 @@ from tfpix2pix.data.scale import OWN
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.batching import ImageTranslator, in_batches, one_by_one
 from tfpix2pix.inference.between import Between
-from tfpix2pix.inference.items import MOST, Input, Variants, Writer
+from tfpix2pix.inference.items import MOST, TARGET, Input, Variants, Writer
 from tfpix2pix.inference.reader import Reader
-from tfpix2pix.inference.style import TARGET
 from tfpix2pix.inference.uncertainty import Spread, UncertaintyWriter, check_uncertainty
 from tfpix2pix.inference.volumes import VolumeWriter, check_options
 from tfpix2pix.parallel import Outcome

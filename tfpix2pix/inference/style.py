@@ -11,9 +11,8 @@ import tensorflow as tf
 from tfpix2pix.data.images import match_channels, resized_channels
 from tfpix2pix.data.ranges import to_signed
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.inference.items import TARGET
 from tfpix2pix.models.encoder import noise_of
-
-TARGET = 1  # side of a pair
 
 
 def style_finder(encoder: keras.Model, data: DataConfig) -> Callable[[np.ndarray], np.ndarray]:

@@ -25,8 +25,8 @@ class EngineRow:
     """Describes an engine: a row of `ENGINES`.
 
     Attributes:
-        check: raises UserError if options, each `KEY=VALUE` or `KEY`, are none of the engine's, or if what it needs is
-            not installed.
+        check: raises UserError if the engine does not know an option, `KEY=VALUE` or `KEY`, or if what it needs is not
+            installed.
         run: (open, parts, options, folder) -> the answers to all parts. Each worker calls `open()` once, which returns
             a function from a part's number to plain data. `folder` is one that all workers reach. None: the caller
             goes through its inputs itself.

@@ -132,7 +132,7 @@ class ModelCard(BaseModel):
     def of(cls, config: Config, step: int, styles: np.ndarray | None = None, **more: Any) -> ModelCard:
         """Makes the card of a configuration's generator after `step` steps.
 
-        `styles` are the noise of styles, float32 (styles, noise_size) in [0, 1); None: there are none.
+        `styles` are the noise of styles, float32 (styles, noise_size) in [0, 1); None without an encoder.
         """
         return cls(
             styles="" if styles is None else base64.b64encode(styles.astype("<f4").tobytes()).decode(),

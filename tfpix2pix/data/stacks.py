@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,15 +72,7 @@ def stacked(images: Sequence[np.ndarray | float], data: DataConfig, where: Seque
                 f"A part of an input must be one image, (H, W, C) or (H, W). Received {received} in {path} "
                 f"({part.name}). {'Take the images of a batch in turn' if image.ndim else 'Give an image'}."
             )
-    first, _, first_path = in_files[0]
-    height, width = first.shape[:2]
-    for image, part, path in in_files:
-        if image.shape[:2] != (height, width):
-            raise UserError(
-                f"The files of an input must be of one size. Received {width}x{height} px in {first_path} and "
-                f"{image.shape[1]}x{image.shape[0]} px in {path} ({part.name}). Replace a file.",
-                "size",
-            )
+    height, width = _one_size(in_files, "an input")
     read = [part.row.read(image, part, data, path) for image, part, path in rows]
     read = [np.broadcast_to(image, (height, width, image.shape[-1])) for image in read]
     if any(image.dtype != np.uint8 for image in read):
@@ -106,17 +99,24 @@ def stacked_targets(images: Sequence[np.ndarray], data: DataConfig, where: Seque
     Raises:
         UserError: an image has other channels than its part, or two differ in size.
     """
-    stack = []
-    (height, width), rows = images[0].shape[:2], zip(images, data.targets, where, strict=True)
+    rows = list(zip(images, data.targets, where, strict=True))
+    _one_size(rows, "a target")
+    stack = [with_channels(image, part.stacked_channels, data, path, sides=()) for image, part, path in rows]
+    return np.concatenate([image.astype(np.float32) for image in stack], axis=-1)
+
+
+def _one_size(rows: Sequence[tuple[np.ndarray, Any, object]], what: str) -> tuple[int, int]:
+    """Returns the height and width of images, each with its part and its path. Raises UserError if two differ."""
+    first, _, first_path = rows[0]
+    height, width = first.shape[:2]
     for image, part, path in rows:
         if image.shape[:2] != (height, width):
             raise UserError(
-                f"The files of a target must be of one size. Received {width}x{height} px in {where[0]} and "
+                f"The files of {what} must be of one size. Received {width}x{height} px in {first_path} and "
                 f"{image.shape[1]}x{image.shape[0]} px in {path} ({part.name}). Replace a file.",
                 "size",
             )
-        stack.append(with_channels(image, part.stacked_channels, data, path, sides=()).astype(np.float32))
-    return np.concatenate(stack, axis=-1)
+    return height, width
 
 
 def stacked_by_name(images: Mapping[str, np.ndarray | float], data: DataConfig) -> np.ndarray:

@@ -22,9 +22,8 @@ from tfpix2pix.data.volumes import is_volume
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import safe_path
 from tfpix2pix.inference.batching import NotWritten
-from tfpix2pix.inference.items import Input, Writer
+from tfpix2pix.inference.items import INPUT, Input, Writer
 
-INPUT = 0  # side of a pair
 COMPRESSED, PLAIN = ".nii.gz", ".nii"
 
 

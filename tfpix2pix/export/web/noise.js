@@ -40,7 +40,7 @@ export function noiseOf(seed, length) {
   return values.slice(0, length);
 }
 
-// The noise of a seed: one of `styles`, as the model's card has them, or uniform numbers if there are none.
+// The noise of a seed: one of `styles`, as the model's card has them, or uniform numbers if it has no styles.
 export function drawnNoise(seed, length, styles) {
   if (!styles.length) return noiseOf(seed, length);
   return Float32Array.from(styles[Math.floor(Math.fround(noiseOf(seed, 1)[0] * styles.length))]);

@@ -37,11 +37,12 @@ class Method:
     l1: float = 100
     term: str | None = None
     weight: float = 0
+    gan: float = 1
 
     @property
     def overlay(self) -> dict[str, Any]:
         """The keys that a recipe sets for it."""
-        return method(self.noise, self.l1, **({self.term: self.weight} if self.term else {}))
+        return method(self.noise, self.l1, gan=self.gan, **({self.term: self.weight} if self.term else {}))
 
     @property
     def family(self) -> str:
@@ -64,6 +65,8 @@ METHODS: dict[str, Method] = {
     "modulation, l1 30, ds 8": Method("modulation", 30, "diversity_sensitive", 8),
     **{f"modulation, ds {weight:g}": Method("modulation", 10, "diversity_sensitive", weight) for weight in (2, 4, 8)},
     **{f"modulation, ms {weight:g}": Method("modulation", 10, "mode_seeking", weight) for weight in (0.5, 1)},
+    # BicycleGAN's encoder: its one discriminator sees two translations, so `gan` counts for both.
+    **{f"styles, l1 {weight}": Method("modulation", weight, "style_kl", 0.01, gan=2) for weight in (10, 50, 200)},
 }
 FIGURES = {  # figure -> title in the table
     "diversity": "diversity",

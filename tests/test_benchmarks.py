@@ -186,6 +186,7 @@ def test_every_method_of_variety_is_a_recipe_for_the_facades(tmp_path):
         config, method = resolve_config("facades", recipe=path), diversity.METHODS[name]
         assert config.generator == preset.generator.model_copy(update={"noise": method.noise})
         assert config.objective.weights["l1"] == method.l1
+        assert config.objective.weights["gan"] == method.gan
         assert (method.term is None) or config.objective.weights[method.term] == method.weight
         assert config.training == preset.training
 

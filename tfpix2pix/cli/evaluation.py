@@ -138,6 +138,7 @@ def evaluate(
     """Compare translations with their targets, and write metrics with intervals, a row for each image and a report."""
     from tfpix2pix.evaluation.folder import check_free, check_names
     from tfpix2pix.evaluation.request import NoiseOptions, Request, resolve
+    from tfpix2pix.runs.pretrained import is_pretrained
     from tfpix2pix.runs.recognize import RUN
 
     names = _names(metrics)
@@ -150,8 +151,8 @@ def evaluate(
     )  # fmt: skip
     resolved = resolve(request)
     if out is None:
-        if resolved.model.kind != RUN:
-            raise UserError("--out must be given for all but run directories. Received none. Name a new folder.")
+        if resolved.model.kind != RUN or is_pretrained(resolved.model.path):
+            raise UserError("--out must be given for all but your run directories. Received none. Name a new folder.")
         out = resolved.model.path / "evaluation" / split
     check_free(out, overwrite=overwrite)
     load_tensorflow()

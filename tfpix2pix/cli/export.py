@@ -102,7 +102,7 @@ def export(
     for options in requested:
         check_export(run, format_, options)
         if not target_mb:  # all, before the first export begins
-            free_path(planned_card(RunDirectory(run), format_, options), format_, out, overwrite=overwrite)
+            free_path(planned_card(RunDirectory.trained(run), format_, options), format_, out, overwrite=overwrite)
     load_tensorflow()
     from tfpix2pix.runs.export import export_run
     from tfpix2pix.runs.export_within import as_rows, export_within

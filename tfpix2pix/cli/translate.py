@@ -28,6 +28,7 @@ from tfpix2pix.engines import ENGINES, LOCAL
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference import TILE_AS, WHOLE
 from tfpix2pix.quiet import load_tensorflow
+from tfpix2pix.runs.pretrained import FOLDER, PRETRAINED, drawings_of, trained_path
 
 if TYPE_CHECKING:
     from tfpix2pix.inference.remote.client import RemoteModel
@@ -185,6 +186,8 @@ def translate(
         raise UserError(
             "The inputs must be either images or parts by name. Received both. Leave the images or --input out."
         )
+    if not (inputs or input_ or split or data or server) and (drawings := drawings_of(trained_path(model))):
+        inputs = [drawings]
     if bool(inputs or input_) == bool(split) or (data and not split):
         received = "both" if inputs or input_ else "--data alone" if data else "neither"
         raise UserError(
@@ -295,13 +298,16 @@ def _remote(server: str, model: str, *, grpc: bool, timeout_s: float) -> RemoteM
 @names_options(models="MODEL", open_browser="--open")
 def demo(
     models: Annotated[
-        list[str],
+        Optional[list[str]],
         typer.Argument(
             metavar="MODEL...",
             help="Run directories, SavedModel folders, .tflite, .keras or .onnx files; several are shown side by side. "
             "NAME=PATH names one.",
         ),
-    ],
+    ] = None,
+    pretrained: Annotated[
+        Optional[str], choice(PRETRAINED, "A trained model that comes with the package, in place of MODEL.")
+    ] = None,
     data: Annotated[
         Optional[str],
         typer.Option(help="Folder of paired data. The page offers its held-out inputs; default: the model's own."),
@@ -323,6 +329,13 @@ def demo(
     """Serve a page to draw on: paint or drop an input, and see its translations. Ctrl-C ends it."""
     from tfpix2pix.runs.recognize import named_path, recognize
 
+    if bool(models) == bool(pretrained):
+        raise UserError(
+            f"A page must show either MODEL or a model by --pretrained. Received {'both' if models else 'neither'}. "
+            f"Try tfpix2pix demo --pretrained {next(iter(PRETRAINED))}."
+        )
+    if pretrained:  # by its folder, so that a path of that name does not count
+        models = [f"{pretrained}={FOLDER / pretrained}"]
     named = [named_path(text, "A model must be given as") for text in models]
     recognized = [(name, path, recognize(path)) for name, path in named]
     load_tensorflow()
@@ -332,7 +345,7 @@ def demo(
     opened = ((name, path, load(model, best=best, weights=weights, trust=trust)) for name, path, model in recognized)
     with suppress(KeyboardInterrupt):  # Ctrl-C before the page is served
         serve(
-            opened, data=data, host=host, port=port, open_browser=open_, upload_mb=upload_mb,
+            opened, data=data, drawings=drawings_of(recognized[0][2].path), host=host, port=port, open_browser=open_, upload_mb=upload_mb,
             # Rich would print the line twice if Ctrl-C comes while it prints.
             ready=lambda address: print(f"Open {address} (Ctrl-C ends it)", flush=True),
         )  # fmt: skip

@@ -15,6 +15,7 @@ from tfpix2pix.data.settings import of_earlier_run
 from tfpix2pix.destinations import RUN, check_writable, holds_something
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import make_directory, remove_leftovers, whole_file, write_text
+from tfpix2pix.runs.pretrained import trained_path
 
 try:
     import fcntl
@@ -38,6 +39,11 @@ class RunDirectory:
         self.data_record = self.path / "data.json"
         self.trackers = self.path / "trackers.json"
         self.curves = self.path / "training_curves.png"
+
+    @classmethod
+    def trained(cls, path: str | Path) -> RunDirectory:
+        """Returns the directory at a path or, if it does not exist, that of the model of the package of this name."""
+        return cls(trained_path(path))
 
     def is_run(self) -> bool:
         return (self.path / CONFIG).is_file()

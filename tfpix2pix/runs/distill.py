@@ -78,7 +78,7 @@ def plan_distillation(
     Raises:
         UserError: as `distill`.
     """
-    directory = RunDirectory(teacher)
+    directory = RunDirectory.trained(teacher)
     identity = identity_of(directory, NEEDED)
     if not resume:
         config = student_of(directory.config(), identity, overrides, data_dir=data_dir)
@@ -143,7 +143,7 @@ def width_within(
     """
     from tfpix2pix.runs.export_within import NARROWER, count_parameters, expected_size_mb
 
-    directory = RunDirectory(teacher)
+    directory = RunDirectory.trained(teacher)
     config = student_of(directory.config(), identity_of(directory, NEEDED), overrides)
     bits = EXPORTERS[FORMAT].quantizations[QUANTIZATION].bits
     received = []

@@ -71,7 +71,7 @@ def export_run(
     """
     options = Options(noise, size_px and Size.of(size_px).value, quantize, image_dtype, name, runtime)
     check_export(run_dir, format, options)
-    directory = RunDirectory(run_dir)
+    directory = RunDirectory.trained(run_dir)
     exporter, config = EXPORTERS[format], directory.config()
     if data is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"dir": str(data)})})

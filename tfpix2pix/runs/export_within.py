@@ -50,7 +50,7 @@ def export_within(
     Raises:
         UserError: no quantisation meets the limit. The message names a narrower network that would.
     """
-    config = RunDirectory(run_dir).config()
+    config = RunDirectory.trained(run_dir).config()
     parameters, choices = count_parameters(config), []
     for quantization, row in EXPORTERS[format].quantizations.items():
         expected_mb = EXPORTERS[format].size_mb(expected_size_mb(parameters, row.bits))

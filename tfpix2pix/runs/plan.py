@@ -127,7 +127,7 @@ def plan_training(
         config, directory, worker, None, resume, fresh, accept_changes,
         card=_card_to_resume(directory) if resume else None,
         record=DataRecord.of(directory) if resume else DataRecord(),
-        start=RunDirectory(config.training.start_from) if begins and config.training.start_from else None,
+        start=RunDirectory.trained(config.training.start_from) if begins and config.training.start_from else None,
     )  # fmt: skip
     return _with_pairs(plan, dry_run)
 

@@ -26,7 +26,7 @@ def check_export(run_dir: str | Path, format: str, options: Options) -> None:
     if options.runtime is not None and EXPORTERS[format].runtime is None:
         fitting = " or ".join(name for name, row in EXPORTERS.items() if row.runtime)
         raise UserError(f"`runtime` must go with the format {fitting}. Received it for {format}. Leave it out.")
-    directory = RunDirectory(run_dir)
+    directory = RunDirectory.trained(run_dir)
     card = directory.card() if directory.is_run() else None
     if card is None:
         without = ", which has no model_card.json" if directory.is_run() else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from tfpix2pix.errors import UserError
 from tfpix2pix.export import EXPORTERS
 from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.pretrained import PRETRAINED, trained_path
 
 RUN = "run"
 
@@ -37,7 +38,10 @@ def recognize(path: str | Path, also: str = "") -> Recognized:
     if inside:
         advice = f"Did you mean {' or '.join(inside[:3])}?"
     else:
-        advice = "Check the path, or train one with `tfpix2pix train`."
+        advice = (
+            f"Check the path, train one with `tfpix2pix train`, or take {' or '.join(PRETRAINED)}, which comes with the "
+            f"package."
+        )
     raise UserError(
         f"A model must be a run directory, a SavedModel folder, a .tflite, .keras or .onnx file, an exported "
         f"page{also}. Received {path}, which {'is not one of these' if path.exists() else 'does not exist'}. {advice}"
@@ -45,7 +49,9 @@ def recognize(path: str | Path, also: str = "") -> Recognized:
 
 
 def find_model(path: Path) -> Recognized | None:
-    """Returns the model at a path, or the newest version in a folder of versions as TF Serving takes it, or None."""
+    """Returns the model at a path, the newest version in a folder of versions as TF Serving takes it, the model of the
+    package of that name, or None."""
+    path = trained_path(path)
     for candidate in (path, _newest_version(path)):
         kind = None if candidate is None else _kind(candidate)
         if kind is not None:

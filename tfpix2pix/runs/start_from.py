@@ -44,7 +44,7 @@ def with_start(config: Config) -> Config:
     spec = config.training
     if spec.start_from is None:
         return config
-    directory = RunDirectory(spec.start_from)
+    directory = RunDirectory.trained(spec.start_from)
     identity = identity_of(directory, "`training.start_from` must be")
     _check_width(config.generator, directory)
     if spec.started_from not in (None, identity):

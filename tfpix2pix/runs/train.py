@@ -233,7 +233,7 @@ def _first_state(config: Config, directory: RunDirectory, stage: Stage) -> State
     config = with_start(config)
     model = build_model(config)
     if config.training.start_from:
-        start_from(model, RunDirectory(config.training.start_from))
+        start_from(model, RunDirectory.trained(config.training.start_from))
     return get_state(model)
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import OPERATORS
-from tfpix2pix.data.images import as_picture, enlarged, read_size
+from tfpix2pix.data.images import as_picture, enlarged, list_images, read_size
 from tfpix2pix.data.labels import palette_of, pictures_of, read_side
 from tfpix2pix.data.opening import open_source, pair_reader
 from tfpix2pix.data.ranges import from_signed, in_range, to_signed
@@ -162,13 +163,15 @@ def read_input(path: Path, card: ModelCard, *, by_operator: bool, enlarge: int =
     return enlarged(image, enlarge, data.numbers[INPUT]) if enlarge > 1 else image
 
 
-def example_pictures(config: Config, folder: str | None = None) -> list[np.ndarray]:
+def example_pictures(config: Config, folder: str | None = None, otherwise: Path | None = None) -> list[np.ndarray]:
     """Returns pictures of held-out inputs of a model's data at its training size, uint8 (H, W, 3).
 
-    For a model that fills holes, they are the whole photographs. Without the data, there are no pictures.
+    For a model that fills holes, they are the whole photographs. Without the data, they are those in
+    `otherwise`.
 
     Args:
         folder: folder of the data; None: as in the model's configuration.
+        otherwise: folder of pictures, 8 bits; None: no pictures.
 
     Raises:
         UserError: `folder` does not hold such data.
@@ -183,6 +186,7 @@ def example_pictures(config: Config, folder: str | None = None) -> list[np.ndarr
     except UserError:
         if folder is not None:
             raise
-        return []
+        paths = list_images(otherwise) if otherwise else []
+        return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
     pictures = [picture_of(np.asarray(pair[whole])) for pair in pairs]
     return [picture for picture in pictures if picture.min() != picture.max()]  # pictures of one colour show nothing

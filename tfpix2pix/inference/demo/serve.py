@@ -23,6 +23,7 @@ def serve(
     models: Iterable[tuple[str | None, Path, Translator]],
     *,
     data: str | None = None,
+    drawings: Path | None = None,
     host: str = LOCAL[0],
     port: int | None = None,
     open_browser: bool = False,
@@ -36,6 +37,7 @@ def serve(
         models: name (None: the model's own), path and translator of each model. They are iterated after Gradio is
             imported, so that a generator can open them late.
         data: folder of paired data. The page offers its held-out inputs; None: the first model's own, if available.
+        drawings: folder of pictures to begin with if the first model's own data are not available.
         host: address to listen on; any address but this machine's own lets others use the page.
         port: port to listen on; None: the first free one from 7860.
         open_browser: whether to open the page in the browser.
@@ -64,7 +66,7 @@ def serve(
     for model in shown:
         warm(model)
     config = shown[0].card.config
-    examples = example_pictures(config, data)
+    examples = example_pictures(config, data, drawings)
     page = pages.build_page(shown, canvas_for(config.data, examples), examples)
     if host not in LOCAL:
         warnings.warn(f"Everyone who reaches this machine as {host} can use the page.", stacklevel=2)

@@ -39,8 +39,8 @@ TEACHER = {
 STUDENT = {"generator.base_filters": 16, "generator.max_filters_factor": 6, **EVERY}
 SHOWN = ("1F34B", "1F63D", "1F417", "1F970", "1F344", "1F98A", "1F984", "1F355")  # drawings to begin with, if held out
 METRICS = "l1,psnr,ssim,ms_ssim,sharpness,lab_intersection,swd"
-NOTICE = """The weights of this model and the drawings beside them come from OpenMoji – the open-source emoji and icon project.
-License: CC BY-SA 4.0 (https://creativecommons.org/licenses/by-sa/4.0/). https://openmoji.org
+NOTICE = """The weights of this model and the drawings beside them come from OpenMoji – the open-source emoji and icon
+project. License: CC BY-SA 4.0 (https://creativecommons.org/licenses/by-sa/4.0/). https://openmoji.org
 
 `python benchmarks/pretrained.py` makes this folder.
 """

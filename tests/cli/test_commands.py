@@ -134,7 +134,7 @@ def bad_pairs(folder, kind):
         (["train", "facades", "--data", "truncated", "--run", "r", *TINY_FLAGS], "truncated/1.png"),
         (["train", "facades", "--data", "small", "--run", "r", *TINY_FLAGS], "at least 8 px .* Received 4x4 px"),
         (["train", "facadez", "--run", "r"], "A preset must be one of: .* Did you mean 'facades'"),
-        (["train", "--run", "r"], "A preset or a .yaml file must be given"),
+        (["train", "--run", "r"], "A preset or a .yaml file, or --data for your own pairs, must be given"),
         (["train", "facades", "--run", "r", "--set", "training.stepz=1"], "Did you mean 'steps'"),
         (["train", "facades", "--run", "r", "--set", "training.steps=x"], "`training.steps` must be a whole number"),
         (["train", "smoke", "--run", "taken"], "must be new or empty. Received taken"),

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tfpix2pix.config import Config, preset_names, preset_text
 from tfpix2pix.config.resolve import describe_keys, make_config, read_settings, resolve_config, to_yaml
@@ -94,7 +95,7 @@ TASKS = {
 def test_every_task_of_the_paper_has_a_preset():
     samples = {f"sample_{task}" for task in ("edges", "colorization", "inpainting", "super_resolution")}
     others = {"demo", "openmoji", "openmoji_flags", "smoke", "facades_segmenter", "colored_shapes"}
-    others |= {"cityscapes_hd", "openmoji_hd"}
+    others |= {"cityscapes_hd", "openmoji_hd", "own", "own_drawings"}
     assert set(preset_names()) == TASKS | samples | others
 
 
@@ -123,6 +124,35 @@ def test_presets_of_tasks_have_the_papers_recipe(name):
     if config.data.source == "combined":
         assert config.data.jitter_size_px == (286, 286)
         assert config.data.mirror
+
+
+def test_the_layout_of_own_pairs_is_guessed_from_their_folder(tmp_path):
+    def layout(folder, *overrides):
+        data = resolve_config("own", overrides, data_dir=str(folder)).data
+        return data.source, data.input_folder, data.target_folder
+
+    image = Image.new("RGB", (8, 8))
+    for folder in ("sketches", "photos"):
+        (tmp_path / "two" / folder).mkdir(parents=True)
+        image.save(tmp_path / "two" / folder / "1.png")
+    assert layout(tmp_path / "two") == ("folders", "sketches", "photos")
+    assert layout(tmp_path / "two", "data.input_folder=photos", "data.target_folder=sketches") == (
+        "folders", "photos", "sketches",
+    )  # fmt: skip
+    (tmp_path / "one").mkdir()
+    image.save(tmp_path / "one" / "1.png")
+    assert layout(tmp_path / "one")[0] == "combined"
+    assert layout(tmp_path / "one", "data.input_folder=x", "data.target_folder=y") == ("folders", "x", "y")
+    assert layout(tmp_path / "one", "data.source=table")[0] == "table"
+    assert layout(tmp_path / "pairs.csv")[0] == "table"
+    assert resolve_config("own").data.source == "combined"  # without a folder
+
+
+def test_a_file_may_guess_too_and_a_config_may_not(tmp_path):
+    (tmp_path / "mine.yaml").write_text(f"data: {{source: guess, dir: {tmp_path / 'pairs.csv'}}}")
+    assert resolve_config(str(tmp_path / "mine.yaml")).data.source == "table"
+    with pytest.raises(UserError, match=r"`data.source` must be one of: combined, .*Received 'guess'"):
+        make_config({"data": {"source": "guess"}})
 
 
 @pytest.mark.parametrize("name", ["facades", "cityscapes", "maps"])

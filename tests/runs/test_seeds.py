@@ -90,7 +90,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(tmp_path, arguments, messa
 def test_a_config_takes_no_overrides_and_there_must_be_one(tmp_path):
     with pytest.raises(UserError, match="must go with a preset or a file"):
         plan_seeds(least_config(), tmp_path / "x", 2, overrides=["seed=1"])
-    with pytest.raises(UserError, match="A preset or a .yaml file must be given"):
+    with pytest.raises(UserError, match="A preset or a .yaml file, or `data` for your own pairs, must be given"):
         plan_seeds(None, tmp_path / "x", 2)
 
 

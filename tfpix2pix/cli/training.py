@@ -29,7 +29,7 @@ def train(
         Optional[str],
         typer.Argument(
             metavar="PRESET|CONFIG.yaml",
-            help="Preset or .yaml file that says what to train; not needed with --resume.",
+            help="Preset or .yaml file that says what to train; not needed with --resume. With --data alone: own.",
             autocompletion=completion.presets_and_files,
         ),
     ] = None,

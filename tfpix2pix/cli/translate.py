@@ -345,7 +345,8 @@ def demo(
     opened = ((name, path, load(model, best=best, weights=weights, trust=trust)) for name, path, model in recognized)
     with suppress(KeyboardInterrupt):  # Ctrl-C before the page is served
         serve(
-            opened, data=data, drawings=drawings_of(recognized[0][2].path), host=host, port=port, open_browser=open_, upload_mb=upload_mb,
+            opened, data=data, drawings=drawings_of(recognized[0][2].path), host=host, port=port,
+            open_browser=open_, upload_mb=upload_mb,
             # Rich would print the line twice if Ctrl-C comes while it prints.
             ready=lambda address: print(f"Open {address} (Ctrl-C ends it)", flush=True),
         )  # fmt: skip

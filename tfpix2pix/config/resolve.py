@@ -7,6 +7,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
@@ -15,12 +16,14 @@ from pydantic.fields import FieldInfo
 
 from tfpix2pix.config import PRESETS, Config
 from tfpix2pix.config.recipe import with_recipe_over
+from tfpix2pix.data.guess import guess_source
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.losses import OBJECTIVES
 from tfpix2pix.losses.settings import objective_settings, weight_key
 from tfpix2pix.safe_files import parse_yaml
 from tfpix2pix.section import RowOf, WeightsOf
 
+GUESS = "guess"  # `data.source` of a preset or file: the layout is guessed from the folder
 # Replaces pydantic's rules, which use terms of Python and not of the file.
 RULES = {
     "int_parsing": "must be a whole number",
@@ -46,10 +49,22 @@ def resolve_config(
         UserError: a preset, recipe or file does not exist or is not YAML, or a key or value is unknown.
     """
     overrides = [*recipe_override(recipe), *overrides]
-    config = make_config(with_overrides(read_settings(preset_or_file), overrides, data_dir=data_dir), preset_or_file)
+    settings = with_overrides(read_settings(preset_or_file), overrides, data_dir=data_dir)
+    config = make_config(_with_layout(settings), preset_or_file)
     if preset_or_file in PRESETS and not any(override.partition("=")[0].strip() == "name" for override in overrides):
         config.model_fields_set.discard("name")  # it is the task's: a run takes the name of its folder
     return config
+
+
+def _with_layout(settings: dict[str, Any]) -> dict[str, Any]:
+    """Returns the settings with the layout of the pairs in `data.dir`, if `data.source` is `guess`."""
+    data = settings.get("data")
+    if not isinstance(data, dict) or data.get("source") != GUESS:
+        return settings
+    given = {key: value for key, value in data.items() if key != "source"}
+    named = {"source": "folders"} if given.keys() & {"input_folder", "target_folder"} else {"source": "combined"}
+    guessed = guess_source(Path(str(given["dir"])).expanduser()) if given.get("dir") else {}
+    return {**settings, "data": {**named, **guessed, **given}}
 
 
 def read_settings(preset_or_file: str) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from tfpix2pix.training.checkpoints import Checkpoints
 from tfpix2pix.training.cluster import Worker, this_worker
 from tfpix2pix.training.trackers import check_installed
 
+OWN_PAIRS = "own"  # the preset of a training that names its data alone
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -76,7 +78,8 @@ def plan_training(
     directory unless a `Config`, a file of the user or an override gives one.
 
     Args:
-        config: a `Config`, the name of a preset, or a .yaml file; None to resume with the run's own configuration.
+        config: a `Config`, the name of a preset, or a .yaml file; None to resume with the run's own configuration, or
+            for the preset `own` with `data_dir`.
         run_dir: the run directory. None is for a dry run.
         data_dir: folder of the data, in place of `data.dir`.
         overrides: `dotted.key=value` strings.
@@ -106,10 +109,13 @@ def plan_training(
         config = resumed_config(
             config, directory, data_dir=data_dir, overrides=overrides, accept_changes=accept_changes
         )
-    elif config is None:
-        raise UserError("A preset or a .yaml file must be given. Received none. `tfpix2pix presets` lists them.")
+    elif config is None and data_dir is None:
+        raise UserError(
+            "A preset or a .yaml file, or `data` for your own pairs, must be given. Received none. `tfpix2pix presets` "
+            "lists the presets."
+        )
     elif not isinstance(config, Config):
-        config = resolve_config(config, overrides, data_dir=None if data_dir is None else str(data_dir))
+        config = resolve_config(config or OWN_PAIRS, overrides, data_dir=None if data_dir is None else str(data_dir))
     if directory and not resume and "name" not in config.model_fields_set:
         config = config.model_copy(update={"name": as_name(directory.path.resolve().name) or config.name})
     if not resume:

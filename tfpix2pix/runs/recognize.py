@@ -39,8 +39,8 @@ def recognize(path: str | Path, also: str = "") -> Recognized:
         advice = f"Did you mean {' or '.join(inside[:3])}?"
     else:
         advice = (
-            f"Check the path, train one with `tfpix2pix train`, or take {' or '.join(PRETRAINED)}, which comes with the "
-            f"package."
+            f"Check the path, train one with `tfpix2pix train`, or take {' or '.join(PRETRAINED)}, which comes with "
+            f"the package."
         )
     raise UserError(
         f"A model must be a run directory, a SavedModel folder, a .tflite, .keras or .onnx file, an exported "

@@ -59,7 +59,7 @@ def train(
     """Trains, or continues, the run of a configuration in `run_dir`.
 
     Args:
-        config: a `Config`, the name of a preset, or a .yaml file; None to resume.
+        config: a `Config`, the name of a preset, or a .yaml file; None to resume, or for your own pairs with `data`.
         data: folder of the data, in place of `data.dir`.
         recipe: a recipe's name or a .yaml file. Its values replace the preset's own.
         overrides: `dotted.key=value` strings, as `--set` takes them.

@@ -1,9 +1,9 @@
-"""Makes the model `openmoji` that comes with the package: a teacher, its student, and the student's run directory.
+"""Makes the model `openmoji` that comes with the package: trains a small generator, and packs its run directory.
 
 python benchmarks/pretrained.py
 
-The student's newest weights are kept in 16 bits, without what only a training needs. A second call goes on where the
-first was interrupted. OUT/evaluation/ has the student's figures as it is shipped.
+The newest weights are kept in 16 bits, without what only a training needs. A second call goes on where the first was
+interrupted. OUT/evaluation/ has the figures of the model as it is shipped.
 """
 
 from __future__ import annotations
@@ -30,13 +30,17 @@ from tfpix2pix.runs.pretrained import DRAWINGS, FOLDER
 from tfpix2pix.training.checkpoints import Checkpoints
 from tfpix2pix.training.samples import picture
 
-NAME, DATA = "openmoji", "faces_animals_food"
-EVERY = {"training.sample_every_steps": 1_000, "training.checkpoint_every_steps": 1_000}
-TEACHER = {
-    "data.openmoji_set": DATA, "generator.base_filters": 32, "generator.max_filters_factor": 8,
-    "discriminator.base_filters": 32, "discriminator.max_filters_factor": 8, **EVERY,
-}  # fmt: skip
-STUDENT = {"generator.base_filters": 16, "generator.max_filters_factor": 6, **EVERY}
+NAME = "openmoji"
+SETTINGS = {
+    "data.openmoji_set": "faces_animals_food",
+    "generator.base_filters": 16,
+    "generator.max_filters_factor": 6,
+    "discriminator.base_filters": 32,
+    "discriminator.max_filters_factor": 8,
+    "training.sample_every_steps": 1_000,
+    "training.checkpoint_every_steps": 1_000,
+    "name": NAME,
+}
 SHOWN = ("1F34B", "1F63D", "1F417", "1F970", "1F344", "1F98A", "1F984", "1F355")  # drawings to begin with, if held out
 METRICS = "l1,psnr,ssim,ms_ssim,sharpness,lab_intersection,swd"
 NOTICE = """The weights of this model and the drawings beside them come from OpenMoji – the open-source emoji and icon
@@ -48,19 +52,19 @@ project. License: CC BY-SA 4.0 (https://creativecommons.org/licenses/by-sa/4.0/)
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--teacher-steps", type=int, default=10_000)
-    parser.add_argument("--student-steps", type=int, default=15_000)
-    parser.add_argument("--out", type=Path, default=Path("runs/pretrained"), help="folder of the trainings")
+    parser.add_argument("--steps", type=int, default=12_000)
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/pretrained"), help="folder of the training and its evaluation"
+    )
     parser.add_argument("--folder", type=Path, default=FOLDER / NAME, help="folder of the model")
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    teacher, student = options.out / "teacher", options.out / "student"
-    train(["train", "openmoji"], teacher, {**TEACHER, "training.steps": options.teacher_steps})
-    train(["distill", teacher], student, {**STUDENT, "training.steps": options.student_steps, "name": NAME})
-    ship(student, options.folder)
+    run = options.out / "run"
+    train(run, options.steps)
+    ship(run, options.folder)
     command(
         [
             "evaluate",
@@ -77,11 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
 
 
-def train(words: Sequence[object], run: Path, settings: dict[str, object]) -> None:
-    """Trains a run to its end, or goes on with it."""
+def train(run: Path, steps: int) -> None:
+    """Trains the run to its end, or goes on with it."""
+    settings = {**SETTINGS, "training.steps": steps}
     changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     begun = RunDirectory(run).is_run()
-    command([*words, "--run", run, *(["--resume"] if begun else []), *changes], run.with_suffix(".log"))
+    command(["train", "openmoji", "--run", run, *(["--resume"] if begun else []), *changes], run.with_suffix(".log"))
 
 
 def ship(run: Path, folder: Path) -> None:

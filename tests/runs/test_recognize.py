@@ -44,7 +44,10 @@ def test_what_was_recognized_is_not_looked_for_again(smoke_run, tmp_path, monkey
 
 
 def test_what_is_not_a_model_is_one_sentence_that_names_models_inside(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere, which does not exist\. Check the path, train one with .*, or take openmoji, which comes"):
+    with pytest.raises(
+        UserError,
+        match=r"nowhere, which does not exist\. Check the path, train one with .*, or take openmoji, which comes",
+    ):
         recognize(tmp_path / "nowhere")
     (tmp_path / "a.tflite").touch()
     with pytest.raises(UserError, match=r"which is not one of these\. Did you mean .*a\.tflite\?$"):

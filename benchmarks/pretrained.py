@@ -41,7 +41,7 @@ SETTINGS = {
     "training.checkpoint_every_steps": 1_000,
     "name": NAME,
 }
-SHOWN = ("1F34B", "1F63D", "1F417", "1F970", "1F344", "1F98A", "1F984", "1F355")  # drawings to begin with, if held out
+SHOWN = ("1F34B", "1F63D", "1F417", "1F970", "1F419", "1F427", "1F405", "1F9C1")  # held-out drawings to begin with
 METRICS = "l1,psnr,ssim,ms_ssim,sharpness,lab_intersection,swd"
 NOTICE = """The weights of this model and the drawings beside them come from OpenMoji – the open-source emoji and icon
 project. License: CC BY-SA 4.0 (https://creativecommons.org/licenses/by-sa/4.0/). https://openmoji.org
@@ -111,7 +111,7 @@ def drawings(run: Path) -> dict[str, Image.Image]:
     """Returns some held-out inputs by name, gray, 8 bits."""
     examples = open_subject(Request(run)).examples
     at = {name: index for index, name in enumerate(examples.names)}
-    return {name: Image.fromarray(picture(examples[at[name]].input)).convert("L") for name in SHOWN if name in at}
+    return {name: Image.fromarray(picture(examples[at[name]].input)).convert("L") for name in SHOWN}
 
 
 if __name__ == "__main__":

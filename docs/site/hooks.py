@@ -37,6 +37,9 @@ LINK = re.compile(r"(?<=\]\()([^)\s#]+)")
 FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?=\S)([^$\n]+?)(?<=\S)\$(?![\w$])", re.DOTALL)
 COMMENT = re.compile(r"^<!--.*?-->\n", re.MULTILINE | re.DOTALL)
 COMMANDS = "<!-- commands -->\n"
+TRY_FOLDER = ROOT / "build" / "try"  # where `make docs` exports the page of the model that comes along
+TRY_PAGE = "try.html"
+TRY_LINK = f"\n**[Try it in your browser]({TRY_PAGE})**: draw, and a model that runs on this page colours it.\n"
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -47,6 +50,8 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     for origin, page in PAGES.items():
         if (ROOT / origin).is_file():
             files.append(File.generated(config, page, abs_src_path=str(ROOT / origin)))
+    for exported in TRY_FOLDER.glob("*.html"):
+        files.append(File.generated(config, TRY_PAGE, abs_src_path=str(exported)))
     for page in list(files.documentation_pages()):
         origin = _origin(page.src_uri)
         for link in _links((ROOT / origin).read_text(encoding="utf-8")):
@@ -65,6 +70,9 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 
     markdown = _outside_code(markdown, lambda text: LINK.sub(lambda found: on_site(found[0]), text))
     markdown = _outside_code(markdown, lambda text: FORMULA.sub(_mathml, text))
+    if uri == "index.md" and any(TRY_FOLDER.glob("*.html")):
+        title, _, rest = markdown.partition("\n")
+        markdown = f"{title}\n{TRY_LINK}{rest}"
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, command_reference())
     return COMMENT.sub("\n", markdown)  # a table right below a comment would be no table

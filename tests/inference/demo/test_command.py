@@ -37,7 +37,6 @@ def test_it_serves_until_ctrl_c(smoke_run):
     [
         (["nowhere"], "A model must be a run directory, .* Received nowhere, which does not exist."),
         (["mine="], "A model must be given as NAME=PATH or PATH. Received 'mine='."),
-        ([], "Missing argument 'MODEL...'"),
     ],
 )
 def test_what_is_no_model_is_one_sentence_at_once(arguments, words):

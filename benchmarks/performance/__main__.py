@@ -29,6 +29,7 @@ from performance.turns import HERE, in_turns, turn
 
 ROOT = HERE.parents[1]
 PYTHON = sys.executable
+TORCH_AT_ITS_BEST = ("--precision", "bfloat16", "--channels-last", "--fused-adam", "--compile")
 FLAGS = ("avx512f", "avx512_bf16", "amx_bf16", "avx_vnni")
 
 
@@ -78,9 +79,14 @@ class Bench:
         found = {}
         for batch, rounds in ((1, self.given.rounds), (4, max(1, self.given.rounds - 2))):
             size = ["--batch", batch]
-            contestants = {"tutorial, float32": [PYTHON, self.tutorial, *size]} if self.tutorial.is_file() else {}
+            contestants = {}
+            if self.tutorial.is_file():  # as people run it, and at its best
+                contestants["tutorial, float32"] = [PYTHON, self.tutorial, *size]
+                contestants["tutorial, mixed_bfloat16"] = [PYTHON, self.tutorial, *size, "--policy", "mixed_bfloat16"]
             if self.torch:
-                contestants["PyTorch, float32"] = [self.torch, self.peers / "torch_step.py", *size]
+                torch = [self.torch, self.peers / "torch_step.py", *size]
+                contestants["PyTorch, float32"] = torch
+                contestants["PyTorch, bfloat16 at its best"] = [*torch, *TORCH_AT_ITS_BEST]
             for precision in ("float32", "bfloat16"):
                 contestants[f"tfpix2pix, {precision}"] = [PYTHON, HERE / "step.py", *size, "--precision", precision]
             found[str(batch)] = in_turns(contestants, rounds)

@@ -49,12 +49,13 @@ STUDY_COMMANDS = {
 ABOUT = "pix2pix in TensorFlow: pairs go in, a translator comes out."
 FIRST_STEPS = {  # what people do, in this order: its command
     "Look at your pairs": "tfpix2pix data check DIR",
-    "Train on them": "tfpix2pix train facades --data DIR --run runs/mine",
+    "Train on them": "tfpix2pix train --data DIR --run runs/mine",
     "Translate images": "tfpix2pix translate runs/mine IMAGES --out translated",
     "Take it elsewhere": "tfpix2pix export runs/mine --format saved_model    (or tflite, web, onnx)",
 }
 MORE = (
-    "No pairs at hand: tfpix2pix train demo --run runs/demo    (five minutes), then tfpix2pix demo runs/demo\n"
+    "No pairs at hand: tfpix2pix demo --pretrained openmoji    (a page to draw on), "
+    "or tfpix2pix train demo --run runs/demo\n"
     "All commands: tfpix2pix --help. All tasks: tfpix2pix presets. One command: tfpix2pix train --help"
 )
 

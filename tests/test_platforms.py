@@ -1,4 +1,4 @@
-"""Other systems, as far as they can be seen from here: every requirement has a wheel there, and what docs say of them."""
+"""Other systems, as far as they can be seen from here: every requirement has a wheel there."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ PAGE = (ROOT / "docs" / "platforms.md").read_text(encoding="utf-8")
 SYSTEMS = {  # title on the page -> tags of wheels that its pip takes
     "Windows, 64-bit": ("win_amd64",),
     "macOS 12 or newer, Apple silicon": ("macosx_12_0_arm64",),
-    "Linux, 64-bit ARM": tuple(f"manylinux_2_{minor}_aarch64" for minor in range(17, 36)) + ("manylinux2014_aarch64",),
+    "Linux, 64-bit ARM": (*(f"manylinux_2_{minor}_aarch64" for minor in range(17, 36)), "manylinux2014_aarch64"),
 }
 PYTHONS = ("3.10", "3.13")
 

@@ -53,7 +53,7 @@ def translate(
     ],
     inputs: Annotated[
         Optional[list[Path]],
-        typer.Argument(metavar="INPUT...", help="Images, volumes (NIfTI, DICOM series) and folders of them."),
+        typer.Argument(metavar="INPUT...", help="Images, volumes (NIfTI, DICOM series), folders of them, and videos."),
     ] = None,
     input_: Annotated[
         Optional[list[str]],
@@ -169,6 +169,14 @@ def translate(
             "channels, and NIfTI for volumes.",
         ),
     ] = None,
+    flicker: Annotated[
+        bool,
+        typer.Option(
+            "--flicker",
+            help="Take the images for the frames of a film, by name, and say how far translations change where the "
+            "inputs stay still. Videos always have it.",
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
     engine: EngineOption = LOCAL,
     engine_option: EngineOptions = None,
@@ -242,17 +250,24 @@ def translate(
         )
     from tfpix2pix.inference.files import translate_files
     from tfpix2pix.inference.uncertainty import FILES
+    from tfpix2pix.inference.video import is_video, recorded, sentence
 
     written = translate_files(
         translator, _parts(input_) if input_ else inputs or (), out=out, data=data, split=split, noise=noise,
         seed=seed, samples=samples, uncertainty=uncertainty, between=seeds, frames=frames, gif=gif, tile_px=tile,
         overlap_px=overlap, in_flight=in_flight if server else None, enlarge=enlarge, overwrite=overwrite, size=size,
-        resize_back=resize_back, max_megapixels=max_megapixels, format=format, like=like, engine=engine,
-        engine_options=engine_option or (), track=track("translate"),
+        resize_back=resize_back, max_megapixels=max_megapixels, format=format, like=like, flicker=flicker,
+        engine=engine, engine_options=engine_option or (), track=track("translate"),
     )  # fmt: skip
     targets = translator.card.config.data.targets
     count = len(written) // (FILES if uncertainty else len(targets or ("",)))
-    answer(json_, {"written": [str(path) for path in written]}, f"{count} translated into {out}")
+    measured = recorded(out) if flicker or any(map(is_video, inputs or ())) else {}
+    lines = [f"{count} translated into {out}", *(sentence(name, figures) for name, figures in measured.items())]
+    answer(
+        json_,
+        {"written": [str(path) for path in written], **({"flicker": measured} if measured else {})},
+        "\n".join(lines),
+    )
 
 
 def _parts(options: list[str]) -> dict[str, str]:

@@ -37,6 +37,7 @@ LINK = re.compile(r"(?<=\]\()([^)\s#]+)")
 FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?=\S)([^$\n]+?)(?<=\S)\$(?![\w$])", re.DOTALL)
 COMMENT = re.compile(r"^<!--.*?-->\n", re.MULTILINE | re.DOTALL)
 COMMANDS = "<!-- commands -->\n"
+ASKS_HOST = ' data-md-component="source"'  # for it the theme's script asks the repository's host for stars and forks
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -68,6 +69,10 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, command_reference())
     return COMMENT.sub("\n", markdown)  # a table right below a comment would be no table
+
+
+def on_post_page(output: str, **_: object) -> str:
+    return output.replace(ASKS_HOST, "")
 
 
 def _mathml(formula: re.Match) -> str:

@@ -104,7 +104,9 @@ def test_notebooks_name_pages_that_are_there(path, checkout):
     assert [link for link in links if not link.startswith("https://")] == []
 
 
-@pytest.mark.parametrize("wrong", ["github.com/a/b", "https://github.com/a/b/", "https://github.com/a/b.git", "https://x", ""])
+@pytest.mark.parametrize(
+    "wrong", ["github.com/a/b", "https://github.com/a/b/", "https://github.com/a/b.git", "https://x", ""]
+)
 def test_what_cannot_be_an_address_is_refused(wrong, checkout):
     (checkout / "pyproject.toml").write_text(f'[project.urls]\nRepository = "{wrong}"\n')
     with pytest.raises(ValueError, match=r"must be an https address .* Received '.*'. Write it like https://"):

@@ -40,6 +40,7 @@ COMMANDS = "<!-- commands -->\n"
 TRY_FOLDER = ROOT / "build" / "try"  # where `make docs` exports the page of the model that comes along
 TRY_PAGE = "try.html"
 TRY_LINK = f"\n**[Try it in your browser]({TRY_PAGE})**: draw, and a model that runs on this page colours it.\n"
+ASKS_HOST = ' data-md-component="source"'  # for it the theme's script asks the repository's host for stars and forks
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -76,6 +77,10 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, command_reference())
     return COMMENT.sub("\n", markdown)  # a table right below a comment would be no table
+
+
+def on_post_page(output: str, **_: object) -> str:
+    return output.replace(ASKS_HOST, "")
 
 
 def _mathml(formula: re.Match) -> str:

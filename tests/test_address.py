@@ -72,6 +72,7 @@ def test_the_script_writes_the_address_everywhere_and_takes_it_out_again(checkou
     assert f"repo_url: {HERE}\n" in (checkout / "mkdocs.yml").read_text()
     assert f"repository-code: {HERE}\n" in (checkout / "CITATION.cff").read_text()
     assert f"({COLAB})" in (checkout / "README.md").read_text() and (ROOT / addresses.BADGE).is_file()
+    assert "(https://someone.github.io/tfpix2pix/try.html)" in (checkout / "README.md").read_text()
     for path in (checkout / "notebooks").glob("*.ipynb"):
         cells = json.loads(path.read_text())["cells"]
         assert COLAB.replace("train_in_colab", path.stem) in "".join(cells[0]["source"])

@@ -39,6 +39,7 @@ from tfpix2pix.training.samples import sample_grid
 from tfpix2pix.training.trackers import Trackers
 
 SAMPLE_ROWS = 6
+FIRST_SAMPLES = (50, 100, 200, 400)  # steps of the first sample grids, before `training.sample_every_steps`
 MAX_ROLL_BACKS = 5
 STYLES = 256  # that a model card holds
 
@@ -146,7 +147,7 @@ class Session:
             loop.Hook(None, check_losses),
             loop.Hook(None, self.reporter.collect),
             loop.Hook(spec.log_every_steps, self._log),
-            loop.Hook(spec.sample_every_steps, self._sample),
+            loop.Hook(spec.sample_every_steps, self._sample, early_steps=FIRST_SAMPLES),
             loop.Hook(spec.validate_every_steps, self._validate),
             loop.Hook(spec.checkpoint_every_steps, self._check_weights, when_stopped=True),
             # Last, so that everything up to a checkpoint has been reported and validated.

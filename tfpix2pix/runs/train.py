@@ -24,6 +24,7 @@ from tfpix2pix.data.opening import check_readable
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.errors import UserError
 from tfpix2pix.runs.directory import Run, RunDirectory
+from tfpix2pix.runs.estimate import Networks, needs
 from tfpix2pix.runs.load import teaching
 from tfpix2pix.runs.networks import build_model
 from tfpix2pix.runs.perceptual import open_perceptual_network
@@ -126,6 +127,8 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         say(f"{plan.directory.path} is finished: step {start.step} of {spec.steps}. {advice}")
         return Run(plan.directory, plan.directory.card())
 
+    for sentence in _needs(plan, config, model, devices):
+        say(sentence)
     record = plan.record.resumed(start.step, splits, _division(config, sources["train"]))
     tracked = Trackers(spec.trackers if devices.is_chief else (), plan.directory.trackers)
     with plan.directory.in_use() if devices.is_chief else nullcontext(), tracked as trackers:
@@ -235,6 +238,16 @@ def _first_state(config: Config, directory: RunDirectory, stage: Stage) -> State
     if config.training.start_from:
         start_from(model, RunDirectory(config.training.start_from))
     return get_state(model)
+
+
+def _needs(plan: Plan, config: Config, model: Pix2Pix, devices: Devices) -> list[str]:
+    """Returns lines about what the training takes. Raises UserError if the disk cannot hold a checkpoint."""
+    whole = len(stages_of(config)) == 1  # else the networks of the last stage are others
+    networks = Networks(model.generator, model.discriminator, model.encoder) if whole else Networks.of(config)
+    folder = plan.directory.path if devices.is_chief else None
+    counts = len(plan.sources["train"]), len(plan.sources["val"])
+    with devices.refusing_together():
+        return needs(config, networks, folder, pairs=counts, replicas=devices.replicas)
 
 
 def _report_data(plan: Plan, sources: Mapping[str, Source], say: partial) -> None:

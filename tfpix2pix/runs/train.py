@@ -22,7 +22,8 @@ from tfpix2pix.data.fingerprints import MOST_READ, fingerprints
 from tfpix2pix.data.groups import division_of
 from tfpix2pix.data.opening import check_readable
 from tfpix2pix.data.pairs import Source
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.memory import lacks_memory
 from tfpix2pix.runs.directory import Run, RunDirectory
 from tfpix2pix.runs.estimate import Networks, needs
 from tfpix2pix.runs.load import teaching
@@ -90,6 +91,30 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         UserError: the pairs or the batch do not fit. Nothing has been written then.
         RunError: the training failed.
     """
+    try:
+        return _run(plan, console)
+    except Exception as error:
+        if not lacks_memory(error):
+            raise
+        raise RunError(_no_memory(plan.directory)) from error
+
+
+def _no_memory(directory: RunDirectory) -> str:
+    """Returns what helps if the memory did not suffice, and how the run goes on."""
+    steps = Checkpoints(directory.checkpoints).steps()
+    if steps:
+        again = f"The run is saved as of step {steps[-1]}: continue it with `resume`, and with `accept_changes` in a "
+        again += "smaller batch or in parts"
+    else:
+        again = f"Then begin again{' with `fresh`' if directory.is_run() else ''}"
+    return (
+        f"A training step must fit in the memory of the machine and of its GPUs. Received one that did not. Lower "
+        f"`training.batch_size`, `data.image_size_px` or `generator.base_filters`, raise `training.micro_batches` or "
+        f"`training.recompute_levels`, or set `training.precision` to bfloat16, about half. {again}."
+    )
+
+
+def _run(plan: Plan, console: Console | None) -> Run:
     if plan.config.objective.teacher and plan.teacher is None:
         raise UserError(
             f"A student must have its teacher, {plan.config.objective.teacher}. Received none. Use `tfpix2pix distill` "

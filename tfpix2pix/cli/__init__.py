@@ -19,6 +19,7 @@ from tfpix2pix.cli.export import export
 from tfpix2pix.cli.importing import import_
 from tfpix2pix.cli.translate import demo, translate
 from tfpix2pix.errors import RunError, UserError, escape_controls
+from tfpix2pix.memory import lacks_memory
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 DEBUG = "--debug"
@@ -120,6 +121,17 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(UserError.exit_code)
+    except Exception as error:  # commands that know what helps have answered it
+        if not lacks_memory(error):
+            raise
+        if DEBUG in sys.argv[1:]:
+            traceback.print_exc()
+        print(
+            "Error: The work must fit in the memory of the machine and of its GPUs. Received more than that. Use "
+            "smaller images, or end other programs.",
+            file=sys.stderr,
+        )
+        sys.exit(RunError.exit_code)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -45,6 +45,7 @@ from tfpix2pix.evaluation.report.choosing import spread
 from tfpix2pix.evaluation.report.page import Beside, Pictures, check_by, write_report
 from tfpix2pix.evaluation.report.pictures import contact_sheet
 from tfpix2pix.evaluation.request import NATIVE, Request, ResolvedRequest, resolve
+from tfpix2pix.memory import fitting_in_memory
 from tfpix2pix.metrics import METRICS
 from tfpix2pix.metrics.agreement import Agreement
 from tfpix2pix.metrics.bootstrap import COVERED, REPLICATES, Resampling
@@ -70,6 +71,7 @@ WITHOUT = {  # need of a metric -> reason why it is not measured
     "labels": "it needs the true label maps, which `segmenter` brings",
 }
 UNREADABLE = "could not be evaluated"
+AT_ANOTHER_SIZE = "Set `size` to a smaller one, or lower `variants`."
 FEW = 20  # images; intervals of fewer are rough
 OF_OWN_SIZE = {"target", "unit"}  # needs of the metrics that are measured at the files' own size
 MOST_OWN_SIZE, LARGEST_OWN_SIZE = 100, 2**22  # images measured at their own size too, and how many pixels they may have
@@ -152,8 +154,9 @@ def evaluate(
     rows, groups, levels, evaluated, failed, stored = [], [], [], [], [], {}
     for index in track(range(len(examples)), len(examples)):
         try:
-            example = examples[index]
-            labelled = segmenter.with_labels(example) if segmenter else example
+            with fitting_in_memory(examples.names[index], AT_ANOTHER_SIZE):
+                example = examples[index]
+                labelled = segmenter.with_labels(example) if segmenter else example
         except UserError as error:
             if not error.kind:  # every image has this fault
                 raise
@@ -238,7 +241,8 @@ def _at_own_size(
         return None
     scorer = Scorer(names, setting, resampling)
     for index in track(indices, len(indices)):
-        scorer.update(subject.at_own_size[index])
+        with fitting_in_memory(subject.examples.names[index], AT_ANOTHER_SIZE):
+            scorer.update(subject.at_own_size[index])
     return OwnSizeRecord(images=len(indices), figures=_figure_records(scorer.figures()))
 
 

@@ -13,9 +13,10 @@ from tfpix2pix.data.images import enlarged
 from tfpix2pix.data.ranges import full_range, in_range
 from tfpix2pix.data.regions import Mapped, Regions
 from tfpix2pix.data.scale import OWN, Scale, times_as_large
-from tfpix2pix.inference.items import INPUT, MOST, Input, fitting_in_memory
+from tfpix2pix.inference.items import IN_TILES, INPUT, MOST, Input
 from tfpix2pix.inference.large import Holes, opened_if_large
 from tfpix2pix.inference.tiling import Readable
+from tfpix2pix.memory import fitting_in_memory
 
 MOST_OFF = 1.5  # factor between the scale of an image and of the training images that needs no note
 CLIPPED = "have values outside `data.input_range`, which were clipped."
@@ -51,7 +52,7 @@ class Reader:
             image = opened_if_large(item.open, self.side_px, data.max_megapixels, MOST)
             if image is not None:
                 return self._by_region(image, item.name)
-        with fitting_in_memory(item):
+        with fitting_in_memory(item.name, IN_TILES):
             image = item.read()
             if self.holes:
                 image = self.holes.filled(image, item.name)

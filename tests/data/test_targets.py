@@ -174,7 +174,13 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"targets": [{"name": "labels", "classes": 3}]}, "image"),
+            (
+                {"targets": [{"name": "labels", "classes": 3}]},
+                "must list images. Received 'labels', a label map. Train",
+            ),
+            ({"targets": ["labels"]}, "must list images. Received 'labels', a label map"),
+            ({"targets": ["photo", {"name": "a", "kind": "labels", "classes": 3}]}, "Received 'a', a label map"),
+            ({"targets": [{"name": "a", "kind": "instances"}]}, "image"),
             ({"targets": [{"name": "a", "kind": "scalar", "range": [0, 1]}]}, "image"),
             ({"targets": [{"name": "a", "classes": 3}]}, "`data.targets` must give the classes of parts of another"),
             ({"targets": [{"name": "a", "range": [3, 1]}]}, "`data.targets` must give a range as two numbers"),

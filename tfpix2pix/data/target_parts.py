@@ -31,6 +31,19 @@ class TargetPart(InputPart):
     unit: UnitName | None = None
     """Unit of the values, such as m/s. `evaluate` then gives the part's errors in it, for which it needs a `range`."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _label_maps_are_refused(cls, settings: Any) -> Any:
+        part = settings if isinstance(settings, dict) else {"name": settings}
+        name = part.get("name")
+        if (part.get("kind") or name) == "labels":
+            raise ValueError(
+                f"`{cls.section}` must list images. Received {name!r}, a label map. Train a run of its own for it with "
+                f"`data.target_classes`, or write a mask of each class and list the masks, such as {{name: bone, "
+                f"channels: 1}}"
+            )
+        return settings
+
     @model_validator(mode="after")
     def _a_unit_has_a_range(self) -> TargetPart:
         if self.unit and not self.range:

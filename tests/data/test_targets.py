@@ -176,7 +176,7 @@ class TestRefused:
         [
             (
                 {"targets": [{"name": "labels", "classes": 3}]},
-                "must list images. Received 'labels', a label map. Train",
+                "list images. Received 'labels', a label map. Train",
             ),
             ({"targets": ["labels"]}, "must list images. Received 'labels', a label map"),
             ({"targets": ["photo", {"name": "a", "kind": "labels", "classes": 3}]}, "Received 'a', a label map"),

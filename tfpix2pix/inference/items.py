@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def fitting_in_memory(item: Input) -> Iterator[None]:
     except MemoryError as error:
         raise UserError(
             f"An image and its translation must fit in memory. Received {item.name}, which did not. Translate it in "
-            f"tiles: set `tile_px` to 512."
+            f"tiles: set `tile_px` to 512, and `format` to tiff."
         ) from error
 
 
@@ -172,11 +173,8 @@ class Writer:
                 variant = self.holes.marked(variant, item.name)
             options = metadata.options(variant.shape, variant.dtype)
             try:
-                if isinstance(variant, Bands):
-                    with fitting_in_memory(item), whole_file(path) as temporary:
-                        write_tiled(temporary, variant.rows, variant.shape, variant.dtype, self.palette, **options)
-                else:
-                    write_image(path, variant, self.palette, **(options if path.suffix in TIFF else {}))
+                with fitting_in_memory(item):
+                    self._write(path, variant, options)
             except RunError as error:
                 failed = failed or error
         if self.holes:
@@ -184,3 +182,11 @@ class Writer:
         if failed is not None:
             raise NotWritten(str(failed)) from failed
         return paths
+
+    def _write(self, path: Path, variant: np.ndarray | Bands, options: Mapping[str, Any]) -> None:
+        """Writes a translation. `options` are of TIFF files."""
+        if isinstance(variant, Bands):
+            with whole_file(path) as temporary:
+                write_tiled(temporary, variant.rows, variant.shape, variant.dtype, self.palette, **options)
+        else:
+            write_image(path, variant, self.palette, **(options if path.suffix in TIFF else {}))

@@ -214,11 +214,18 @@ def align(
         f"Copied as they are, {len(names)} {LEFT[done].format(most_px=most_px)}: {listed(names, LEFT_NAMED)}."
         for done, names in aligned.left.items()
     ]
+    if aligned.left_out:
+        names = listed([fault.where for fault in aligned.left_out], LEFT_NAMED)
+        lines.append(
+            f"Left out, {len(aligned.left_out)} that cannot be read or do not fit: {names}. The first: "
+            f"{aligned.left_out[0].message}"
+        )
     lines += [
         f"The shift of each pair: {out / TABLE}",
         f"Check and train with the same keys as before, but with the folder {quote(str(out))}.",
     ]
     values = {"path": str(out), "table": str(out / TABLE), "counts": aligned.counts, "left": aligned.left}
+    values["left_out"] = {fault.where: fault.message for fault in aligned.left_out}
     answer(json_, {**values, "pairs": [row._asdict() for row in aligned.rows]}, "\n".join(lines))
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from tfpix2pix._version import __version__
 from tfpix2pix.data import source_row
 from tfpix2pix.data.labels import pictures_of
+from tfpix2pix.data.ranges import on_clipped
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.target_parts import channels_of_targets
 from tfpix2pix.data.weights import dimmed
@@ -151,7 +152,7 @@ def evaluate(
     names, left_out = choose(metrics, available, len(examples), label_maps=bool(setting.classes))
     scorer = Scorer(names, setting, Resampling(replicates, request.noise.seed))
     agreements = [Agreement(unit) for unit in setting.units]
-    rows, groups, levels, evaluated, failed, stored = [], [], [], [], [], {}
+    rows, groups, levels, clipped, evaluated, failed, stored = [], [], [], [], [], [], {}
     for index in track(range(len(examples)), len(examples)):
         try:
             example = examples[index]
@@ -165,6 +166,7 @@ def evaluate(
         stored[index] = example.stored_px
         rows.append({"name": example.name, **scorer.update(labelled)})
         groups.append(example.group)
+        clipped.append(example.clipped)
         if example.target is not None:
             levels.append([np.mean(example.target), np.std(example.target)])
             for agreement in agreements:
@@ -190,7 +192,7 @@ def evaluate(
         segmenter=segmenter and segmenter.record, features=request.features,
     )  # fmt: skip
     record = _record(resolved, subject, data, protocol, scorer.figures(resampled), left_out, at_own_size)
-    record.notes.extend(_notes_on_intervals(len(examples), set(groups)))
+    record.notes.extend([*on_clipped(clipped), *_notes_on_intervals(len(examples), set(groups))])
     if failed:
         count = f"{len(failed)} image{'s' if failed[1:] else ''}"
         record.notes.append(f"{count} could not be evaluated. The first: {failed[0][1]}")

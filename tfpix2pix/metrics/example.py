@@ -28,6 +28,7 @@ class Example:
     stored_px: tuple[int, int] | None = None  # height and width of the files, if input and target share them
     group: str = ""  # that the image was taken with others of, such as a patient; "": it stands alone
     weight: np.ndarray | None = None  # (H, W, 1) in [0, 1]: how much each pixel counts; None: all count
+    clipped: tuple[float, float] = (0.0, 0.0)  # share of the values of input and target files that were clipped
 
     @cached_property
     def counted(self) -> Example:

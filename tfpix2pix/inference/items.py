@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from tfpix2pix.inference.large import Bands, Holes, bands_of
 from tfpix2pix.memory import fitting_in_memory
 
 INPUT, TARGET = 0, 1  # sides of a pair
-IN_TILES = "Translate it in tiles: set `tile_px` to 512."
+IN_TILES = "Translate it in tiles: set `tile_px` to 512, and `format` to tiff."
 MOST = "max_megapixels"  # the argument that messages name
 
 
@@ -161,11 +162,8 @@ class Writer:
                 variant = self.holes.marked(variant, item.name)
             options = metadata.options(variant.shape, variant.dtype)
             try:
-                if isinstance(variant, Bands):
-                    with fitting_in_memory(item.name, IN_TILES), whole_file(path) as temporary:
-                        write_tiled(temporary, variant.rows, variant.shape, variant.dtype, self.palette, **options)
-                else:
-                    write_image(path, variant, self.palette, **(options if path.suffix in TIFF else {}))
+                with fitting_in_memory(item.name, IN_TILES):
+                    self._write(path, variant, options)
             except RunError as error:
                 failed = failed or error
         if self.holes:
@@ -173,3 +171,11 @@ class Writer:
         if failed is not None:
             raise NotWritten(str(failed)) from failed
         return paths
+
+    def _write(self, path: Path, variant: np.ndarray | Bands, options: Mapping[str, Any]) -> None:
+        """Writes a translation. `options` are of TIFF files."""
+        if isinstance(variant, Bands):
+            with whole_file(path) as temporary:
+                write_tiled(temporary, variant.rows, variant.shape, variant.dtype, self.palette, **options)
+        else:
+            write_image(path, variant, self.palette, **(options if path.suffix in TIFF else {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import webbrowser
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -310,7 +311,7 @@ def _remote(server: str, model: str, *, grpc: bool, timeout_s: float) -> RemoteM
     return RemoteModel(server, model, transport="grpc" if grpc else "rest", timeout_s=timeout_s)
 
 
-@names_options(models="MODEL", open_browser="--open")
+@names_options(models="MODEL")
 def demo(
     models: Annotated[
         Optional[list[str]],
@@ -358,11 +359,15 @@ def demo(
     from tfpix2pix.runs.load import load
 
     opened = ((name, path, load(model, best=best, weights=weights, trust=trust)) for name, path, model in recognized)
+
+    def ready(address: str) -> None:
+        print(f"Open {address} (Ctrl-C ends it)", flush=True)  # Rich would print twice if Ctrl-C comes meanwhile
+        if open_:
+            webbrowser.open(address)
+
     with suppress(KeyboardInterrupt):  # Ctrl-C before the page is served
         serve(
-            opened, data=data, drawings=drawings_of(recognized[0][2].path), host=host, port=port,
-            open_browser=open_, upload_mb=upload_mb,
-            # Rich would print the line twice if Ctrl-C comes while it prints.
-            ready=lambda address: print(f"Open {address} (Ctrl-C ends it)", flush=True),
+            opened, data=data, drawings=drawings_of(recognized[0][2].path), host=host, port=port, upload_mb=upload_mb,
+            ready=ready,
         )  # fmt: skip
     out_console.print("Closed.")

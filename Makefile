@@ -10,7 +10,7 @@ NOT_INSTALLED := || { echo 'The packages must be installed first. pip did not ge
 	Without a network, name a package index that this machine reaches in PIP_INDEX_URL, then try again.' >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-all lint wheel docs notebooks bench bench-peers clean
+.PHONY: help install demo test test-slow test-all test-wheel lint wheel address docs notebooks bench bench-peers clean
 
 help:  ## what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -75,8 +75,16 @@ docs: install  ## the documents as a site with a page to draw on, into site/; an
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Open site/index.html, or for its search: $(BIN)/mkdocs serve"
 
-wheel: install  ## the wheel in empty environments: this Python's, PYTHONS="python3.10 python3.13", OLDEST=python3.11
+wheel: $(VENV)/.made  ## the package as one file, dist/tfpix2pix-….whl, for pip, Colab or another machine
+	@rm -rf build  # setuptools would put into the wheel what an earlier version left there
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@rm -rf build; ls dist/*.whl
+
+test-wheel: install  ## the wheel in empty environments: this Python's, PYTHONS="python3.10 python3.13", OLDEST=python3.11
 	WHEEL_PYTHONS="$(PYTHONS)" WHEEL_OLDEST="$(OLDEST)" $(BIN)/python -m pytest -v tests/test_wheel.py
+
+address:  ## write the address of the repository in pyproject.toml into the README, the notebooks and mkdocs.yml
+	$(PYTHON) benchmarks/address.py
 
 notebooks: install  ## run the notebooks at their own settings and write docs/notebooks/ (about 20 minutes)
 	$(BIN)/python benchmarks/render_notebooks.py

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import address as addresses
 import nbformat
 from nbclient import NotebookClient
 from nbconvert import MarkdownExporter
@@ -25,12 +26,13 @@ OUT = ROOT / "docs" / "notebooks"
 COMMAND = "python benchmarks/render_notebooks.py"
 PICTURE, LARGE_BYTES = "image/png", 100_000
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of terminals
-MOVED = {"](../docs/": "](../", "](../export/": "](../../export/"}  # links, as seen from docs/notebooks/
+MOVED = {"docs/": "../", "export/": "../../export/", "notebooks/": ""}  # folders, as seen from docs/notebooks/
 
 
 def executed(path: Path, keep: Path | None) -> nbformat.NotebookNode:
     """The notebook after a run in a folder of its own, beside a copy of export/, as in a clone."""
-    notebook = nbformat.read(path, as_version=4)
+    text = addresses.notebook(path.read_text(encoding="utf-8"), "", path.stem)
+    notebook = nbformat.reads(text, as_version=4)
     with tempfile.TemporaryDirectory() as temporary:
         folder = (keep or Path(temporary)) / "notebooks"
         folder.mkdir(parents=True, exist_ok=True)
@@ -40,13 +42,21 @@ def executed(path: Path, keep: Path | None) -> nbformat.NotebookNode:
 
 
 def tidied(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """With what is to be read: pictures, tables, printed lines; without progress, and what went to standard error."""
+    """With what is to be read: pictures, tables, printed lines, links to pages of the repository; without progress, and
+    what went to standard error."""
     for cell in notebook.cells:
         if cell.cell_type != "code":
+            cell.source = addresses.linked(cell.source, as_seen)
             continue
         quiet = "progress" in cell.metadata.get("tags", [])
         cell.outputs = [kept for kept in (tidy(each, quiet=quiet) for each in cell.outputs) if kept]
     return notebook
+
+
+def as_seen(page: str) -> str:
+    """The link from docs/notebooks/ to a page of the repository."""
+    folder, _, rest = page.partition("/")
+    return MOVED[f"{folder}/"] + (rest.replace(".ipynb", ".md") if folder == "notebooks" else rest)
 
 
 def tidy(output: nbformat.NotebookNode, *, quiet: bool) -> nbformat.NotebookNode | None:
@@ -82,9 +92,6 @@ def write(name: str, notebook: nbformat.NotebookNode) -> None:
     options = Config({"NbConvertBase": {"display_data_priority": kinds}})
     resources = {"unique_key": name, "output_files_dir": f"{name}_files"}
     page, resources = MarkdownExporter(config=options).from_notebook_node(notebook, resources)
-    for before, after in MOVED.items():
-        page = page.replace(before, after)
-    page = re.sub(r"\]\((\w+)\.ipynb\)", r"](\1.md)", page)
     page = re.sub(r"!\[(?:png|jpeg)\]", "![What the cell above draws]", re.sub(r"\n{3,}", "\n\n", page))
     first = f"*A rendered copy of [{name}.ipynb](../../notebooks/{name}.ipynb), by `{COMMAND} {name}`.*"
     shutil.rmtree(OUT / f"{name}_files", ignore_errors=True)

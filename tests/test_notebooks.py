@@ -1,30 +1,43 @@
 """Every notebook runs from top to bottom, with smoke settings in its parameter cell, and is kept without outputs."""
 
 import importlib
+import json
+import os
 import re
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 import tfpix2pix as p2p
-from tests.conftest import make_combined
+from tests.conftest import make_combined, write_image
+from tfpix2pix.data.download.archives import ARCHIVES
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import address as addresses  # noqa: E402
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 RENDERED = {path.stem: ROOT / "docs" / "notebooks" / f"{path.stem}.md" for path in NOTEBOOKS}
+LINK = r"\[([^]]*)\]\([^)]*\)"
 DRAWS = re.compile(r"\.(?:plot|bar|hist)\(")  # what has axes; pictures have none
 FEWER = tuple(f"training.{key}=4" for key in ("log_every_steps", "validate_every_steps", "validation_images"))
 BEYOND = "Before it is open to anyone"  # the end of what is about the server
+THREE = 'SETTINGS = "data.input_channels=3 data.fit=resize"; MINUTES = 0.1'  # for pairs of colours
+SMALLER = 'SETTINGS = "data.image_size_px=32 discriminator.receptive_field_px=16 generator.base_filters=8"'
 SMALL = 'PRESET = "smoke"; SETTINGS = ("data.held_out_fraction=0.1",)'
 
 # notebook -> lines for its parameter cell, pictures at least, files that it promises
 SMOKE = {
     "train_in_colab": (
-        f"{SMALL}; FIRST_STEPS = 2; COMPARE_L1 = True",
+        'PRESET = "smoke"; SETTINGS = "data.held_out_fraction=0.1"; RUN = "runs/colab"; COMPARE_L1 = True',
         6,
         (
             "runs/colab-l1/model_card.json",
@@ -48,15 +61,22 @@ SMOKE = {
 }  # fmt: skip
 
 
-def run(name: str, parameters: str, folder: Path, until: str | None = None) -> nbformat.NotebookNode:
-    """The notebook after a run in `folder`, with `parameters` at the end of its parameter cell; `until`: to this
-    heading alone."""
+def run(name: str, parameters: str, folder: Path, until: str | None = None, **fields: object) -> nbformat.NotebookNode:
+    """The notebook after a run in `folder`, with `parameters` at the end of its parameter cell and values in form
+    fields of other cells; `until`: to this heading alone."""
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     if until:
         (end,) = [index for index, cell in enumerate(notebook.cells) if cell.source.startswith(until)]
         notebook.cells = notebook.cells[:end]
     (cell,) = parameters_of(notebook)
     cell.source += f"\n{parameters}"
+    for field, value in fields.items():
+        ((cell, before),) = [
+            (cell, found)
+            for cell in notebook.cells
+            for found in re.findall(rf"^{field} = .*(?=  # @param)", cell.source, re.MULTILINE)
+        ]
+        cell.source = cell.source.replace(before, f"{field} = {value!r}")
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
     return notebook
 
@@ -68,6 +88,12 @@ def parameters_of(notebook) -> list:
 def pictures(notebook) -> list:
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     return [output for output in outputs if "image/png" in output.get("data", {})]
+
+
+def said(notebook) -> str:
+    """The Markdown that cells display."""
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    return "\n".join(output.get("data", {}).get("text/markdown", "") for output in outputs)
 
 
 def printed(notebook) -> str:
@@ -110,14 +136,85 @@ def test_trains_on_a_zip_of_pairs_and_again(tmp_path):
     make_combined(tmp_path / "mine" / "val", count=2, size_px=32)
     shutil.make_archive(tmp_path / "mine", "zip", tmp_path, "mine")
     shutil.rmtree(tmp_path / "mine")
-    parameters = (
-        'PRESET = "smoke"; SETTINGS = ("data.input_channels=3", "data.fit=resize"); DATA = "mine.zip"; FIRST_STEPS = 2'
-    )
-    first = run("train_in_colab", parameters, tmp_path, until="## How good is it?")
+    mine = {"DATA": "mine.zip", "MY_PRESET": "smoke"}
+    first = run("train_in_colab", THREE, tmp_path, until="## How good is it?", **mine)
     assert "4 training pairs (0, 1, 2, 3 …), 2 held out" in printed(first)
-    config = (tmp_path / "runs" / "colab" / "config.yaml").stat().st_mtime_ns
-    run("train_in_colab", parameters, tmp_path, until="## How good is it?")
-    assert (tmp_path / "runs" / "colab" / "config.yaml").stat().st_mtime_ns == config
+    assert "**mine**: 4 steps, batch size 1, objective l1+cgan" in said(first)
+    config = (tmp_path / "runs" / "mine" / "config.yaml").stat().st_mtime_ns
+    run("train_in_colab", THREE, tmp_path, until="## How good is it?", **mine)
+    assert (tmp_path / "runs" / "mine" / "config.yaml").stat().st_mtime_ns == config
+    whole_mb, best_mb = map(int, re.findall(r"takes (\d+) MB", printed(first))[:2])
+    (checkpoint,), (best,) = (
+        (tmp_path / "runs" / "mine" / "checkpoints").glob(f"{kind}*4") for kind in ("step", "best")
+    )
+    for stated, folder in ((whole_mb, checkpoint), (best_mb, best)):
+        assert abs(stated - sum(path.stat().st_size for path in folder.iterdir()) / 1e6) < 0.6
+
+
+@pytest.mark.slow
+def test_pairs_two_folders_whose_names_differ(tmp_path):
+    """By the table of `data match`, again when the cell runs again; folders that are named are taken as they are."""
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        for folder, name in (("photos", f"photo_{number}_final"), ("sketches", f"s{number}")):
+            image = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            write_image(tmp_path / "mine" / folder / f"{name}.png", image)
+    for _ in range(2):
+        notebook = run("train_in_colab", THREE, tmp_path, until="## Look at the pairs", DATA="mine", MY_PRESET="smoke")
+        assert "The file names of mine/sketches and mine/photos differ" in printed(notebook)
+        assert "2 training pairs (s1, s4 …), 4 held out" in printed(notebook)
+    table = (tmp_path / "data" / "mine-pairs.csv").read_text().splitlines()
+    assert table[1] == "../mine/sketches/s0.png,../mine/photos/photo_0_final.png" and len(table) == 7
+
+    for folder in ("a_side", "b_side"):
+        for number in range(6):
+            write_image(tmp_path / "equal" / folder / f"{number}.png", np.zeros((32, 32, 3), np.uint8))
+    fields = {"DATA": "equal", "MY_PRESET": "smoke", "INPUT_FOLDER": "b_side", "TARGET_FOLDER": "a_side"}
+    notebook = run("train_in_colab", THREE, tmp_path, until="## Look at the pairs", **fields)
+    assert "training pairs" in printed(notebook) and "differ" not in printed(notebook)
+
+
+@pytest.mark.slow
+def test_facades_are_downloaded_if_they_are_switched_on(tmp_path):
+    """Here they were downloaded before."""
+    off = run("train_in_colab", 'PRESET = "smoke"', tmp_path, until="## Third exercise")
+    assert "Not switched on" in printed(off) and not (tmp_path / "data").exists()
+    make_combined(tmp_path / "data" / "facades" / "train", count=3, size_px=32)
+    make_combined(tmp_path / "data" / "facades" / "val", count=2, size_px=32)
+    record = {"url": "https://example.org/facades.tar.gz", "size_bytes": 1, "sha256": "0" * 64}
+    (tmp_path / "data" / "facades.download.json").write_text(json.dumps(record))
+    on = run("train_in_colab", SMALLER, tmp_path, until="## Where it is kept", FACADES=True, FACADES_MINUTES=5)
+    assert "3 training pairs" in printed(on) and "5 minutes, and at most 80000 steps, batch size 1" in printed(on)
+    notebook = nbformat.read(ROOT / "notebooks" / "train_in_colab.ipynb", as_version=4)
+    (above,) = [cell.source for cell in notebook.cells if cell.source.startswith("## Second exercise")]
+    assert f"has {ARCHIVES['facades'].size_mb} MB" in above
+
+
+@pytest.mark.slow
+def test_says_how_large_the_run_becomes_before_drive_is_opened(tmp_path, monkeypatch):
+    stub = tmp_path / "stub" / "google" / "colab"
+    stub.mkdir(parents=True)
+    (stub / "__init__.py").write_text("")
+    (stub / "files.py").write_text("")
+    (stub / "drive.py").write_text("def mount(place): print('mounted at', place)")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "stub"), str(ROOT)]))
+    notebook = run("train_in_colab", 'PRESET = "smoke"; DRIVE = True', tmp_path, until="## Train")
+    text = printed(notebook)
+    assert "in Colab: True" in text
+    places = [
+        text.index(part) for part in ("The run takes about", "At most 2 checkpoints", "mounted at /content/drive")
+    ]
+    assert places == sorted(places)
+    assert "run: /content/drive/MyDrive/tfpix2pix/runs/smoke" in text
+
+
+@pytest.mark.slow
+def test_a_mistake_is_a_sentence(tmp_path):
+    with pytest.raises(CellExecutionError) as caught:
+        run("train_in_colab", 'PRESET = "facadez"', tmp_path, until="## Look at the pairs")
+    assert "Did you mean 'facades'?" in str(caught.value) and "tfpix2pix/config" not in str(caught.value)
+    with pytest.raises(CellExecutionError, match=r"DATA must be .* Received nowhere\.zip"):
+        run("train_in_colab", "", tmp_path, until="## Look at the pairs", DATA="nowhere.zip")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -163,9 +260,9 @@ def test_the_rendered_copy_is_of_this_text(path):
     """Each paragraph and each code cell of the notebook stands in its copy under docs/notebooks/."""
     copy = RENDERED[path.stem].read_text(encoding="utf-8")
     assert f"../../notebooks/{path.name}" in copy.splitlines()[0]
-    for cell in nbformat.read(path, as_version=4).cells:
-        for line in cell.source.splitlines():
-            words = re.sub(r"\]\([^)]*\)", "]", line).strip()  # links lead elsewhere from there
-            assert not words or words in re.sub(r"\]\([^)]*\)", "]", copy), line
+    text = re.sub(LINK, r"\1", copy)  # names of pages are links there
+    for cell in json.loads(addresses.notebook(path.read_text(encoding="utf-8"), "", path.stem))["cells"]:
+        for line in cell["source"]:
+            assert re.sub(LINK, r"\1", line).strip() in text, line
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", copy):
         assert (RENDERED[path.stem].parent / picture).is_file(), picture

@@ -39,7 +39,8 @@ def test_python_runs_as_shown(tmp_path, monkeypatch):
     labels = rng.integers(0, 256, (45, 60, 3), np.uint8)
     pairs = [tf.constant(rng.uniform(-1, 1, (2, 64, 64, 3)), tf.float32) for _ in range(2)]
     names = {"labels": labels, "dataset": tf.data.Dataset.from_tensor_slices(tuple(pairs)).batch(1)}
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    overview = (ROOT / "docs" / "overview.md").read_text(encoding="utf-8")
+    blocks = [block for page in (README, overview) for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)]
     assert len(blocks) == 2
     for block in blocks:
         smaller = re.sub(r"(build_unet|build_patchgan)\((\d+)", r"\1(\2, base_filters=8", block)

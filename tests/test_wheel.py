@@ -1,10 +1,12 @@
 """The wheel, installed into an empty environment and used far from the checkout.
 
-By this Python; `make wheel` names others, and one for the oldest TensorFlow and Keras that requirements.txt allows.
+By this Python; `make test-wheel` names others, and one for the oldest TensorFlow and Keras that requirements.txt
+allows.
 """
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,9 +38,17 @@ def run(*command: object, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT, cwd=folder)
-    (wheel,) = folder.glob("*.whl")
+    """What `make wheel` leaves in dist/ of a copy of the checkout, where nothing was installed or built before."""
+    checkout = tmp_path_factory.mktemp("wheel") / "checkout"
+    kept = ("Makefile", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "tfpix2pix")
+    for name in kept:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        checkout.mkdir(exist_ok=True)
+        copy(ROOT / name, checkout / name)
+    said = run("make", "wheel", f"PYTHON={sys.executable}", cwd=checkout)
+    (wheel,) = (checkout / "dist").glob("*.whl")
+    assert said.split()[-1] == f"dist/{wheel.name}"
+    assert not (checkout / "build").exists()
     return wheel
 
 

@@ -62,7 +62,7 @@ EVALUATION = OwnFolder(
         r"per_image\.csv",
         r"per_group\.csv",
         r"bootstrap\.npz",
-        r"density\.npz",
+        r"density(_\w+)?\.npz",
         r"report\.html",
         r"contact_sheet\.png",
     ),

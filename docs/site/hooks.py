@@ -3,7 +3,7 @@
 The pages are written to be read on GitHub, where a link goes by the place of a file in the repository. So here
 pages are made of files outside docs/ (`PAGES`), other files that pages link to are copied beside them, under
 source/, and links are rewritten to match. Formulas become MathML. The command reference is what Typer says of the
-program.
+program. The Python reference is what docstrings say, by directives that stand in comments.
 """
 
 from __future__ import annotations
@@ -37,9 +37,16 @@ LINK = re.compile(r"(?<=\]\()([^)\s#]+)")
 FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?=\S)([^$\n]+?)(?<=\S)\$(?![\w$])", re.DOTALL)
 COMMENT = re.compile(r"^<!--.*?-->\n", re.MULTILINE | re.DOTALL)
 COMMANDS = "<!-- commands -->\n"
+DIRECTIVE = re.compile(r"^<!-- (:::.*?)\s*-->$", re.MULTILINE | re.DOTALL)  # of mkdocstrings; GitHub shows no comments
+ROW = re.compile(r"^\| (`([\w. ]+)`) \|", re.MULTILINE)
+ENTRIES: dict[str, Callable[[str], str]] = {  # page: the anchor of what a row of its tables names
+    "commands.md": lambda command: command.replace(" ", "-"),
+    "reference.md": lambda name: f"tfpix2pix.{name}",
+}
 TRY_FOLDER = ROOT / "build" / "try"  # where `make docs` exports the page of the model that comes along
 TRY_PAGE = "try.html"
 TRY_LINK = f"\n**[Try it in your browser]({TRY_PAGE})**: draw, and a model that runs on this page colours it.\n"
+ASKS_HOST = ' data-md-component="source"'  # for it the theme's script asks the repository's host for stars and forks
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -73,9 +80,16 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     if uri == "index.md" and any(TRY_FOLDER.glob("*.html")):
         title, _, rest = markdown.partition("\n")
         markdown = f"{title}\n{TRY_LINK}{rest}"
+    if uri in ENTRIES:
+        markdown = ROW.sub(lambda row: f"| [{row[1]}](#{ENTRIES[uri](row[2])}) |", markdown)
+    markdown = DIRECTIVE.sub(r"\n\1\n", markdown)
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, command_reference())
     return COMMENT.sub("\n", markdown)  # a table right below a comment would be no table
+
+
+def on_post_page(output: str, **_: object) -> str:
+    return output.replace(ASKS_HOST, "")
 
 
 def _mathml(formula: re.Match) -> str:

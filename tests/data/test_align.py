@@ -188,6 +188,19 @@ def test_inputs_of_several_files_are_cut_together(tmp_path):
         np.testing.assert_array_equal(read_image(tmp_path / "out/train" / name / "0.png"), image)
 
 
+def test_weights_are_cut_with_the_target(tmp_path):
+    pair, expected = drawn(6, 2, 7)
+    body, seen_body = drawn(7, 2, 7)  # its drawing is as large as the target and lies where the target does
+    for name, image in (("input", pair[0]), ("target", pair[1]), ("mask", body[1][..., :1])):
+        write_image(tmp_path / "in/train" / name / "0.png", image)
+    (row,) = align(of_folders(tmp_path / "in", weight="mask"), tmp_path / "out").rows
+    assert (row.dy, row.dx, row.done) == (2, 7, "moved")
+    for name, image in (("input", expected[0]), ("target", expected[1]), ("mask", seen_body[1][..., :1])):
+        np.testing.assert_array_equal(read_image(tmp_path / "out/train" / name / "0.png"), image)
+    (again,) = align(of_folders(tmp_path / "out", weight="mask"), tmp_path / "again").rows
+    assert again.done == "aligned"
+
+
 def make_pairs(folder, count=3, shift=(4, 2)):
     for seed in range(count):
         write_image(folder / "train" / f"{seed}.png", combine(*drawn(seed, *shift)[0]))
@@ -262,6 +275,19 @@ class TestCommand:
         assert values["pairs"][0] | {"strength": 0} == {
             "split": "train", "name": "0", "dy": 4, "dx": 2, "strength": 0, "done": "too far",
         }  # fmt: skip
+
+    def test_pairs_that_are_left_out_are_named_and_counted(self, tmp_path):
+        folder = make_pairs(tmp_path / "in", count=2)
+        for name in ("8", "9"):
+            (folder / "train" / f"{name}.png").write_bytes(b"")
+        options = ("data", "align", folder, "--set", "data.on_error=skip")
+        code, out, err = run_cli(*options, "--out", tmp_path / "out")
+        text = " ".join(out.split())
+        assert (code, err) == (0, "") and "2 pairs, 2 of them moved" in text
+        assert "Left out, 2 that cannot be read or do not fit: 8 and 9. The first: Every image must be" in text
+        left_out = json.loads(run_cli(*options, "--out", tmp_path / "other", "--json")[1])["left_out"]
+        assert [*left_out] == ["8", "9"] and all("readable and whole" in message for message in left_out.values())
+        assert align(config_of(make_pairs(tmp_path / "whole", count=1)).data, tmp_path / "third").left_out == ()
 
     def test_mistakes_are_one_sentence_in_its_own_words(self, tmp_path):
         folder = make_pairs(tmp_path / "in", count=1)

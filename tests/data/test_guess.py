@@ -1,13 +1,16 @@
 """What a folder looks like when nobody says."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.conftest import make_combined, run_cli, tiny_config, write_image
-from tfpix2pix.data.guess import check_split_names, direction_note, guess_source
+from tests.volume_files import write_nifti, write_series
+from tfpix2pix.data.guess import check_split_names, direction_note, guess_source, keys_of
 from tfpix2pix.errors import UserError
 from tfpix2pix.runs.plan import plan_training
 
@@ -38,6 +41,58 @@ def test_a_folder_says_how_its_pairs_lie(tmp_path, files, path, settings):
 def test_shards_are_known_by_their_manifest(tmp_path):
     (tmp_path / "shards.json").touch()
     assert guess_source(tmp_path) == {"source": "shards"}
+
+
+GRAY = {"input_channels": 1, "target_channels": 1, "input_percentiles": [0.5, 99.5], "target_percentiles": [0, 100]}
+SIDES = [("input", "target"), ("mr", "syn"), ("train/A", "train/B"), ("trainA", "trainB")]
+
+
+class TestVolumes:
+    @staticmethod
+    def make(folder, *sides, names=("p1.nii.gz", "p2.nii.gz"), shape=(12, 10, 5)):
+        rng = np.random.default_rng(0)
+        for side in sides:
+            for name in names:
+                write_nifti(folder / side / name, rng.integers(-500, 3000, shape).astype(np.int16))
+        return folder
+
+    @pytest.mark.parametrize("sides", SIDES)
+    def test_they_have_one_channel_and_ranges_by_percentiles(self, tmp_path, sides):
+        keys = guess_source(self.make(tmp_path, *sides))
+        assert {key: keys[key] for key in GRAY} == GRAY
+        assert keys["source"] == "folders" and len(keys) == 7
+
+    def test_folders_of_series_are_known_too(self, tmp_path, rng):
+        for side in ("mr", "syn"):
+            write_series(tmp_path / side / "p1", rng.integers(0, 4096, (4, 12, 10)))
+        assert guess_source(tmp_path) == {
+            "source": "folders", "input_folder": "mr", "target_folder": "syn", **GRAY,
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("override", "left"),
+        [
+            ("data.target_range=[-1000,2000]", {"input_channels", "target_channels", "input_percentiles"}),
+            ("data.target_classes=3", {"input_channels", "input_percentiles"}),
+            ("data.neighbour_slices=1", {"target_channels", "input_percentiles", "target_percentiles"}),
+            ("data.input_range=[0,1]", {"input_channels", "target_channels", "target_percentiles"}),
+            ("training.steps=3", {*GRAY}),
+        ],
+    )
+    def test_what_the_user_says_is_not_guessed(self, tmp_path, override, left):
+        keys = guess_source(self.make(tmp_path, "A", "B"), keys_of([override]))
+        assert {*keys} - {"source", "input_folder", "target_folder"} == left
+
+    def test_the_check_reads_them_and_its_command_trains(self, tmp_path):
+        folder = self.make(tmp_path / "data", "mr", "syn", names=[f"p{n}.nii" for n in range(4)], shape=(64, 64, 2))
+        code, out, error = run_cli("data", "check", folder)
+        said = " ".join(out.split())
+        assert code in (0, 3) and not error, error
+        assert "input_percentiles='[0.5,99.5]' --set data.target_percentiles='[0,100]'" in said
+        (command,) = re.findall(r"Train: tfpix2pix (train .+)", said)
+        config = ["--dry-run", "--set", "generator.base_filters=4"]
+        code, _, error = run_cli(*shlex.split(command), *config)
+        assert code == 0, error
 
 
 class TestDirection:

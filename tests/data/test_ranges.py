@@ -186,6 +186,22 @@ class TestClipping:
             f"values, {share:.2g} % of an image at most." in notes
         )
 
+    def test_an_evaluation_says_how_many_values_are_clipped(self, maps, tmp_path):
+        ranges = {"input_range": (0, 2000), "target_range": (-4000, 0), "target_unit": "m"}
+        data = settings(maps, **ranges, out_of_range="clip")
+        run = p2p.train(least_config(data=data, training={"steps": 1}), run_dir=tmp_path / "run")
+        command = ("evaluate", run.path, "--split", "train", "--metrics", "l1,unit_errors", "--variants", "0")
+        out = tmp_path / "evaluation"
+        code, _, error = run_cli(*command, "--out", out)
+        assert code == 0, error
+        share = 100 / SIDE**2
+        note = (
+            f"1 of 3 images have values outside `data.target_range`, which are clipped: {share / 3:.2g} % of all "
+            f"values, {share:.2g} % of an image at most."
+        )
+        assert note in json.loads((out / "metrics.json").read_text())["notes"]
+        assert note in (out / "report.html").read_text(encoding="utf-8")
+
     def test_translating_clips_too_and_says_so(self, maps, tmp_path):
         run = p2p.train(
             least_config(data=settings(maps, **BY_PERCENTILES), training={"steps": 1}), run_dir=tmp_path / "run"

@@ -25,9 +25,9 @@ from tfpix2pix.data.writing import write_pairs, write_shards
 from tfpix2pix.errors import UserError
 
 PARTS = [
-    {"name": "speed", "channels": 2, "range": [-40, 40]},
+    {"name": "speed", "channels": 2, "range": [-40, 40], "unit": "m/s"},
     {"name": "photo"},
-    {"name": "height", "channels": 1, "range": [0, 4095], "depth": "uint16"},
+    {"name": "height", "channels": 1, "range": [0, 4095], "depth": "uint16", "unit": "m"},
 ]
 CHANNELS = 6
 
@@ -174,7 +174,13 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"targets": [{"name": "labels", "classes": 3}]}, "image"),
+            (
+                {"targets": [{"name": "labels", "classes": 3}]},
+                "list images. Received 'labels', a label map. Train",
+            ),
+            ({"targets": ["labels"]}, "must list images. Received 'labels', a label map"),
+            ({"targets": ["photo", {"name": "a", "kind": "labels", "classes": 3}]}, "Received 'a', a label map"),
+            ({"targets": [{"name": "a", "kind": "instances"}]}, "image"),
             ({"targets": [{"name": "a", "kind": "scalar", "range": [0, 1]}]}, "image"),
             ({"targets": [{"name": "a", "classes": 3}]}, "`data.targets` must give the classes of parts of another"),
             ({"targets": [{"name": "a", "range": [3, 1]}]}, "`data.targets` must give a range as two numbers"),
@@ -185,7 +191,9 @@ class TestRefused:
             ({"targets": ["a"], "source": "combined"}, "`data.source` must be folders or table or shards"),
             ({"targets": ["a"], "target_channels": 4}, "`data.target_channels` must be left out"),
             ({"targets": ["a"], "target_range": [0, 9]}, "`data.target_range` must be left out"),
-            ({"targets": ["a"], "target_unit": "HU"}, "`data.target_unit` must be null"),
+            ({"targets": ["a"], "target_unit": "HU"}, "`data.target_unit` must be null, because each part has"),
+            ({"targets": [{"name": "a", "unit": "m"}]}, "`data.targets` must give a range to a part with a unit"),
+            ({"targets": [{"name": "a", "range": [0, 1], "unit": ""}]}, "`data.targets.0.unit`"),
             ({"targets": ["a"], "target_classes": 3}, "`data.target_"),
             ({"targets": ["a"], "target_percentiles": [1, 99]}, "`data.target_percentiles` must be null"),
             ({"targets": ["a"], "weight": "alpha"}, "`data.weight` must be"),

@@ -351,7 +351,7 @@ def test_an_image_beyond_memory_is_named_with_the_way_out(translator, stage):
         "of_one": lambda: list(variants.of_one(held(image), image)),
         "of_batch": lambda: variants.of_batch([held(image), held(image, "b")], [image, image]),
     }
-    with pytest.raises(UserError, match="fit in memory. Received a, which did not. .* set `tile_px` to 512"):
+    with pytest.raises(UserError, match="fit in memory. Received a, which did not. .* 512, and `format` to tiff"):
         stages[stage]()
 
 

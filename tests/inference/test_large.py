@@ -210,6 +210,36 @@ def test_the_limit_of_pixels_is_of_a_row_of_tiles(tmp_path, all_large):
         translated(tmp_path / "a.png", tmp_path / "out", max_megapixels=0.01)
 
 
+@pytest.mark.parametrize(
+    "options", [{"tile_px": 32, "format": "png"}, {"tile_px": None, "format": "tiff"}, {"tile_px": 32}]
+)
+def test_a_huge_image_that_is_read_whole_is_refused_with_the_way_in_parts(options, tmp_path):
+    options = {"format": None, "max_megapixels": 0.01, **options}
+    for image in (written(tmp_path / "a.tif"), tmp_path / "b.npy", tmp_path / "c.png"):
+        if image.suffix == ".npy":
+            np.save(image, picture())
+        elif image.suffix == ".png":
+            Image.fromarray(picture()).save(image)
+        with pytest.raises(UserError, match="at most `max_megapixels` megapixels, 0.01 here") as caught:
+            translate_files(Inverting(), [image], out=tmp_path / "out", **options)
+        names_it = str(caught.value).endswith("set `tile_px` to 512 and `format` to tiff.")
+        assert names_it == (image.suffix != ".png")
+        assert not list((tmp_path / "out").rglob("*.*"))
+
+
+@pytest.mark.parametrize("options", [{"size": "64"}, {"enlarge": 2}])
+def test_no_way_in_parts_is_named_where_the_whole_image_is_needed(options, tmp_path):
+    with pytest.raises(UserError, match="make the image smaller.$"):
+        translated(written(tmp_path / "a.tif"), tmp_path / "out", tile_px=None, max_megapixels=0.01, **options)
+
+
+def test_the_command_line_names_its_options_for_a_huge_image(tmp_path, tiny_run):
+    path = written(tmp_path / "a.tif")
+    command = ("translate", tiny_run.path, path, "--tile", "32", "--format", "png", "--max-megapixels", "0.01")
+    code, _, error = run_cli(*command, "--out", tmp_path / "out")
+    assert code == 2 and "set --tile to 512 and --format to tiff" in " ".join(error.split())
+
+
 def test_values_out_of_range_stop_or_are_clipped_with_one_note(tmp_path, all_large):
     path = written(tmp_path / "a.tif", picture(3, np.float32))
     with pytest.raises(UserError, match=r"within `data.input_range`, 0 to 100 here. Received 0 to 25\d in a"):

@@ -20,7 +20,7 @@ SEGMENTER = {
     "segmenter": lambda image: np.clip((image[..., 0] + 1) * 2, 0, 3).astype(int),
     "segmenter_classes": CLASSES,
 }
-FEATURES = {"features": lambda image: image[::8, ::8].ravel(), "unit": Unit("HU", -1000, 3000)}
+FEATURES = {"features": lambda image: image[::8, ::8].ravel(), "units": (Unit("HU", -1000, 3000),)}
 
 
 def noisy(image, seed=1, scale=0.2):

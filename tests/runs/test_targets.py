@@ -126,6 +126,31 @@ class TestExports:
             serve([(None, run.path, p2p.load(run.path))])
 
 
+def test_errors_of_each_part_are_in_its_unit(run, stack, tmp_path):
+    evaluate = ("evaluate", run.path, "--metrics", "unit_errors,unit_bias,correlation", "--variants", "0")
+    code, _, error = run_cli(*evaluate, "--out", tmp_path / "evaluation")
+    assert code == 0, error
+    record = read_record(tmp_path / "evaluation")
+    keys = ("unit_mae", "unit_rmse", "unit_bias", "pearson_r", "r2")
+    assert set(record.figures) == {f"{key}_{part}" for key in keys for part in ("speed", "height")}
+    assert all(sentence.endswith("; speed: m/s, height: m") for sentence in record.protocols.values())
+    rows = (tmp_path / "evaluation/per_image.csv").read_text().splitlines()
+    values = dict(zip(rows[0].split(","), rows[1].split(","), strict=True))
+    images, written = parts_of(2, 32), by_hand(stack)
+    for part in ("speed", "height"):
+        error = np.abs(np.squeeze(written[part]) - np.squeeze(images[part]).astype(float)).mean()
+        assert float(values[f"unit_mae_{part}"]) == pytest.approx(error, rel=1e-3)
+        with np.load(tmp_path / f"evaluation/density_{part}.npz") as arrays:
+            assert str(arrays["unit"]) == {"speed": "m/s", "height": "m"}[part]
+            assert arrays["mean_difference"] == pytest.approx(record.figures[f"unit_bias_{part}"].value)
+    page = (tmp_path / "evaluation/report.html").read_text(encoding="utf-8")
+    assert "target of speed, m/s" in page and "density_height.npz" in page and "density.npz" not in page
+    again = run_cli(*evaluate, "--metrics", "l1", "--out", tmp_path / "evaluation", "--overwrite")
+    assert again[0] == 0, again
+    card = p2p.load(run.path).card.config.data.targets
+    assert [part.unit for part in card] == ["m/s", None, "m"]
+
+
 def test_it_is_evaluated_as_channels(run, stack, tmp_path):
     evaluate = ("evaluate", run.path, "--metrics", "l1,ssim", "--variants", "0", "--out", tmp_path / "evaluation")
     code, _, error = run_cli(*evaluate)

@@ -22,6 +22,7 @@ from tfpix2pix.data.opening import open_sources
 from tfpix2pix.data.pipeline import training_batches
 from tfpix2pix.errors import UserError
 from tfpix2pix.models import GENERATORS
+from tfpix2pix.runs import session
 from tfpix2pix.runs.dry_run import describe
 from tfpix2pix.runs.networks import build_discriminator, build_generator, build_model
 from tfpix2pix.runs.plan import plan_training
@@ -142,6 +143,21 @@ def test_without_held_out_pairs_there_are_no_figures_and_it_is_said(combined_dir
     assert run.card.metrics == {}
     assert "No pairs are held out" in capsys.readouterr().out
     assert len(list(run.directory.samples.iterdir())) == 3  # of training pairs
+
+
+def test_the_first_samples_come_early_and_a_resume_draws_no_other(combined_dir, tmp_path, quiet, monkeypatch):
+    assert session.FIRST_SAMPLES == (50, 100, 200, 400)
+    monkeypatch.setattr(session, "FIRST_SAMPLES", (1, 3))
+    config = least_config(
+        data={"dir": str(combined_dir)}, training={"steps": 5, "sample_every_steps": 100, "checkpoint_every_steps": 2}
+    )
+    with stop_at_call(monkeypatch, 2):
+        run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
+    assert [path.name for path in sorted(run.directory.samples.iterdir())] == ["step-000000.png", "step-000001.png"]
+    p2p.train(run_dir=run.path, resume=True, console=quiet)
+    assert [path.stem for path in sorted(run.directory.samples.iterdir())] == [
+        f"step-{step:06d}" for step in (0, 1, 3, 5)
+    ]
 
 
 def test_a_dry_run_describes_and_writes_nothing(tmp_path):

@@ -48,6 +48,39 @@ def test_a_call_of_many_steps_ends_where_a_hook_is_due():
     assert [step for cadence, step in calls if cadence == 4] == [4, 8, 11]
 
 
+def steps_of_early_hook(every, early, *, last_step, first_step=0, steps_per_execution=1):
+    """Steps after which a hook with early steps is called, and steps of every call."""
+    calls, counts = [], []
+    hook = loop.Hook(every, lambda step, losses: calls.append(step), early_steps=early)
+    loop.run(
+        lambda count: counts.append(count) or {}, [hook], first_step=first_step, last_step=last_step,
+        steps_per_execution=steps_per_execution,
+    )  # fmt: skip
+    return calls, counts
+
+
+@pytest.mark.parametrize(("every", "expected"), [
+    (1000, [50, 100, 200, 400, 1000, 2000, 2100]),
+    (400, [50, 100, 200, 400, 800, 1200, 1600, 2000, 2100]),
+    (90, [50, *range(90, 2100, 90), 2100]),
+    (20, [*range(20, 2101, 20)]),
+])  # fmt: skip
+def test_early_steps_come_before_the_cadence_and_never_within_it(every, expected):
+    assert steps_of_early_hook(every, (50, 100, 200, 400), last_step=2100)[0] == expected
+
+
+@pytest.mark.parametrize("first_step", [0, 49, 50, 120, 400, 1000])
+def test_early_steps_are_those_of_the_run_wherever_it_is_resumed(first_step):
+    whole = [50, 100, 200, 400, 1000, 1500]
+    resumed, _ = steps_of_early_hook(1000, (50, 100, 200, 400), first_step=first_step, last_step=1500)
+    assert resumed == [step for step in whole if step > first_step]
+
+
+def test_a_call_of_many_steps_ends_at_an_early_step_that_is_due():
+    assert steps_of_early_hook(8, (5,), last_step=10, steps_per_execution=4) == ([5, 8, 10], [4, 1, 3, 2])
+    assert steps_of_early_hook(4, (5,), last_step=8, steps_per_execution=4) == ([4, 8], [4, 4])
+
+
 def test_a_stop_comes_after_the_step_with_its_hooks_and_those_for_stops():
     last, calls, counts = run(9, 1, 4, 5, stop_at=3, when_stopped=(5,))
     assert (last, len(counts)) == (3, 3)

@@ -4,6 +4,7 @@ import io
 import math
 import re
 import sys
+from datetime import datetime
 
 import nbformat
 import pytest
@@ -11,7 +12,15 @@ from nbclient import NotebookClient
 from rich.console import Console
 
 from tfpix2pix.training import progress
-from tfpix2pix.training.progress import LogView, NotebookView, TerminalView, duration, peak_memory_gb, progress_view
+from tfpix2pix.training.progress import (
+    LogView,
+    NotebookView,
+    TerminalView,
+    duration,
+    length_sentence,
+    peak_memory_gb,
+    progress_view,
+)
 
 FACTS = {"rate": "2.3 images/s", "left": "1 h 12 min", "memory": "3.1 GB"}
 LOSSES = "g/gan 0.693  g/l1 0.312  d/real 0.500  d/fake 0.400"
@@ -224,3 +233,21 @@ def test_gpu_memory_is_that_of_the_first_gpu_if_there_is_one(monkeypatch):
     monkeypatch.setattr(config, "list_physical_devices", lambda kind: [kind])
     monkeypatch.setattr(config.experimental, "get_memory_info", lambda device: {"GPU:0": {"peak": 5e9}}[device])
     assert progress.gpu_memory_gb() == 5.0
+
+
+EVENING = datetime(2026, 11, 30, 18, 30)
+
+
+@pytest.mark.parametrize(("steps", "step_s", "text"), [
+    (60_000, 0.3, "60,000 steps at 0.3 s: about 5 h 00 min, until about 23:30, "),
+    (60_000, 0.6, "60,000 steps at 0.6 s: about 10 h 00 min, until about Tue 01 Dec 04:30, "),
+    (400, 0.25, "400 steps at 0.25 s: about 1 min 40 s, until about 18:31, "),
+])  # fmt: skip
+def test_the_length_of_a_training_is_told_with_its_end(steps, step_s, text):
+    assert length_sentence(steps, step_s, EVENING) == f"{text}without samples, validation and checkpoints."
+
+
+def test_a_long_training_is_told_the_key_that_shortens_it():
+    assert length_sentence(3601, 1.0, EVENING, shorten=True).endswith("begin again with training.minutes=50.")
+    assert "training.minutes" not in length_sentence(3600, 1.0, EVENING, shorten=True)
+    assert "training.minutes" not in length_sentence(90_000, 1.0, EVENING)

@@ -19,6 +19,7 @@ from tfpix2pix.cli.export import export
 from tfpix2pix.cli.importing import import_
 from tfpix2pix.cli.translate import demo, translate
 from tfpix2pix.errors import RunError, UserError, escape_controls
+from tfpix2pix.memory import lacks_memory
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 DEBUG = "--debug"
@@ -49,12 +50,13 @@ STUDY_COMMANDS = {
 ABOUT = "pix2pix in TensorFlow: pairs go in, a translator comes out."
 FIRST_STEPS = {  # what people do, in this order: its command
     "Look at your pairs": "tfpix2pix data check DIR",
-    "Train on them": "tfpix2pix train facades --data DIR --run runs/mine",
+    "Train on them": "tfpix2pix train --data DIR --run runs/mine",
     "Translate images": "tfpix2pix translate runs/mine IMAGES --out translated",
     "Take it elsewhere": "tfpix2pix export runs/mine --format saved_model    (or tflite, web, onnx)",
 }
 MORE = (
-    "No pairs at hand: tfpix2pix train demo --run runs/demo    (five minutes), then tfpix2pix demo runs/demo\n"
+    "No pairs at hand: tfpix2pix demo --pretrained openmoji    (a page to draw on), "
+    "or tfpix2pix train demo --run runs/demo\n"
     "All commands: tfpix2pix --help. All tasks: tfpix2pix presets. One command: tfpix2pix train --help"
 )
 
@@ -119,6 +121,17 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(UserError.exit_code)
+    except Exception as error:  # commands that know what helps have answered it
+        if not lacks_memory(error):
+            raise
+        if DEBUG in sys.argv[1:]:
+            traceback.print_exc()
+        print(
+            "Error: The work must fit in the memory of the machine and of its GPUs. Received more than that. Use "
+            "smaller images, or end other programs.",
+            file=sys.stderr,
+        )
+        sys.exit(RunError.exit_code)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -214,11 +214,18 @@ def align(
         f"Copied as they are, {len(names)} {LEFT[done].format(most_px=most_px)}: {listed(names, LEFT_NAMED)}."
         for done, names in aligned.left.items()
     ]
+    if aligned.left_out:
+        names = listed([fault.where for fault in aligned.left_out], LEFT_NAMED)
+        lines.append(
+            f"Left out, {len(aligned.left_out)} that cannot be read or do not fit: {names}. The first: "
+            f"{aligned.left_out[0].message}"
+        )
     lines += [
         f"The shift of each pair: {out / TABLE}",
         f"Check and train with the same keys as before, but with the folder {quote(str(out))}.",
     ]
     values = {"path": str(out), "table": str(out / TABLE), "counts": aligned.counts, "left": aligned.left}
+    values["left_out"] = {fault.where: fault.message for fault in aligned.left_out}
     answer(json_, {**values, "pairs": [row._asdict() for row in aligned.rows]}, "\n".join(lines))
 
 
@@ -288,24 +295,24 @@ def _config(preset_or_file: str | None, folder: str | None, overrides: list[str]
     Without one, the folder's content decides.
     """
     from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
-    from tfpix2pix.data.guess import guess_source
+    from tfpix2pix.data.guess import guess_source, keys_of
 
     settings = read_settings(preset_or_file) if preset_or_file else {}
     if folder is not None and not preset_or_file:
-        settings["data"] = guess_source(Path(folder))
+        settings["data"] = guess_source(Path(folder), keys_of(overrides))
     return make_config(with_overrides(settings, overrides, data_dir=folder), preset_or_file or "the command")
 
 
 def _train_command(config: Config, preset_or_file: str | None, folder: str | None, overrides: Sequence[str]) -> str:
     """Returns the command that trains on the pairs of a check, read in the same way."""
     from tfpix2pix.config.resolve import resolve_config
-    from tfpix2pix.data.guess import settings_of
+    from tfpix2pix.data.guess import OF_VOLUMES, settings_of
 
     base = preset_or_file or "facades"
     data, usual = config.data, resolve_config(base, overrides, data_dir=folder).data
     differing = {
         key: getattr(data, key)
-        for key in READING.get(data.source, ("source",))
+        for key in (*READING.get(data.source, ("source",)), *OF_VOLUMES)
         if getattr(data, key) != getattr(usual, key)
     }
     name = Path(folder or config.name).absolute().stem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import webbrowser
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -53,7 +54,7 @@ def translate(
     ],
     inputs: Annotated[
         Optional[list[Path]],
-        typer.Argument(metavar="INPUT...", help="Images, volumes (NIfTI, DICOM series) and folders of them."),
+        typer.Argument(metavar="INPUT...", help="Images, volumes (NIfTI, DICOM series), folders of them, and videos."),
     ] = None,
     input_: Annotated[
         Optional[list[str]],
@@ -169,6 +170,14 @@ def translate(
             "channels, and NIfTI for volumes.",
         ),
     ] = None,
+    flicker: Annotated[
+        bool,
+        typer.Option(
+            "--flicker",
+            help="Take the images for the frames of a film, by name, and say how far translations change where the "
+            "inputs stay still. Videos always have it.",
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
     engine: EngineOption = LOCAL,
     engine_option: EngineOptions = None,
@@ -242,17 +251,24 @@ def translate(
         )
     from tfpix2pix.inference.files import translate_files
     from tfpix2pix.inference.uncertainty import FILES
+    from tfpix2pix.inference.video import is_video, recorded, sentence
 
     written = translate_files(
         translator, _parts(input_) if input_ else inputs or (), out=out, data=data, split=split, noise=noise,
         seed=seed, samples=samples, uncertainty=uncertainty, between=seeds, frames=frames, gif=gif, tile_px=tile,
         overlap_px=overlap, in_flight=in_flight if server else None, enlarge=enlarge, overwrite=overwrite, size=size,
-        resize_back=resize_back, max_megapixels=max_megapixels, format=format, like=like, engine=engine,
-        engine_options=engine_option or (), track=track("translate"),
+        resize_back=resize_back, max_megapixels=max_megapixels, format=format, like=like, flicker=flicker,
+        engine=engine, engine_options=engine_option or (), track=track("translate"),
     )  # fmt: skip
     targets = translator.card.config.data.targets
     count = len(written) // (FILES if uncertainty else len(targets or ("",)))
-    answer(json_, {"written": [str(path) for path in written]}, f"{count} translated into {out}")
+    measured = recorded(out) if flicker or any(map(is_video, inputs or ())) else {}
+    lines = [f"{count} translated into {out}", *(sentence(name, figures) for name, figures in measured.items())]
+    answer(
+        json_,
+        {"written": [str(path) for path in written], **({"flicker": measured} if measured else {})},
+        "\n".join(lines),
+    )
 
 
 def _parts(options: list[str]) -> dict[str, str]:
@@ -295,7 +311,7 @@ def _remote(server: str, model: str, *, grpc: bool, timeout_s: float) -> RemoteM
     return RemoteModel(server, model, transport="grpc" if grpc else "rest", timeout_s=timeout_s)
 
 
-@names_options(models="MODEL", open_browser="--open")
+@names_options(models="MODEL")
 def demo(
     models: Annotated[
         Optional[list[str]],
@@ -343,11 +359,15 @@ def demo(
     from tfpix2pix.runs.load import load
 
     opened = ((name, path, load(model, best=best, weights=weights, trust=trust)) for name, path, model in recognized)
+
+    def ready(address: str) -> None:
+        print(f"Open {address} (Ctrl-C ends it)", flush=True)  # Rich would print twice if Ctrl-C comes meanwhile
+        if open_:
+            webbrowser.open(address)
+
     with suppress(KeyboardInterrupt):  # Ctrl-C before the page is served
         serve(
-            opened, data=data, drawings=drawings_of(recognized[0][2].path), host=host, port=port,
-            open_browser=open_, upload_mb=upload_mb,
-            # Rich would print the line twice if Ctrl-C comes while it prints.
-            ready=lambda address: print(f"Open {address} (Ctrl-C ends it)", flush=True),
+            opened, data=data, drawings=drawings_of(recognized[0][2].path), host=host, port=port, upload_mb=upload_mb,
+            ready=ready,
         )  # fmt: skip
     out_console.print("Closed.")

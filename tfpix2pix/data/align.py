@@ -21,7 +21,7 @@ from tfpix2pix.data.doctor.shifts import common_area
 from tfpix2pix.data.doctor.survey import aligner, painter
 from tfpix2pix.data.opening import decided, splits_of
 from tfpix2pix.data.originals import open_original
-from tfpix2pix.data.pairs import Source
+from tfpix2pix.data.pairs import Fault, Source
 from tfpix2pix.data.scalars import FILE, scalar_parts
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.slices import check_no_slices
@@ -60,6 +60,7 @@ class Aligned:
     """Holds what was done with every pair."""
 
     rows: tuple[Row, ...]
+    left_out: tuple[Fault, ...] = ()  # pairs that are not written, because a file cannot be read or does not fit
 
     @property
     def counts(self) -> dict[str, int]:
@@ -85,7 +86,8 @@ def align(
     """Writes the pairs of `data` into the folder `out`, under their own names, and the table `shifts.csv`.
 
     A pair that is shifted by `most_px` or less in both directions is cut to the area that both sides have in common.
-    Every other file is copied. Nothing in the data folder is changed.
+    Weights in files are cut with the target. Every other file is copied, but not the pairs that `data.on_error: skip`
+    leaves out. Nothing in the data folder is changed.
 
     Raises:
         UserError: the pairs do not lie in combined images or in folders, one cannot be read, `out` holds something or
@@ -93,11 +95,6 @@ def align(
         RunError: the files cannot be written to the disk. All of them are removed.
     """
     _check_layout(data)
-    if weight_folder(data):
-        raise UserError(
-            f"Pairs to align must have their weights in the pixels of the targets, or none. Received `data.weight: "
-            f"{data.weight}`, whose files would not be cut. Leave it out, and cut them by {TABLE}."
-        )
     check_splits_of_folder(data)
     root = data_folder(data)
     check_new_folder(out)
@@ -129,7 +126,7 @@ def align(
             table = csv.writer(file, lineterminator="\n")
             table.writerow(Row._fields)
             table.writerows(rows)
-    return Aligned(tuple(rows))
+    return Aligned(tuple(rows), tuple(fault for source in sources.values() for fault in source.skipped))
 
 
 def _check_layout(data: DataConfig) -> None:
@@ -171,8 +168,9 @@ def _cutter(
         contents = dict.fromkeys(files)
         if done == MOVED:
             areas = common_area(*pair[0].shape[:2], shift.down, shift.right)
-            targets = len(data.targets or ("",))
-            of_file = [areas] if len(files) == 1 else [areas[:1]] * (len(files) - targets) + [areas[1:]] * targets
+            of_target = len(data.targets or ("",)) + bool(weight_folder(data))  # weights are of the target's pixels
+            inputs = len(files) - of_target
+            of_file = [areas] if len(files) == 1 else [areas[:1]] * inputs + [areas[1:]] * of_target
             contents = {path: _cut(path, those, data) for path, those in zip(files, of_file, strict=True)}
         known = (shift.down, shift.right) if shift else (None, None)
         return Row(split, source.names[index], *known, found and round(found.peak.height, 1), done), contents

@@ -1,4 +1,5 @@
-"""Guesses how pairs lie in a folder, and words what an error says of a folder that does not fit."""
+"""Guesses how pairs lie in a folder, and the channels and ranges of volumes. Words what an error says of a folder that
+does not fit."""
 
 from __future__ import annotations
 
@@ -6,11 +7,13 @@ import os
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.images import list_images, read_size, stem_of
+from tfpix2pix.data.volumes import is_volume
 from tfpix2pix.destinations import is_own_folder
 from tfpix2pix.errors import UserError
 
@@ -34,15 +37,38 @@ OTHER_SPLIT_NAMES = {
 }
 LEAST_EQUAL = 0.5  # fraction of equal names that shows two folders to be the sides of pairs
 TABLES = (".csv", ".tsv")
+OF_VOLUMES = {  # key of `data` -> its value for volumes, and the keys that make it unnecessary
+    "input_channels": (1, {"inputs", "input_classes", "neighbour_slices"}),
+    "target_channels": (1, {"targets", "target_classes"}),
+    "input_percentiles": ([0.5, 99.5], {"inputs", "input_classes", "input_range"}),
+    "target_percentiles": ([0, 100], {"targets", "target_classes", "target_range"}),
+}
 SHARDS_MANIFEST = "shards.json"
 
 
-def guess_source(path: Path) -> dict[str, str]:
+def guess_source(path: Path, given: Collection[str] = ()) -> dict[str, Any]:
     """Guesses from `path` whether its pairs are a table, shards or two folders. Returns the keys of `data` for them.
 
-    Two folders are known by their names (`FOLDER_NAMES`), or by the names of the files in them. Returns an empty
-    dictionary for combined images, the default.
+    Two folders are known by their names (`FOLDER_NAMES`), or by the names of the files in them. If they hold volumes,
+    which are gray and of any values, the number of channels and percentiles for the range are returned too. Returns an
+    empty dictionary for combined images, the default.
+
+    Args:
+        given: keys of `data` that the user sets, in whose place nothing is guessed.
     """
+    keys = _guessed_layout(path)
+    if keys.get("source") == "folders" and _holds_volumes(path, keys["input_folder"]):
+        keys |= {key: value for key, (value, instead) in OF_VOLUMES.items() if not {key, *instead} & set(given)}
+    return keys
+
+
+def keys_of(overrides: Iterable[str]) -> set[str]:
+    """Returns the keys of `data` that overrides, `data.key=value`, set."""
+    names = (override.partition("=")[0] for override in overrides)
+    return {name.removeprefix("data.") for name in names if name.startswith("data.")}
+
+
+def _guessed_layout(path: Path) -> dict[str, Any]:
     if path.suffix.lower() in TABLES:
         return {"source": "table"}
     if not os.access(path, os.R_OK | os.X_OK):
@@ -61,6 +87,14 @@ def guess_source(path: Path) -> dict[str, str]:
     return {}
 
 
+def _holds_volumes(path: Path, name: str) -> bool:
+    """Returns True if the first file of the inputs, in the folder `name` of `path` or of a split, is a volume."""
+    layouts = ("{name}", *(layout.replace("{split}", split) for split in SPLITS for layout in LAYOUTS))
+    folders = (path / layout.format(name=name) for layout in layouts)
+    first = next(filter(None, (_first_image(folder) for folder in folders)), None)
+    return first is not None and is_volume(first)
+
+
 def direction_of(a: str, b: str) -> int:
     """Returns 1 if the words in two folders' names say that `a` holds the inputs and `b` the targets (`DIRECTIONS`), -1
     in the opposite case, and 0 if they say nothing."""
@@ -74,7 +108,7 @@ def direction_of(a: str, b: str) -> int:
     return 0
 
 
-def direction_note(keys: Mapping[str, str]) -> str:
+def direction_note(keys: Mapping[str, Any]) -> str:
     """Returns a sentence if the direction of guessed keys of `data` follows the alphabet alone, or ""."""
     sides = keys.get("input_folder", ""), keys.get("target_folder", "")
     if keys.get("source") != "folders" or direction_of(*sides):
@@ -147,10 +181,15 @@ def _misnamed_splits(root: Path, layout: str) -> dict[str, str]:
 
 
 def _first_image(folder: Path) -> Path | None:
-    """Returns the first image directly in a folder that a user may read and this package has not written."""
+    """Returns the first image directly in a folder that a user may read and this package has not written.
+
+    If there is no image, it returns the first volume, a NIfTI file or the folder of a DICOM series.
+    """
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK) or is_own_folder(folder):
         return None
-    return next(iter(list_images(folder, deep=False)), None)
+    images = list_images(folder, deep=False)
+    inside = images or [place for place in list_images(folder, volumes=True) if is_volume(place) and place != folder]
+    return next(iter(inside), None)
 
 
 def _is_two_squares(image: Path) -> bool:
@@ -163,7 +202,7 @@ def _is_two_squares(image: Path) -> bool:
 
 def equal_names(a: Path, b: Path) -> float:
     """Returns the fraction of the files in two folders that have the same names, without their endings."""
-    stems, others = ({stem_of(file, folder) for file in list_images(folder)} for folder in (a, b))
+    stems, others = ({stem_of(file, folder) for file in list_images(folder, volumes=True)} for folder in (a, b))
     return len(stems & others) / max(1, len(stems | others))
 
 
@@ -199,9 +238,14 @@ def match_command(inputs: Path | str = "INPUTS", targets: Path | str = "TARGETS"
     return f"`tfpix2pix data match {shlex.quote(str(inputs))} {shlex.quote(str(targets))} --out pairs.csv`"
 
 
-def settings_of(keys: Mapping[str, str]) -> str:
-    """Returns the options that set keys of `data`."""
-    return " ".join(f"--set data.{key}={shlex.quote(value)}" for key, value in keys.items())
+def settings_of(keys: Mapping[str, Any]) -> str:
+    """Returns the options that set keys of `data`: texts, numbers, or sequences of numbers."""
+    texts = {key: value if isinstance(value, str) else _as_yaml(value) for key, value in keys.items()}
+    return " ".join(f"--set data.{key}={shlex.quote(text)}" for key, text in texts.items())
+
+
+def _as_yaml(value: Any) -> str:
+    return f"[{','.join(map(_as_yaml, value))}]" if isinstance(value, (list, tuple)) else f"{value:g}"
 
 
 def content_of(path: Path) -> str:

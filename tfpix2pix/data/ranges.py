@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +140,37 @@ def with_measured_ranges(data: DataConfig, seed: int) -> DataConfig:
                 )
         measured[key] = tuple(ranges) if len(ranges) > 1 else ranges[0]
     return data.model_copy(update=measured)
+
+
+def clipped_shares(source: Source, index: int, data: DataConfig, weight: np.ndarray | None) -> tuple[float, float]:
+    """Returns the share of the values of each side of a pair, of pixels that count, that are clipped because they lie
+    outside its range. Reads the files again."""
+    shares = []
+    for side, (clips, classes, value_range) in enumerate(zip(data.clips, data.classes, data.ranges, strict=True)):
+        is_stack = side == 0 and bool(data.inputs)  # its parts are scaled as they are read
+        if not clips or classes or is_stack or source.stored is None or source.is_large(index):
+            shares.append(0.0)
+            continue
+        image = source.stored(index, side)
+        low, high = full_range(image.dtype, value_range)
+        outside = (image < low) | (image > high)
+        counts = weight is not None and weight.shape[:2] == image.shape[:2]
+        outside = outside[weight[..., 0] > 0] if counts else outside
+        shares.append(float(outside.mean()) if outside.size else 0.0)
+    return tuple(shares)
+
+
+def on_clipped(shares: Sequence[tuple[float, float]]) -> list[str]:
+    """Returns sentences on the values of images that are clipped, from `clipped_shares` of each of them."""
+    lines = []
+    for key, of_side in zip(RANGES, zip(*shares, strict=True), strict=False):
+        if any(of_side):
+            images = sum(share > 0 for share in of_side)
+            lines.append(
+                f"{images} of {len(of_side)} images have values outside `data.{key}`, which are clipped: "
+                f"{100 * statistics.mean(of_side):.2g} % of all values, {100 * max(of_side):.2g} % of an image at most."
+            )
+    return lines
 
 
 def _rounded(low: float, high: float) -> tuple[float, float]:

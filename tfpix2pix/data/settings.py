@@ -22,7 +22,7 @@ from tfpix2pix.data.parts import InputParts, channels_of, check_parts
 from tfpix2pix.data.rows import Encoding
 from tfpix2pix.data.rules import RANGES, check_label_maps, check_ranges, check_rectangle
 from tfpix2pix.data.target_parts import TargetParts, check_targets, settings_of_targets
-from tfpix2pix.data.value_types import Color, Percentiles, Range
+from tfpix2pix.data.value_types import Color, Percentiles, Range, UnitName
 from tfpix2pix.data.volume_settings import MOST_NEIGHBOURS, check_slices, with_channels_of_slices
 from tfpix2pix.data.weight_settings import PixelWeight, check_weight
 from tfpix2pix.section import MAY_CHANGE, Section, row_of, size_between
@@ -69,7 +69,7 @@ class DataConfig(Section):
     instances]`, or numbers: `name`, with `kind`, `folder`, `channels`, `range`, `classes` (docs/data.md). null: one."""
     targets: TargetParts | None = None
     """`folders`, `table`, `shards`: parts of a target in several files, such as `[{name: speed, channels: 1, range: [0,
-    40]}, photo]`: names, or `name` with `folder`, `channels`, `range`, `depth`. null: one file."""
+    40]}, photo]`: names, or `name` with `folder`, `channels`, `range`, `unit`, `depth`. null: one file."""
     weight: PixelWeight | None = None
     """Source of the weight of each pixel, in losses and metrics. A name: the folder or column of gray images, in which
     black counts nowhere and white in full. `alpha`: the targets' alpha channel. `{nodata: -9999}`: 0 if every channel
@@ -158,7 +158,7 @@ class DataConfig(Section):
     `input_percentiles`, or 0 and the largest value of 8 or 16 bits, or 0 and 1 for floats."""
     target_range: Range | None = None
     """Target values that are mapped to -1 and 1. Translations are written in this range."""
-    target_unit: str | None = Field(None, min_length=1, max_length=20)
+    target_unit: UnitName | None = None
     """Unit of the target values, such as HU. `evaluate` then gives errors in it, for which `target_range` must be
     known."""
     input_percentiles: Percentiles | None = None

@@ -8,14 +8,15 @@ takes the stack.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from tfpix2pix.data import INPUT_KINDS, SOURCES, source_row
 from tfpix2pix.data.parts import MOST_PARTS, USUAL_KIND, InputPart, as_list
+from tfpix2pix.data.value_types import UnitName
 from tfpix2pix.section import row_of
 
 
@@ -27,6 +28,30 @@ class TargetPart(InputPart):
     """Kind of the part: `image`, a picture or a map of values."""
     depth: Literal["uint8", "uint16", "float32"] | None = None
     """Type of the values in the files that `translate` writes. null: uint8 without a `range`, else float32."""
+    unit: UnitName | None = None
+    """Unit of the values, such as m/s. `evaluate` then gives the part's errors in it, for which it needs a `range`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _label_maps_are_refused(cls, settings: Any) -> Any:
+        part = settings if isinstance(settings, dict) else {"name": settings}
+        name = part.get("name")
+        if (part.get("kind") or name) == "labels":
+            raise ValueError(
+                f"`{cls.section}` must list images. Received {name!r}, a label map. Train a run of its own for it with "
+                f"`data.target_classes`, or write a mask of each class and list the masks, such as {{name: bone, "
+                f"channels: 1}}"
+            )
+        return settings
+
+    @model_validator(mode="after")
+    def _a_unit_has_a_range(self) -> TargetPart:
+        if self.unit and not self.range:
+            raise ValueError(
+                f"`{self.section}` must give a range to a part with a unit. Received {self.name!r} with {self.unit!r} "
+                f"alone. Write {{name: {self.name}, range: [0, 40], unit: {self.unit}}}, for example"
+            )
+        return self
 
     @property
     def dtype(self) -> np.dtype:
@@ -71,7 +96,7 @@ def check_targets(data: Any) -> None:
         ("target_channels", data.target_channels == follow["target_channels"], "left out"),
         ("target_range", data.target_range == follow["target_range"], f"left out, {each}"),
         ("target_percentiles", data.target_percentiles is None, f"null, {each}"),
-        ("target_unit", data.target_unit is None, "null"),
+        ("target_unit", data.target_unit is None, "null, because each part has its `unit`,"),
         ("target_classes", data.target_classes is None, "null"),
         ("color_space", data.color_space == "rgb", "rgb"),
         ("color_jitter_side", not jitters, "input"),
@@ -90,12 +115,17 @@ def check_targets(data: Any) -> None:
             )
 
 
+def channels_of_targets(data: Any) -> list[tuple[TargetPart, slice]]:
+    """Returns the parts of the targets of a `DataConfig`, each with its channels in the stack."""
+    parts: Sequence[TargetPart] = data.targets or ()
+    ends = accumulate((part.stacked_channels for part in parts), initial=0)
+    return [(part, slice(start, end)) for part, (start, end) in zip(parts, pairwise(ends), strict=True)]
+
+
 def split_targets(stack: Any, data: Any) -> dict[str, Any]:
     """Returns the images of a stack, an array or a tensor (…, C), by the names of their parts: the channels as they
     are."""
-    ends = list(accumulate(part.stacked_channels for part in data.targets))
-    names = [part.name for part in data.targets]
-    return {name: stack[..., start:end] for name, start, end in zip(names, [0, *ends], ends, strict=False)}
+    return {part.name: stack[..., channels] for part, channels in channels_of_targets(data)}
 
 
 def as_files(stack: np.ndarray, data: Any) -> Mapping[str, np.ndarray]:

@@ -8,6 +8,7 @@ from PIL import ImageColor
 from pydantic import BeforeValidator, Field
 
 Level = Annotated[int, Field(ge=0, le=255)]
+UnitName = Annotated[str, Field(min_length=1, max_length=20)]  # such as HU
 
 
 def _rgb(value: Any) -> Any:

@@ -15,14 +15,15 @@ from PIL import Image
 from tfpix2pix._version import __version__
 from tfpix2pix.data import source_row
 from tfpix2pix.data.labels import pictures_of
+from tfpix2pix.data.ranges import on_clipped
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.target_parts import channels_of_targets
 from tfpix2pix.data.weights import dimmed
 from tfpix2pix.errors import UserError, first_of
 from tfpix2pix.evaluation.examples.opening import Subject, open_subject
 from tfpix2pix.evaluation.examples.pairs import Examples
 from tfpix2pix.evaluation.examples.segmenters import Segmenter, open_segmenter
 from tfpix2pix.evaluation.folder import (
-    DENSITY,
     FORMAT_VERSION,
     GROUPS,
     PAGE,
@@ -37,6 +38,7 @@ from tfpix2pix.evaluation.folder import (
     Record,
     check_free,
     check_names,
+    density_file,
     means_by_group,
     replacing,
     write_rows,
@@ -45,6 +47,7 @@ from tfpix2pix.evaluation.report.choosing import spread
 from tfpix2pix.evaluation.report.page import Beside, Pictures, check_by, write_report
 from tfpix2pix.evaluation.report.pictures import contact_sheet
 from tfpix2pix.evaluation.request import NATIVE, Request, ResolvedRequest, resolve
+from tfpix2pix.memory import fitting_in_memory
 from tfpix2pix.metrics import METRICS
 from tfpix2pix.metrics.agreement import Agreement
 from tfpix2pix.metrics.bootstrap import COVERED, REPLICATES, Resampling
@@ -65,11 +68,12 @@ WITHOUT = {  # need of a metric -> reason why it is not measured
     "without_noise": "it needs a model with noise and 2 or more `variants`",
     "features": "it needs a feature network, `features`",
     "segmenter": "it needs a photo→labels model, `segmenter`",
-    "unit": "it needs the targets' unit, `data.target_unit`",
+    "unit": "it needs the targets' unit, `data.target_unit`, or the `unit` of a part of `data.targets`",
     "truth": "it needs pairs whose truth is known, as those of `data.source: colored_shapes`",
     "labels": "it needs the true label maps, which `segmenter` brings",
 }
 UNREADABLE = "could not be evaluated"
+AT_ANOTHER_SIZE = "Set `size` to a smaller one, or lower `variants`."
 FEW = 20  # images; intervals of fewer are rough
 OF_OWN_SIZE = {"target", "unit"}  # needs of the metrics that are measured at the files' own size
 MOST_OWN_SIZE, LARGEST_OWN_SIZE = 100, 2**22  # images measured at their own size too, and how many pixels they may have
@@ -105,7 +109,8 @@ def evaluate(
 ) -> Evaluation:
     """Compares a model's translations, or a folder of images, with their targets, and writes `metrics.json`,
     `per_image.csv`, `bootstrap.npz` (the replicates, for `compare`), `report.html` and `contact_sheet.png` into `out`;
-    `per_group.csv` if images have groups, and `density.npz` (translation by target) if targets have a unit.
+    `per_group.csv` if images have groups, and `density.npz` (translation by target) if targets have a unit,
+    or `density_<part>.npz` for each of their parts that has one.
 
     Args:
         request: model, pairs and settings of the evaluation.
@@ -134,10 +139,10 @@ def evaluate(
     setting = Setting(
         classes=examples.data.target_classes, segmenter=segmenter and segmenter.segment,
         segmenter_classes=segmenter and segmenter.classes, features=features, seed=request.noise.seed,
-        unit=unit_of(examples.data), truth=truth_of and truth_of(examples.data),
+        units=units_of(examples.data), truth=truth_of and truth_of(examples.data),
     )  # fmt: skip
     brought = {
-        "features": features, "segmenter": segmenter, "labels": segmenter, "truth": truth_of, "unit": setting.unit,
+        "features": features, "segmenter": segmenter, "labels": segmenter, "truth": truth_of, "unit": setting.units,
     }  # fmt: skip
     available = {*examples.has, *(need for need, brings in brought.items() if brings)}
     by_segmenter = [name for name, row in METRICS.items() if "segmenter" in row.needs]
@@ -148,12 +153,13 @@ def evaluate(
         )
     names, left_out = choose(metrics, available, len(examples), label_maps=bool(setting.classes))
     scorer = Scorer(names, setting, Resampling(replicates, request.noise.seed))
-    agreement = Agreement(setting.unit) if setting.unit else None
-    rows, groups, levels, evaluated, failed, stored = [], [], [], [], [], {}
+    agreements = [Agreement(unit) for unit in setting.units]
+    rows, groups, levels, clipped, evaluated, failed, stored = [], [], [], [], [], [], {}
     for index in track(range(len(examples)), len(examples)):
         try:
-            example = examples[index]
-            labelled = segmenter.with_labels(example) if segmenter else example
+            with fitting_in_memory(examples.names[index], AT_ANOTHER_SIZE):
+                example = examples[index]
+                labelled = segmenter.with_labels(example) if segmenter else example
         except UserError as error:
             if not error.kind:  # every image has this fault
                 raise
@@ -163,9 +169,10 @@ def evaluate(
         stored[index] = example.stored_px
         rows.append({"name": example.name, **scorer.update(labelled)})
         groups.append(example.group)
+        clipped.append(example.clipped)
         if example.target is not None:
             levels.append([np.mean(example.target), np.std(example.target)])
-            if agreement:
+            for agreement in agreements:
                 agreement.update(example)
         if scorer.count == 1 and len(rows[-1]) > 1:  # the metrics of images are known now, before much time is spent
             check_by([name for name in rows[-1] if name != "name"], by)
@@ -188,7 +195,7 @@ def evaluate(
         segmenter=segmenter and segmenter.record, features=request.features,
     )  # fmt: skip
     record = _record(resolved, subject, data, protocol, scorer.figures(resampled), left_out, at_own_size)
-    record.notes.extend(_notes_on_intervals(len(examples), set(groups)))
+    record.notes.extend([*on_clipped(clipped), *_notes_on_intervals(len(examples), set(groups))])
     if failed:
         count = f"{len(failed)} image{'s' if failed[1:] else ''}"
         record.notes.append(f"{count} could not be evaluated. The first: {failed[0][1]}")
@@ -201,12 +208,13 @@ def evaluate(
             write_rows(folder / GROUPS, means_by_group(rows, groups))
         arrays = {name: values for replicated in resampled.values() for name, values in replicated.items()}
         np.savez_compressed(folder / RESAMPLED, **arrays)
-        if agreement and agreement.count:
-            agreement.write(folder / DENSITY)
+        for agreement in agreements:
+            if agreement.count:
+                agreement.write(folder / density_file(agreement.unit))
         card = subject.card and subject.card.model_dump(mode="json")
         write_report(
             folder / PAGE, record.to_json(), rows, painter(examples, evaluated), by=by, shown=shown,
-            beside=Beside(_training_lines(subject), card, agreement),
+            beside=Beside(_training_lines(subject), card, agreements),
         )  # fmt: skip
         if shown and rows:
             sheet = contact_sheet([painter(examples, evaluated)(index) for index in spread(rows, shown)])
@@ -238,7 +246,8 @@ def _at_own_size(
         return None
     scorer = Scorer(names, setting, resampling)
     for index in track(indices, len(indices)):
-        scorer.update(subject.at_own_size[index])
+        with fitting_in_memory(subject.examples.names[index], AT_ANOTHER_SIZE):
+            scorer.update(subject.at_own_size[index])
     return OwnSizeRecord(images=len(indices), figures=_figure_records(scorer.figures()))
 
 
@@ -265,9 +274,13 @@ def choose(
     return chosen, left_out
 
 
-def unit_of(data: DataConfig) -> Unit | None:
-    """Returns the unit of the targets, None if they have none."""
-    return Unit(data.target_unit, *data.target_range) if data.target_unit and data.target_range else None
+def units_of(data: DataConfig) -> tuple[Unit, ...]:
+    """Returns the unit of the targets, or those of their parts (`data.targets`). Some have none."""
+    if data.target_unit and data.target_range:
+        return (Unit(data.target_unit, *data.target_range),)
+    return tuple(
+        Unit(part.unit, *part.bounds, part.name, channels) for part, channels in channels_of_targets(data) if part.unit
+    )
 
 
 def painter(examples: Examples, evaluated: Sequence[int]) -> Callable[[int], Pictures]:
@@ -325,6 +338,13 @@ def _notes_on_intervals(images: int, groups: set[str]) -> Iterator[str]:
         yield f"One {what[:-1]} has no interval, because it says nothing about others."
 
 
+def _protocol(metric: str, data: DataConfig) -> str:
+    """Returns the sentence on a metric, with the units that it is measured in."""
+    row = METRICS[metric]
+    units = ", ".join(f"{unit.part}: {unit.name}" if unit.part else unit.name for unit in units_of(data))
+    return f"{row.protocol}; {units}" if "unit" in row.needs else row.protocol
+
+
 def _record(
     resolved: ResolvedRequest, subject: Subject, data: DataRecord, protocol: ProtocolRecord,
     metrics: Mapping[str, Figure], left_out: Mapping[str, str], at_own_size: OwnSizeRecord | None,
@@ -346,7 +366,7 @@ def _record(
         protocol=protocol,
         figures=_figure_records(metrics),
         at_own_size=at_own_size,
-        protocols={row: METRICS[row].protocol for row in dict.fromkeys(metric.metric for metric in metrics.values())},
+        protocols={row: _protocol(row, examples.data) for row in dict.fromkeys(of.metric for of in metrics.values())},
         not_measured=dict(left_out),
         notes=notes,
     )

@@ -21,13 +21,19 @@ from tfpix2pix.destinations import EVALUATION, check_new_folder, check_writable
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.files import whole_directory, write_text
 from tfpix2pix.metrics import METRICS
+from tfpix2pix.metrics.example import Unit
 from tfpix2pix.safe_files import parse_json
 from tfpix2pix.size import Size
 
 RECORD, ROWS, RESAMPLED, PAGE = "metrics.json", "per_image.csv", "bootstrap.npz", "report.html"
-GROUPS, DENSITY = "per_group.csv", "density.npz"
+GROUPS, DENSITY = "per_group.csv", "density"
 SHEET = "contact_sheet.png"
 FORMAT_VERSION = 1
+
+
+def density_file(unit: Unit) -> str:
+    """Returns the name of the file of the plots of all pixels: `density.npz`, or `density_<part>.npz` of one part."""
+    return f"{unit.of(DENSITY)}.npz"
 
 
 def is_evaluation(path: Path) -> bool:

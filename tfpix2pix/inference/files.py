@@ -16,6 +16,7 @@ from tfpix2pix.inference.inputs import inputs_of_files, inputs_of_parts, inputs_
 from tfpix2pix.inference.items import Writer
 from tfpix2pix.inference.job import Source, forget, shared_path, translate_by_workers
 from tfpix2pix.inference.steps import Options, Steps
+from tfpix2pix.inference.video import check_alone, check_flicker, flicker_of_files, is_video, record, translate_videos
 from tfpix2pix.parallel import Outcome
 from tfpix2pix.tables import row
 
@@ -43,6 +44,7 @@ def translate_files(
     max_megapixels: float | None = None,
     format: str | None = None,
     like: str | Path | None = None,
+    flicker: bool = False,
     overwrite: bool = False,
     engine: str = LOCAL,
     engine_options: Sequence[str] = (),
@@ -51,6 +53,7 @@ def translate_files(
     """Translates image files, the images of folders, or the inputs of a split of paired data into files in `out`.
 
     The files are PNG, or TIFF if the targets were floats or had more than four channels. Label maps are palette PNG.
+    Videos become MP4 files, each frame by the same noise (`translate_videos`).
     Volumes (NIfTI files, and folders of DICOM files of one series) are translated slice by slice into NIfTI files. If a
     target lies in several files (`data.targets`), each part has a folder of its name in `out`.
 
@@ -87,6 +90,8 @@ def translate_files(
         format: `png`, `tiff` or `npy`, also of the slices of volumes; None: NIfTI for volumes, and for images PNG, or
             TIFF for floats and more than four channels.
         like: an image file like the targets, whose style all translations get, in place of noise.
+        flicker: take the images for the frames of a film, in the order of their names, and write `flicker.json`: how
+            far consecutive translations differ where the inputs stay still. Videos always have it.
         overwrite: replace files of the same names in `out`.
         engine: `local`, this process, or `beam`: the workers of an Apache Beam pipeline, which load the model from its
             path. All paths must mean the same to them. A job that was killed goes on if it is started again by the
@@ -108,6 +113,11 @@ def translate_files(
         resize_back, max_megapixels, format, like and str(like),
     )  # fmt: skip
     options.path()
+    if videos := [] if split or isinstance(inputs, Mapping) else [Path(path) for path in inputs if is_video(path)]:
+        check_alone(videos, len(inputs), local=engine == LOCAL)
+        return translate_videos(translator, videos, Path(out), options, overwrite=overwrite, track=track)
+    if flicker:
+        check_flicker(options, of_files=not (split or isinstance(inputs, Mapping)))
     engine_row = _engine(engine, list(engine_options))
     card, out = options.allowed(translator.card), Path(out)
     folder = data or card.config.data.dir if split else None
@@ -120,7 +130,10 @@ def translate_files(
         source, items = Source("files"), list(inputs_of_files(inputs, card, out))
     if not items:
         raise UserError("An image must be given. Received none. Name files or folders, or a `split`.")
-    steps = Steps.of(translator, out, options, of_volumes=any(item.slice for item in items))
+    of_volumes = any(item.slice for item in items)
+    if flicker and of_volumes:
+        raise UserError("`flicker` must go with images. Received volumes. Leave `flicker` out.")
+    steps = Steps.of(translator, out, options, of_volumes=of_volumes)
 
     def check(replaces: bool) -> None:
         within = None if folder is None else Path(folder)
@@ -146,7 +159,10 @@ def translate_files(
     for note, count in steps.reader.notes.items():
         warnings.warn(f"{count} of {len(items)} images {note}", stacklevel=2)
     _check_all_translated(results, steps.writer)
-    return [path for done in results for path in done.result]
+    written = [path for done in results for path in done.result]
+    if flicker:
+        record(out, {out.name: flicker_of_files([item.files[0] for item in items], written, card)})
+    return written
 
 
 def _engine(name: str, options: list[str]) -> EngineRow:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,8 +27,10 @@ from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import whole_file
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten, batch_of
 from tfpix2pix.inference.large import Bands, Holes, bands_of
+from tfpix2pix.memory import fitting_in_memory
 
 INPUT, TARGET = 0, 1  # sides of a pair
+IN_TILES = "Translate it in tiles: set `tile_px` to 512, and `format` to tiff."
 MOST = "max_megapixels"  # the argument that messages name
 
 
@@ -43,18 +45,6 @@ class Input:
     volume: str = ""  # name of the translated volume, without suffix, if the image is a slice or cannot be cut
     open: Callable[[], Regions | Mapped] | None = None  # opens it to read rectangles of what `read` returns
     scalars: tuple[Scalar, ...] = ()  # that `read` stacks with the images in `files`
-
-
-@contextmanager
-def fitting_in_memory(item: Input) -> Iterator[None]:
-    """Raises UserError, which names the image, if the memory does not suffice in the block."""
-    try:
-        yield
-    except MemoryError as error:
-        raise UserError(
-            f"An image and its translation must fit in memory. Received {item.name}, which did not. Translate it in "
-            f"tiles: set `tile_px` to 512."
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -86,7 +76,7 @@ class Variants:
 
     def _translations(self, items: list[Input], images: list[np.ndarray], noise: np.ndarray | None) -> list[np.ndarray]:
         names = [item.name for item in items]
-        with fitting_in_memory(items[0]):
+        with fitting_in_memory(items[0].name, IN_TILES):
             return self.translator.translate_many(
                 images, noise, names, tile_px=self.tile_px, overlap_px=self.overlap_px
             )
@@ -172,11 +162,8 @@ class Writer:
                 variant = self.holes.marked(variant, item.name)
             options = metadata.options(variant.shape, variant.dtype)
             try:
-                if isinstance(variant, Bands):
-                    with fitting_in_memory(item), whole_file(path) as temporary:
-                        write_tiled(temporary, variant.rows, variant.shape, variant.dtype, self.palette, **options)
-                else:
-                    write_image(path, variant, self.palette, **(options if path.suffix in TIFF else {}))
+                with fitting_in_memory(item.name, IN_TILES):
+                    self._write(path, variant, options)
             except RunError as error:
                 failed = failed or error
         if self.holes:
@@ -184,3 +171,11 @@ class Writer:
         if failed is not None:
             raise NotWritten(str(failed)) from failed
         return paths
+
+    def _write(self, path: Path, variant: np.ndarray | Bands, options: Mapping[str, Any]) -> None:
+        """Writes a translation. `options` are of TIFF files."""
+        if isinstance(variant, Bands):
+            with whole_file(path) as temporary:
+                write_tiled(temporary, variant.rows, variant.shape, variant.dtype, self.palette, **options)
+        else:
+            write_image(path, variant, self.palette, **(options if path.suffix in TIFF else {}))

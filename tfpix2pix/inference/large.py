@@ -122,6 +122,15 @@ def opened_if_large(
     return None
 
 
+def may_be_read_by_region(open_: Callable[[], Regions | Mapped]) -> bool:
+    """Returns True if a file can be read by region."""
+    try:
+        open_().close()
+    except (NotByRegion, UserError):
+        return False
+    return True
+
+
 def bands_of(
     translator: ImageTranslator, image: Regions | Mapped, vectors: Sequence[np.ndarray | None], where: object,
     **tiles: int | None,

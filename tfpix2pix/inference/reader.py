@@ -13,9 +13,11 @@ from tfpix2pix.data.images import enlarged
 from tfpix2pix.data.ranges import full_range, in_range
 from tfpix2pix.data.regions import Mapped, Regions
 from tfpix2pix.data.scale import OWN, Scale, times_as_large
-from tfpix2pix.inference.items import INPUT, MOST, Input, fitting_in_memory
-from tfpix2pix.inference.large import Holes, opened_if_large
+from tfpix2pix.errors import UserError
+from tfpix2pix.inference.items import IN_TILES, INPUT, MOST, Input
+from tfpix2pix.inference.large import Holes, may_be_read_by_region, opened_if_large
 from tfpix2pix.inference.tiling import Readable
+from tfpix2pix.memory import fitting_in_memory
 
 MOST_OFF = 1.5  # factor between the scale of an image and of the training images that needs no note
 CLIPPED = "have values outside `data.input_range`, which were clipped."
@@ -29,6 +31,7 @@ class Reader:
         sizes: height and width of the images before they were brought to the scale, by name.
         holes: where images have no data; None: it is not known which value says so.
         side_px: side of tiles, if large images are read by region; None: all are read whole.
+        may_be_by_region: whether they would be, if they were translated in tiles to TIFF files.
     """
 
     def __init__(self, card: ModelCard, enlarge: int = 1, size: str | int = OWN) -> None:
@@ -38,6 +41,7 @@ class Reader:
         self.sizes: dict[str, tuple[int, int]] = {}
         self.holes = Holes.of(card.config.data)
         self.side_px: int | None = None
+        self.may_be_by_region = False
         self._noting = Lock()
 
     def __call__(self, item: Input) -> np.ndarray | Mapped:
@@ -51,8 +55,8 @@ class Reader:
             image = opened_if_large(item.open, self.side_px, data.max_megapixels, MOST)
             if image is not None:
                 return self._by_region(image, item.name)
-        with fitting_in_memory(item):
-            image = item.read()
+        with fitting_in_memory(item.name, IN_TILES):
+            image = self._whole(item)
             if self.holes:
                 image = self.holes.filled(image, item.name)
             if self.enlarge > 1:
@@ -63,6 +67,16 @@ class Reader:
         fitting = self._in_range(image, item.name)
         self._note(notes if fitting is image else [*notes, CLIPPED])
         return fitting
+
+    def _whole(self, item: Input) -> np.ndarray:
+        """Reads an image whole. If it has too many pixels, and may be read by region, the error says how."""
+        try:
+            return item.read()
+        except UserError as error:
+            if not (error.kind == "large" and self.may_be_by_region and item.open and may_be_read_by_region(item.open)):
+                raise
+            advice = "To translate it in parts, whatever its size, set `tile_px` to 512 and `format` to tiff."
+            raise UserError(f"{error} {advice}", error.kind) from error
 
     def _by_region(self, image: Regions | Mapped, name: str) -> Mapped:
         """Returns a large image whose values are in the model's range."""

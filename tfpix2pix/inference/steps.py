@@ -111,7 +111,8 @@ class Steps:
             check_one_target(card.config.data, f"{name} must go with a model that has", f"Leave {name} out")
         reader, writer = Reader(card, options.enlarge, options.size), Writer.of(card, out, samples, options.format)
         one_image = not (options.uncertainty or path)
-        if one_image and writer.suffix in TIFF and not (writer.parts or options.resizes):
+        reader.may_be_by_region = one_image and not (writer.parts or options.resizes)
+        if reader.may_be_by_region and writer.suffix in TIFF:
             reader.side_px = max(card.static_size_px or (0,)) or options.tile_px
         writer = replace(writer, holes=reader.holes)
         if options.uncertainty:

@@ -20,7 +20,8 @@ from tfpix2pix.inference.job import Origin
 from tfpix2pix.inference.seams import WholeTiler
 from tfpix2pix.inference.tiling import Readable, fitting_tile, joined, tile_bands
 from tfpix2pix.inference.uncertainty import SAMPLES, Uncertainty, check_uncertainty, uncertainty_of
-from tfpix2pix.inference.view import Engine, memory_errors
+from tfpix2pix.inference.view import Engine
+from tfpix2pix.memory import memory_errors
 
 Images = np.ndarray | Mapping[str, np.ndarray | float]  # or the parts of one image by name
 SIGNED = (-1.0, 1.0)  # the values of an engine

@@ -17,7 +17,8 @@ from tfpix2pix.data.ranges import full_range
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import whole_file, write_text
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten
-from tfpix2pix.inference.items import Input, Variants, Writer, fitting_in_memory
+from tfpix2pix.inference.items import IN_TILES, Input, Variants, Writer
+from tfpix2pix.memory import fitting_in_memory
 
 SAMPLES = 16
 ENDING, SUFFIXES = "-deviation", (".tif", ".png", ".json")  # of the files beside the mean
@@ -126,7 +127,7 @@ class Spread:
     def of_one(self, item: Input, image: np.ndarray) -> Uncertainty:
         """Returns the uncertainty of an image (H, W, C), in the values of the target's files."""
         target_range = self.variants.translator.card.config.data.ranges[1]
-        with fitting_in_memory(item):
+        with fitting_in_memory(item.name, IN_TILES):
             return uncertainty_of(
                 self.variants.of_one(item, image), full_range(np.float32, target_range),
                 self.dtype, full_range(self.dtype, target_range),

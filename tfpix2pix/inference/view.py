@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Protocol
 
 import keras
@@ -74,12 +73,3 @@ class KerasEngine:
     def __call__(self, images: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
         noise = None if noise is None else tf.cast(noise, self.dtype)
         return self._run(tf.cast(images, self.dtype), noise).numpy()
-
-
-@contextmanager
-def memory_errors() -> Iterator[None]:
-    """Raises TensorFlow's errors for a lack of memory as MemoryError."""
-    try:
-        yield
-    except (tf.errors.ResourceExhaustedError, tf.errors.AbortedError) as error:  # oneDNN raises the second
-        raise MemoryError(str(error)) from error

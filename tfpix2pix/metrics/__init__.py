@@ -150,6 +150,8 @@ METRICS = {
         titles={
             "unit_mae": "Mean absolute error (MAE), in the targets' unit",
             "unit_rmse": "Root mean squared error (RMSE), in the targets' unit",
+            "unit_mae_*": "Mean absolute error (MAE) of *, in its unit",
+            "unit_rmse_*": "Root mean squared error (RMSE) of *, in its unit",
         },
     ),
     "unit_bias": _of(
@@ -158,7 +160,7 @@ METRICS = {
         "mean of translation minus target in the unit of the targets, over all pixels and channels of all images",
         needs=("target", "unit"),
         better="",
-        titles={"unit_bias": "Bias, in the targets' unit"},
+        titles={"unit_bias": "Bias, in the targets' unit", "unit_bias_*": "Bias of *, in its unit"},
     ),
     "correlation": _of(
         "units",
@@ -168,7 +170,12 @@ METRICS = {
         needs=("target", "unit"),
         score="pearson_r",
         most=1.0,
-        titles={"pearson_r": "Correlation (Pearson's r)", "r2": "Share of variance that is explained (R²)"},
+        titles={
+            "pearson_r": "Correlation (Pearson's r)",
+            "r2": "Share of variance that is explained (R²)",
+            "pearson_r_*": "Correlation (Pearson's r) of *",
+            "r2_*": "Share of variance that is explained (R²) of *",
+        },
     ),
     "swd": _of(
         "patches",

@@ -41,14 +41,14 @@ class Agreement:
 
     def update(self, example: Example) -> None:
         """Counts the pixels of an example that has a target."""
-        x, y = (np.asarray(image, np.float64) for image in (example.translation, example.target))
+        x, y = self.unit.channels_of(example)
         weight = np.ones((1, 1, 1)) if example.weight is None else np.asarray(example.weight, np.float64)
         weight = np.broadcast_to(weight, x.shape).ravel()
         self.scatter += _histogram(_bins(y, 1, BINS), _bins(x, 1, BINS), weight, self.scatter.shape)
         mean, difference = _bins((x + y) / 2, 1, BINS), _bins(x - y, 2, DIFFERENCE_BINS)
         self.differences += _histogram(mean, difference, weight, self.differences.shape)
         self.outside += float(weight[(np.maximum(np.abs(x), np.abs(y)) > BEYOND).ravel()].sum())
-        sums = sums_of(example)
+        sums = sums_of(example, self.unit)
         self.sums += sums
         if example.group:
             self.groups[example.group] = self.groups.get(example.group, 0.0) + sums

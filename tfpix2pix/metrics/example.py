@@ -28,6 +28,7 @@ class Example:
     stored_px: tuple[int, int] | None = None  # height and width of the files, if input and target share them
     group: str = ""  # that the image was taken with others of, such as a patient; "": it stands alone
     weight: np.ndarray | None = None  # (H, W, 1) in [0, 1]: how much each pixel counts; None: all count
+    clipped: tuple[float, float] = (0.0, 0.0)  # share of the values of input and target files that were clipped
 
     @cached_property
     def counted(self) -> Example:
@@ -77,16 +78,28 @@ def examples_of(translate: Callable, batches: Iterable[tuple]) -> Iterator[Examp
 
 
 class Unit(NamedTuple):
-    """Holds the unit of the targets, and the values in it that are -1 and 1 in images."""
+    """Holds the unit of the targets, or of one of their parts (`data.targets`), and the values in it that are -1 and 1
+    in images."""
 
     name: str
     low: float
     high: float
+    part: str = ""  # name of the part; "": all channels of the targets
+    channels: slice = slice(None)  # those of the part
 
     @property
     def step(self) -> float:
         """Returns what a step of 1 on [-1, 1] is in the unit."""
         return (self.high - self.low) / 2
+
+    def of(self, name: str) -> str:
+        """Returns the name of a value, or of a file, that is of the part alone: `unit_mae` becomes `unit_mae_speed`."""
+        return f"{name}_{self.part}" if self.part else name
+
+    def channels_of(self, example: Example) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the channels of the translation and of the target that have the unit, float64 (H, W, C)."""
+        images = (example.translation, example.target)
+        return tuple(np.asarray(image[..., self.channels], np.float64) for image in images)
 
 
 @dataclass(frozen=True)
@@ -97,7 +110,7 @@ class Setting:
     segmenter: Callable[[np.ndarray], np.ndarray] | None = None  # (H, W, C) in [-1, 1] -> int (H, W)
     segmenter_classes: int | None = None
     features: Callable[[np.ndarray], np.ndarray] | None = None  # (H, W, C) in [-1, 1] -> float (D,)
-    unit: Unit | None = None  # of the targets, if they have one
+    units: tuple[Unit, ...] = ()  # of the targets, or of their parts that have one
     truth: Any = None  # what the source of the pairs knows of them (`SourceRow.truth`)
     seed: int = 0
     also: dict[str, Any] = field(default_factory=dict)  # for custom metrics

@@ -1,10 +1,13 @@
-"""Measures errors in the unit of the targets (`data.target_unit`), such as HU, over all pixels of all images."""
+"""Measures errors in the unit of the targets (`data.target_unit`), such as HU, over all pixels of all images.
+
+If the targets have parts (`data.targets`), each with a unit has values of its own.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tfpix2pix.metrics.example import Example, Setting
+from tfpix2pix.metrics.example import Example, Setting, Unit
 from tfpix2pix.metrics.images import ratio
 
 # Sums over pixels and channels, by weight: of the error d, and of the translation x and the target y on [-1, 1].
@@ -12,32 +15,35 @@ SUMS = ("count", "error", "absolute", "squared", "x", "y", "xx", "yy", "xy")
 
 
 class OverPixels:
-    """Accumulates sums over the pixels of all images, from which `of` computes the values."""
+    """Accumulates sums over the pixels of all images, from which `of` computes the values of each unit."""
 
     def __init__(self, setting: Setting) -> None:
-        self.scale = setting.unit.step
-        self.sums: np.ndarray | float = 0.0  # (1 + replicates, sums)
+        self.units = setting.units
+        self.sums: np.ndarray | float = 0.0  # (1 + replicates, units, sums)
 
     def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:
-        sums = sums_of(example)
-        self.sums = self.sums + weights[:, np.newaxis] * sums
+        sums = np.stack([sums_of(example, unit) for unit in self.units])
+        self.sums = self.sums + weights[:, np.newaxis, np.newaxis] * sums
         return {name: float(value[0]) for name, value in self._values(sums[np.newaxis]).items()}
 
     def result(self) -> dict[str, np.ndarray]:
         return self._values(self.sums) if np.ndim(self.sums) else {}
 
     def _values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        values = self.of(dict(zip(SUMS, sums.T, strict=True)), self.scale)
-        return {name: value for name, value in values.items() if np.isfinite(value[0])}
+        values = {}
+        for place, unit in enumerate(self.units):
+            of_unit = self.of(dict(zip(SUMS, sums[:, place].T, strict=True)), unit.step)
+            values |= {unit.of(name): value for name, value in of_unit.items() if np.isfinite(value[0])}
+        return values
 
     @staticmethod
     def of(sums: dict[str, np.ndarray], scale: float) -> dict[str, np.ndarray]:
         raise NotImplementedError
 
 
-def sums_of(example: Example) -> np.ndarray:
-    """Returns the `SUMS` of one image, float64."""
-    x, y = (np.asarray(image, np.float64) for image in (example.translation, example.target))
+def sums_of(example: Example, unit: Unit) -> np.ndarray:
+    """Returns the `SUMS` of one image over the channels that have a unit, float64."""
+    x, y = unit.channels_of(example)
     weight = np.ones((*x.shape[:2], 1)) if example.weight is None else np.asarray(example.weight, np.float64)
     error = x - y
     terms = (np.ones_like(x), error, np.abs(error), error * error, x, y, x * x, y * y, x * y)

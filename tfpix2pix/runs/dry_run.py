@@ -18,7 +18,7 @@ from tfpix2pix.losses import GAN_LOSSES
 from tfpix2pix.models.pyramid import scales_of
 from tfpix2pix.models.sizes import receptive_field_of_scale
 from tfpix2pix.models.upsampling import SubpixelConv2D
-from tfpix2pix.runs.networks import build_discriminator, build_generator
+from tfpix2pix.runs.estimate import Networks, needs
 from tfpix2pix.runs.plan import Plan
 from tfpix2pix.runs.stages import describe as describe_stage
 from tfpix2pix.runs.stages import stages_of
@@ -126,21 +126,22 @@ def describe(plan: Plan) -> Group:
     if plan.sources:
         pairs = f"{len(plan.sources['train'])} training and {len(plan.sources['val'])} held-out pairs."
         pairs = "\n".join((pairs, *plan.notes))
-    generator, discriminator = build_generator(config, seed=None), build_discriminator(config, seed=None)
+    networks = Networks.of(config)
+    counts = plan.sources and (len(plan.sources["train"]), len(plan.sources["val"]))
+    lines = needs(config, networks, plan.directory and plan.directory.path, pairs=counts)
     spec, terms, patch = config.training, config.objective, config.discriminator.receptive_field_px
     weights = ", ".join(f"{name} {weight:g}" for name, weight in terms.weights.items() if weight)
     untrained = "" if GAN_LOSSES[terms.gan_loss].adversarial else f", not trained (gan_loss: {terms.gan_loss})"
     return Group(
         Text(to_yaml(config)),
         Text(f"Generator: {config.generator.kind}, size multiple {config.size_multiple_px} px"),
-        layer_table(generator, receptive_field=False),
-        *_discriminators(discriminator, patch, untrained),
+        layer_table(networks.generator, receptive_field=False),
+        *_discriminators(networks.discriminator, patch, untrained),
         Text(
             f"\nMFLOP: convolutions, one image, forward.\n"
             f"Recipe: {config.recipe or 'none named'}.\nLength: {_length(spec)}.\n{_stages(config)}"
             f"Objective: {config.objective_name} ({weights}), "
-            f"{terms.gan_loss}, update order {spec.update_order}.\n{pairs}\n"
-            f"{_destination(plan)}"
+            f"{terms.gan_loss}, update order {spec.update_order}.\n{pairs}\n" + "\n".join((*lines, _destination(plan)))
         ),
     )
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,15 @@ from tfpix2pix.training.devices import Devices
 from tfpix2pix.training.health import Finding, Monitor, NotFinite, advice, check_losses, check_weights
 from tfpix2pix.training.pix2pix import Pix2Pix
 from tfpix2pix.training.probe import Probe, RealSigns
+from tfpix2pix.training.progress import length_sentence
 from tfpix2pix.training.reporting import Reporter, held_out_table
 from tfpix2pix.training.samples import sample_grid
 from tfpix2pix.training.trackers import Trackers
 
 SAMPLE_ROWS = 6
+FIRST_SAMPLES = (50, 100, 200, 400)  # steps of the first sample grids, before `training.sample_every_steps`
 MAX_ROLL_BACKS = 5
+LEAST_TOLD_S = 60.0  # of a training, for its length to be told
 STYLES = 256  # that a model card holds
 
 
@@ -122,6 +126,7 @@ class Session:
         self.target_dtype = sources["train"].sample(0)[1].dtype.name
         self.saved_s = time.monotonic()
         self.roll_backs = 0
+        self.length_told = False
 
     @contextmanager
     def reporting(self, start: Start, trackers: Trackers) -> Iterator[None]:
@@ -146,7 +151,7 @@ class Session:
             loop.Hook(None, check_losses),
             loop.Hook(None, self.reporter.collect),
             loop.Hook(spec.log_every_steps, self._log),
-            loop.Hook(spec.sample_every_steps, self._sample),
+            loop.Hook(spec.sample_every_steps, self._sample, early_steps=FIRST_SAMPLES),
             loop.Hook(spec.validate_every_steps, self._validate),
             loop.Hook(spec.checkpoint_every_steps, self._check_weights, when_stopped=True),
             # Last, so that everything up to a checkpoint has been reported and validated.
@@ -184,11 +189,23 @@ class Session:
         self.monitor = Monitor(lines, adversarial=adversarial)
 
     def _log(self, step: int, _: loop.Losses) -> None:
+        pace = self.reporter.step_s()
         rates = {"learning_rate": self.model.generator_optimizer.learning_rate}
         if self.spec.discriminator_learning_rate:
             rates["discriminator_learning_rate"] = self.model.discriminator_optimizer.learning_rate
         rates = {name: float(f"{float(np.asarray(rate)):.6g}") for name, rate in rates.items()}  # as float32 has it
         self._detect(self.reporter.log(step, rates))
+        if pace and not self.length_told:
+            self._tell_length(step, pace)
+
+    def _tell_length(self, step: int, pace_s: float) -> None:
+        """Prints how long the rest of the stage takes, unless that is less than a minute."""
+        self.length_told, left = True, self.stage.last_step - step
+        if left * pace_s < LEAST_TOLD_S:
+            return
+        is_free = self.start.untouched and self.spec.minutes is None  # a run that is resumed keeps its length
+        text = length_sentence(left, pace_s, datetime.now(), shorten=is_free)
+        self.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     def _sample(self, step: int, _: loop.Losses) -> None:
         grid = sample_grid(self.translate, self.shown, pictures_of(self.config.data, every_part=True))

@@ -22,8 +22,10 @@ from tfpix2pix.data.fingerprints import MOST_READ, fingerprints
 from tfpix2pix.data.groups import division_of
 from tfpix2pix.data.opening import check_readable
 from tfpix2pix.data.pairs import Source
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import RunError, UserError
+from tfpix2pix.memory import lacks_memory
 from tfpix2pix.runs.directory import Run, RunDirectory
+from tfpix2pix.runs.estimate import Networks, needs
 from tfpix2pix.runs.load import teaching
 from tfpix2pix.runs.networks import build_model
 from tfpix2pix.runs.perceptual import open_perceptual_network
@@ -89,6 +91,30 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         UserError: the pairs or the batch do not fit. Nothing has been written then.
         RunError: the training failed.
     """
+    try:
+        return _run(plan, console)
+    except Exception as error:
+        if not lacks_memory(error):
+            raise
+        raise RunError(_no_memory(plan.directory)) from error
+
+
+def _no_memory(directory: RunDirectory) -> str:
+    """Returns what helps if the memory did not suffice, and how the run goes on."""
+    steps = Checkpoints(directory.checkpoints).steps()
+    if steps:
+        again = f"The run is saved as of step {steps[-1]}: continue it with `resume`, and with `accept_changes` in a "
+        again += "smaller batch or in parts"
+    else:
+        again = f"Then begin again{' with `fresh`' if directory.is_run() else ''}"
+    return (
+        f"A training step must fit in the memory of the machine and of its GPUs. Received one that did not. Lower "
+        f"`training.batch_size`, `data.image_size_px` or `generator.base_filters`, raise `training.micro_batches` or "
+        f"`training.recompute_levels`, or set `training.precision` to bfloat16, about half. {again}."
+    )
+
+
+def _run(plan: Plan, console: Console | None) -> Run:
     if plan.config.objective.teacher and plan.teacher is None:
         raise UserError(
             f"A student must have its teacher, {plan.config.objective.teacher}. Received none. Use `tfpix2pix distill` "
@@ -126,6 +152,8 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         say(f"{plan.directory.path} is finished: step {start.step} of {spec.steps}. {advice}")
         return Run(plan.directory, plan.directory.card())
 
+    for sentence in _needs(plan, config, model, devices):
+        say(sentence)
     record = plan.record.resumed(start.step, splits, _division(config, sources["train"]))
     tracked = Trackers(spec.trackers if devices.is_chief else (), plan.directory.trackers)
     with plan.directory.in_use() if devices.is_chief else nullcontext(), tracked as trackers:
@@ -235,6 +263,16 @@ def _first_state(config: Config, directory: RunDirectory, stage: Stage) -> State
     if config.training.start_from:
         start_from(model, RunDirectory.trained(config.training.start_from))
     return get_state(model)
+
+
+def _needs(plan: Plan, config: Config, model: Pix2Pix, devices: Devices) -> list[str]:
+    """Returns lines about what the training takes. Raises UserError if the disk cannot hold a checkpoint."""
+    whole = len(stages_of(config)) == 1  # else the networks of the last stage are others
+    networks = Networks(model.generator, model.discriminator, model.encoder) if whole else Networks.of(config)
+    folder = plan.directory.path if devices.is_chief else None
+    counts = len(plan.sources["train"]), len(plan.sources["val"])
+    with devices.refusing_together():
+        return needs(config, networks, folder, pairs=counts, replicas=devices.replicas)
 
 
 def _report_data(plan: Plan, sources: Mapping[str, Source], say: partial) -> None:

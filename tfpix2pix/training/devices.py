@@ -114,17 +114,11 @@ class Devices:
 
     @contextmanager
     def in_reach(self) -> Iterator[None]:
-        """Raises RunError if another worker is lost in the block, or if the device has too little memory."""
+        """Raises RunError if another worker is lost in the block."""
         try:
             yield
-        except tf.errors.ResourceExhaustedError as error:
-            raise RunError(
-                "The step must fit in the device's memory. Received more than that. Raise training.micro_batches, or "
-                "lower training.batch_size, data.image_size_px or generator.base_filters. training.precision=bfloat16 "
-                "needs about half."
-            ) from error
         except tf.errors.OpError as error:
-            if self.workers == 1:
+            if self.workers == 1 or isinstance(error, tf.errors.ResourceExhaustedError):
                 raise
             raise RunError(
                 f"All workers must stay connected. Received {type(error).__name__}: worker "

@@ -18,12 +18,19 @@ class Hook(NamedTuple):
     """Calls `action(step, losses)` after every `every_steps`-th step and after the last; None: after every call.
 
     `losses` are those of the latest call. The hooks of a step run in their order. `when_stopped`: also after the step
-    at which the loop was stopped.
+    at which the loop was stopped. `early_steps`: also after those of these steps that come before `every_steps`.
     """
 
     every_steps: int | None
     action: Callable[[int, Losses], None]
     when_stopped: bool = False
+    early_steps: tuple[int, ...] = ()
+
+    def next_due(self, step: int) -> int:
+        """Returns the first step after `step` after which the hook is due."""
+        every = self.every_steps or 1
+        early = (due for due in self.early_steps if step < due < every)
+        return min(early, default=step + every - step % every)
 
 
 def run(
@@ -40,12 +47,13 @@ def run(
     No call goes beyond a step after which a hook is due. `should_stop` is called after every call and its hooks.
     """
     step = first_step
-    cadences = [hook.every_steps for hook in hooks if hook.every_steps]
     while step < last_step:
-        count = min(steps_per_execution, last_step - step, *(cadence - step % cadence for cadence in cadences))
+        count = min(
+            steps_per_execution, last_step - step, *(hook.next_due(step) - step for hook in hooks if hook.every_steps)
+        )
         losses = advance(count)
         step += count
-        due = [hook for hook in hooks if step == last_step or not step % (hook.every_steps or 1)]
+        due = [hook for hook in hooks if step == last_step or hook.next_due(step - 1) == step]
         for hook in due:
             hook.action(step, losses)
         if should_stop() and step < last_step:

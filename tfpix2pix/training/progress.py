@@ -6,6 +6,7 @@ import html
 import math
 import sys
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ except ImportError:  # Windows
 
 BAR_COLUMNS = (8, 24)  # smallest and largest width on a terminal
 NOTEBOOK_BAR = 10
+LONG_S = 3600  # a training that takes longer is told how to make it shorter
 AFTER_FACT = {"left": " left"}  # words after the text of a fact
 
 
@@ -198,6 +200,23 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02} min"
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+
+
+def length_sentence(steps: int, step_s: float, now: datetime, *, shorten: bool = False) -> str:
+    """Returns how long `steps` of `step_s` seconds take, and when they end.
+
+    Args:
+        now: the time at which they begin, as a clock on the wall shows it.
+        shorten: name the key that limits the time, if it is more than an hour.
+    """
+    left_s = steps * step_s
+    ends = now + timedelta(seconds=left_s)
+    day = "" if ends.date() == now.date() else f"{ends:%a %d %b} "
+    hint = " For less, begin again with training.minutes=50." if shorten and left_s > LONG_S else ""
+    return (
+        f"{steps:,} steps at {step_s:.2g} s: about {duration(left_s)}, until about {day}{ends:%H:%M}, without samples, "
+        f"validation and checkpoints.{hint}"
+    )
 
 
 def peak_memory_gb() -> float:

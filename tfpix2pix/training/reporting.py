@@ -128,6 +128,10 @@ class Reporter:
         if self.view.due(step):
             self._show(step)
 
+    def step_s(self) -> float | None:
+        """Returns the time of a step, s, since the last log; None if none was timed since."""
+        return self.batch_size / self._images_per_s() if self.steps_timed else None
+
     def log(self, step: int, rates: Mapping[str, float]) -> dict[str, Any]:
         """Writes means since the last log, and learning rates, to metrics.jsonl, TensorBoard, trackers and the log.
 

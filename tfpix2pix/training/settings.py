@@ -108,7 +108,8 @@ class TrainingConfig(Section):
     log_every_steps: Annotated[int, RUN] = Field(20, ge=1)
     """Steps between two lines of metrics.jsonl and two points in TensorBoard. Each is the mean over these steps."""
     sample_every_steps: Annotated[int, RUN] = Field(1_000, ge=1)
-    """Steps between two sample grids, and between two weight histograms in TensorBoard."""
+    """Steps between two sample grids, and between two weight histograms in TensorBoard. The first are drawn before the
+    first step and after 50, 100, 200 and 400 steps, unless that is later than this number."""
     profile_steps: Annotated[tuple[int, int] | None, RUN, MAY_CHANGE] = None
     """First and last step of a profiler trace for TensorBoard. null: no trace."""
     checkpoint_every_steps: Annotated[int, RUN, MAY_CHANGE] = Field(1_000, ge=1)

@@ -116,10 +116,10 @@ def test_the_largest_differences_can_be_drawn():
 
 
 def test_only_a_report_of_targets_with_a_unit_has_the_plots(tmp_path):
-    said = words(make(tmp_path, agreement=agreement()).read_text("utf-8"))
+    said = words(make(tmp_path, agreements=[agreement()]).read_text("utf-8"))
     assert "translation − target, HU" in said and "Agreement" in said
-    for nothing in (None, Agreement(HU)):
-        assert "Agreement" not in words(make(tmp_path, agreement=nothing).read_text("utf-8"))
+    for nothing in ([], [Agreement(HU)]):
+        assert "Agreement" not in words(make(tmp_path, agreements=nothing).read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def chromium():
 
 @pytest.mark.parametrize("width_px", [1280, 360])
 def test_the_plots_fit_and_request_nothing(chromium, tmp_path, width_px):
-    path = make(tmp_path, agreement=agreement())
+    path = make(tmp_path, agreements=[agreement()])
     with Tab(chromium, path, width_px=width_px) as tab:
         assert tab.evaluate("document.scrollingElement.scrollWidth") <= width_px
         for area in tab.locator(".area").all():

@@ -67,7 +67,7 @@ def output_only(index: int) -> Pictures:
 
 def make(folder: Path, pictures=whole, record=RECORD, rows=ROWS, **options) -> Path:
     path = folder / "report.html"
-    beside = {name: options.pop(name) for name in ("lines", "card", "agreement") if name in options}
+    beside = {name: options.pop(name) for name in ("lines", "card", "agreements") if name in options}
     write_report(path, record, rows, pictures, **{"shown": 4, **options}, beside=Beside(**{"card": CARD, **beside}))
     return path
 

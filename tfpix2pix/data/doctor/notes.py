@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tfpix2pix.data import source_row
 from tfpix2pix.data.doctor.files import files_of
 from tfpix2pix.data.images import counted, unread
-from tfpix2pix.data.rules import RANGES
+from tfpix2pix.data.ranges import on_clipped
 from tfpix2pix.data.scalars import scalar_parts
 from tfpix2pix.data.scale import times_as_large
 from tfpix2pix.data.settings import DataConfig
@@ -153,16 +153,7 @@ def scalars(survey: Survey) -> list[str]:
 
 def clipped(survey: Survey) -> list[str]:
     """Notes how many values are clipped because they lie outside the range."""
-    lines = []
-    for side, key in enumerate(RANGES):
-        shares = [look.traits.clipped[side] for look in survey.readable]
-        if any(shares):
-            images = sum(share > 0 for share in shares)
-            lines.append(
-                f"{images} of {len(shares)} images have values outside `data.{key}`, which are clipped: "
-                f"{100 * statistics.mean(shares):.2g} % of all values, {100 * max(shares):.2g} % of an image at most."
-            )
-    return lines
+    return on_clipped([look.traits.clipped for look in survey.readable])
 
 
 def _sizes(survey: Survey) -> Counter[tuple[int, int]]:

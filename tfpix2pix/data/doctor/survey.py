@@ -17,7 +17,7 @@ from tfpix2pix.data.images import as_picture
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.near_duplicates import exact_hash, perceptual_hash, thumbnail
 from tfpix2pix.data.pairs import Fault, Source
-from tfpix2pix.data.ranges import full_range, to_signed
+from tfpix2pix.data.ranges import clipped_shares, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 
@@ -172,28 +172,11 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
             shift=aligned and aligned.shift,
             step=_step(pictures, survey.data) if source_row(survey.data.source).cut else None,
             counting=1.0 if weight is None else float(weight.mean()),
-            clipped=_clipped(source, index, survey.data, weight) if any(survey.data.clips) else (0.0, 0.0),
+            clipped=clipped_shares(source, index, survey.data, weight),
         )
         return Look(split, index, source.names[index], headers, traits), aligned and aligned.correlation
 
     return look
-
-
-def _clipped(source: Source, index: int, data: DataConfig, weight: np.ndarray | None) -> tuple[float, float]:
-    """Returns the share of the values of each side, of pixels that count, that lie outside its range."""
-    shares = []
-    for side, (clips, classes, value_range) in enumerate(zip(data.clips, data.classes, data.ranges, strict=True)):
-        is_stack = side == 0 and bool(data.inputs)  # its parts are scaled as they are read
-        if not clips or classes or is_stack or source.stored is None or source.is_large(index):
-            shares.append(0.0)
-            continue
-        image = source.stored(index, side)
-        low, high = full_range(image.dtype, value_range)
-        outside = (image < low) | (image > high)
-        counts = weight is not None and weight.shape[:2] == image.shape[:2]
-        outside = outside[weight[..., 0] > 0] if counts else outside
-        shares.append(float(outside.mean()) if outside.size else 0.0)
-    return tuple(shares)
 
 
 def _step(pictures: Views, data: DataConfig) -> float | None:

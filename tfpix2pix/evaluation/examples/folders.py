@@ -15,7 +15,7 @@ from tfpix2pix.data.images import match_channels, read_image
 from tfpix2pix.data.labels import palettes_as, read_side
 from tfpix2pix.data.opening import pair_reader, split_of, with_class_values
 from tfpix2pix.data.pairs import Source
-from tfpix2pix.data.ranges import in_range, to_signed
+from tfpix2pix.data.ranges import clipped_shares, in_range, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
@@ -68,6 +68,7 @@ def folder_examples(
     def compute(index: int) -> Example:
         name = names[index]
         image, target, *weight = pairs.read(name)
+        clipped = pairs.clipped(name, weight[0] if weight else None)
         output = read_as(TARGET, named[name], data)
         if target is not None:
             if output.shape[-1] != target.shape[-1] and not converted:
@@ -87,8 +88,8 @@ def folder_examples(
                 f"An output must be as large as its target. Received {sizes[0]} px in {named[name]} for a target of "
                 f"{sizes[1]} px. Make them equally large, or give a `size` for both."
             )
-        group = pairs.groups.get(name, "")
-        return Example(name, output, image, target, weight=weight[0] if weight else None, group=group)
+        more = {"weight": weight[0] if weight else None, "group": pairs.groups.get(name, ""), "clipped": clipped}
+        return Example(name, output, image, target, **more)
 
     return Examples(names, compute, data, pairs.has, len(pairs.names), tuple(notes))
 
@@ -107,6 +108,8 @@ class _Pairs(NamedTuple):
     # name -> input and target, if there are any, and perhaps the weights of the pixels
     read: Callable[[str], tuple[np.ndarray | None, ...]]
     groups: Mapping[str, str] = {}  # name -> group, if `data.group` is set and the pairs are those of a split
+    # (name, weights) -> share of the values of input and target that are clipped
+    clipped: Callable[[str, np.ndarray | None], tuple[float, float]] = lambda name, weight: (0.0, 0.0)
 
 
 def _pairs(config: Config, split: str) -> _Pairs:
@@ -114,7 +117,10 @@ def _pairs(config: Config, split: str) -> _Pairs:
     source = split_of(config.data, split, config.seed)
     indices, read = {name: index for index, name in enumerate(source.names)}, pair_reader(source, config.data)
     groups = dict(zip(source.names, groups_of(source.names, source.groups, config.data), strict=True))
-    return _Pairs(list(indices), frozenset({"input", "target"}), lambda name: read(indices[name]), groups)
+    return _Pairs(
+        list(indices), frozenset({"input", "target"}), lambda name: read(indices[name]), groups,
+        lambda name, weight: clipped_shares(source, indices[name], config.data, weight),
+    )  # fmt: skip
 
 
 def _with_class_values(folder: Path, layout: Layout, config: Config, outputs: dict[str, Path]) -> DataConfig:

@@ -10,7 +10,7 @@ from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import class_colors, nearest_color
 from tfpix2pix.data.opening import pair_reader
 from tfpix2pix.data.pairs import Pair, Source
-from tfpix2pix.data.ranges import from_signed, to_signed
+from tfpix2pix.data.ranges import clipped_shares, from_signed, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
@@ -41,6 +41,7 @@ def model_examples(
 
     def compute(index: int) -> Example:
         pair, name = read(index), source.names[index]
+        clipped = clipped_shares(source, index, data, pair[2] if len(pair) > 2 else None)
         sizes = {image.shape[:2] for image in pair[:2]}
         pair = of_one_size(pair, name) if size_px is None else for_evaluation(pair, data)
         image, target, *weight = map(np.asarray, pair)
@@ -56,6 +57,7 @@ def model_examples(
             without = None if without is None else as_label_map(without, data)
         stored_px = sizes.pop() if len(sizes) == 1 else None
         more = {"stored_px": stored_px, "weight": weight[0] if weight else None, "group": groups[index]}
+        more["clipped"] = clipped
         return Example(name, translation, image, target, variants=variants, without_noise=without, **more)
 
     has = frozenset({"input", "target", *(("variants", "without_noise") if noise.variants > 1 else ())})

@@ -9,7 +9,7 @@ from pathlib import Path
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
 from tfpix2pix.data import source_row
-from tfpix2pix.data.guess import direction_note, guess_source
+from tfpix2pix.data.guess import direction_note, guess_source, keys_of
 from tfpix2pix.data.opening import decided, split_of
 from tfpix2pix.data.parts import check_one_target
 from tfpix2pix.data.rules import RANGES
@@ -140,7 +140,8 @@ def _open_images(resolved: ResolvedRequest) -> Subject:
     layout = replace(layout, target=request.targets or layout.target, input=request.inputs or layout.input)
     settings = read_settings(request.config) if request.config else {}
     if request.data is not None:
-        guess, given = guess_source(Path(request.data)), settings.get("data", {})
+        given = settings.get("data", {})
+        guess = guess_source(Path(request.data), {*given, *keys_of(request.overrides)})
         settings["data"] = {**guess, **given}
         if not given and not request.overrides and (note := direction_note(guess)):
             warnings.warn(note, stacklevel=2)

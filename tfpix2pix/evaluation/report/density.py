@@ -16,6 +16,7 @@ from PIL import Image
 
 from tfpix2pix.evaluation.report.charts import digits
 from tfpix2pix.metrics.agreement import LIMITS, Agreement
+from tfpix2pix.metrics.example import Unit
 from tfpix2pix.pages import data_uri
 
 COLOR = (47, 111, 196)  # with alpha, readable on light and on dark paper
@@ -36,7 +37,7 @@ def _scatter(agreement: Agreement) -> dict[str, Any]:
     limits = (unit.low, unit.high)
     step = digits(agreement.edges[1] - agreement.edges[0])
     caption = [
-        f"Translation against target, {_count(agreement.count)}: r {digits(correlation['pearson_r'])}, "
+        f"Translation against target{_of_part(unit)}, {_count(agreement.count)}: r {digits(correlation['pearson_r'])}, "
         f"R² {digits(correlation['r2'])}.",
         "On the line both are equal.",
         f"Bins of {step} × {step} {unit.name}.",
@@ -46,10 +47,10 @@ def _scatter(agreement: Agreement) -> dict[str, Any]:
             f"{100 * agreement.outside / agreement.count:.2g} % lie beyond the range and are drawn at its ends."
         )
     return {
-        "title": "Scatter plot",
+        "title": f"Scatter plot{_of_part(unit)}",
         "caption": caption,
-        "x": {"label": f"target, {unit.name}", "ticks": _ticks(*limits)},
-        "y": {"label": f"translation, {unit.name}", "ticks": _ticks(*limits)},
+        "x": {"label": f"target{_of_part(unit)}, {unit.name}", "ticks": _ticks(*limits)},
+        "y": {"label": f"translation{_of_part(unit)}, {unit.name}", "ticks": _ticks(*limits)},
         "lines": [{"x1": 0, "y1": 100, "x2": 100, "y2": 0, "kind": "identity"}],
         "labels": [],
         "points": [],
@@ -68,7 +69,7 @@ def _bland_altman(agreement: Agreement) -> dict[str, Any]:
 
     step = agreement.difference_edges[1] - agreement.difference_edges[0]
     caption = [
-        f"Bland–Altman plot, {_count(agreement.count)}: mean difference {digits(middle)} {unit.name}, "
+        f"Bland–Altman plot{_of_part(unit)}, {_count(agreement.count)}: mean difference {digits(middle)} {unit.name}, "
         f"limits of agreement {digits(limits[0])} to {digits(limits[1])} {unit.name} "
         f"(± {LIMITS} SD of the differences, SD {digits(agreement.deviation())} {unit.name}).",
         f"Points are the means of {len(points)} group{'s' if len(points) != 1 else ''}." if points else "",
@@ -79,10 +80,13 @@ def _bland_altman(agreement: Agreement) -> dict[str, Any]:
     ]
     lines = [(middle, "mean"), (limits[0], "limit"), (limits[1], "limit")]
     return {
-        "title": "Bland–Altman plot",
+        "title": f"Bland–Altman plot{_of_part(unit)}",
         "caption": [sentence for sentence in caption if sentence],
-        "x": {"label": f"mean of translation and target, {unit.name}", "ticks": _ticks(unit.low, unit.high)},
-        "y": {"label": f"translation − target, {unit.name}", "ticks": _ticks(-reach, reach)},
+        "x": {
+            "label": f"mean of translation and target{_of_part(unit)}, {unit.name}",
+            "ticks": _ticks(unit.low, unit.high),
+        },
+        "y": {"label": f"translation − target{_of_part(unit)}, {unit.name}", "ticks": _ticks(-reach, reach)},
         "lines": [
             {"x1": 0, "y1": height(value), "x2": 100, "y2": height(value), "kind": kind} for value, kind in lines
         ],
@@ -101,6 +105,10 @@ def _bland_altman(agreement: Agreement) -> dict[str, Any]:
         ],
         **_picture(density),
     }
+
+
+def _of_part(unit: Unit) -> str:
+    return f" of {unit.part}" if unit.part else ""
 
 
 def _around_zero(agreement: Agreement, shown: Sequence[float]) -> tuple[np.ndarray, float, int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tfpix2pix.destinations import check_writable
 from tfpix2pix.errors import UserError
+from tfpix2pix.evaluation.folder import density_file
 from tfpix2pix.evaluation.report.charts import digits, histogram
 from tfpix2pix.evaluation.report.choosing import (
     by_name,
@@ -42,7 +43,7 @@ class Beside:
 
     lines: Sequence[Mapping[str, Any]] = ()  # of the run's `metrics.jsonl`, for its training curves
     card: Mapping[str, Any] | None = None  # the model card, JSON values
-    agreement: Agreement | None = None  # of translations and targets that have a unit
+    agreements: Sequence[Agreement] = ()  # of translations and targets, for each of their units
 
 
 def write_report(
@@ -85,6 +86,7 @@ def write_report(
     ]
     modes = {role: name for role, name in MODES.items() if any(role in image for image in images)}
     keys = image_metrics(rows)
+    counted = [agreement for agreement in beside.agreements if agreement.count]
     titles = {key: title_of(key) for key in keys}
     page = render_page(
         TEMPLATE,
@@ -106,7 +108,8 @@ def write_report(
         gallery=_gallery(images, len(rows), bool(by)),
         sorts=[{"key": key, "title": titles[key], "order": order_of(record, key).last_first} for key in keys],
         metrics=metrics_table(record),
-        agreement=density_charts(beside.agreement) if beside.agreement and beside.agreement.count else [],
+        agreement=[chart for agreement in counted for chart in density_charts(agreement)],
+        densities=[density_file(agreement.unit) for agreement in counted],
         curves=curves(beside.lines),
         card=model_card(beside.card) if beside.card else None,
     )

@@ -26,7 +26,6 @@ def serve(
     drawings: Path | None = None,
     host: str = LOCAL[0],
     port: int | None = None,
-    open_browser: bool = False,
     upload_mb: int = 20,
     ready: Callable[[str], None] = lambda address: None,
     until: threading.Event | None = None,
@@ -40,7 +39,6 @@ def serve(
         drawings: folder of pictures to begin with if the first model's own data are not available.
         host: address to listen on; any address but this machine's own lets others use the page.
         port: port to listen on; None: the first free one from 7860.
-        open_browser: whether to open the page in the browser.
         upload_mb: size of the largest file that may be dropped, MB.
         ready: called with the address when the page can be opened.
         until: event that ends the serving; None: an interrupt ends it.
@@ -73,7 +71,7 @@ def serve(
     own_names_only = Middleware(TrustedHostMiddleware, allowed_hosts=_names_of(host))
     try:
         _, address, _ = page.launch(
-            server_name=host, server_port=port, share=False, inbrowser=open_browser, prevent_thread_lock=True,
+            server_name=host, server_port=port, share=False, prevent_thread_lock=True,
             quiet=True, show_error=True, max_file_size=upload_mb * 2**20, footer_links=[], enable_monitoring=False,
             run_history=False, mcp_server=False, ssr_mode=False, theme=gr.themes.Default(**pages.OWN_FONTS),
             css=pages.CSS, head=pages.HEAD, app_kwargs={"middleware": [own_names_only]},

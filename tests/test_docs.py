@@ -142,6 +142,30 @@ def test_every_public_name_and_table_is_in_the_python_reference(strict_site):
     assert set(TABLES) <= ids
 
 
+def rows_of(page: str) -> list[str]:
+    """What the rows of a page's tables name, in their order."""
+    return re.findall(r"^\| `([\w. ]+)` \|", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_table_of_commands_has_every_command_once():
+    assert sorted(rows_of("commands.md")) == sorted(commands())
+
+
+def test_the_tables_of_names_have_every_public_name_once():
+    """The other rows are of modules: sections of the configuration, and tables."""
+    names = rows_of("reference.md")
+    assert sorted(name for name in names if "." not in name) == sorted(p2p.__all__)
+    assert {f"tfpix2pix.{name}" for name in names} >= set(TABLES)
+
+
+def test_every_name_of_the_tables_is_described_on_the_site():
+    """On GitHub, which shows no comments, the tables are all of the page: no directive stands outside a comment."""
+    page = (DOCS / "reference.md").read_text(encoding="utf-8")
+    described = re.findall(r"^<!-- ::: tfpix2pix\.([\w.]+)", page, re.MULTILINE)
+    assert described == rows_of("reference.md")
+    assert page.count(":::") == len(described)
+
+
 # What extending.md shows, in use. Its tables, by the name in the reference:
 
 TABLES = (

@@ -66,7 +66,8 @@ class DataConfig(Section):
     """`folders`: name of the folder with the targets (`B` in other programs)."""
     inputs: InputParts | None = None
     """`folders`, `table`, `shards`: parts of an input in several files, such as `[{name: labels, classes: 35},
-    instances]`, or numbers: `name`, with `kind`, `folder`, `channels`, `range`, `classes` (docs/data.md). null: one."""
+    instances]`, or numbers: `name`, with `kind`, `folder`, `channels`, `range`, `classes` (docs/several-files.md).
+    null: one."""
     targets: TargetParts | None = None
     """`folders`, `table`, `shards`: parts of a target in several files, such as `[{name: speed, channels: 1, range: [0,
     40]}, photo]`: names, or `name` with `folder`, `channels`, `range`, `unit`, `depth`. null: one file."""

@@ -189,7 +189,7 @@ def test_a_whole_set_that_is_displaced(real, tmp_path):
     [("facades", "left", (400, 100), 10, 0.9, 2), ("edges2shoes", "left", (80, 20), 2, 1.0, 1)],
 )
 def test_published_figures(published_data, name, photograph, pairs, every, least, within_px):
-    """The facades and shoes give the figures of docs/data.md, data/doctor/measure.py and data/doctor/direction.py."""
+    """The facades and shoes give the figures of docs/doctor.md, data/doctor/measure.py and data/doctor/direction.py."""
     folder = published_data(name)
     result = examined(folder, image_size_px=256, input_side=photograph)
     assert told(result) == [] and (result.pairs["train"], result.pairs["val"]) == pairs

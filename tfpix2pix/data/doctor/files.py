@@ -76,7 +76,7 @@ def histograms(survey: Survey) -> dict[str, dict[str, dict[str, int]]]:
 
 
 def profiles(survey: Survey) -> list[str]:
-    """Notes how many files have a colour profile, which is not applied (docs/data.md)."""
+    """Notes how many files have a colour profile, which is not applied (docs/formats.md)."""
     headers = [header for _, _, _, header in files_of(survey)]
     counts = Counter(header.profile for header in headers if header.profile)
     if not counts:

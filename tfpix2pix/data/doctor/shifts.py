@@ -4,7 +4,7 @@ A view of at most VIEW_PX shows where the target lies. Then the pair is looked a
 to its own, moved by what is known so far: in the windows in which both sides have most edges, the peak is searched
 near by. If it is not clear at a size, as of blurred pictures, the shift is known to a px of the size before.
 
-What it finds on real pairs: docs/data.md, measured by benchmarks/shifts.py.
+What it finds on real pairs: docs/doctor.md, measured by benchmarks/shifts.py.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def translate_files(
             256 colours a frame.
         tile_px: translate in tiles of this side that overlap by `overlap_px`, as `Translator` does. If the files become
             TIFF, TIFF files and arrays of more than 8 megapixels are read, translated and written in parts, unless they
-            are resized (docs/inference.md).
+            are resized (docs/large-images.md).
         overlap_px: least overlap of tiles; None: a quarter of the side, or an eighth if tiles are translated alone.
         in_flight: number of images that a server translates at a time; None: one batch of one size at a time. Tiles
             go one image at a time.

@@ -40,7 +40,7 @@ class TrainingConfig(Section):
     """Number of training pairs, by which epochs become steps. A new run counts them and writes them here."""
     coarse_epochs: float = Field(0, ge=0)
     """`generator.kind: local_enhancer`: number of first epochs in which its global generator is trained alone, on pairs
-    of 1/2^`generator.enhancers` of the size (docs/training.md). 0: no such stage."""
+    of 1/2^`generator.enhancers` of the size (docs/coarse-to-fine.md). 0: no such stage."""
     fix_global_epochs: float = Field(0, ge=0)
     """`generator.kind: local_enhancer`: number of epochs after `coarse_epochs` in which the enhancers are trained
     alone, and the global generator stays as it is. 0: no such stage."""
@@ -134,7 +134,7 @@ class TrainingConfig(Section):
     stop_after_worse: Annotated[int | None, LENGTH, MAY_CHANGE] = Field(None, ge=1)
     """Stop early after this many validations in a row without a new best. null: never."""
     trackers: Annotated[tuple[row_of(TRACKERS), ...], RUN, MAY_CHANGE] = ()
-    """Trackers of experiments that get metrics, samples and hyperparameters, such as [wandb] (docs/training.md). []:
+    """Trackers of experiments that get metrics, samples and hyperparameters, such as [wandb] (docs/trackers.md). []:
     nothing leaves this machine."""
 
     def within_minutes(self) -> TrainingConfig:

@@ -101,7 +101,8 @@ def test_metrics_that_need_no_training_targets_read_none(tiny_run, tmp_path, mon
 
 
 def test_of_many_training_targets_some_are_compared_and_it_is_said(tiny_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "MOST_TARGETS", 2)
+    monkeypatch.setattr(training, "MOST_PIXELS", 32 * 32 * 2)
+    monkeypatch.setattr(training, "LEAST_TARGETS", 1)
     record = record_of(tiny_run.path, tmp_path / "out")
     assert record["protocol"]["training"].startswith("2 of 3 training targets in ")
 

@@ -18,7 +18,8 @@ from tfpix2pix.metrics.nearest import TrainingTargets, small
 from tfpix2pix.parallel import evenly_spread, outcomes
 from tfpix2pix.size import SizePx
 
-MOST_TARGETS = 1_000  # that translations are compared with; of more, these are taken evenly spread
+# Training targets that translations are compared with; of more, these are taken evenly spread. Of large images, fewer.
+MOST_TARGETS, LEAST_TARGETS, MOST_PIXELS = 1_000, 50, 1e8
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,9 @@ def open_training(trained_on: Sequence[Config], data: DataConfig, size_px: SizeP
             return _opened(config, data, size_px)
         except UserError as error:
             reasons.append(shortly(error))
-    return (
-        f"its training targets cannot be read: {reasons[0]}"
-        if reasons
-        else "its training pairs are not known, or are what is evaluated"
-    )
+    if reasons:
+        return f"its training targets cannot be read: {reasons[0]}"
+    return "its training pairs are not known, or are what is evaluated"
 
 
 def _opened(config: Config, data: DataConfig, size_px: SizePx | None) -> Training:
@@ -69,7 +68,9 @@ def _opened(config: Config, data: DataConfig, size_px: SizePx | None) -> Trainin
         pair = read(index) if size_px is None else for_evaluation(read(index), own)
         return [np.asarray(image) for image in pair[1:]]
 
-    chosen = evenly_spread(len(source), MOST_TARGETS)
+    height, width = config.data.size_px
+    most = max(LEAST_TARGETS, min(MOST_TARGETS, int(MOST_PIXELS / (height * width))))
+    chosen = evenly_spread(len(source), most)
     smalls = {}
     for outcome in outcomes(lambda index: small(picture, *target(index)), chosen):
         if outcome.error is None:

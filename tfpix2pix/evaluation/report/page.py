@@ -33,7 +33,12 @@ __all__ = ["Beside", "Pictures", "check_by", "write_report"]
 
 KIND = "evaluation"
 TEMPLATE = "evaluation/report/report.html"
-MODES = {"target": "target", "input": "input", "error": "error map"}  # role of a picture -> its name in the switch
+MODES = {  # role of a picture -> its name in the switch
+    "target": "target",
+    "input": "input",
+    "error": "error map",
+    "nearest": "nearest training target",
+}
 Row = Mapping[str, Any]
 
 
@@ -105,7 +110,7 @@ def write_report(
         ranking=_ranking(record, rows, by, groups, {index: place for place, index in enumerate(indices)}),
         modes=modes,
         error_scale={"colors": color_bar(), "most": f"{ERROR_MOST:g}"},
-        gallery=_gallery(images, len(rows), bool(by)),
+        gallery=_gallery(images, len(rows), bool(by), record["protocol"].get("training")),
         sorts=[{"key": key, "title": titles[key], "order": order_of(record, key).last_first} for key in keys],
         metrics=metrics_table(record),
         agreement=[chart for agreement in counted for chart in density_charts(agreement)],
@@ -154,13 +159,18 @@ def _card(row: Row, place: int, by: str) -> dict[str, Any]:
     return {"place": place, "name": str(row["name"]), "value": digits(metrics[by]), "others": others}
 
 
-def _gallery(images: Sequence[Mapping[str, Any]], total: int, ranked: bool) -> list[str]:
-    """Returns the sentences that say which images the gallery shows."""
+def _gallery(images: Sequence[Mapping[str, Any]], total: int, ranked: bool, training: str | None = None) -> list[str]:
+    """Returns the sentences that say which images the gallery shows, and which `training` targets were looked at."""
     count = len(images)
     if count == total:
         sentences = [f"All {count:,} images." if count != 1 else "The only image."]
     else:
         sentences = [f"{count:,} of {total:,} images, spread evenly over the names{', and those above' * ranked}."]
+    if any("nearest" in image for image in images):
+        sentences.append(
+            f"The nearest training target is the one whose picture, reduced to 32×32 px, differs least from the "
+            f"output's, of {training}."
+        )
     if any(image["variants"] for image in images):
         sentences.append("Open an image to see its translations with different noise.")
     if images and not any("target" in image for image in images):

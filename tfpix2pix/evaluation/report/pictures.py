@@ -32,19 +32,23 @@ class Pictures:
     input: np.ndarray | None = None
     target: np.ndarray | None = None
     variants: tuple[np.ndarray, ...] = ()  # by different noise
+    nearest: np.ndarray | None = None  # the training target that is nearest to the output
+    nearest_caption: str = ""  # its name and distance
 
     def embedded(self) -> dict[str, Any]:
         """Returns JSON values: `size`, width and height of the output in pixels; `variants`, a list of data URIs; and
-        the data URIs of `output` and, if they exist, of `input`, `target` and `error`."""
+        the data URIs of `output` and, if they exist, of `input`, `target`, `error` and `nearest`, with its caption."""
         images: Mapping[str, np.ndarray | None] = {
             "output": self.output,
             "target": self.target,
             "input": self.input,
             "error": error_map(self.output, self.target),
+            "nearest": self.nearest,
         }
         return {
             "size": [self.output.shape[1], self.output.shape[0]],
             "variants": [jpeg_uri(variant, VARIANT_PX) for variant in self.variants],
+            "captions": {"nearest": self.nearest_caption},
             **{role: jpeg_uri(image) for role, image in images.items() if image is not None},
         }
 

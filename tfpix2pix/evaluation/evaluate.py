@@ -16,6 +16,7 @@ from tfpix2pix._version import __version__
 from tfpix2pix.data import source_row
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.ranges import on_clipped
+from tfpix2pix.data.scalars import in_words
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.target_parts import channels_of_targets
 from tfpix2pix.data.weights import dimmed
@@ -295,6 +296,7 @@ def painter(examples: Examples, evaluated: Sequence[int]) -> Callable[[int], Pic
             None if example.input is None else input_picture(example.input),
             None if example.target is None else shown(example.target),
             tuple(map(shown, () if example.variants is None else example.variants)),
+            "" if example.input is None else in_words(example.input, examples.data),
         )
 
     return pictures

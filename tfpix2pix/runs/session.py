@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tfpix2pix.config.resolve import to_yaml
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.pipeline import evaluation_batches
+from tfpix2pix.data.scalars import in_words
 from tfpix2pix.errors import RunError
 from tfpix2pix.inference.batching import batch_of
 from tfpix2pix.inference.view import InferenceView
@@ -191,7 +193,9 @@ class Session:
         self._detect(self.reporter.log(step, rates))
 
     def _sample(self, step: int, _: loop.Losses) -> None:
-        grid = sample_grid(self.translate, self.shown, pictures_of(self.config.data, every_part=True))
+        data = self.config.data
+        pictures, caption = pictures_of(data, every_part=True), partial(in_words, data=data)
+        grid = sample_grid(self.translate, self.shown, pictures, caption)
         weights = {v.path: v for v in (*self.model.generator.weights, *self.model.discriminator.weights)}
         self.reporter.sample(step, grid, weights)
         self.reporter.restart_clock()

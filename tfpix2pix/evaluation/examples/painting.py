@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tfpix2pix.data.labels import pictures_of
+from tfpix2pix.data.scalars import in_words
 from tfpix2pix.data.weights import dimmed
 from tfpix2pix.evaluation.examples.pairs import Examples
 from tfpix2pix.evaluation.examples.training import Training
@@ -33,6 +34,7 @@ def painter(
             None if example.input is None else input_picture(example.input),
             None if example.target is None else shown(example.target),
             tuple(map(shown, () if example.variants is None else example.variants)),
+            "" if example.input is None else in_words(example.input, examples.data),
             *(() if training is None else _nearest(training, example)),
         )
 

@@ -88,10 +88,12 @@
 
   // The gallery.
 
+  const titleOf = (image) => (image.facts ? `${image.name} (${image.facts})` : image.name);
+
   function thumbnail(image, index) {
     const roles = IN_GALLERY.filter((role) => role in image);
     const row = make("span", { className: "row" }, ...roles.map((role) => picture(image, role)));
-    const caption = make("span", { className: "caption" }, make("span", {}, image.name), make("span", { className: "value" }));
+    const caption = make("span", { className: "caption" }, make("span", {}, titleOf(image)), make("span", { className: "value" }));
     const button = make("button", { type: "button" }, row, caption);
     button.setAttribute("aria-label", `Open ${image.name} in large`);
     button.addEventListener("click", () => open(index));
@@ -132,7 +134,7 @@
     const large = at("large");
     const image = images[(current = index)];
     const among = sequence.includes(index) ? sequence : images.map((_, position) => position);
-    at("large-name").textContent = image.name;
+    at("large-name").textContent = titleOf(image);
     at("large-place").textContent = `${among.indexOf(index) + 1} of ${among.length}`;
     compare(large.querySelector(".compare"), image);
     const pairs = Object.entries(image.metrics).map(([key, value]) =>

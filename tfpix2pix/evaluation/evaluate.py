@@ -15,7 +15,6 @@ from PIL import Image
 from tfpix2pix._version import __version__
 from tfpix2pix.data import source_row
 from tfpix2pix.data.ranges import on_clipped
-from tfpix2pix.data.scalars import in_words
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.target_parts import channels_of_targets
 from tfpix2pix.errors import UserError, first_of

@@ -203,9 +203,7 @@ class TestVolumes:
             assert [file.name for file in files] == [f"patient-{number:02}.nii.gz" for number in range(12)]
             image = nibabel.load(files[0])
             assert (image.shape, image.get_data_dtype()) == ((64, 64, 4), np.float32)
-            np.testing.assert_array_equal(
-                image.affine, nibabel.load(folder / "data/volumes/t1/patient-00.nii.gz").affine
-            )
+            np.testing.assert_array_equal(image.affine, affine)
             assert low <= image.get_fdata().min() < image.get_fdata().max() <= high
 
     def test_errors_of_each_part_are_those_of_the_volumes_inside_the_mask(self, volumes):

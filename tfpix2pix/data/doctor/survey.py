@@ -182,7 +182,7 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
     The function may run in threads.
     """
     paint, align, makes_inputs = painter(survey.data), aligner(survey.data), survey.data.makes_inputs
-    maps = label_maps(survey.data)
+    maps, is_cut = label_maps(survey.data), source_row(survey.data.source).cut
 
     def look(position: tuple[str, int]) -> tuple[Look, np.ndarray | None]:
         split, index = position
@@ -211,7 +211,7 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
             thumbnails=np.stack([thumbnail(view) for view in shown]),
             peak=aligned and aligned.peak,
             shift=aligned and aligned.shift,
-            step=_step(pictures, survey.data) if source_row(survey.data.source).cut else None,
+            step=_step(pictures, survey.data) if is_cut and not source.is_large(index) else None,
             counting=1.0 if weight is None else float(weight.mean()),
             clipped=clipped_shares(source, index, survey.data, weight),
         )

@@ -2,6 +2,7 @@
 
     python benchmarks/seams.py RUN...                      trained networks, on held-out inputs of their data
     python benchmarks/seams.py --untrained                 U-Net and residual networks, batch and instance norm
+    python benchmarks/seams.py --stages                    share of the time that does not depend on the noise
 
 A trained network translates a square of 16 held-out inputs side by side, mirrored so that they join, and one of them
 enlarged to the same size. A network that is not trained translates a photograph of scikit-image, with kernels four
@@ -73,6 +74,33 @@ def untrained() -> Iterator[tuple[str, dict, np.ndarray]]:
                 yield f"{kind}, {norm}", translators, photograph
 
 
+def stages() -> None:
+    """Prints the share of the time up to the inner part of a network, and the time, for the networks of `untrained`."""
+    from tfpix2pix.inference.seams import _Work
+
+    def measured(method: Callable) -> Callable:
+        def run(work: _Work, *arguments: str) -> object:
+            start = time.perf_counter()
+            result = method(work, *arguments)
+            if arguments[:1] == () or arguments[0] in work.network.norms_before:
+                seconds.append(time.perf_counter() - start)
+            return result
+
+        return run
+
+    seconds: list[float] = []
+    _Work._measure, _Work._entries = measured(_Work._measure), measured(_Work._entries)
+    print("| network | image | tile, px | up to the inner part | time, s |\n|---|---|---|---|---|")
+    for name, translators, image in untrained():
+        for tile_px in (256, 512) if len(image) == SIDE_PX and name.endswith("batch") else ():
+            translators["whole"](image, tile_px=tile_px)
+            seconds.clear()
+            _, total = timed(translators["whole"], image, tile_px=tile_px)
+            print(
+                f"| {name} | {len(image)} px | {tile_px} | {sum(seconds) / 2 / total:.0%} | {total:.1f} |", flush=True
+            )
+
+
 def report(name: str, what: str, translators: dict, image: np.ndarray) -> None:
     """Prints a line for each size of tiles and way of tiling."""
     whole, whole_s = timed(translators["alone"], image)
@@ -101,7 +129,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="*", metavar="RUN")
     parser.add_argument("--untrained", action="store_true")
+    parser.add_argument("--stages", action="store_true")
     given = parser.parse_args()
+    if given.stages:
+        stages()
+        return
     print(HEAD + "\n" + "|---" * (HEAD.count("|") - 1) + "|")
     for run in given.runs:
         for what, translators, image in trained(run):

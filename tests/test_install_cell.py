@@ -86,9 +86,10 @@ class Machine:
 
     def run(self, address: str = "") -> tuple[int, str]:
         """The exit code and the output of the cell, with `address` in its field."""
-        assert SOURCE.count('\nADDRESS = ""  # @param') == 1
+        source, fields = re.subn(r'^ADDRESS = ".*"(?=  # @param)', f'ADDRESS = "{address}"', SOURCE, flags=re.MULTILINE)
+        assert fields == 1
         cell = self.folder.parent / "cell.py"
-        cell.write_text(SOURCE.replace('ADDRESS = ""', f"ADDRESS = {address!r}"), encoding="utf-8")
+        cell.write_text(source, encoding="utf-8")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
         environment |= {
             "PYTHONPATH": str(self.installed), "PIP_TARGET": str(self.installed), "PIP_NO_INDEX": "1",

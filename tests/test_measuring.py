@@ -9,20 +9,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import yaml
 
 from tests.conftest import run_cli
 from tests.data.test_recipes import SMALLER
+from tfpix2pix.config.resolve import make_config
+from tfpix2pix.data import SOURCES
 from tfpix2pix.data.groups import beginning
 
 PAGE = (Path(__file__).parents[1] / "docs" / "measuring.md").read_text(encoding="utf-8")
-PYTHON, YAML, SHELL = (re.search(rf"```{kind}\n(.+?)```", PAGE, re.DOTALL)[1] for kind in ("python", "yaml", "sh"))
-COMMANDS = [shlex.split(line)[1:] for line in SHELL.splitlines()]
+(PYTHON, OF_VOLUMES), (YAML, YAML_OF_VOLUMES), (SHELL, SHELL_OF_VOLUMES) = (
+    re.findall(rf"```{kind}\n(.+?)```", PAGE, re.DOTALL) for kind in ("python", "yaml", "sh")
+)
 
 
 def run(command, *more):
     code, out, errors = run_cli(*command, *more)
     assert code == 0, errors
     return out
+
+
+def run_page(shell):
+    """The outputs of the page's commands, for fewer steps."""
+    commands = [shlex.split(line)[1:] for line in shell.splitlines()]
+    return [run(command, *(SMALLER if command[0] == "train" else [])) for command in commands]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +43,20 @@ def phantom(tmp_path_factory):
         patch.chdir(folder)
         exec(compile(PYTHON, "docs/measuring.md", "exec"), {})
         Path("phantom.yaml").write_text(YAML)
-        outputs = [run(command, *(SMALLER if command[0] == "train" else [])) for command in COMMANDS]
+        outputs = run_page(SHELL)
+    return folder, outputs
+
+
+@pytest.fixture(scope="module")
+def volumes(phantom):
+    """The phantom as volumes with two targets, in the same folder; what `data check` said."""
+    pytest.importorskip("nibabel")
+    folder, _ = phantom
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        exec(compile(OF_VOLUMES, "docs/measuring.md", "exec"), {})
+        Path("volumes.yaml").write_text(YAML_OF_VOLUMES, encoding="utf-8")
+        outputs = run_page(SHELL_OF_VOLUMES)
     return folder, outputs
 
 
@@ -141,3 +164,68 @@ def test_translations_are_floats_in_hu(phantom):
     first = tifffile.imread(files[0])
     assert (first.dtype, first.shape) == (np.float32, (64, 64))
     assert first.min() >= -1000 and first.max() <= 1500
+
+
+@pytest.mark.slow
+class TestVolumes:
+    def test_the_check_reads_every_slice(self, volumes):
+        _, (checked, *_) = volumes
+        assert "64x64 px, 4 slices" in checked and "scalar kv is 80 to 140" in " ".join(checked.split())
+        assert "0 findings" in checked or "nothing found" in checked.lower()
+
+    def test_slices_are_those_of_the_images(self, volumes):
+        """An axial slice is shown as the phantom was drawn: front on top, the patient's right on the left."""
+        folder, _ = volumes
+        data = make_config(yaml.safe_load(YAML_OF_VOLUMES)).data.model_copy(
+            update={"dir": str(folder / "data/volumes"), "held_out_fraction": 0.0}
+        )
+        source = SOURCES["folders"](data, "train", 0)
+        index = list(source.names).index("patient-05#z002")
+        inputs, targets, weight = source.whole(index)
+        images = {
+            name: tifffile.imread(folder / f"data/phantom/{name}/patient-05_slice-2.tif")
+            for name in ("t1", "t2", "target", "mask")
+        }
+        np.testing.assert_allclose(inputs[..., 0] * 1000, images["t1"].clip(0, 1000), atol=1e-3)
+        np.testing.assert_allclose(inputs[..., 1] * 600, images["t2"].clip(0, 600), atol=1e-3)
+        np.testing.assert_allclose(targets[..., 0], images["target"].clip(-1000, 1500), atol=1e-3)
+        bone = images["target"] > 500
+        assert bone.any() and np.unique(targets[..., 1][bone]).tolist() == [pytest.approx(1.6)]
+        np.testing.assert_array_equal(weight[..., 0], images["mask"] / 255)
+
+    def test_translations_are_volumes_of_each_part(self, volumes):
+        import nibabel
+
+        folder, _ = volumes
+        affine = nibabel.load(folder / "data/volumes/t1/patient-00.nii.gz").affine
+        for part, low, high in (("ct", -1000, 1500), ("density", 0, 2)):
+            files = sorted((folder / "maps" / part).iterdir())
+            assert [file.name for file in files] == [f"patient-{number:02}.nii.gz" for number in range(12)]
+            image = nibabel.load(files[0])
+            assert (image.shape, image.get_data_dtype()) == ((64, 64, 4), np.float32)
+            np.testing.assert_array_equal(image.affine, affine)
+            assert low <= image.get_fdata().min() < image.get_fdata().max() <= high
+
+    def test_errors_of_each_part_are_those_of_the_volumes_inside_the_mask(self, volumes):
+        import nibabel
+
+        folder, _ = volumes
+        record = json.loads((folder / "runs/volumes/evaluation/metrics.json").read_text(encoding="utf-8"))
+        own = record["at_own_size"]["figures"]
+        names = json.loads((folder / "runs/volumes/data.json").read_text())["periods"][-1]["splits"]["val"]
+        patients = sorted({name.split("#")[0] for name in names})
+        assert len(names) == 4 * len(patients)
+        for part, low, high in (("ct", -1000, 1500), ("density", 0, 2)):
+            errors, counts = 0.0, 0
+            for patient in patients:
+                made, true, mask = (
+                    nibabel.load(folder / place / f"{patient}.nii.gz").get_fdata()
+                    for place in (f"maps/{part}", f"data/volumes/{part}", "data/volumes/mask")
+                )
+                errors += np.abs(made - true.clip(low, high))[mask > 0].sum()
+                counts += (mask > 0).sum()
+            assert own[f"unit_mae_{part}"]["value"] == pytest.approx(errors / counts, rel=1e-4)
+        rows = groups(folder / "runs/volumes/evaluation")
+        assert [row["group"] for row in rows] == [f"{patient}#" for patient in patients]
+        page = (folder / "runs/volumes/evaluation/report.html").read_text(encoding="utf-8")
+        assert "target of density, g/cm³" in page and "(kv " in page

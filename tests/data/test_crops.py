@@ -95,6 +95,59 @@ def test_batches_are_those_of_whole_files_to_the_bit(name, tmp_path, monkeypatch
                     np.testing.assert_array_equal(part[0], expected)
 
 
+COMBINED = {
+    "left": {},
+    "right": {"input_side": "right", "image_size_px": [32, 24]},
+    "top": {"input_side": "top", "image_size_px": [24, 48], "rotate": False},
+    "bottom": {"input_side": "bottom", "image_size_px": 24, "input_channels": 1, "target_channels": 1},
+    "alpha": {"weight": "alpha", "input_channels": 4},
+    "no data": {"weight": {"nodata": 3}, "input_channels": 1, "target_channels": 1},
+}
+
+
+@pytest.mark.parametrize("name", COMBINED)
+def test_combined_images_are_read_by_region_to_the_bit(name, tmp_path, monkeypatch):
+    """Twin: the transforms of halves of whole images."""
+    data = DataConfig(dir=str(tmp_path), **{**SETTINGS, "source": "combined", **COMBINED[name]})
+    for number, size in enumerate([(90, 140), (64, 120), (60, 100)]):
+        kinds = {"alpha": (4,), "no data": (1, np.uint8, 4), "bottom": (1, np.uint16)}
+        image = pixels(number, size, *kinds.get(name, (3,)))
+        options = {"extrasamples": ["unassalpha"]} if name == "alpha" else {}
+        for split in ("train", "val"):
+            (tmp_path / split).mkdir(exist_ok=True)
+            rgb = "rgb" if image.ndim == 3 else "minisblack"
+            tifffile.imwrite(tmp_path / split / f"{number}.tif", image, photometric=rgb, **TILES, **options)
+    source, steps = open_source(data, "train", 0), 6
+    order, augmentation, twins = rng.stream(3, "order"), rng.stream(3, "augmentation"), []
+    for step in range(steps):
+        epoch, index = rng.shuffled_index(order, tf.constant(step, tf.int64), len(source))
+        whole = signed(source.whole(int(index)), data)
+        twins.append(transforms.for_training(whole, data, rng.at(augmentation, epoch, index)))
+    centers = [transforms.for_evaluation(signed(source.whole(index), data), data) for index in range(len(source))]
+    assert source.is_large(0)
+    monkeypatch.setattr(images, "decode", lambda *arguments, **options: pytest.fail("decoded whole"))
+    batches = training_batches(source, data, batch_size=1, seed=3, first_step=0, total_steps=steps)
+    for batch, twin in zip(batches, twins, strict=True):
+        for part, expected in zip(batch, twin, strict=True):
+            np.testing.assert_array_equal(part[0], expected)
+    for batch, twin in zip(evaluation_batches(source, data), centers, strict=True):
+        for part, expected in zip(batch, twin, strict=True):
+            np.testing.assert_array_equal(part[0], expected)
+
+
+def test_combined_images_that_cannot_be_halved_or_are_label_maps_are_read_whole(tmp_path):
+    (tmp_path / "train").mkdir()
+    tifffile.imwrite(tmp_path / "train" / "0.tif", pixels(0, (80, 141)), photometric="rgb", **TILES)
+    odd = open_source(DataConfig(dir=str(tmp_path), **{**SETTINGS, "source": "combined"}), "train", 0)
+    assert not odd.is_large(0)
+    with pytest.raises(UserError, match="even number of pixels wide"):
+        odd.sample(0)
+    tifffile.imwrite(tmp_path / "train" / "0.tif", pixels(0, (80, 140), 1, np.uint8, 3), **TILES)
+    labels = {**SETTINGS, "source": "combined", "target_classes": 3, "input_channels": 1}
+    source = open_source(DataConfig(dir=str(tmp_path), target_class_values="indices", **labels), "train", 0)
+    assert not source.is_large(0) and source.whole(0)[1].max() == 2
+
+
 def test_colors_are_changed_alike(tmp_path):
     """In a graph a colour may differ by a bit from the one of eager transforms: both are of the pipeline here."""
     root = str(write(tmp_path, {"input": (3,), "target": (3,)}))

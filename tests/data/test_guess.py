@@ -62,6 +62,10 @@ class TestVolumes:
         assert {key: keys[key] for key in GRAY} == GRAY
         assert keys["source"] == "folders" and len(keys) == 7
 
+    def test_a_ct_is_made_from_an_mr(self, tmp_path):
+        keys = guess_source(self.make(tmp_path, "mr", "ct"))
+        assert (keys["input_folder"], keys["target_folder"], direction_note(keys)) == ("mr", "ct", "")
+
     def test_folders_of_series_are_known_too(self, tmp_path, rng):
         for side in ("mr", "syn"):
             write_series(tmp_path / side / "p1", rng.integers(0, 4096, (4, 12, 10)))

@@ -371,6 +371,35 @@ class TestDoctor:
         write_image(tmp_path / "two" / "input" / "1.png", photograph(1))
         assert examine(config).findings == ()
 
+    @pytest.mark.parametrize("other", [[], [{"name": "height", "channels": 1, "range": [0, 4095]}]])
+    def test_label_maps_among_the_parts_of_inputs_are_looked_at_too(self, tmp_path, other):
+        """The stack of a label map alone is uint8, and with an image of a range it is float32."""
+        config = self.numbered_anew(tmp_path, [(0, 1, 2), (0, 1, 2), (2, 1, 0)])
+        for index in range(3):
+            write_image(tmp_path / "height" / f"{index}.png", photograph(index + 20)[..., 0].astype(np.uint16) * 16)
+        inputs = [*other, {"name": "map", "kind": "labels", "folder": "target", "classes": 4}]
+        settings = {"source": "folders", "dir": str(tmp_path), "inputs": inputs, "target_folder": "input"}
+        data = DataConfig(**settings, image_size_px=32, held_out_fraction=0)
+        absent, palettes = sorted(examine(data).findings, key=lambda finding: finding.kind)
+        assert absent.message == "Class 3 occurs in no `map` of the inputs of the training split: it cannot be learned."
+        assert palettes.kind == "palettes" and "Palettes of the `map` of the inputs number" in palettes.message
+        assert [Path(file).parent.name for file in palettes.files] == ["target", "target"]
+        by_colors = data.model_copy(update={"class_colors": (*RED_BLUE_GRAY, (9, 99, 9))})
+        assert {finding.kind for finding in examine(by_colors).findings} == {"absent"}
+        assert config.target_classes == 3
+
+    def test_a_label_map_beside_an_input_of_several_files_is_looked_at_in_its_own_files(self, tmp_path):
+        self.numbered_anew(tmp_path, [(0, 1, 2), (0, 1, 2), (2, 1, 0)])
+        for index in range(3):
+            write_image(tmp_path / "more" / f"{index}.png", photograph(9 + index))
+        data = DataConfig(
+            source="folders", dir=str(tmp_path), inputs=["input", "more"], target_classes=3, image_size_px=32,
+            held_out_fraction=0,
+        )  # fmt: skip
+        (finding,) = examine(data).findings
+        assert finding.kind == "palettes"
+        assert [Path(file).parent.name for file in finding.files] == ["target", "target"]
+
     def test_every_missing_class_of_each_side_is_reported(self, tmp_path):
         for index in range(2):
             write_image(tmp_path / "input" / f"{index}.png", np.full((32, 32, 1), 3 * index, np.uint8))

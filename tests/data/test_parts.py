@@ -33,6 +33,7 @@ def scene(seed: int = 0, side: int = SIDE) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     labels, instances = np.zeros((2, side, side), np.uint16)
     third = side // 3
+    labels[1, -1] = 1
     labels[third : 2 * third, 4:-4] = 2
     instances[third : 2 * third, 4 : side // 2] = 26_001  # two cars, bumper to bumper
     instances[third : 2 * third, side // 2 : -4] = 26_002

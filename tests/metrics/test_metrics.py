@@ -158,6 +158,7 @@ def test_every_row_says_what_it_needs_and_how_it_is_measured(name):
     row = METRICS[name]
     assert set(row.needs) <= {
         "target", "input", "labels", "variants", "without_noise", "features", "segmenter", "truth", "unit",
+        "training",
     }  # fmt: skip
     assert row.better in ("higher", "lower", "near 1", "")
     assert len(row.protocol) > 30
@@ -173,7 +174,8 @@ def test_every_figure_has_a_title_in_words():
         *(f"semantic_{side}{key}" for side in sides for key in accuracies),
         *(f"{which}_of_k_{key}" for which in ("best", "mean") for key in ("l1", "ms_ssim_distance")),
         *(f"calibration_{level}" for level in (50, 80, 90, 95)), "calibration_gap", "best_of_k_gain",
-        "variant_ms_ssim_distance", "variant_agreement", "ndb", "ndb_share", "jsd",
+        "variant_ms_ssim_distance", "variant_agreement", "ndb", "ndb_share", "jsd", "nearest_training",
+        "nearest_training_real", "copied", "copied_real",
     ]  # fmt: skip
     titles = [title_of(key) for key in keys]
     assert len(set(titles)) == len(titles)

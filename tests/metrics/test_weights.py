@@ -9,10 +9,12 @@ from skimage.data import astronaut, coffee
 from tfpix2pix.metrics import METRICS
 from tfpix2pix.metrics.bootstrap import Resampling
 from tfpix2pix.metrics.example import Example, Setting, Unit, examples_of, mean_over_pixels
+from tfpix2pix.metrics.nearest import TrainingTargets, small
 from tfpix2pix.metrics.scoring import Scorer, measure
+from tfpix2pix.training.samples import picture
 
 SIDE, CLASSES = 48, 4
-PHOTOGRAPHS = [picture()[:SIDE, :SIDE].astype(np.float64) / 127.5 - 1 for picture in (astronaut, coffee)]
+PHOTOGRAPHS = [photograph()[:SIDE, :SIDE].astype(np.float64) / 127.5 - 1 for photograph in (astronaut, coffee)]
 WEIGHT = np.zeros((SIDE, SIDE, 1))
 WEIGHT[6:40, 4:36] = 1
 WEIGHT[30:36] = 0.5  # a strip that counts by half
@@ -21,6 +23,7 @@ SEGMENTER = {
     "segmenter_classes": CLASSES,
 }
 FEATURES = {"features": lambda image: image[::8, ::8].ravel(), "units": (Unit("HU", -1000, 3000),)}
+TRAINING = TrainingTargets([small(picture, image, WEIGHT) for image in PHOTOGRAPHS[::-1]], picture)
 
 
 def noisy(image, seed=1, scale=0.2):
@@ -59,7 +62,7 @@ def rows_of_images():
 @pytest.mark.parametrize("name", rows())
 def test_pixels_of_weight_0_count_nowhere(name):
     row = METRICS[name]
-    setting = Setting(classes=CLASSES if row.of_label_maps else None, **SEGMENTER, **FEATURES)
+    setting = Setting(classes=CLASSES if row.of_label_maps else None, **SEGMENTER, **FEATURES, training=TRAINING)
     count = max(2, row.least_images)
     of = [
         [example(number, spoiled=spoiled, label_maps=bool(row.of_label_maps)) for number in range(count)]
@@ -73,7 +76,7 @@ def test_pixels_of_weight_0_count_nowhere(name):
 @pytest.mark.parametrize("name", rows())
 def test_full_weights_are_no_weights(name):
     row = METRICS[name]
-    setting = Setting(classes=CLASSES if row.of_label_maps else None, **SEGMENTER, **FEATURES)
+    setting = Setting(classes=CLASSES if row.of_label_maps else None, **SEGMENTER, **FEATURES, training=TRAINING)
     count = max(2, row.least_images)
     full, none = (
         measure(
@@ -184,7 +187,7 @@ def test_one_group_has_no_interval():
 
 def test_an_image_without_a_pixel_that_counts_is_left_out():
     empty = example(1, weight=np.zeros((SIDE, SIDE, 1)))
-    scorer = Scorer(rows_of_images(), Setting(**SEGMENTER, **FEATURES))
+    scorer = Scorer(rows_of_images(), Setting(**SEGMENTER, **FEATURES, training=TRAINING))
     assert scorer.update(empty) == {}
     assert (scorer.count, scorer.figures()) == (0, {})
     scorer.update(example(0))

@@ -12,9 +12,12 @@ from tests.conftest import run_cli, tiny_config
 from tests.data.test_parts import scene, write_scene
 from tests.data.test_scalars import HEIGHT, WIND, WINDS
 from tfpix2pix.data.images import read_image
+from tfpix2pix.data.labels import pictures_of
+from tfpix2pix.data.scalars import in_words
 from tfpix2pix.data.stacks import stacked_by_name
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.folder import read_record
+from tfpix2pix.training.samples import CAPTION_HEIGHT_PX, labelled
 
 SEED = 7
 
@@ -61,6 +64,28 @@ def test_a_run_learns_by_the_number(run, expected):
     assert expected.dtype == np.float32 and expected.shape == (32, 32, 3)
     assert np.abs(p2p.load(run.path)(images(25.0)) - expected).max() > 1e-3
     assert read_image(run.directory.samples / "step-000002.png").shape[-1] == 3
+
+
+def test_samples_show_the_number_in_the_input(run, pairs):
+    grid = read_image(run.directory.samples / "step-000002.png")
+    data = run.card.config.data
+    height = scene(2, 32)["height"][..., np.newaxis]
+    stack = stacked_by_name({"height": height, "wind": WINDS[2]}, data)
+    assert in_words(stack, data) == f"wind {WINDS[2]:g}"
+    plain = pictures_of(data)[0](stack)
+    shown = grid[CAPTION_HEIGHT_PX : CAPTION_HEIGHT_PX + 32, :32]
+    np.testing.assert_array_equal(shown, labelled(plain, f"wind {WINDS[2]:g}"))
+    np.testing.assert_array_equal(shown[: 32 - CAPTION_HEIGHT_PX], plain[: 32 - CAPTION_HEIGHT_PX])
+    assert (shown[-CAPTION_HEIGHT_PX:] != plain[-CAPTION_HEIGHT_PX:]).any()
+
+
+def test_the_report_says_the_number_of_each_image(run, tmp_path):
+    evaluate = ("evaluate", run.path, "--metrics", "l1", "--variants", "0", "--out", tmp_path / "evaluation")
+    assert run_cli(*evaluate)[0] == 0
+    page = (tmp_path / "evaluation/report.html").read_text(encoding="utf-8")
+    for name in (2, 9):
+        assert f">{name} (wind {WINDS[name]:g})</button>" in page
+        assert re.search(rf'"facts": ?"wind {WINDS[name]:g}"', page)
 
 
 class TestTranslate:

@@ -21,11 +21,10 @@ from tfpix2pix.data.doctor.shifts import common_area
 from tfpix2pix.data.doctor.survey import aligner, painter
 from tfpix2pix.data.opening import decided, splits_of
 from tfpix2pix.data.originals import open_original
-from tfpix2pix.data.pairs import Fault, Source
+from tfpix2pix.data.pairs import AXES, Fault, Source
 from tfpix2pix.data.scalars import FILE, scalar_parts
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.slices import check_no_slices
-from tfpix2pix.data.sources import AXES
 from tfpix2pix.data.splits import check_splits_of_folder, data_folder
 from tfpix2pix.data.weight_settings import weight_folder
 from tfpix2pix.destinations import check_new_folder

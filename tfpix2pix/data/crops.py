@@ -13,13 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tfpix2pix.data.labels import open_side
-from tfpix2pix.data.pairs import Pair, Weighted
+from tfpix2pix.data.pairs import AXES, Pair, Weighted
 from tfpix2pix.data.planes import NotByRegion
-from tfpix2pix.data.regions import Mapped, Regions, open_regions
+from tfpix2pix.data.regions import Half, Mapped, Regions, open_regions
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.size import Size
 
-Readable = Regions | Mapped
+Readable = Regions | Mapped | Half
 ROWS_AT_A_TIME = 256  # of an image of weights, in search of its largest value
 SAMPLE_PX = 1024  # most height and width of the part by which a large pair is looked at
 
@@ -112,7 +112,8 @@ class PairOpener:
         self._largest: dict[Path, int] = {}  # values of images of weights
 
     def __call__(self, paths: tuple[Path, ...]) -> OpenPair | None:
-        """Opens the pair in files of the input, of the target and perhaps of the weights. Returns None if it is read
+        """Opens the pair in files of the input, of the target and perhaps of the weights, or in one file with input and
+        target side by side. Returns None if it is read
         whole: it is small, its crops depend on the rest, or it has faults that are found by reading all of it.
 
         Raises:
@@ -125,7 +126,9 @@ class PairOpener:
             return None
         images: list[Readable] = []
         try:
-            for side, path in enumerate(paths[:2]):
+            if len(paths) == 1:
+                images += self._open_halves(paths[0])
+            for side, path in enumerate(paths[:2] if not images else ()):
                 images.append(open_side(path, side, self.config))
             images += [self._open_weights(path) for path in paths[2:]]
             pair = OpenPair(images, lambda parts: self.checked(parts, paths), self.config.size_px)
@@ -143,6 +146,15 @@ class PairOpener:
             self._whole.add(paths)
             return None
         return pair
+
+    def _open_halves(self, path: Path) -> list[Half]:
+        """Opens a combined image as its input and its target."""
+        image, axis = open_regions(path), AXES[self.config.input_side]
+        if any(self.config.classes) or image.shape[axis] % 2:
+            image.close()
+            raise NotByRegion("has label maps, which are read by all of their values, or halves of two sizes")
+        is_first = self.config.input_side in ("left", "top")
+        return [Half(image, axis, is_first), Half(image, axis, not is_first)]
 
     def _open_weights(self, path: Path) -> Readable:
         """Opens an image of weights. Parts of integers become float32 in [0, 1], as `weights.read_weight` does."""

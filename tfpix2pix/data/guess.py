@@ -27,7 +27,7 @@ DIRECTIONS = (  # words in the names of inputs and of targets; folders are known
     ("blur", "sharp"), ("blurry", "sharp"), ("blurred", "sharp"), ("hazy", "clear"), ("rainy", "clean"),
     ("damaged", "restored"), ("degraded", "restored"), ("gray", "color"), ("grey", "colour"), ("sketch", "photo"),
     ("sketches", "photo"), ("edge", "photo"), ("line", "photo"), ("drawing", "photo"), ("label", "photo"),
-    ("image", "truth"), ("image", "gt"), ("image", "annotation"),
+    ("image", "truth"), ("image", "gt"), ("image", "annotation"), ("mr", "ct"), ("mri", "ct"), ("cbct", "ct"),
 )  # fmt: skip
 LAYOUTS = ("{split}/{name}", "{name}/{split}", "{split}{name}")  # of the two folders of every split
 OTHER_SPLIT_NAMES = {

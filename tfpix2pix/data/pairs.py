@@ -23,6 +23,7 @@ Pair = tuple[np.ndarray, np.ndarray]  # input and target, each (H, W, C) uint8, 
 Weighted = tuple[np.ndarray, np.ndarray, np.ndarray]  # and the weights of the pixels, float32 (H, W, 1) in [0, 1]
 
 MAX_ENLARGEMENT = 4
+AXES = {"left": 1, "right": 1, "top": 0, "bottom": 0}  # axis along which a combined image is cut in half
 SHARED = {"crop": "size", "resize_crop": "size", "pad": "shape"}  # `data.fit` -> what input and target must share
 
 

@@ -159,6 +159,29 @@ class Mapped:
         self._image.close()
 
 
+class Half:
+    """Holds a half of an open image, which is read as an image of its own. Closing it closes the image.
+
+    Args:
+        axis: 0 for the upper or lower half, 1 for the left or right one.
+        is_first: whether it is the upper or left half.
+    """
+
+    def __init__(self, image: Regions | Mapped, axis: int, is_first: bool) -> None:
+        self._image, length = image, image.shape[axis] // 2
+        self._starts = tuple(0 if is_first or other != axis else length for other in (0, 1))
+        sides = (length if other == axis else side for other, side in enumerate(image.shape[:2]))
+        self.path, self.shape, self.dtype = image.path, (*sides, image.shape[-1]), image.dtype
+
+    def __getitem__(self, place: tuple[slice, slice]) -> np.ndarray:
+        bounds = (part.indices(side)[:2] for part, side in zip(place, self.shape[:2], strict=True))
+        moved = (slice(start + low, start + high) for start, (low, high) in zip(self._starts, bounds, strict=True))
+        return self._image[tuple(moved)]
+
+    def close(self) -> None:
+        self._image.close()
+
+
 def open_regions(path: Path, palette: Palette = "colors") -> Regions:
     """Opens an image file to read rectangles of it: a TIFF (of a pyramid its largest level) or an array (.npy).
 

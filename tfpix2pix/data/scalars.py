@@ -52,6 +52,17 @@ def scalar_parts(data: DataConfig) -> list[InputPart]:
     return [part for part in data.inputs or () if not part.row.in_files]
 
 
+def in_words(stack: np.ndarray, data: DataConfig) -> str:
+    """Returns the scalars in the stack of an input, float (H, W, C) in [-1, 1], such as `kv 80, dose 2.5`, or ""."""
+    words, start = [], 0
+    for part in data.inputs or ():
+        if not part.row.in_files:
+            low, high = part.range
+            words.append(f"{part.name} {low + (float(stack[0, 0, start]) + 1) / 2 * (high - low):.5g}")
+        start += part.stacked_channels
+    return ", ".join(words)
+
+
 def columns_of(parts: Sequence[InputPart]) -> list[str]:
     """Returns the columns of scalars, in small letters."""
     return [part.place.strip().lower() for part in parts]

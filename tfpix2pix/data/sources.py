@@ -19,7 +19,7 @@ from tfpix2pix.data.guess import LAYOUTS, check_not_two_sides, content_of, looks
 from tfpix2pix.data.images import image_reader, list_images, stem_of
 from tfpix2pix.data.labels import palettes_as
 from tfpix2pix.data.nifti import is_nifti, without_suffix
-from tfpix2pix.data.pairs import Fault, Pair, Source, Weighted
+from tfpix2pix.data.pairs import AXES, Fault, Pair, Source, Weighted
 from tfpix2pix.data.scalars import (
     FILE,
     Scalar,
@@ -47,7 +47,6 @@ from tfpix2pix.data.weight_settings import weight_folder
 from tfpix2pix.data.weights import checked_whole
 from tfpix2pix.errors import UserError
 
-AXES = {"left": 1, "right": 1, "top": 0, "bottom": 0}  # axis along which a combined image is cut in half
 NUMBER_WORDS = {2: "two", 3: "three", 4: "four"}
 INPUT, TARGET = "input", "target"  # columns of a table, which may also have the column `split`
 
@@ -64,9 +63,10 @@ def combined(config: DataConfig, split: str, seed: int) -> Source:
     def whole(index: int) -> Pair | Weighted:
         return checked_whole(cut(index), config, files[index])
 
+    opener = PairOpener(config, len(files), lambda parts, paths: checked_whole(parts, config, paths[0]))
     return Source.reading(
         list(named), whole, config, files=lambda index: (files[index],), stored=lambda index, side: cut(index)[side],
-        divided=is_divided(root),
+        divided=is_divided(root), opened=lambda index: opener((files[index],)),
     )  # fmt: skip
 
 

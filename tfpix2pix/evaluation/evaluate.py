@@ -14,15 +14,14 @@ from PIL import Image
 
 from tfpix2pix._version import __version__
 from tfpix2pix.data import source_row
-from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.ranges import on_clipped
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.target_parts import channels_of_targets
-from tfpix2pix.data.weights import dimmed
 from tfpix2pix.errors import UserError, first_of
 from tfpix2pix.evaluation.examples.opening import Subject, open_subject
-from tfpix2pix.evaluation.examples.pairs import Examples
+from tfpix2pix.evaluation.examples.painting import painter
 from tfpix2pix.evaluation.examples.segmenters import Segmenter, open_segmenter
+from tfpix2pix.evaluation.examples.training import Training, open_training
 from tfpix2pix.evaluation.folder import (
     FORMAT_VERSION,
     GROUPS,
@@ -44,7 +43,7 @@ from tfpix2pix.evaluation.folder import (
     write_rows,
 )
 from tfpix2pix.evaluation.report.choosing import spread
-from tfpix2pix.evaluation.report.page import Beside, Pictures, check_by, write_report
+from tfpix2pix.evaluation.report.page import Beside, check_by, write_report
 from tfpix2pix.evaluation.report.pictures import contact_sheet
 from tfpix2pix.evaluation.request import NATIVE, Request, ResolvedRequest, resolve
 from tfpix2pix.memory import fitting_in_memory
@@ -70,6 +69,7 @@ WITHOUT = {  # need of a metric -> reason why it is not measured
     "segmenter": "it needs a photo→labels model, `segmenter`",
     "unit": "it needs the targets' unit, `data.target_unit`, or the `unit` of a part of `data.targets`",
     "truth": "it needs pairs whose truth is known, as those of `data.source: colored_shapes`",
+    "training": "it needs the training targets",
     "labels": "it needs the true label maps, which `segmenter` brings",
 }
 UNREADABLE = "could not be evaluated"
@@ -135,14 +135,17 @@ def evaluate(
     examples = subject.examples
     segmenter = _segmenter(request, subject)
     features = _features(request)
+    training = _training(subject, metrics)
     truth_of = source_row(examples.data.source).truth
     setting = Setting(
         classes=examples.data.target_classes, segmenter=segmenter and segmenter.segment,
         segmenter_classes=segmenter and segmenter.classes, features=features, seed=request.noise.seed,
         units=units_of(examples.data), truth=truth_of and truth_of(examples.data),
+        training=training.targets if isinstance(training, Training) else None,
     )  # fmt: skip
     brought = {
         "features": features, "segmenter": segmenter, "labels": segmenter, "truth": truth_of, "unit": setting.units,
+        "training": setting.training,
     }  # fmt: skip
     available = {*examples.has, *(need for need, brings in brought.items() if brings)}
     by_segmenter = [name for name, row in METRICS.items() if "segmenter" in row.needs]
@@ -151,7 +154,9 @@ def evaluate(
             f"`segmenter` must go with the metric {' or '.join(by_segmenter)}. Received `metrics` without. Add one, or "
             f"leave `segmenter` out."
         )
-    names, left_out = choose(metrics, available, len(examples), label_maps=bool(setting.classes))
+    without = {**WITHOUT, "training": training} if isinstance(training, str) else WITHOUT
+    names, left_out = choose(metrics, available, len(examples), label_maps=bool(setting.classes), without=without)
+    shown_training = training if isinstance(training, Training) and _of_training(names) else None
     scorer = Scorer(names, setting, Resampling(replicates, request.noise.seed))
     agreements = [Agreement(unit) for unit in setting.units]
     rows, groups, levels, clipped, evaluated, failed, stored = [], [], [], [], [], [], {}
@@ -193,6 +198,7 @@ def evaluate(
         **asdict(subject.protocol), replicates=replicates, covered=COVERED,
         group=examples.data.group if any(groups) else None,
         segmenter=segmenter and segmenter.record, features=request.features,
+        training=shown_training and shown_training.about,
     )  # fmt: skip
     record = _record(resolved, subject, data, protocol, scorer.figures(resampled), left_out, at_own_size)
     record.notes.extend([*on_clipped(clipped), *_notes_on_intervals(len(examples), set(groups))])
@@ -212,12 +218,13 @@ def evaluate(
             if agreement.count:
                 agreement.write(folder / density_file(agreement.unit))
         card = subject.card and subject.card.model_dump(mode="json")
+        paint = painter(examples, evaluated, shown_training)
         write_report(
-            folder / PAGE, record.to_json(), rows, painter(examples, evaluated), by=by, shown=shown,
+            folder / PAGE, record.to_json(), rows, paint, by=by, shown=shown,
             beside=Beside(_training_lines(subject), card, agreements),
         )  # fmt: skip
         if shown and rows:
-            sheet = contact_sheet([painter(examples, evaluated)(index) for index in spread(rows, shown)])
+            sheet = contact_sheet([paint(index) for index in spread(rows, shown)])
             Image.fromarray(sheet).save(folder / SHEET)
     if failed:
         done = f"The evaluation of the other {len(rows)} of {len(examples)} is in {out}."
@@ -252,13 +259,18 @@ def _at_own_size(
 
 
 def choose(
-    metrics: Sequence[str] | None, available: set[str], images: int, *, label_maps: bool
+    metrics: Sequence[str] | None,
+    available: set[str],
+    images: int,
+    *,
+    label_maps: bool,
+    without: Mapping[str, str] = WITHOUT,
 ) -> tuple[list[str], dict[str, str]]:
     """Returns the metrics to compute, and why others are not. Raises UserError if one of `metrics` is not."""
     chosen, left_out = [], {}
     for name in metrics or METRICS:
         row = METRICS[name]
-        reasons = [WITHOUT[need] for need in row.needs if need not in available]
+        reasons = [without[need] for need in row.needs if need not in available]
         if images < row.least_images:
             reasons.append(f"it needs {row.least_images} images or more, not {images}")
         if not row.suits(label_maps):
@@ -283,25 +295,16 @@ def units_of(data: DataConfig) -> tuple[Unit, ...]:
     )
 
 
-def painter(examples: Examples, evaluated: Sequence[int]) -> Callable[[int], Pictures]:
-    """Returns a function from a row to the pictures of its example, `evaluated[row]`, which it computes again."""
-    input_picture, target_picture = pictures_of(examples.data, every_part=True)
+def _of_training(names: Sequence[str]) -> bool:
+    return any("training" in METRICS[name].needs for name in names)
 
-    def pictures(row: int) -> Pictures:
-        example = examples[evaluated[row]]
 
-        def shown(image: np.ndarray) -> np.ndarray:
-            return dimmed(target_picture(image), example.weight)
-
-        return Pictures(
-            example.name,
-            shown(example.translation),
-            None if example.input is None else input_picture(example.input),
-            None if example.target is None else shown(example.target),
-            tuple(map(shown, () if example.variants is None else example.variants)),
-        )
-
-    return pictures
+def _training(subject: Subject, metrics: Sequence[str] | None) -> Training | str:
+    """Returns the training targets, or the reason why translations are not compared with them."""
+    if metrics and not _of_training(metrics):
+        return WITHOUT["training"]
+    size = subject.protocol.size_px
+    return open_training(subject.trained_on, subject.examples.data, None if size == NATIVE else size)
 
 
 def _training_lines(subject: Subject) -> list[dict[str, Any]]:

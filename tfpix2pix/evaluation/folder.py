@@ -142,6 +142,7 @@ class ProtocolRecord(_Part):
     group: str | None = None  # `data.group`, by which images are resampled together
     segmenter: dict[str, Any] | None = None
     features: Any = None
+    training: str | None = None  # the training targets with which translations were compared
 
 
 class OwnSizeRecord(_Part):

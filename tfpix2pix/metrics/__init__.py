@@ -285,6 +285,35 @@ METRICS = {
         needs=("target", "variants", "without_noise"),
         titles={"best_of_k_gain": "Gain in L1 of the best variant over no noise"},
     ),
+    "nearest": _of(
+        "nearest",
+        "Nearest",
+        "distance from a translation to the nearest of up to 1,000 training targets (nearest_training), and from its "
+        "target to it (nearest_training_real): root of the mean squared difference on [-1, 1] of their pictures' means "
+        "over 32x32 fields; mean over images; copies are much nearer than the real targets, and blurry images somewhat",
+        needs=("target", "training"),
+        of_label_maps=None,
+        better="",
+        titles={
+            "nearest_training": "Distance to the nearest training target",
+            "nearest_training_real": "Distance of real targets to the nearest training target",
+        },
+    ),
+    "copied": _of(
+        "nearest",
+        "Copied",
+        "share of translations that are copies of a training target: the distance of `nearest` is below half of the "
+        "mean distance of the 50 nearest training targets (after Carlini et al. 2023); copied_real is that share of "
+        "the held-out targets themselves, which is above 0 if the data have near-duplicates",
+        needs=("target", "training"),
+        of_label_maps=None,
+        better="lower",
+        most=1.0,
+        titles={
+            "copied": "Share of copies of training targets",
+            "copied_real": "Share of copies among the real targets",
+        },
+    ),
     "variant_ms_ssim": _of(
         "variants",
         "VariantMSSSIM",

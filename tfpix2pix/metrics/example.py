@@ -112,6 +112,7 @@ class Setting:
     features: Callable[[np.ndarray], np.ndarray] | None = None  # (H, W, C) in [-1, 1] -> float (D,)
     units: tuple[Unit, ...] = ()  # of the targets, or of their parts that have one
     truth: Any = None  # what the source of the pairs knows of them (`SourceRow.truth`)
+    training: Any = None  # the training targets, a `TrainingTargets` (metrics/nearest.py)
     seed: int = 0
     also: dict[str, Any] = field(default_factory=dict)  # for custom metrics
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from tfpix2pix.config.resolve import to_yaml
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.pipeline import evaluation_batches
+from tfpix2pix.data.scalars import in_words
 from tfpix2pix.errors import RunError
 from tfpix2pix.inference.batching import batch_of
 from tfpix2pix.inference.view import InferenceView
@@ -208,7 +210,9 @@ class Session:
         self.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     def _sample(self, step: int, _: loop.Losses) -> None:
-        grid = sample_grid(self.translate, self.shown, pictures_of(self.config.data, every_part=True))
+        data = self.config.data
+        pictures, caption = pictures_of(data, every_part=True), partial(in_words, data=data)
+        grid = sample_grid(self.translate, self.shown, pictures, caption)
         weights = {v.path: v for v in (*self.model.generator.weights, *self.model.discriminator.weights)}
         self.reporter.sample(step, grid, weights)
         self.reporter.restart_clock()

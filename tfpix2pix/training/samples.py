@@ -22,20 +22,36 @@ def picture(image: np.ndarray) -> np.ndarray:
     return as_picture(from_signed(image))
 
 
+def labelled(picture: np.ndarray, text: str) -> np.ndarray:
+    """Returns a picture, uint8 (H, W, 3), with a text on white in its lower left corner."""
+    if not text:
+        return picture
+    image = Image.fromarray(picture)
+    draw = ImageDraw.Draw(image)
+    place = (2, image.height - CAPTION_HEIGHT_PX + 2)
+    draw.rectangle(draw.textbbox(place, text), fill="white", outline="white", width=1)
+    draw.text(place, text, fill="black")
+    return np.asarray(image)
+
+
 def sample_grid(
-    translate: Callable, pairs: Iterable[tuple], pictures: tuple[Callable, Callable] = (picture, picture)
+    translate: Callable,
+    pairs: Iterable[tuple],
+    pictures: tuple[Callable, Callable] = (picture, picture),
+    caption: Callable[[np.ndarray], str] = lambda image: "",
 ) -> np.ndarray:
     """Returns the grid of pairs (input, target), each float32 (1, H, W, C) in [-1, 1]: uint8 (height, width, 3).
 
     `pictures` convert an input, and a target or translation, to pictures. If a pair has the weights of its pixels, the
-    translation and the target are `dimmed`.
+    translation and the target are `dimmed`. `caption` returns a text that is written into the picture of an input.
     """
     of_input, of_target = pictures
     rows = []
     for image, target, *weight in pairs:
         weights = [np.asarray(batch)[0] for batch in weight]
         shown = [dimmed(of_target(np.asarray(batch)[0]), *weights) for batch in (translate(image), target)]
-        rows.append([of_input(np.asarray(image)[0]), *shown])
+        image = np.asarray(image)[0]
+        rows.append([labelled(of_input(image), caption(image)), *shown])
     return picture_grid(rows, CAPTIONS)
 
 

@@ -481,6 +481,45 @@ def test_without_targets_outputs_are_compared_with_inputs(chromium, tmp_path):
         assert tab.errors == []
 
 
+def with_nearest(index: int) -> Pictures:
+    caption = f"{EVIL}, distance 0.{index:03}"
+    return Pictures(NAMES[index], picture(index), None, picture(300 + index), (), picture(400 + index), caption)
+
+
+def test_the_nearest_training_target_is_beside_every_output(tmp_path):
+    record = {**RECORD, "protocol": {**RECORD["protocol"], "training": "400 training targets in data/facades"}}
+    path = make(tmp_path, with_nearest, record)
+    data = data_of(path)
+    assert data["modes"] == {"target": "target", "error": "error map", "nearest": "nearest training target"}
+    for image in data["images"]:
+        index = NAMES.index(image["name"])
+        assert image["nearest"] == jpeg_uri(picture(400 + index))
+        assert image["captions"] == {"nearest": f"{EVIL}, distance 0.{index:03}"}
+    said = words(path.read_text("utf-8"))
+    assert "differs least from the output's, of 400 training targets in data/facades." in said.replace("&#39;", "'")
+
+
+def test_without_training_targets_none_are_spoken_of(tmp_path):
+    path = make(tmp_path)
+    assert "nearest" not in data_of(path)["modes"]
+    assert "nearest training" not in words(path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("width_px", [1280, 360])
+def test_the_nearest_training_target_is_shown_with_its_name_and_distance(chromium, tmp_path, width_px):
+    with Tab(chromium, make(tmp_path, with_nearest), width_px=width_px) as tab:
+        image = next(image for image in data_of_page(tab)["images"] if image["name"] == "6")
+        tab.locator("#extremes").get_by_label("nearest training target", exact=True).check()
+        assert tab.locator(".card img").first.get_attribute("src") == image["nearest"]
+        assert "output, target, nearest training target." in tab.inner_text("#in-a-row")
+        assert tab.locator(".thumbnails li").first.locator("img").count() == 3
+        tab.get_by_role("button", name="Open 6 in large").last.click()
+        caption = f"nearest training target: {EVIL}, distance 0.005"
+        assert tab.locator("#all figcaption").last.inner_text() == caption
+        assert tab.evaluate("document.querySelector('dialog').scrollWidth") <= width_px
+        assert tab.errors == []
+
+
 def test_without_javascript_the_metrics_are_there(chromium, report):
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()

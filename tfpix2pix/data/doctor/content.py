@@ -9,7 +9,7 @@ import numpy as np
 from tfpix2pix.data import SPLITS, source_row
 from tfpix2pix.data.doctor.findings import Finding, finding
 from tfpix2pix.data.doctor.report import grouped, listed
-from tfpix2pix.data.doctor.survey import CONSTANT_LEVELS
+from tfpix2pix.data.doctor.survey import CONSTANT_LEVELS, label_maps
 from tfpix2pix.data.groups import groups_by_name
 from tfpix2pix.data.near_duplicates import MOST_DIFFERENCE, Groups, difference, near
 
@@ -54,27 +54,28 @@ def absent(survey: Survey) -> list[Finding]:
     if len(looks) < len(survey.sources[SPLITS[0]]) or not readable:
         return []
     findings = []
-    for position, (side, classes) in enumerate(zip(SIDES, survey.data.classes, strict=True)):
+    for position, map_ in enumerate(label_maps(survey.data)):
         occurring = set().union(*(look.traits.classes[position] for look in readable))
-        for index in sorted(set(range(classes or 0)) - occurring):
+        for index in sorted(set(range(map_.classes)) - occurring):
             name = f" ({survey.data.class_names[index]})" if survey.data.class_names else ""
-            message = f"Class {index}{name} occurs in no {side} of the training split: it cannot be learned."
+            message = f"Class {index}{name} occurs in no {map_.one} of the training split: it cannot be learned."
             findings.append(finding("absent", SPLITS[0], [], message))
     return findings
 
 
 def palettes(survey: Survey) -> list[Finding]:
-    """Finds that palette files which are read by their indices number the colours differently: one finding a side.
+    """Finds that palette files which are read by their indices number the colours differently: one finding for the
+    label maps of a side, or of a part of the inputs.
 
     Programs number the colours of a picture anew in each file. Only indices that occur count, in the training split.
     """
     findings = []
-    for position, (side, values) in enumerate(zip(SIDES, survey.data.class_values, strict=True)):
-        if survey.data.classes[position] is None or values != "indices" or survey.data.class_colors:
+    for position, map_ in enumerate(label_maps(survey.data)):
+        if not map_.by_index:
             continue
         known: dict[bytes, tuple[int, bytes, Look]] = {}  # colour -> its index, the palette and the pair
         for look in survey.readable:
-            header = look.headers[position] if len(look.headers) >= len(SIDES) else None
+            header = look.headers[map_.file] if len(look.headers) >= len(SIDES) else None
             if look.split != SPLITS[0] or header is None or not header.palette:
                 continue
             for index in sorted(look.traits.classes[position]):
@@ -84,9 +85,9 @@ def palettes(survey: Survey) -> list[Finding]:
                     break
             else:
                 continue
-            files = [survey.files(pair)[position] for pair in (other, look)]
+            files = [survey.files(pair)[map_.file] for pair in (other, look)]
             message = (
-                f"Palettes of the {side}s number the colours differently, so a class is not the same in all files: "
+                f"Palettes of the {map_.many} number the colours differently, so a class is not the same in all files: "
                 f"#{color.hex()} is index {first} in {files[0]} and index {index} in {files[1]}."
             )
             location = {"files": tuple(files), "pairs": survey.of(other, look)["pairs"]}

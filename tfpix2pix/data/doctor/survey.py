@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,7 +33,7 @@ class Traits:
     spread: tuple[float, float]  # standard deviation of each side (`_spread`), of 255 levels
     difference: float  # between the sides: mean absolute, of 255 levels
     texture: tuple[float, float]  # of each side (`measure.texture`)
-    classes: tuple[frozenset[int], frozenset[int]]  # that occur in each side; empty for images
+    classes: tuple[frozenset[int], ...]  # that occur in each of the pair's `label_maps`
     exact: bytes  # hash of all pixels and sizes
     perceptual: int  # 64 bits
     thumbnails: np.ndarray  # uint8 (2, 8, 8, 3)
@@ -101,6 +101,49 @@ class Survey:
         return {"files": tuple(files), "pairs": tuple((look.split, look.index) for look in looks)}
 
 
+@dataclass(frozen=True)
+class LabelMap:
+    """Describes a label map of every pair: a side, or a part of the inputs."""
+
+    one: str  # what it is called
+    many: str
+    side: int
+    file: int  # number of its file among those of a pair
+    classes: int
+    by_index: bool  # palette files are read by their indices
+    channel: int | None = None  # in the stack of an input in several files; None: the map is the whole side
+
+    def indices(self, pair: Sequence[np.ndarray]) -> np.ndarray:
+        """Returns the class indices of a pair that a source has read."""
+        if self.channel is None:
+            return pair[self.side]
+        channel = pair[self.side][..., self.channel]
+        return channel if channel.dtype == np.uint8 else np.rint(channel * 255).astype(np.uint8)
+
+
+def label_maps(data: DataConfig) -> list[LabelMap]:
+    """Returns the label maps of the pairs of `data`."""
+    in_files = [part for part in data.inputs or () if part.row.in_files]
+    starts = np.cumsum([0, *(part.stacked_channels for part in data.inputs or ())]).tolist()
+    channels = {part.name: start for part, start in zip(data.inputs or (), starts, strict=False)}
+    maps = [
+        LabelMap(
+            *[f"`{part.name}` of the inputs"] * 2, 0, file, part.classes, part.row.palette(part, data) == "indices",
+            channels[part.name],
+        )
+        for file, part in enumerate(in_files)
+        if part.classes
+    ]  # fmt: skip
+    first_files = (0, len(in_files) or 1)
+    for side, (name, classes, values) in enumerate(
+        zip(("input", "target"), data.classes, data.class_values, strict=True)
+    ):
+        if classes:
+            by_index = values == "indices" and not data.class_colors
+            maps.append(LabelMap(name, f"{name}s", side, first_files[side], classes, by_index))
+    return maps
+
+
 def painter(data: DataConfig) -> Callable[[tuple[np.ndarray, np.ndarray]], Views]:
     """Returns a function from a pair of any kind to its pictures, uint8 (H, W, 3) of the files' sizes: label maps in
     colours, other ranges stretched to 8 bits."""
@@ -139,6 +182,7 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
     The function may run in threads.
     """
     paint, align, makes_inputs = painter(survey.data), aligner(survey.data), survey.data.makes_inputs
+    maps, is_cut = label_maps(survey.data), source_row(survey.data.source).cut
 
     def look(position: tuple[str, int]) -> tuple[Look, np.ndarray | None]:
         split, index = position
@@ -161,16 +205,13 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
             spread=tuple(_spread(view) for view in pictures),
             difference=float(np.abs(pictures[0].astype(np.int16) - pictures[1]).mean()),
             texture=tuple(texture(view) for view in pictures),
-            classes=tuple(
-                frozenset(np.unique(image).tolist()) if classes else frozenset()
-                for image, classes in zip(pair, survey.data.classes, strict=True)
-            ),
+            classes=tuple(frozenset(np.unique(map_.indices(pair)).tolist()) for map_ in maps),
             exact=exact_hash(images),
             perceptual=perceptual_hash(shown),
             thumbnails=np.stack([thumbnail(view) for view in shown]),
             peak=aligned and aligned.peak,
             shift=aligned and aligned.shift,
-            step=_step(pictures, survey.data) if source_row(survey.data.source).cut else None,
+            step=_step(pictures, survey.data) if is_cut and not source.is_large(index) else None,
             counting=1.0 if weight is None else float(weight.mean()),
             clipped=clipped_shares(source, index, survey.data, weight),
         )

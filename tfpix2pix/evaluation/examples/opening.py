@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tfpix2pix.config import Config
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
 from tfpix2pix.data import source_row
@@ -59,6 +60,7 @@ class Subject:
         protocol: how the examples are computed.
         examples: translations, or images, with their inputs and targets.
         card: card of a model.
+        trained_on: configurations of the pairs that the model may have been trained on, the likeliest first.
         at_own_size: the examples at the size of their files, at which `translate` takes them; None: the request names
             the size, or both are of one scale.
     """
@@ -73,6 +75,7 @@ class Subject:
     examples: Examples
     card: ModelCard | None = None
     at_own_size: Examples | None = None
+    trained_on: tuple[Config, ...] = ()
 
 
 def open_subject(request: Request | ResolvedRequest) -> Subject:
@@ -130,8 +133,17 @@ def _open_model(resolved: ResolvedRequest) -> Subject:
         at_own_size = model_examples(translator, config, source, size_px=None, noise=replace(noise, variants=0))
     return Subject(
         model.kind, model.path, card.name, card.step, config.data.dir, request.split, protocol, examples, card,
-        at_own_size,
+        at_own_size, _trained_on(request, card.config, config),
     )  # fmt: skip
+
+
+def _trained_on(request: Request, *configs: Config) -> tuple[Config, ...]:
+    """Returns the configurations that name pairs. Of a training split there are none, because it has its own targets.
+
+    An export does not say where its training pairs lie: then they are those of `data`.
+    """
+    named = [config for config in configs if config.data.is_given]
+    return () if request.split == "train" else tuple(named)
 
 
 def _open_images(resolved: ResolvedRequest) -> Subject:
@@ -171,4 +183,7 @@ def _open_images(resolved: ResolvedRequest) -> Subject:
         variants=0,
     )
     name = f"{folder.name} {request.outputs}" if request.outputs else folder.name
-    return Subject(IMAGES, folder, name, None, config.data.dir, split, protocol, examples)
+    trained_on = _trained_on(request, config) if split else ()
+    return Subject(
+        IMAGES, folder, name, None, config.data.dir, split, protocol, examples, trained_on=trained_on
+    )  # fmt: skip

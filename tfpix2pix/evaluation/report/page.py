@@ -33,7 +33,12 @@ __all__ = ["Beside", "Pictures", "check_by", "write_report"]
 
 KIND = "evaluation"
 TEMPLATE = "evaluation/report/report.html"
-MODES = {"target": "target", "input": "input", "error": "error map"}  # role of a picture -> its name in the switch
+MODES = {  # role of a picture -> its name in the switch
+    "target": "target",
+    "input": "input",
+    "error": "error map",
+    "nearest": "nearest training target",
+}
 Row = Mapping[str, Any]
 
 
@@ -102,10 +107,10 @@ def write_report(
         record=record,
         summary=summary(record),
         created=readable_time(record["created"]),
-        ranking=_ranking(record, rows, by, groups, {index: place for place, index in enumerate(indices)}),
+        ranking=_ranking(record, rows, by, groups, {index: place for place, index in enumerate(indices)}, images),
         modes=modes,
         error_scale={"colors": color_bar(), "most": f"{ERROR_MOST:g}"},
-        gallery=_gallery(images, len(rows), bool(by)),
+        gallery=_gallery(images, len(rows), bool(by), record["protocol"].get("training")),
         sorts=[{"key": key, "title": titles[key], "order": order_of(record, key).last_first} for key in keys],
         metrics=metrics_table(record),
         agreement=[chart for agreement in counted for chart in density_charts(agreement)],
@@ -123,10 +128,11 @@ def _ranking(
     by: str | None,
     groups: Mapping[str, Sequence[int]],
     places: Mapping[int, int],
+    images: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any] | None:
     """Returns the best, median and worst images with their metrics, and the histogram of the metric that ranks them.
 
-    `places` are positions of the shown rows in the page's data, by which its script fills in the pictures.
+    `places` are positions of the shown rows in the page's data, `images`, by which its script fills in the pictures.
     None without a metric that ranks images.
     """
     if by is None or not groups:
@@ -139,28 +145,34 @@ def _ranking(
         "key": by,
         "better": order_of(record, by).words,
         "groups": {
-            heading: [_card(rows[index], places[index], by) for index in indices] for heading, indices in groups.items()
+            heading: [_card(rows[index], places[index], by, images) for index in indices]
+            for heading, indices in groups.items()
         },
         "histogram": histogram(title_of(by), [metrics_of(row)[by] for row in rows if by in metrics_of(row)]),
     }
 
 
-def _card(row: Row, place: int, by: str) -> dict[str, Any]:
+def _card(row: Row, place: int, by: str, images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Returns the texts beside an image: the metric that ranks it, and the others."""
-    metrics = metrics_of(row)
+    metrics, facts = metrics_of(row), images[place]["facts"]
     others = [
         {"title": title_of(key), "key": key, "value": digits(value)} for key, value in metrics.items() if key != by
     ]
-    return {"place": place, "name": str(row["name"]), "value": digits(metrics[by]), "others": others}
+    return {"place": place, "name": str(row["name"]), "value": digits(metrics[by]), "others": others, "facts": facts}
 
 
-def _gallery(images: Sequence[Mapping[str, Any]], total: int, ranked: bool) -> list[str]:
-    """Returns the sentences that say which images the gallery shows."""
+def _gallery(images: Sequence[Mapping[str, Any]], total: int, ranked: bool, training: str | None = None) -> list[str]:
+    """Returns the sentences that say which images the gallery shows, and which `training` targets were looked at."""
     count = len(images)
     if count == total:
         sentences = [f"All {count:,} images." if count != 1 else "The only image."]
     else:
         sentences = [f"{count:,} of {total:,} images, spread evenly over the names{', and those above' * ranked}."]
+    if any("nearest" in image for image in images):
+        sentences.append(
+            f"The nearest training target is the one whose picture, reduced to 32×32 px, differs least from the "
+            f"output's, of {training}."
+        )
     if any(image["variants"] for image in images):
         sentences.append("Open an image to see its translations with different noise.")
     if images and not any("target" in image for image in images):

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tfpix2pix.pages import data_uri
-from tfpix2pix.training.samples import CAPTIONS, picture_grid
+from tfpix2pix.training.samples import CAPTIONS, labelled, picture_grid
 
 MOST_PX = 512  # length of the longer side
 VARIANT_PX = 160  # the same for a variant, which is only shown in a strip
@@ -32,19 +32,26 @@ class Pictures:
     input: np.ndarray | None = None
     target: np.ndarray | None = None
     variants: tuple[np.ndarray, ...] = ()  # by different noise
+    facts: str = ""  # in words, such as the scalars of the input
+    nearest: np.ndarray | None = None  # the training target that is nearest to the output
+    nearest_caption: str = ""  # its name and distance
 
     def embedded(self) -> dict[str, Any]:
-        """Returns JSON values: `size`, width and height of the output in pixels; `variants`, a list of data URIs; and
-        the data URIs of `output` and, if they exist, of `input`, `target` and `error`."""
+        """Returns JSON values: `size`, width and height of the output in pixels; `facts`; `variants`, a list of data
+        URIs; and the data URIs of `output` and, if they exist, of `input`, `target`, `error` and `nearest`, with its
+        caption."""
         images: Mapping[str, np.ndarray | None] = {
             "output": self.output,
             "target": self.target,
             "input": self.input,
             "error": error_map(self.output, self.target),
+            "nearest": self.nearest,
         }
         return {
             "size": [self.output.shape[1], self.output.shape[0]],
+            "facts": self.facts,
             "variants": [jpeg_uri(variant, VARIANT_PX) for variant in self.variants],
+            "captions": {"nearest": self.nearest_caption},
             **{role: jpeg_uri(image) for role, image in images.items() if image is not None},
         }
 
@@ -58,7 +65,10 @@ def contact_sheet(shown: Sequence[Pictures]) -> np.ndarray:
     height, width = shown[0].output.shape[:2]
     shrink = max(1.0, max(height, width) / SHEET_PX)
     size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
-    rows = [[getattr(pictures, role) for role in captions] for pictures in shown]
+    rows = [
+        [labelled(getattr(pictures, role), pictures.facts * (role == "input")) for role in captions]
+        for pictures in shown
+    ]
     return picture_grid(rows, captions, size=size, columns=-(-len(rows) // SHEET_ROWS))
 
 

@@ -1,7 +1,8 @@
 "use strict";
 (() => {
   const { images, modes, better, titles, by } = JSON.parse(at("data").textContent);
-  const ROLES = { input: "input", output: "output", target: "target", error: "error map" };
+  const ROLES = { input: "input", output: "output", target: "target", error: "error map", nearest: "nearest training target" };
+  const IN_GALLERY = ["input", "output", "target", "nearest"];
   const BADNESS = { // by which values are better: a number that is greater the worse a value is
     lower: (value) => value,
     higher: (value) => -value,
@@ -87,10 +88,12 @@
 
   // The gallery.
 
+  const titleOf = (image) => (image.facts ? `${image.name} (${image.facts})` : image.name);
+
   function thumbnail(image, index) {
-    const roles = ["input", "output", "target"].filter((role) => role in image);
+    const roles = IN_GALLERY.filter((role) => role in image);
     const row = make("span", { className: "row" }, ...roles.map((role) => picture(image, role)));
-    const caption = make("span", { className: "caption" }, make("span", {}, image.name), make("span", { className: "value" }));
+    const caption = make("span", { className: "caption" }, make("span", {}, titleOf(image)), make("span", { className: "value" }));
     const button = make("button", { type: "button" }, row, caption);
     button.setAttribute("aria-label", `Open ${image.name} in large`);
     button.addEventListener("click", () => open(index));
@@ -125,11 +128,13 @@
     return make("figure", {}, picture(image, role, text), make("figcaption", {}, text));
   }
 
+  const captionOf = ({ captions = {} }, role) => (captions[role] ? `${ROLES[role]}: ${captions[role]}` : ROLES[role]);
+
   function show(index) {
     const large = at("large");
     const image = images[(current = index)];
     const among = sequence.includes(index) ? sequence : images.map((_, position) => position);
-    at("large-name").textContent = image.name;
+    at("large-name").textContent = titleOf(image);
     at("large-place").textContent = `${among.indexOf(index) + 1} of ${among.length}`;
     compare(large.querySelector(".compare"), image);
     const pairs = Object.entries(image.metrics).map(([key, value]) =>
@@ -137,7 +142,7 @@
     );
     large.querySelector(".image-metrics").replaceChildren(...pairs);
     const roles = Object.keys(ROLES).filter((role) => role in image);
-    at("all").replaceChildren(...roles.map((role) => labelled(image, role, ROLES[role])));
+    at("all").replaceChildren(...roles.map((role) => labelled(image, role, captionOf(image, role))));
     showVariants(at("by-noise"), image);
   }
 
@@ -164,8 +169,8 @@
   function start() {
     const thumbnails = images.map(thumbnail);
     for (const element of document.querySelectorAll(".modes, .tools")) element.hidden = false;
-    const roles = ["input", "output", "target"].filter((role) => images.some((image) => role in image));
-    if (roles.length > 1) at("in-a-row").textContent = `From left to right: ${roles.join(", ")}.`;
+    const roles = IN_GALLERY.filter((role) => images.some((image) => role in image));
+    if (roles.length > 1) at("in-a-row").textContent = `From left to right: ${roles.map((role) => ROLES[role]).join(", ")}.`;
     at("thumbnails").style.setProperty("--roles", roles.length);
     for (const id of ["sort", "filter"]) at(id).addEventListener("input", () => arrange(thumbnails));
     document.querySelector(".tools").addEventListener("submit", (event) => event.preventDefault());

@@ -70,7 +70,7 @@ def train(
         bool,
         typer.Option(
             "--dry-run",
-            help="Print configuration, layers, parameters and FLOPs, without data and without writing anything.",
+            help="Print configuration, layers, parameters, FLOPs, memory and disk, without data and without writing.",
         ),
     ] = False,
 ) -> None:

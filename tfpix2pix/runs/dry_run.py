@@ -141,7 +141,7 @@ def describe(plan: Plan) -> Group:
             f"\nMFLOP: convolutions, one image, forward.\n"
             f"Recipe: {config.recipe or 'none named'}.\nLength: {_length(spec)}.\n{_stages(config)}"
             f"Objective: {config.objective_name} ({weights}), "
-            f"{terms.gan_loss}, update order {spec.update_order}.\n{pairs}\n" + "\n".join((*lines, _destination(plan)))
+            f"{terms.gan_loss}, update order {spec.update_order}.\n" + "\n".join((*lines, pairs, _destination(plan)))
         ),
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import io
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -91,30 +91,6 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         UserError: the pairs or the batch do not fit. Nothing has been written then.
         RunError: the training failed.
     """
-    try:
-        return _run(plan, console)
-    except Exception as error:
-        if not lacks_memory(error):
-            raise
-        raise RunError(_no_memory(plan.directory)) from error
-
-
-def _no_memory(directory: RunDirectory) -> str:
-    """Returns what helps if the memory did not suffice, and how the run goes on."""
-    steps = Checkpoints(directory.checkpoints).steps()
-    if steps:
-        again = f"The run is saved as of step {steps[-1]}: continue it with `resume`, and with `accept_changes` in a "
-        again += "smaller batch or in parts"
-    else:
-        again = f"Then begin again{' with `fresh`' if directory.is_run() else ''}"
-    return (
-        f"A training step must fit in the memory of the machine and of its GPUs. Received one that did not. Lower "
-        f"`training.batch_size`, `data.image_size_px` or `generator.base_filters`, raise `training.micro_batches` or "
-        f"`training.recompute_levels`, or set `training.precision` to bfloat16, about half. {again}."
-    )
-
-
-def _run(plan: Plan, console: Console | None) -> Run:
     if plan.config.objective.teacher and plan.teacher is None:
         raise UserError(
             f"A student must have its teacher, {plan.config.objective.teacher}. Received none. Use `tfpix2pix distill` "
@@ -134,9 +110,10 @@ def _run(plan: Plan, console: Console | None) -> Run:
     checked = sum(check_readable(source) for source in sources.values() if len(source))
     splits = _compared(plan, sources, devices)
     frozen = Frozen(plan.teacher and teaching(plan.teacher), open_perceptual_network(plan.config))
-    config = _settled(plan, sources, devices, say, frozen)
+    with _fitting_in_memory(plan.directory):
+        config = _settled(plan, sources, devices, say, frozen)
+        model, start = _beginning(plan, config, devices, frozen)
     spec = config.training
-    model, start = _beginning(plan, config, devices, frozen)
     started = start_from(model, plan.start) if plan.start else ()
     devices.check_same(start.step, "checkpoint")
     say(
@@ -160,7 +137,7 @@ def _run(plan: Plan, console: Console | None) -> Run:
         if devices.is_chief:
             _write_beginning(plan, config, start, record)
             trackers.begin(config.name, hyperparameters_of(config))
-        with loop.stop_on_signals() as signalled, devices.in_reach():
+        with _fitting_in_memory(plan.directory), loop.stop_on_signals() as signalled, devices.in_reach():
             while True:
                 stage = stage_after(config, start.step)
                 session = Session(
@@ -193,6 +170,27 @@ def _run(plan: Plan, console: Console | None) -> Run:
                 gc.collect()  # graphs and variables refer to each other
                 model = build_on(devices, config, frozen, stage_after(config, step))
                 enter(model, state, before=stage)
+
+
+@contextmanager
+def _fitting_in_memory(directory: RunDirectory) -> Iterator[None]:
+    """Raises RunError if the memory does not suffice in the block: what helps, and how the run goes on."""
+    try:
+        yield
+    except Exception as error:
+        if not lacks_memory(error):
+            raise
+        steps = Checkpoints(directory.checkpoints).steps()
+        if steps:
+            again = f"The run is saved as of step {steps[-1]}: continue it with `resume`, and with `accept_changes` in "
+            again += "a smaller batch or in parts"
+        else:
+            again = f"Then begin again{' with `fresh`' if directory.is_run() else ''}"
+        raise RunError(
+            f"A training step must fit in the memory of the machine and of its GPUs. Received one that did not. Lower "
+            f"`training.batch_size`, `data.image_size_px` or `generator.base_filters`, raise `training.micro_batches` "
+            f"or `training.recompute_levels`, or set `training.precision` to bfloat16, about half. {again}."
+        ) from error
 
 
 def _set_up(devices: Devices, spec: TrainingConfig) -> None:

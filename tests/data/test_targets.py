@@ -220,8 +220,12 @@ class TestRefused:
             UserError, match=r"within `range`, 0 to 255 .* `\{name: height, range: .*` of `data.targets`"
         ):
             SOURCES["folders"](data, "train", 0).read(0)
-        clipped = SOURCES["folders"](data.model_copy(update={"out_of_range": "clip"}), "train", 0).read(0)[1]
+        clipping = data.model_copy(update={"out_of_range": "clip"})
+        clipped = SOURCES["folders"](clipping, "train", 0).read(0)[1]
         assert clipped.max() == 255
+        share = np.mean([(parts_of(seed)["height"] > 255).mean() for seed in (0, 1, 2, 9)])
+        start = "4 of 4 images have values outside the ranges of `data.targets`, which are clipped:"
+        assert any(note.startswith(f"{start} {100 * share:.2g} %") for note in examine(clipping).notes)
 
     def test_a_missing_file_is_named(self, pairs):
         (pairs / "train/height/1.png").unlink()

@@ -160,14 +160,14 @@ def clipped_shares(source: Source, index: int, data: DataConfig, weight: np.ndar
     return tuple(shares)
 
 
-def on_clipped(shares: Sequence[tuple[float, float]]) -> list[str]:
+def on_clipped(shares: Sequence[tuple[float, float]], data: DataConfig) -> list[str]:
     """Returns sentences on the values of images that are clipped, from `clipped_shares` of each of them."""
-    lines = []
-    for key, of_side in zip(RANGES, zip(*shares, strict=True), strict=False):
+    lines, keys = [], ("`data.input_range`", "the ranges of `data.targets`" if data.targets else "`data.target_range`")
+    for key, of_side in zip(keys, zip(*shares, strict=True), strict=False):
         if any(of_side):
             images = sum(share > 0 for share in of_side)
             lines.append(
-                f"{images} of {len(of_side)} images have values outside `data.{key}`, which are clipped: "
+                f"{images} of {len(of_side)} images have values outside {key}, which are clipped: "
                 f"{100 * statistics.mean(of_side):.2g} % of all values, {100 * max(of_side):.2g} % of an image at most."
             )
     return lines

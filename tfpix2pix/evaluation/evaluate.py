@@ -201,7 +201,7 @@ def evaluate(
         training=shown_training and shown_training.about,
     )  # fmt: skip
     record = _record(resolved, subject, data, protocol, scorer.figures(resampled), left_out, at_own_size)
-    record.notes.extend([*on_clipped(clipped), *_notes_on_intervals(len(examples), set(groups))])
+    record.notes.extend([*on_clipped(clipped, examples.data), *_notes_on_intervals(len(examples), set(groups))])
     if failed:
         count = f"{len(failed)} image{'s' if failed[1:] else ''}"
         record.notes.append(f"{count} could not be evaluated. The first: {failed[0][1]}")

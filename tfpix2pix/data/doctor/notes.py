@@ -153,7 +153,7 @@ def scalars(survey: Survey) -> list[str]:
 
 def clipped(survey: Survey) -> list[str]:
     """Notes how many values are clipped because they lie outside the range."""
-    return on_clipped([look.traits.clipped for look in survey.readable])
+    return on_clipped([look.traits.clipped for look in survey.readable], survey.data)
 
 
 def _sizes(survey: Survey) -> Counter[tuple[int, int]]:

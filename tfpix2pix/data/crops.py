@@ -113,8 +113,8 @@ class PairOpener:
 
     def __call__(self, paths: tuple[Path, ...]) -> OpenPair | None:
         """Opens the pair in files of the input, of the target and perhaps of the weights, or in one file with input and
-        target side by side. Returns None if it is read
-        whole: it is small, its crops depend on the rest, or it has faults that are found by reading all of it.
+        target side by side. Returns None if it is read whole: it is small, its crops depend on the rest, or it has
+        faults that are found by reading all of it.
 
         Raises:
             UserError: a file is damaged.

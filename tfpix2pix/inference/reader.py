@@ -133,8 +133,8 @@ def notes_on_size(image: Readable, card: ModelCard) -> list[str]:
     notes += _notes_on_scale(height, width, card)
     if size and (height, width) != size:
         notes.append(
-            f"differ from the model's fixed {size.height}x{size.width} px and are reflected or cut into tiles, each "
-            f"with statistics of its own. Colours may differ from the run's and the SavedModel's."
+            f"differ from the model's fixed {size.height}x{size.width} px and were reflected to it or cut into tiles, "
+            f"which can change their colours much. `size` training with `resize_back` brings them to that size and back."
         )
     return notes
 
@@ -148,5 +148,5 @@ def _notes_on_scale(height: int, width: int, card: ModelCard) -> Iterator[str]:
     if not 1 / MOST_OFF <= times <= data.jitter_ratio * MOST_OFF:
         yield (
             f"are of another scale than the training images, {data.size_px} px, so the network does less well "
-            f"than its metrics say: `size` training translates at that scale."
+            f"than its metrics say. `size` training with `resize_back` brings them to that scale and back."
         )

@@ -134,7 +134,8 @@ def notes_on_size(image: Readable, card: ModelCard) -> list[str]:
     if size and (height, width) != size:
         notes.append(
             f"differ from the model's fixed {size.height}x{size.width} px and were reflected to it or cut into tiles, "
-            f"which can change their colours much. `size` training with `resize_back` brings them to that size and back."
+            f"which can change their colours much. `size` training with `resize_back` brings them to that size and "
+            f"back."
         )
     return notes
 

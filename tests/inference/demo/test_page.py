@@ -310,7 +310,7 @@ def test_a_dropped_photograph_becomes_an_input_is_translated_and_can_be_drawn_on
     with demo.new_results(0, 1, 2):
         demo.page.locator("input[type=file]").last.set_input_files(path)
     demo.wait_for_caption(0, "64x48 px")
-    demo.wait_for_caption(2, "reflected or cut into tiles")
+    demo.wait_for_caption(2, "reflected to it or cut into tiles")
     with demo.new_results():  # by hand, without the operator
         demo.page.get_by_role("checkbox", name="make the input from it (edges)").uncheck()
     demo.page.get_by_role("button", name="Draw on it").click()

@@ -183,7 +183,7 @@ def test_the_command_shows_pairs_what_is_left_and_what_to_do_next(tmp_path):
     assert (code, err) == (0, "")
     assert "8 of 20 pairs (20 by number) are shown" in out and "number 0" in out and "scan_000.png" in out
     assert "Left over in scans, 1: cover.png." in out
-    assert "tfpix2pix train facades --data pairs.csv --run runs/pairs --set data.source=table" in out
+    assert "tfpix2pix train --data pairs.csv --run runs/pairs\n" in out
     code, out, _ = run_cli("data", "match", "scans", "done", "--out", "again.csv", "--json", cwd=tmp_path)
     assert code == 0 and '"counts": {"number": 20}' in out and "cover.png" in out
     assert matching.WAYS.keys() == {"name", "number", "likeness"}

@@ -184,8 +184,7 @@ def match(
     rest += [
         f"{out}: {len(matches.pairs)} pairs",
         f"Check: tfpix2pix data check {shlex.quote(str(out))}",
-        f"Train: tfpix2pix train facades --data {shlex.quote(str(out))} --run runs/{shlex.quote(out.stem)} "
-        f"--set data.source=table",
+        f"Train: tfpix2pix train --data {shlex.quote(str(out))} --run runs/{shlex.quote(out.stem)}",
     ]
     out_console.print(preview)
     out_console.print("\n".join(rest))

@@ -63,7 +63,7 @@ def _with_layout(settings: dict[str, Any]) -> dict[str, Any]:
         return settings
     given = {key: value for key, value in data.items() if key != "source"}
     named = {"source": "folders"} if given.keys() & {"input_folder", "target_folder"} else {"source": "combined"}
-    guessed = guess_source(Path(str(given["dir"])).expanduser()) if given.get("dir") else {}
+    guessed = guess_source(Path(str(given["dir"])).expanduser(), given) if given.get("dir") else {}
     return {**settings, "data": {**named, **guessed, **given}}
 
 

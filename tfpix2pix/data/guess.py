@@ -27,7 +27,8 @@ DIRECTIONS = (  # words in the names of inputs and of targets; folders are known
     ("blur", "sharp"), ("blurry", "sharp"), ("blurred", "sharp"), ("hazy", "clear"), ("rainy", "clean"),
     ("damaged", "restored"), ("degraded", "restored"), ("gray", "color"), ("grey", "colour"), ("sketch", "photo"),
     ("sketches", "photo"), ("edge", "photo"), ("line", "photo"), ("drawing", "photo"), ("label", "photo"),
-    ("image", "truth"), ("image", "gt"), ("image", "annotation"), ("mr", "ct"), ("mri", "ct"), ("cbct", "ct"),
+    ("image", "truth"), ("image", "gt"), ("image", "annotation"), ("scan", "finished"), ("sketch", "finished"),
+    ("drawing", "coloured"), ("drawing", "colored"), ("line", "coloured"), ("line", "colored"), ("line", "color"), ("mr", "ct"), ("mri", "ct"), ("cbct", "ct"),
 )  # fmt: skip
 LAYOUTS = ("{split}/{name}", "{name}/{split}", "{split}{name}")  # of the two folders of every split
 OTHER_SPLIT_NAMES = {
@@ -229,7 +230,9 @@ def looks_like(path: Path) -> str:
         )
         return f", which looks like `data.source: {guess['source']}`. Add `{settings_of(guess)}`{doubt}"
     if sides:
-        return f", which holds two folders of images whose names differ. Pair them: {match_command(*sides.values())}"
+        folders = list(sides.values()) if direction_of(*sides) >= 0 else list(sides.values())[::-1]
+        order = "" if direction_of(*sides) else " (the inputs first: exchange the two if they are the other folder)"
+        return f", which holds two folders of images whose names differ. Pair them: {match_command(*folders)}{order}"
     return f"{content_of(path)}. Check the path"
 
 

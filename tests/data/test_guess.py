@@ -113,7 +113,8 @@ class TestDirection:
         [
             ("before", "after"), ("src", "dst"), ("LR", "HR"), ("noisy", "clean"), ("low", "high"), ("raw", "edited"),
             ("sketches", "photos"), ("sketch", "photo"), ("edges", "photos"), ("images", "ground_truth"), ("x", "y"),
-            ("in", "out"), ("Images", "Masks"), ("scans", "finished"), ("drawings", "coloured"), ("before pics", "after pics"), ("train/noisy", "train/clean"),
+            ("in", "out"), ("Images", "Masks"), ("scans", "finished"), ("drawings", "coloured"),
+            ("before pics", "after pics"), ("train/noisy", "train/clean"),
         ],
     )  # fmt: skip
     def test_names_say_it_in_any_case_and_number(self, tmp_path, inputs, targets):

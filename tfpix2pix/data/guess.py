@@ -28,7 +28,8 @@ DIRECTIONS = (  # words in the names of inputs and of targets; folders are known
     ("damaged", "restored"), ("degraded", "restored"), ("gray", "color"), ("grey", "colour"), ("sketch", "photo"),
     ("sketches", "photo"), ("edge", "photo"), ("line", "photo"), ("drawing", "photo"), ("label", "photo"),
     ("image", "truth"), ("image", "gt"), ("image", "annotation"), ("scan", "finished"), ("sketch", "finished"),
-    ("drawing", "coloured"), ("drawing", "colored"), ("line", "coloured"), ("line", "colored"), ("line", "color"), ("mr", "ct"), ("mri", "ct"), ("cbct", "ct"),
+    ("drawing", "coloured"), ("drawing", "colored"), ("line", "coloured"), ("line", "colored"), ("line", "color"),
+    ("mr", "ct"), ("mri", "ct"), ("cbct", "ct"),
 )  # fmt: skip
 LAYOUTS = ("{split}/{name}", "{name}/{split}", "{split}{name}")  # of the two folders of every split
 OTHER_SPLIT_NAMES = {

@@ -483,7 +483,8 @@ def test_without_targets_outputs_are_compared_with_inputs(chromium, tmp_path):
 
 def with_nearest(index: int) -> Pictures:
     caption = f"{EVIL}, distance 0.{index:03}"
-    return Pictures(NAMES[index], picture(index), None, picture(300 + index), (), picture(400 + index), caption)
+    nearest = {"nearest": picture(400 + index), "nearest_caption": caption}
+    return Pictures(NAMES[index], picture(index), None, picture(300 + index), **nearest)
 
 
 def test_the_nearest_training_target_is_beside_every_output(tmp_path):

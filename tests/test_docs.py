@@ -143,7 +143,7 @@ def test_every_public_name_and_table_is_in_the_python_reference(strict_site):
 
 
 def rows_of(page: str) -> list[str]:
-    """What the rows of a page's tables name, in their order."""
+    """The names in the rows of a page's tables, in their order."""
     return re.findall(r"^\| `([\w. ]+)` \|", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE)
 
 

@@ -38,7 +38,7 @@ def run(*command: object, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """What `make wheel` leaves in dist/ of a copy of the checkout, where nothing was installed or built before."""
+    """The file that `make wheel` leaves in dist/ of a copy of the checkout, in which nothing was installed or built."""
     checkout = tmp_path_factory.mktemp("wheel") / "checkout"
     kept = ("Makefile", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "tfpix2pix")
     for name in kept:

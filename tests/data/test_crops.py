@@ -67,18 +67,29 @@ def nothing_whole(monkeypatch):
     monkeypatch.setattr(images, "decode", fail)
 
 
+def twins_of_batches(source, data, steps):
+    """The pairs of training batches, and those of evaluation, by the transforms of whole pairs, one by one."""
+    order, augmentation, twins = rng.stream(3, "order"), rng.stream(3, "augmentation"), []
+    for step in range(steps):
+        epoch, index = rng.shuffled_index(order, tf.constant(step, tf.int64), len(source))
+        whole = signed(source.whole(int(index)), data)
+        twins.append(transforms.for_training(whole, data, rng.at(augmentation, epoch, index)))
+    return twins, [transforms.for_evaluation(signed(source.whole(index), data), data) for index in range(len(source))]
+
+
+def assert_equal_to_the_bit(batches, twins):
+    for batch, twin in zip(batches, twins, strict=True):
+        for part, expected in zip(batch, twin, strict=True):
+            np.testing.assert_array_equal(part[0], expected)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_batches_are_those_of_whole_files_to_the_bit(name, tmp_path, monkeypatch):
     """Twin: the transforms of whole pairs, pair by pair."""
     kinds, settings = CASES[name]
     data = DataConfig(dir=str(write(tmp_path, kinds)), **{**SETTINGS, **settings})
     source, steps = open_source(data, "train", 0), 7
-    order, augmentation, twins = rng.stream(3, "order"), rng.stream(3, "augmentation"), []
-    for step in range(steps):
-        epoch, index = rng.shuffled_index(order, tf.constant(step, tf.int64), len(source))
-        whole = signed(source.whole(int(index)), data)
-        twins.append(transforms.for_training(whole, data, rng.at(augmentation, epoch, index)))
-    centers = [transforms.for_evaluation(signed(source.whole(index), data), data) for index in range(len(source))]
+    twins, centers = twins_of_batches(source, data, steps)
     kept = data.model_copy(update={"cache_mb": 512})
     for cached in (data, kept):
         source = open_source(cached, "train", 0)
@@ -87,12 +98,8 @@ def test_batches_are_those_of_whole_files_to_the_bit(name, tmp_path, monkeypatch
             if cached is data:
                 patch.setattr(images, "decode", lambda *arguments, **options: pytest.fail("decoded whole"))
             batches = training_batches(source, cached, batch_size=1, seed=3, first_step=0, total_steps=steps)
-            for batch, twin in zip(batches, twins, strict=True):
-                for part, expected in zip(batch, twin, strict=True):
-                    np.testing.assert_array_equal(part[0], expected)
-            for batch, twin in zip(evaluation_batches(source, cached), centers, strict=True):
-                for part, expected in zip(batch, twin, strict=True):
-                    np.testing.assert_array_equal(part[0], expected)
+            assert_equal_to_the_bit(batches, twins)
+            assert_equal_to_the_bit(evaluation_batches(source, cached), centers)
 
 
 COMBINED = {
@@ -118,21 +125,12 @@ def test_combined_images_are_read_by_region_to_the_bit(name, tmp_path, monkeypat
             rgb = "rgb" if image.ndim == 3 else "minisblack"
             tifffile.imwrite(tmp_path / split / f"{number}.tif", image, photometric=rgb, **TILES, **options)
     source, steps = open_source(data, "train", 0), 6
-    order, augmentation, twins = rng.stream(3, "order"), rng.stream(3, "augmentation"), []
-    for step in range(steps):
-        epoch, index = rng.shuffled_index(order, tf.constant(step, tf.int64), len(source))
-        whole = signed(source.whole(int(index)), data)
-        twins.append(transforms.for_training(whole, data, rng.at(augmentation, epoch, index)))
-    centers = [transforms.for_evaluation(signed(source.whole(index), data), data) for index in range(len(source))]
+    twins, centers = twins_of_batches(source, data, steps)
     assert source.is_large(0)
     monkeypatch.setattr(images, "decode", lambda *arguments, **options: pytest.fail("decoded whole"))
     batches = training_batches(source, data, batch_size=1, seed=3, first_step=0, total_steps=steps)
-    for batch, twin in zip(batches, twins, strict=True):
-        for part, expected in zip(batch, twin, strict=True):
-            np.testing.assert_array_equal(part[0], expected)
-    for batch, twin in zip(evaluation_batches(source, data), centers, strict=True):
-        for part, expected in zip(batch, twin, strict=True):
-            np.testing.assert_array_equal(part[0], expected)
+    assert_equal_to_the_bit(batches, twins)
+    assert_equal_to_the_bit(evaluation_batches(source, data), centers)
 
 
 def test_combined_images_that_cannot_be_halved_or_are_label_maps_are_read_whole(tmp_path):

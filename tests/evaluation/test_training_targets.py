@@ -1,4 +1,4 @@
-"""Which training targets an evaluation compares translations with, and what it says if there are none."""
+"""An evaluation compares translations with training targets, and gives the reason if it cannot."""
 
 import json
 import re

@@ -113,7 +113,9 @@ def test_what_is_no_image_is_refused(translator, bad, message):
 def test_a_path_that_is_no_model_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"must be a run directory, .* which does not exist"):
         p2p.load(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="which is not one of these. Check the path, train one with .*, or take openmoji"):
+    with pytest.raises(
+        UserError, match="which is not one of these. Check the path, train one with .*, or take openmoji"
+    ):
         p2p.load(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""What a training is said to take, against what runs have written and what a benchmark has measured."""
+"""The estimate of a training agrees with the files that runs wrote and the memory that a benchmark measured."""
 
 import importlib.util
 import io

@@ -25,7 +25,7 @@ from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import safe_path, whole_file, write_text
 from tfpix2pix.inference.batching import ImageTranslator, batch_of
-from tfpix2pix.inference.items import INPUT, MOST, TARGET, Input
+from tfpix2pix.inference.items import MOST, TARGET, Input
 from tfpix2pix.inference.steps import Options, Steps
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
@@ -103,27 +103,12 @@ def recorded(out: Path) -> dict[str, dict[str, Any]]:
     return json.loads((out / RECORD).read_text(encoding="utf-8"))
 
 
-def flicker_of_images(pairs: Iterable[tuple[np.ndarray, np.ndarray]], data: DataConfig) -> dict[str, Any]:
-    """Returns the figures of `Flicker` for inputs and translations in the order of their frames.
-
-    Args:
-        pairs: input and translation, (H, W, C) as files hold them.
-        data: the section `data` of the model.
-    """
-    flicker, picture_of = Flicker(), partial(_picture, data)
-    for input_, translation in pairs:
-        flicker.add(picture_of(INPUT, input_), picture_of(TARGET, translation))
-    return flicker.figures()
-
-
 def flicker_of_files(inputs: Sequence[Path], translations: Sequence[Path], card: ModelCard) -> dict[str, Any]:
     """Returns the figures of `Flicker` for image files, in the order of their frames."""
-    data = card.config.data
-    read = (
-        (read_side(input_, INPUT, data, MOST), read_side(translation, TARGET, data, MOST))
-        for input_, translation in zip(inputs, translations, strict=True)
-    )
-    return flicker_of_images(read, data)
+    data, flicker = card.config.data, Flicker()
+    for paths in zip(inputs, translations, strict=True):
+        flicker.add(*(_picture(data, side, read_side(path, side, data, MOST)) for side, path in enumerate(paths)))
+    return flicker.figures()
 
 
 def translate_videos(

@@ -214,7 +214,7 @@ def check_disk(disk: Disk, folder: Path) -> str | None:
 
 
 def _held(folder: Path) -> int:
-    """Returns the bytes of the files below a folder, 0 if there is none."""
+    """Returns the bytes of the files below a folder, or 0 if it does not exist."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 

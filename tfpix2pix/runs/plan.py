@@ -61,6 +61,11 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
+def config_or_own(config: Config | str | None, data_dir: str | Path | None) -> Config | str | None:
+    """Returns a configuration, or the preset of own pairs if data alone are named."""
+    return OWN_PAIRS if config is None and data_dir is not None else config
+
+
 def plan_training(
     config: Config | str | None,
     run_dir: str | Path | None,
@@ -109,13 +114,13 @@ def plan_training(
         config = resumed_config(
             config, directory, data_dir=data_dir, overrides=overrides, accept_changes=accept_changes
         )
-    elif config is None and data_dir is None:
+    elif (config := config_or_own(config, data_dir)) is None:
         raise UserError(
             "A preset or a .yaml file, or `data` for your own pairs, must be given. Received none. `tfpix2pix presets` "
             "lists the presets."
         )
     elif not isinstance(config, Config):
-        config = resolve_config(config or OWN_PAIRS, overrides, data_dir=None if data_dir is None else str(data_dir))
+        config = resolve_config(config, overrides, data_dir=None if data_dir is None else str(data_dir))
     if directory and not resume and "name" not in config.model_fields_set:
         config = config.model_copy(update={"name": as_name(directory.path.resolve().name) or config.name})
     if not resume:

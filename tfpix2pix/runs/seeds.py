@@ -15,7 +15,7 @@ from tfpix2pix.config import Config
 from tfpix2pix.config.resolve import resolve_config
 from tfpix2pix.errors import UserError
 from tfpix2pix.runs.directory import Run, RunDirectory
-from tfpix2pix.runs.plan import OWN_PAIRS, Plan, plan_training
+from tfpix2pix.runs.plan import Plan, config_or_own, plan_training
 from tfpix2pix.section import LONGEST_NAME
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def plan_seeds(
     overrides, data_dir = options.pop("overrides", ()), options.pop("data_dir", None)
     if resume:
         return _plan_to_resume(config, paths, {**options, "overrides": overrides, "data_dir": data_dir})
-    if config is None and data_dir is not None:
-        config = OWN_PAIRS
+    config = config_or_own(config, data_dir)
     if isinstance(config, str):
         config = resolve_config(config, overrides, data_dir=None if data_dir is None else str(data_dir))
         overrides, data_dir = (), None  # they are in it

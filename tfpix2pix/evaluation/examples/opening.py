@@ -138,7 +138,7 @@ def _open_model(resolved: ResolvedRequest) -> Subject:
 
 
 def _trained_on(request: Request, *configs: Config) -> tuple[Config, ...]:
-    """Returns the configurations that name pairs. Of a training split there are none, because it has its own targets.
+    """Returns the configurations that name pairs. A training split has its own targets, so it gets no configuration.
 
     An export does not say where its training pairs lie: then they are those of `data`.
     """

@@ -40,7 +40,7 @@ class Training:
 
 
 def open_training(trained_on: Sequence[Config], data: DataConfig, size_px: SizePx | None) -> Training | str:
-    """Opens the training split of the first configuration that can be read. Returns the reason if there is none.
+    """Opens the training split of the first configuration that can be read. Returns the reason if none can.
 
     Args:
         trained_on: configurations of what may have been trained on.

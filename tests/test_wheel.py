@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 OLDEST = os.environ.get("WHEEL_OLDEST", "")
 PYTHONS = os.environ.get("WHEEL_PYTHONS", "").split() or ([] if OLDEST else [sys.executable])
 ENVIRONMENTS = [(python, False) for python in PYTHONS] + ([(OLDEST, True)] if OLDEST else [])
-ALONE = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+INHERITED = ("PYTHON", "VIRTUAL_ENV", "MAKE", "MFLAGS")  # of the tests' own environment, and of `make test-slow`
+ALONE = {name: value for name, value in os.environ.items() if not name.startswith(INHERITED)}
 
 
 def oldest() -> list[str]:

@@ -100,6 +100,8 @@ def evaluation_batches(source: Source, config: DataConfig, *, count: int | None 
 def _batches(
     positions: tf.data.Dataset, read_pair: Callable, batch_size: int, reader: Reader, *, drop_remainder: bool = True
 ) -> Batches:
+    # It traces faster unconverted, and has no Python control flow on tensors.
+    read_pair = tf.autograph.experimental.do_not_convert(read_pair)
     pairs = positions.map(read_pair, num_parallel_calls=PARALLEL_READS, deterministic=True)
     options = tf.data.Options()
     # Tuning has no use here, and its thread can take seconds to stop: the longer it ran, the more.

@@ -273,7 +273,7 @@ def test_what_keras_is_off_on_one_image_excuses_nothing_on_another(view, tmp_pat
 @pytest.mark.slow
 def test_the_full_size_network_survives_export(tmp_path, quiet):
     """One at the paper's size: 256 px, 64 filters, 54 M parameters, on label maps of drawings."""
-    folder = real_pairs.write(tmp_path / "pairs", real_pairs.label_maps(6, size_px=256), held_out=5)
+    folder = real_pairs.write(tmp_path / "pairs", real_pairs.label_maps(3, size_px=256), held_out=2)
     config = p2p.resolve_config("facades", ["training.steps=1", "training.validation_images=0"], data_dir=str(folder))
     run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
     for name in ("saved_model", "tflite"):  # the two that take another path than small ones do

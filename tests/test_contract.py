@@ -3,8 +3,6 @@
 Each row changes the tiny configuration; together they name every row of every table of networks and losses.
 """
 
-import itertools
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -116,14 +114,14 @@ SLOW = {
     "scales-simultaneous",
 }  # fmt: skip
 QUICK = [name for name in CASES if name not in SLOW]
-QUICK_FORMAT = dict(zip(QUICK, itertools.cycle(("saved_model", "tflite", "tflite"))))  # others in the slow tests
-QUICK_FORMAT["rectangle"] = "saved_model"
+FORMATS = ("saved_model", "tflite")
+# tests/export/test_other_formats.py has every generator in these. Formats with a runtime have the file of tflite in
+# it, and tests/export/web has every kind of input.
+OTHER_FORMATS = tuple(name for name, row in EXPORTERS.items() if name not in FORMATS and not row.runtime)
+IN_OTHERS = NOT_IN_KERAS | {"rgba", "gray-to-rgb"}
 ROUND_TRIPS = [
-    *(pytest.param(name, (format,), id=f"{name}-{format}") for name, format in QUICK_FORMAT.items()),
-    *(
-        pytest.param(name, tuple(f for f in EXPORTERS if f != QUICK_FORMAT.get(name)), marks=pytest.mark.slow, id=name)
-        for name in CASES
-    ),
+    *(pytest.param(name, FORMATS, id=name, marks=pytest.mark.slow if name in SLOW else ()) for name in CASES),
+    *(pytest.param(name, OTHER_FORMATS, id=f"{name}-others", marks=pytest.mark.slow) for name in sorted(IN_OTHERS)),
 ]
 
 
@@ -189,10 +187,6 @@ def test_round_trip(name, formats, pairs, tmp_path, quiet):
     assert expected.shape == (*size, config.data.target_channels)
     np.testing.assert_array_equal(expected, p2p.load(run.path)(x))
     for format in formats:
-        if format in ("keras", "onnx") and name not in NOT_IN_KERAS | {"rgba", "gray-to-rgb"}:
-            continue  # tests/export/test_other_formats.py has every generator in them
-        if EXPORTERS[format].runtime:
-            continue  # the file in it is that of tflite; tests/export/web has every kind of input
         if format == "keras" and name in NOT_IN_KERAS:
             with pytest.raises(UserError, match=r"A \.keras file"):
                 p2p.export_run(run.path, format, tmp_path / "out")

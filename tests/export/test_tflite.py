@@ -51,7 +51,7 @@ def trained(tmp_path_factory, drawn_facades, quiet):
     something to lose."""
     settings = (
         "generator.base_filters=16", "discriminator.base_filters=16", "discriminator.receptive_field_px=16",
-        "training.steps=150", "training.precision=float32", "training.validation_images=4",
+        "training.steps=75", "training.precision=float32", "training.validation_images=4",
     )  # fmt: skip
 
     @functools.cache

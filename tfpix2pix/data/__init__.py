@@ -103,7 +103,7 @@ OPERATORS = {
     "posterize": Operator(lazy("tfpix2pix.data.operators", "posterize"), channels=3),
 }
 
-# Kinds of the parts of an input (`data.inputs`)
+# Kinds of the parts of an input (`data.inputs`), some of them of a target too (`data.targets`)
 INPUT_KINDS = {
     "image": InputKind(
         lazy("tfpix2pix.data.stacks", "read_picture"),
@@ -118,7 +118,9 @@ INPUT_KINDS = {
     "labels": InputKind(
         lazy("tfpix2pix.data.stacks", "read_label_map"),
         lazy("tfpix2pix.data.encodings", "classes_part"),
+        lazy("tfpix2pix.data.encodings", "most_likely_class"),
         settings=("classes",),
+        of_targets=True,
         needs=("classes", "35"),
         palette=lazy("tfpix2pix.data.stacks", "palette_of_label_map"),
     ),

@@ -122,8 +122,9 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
         sides_of_file = (side,) if target_path else ("input", "target")
         image = with_channels(image, channels, config, file, sides_of_file)
         key, example = f"data.{side}_range", ""
-        if side == "target" and config.targets:
-            key, example = "range", f"`{{name: {config.targets[0].name}, range: [0, 4095]}}` of `data.targets`"
+        if side == "target" and not all(config.numbers[1]) and config.targets:
+            name = next(part.name for part in config.targets if not part.classes)  # class indices are in their range
+            key, example = "range", f"`{{name: {name}, range: [0, 4095]}}` of `data.targets`"
         images.append(in_range(image, value_range, key, file, clip=clip, example=example))
     return tuple(images)
 

@@ -52,6 +52,7 @@ class InputKind:
         read: (image as its file holds it, or a number, part, DataConfig, path) -> (H, W, C), or (1, 1, 1) of a number,
             uint8 or float32 from 0 to 1.
         encode: (channels of the stack (…, C) in [-1, 1], part) -> what the networks see, (…, C') in [-1, 1].
+        decode: (what the generator makes of a part of a target, (…, C')) -> channels of the stack (…, C) in [-1, 1].
         channels: number of channels in the stack, unless the part has its own.
         settings: keys that a part of this kind may have.
         needs: a key that it must have, and an example of its value.
@@ -64,6 +65,7 @@ class InputKind:
 
     read: Callable[[Any, Any, Any, Any], Any]
     encode: Callable[[Any, Any], Any]
+    decode: Callable[[Any], Any] = lambda output: output
     channels: int = 1
     settings: tuple[str, ...] = ()
     needs: tuple[str, str] | None = None

@@ -94,14 +94,20 @@ def target_stack_reader(data: DataConfig, read: Callable[..., np.ndarray]) -> Ca
 
 
 def stacked_targets(images: Sequence[np.ndarray], data: DataConfig, where: Sequence[Path]) -> np.ndarray:
-    """Stacks images, one for each part of `data.targets`: float32 (H, W, C) of their own values.
+    """Stacks images, one for each part of `data.targets`: float32 (H, W, C) of their own values, class indices of label
+    maps.
 
     Raises:
-        UserError: an image has other channels than its part, or two differ in size.
+        UserError: an image has other channels than its part, a label map has values of no class, or two differ in size.
     """
     rows = list(zip(images, data.targets, where, strict=True))
     _one_size(rows, "a target")
-    stack = [with_channels(image, part.stacked_channels, data, path, sides=()) for image, part, path in rows]
+    stack = [
+        read_label_map(image, part, data, path)
+        if part.classes
+        else with_channels(image, part.stacked_channels, data, path, sides=())
+        for image, part, path in rows
+    ]
     return np.concatenate([image.astype(np.float32) for image in stack], axis=-1)
 
 
@@ -168,7 +174,11 @@ def read_picture(image: np.ndarray, part: InputPart, data: DataConfig, path: obj
 
 
 def read_label_map(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:
-    """Returns the class indices of a label map, or of a mask of 0 and white, uint8 (H, W, 1)."""
+    """Returns the class indices of a label map, or of a mask of 0 and white, uint8 (H, W, 1).
+
+    Raises:
+        UserError: it has an index of no class that is not `data.ignore_class`, or unknown colours.
+    """
     if image.dtype.kind == "i" and image.min() >= 0:  # an array; files are unsigned
         image = image.astype(f"u{image.dtype.itemsize}")
     return to_classes(image, part.classes, data, path)

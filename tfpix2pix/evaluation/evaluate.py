@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -137,8 +137,8 @@ def evaluate(
     features = _features(request)
     training = _training(subject, metrics)
     truth_of = source_row(examples.data.source).truth
-    setting = Setting(
-        classes=examples.data.target_classes, segmenter=segmenter and segmenter.segment,
+    setting = Setting.of(
+        examples.data, segmenter=segmenter and segmenter.segment,
         segmenter_classes=segmenter and segmenter.classes, features=features, seed=request.noise.seed,
         units=units_of(examples.data), truth=truth_of and truth_of(examples.data),
         training=training.targets if isinstance(training, Training) else None,
@@ -155,7 +155,7 @@ def evaluate(
             f"leave `segmenter` out."
         )
     without = {**WITHOUT, "training": training} if isinstance(training, str) else WITHOUT
-    names, left_out = choose(metrics, available, len(examples), label_maps=bool(setting.classes), without=without)
+    names, left_out = choose(metrics, available, len(examples), kinds=setting.kinds, without=without)
     shown_training = training if isinstance(training, Training) and _of_training(names) else None
     scorer = Scorer(names, setting, Resampling(replicates, request.noise.seed))
     agreements = [Agreement(unit) for unit in setting.units]
@@ -263,7 +263,7 @@ def choose(
     available: set[str],
     images: int,
     *,
-    label_maps: bool,
+    kinds: Collection[bool],
     without: Mapping[str, str] = WITHOUT,
 ) -> tuple[list[str], dict[str, str]]:
     """Returns the metrics to compute, and why others are not. Raises UserError if one of `metrics` is not."""
@@ -273,9 +273,9 @@ def choose(
         reasons = [without[need] for need in row.needs if need not in available]
         if images < row.least_images:
             reasons.append(f"it needs {row.least_images} images or more, not {images}")
-        if not row.suits(label_maps):
+        if not row.suits(kinds):
             if metrics:
-                targets, others = ("label maps", "images") if label_maps else ("images", "label maps")
+                targets, others = ("label maps", "images") if True in kinds else ("images", "label maps")
                 raise UserError(f"The metric {name} needs {others} as targets. Received {targets}. Leave it out.")
         elif reasons:
             if metrics:

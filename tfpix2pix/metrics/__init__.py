@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ class Metric:
     better: str = "higher"  # which values are better, for all its names: `higher`, `lower`, `near 1`, or `` (neither)
     most: float | None = None  # largest possible value, which bounds the intervals too
     least_images: int = 1  # that it needs; of fewer it is not measured
+    of_channels: bool = False  # it chooses the channels of parts (`data.targets`); others see the images among them
     while_training: bool = False  # runs measure it on held-out pairs, unless their configuration lists others
     titles: Mapping[str, str] = field(default_factory=dict)  # name of a value -> its title; * stands for any text
 
@@ -29,9 +30,9 @@ class Metric:
         """Returns True if a higher score is better."""
         return self.better == "higher"
 
-    def suits(self, label_maps: bool) -> bool:
-        """Returns True if it measures label maps, or images if `label_maps` is False."""
-        return self.of_label_maps is None or self.of_label_maps == label_maps
+    def suits(self, kinds: Collection[bool]) -> bool:
+        """Returns True if it measures targets of these kinds: True for label maps, False for images."""
+        return self.of_label_maps is None or self.of_label_maps in kinds
 
 
 def title_of(name: str) -> str:
@@ -145,6 +146,7 @@ METRICS = {
         "errors of translations in the unit of the targets (`data.target_unit`), over all pixels and channels of all "
         "images: mean absolute (unit_mae) and root of the mean squared (unit_rmse)",
         needs=("target", "unit"),
+        of_channels=True,
         score="unit_mae",
         better="lower",
         titles={
@@ -159,6 +161,7 @@ METRICS = {
         "Bias",
         "mean of translation minus target in the unit of the targets, over all pixels and channels of all images",
         needs=("target", "unit"),
+        of_channels=True,
         better="",
         titles={"unit_bias": "Bias, in the targets' unit", "unit_bias_*": "Bias of *, in its unit"},
     ),
@@ -168,6 +171,7 @@ METRICS = {
         "Pearson's r of translation and target, and R2 = 1 - sum (x - y)^2 / sum (y - mean y)^2, over all pixels and "
         "channels of all images",
         needs=("target", "unit"),
+        of_channels=True,
         score="pearson_r",
         most=1.0,
         titles={
@@ -252,12 +256,14 @@ METRICS = {
         "segmentation",
         "Segmentation",
         "label maps, one confusion matrix over all pixels of all images but those to "
-        "ignore: per-pixel accuracy, per-class accuracy, class IoU (paper Table 6; Long et al. 2015)",
+        "ignore: per-pixel accuracy, per-class accuracy, class IoU (paper Table 6; Long et al. 2015); if parts of the "
+        "targets are label maps, of each part, and class_iou is their mean",
         of_label_maps=True,
+        of_channels=True,
         score="class_iou",
         most=1.0,
         while_training=True,
-        titles=_OF_LABEL_MAPS,
+        titles={**_OF_LABEL_MAPS, **{f"{key}_*": f"{title} of *" for key, title in _OF_LABEL_MAPS.items()}},
     ),
     "best_of_k": _of(
         "variants",
@@ -293,6 +299,7 @@ METRICS = {
         "over 32x32 fields; mean over images; copies are much nearer than the real targets, and blurry images somewhat",
         needs=("target", "training"),
         of_label_maps=None,
+        of_channels=True,
         better="",
         titles={
             "nearest_training": "Distance to the nearest training target",
@@ -307,6 +314,7 @@ METRICS = {
         "the held-out targets themselves, which is above 0 if the data have near-duplicates",
         needs=("target", "training"),
         of_label_maps=None,
+        of_channels=True,
         better="lower",
         most=1.0,
         titles={

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
+
+from tfpix2pix.data.target_parts import label_parts
+
+if TYPE_CHECKING:
+    from tfpix2pix.data.settings import DataConfig
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,16 @@ class Example:
         """
         if self.weight is None:
             return self
+        return self._changed(lambda image: (image * self.weight).astype(image.dtype))
+
+    def without(self, channels: Sequence[int]) -> Example:
+        """Returns the example without some channels of targets and translations."""
+        return self._changed(lambda image: np.delete(image, channels, axis=-1)) if channels else self
+
+    def _changed(self, change: Callable[[np.ndarray], np.ndarray]) -> Example:
+        """Returns the example with `change` of its target and of its translations."""
         images = {name: getattr(self, name) for name in ("translation", "target", "variants", "without_noise")}
-        return replace(
-            self,
-            **{name: (image * self.weight).astype(image.dtype) for name, image in images.items() if image is not None},
-        )
+        return replace(self, **{name: change(image) for name, image in images.items() if image is not None})
 
 
 def mean_over_pixels(values: np.ndarray, weight: np.ndarray | None) -> float:
@@ -77,6 +87,14 @@ def examples_of(translate: Callable, batches: Iterable[tuple]) -> Iterator[Examp
             batch = coming.result()
 
 
+class LabelMap(NamedTuple):
+    """Holds which channel of the targets is a label map, and its number of classes."""
+
+    classes: int
+    channel: int = 0
+    part: str = ""  # name of the part (`data.targets`); "": the targets are one label map
+
+
 class Unit(NamedTuple):
     """Holds the unit of the targets, or of one of their parts (`data.targets`), and the values in it that are -1 and 1
     in images."""
@@ -107,6 +125,8 @@ class Setting:
     """Holds the numbers of classes, the networks and the seed that metrics use."""
 
     classes: int | None = None  # of the targets, if they are label maps
+    parts: tuple[LabelMap, ...] = ()  # label maps among the parts of the targets
+    channels: int | None = None  # of the targets, if some parts are label maps
     segmenter: Callable[[np.ndarray], np.ndarray] | None = None  # (H, W, C) in [-1, 1] -> int (H, W)
     segmenter_classes: int | None = None
     features: Callable[[np.ndarray], np.ndarray] | None = None  # (H, W, C) in [-1, 1] -> float (D,)
@@ -115,6 +135,28 @@ class Setting:
     training: Any = None  # the training targets, a `TrainingTargets` (metrics/nearest.py)
     seed: int = 0
     also: dict[str, Any] = field(default_factory=dict)  # for custom metrics
+
+    @classmethod
+    def of(cls, data: DataConfig, **more: Any) -> Setting:
+        """Returns the setting for the targets of `data`. `more`: the other fields."""
+        parts = tuple(LabelMap(part.classes, part.channel, part.name) for part in label_parts(data))
+        return cls(data.target_classes, parts, data.target_channels, **more)
+
+    @property
+    def label_maps(self) -> tuple[LabelMap, ...]:
+        """Returns the label maps among the targets."""
+        return (LabelMap(self.classes),) if self.classes else self.parts
+
+    @property
+    def kinds(self) -> frozenset[bool]:
+        """Returns the kinds of the targets: True for label maps, False for images."""
+        if self.classes or (self.parts and len(self.parts) == self.channels):
+            return frozenset({True})
+        return frozenset({False, bool(self.parts)})
+
+    def images_of(self, example: Example) -> Example:
+        """Returns an example of which targets and translations lack the channels of label maps among their parts."""
+        return example.without([part.channel for part in self.parts]) if False in self.kinds else example
 
 
 class Accumulator(Protocol):

@@ -180,7 +180,10 @@ class TestRefused:
             ({"targets": [{**TISSUE, "range": [0, 3]}]}, "must give the range of parts of another kind only"),
             ({"targets": [{**TISSUE, "channels": 1}]}, "must give the channels of parts of another kind only"),
             ({"targets": [{**TISSUE, "depth": "uint16"}]}, "the depth of images only. Received depth for 'tissue'"),
-            ({"targets": [{**TISSUE, "unit": "m"}]}, "the unit of images only. Received unit for 'tissue', a label map"),
+            (
+                {"targets": [{**TISSUE, "unit": "m"}]},
+                "the unit of images only. Received unit for 'tissue', a label map",
+            ),
             ({"targets": [TISSUE], "class_colors": ["#000"]}, "must be 4 different colours with `data.targets`"),
             ({"targets": [TISSUE], "class_names": ["air"]}, "must be 4 labels with `data.targets`. Received 1 of them"),
             ({"targets": [TISSUE], "ignore_class": 2}, "`data.ignore_class` must be 4 or more with `data.targets`"),

@@ -112,6 +112,7 @@ INPUT_KINDS = {
         settings=("channels", "range"),
         numbers=False,
         of_targets=True,
+        clipped=True,
         tensor="float32",
         palette=lambda part, data: "colors",
     ),
@@ -143,6 +144,7 @@ INPUT_KINDS = {
         settings=("range",),
         needs=("range", "[0, 25]"),
         in_files=False,
+        clipped=True,
         tensor="float32",
     ),
 }

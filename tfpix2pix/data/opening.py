@@ -167,6 +167,7 @@ def without_unreadable(source: Source) -> Source:
         source.weighted and (lambda index: source.weighted(kept[index])), groups, source.divided,
         source.slices and (lambda index: source.slices(kept[index])), lambda index: source.scalars(kept[index]),
         source.opened and (lambda index: source.opened(kept[index])),
+        source.parts and (lambda index: source.parts(kept[index])),
     )  # fmt: skip
 
 

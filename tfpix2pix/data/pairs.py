@@ -54,6 +54,8 @@ class Source:
     slices: Callable[[int], Any] | None = None  # (index) -> the input's `Slice`, or None, if pairs may be slices
     scalars: Callable[[int], tuple[float, ...]] = lambda index: ()  # of a pair's input: numbers that lie in no image
     opened: Callable[[int], OpenPair | None] | None = None  # opens a large pair to read parts of it; None: a small one
+    # (index) -> the parts of an input in several files, images as files hold them and numbers
+    parts: Callable[[int], Sequence[np.ndarray | float]] | None = None
 
     @classmethod
     def reading(

@@ -59,6 +59,7 @@ class InputKind:
         numbers: True if resizing must take the nearest pixel: values are numbers of classes or instances, or one value.
         in_files: True if a part is a file, False if it is a number.
         of_targets: True if a part of a target (`data.targets`) may be of this kind.
+        clipped: True if values outside the range of a part are an error, or clipped by `data.out_of_range`.
         tensor: type of the tensor that a served model takes (`export/signatures.py`).
         palette: (part, DataConfig) -> what a palette file becomes.
     """
@@ -72,6 +73,7 @@ class InputKind:
     numbers: bool = True
     in_files: bool = True
     of_targets: bool = False
+    clipped: bool = False
     tensor: str = "int32"
     palette: Callable[[Any, Any], str] = lambda part, data: "indices"
 

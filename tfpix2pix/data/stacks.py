@@ -33,7 +33,22 @@ BOUNDARY_COLOR = 255  # white, on the pictures of stacks
 def stack_reader(
     data: DataConfig, read: Callable[..., np.ndarray] | None = None, key: str = MEGAPIXELS
 ) -> Callable[[Sequence[Path | Scalar]], np.ndarray]:
-    """Returns a function from the files and scalars of an input, one for each part, to their stack.
+    """Returns a function from the files and scalars of an input, one for each part, to their stack. The arguments are
+    those of `part_reader`."""
+    read_parts = part_reader(data, read, key)
+
+    def stacked_items(items: Sequence[Path | Scalar]) -> np.ndarray:
+        where = [item.where if isinstance(item, Scalar) else item for item in items]
+        return stacked(read_parts(items), data, where)
+
+    return stacked_items
+
+
+def part_reader(
+    data: DataConfig, read: Callable[..., np.ndarray] | None = None, key: str = MEGAPIXELS
+) -> Callable[[Sequence[Path | Scalar]], list[np.ndarray | float]]:
+    """Returns a function from the files and scalars of an input, one for each part, to the images as files hold them
+    and the numbers.
 
     Args:
         read: (path, palette) -> the image in a file; None: `read_image`.
@@ -41,14 +56,13 @@ def stack_reader(
     """
     read = read or partial(read_image, max_megapixels=data.max_megapixels, key=key)
 
-    def stacked_items(items: Sequence[Path | Scalar]) -> np.ndarray:
-        images = [
+    def parts_of(items: Sequence[Path | Scalar]) -> list[np.ndarray | float]:
+        return [
             read(item, palette=part.row.palette(part, data)) if part.row.in_files else item.value
             for item, part in zip(items, data.inputs, strict=True)
         ]
-        return stacked(images, data, [item.where if isinstance(item, Scalar) else item for item in items])
 
-    return stacked_items
+    return parts_of
 
 
 def stacked(images: Sequence[np.ndarray | float], data: DataConfig, where: Sequence[object]) -> np.ndarray:

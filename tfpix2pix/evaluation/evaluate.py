@@ -255,7 +255,7 @@ def _at_own_size(
     for index in track(indices, len(indices)):
         with fitting_in_memory(subject.examples.names[index], AT_ANOTHER_SIZE):
             scorer.update(subject.at_own_size[index])
-    return OwnSizeRecord(images=len(indices), figures=_figure_records(scorer.figures()))
+    return OwnSizeRecord(images=len(indices), figures=_figure_records(scorer.figures(), setting.units))
 
 
 def choose(
@@ -328,8 +328,13 @@ def _features(request: Request) -> Remembered | None:
     return Remembered(load_features(request.features, request.features_range, trust=request.trust))
 
 
-def _figure_records(metrics: Mapping[str, Figure]) -> dict[str, FigureRecord]:
-    return {name: FigureRecord(**asdict(metric), better=metric.better) for name, metric in metrics.items()}
+def _figure_records(metrics: Mapping[str, Figure], units: Sequence[Unit]) -> dict[str, FigureRecord]:
+    """Returns the values of metrics, with the unit of those that have one."""
+    records = {}
+    for name, metric in metrics.items():
+        unit = METRICS[metric.metric].unit_of(name, units)
+        records[name] = FigureRecord(**asdict(metric), better=metric.better, **({"unit": unit} if unit else {}))
+    return records
 
 
 def _notes_on_intervals(images: int, groups: set[str]) -> Iterator[str]:
@@ -367,7 +372,7 @@ def _record(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         data=data,
         protocol=protocol,
-        figures=_figure_records(metrics),
+        figures=_figure_records(metrics, units_of(examples.data)),
         at_own_size=at_own_size,
         protocols={row: _protocol(row, examples.data) for row in dict.fromkeys(of.metric for of in metrics.values())},
         not_measured=dict(left_out),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,12 +23,17 @@ class Metric:
     least_images: int = 1  # that it needs; of fewer it is not measured
     of_channels: bool = False  # it chooses the channels of parts (`data.targets`); others see the images among them
     while_training: bool = False  # runs measure it on held-out pairs, unless their configuration lists others
+    in_unit: bool = False  # its values are in the targets' unit
     titles: Mapping[str, str] = field(default_factory=dict)  # name of a value -> its title; * stands for any text
 
     @property
     def higher_is_better(self) -> bool:
         """Returns True if a higher score is better."""
         return self.better == "higher"
+
+    def unit_of(self, name: str, units: Iterable[Any]) -> str:
+        """Returns the unit of one of its values, or "". `units`: of the targets (`Unit` in metrics/example.py)."""
+        return next((unit.name for unit in units if self.in_unit and name in map(unit.of, self.titles)), "")
 
     def suits(self, kinds: Collection[bool]) -> bool:
         """Returns True if it measures targets of these kinds: True for label maps, False for images."""
@@ -149,6 +154,7 @@ METRICS = {
         of_channels=True,
         score="unit_mae",
         better="lower",
+        in_unit=True,
         titles={
             "unit_mae": "Mean absolute error (MAE), in the targets' unit",
             "unit_rmse": "Root mean squared error (RMSE), in the targets' unit",
@@ -163,6 +169,7 @@ METRICS = {
         needs=("target", "unit"),
         of_channels=True,
         better="",
+        in_unit=True,
         titles={"unit_bias": "Bias, in the targets' unit", "unit_bias_*": "Bias of *, in its unit"},
     ),
     "correlation": _of(

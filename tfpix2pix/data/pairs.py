@@ -86,6 +86,15 @@ class Source:
         large.close()
         return True
 
+    def middle(self, index: int, size: Size) -> Pair | Weighted:
+        """Reads a pair as `whole` does, or of a large one the rectangle of `size` in its middle."""
+        large = self.opened(index) if self.opened else None
+        if large is None:
+            return self.whole(index)
+        with large:
+            fits = large.size.height >= size.height and large.size.width >= size.width
+            return large.middle(size) if fits else self.whole(index)
+
     def sample(self, index: int) -> Pair | Weighted:
         """Reads a pair as `whole` does, or of a large one its middle."""
         large = self.opened(index) if self.opened else None

@@ -30,7 +30,8 @@ class Example:
     labels: np.ndarray | None = None  # int (H, W): the classes that a segmenter should see in the translation
     variants: np.ndarray | None = None  # (K, H, W, C): translations by different noise
     without_noise: np.ndarray | None = None  # the translation with noise off, of examples with variants
-    stored_px: tuple[int, int] | None = None  # height and width of the files, if input and target share them
+    # Height and width of the files, if input and target share them and are read whole
+    stored_px: tuple[int, int] | None = None
     group: str = ""  # that the image was taken with others of, such as a patient; "": it stands alone
     weight: np.ndarray | None = None  # (H, W, 1) in [0, 1]: how much each pixel counts; None: all count
     clipped: tuple[float, float] = (0.0, 0.0)  # share of the values of input and target files that were clipped

@@ -70,8 +70,7 @@ class Scorer:
             for name, values in results.items():
                 several = len(self.groups) != 1 if self.groups else self.count > 1
                 limits = interval(values) if several else None  # one image, or one group, shows no variation
-                most = METRICS[metric].most
-                limits = [limit if most is None else min(limit, most) for limit in limits or ()]
+                limits = [METRICS[metric].bounded(limit) for limit in limits or ()]
                 figures[name] = Figure(metric, float(values[0]), *limits)
         return figures
 

@@ -370,3 +370,10 @@ class TestPartsOfInputs:
         wide = [{**part, "range": (0, 5000)} if part["name"] in ("height", "kv") else part for part in self.INPUTS]
         source = SOURCES["folders"](data := self.data(folder, inputs=wide), "train", 0)
         assert clipped_shares(source, 0, data, None) == (0, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_values_of_a_range_beyond_the_type_become_its_ends(dtype):
+    most = np.iinfo(dtype).max
+    values = from_signed(np.float32([-1, -0.999, 0, 1]), dtype, (-most, 3 * most))
+    np.testing.assert_array_equal(values, [0, 0, most, most])

@@ -99,7 +99,9 @@ def from_signed(image: np.ndarray, dtype: np.dtype | type = np.uint8, value_rang
     low, high = full_range(dtype, value_range)
     values = (np.asarray(image, np.float32) + 1.0) * np.float32((high - low) / 2.0) + np.float32(low)
     values = np.clip(values, low, high)
-    return (np.rint(values) if np.dtype(dtype).kind == "u" else values).astype(dtype)
+    if np.dtype(dtype).kind == "u":  # a range may be wider than the type
+        values = np.clip(np.rint(values), 0, np.iinfo(dtype).max)
+    return values.astype(dtype)
 
 
 def with_measured_ranges(data: DataConfig, seed: int) -> DataConfig:

@@ -13,9 +13,12 @@ from tests.data.test_parts import scene
 from tests.data.test_target_labels import CLASSES, PARTS, write_pair
 from tfpix2pix.data.images import read_image
 from tfpix2pix.data.labels import standard_colors
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.evaluation.folder import read_record
+from tfpix2pix.export import FAITHFUL
 from tfpix2pix.export.signatures import answers_of
+from tfpix2pix.export.verify import verify
+from tfpix2pix.runs.load import run_engine
 
 SCORES = ("pixel_accuracy", "class_accuracy", "class_iou")
 
@@ -156,6 +159,24 @@ class TestExports:
         assert (answer["tissue"].numpy()[0, ..., 0] != classes_of(stack)).mean() <= 1e-3
         table = (path / "assets/tissue_classes.csv").read_text().splitlines()
         assert table[0] == "index,label,red,green,blue" and table[3].startswith("2,bone,")
+
+    @pytest.mark.parametrize(
+        ("channel", "change", "message"),
+        [(0, 0.01, "a largest difference of 0.01 "), (1, 2 / 255, "1 of the pixels of another class")],
+    )
+    def test_values_and_classes_must_agree_with_the_run(self, run, tmp_path, channel, change, message):
+        view = run_engine(run.directory)
+
+        class Other:
+            card = view.card
+
+            def __call__(self, images, noise):
+                translation = np.array(view(images, noise))
+                translation[..., channel] += change
+                return translation
+
+        with pytest.raises(RunError, match=f"Received {message}"):
+            verify(view, Other(), [signed(2)[np.newaxis]], FAITHFUL, "saved_model", tmp_path, tmp_path)
 
     def test_a_keras_file_is_refused(self, run, tmp_path):
         with pytest.raises(UserError, match="Received label maps, encoded outside the network"):

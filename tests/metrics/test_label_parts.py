@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tfpix2pix.config.resolve import make_config
+from tfpix2pix.data.target_parts import LabelPart
 from tfpix2pix.metrics import METRICS, title_of
 from tfpix2pix.metrics.bootstrap import Resampling
-from tfpix2pix.metrics.example import Example, LabelMap, Setting
+from tfpix2pix.metrics.example import Example, Setting
 from tfpix2pix.metrics.scoring import Scorer, measure
 
 PARTS = [
@@ -43,7 +44,7 @@ def label_map(whole: Example, name: str) -> Example:
 
 
 def test_the_setting_says_what_the_targets_are():
-    assert setting().label_maps == (LabelMap(3, 0, "land"), LabelMap(5, 3, "use"))
+    assert setting().label_maps == (LabelPart("land", 3, 0), LabelPart("use", 5, 3))
     assert setting().kinds == {True, False}
     assert setting(PARTS[:1]).kinds == setting([PARTS[0], PARTS[2]]).kinds == Setting(classes=3).kinds == {True}
     assert setting(PARTS[1:2]).kinds == Setting().kinds == {False}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from tfpix2pix.data.target_parts import label_parts
+from tfpix2pix.data.target_parts import LabelPart, label_parts
 
 if TYPE_CHECKING:
     from tfpix2pix.data.settings import DataConfig
@@ -88,14 +88,6 @@ def examples_of(translate: Callable, batches: Iterable[tuple]) -> Iterator[Examp
             batch = coming.result()
 
 
-class LabelMap(NamedTuple):
-    """Holds which channel of the targets is a label map, and its number of classes."""
-
-    classes: int
-    channel: int = 0
-    part: str = ""  # name of the part (`data.targets`); "": the targets are one label map
-
-
 class Unit(NamedTuple):
     """Holds the unit of the targets, or of one of their parts (`data.targets`), and the values in it that are -1 and 1
     in images."""
@@ -126,27 +118,26 @@ class Setting:
     """Holds the numbers of classes, the networks and the seed that metrics use."""
 
     classes: int | None = None  # of the targets, if they are label maps
-    parts: tuple[LabelMap, ...] = ()  # label maps among the parts of the targets
-    channels: int | None = None  # of the targets, if some parts are label maps
     segmenter: Callable[[np.ndarray], np.ndarray] | None = None  # (H, W, C) in [-1, 1] -> int (H, W)
     segmenter_classes: int | None = None
     features: Callable[[np.ndarray], np.ndarray] | None = None  # (H, W, C) in [-1, 1] -> float (D,)
     units: tuple[Unit, ...] = ()  # of the targets, or of their parts that have one
     truth: Any = None  # what the source of the pairs knows of them (`SourceRow.truth`)
     training: Any = None  # the training targets, a `TrainingTargets` (metrics/nearest.py)
+    parts: tuple[LabelPart, ...] = ()  # label maps among the parts of the targets
+    channels: int | None = None  # of the targets, if some parts are label maps
     seed: int = 0
     also: dict[str, Any] = field(default_factory=dict)  # for custom metrics
 
     @classmethod
     def of(cls, data: DataConfig, **more: Any) -> Setting:
         """Returns the setting for the targets of `data`. `more`: the other fields."""
-        parts = tuple(LabelMap(part.classes, part.channel, part.name) for part in label_parts(data))
-        return cls(data.target_classes, parts, data.target_channels, **more)
+        return cls(data.target_classes, parts=label_parts(data), channels=data.target_channels, **more)
 
     @property
-    def label_maps(self) -> tuple[LabelMap, ...]:
-        """Returns the label maps among the targets."""
-        return (LabelMap(self.classes),) if self.classes else self.parts
+    def label_maps(self) -> tuple[LabelPart, ...]:
+        """Returns the label maps among the targets. One that is the whole target has no name."""
+        return (LabelPart("", self.classes, 0),) if self.classes else self.parts
 
     @property
     def kinds(self) -> frozenset[bool]:

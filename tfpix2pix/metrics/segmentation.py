@@ -87,11 +87,11 @@ class Segmentation:
             translation, target = (
                 indices(image[..., label_map.channel :]) for image in (example.translation, example.target)
             )
-            scores[label_map.part] = counts.update(translation, target, weights, example.weight)
+            scores[label_map.name] = counts.update(translation, target, weights, example.weight)
         return _by_part(scores)
 
     def result(self) -> dict[str, np.ndarray]:
-        return _by_part({label_map.part: counts.result() for label_map, counts in self.counts.items()})
+        return _by_part({label_map.name: counts.result() for label_map, counts in self.counts.items()})
 
 
 def _by_part(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -96,6 +96,12 @@ class TestTrainReadsTheSame:
         train = run_cli("train", "mine.yaml", "--data", "gan", "--run", "run", cwd=tmp_path)
         assert check == train and check[0] == 2 and "--set data.source=folders --set data.input_folder=A" in check[2]
 
+    def test_the_run_is_named_after_the_configuration(self, tmp_path):
+        self.layouts(tmp_path)
+        (tmp_path / "my ct.yaml").write_text("data: {dir: combined}")
+        _, out, _ = run_cli("data", "check", "--config", "my ct.yaml", "--json", cwd=tmp_path)
+        assert shlex.split(json.loads(out)["train"]) == ["tfpix2pix", "train", "my ct.yaml", "--run", "runs/my ct"]
+
 
 class TestPairsAndShards:
     def test_an_operator_that_a_user_adds_can_be_chosen(self, tmp_path, monkeypatch):

@@ -224,3 +224,23 @@ def test_a_run_trains_on_files_that_are_larger_than_allowed(tmp_path, nothing_wh
     code, out, _ = run_cli("data", "check", tmp_path / "pairs", "--config", run.path / "config.yaml", "--json")
     assert code in (0, 3)
     assert not {"unreadable", "large"} & {finding["kind"] for finding in json.loads(out)["findings"]}
+    evaluate = ("evaluate", run.path, "--metrics", "l1,nearest", "--variants", "0", "--out", tmp_path / "evaluation")
+    code, out, error = run_cli(*evaluate, "--json")
+    assert code == 0, error
+    translator, differences = p2p.load(run.path), []
+    for number, size in enumerate(SIZES):
+        window = middle(Size(*size), Size(32, 32)).slices
+        image, target = (pixels(10 * number + place, size)[window].astype(np.float32) / 127.5 - 1 for place in (0, 1))
+        differences.append(np.abs(translator(image) - target).mean())
+    figures = json.loads(out)["figures"]
+    assert figures["l1"]["value"] == pytest.approx(np.mean(differences), rel=1e-4)
+    assert figures["nearest_training_real"]["value"] == 0  # both splits hold the same files
+
+
+def test_a_larger_middle_than_the_files_is_the_whole_pair(tmp_path):
+    data = DataConfig(dir=str(write(tmp_path, {"input": (3,), "target": (3,)})), **SETTINGS)
+    source = SOURCES["folders"](data, "train", 0)
+    assert source.is_large(0)
+    for size, shape in ((Size(80, 70), (80, 70, 3)), (Size(91, 70), (90, 70, 3)), (Size(32, 71), (90, 70, 3))):
+        image, target = source.middle(0, size)
+        assert image.shape == target.shape == shape

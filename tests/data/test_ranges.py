@@ -9,13 +9,14 @@ import tifffile
 
 import tfpix2pix as p2p
 from tests.conftest import least_config, run_cli, write_image
+from tests.data.test_parts import scene
 from tfpix2pix.config.resolve import make_config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.doctor import examine
-from tfpix2pix.data.opening import decided, read_otherwise
-from tfpix2pix.data.ranges import MOST_PIXELS, from_signed, in_range, to_signed
+from tfpix2pix.data.opening import decided, open_source, read_otherwise
+from tfpix2pix.data.ranges import MOST_PIXELS, clipped_shares, from_signed, in_range, to_signed
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.writing import write_pairs
+from tfpix2pix.data.writing import write_pairs, write_shards
 from tfpix2pix.errors import UserError
 
 SIDE = 24
@@ -310,3 +311,69 @@ class TestEachChannel:
     def test_others_are_refused(self, changes, message):
         with pytest.raises(UserError, match=message):
             make_config({"data": changes})
+
+
+class TestPartsOfInputs:
+    INPUTS = (
+        {"name": "height", "channels": 1, "range": (500, 3000)},
+        {"name": "labels", "classes": 4},
+        {"name": "coast", "kind": "distance", "range": (-2, 2), "folder": "labels2"},
+        {"name": "kv", "kind": "scalar", "range": (90, 140)},
+    )
+    VOLTAGES = (80, 100, 140)
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        for seed, _ in enumerate(self.VOLTAGES):
+            images = scene(seed)
+            for part, image in (*images.items(), ("labels2", images["labels"])):
+                write_image(tmp_path / "train" / part / f"{seed}.png", image)
+            write_image(tmp_path / f"train/mask/{seed}.png", np.uint8(255 * (images["labels"] > 0)))
+        lines = [f"{seed},{voltage}" for seed, voltage in enumerate(self.VOLTAGES)]
+        (tmp_path / "scalars.csv").write_text("\n".join(["name,kv", *lines]))
+        return tmp_path
+
+    def data(self, folder, **changes):
+        inputs = {"source": "folders", "dir": str(folder), "inputs": self.INPUTS, "out_of_range": "clip"}
+        return DataConfig(**{**inputs, "image_size_px": 32, **changes})
+
+    def shares(self, weighted=False):
+        """The share of the values of each input that lie outside, by counting pixels: a number is a channel too."""
+        shares = []
+        for seed, voltage in enumerate(self.VOLTAGES):
+            images, outside, counting = scene(seed), 0, 0
+            for place in np.ndindex(images["height"].shape):
+                if images["labels"][place] or not weighted:
+                    counting += 1
+                    outside += not 500 <= images["height"][place] <= 3000
+            shares.append((outside / counting + (not 90 <= voltage <= 140)) / len(self.INPUTS))
+        return shares
+
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_the_doctor_counts_what_is_clipped_in_each(self, folder, weighted):
+        notes = examine(self.data(folder, weight="mask" if weighted else None)).notes
+        shares = [100 * share for share in self.shares(weighted)]
+        assert (
+            f"3 of 3 images have values outside the ranges of `data.inputs`, which are clipped: "
+            f"{np.mean(shares):.2g} % of all values, {max(shares):.2g} % of an image at most." in notes
+        )
+
+    def test_shards_and_readable_pairs_are_counted_alike(self, folder, tmp_path):
+        data = self.data(folder, on_error="skip")
+        write_shards(data, str(tmp_path / "shards"))
+        shards = self.data(tmp_path / "shards", source="shards")
+        for opened, config in ((open_source(data, "train", 0), data), (open_source(shards, "train", 0), shards)):
+            shares = [clipped_shares(opened, index, config, None) for index in range(3)]
+            np.testing.assert_allclose(shares, [(share, 0) for share in self.shares()], rtol=1e-9)
+
+    def test_nothing_is_counted_inside_the_ranges(self, folder):
+        wide = [{**part, "range": (0, 5000)} if part["name"] in ("height", "kv") else part for part in self.INPUTS]
+        source = SOURCES["folders"](data := self.data(folder, inputs=wide), "train", 0)
+        assert clipped_shares(source, 0, data, None) == (0, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_values_of_a_range_beyond_the_type_become_its_ends(dtype):
+    most = np.iinfo(dtype).max
+    values = from_signed(np.float32([-1, -0.999, 0, 1]), dtype, (-most, 3 * most))
+    np.testing.assert_array_equal(values, [0, 0, most, most])

@@ -24,6 +24,7 @@ from tfpix2pix.data.weights import dimmed
 from tfpix2pix.data.writing import write_pairs, write_shards
 from tfpix2pix.errors import UserError
 
+TISSUE = {"name": "tissue", "kind": "labels", "classes": 4}
 PARTS = [
     {"name": "speed", "channels": 2, "range": [-40, 40], "unit": "m/s"},
     {"name": "photo"},
@@ -174,12 +175,19 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
+            ({"targets": ["labels"]}, "must give the number of classes of a label map. Received 'labels' without it"),
+            ({"targets": [{**TISSUE, "classes": 1}]}, "`data.targets.0.classes`"),
+            ({"targets": [{**TISSUE, "range": [0, 3]}]}, "must give the range of parts of another kind only"),
+            ({"targets": [{**TISSUE, "channels": 1}]}, "must give the channels of parts of another kind only"),
+            ({"targets": [{**TISSUE, "depth": "uint16"}]}, "the depth of images only. Received depth for 'tissue'"),
             (
-                {"targets": [{"name": "labels", "classes": 3}]},
-                "list images. Received 'labels', a label map. Train",
+                {"targets": [{**TISSUE, "unit": "m"}]},
+                "the unit of images only. Received unit for 'tissue', a label map",
             ),
-            ({"targets": ["labels"]}, "must list images. Received 'labels', a label map"),
-            ({"targets": ["photo", {"name": "a", "kind": "labels", "classes": 3}]}, "Received 'a', a label map"),
+            ({"targets": [TISSUE], "class_colors": ["#000"]}, "must be 4 different colours with `data.targets`"),
+            ({"targets": [TISSUE], "class_names": ["air"]}, "must be 4 labels with `data.targets`. Received 1 of them"),
+            ({"targets": [TISSUE], "ignore_class": 2}, "`data.ignore_class` must be 4 or more with `data.targets`"),
+            ({"targets": [TISSUE], "target_class_values": "indices"}, "`data.target_class_values` must be null"),
             ({"targets": [{"name": "a", "kind": "instances"}]}, "image"),
             ({"targets": [{"name": "a", "kind": "scalar", "range": [0, 1]}]}, "image"),
             ({"targets": [{"name": "a", "classes": 3}]}, "`data.targets` must give the classes of parts of another"),

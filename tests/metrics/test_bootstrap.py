@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfpix2pix.metrics import METRICS
 from tfpix2pix.metrics.bootstrap import Resampling, interval
 from tfpix2pix.metrics.example import Example, Setting
 from tfpix2pix.metrics.scoring import Scorer
@@ -118,3 +119,10 @@ def test_figures_that_are_no_means_have_intervals_too(metric):
         scorer.update(Example(str(name), translation, None, target))
     for figure in scorer.figures().values():
         assert figure.low < figure.value < figure.high
+
+
+def test_intervals_of_shares_lie_between_0_and_1():
+    share, error = METRICS["copied"], METRICS["unit_bias"]
+    assert [share.bounded(limit) for limit in (-0.01, 0.4, 1.2)] == [0.0, 0.4, 1.0]
+    assert METRICS["ssim"].bounded(-0.2) == -0.2 and METRICS["ssim"].bounded(1.1) == 1.0
+    assert [error.bounded(limit) for limit in (-5.0, 7.0)] == [-5.0, 7.0]

@@ -7,7 +7,7 @@ from scipy import stats
 from tfpix2pix.config.resolve import make_config
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.evaluation.evaluate import units_of
-from tfpix2pix.metrics import title_of
+from tfpix2pix.metrics import METRICS, title_of
 from tfpix2pix.metrics.bootstrap import Resampling
 from tfpix2pix.metrics.example import Example, Setting, Unit
 from tfpix2pix.metrics.scoring import Scorer, measure
@@ -110,3 +110,13 @@ def test_each_part_of_the_targets_has_its_unit_and_its_figures():
 def test_a_unit_without_a_range_is_refused(changes):
     with pytest.raises(Exception, match=r"target_unit|target_range"):
         make_config({"data": {"target_unit": "HU", **changes}})
+
+
+def test_values_in_a_unit_are_told_by_the_names_of_their_parts():
+    units = (Unit("m/s", 0, 1, "speed", slice(0, 1)), Unit("kn", 0, 1, "wind_speed", slice(1, 2)), Unit("HU", 0, 1))
+    errors, bias, correlation = (METRICS[name] for name in ("unit_errors", "unit_bias", "correlation"))
+    assert errors.unit_of("unit_mae_speed", units) == "m/s"
+    assert errors.unit_of("unit_rmse_wind_speed", units) == "kn"
+    assert bias.unit_of("unit_bias", units) == "HU"
+    assert correlation.unit_of("pearson_r_speed", units) == correlation.unit_of("r2", units) == ""
+    assert errors.unit_of("unit_mae_speed", ()) == METRICS["l1"].unit_of("l1", units) == ""

@@ -182,8 +182,8 @@ class TestBins:
 
     def test_too_few_images_are_not_measured(self):
         needs = set(METRICS["ndb"].needs)
-        assert choose(["ndb"], needs, 50, label_maps=False) == (["ndb"], {})
-        _, reasons = choose(None, needs, 49, label_maps=False)
+        assert choose(["ndb"], needs, 50, kinds={False}) == (["ndb"], {})
+        _, reasons = choose(None, needs, 49, kinds={False})
         assert reasons["ndb"] == "it needs 50 images or more, not 49"
         assert Bins(Setting()).result() == {}
 

@@ -14,6 +14,7 @@ from tfpix2pix.data.images import read_image
 from tfpix2pix.data.target_parts import split_targets
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.folder import read_record
+from tfpix2pix.evaluation.report.charts import digits
 from tfpix2pix.inference.demo.serve import serve
 
 SUFFIXES = {"speed": ".tif", "photo": ".png", "height": ".png"}
@@ -128,12 +129,20 @@ class TestExports:
 
 def test_errors_of_each_part_are_in_its_unit(run, stack, tmp_path):
     evaluate = ("evaluate", run.path, "--metrics", "unit_errors,unit_bias,correlation", "--variants", "0")
-    code, _, error = run_cli(*evaluate, "--out", tmp_path / "evaluation")
+    code, out, error = run_cli(*evaluate, "--out", tmp_path / "evaluation")
     assert code == 0, error
     record = read_record(tmp_path / "evaluation")
     keys = ("unit_mae", "unit_rmse", "unit_bias", "pearson_r", "r2")
     assert set(record.figures) == {f"{key}_{part}" for key in keys for part in ("speed", "height")}
     assert all(sentence.endswith("; speed: m/s, height: m") for sentence in record.protocols.values())
+    units = {
+        f"{key}_{part}": unit if key.startswith("unit") else ""
+        for key in keys
+        for part, unit in (("speed", "m/s"), ("height", "m"))
+    }
+    assert {name: metric.unit for name, metric in record.figures.items()} == units
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "│" in line]
+    assert {name: unit for name, _, unit, *_ in rows} == units
     rows = (tmp_path / "evaluation/per_image.csv").read_text().splitlines()
     values = dict(zip(rows[0].split(","), rows[1].split(","), strict=True))
     images, written = parts_of(2, 32), by_hand(stack)
@@ -144,6 +153,7 @@ def test_errors_of_each_part_are_in_its_unit(run, stack, tmp_path):
             assert str(arrays["unit"]) == {"speed": "m/s", "height": "m"}[part]
             assert arrays["mean_difference"] == pytest.approx(record.figures[f"unit_bias_{part}"].value)
     page = (tmp_path / "evaluation/report.html").read_text(encoding="utf-8")
+    assert f"{digits(record.figures['unit_mae_speed'].value)} m/s" in page
     assert "target of speed, m/s" in page and "density_height.npz" in page and "density.npz" not in page
     again = run_cli(*evaluate, "--metrics", "l1", "--out", tmp_path / "evaluation", "--overwrite")
     assert again[0] == 0, again
@@ -153,8 +163,9 @@ def test_errors_of_each_part_are_in_its_unit(run, stack, tmp_path):
 
 def test_it_is_evaluated_as_channels(run, stack, tmp_path):
     evaluate = ("evaluate", run.path, "--metrics", "l1,ssim", "--variants", "0", "--out", tmp_path / "evaluation")
-    code, _, error = run_cli(*evaluate)
+    code, out, error = run_cli(*evaluate)
     assert code == 0, error
+    assert "unit" not in out
     assert read_record(tmp_path / "evaluation").data.images == 2
     images, rows = parts_of(2, 32), (tmp_path / "evaluation/per_image.csv").read_text().splitlines()
     signed = [images["speed"] / 40, images["photo"] / 127.5 - 1, images["height"][..., np.newaxis] / 2047.5 - 1]

@@ -314,7 +314,8 @@ def _train_command(config: Config, preset_or_file: str | None, folder: str | Non
         for key in (*READING.get(data.source, ("source",)), *OF_VOLUMES)
         if getattr(data, key) != getattr(usual, key)
     }
-    name = Path(folder or config.name).absolute().stem
+    is_file = Path(base).suffix in (".yaml", ".yml")
+    name = Path(folder or (base if is_file else config.name)).absolute().stem
     parts = [f"tfpix2pix train {shlex.quote(base)}"]
     parts += [f"--data {shlex.quote(folder)}"] if folder else []
     parts += [f"--run {shlex.quote(f'runs/{name}')}"]

@@ -249,15 +249,19 @@ def _table(record: dict) -> Table:
     split = f" of {data['split']}" if data["split"] else ""
     title = f"{record['name']}: {data['images']} of {data['of']} pairs{split}"
     table = Table(title=title, title_justify="left", min_width=len(title))
-    for column, justify in {"metric": "left", "value": "right", "95 % interval": "right", "better": "left"}.items():
-        table.add_column(column, justify=justify)
+    has_units = any(metric.get("unit") for metric in record["figures"].values())
+    columns = {"metric": "left", "value": "right", "unit": "left", "95 % interval": "right", "better": "left"}
+    for column, justify in columns.items():
+        if has_units or column != "unit":
+            table.add_column(column, justify=justify)
     own = record["at_own_size"]
     if own:
         table.caption = own_size_sentence(record)
         table.add_column("own size", justify="right")
     for name, metric in record["figures"].items():
         limits = "" if metric["low"] is None else f"{metric['low']:.4f} to {metric['high']:.4f}"
-        row = [name, f"{metric['value']:.4f}", limits, metric["better"]]
+        unit = [metric.get("unit", "")] if has_units else []
+        row = [name, f"{metric['value']:.4f}", *unit, limits, metric["better"]]
         if own:
             row.append(f"{own['figures'][name]['value']:.4f}" if name in own["figures"] else "")
         table.add_row(*row)

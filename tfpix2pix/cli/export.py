@@ -153,10 +153,13 @@ def _differences(report) -> dict[str, str]:
     keras = f"(the float32 Keras view: {report.keras_max_abs_error:.2e})"
     if report.max_error_levels is None:
         return {"share of pixels of another class": f"{report.max_abs_error:.2e} {keras}"}
-    return {
+    rows = {
         "max abs error on [-1, 1]": f"{report.max_abs_error:.2e} {keras}",
         "max abs error in levels of 255": f"{report.max_error_levels:.2g}",
     }
+    if report.other_classes is not None:
+        rows["share of pixels of another class"] = f"{report.other_classes:.2e}"
+    return rows
 
 
 def _table(title: str, rows: list) -> Table:

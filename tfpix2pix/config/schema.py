@@ -75,7 +75,7 @@ class Config(Section):
     @property
     def best_metric(self) -> str | None:
         """Returns the row of METRICS by which the best checkpoint is chosen, or None if it is not measured."""
-        usual = "segmentation" if self.data.target_classes else "l1"
+        usual = "segmentation" if all(self.data.numbers[1]) else "l1"
         name = self.training.best_by or usual
         return name if name in self.training.validation_metrics else None
 
@@ -180,11 +180,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _best_metric_is_measured(self) -> Config:
-        name, label_maps = self.training.best_by, bool(self.data.target_classes)
+        name, kinds = self.training.best_by, set(self.data.numbers[1])  # of the channels of the targets
         suits = [
             metric
             for metric in self.training.validation_metrics
-            if METRICS[metric].score and METRICS[metric].of_label_maps == label_maps
+            if METRICS[metric].score and METRICS[metric].of_label_maps in kinds
         ]
         if name is not None and name not in suits:
             raise ValueError(
@@ -247,6 +247,7 @@ class Config(Section):
         row, pictures = PERCEPTUAL_NETWORKS.get(name), "for a network that compares pictures"
         rules = [  # key, whether its value is allowed, the rule
             ("target_classes", data.target_classes is None, f"null {pictures}: label maps are not"),
+            ("targets", not any(data.numbers[1]), f"without label maps {pictures}"),
             ("color_space", data.color_space == "rgb", f"rgb {pictures}: a and b alone are not"),
         ]
         if row is not None:

@@ -103,7 +103,7 @@ OPERATORS = {
     "posterize": Operator(lazy("tfpix2pix.data.operators", "posterize"), channels=3),
 }
 
-# Kinds of the parts of an input (`data.inputs`)
+# Kinds of the parts of an input (`data.inputs`), some of them of a target too (`data.targets`)
 INPUT_KINDS = {
     "image": InputKind(
         lazy("tfpix2pix.data.stacks", "read_picture"),
@@ -112,13 +112,16 @@ INPUT_KINDS = {
         settings=("channels", "range"),
         numbers=False,
         of_targets=True,
+        clipped=True,
         tensor="float32",
         palette=lambda part, data: "colors",
     ),
     "labels": InputKind(
         lazy("tfpix2pix.data.stacks", "read_label_map"),
         lazy("tfpix2pix.data.encodings", "classes_part"),
+        lazy("tfpix2pix.data.encodings", "most_likely_class"),
         settings=("classes",),
+        of_targets=True,
         needs=("classes", "35"),
         palette=lazy("tfpix2pix.data.stacks", "palette_of_label_map"),
     ),
@@ -141,6 +144,7 @@ INPUT_KINDS = {
         settings=("range",),
         needs=("range", "[0, 25]"),
         in_files=False,
+        clipped=True,
         tensor="float32",
     ),
 }

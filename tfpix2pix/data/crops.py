@@ -88,10 +88,14 @@ class OpenPair:
         """
         return self.checked([image[window.slices] for image in self.images])
 
+    def middle(self, size: Size) -> Pair | Weighted:
+        """Reads the rectangle of `size` in the middle of the pair, as `transforms.center_crop` takes it."""
+        return self.read(middle(self.size, size))
+
     def sample(self) -> Pair | Weighted:
         """Reads the middle of the pair, up to `SAMPLE_PX` high and wide and not less than `least`."""
         sides = (min(length, max(SAMPLE_PX, side)) for length, side in zip(self.size, self.least, strict=True))
-        return self.read(middle(self.size, Size(*sides)))
+        return self.middle(Size(*sides))
 
 
 class PairOpener:

@@ -74,15 +74,31 @@ def most_likely(network_input: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
 
     `network_input` is not used; `Encoding.decode` passes it.
     """
+    return most_likely_class(scores)
+
+
+def most_likely_class(scores: tf.Tensor) -> tf.Tensor:
+    """Converts scores (…, classes) to the index (…, 1), in [-1, 1], of the class with the highest score."""
     indices = tf.argmax(scores, axis=-1, output_type=tf.int32)[..., tf.newaxis]
     return tf.cast(indices, scores.dtype) / HALF_RANGE - 1.0
 
 
 def encoded_parts(stack: tf.Tensor, parts: Sequence[InputPart]) -> tf.Tensor:
-    """Encodes the stack of an input's parts, (…, C) in [-1, 1], for the networks: the encoded parts side by side."""
+    """Encodes the stack of the parts of an input or a target, (…, C) in [-1, 1], for the networks: the encoded parts
+    side by side."""
     channels = tf.split(stack, [part.stacked_channels for part in parts], axis=-1)
     encoded = [part.row.encode(values, part) for values, part in zip(channels, parts, strict=True)]
     return tf.concat(encoded, axis=-1) if len(encoded) > 1 else encoded[0]
+
+
+def decoded_parts(network_input: tf.Tensor, output: tf.Tensor, parts: Sequence[InputPart]) -> tf.Tensor:
+    """Converts the generator's output (…, C') to the stack of a target's parts, (…, C) in [-1, 1].
+
+    `network_input` is not used; `Encoding.decode` passes it.
+    """
+    channels = tf.split(output, [part.network_channels for part in parts], axis=-1)
+    decoded = [part.row.decode(values) for values, part in zip(channels, parts, strict=True)]
+    return tf.concat(decoded, axis=-1) if len(decoded) > 1 else decoded[0]
 
 
 def unchanged_part(channels: tf.Tensor, part: InputPart) -> tf.Tensor:

@@ -13,7 +13,7 @@ from tfpix2pix.data.planes import NotByRegion
 from tfpix2pix.data.ranges import from_signed
 from tfpix2pix.data.regions import Mapped, Regions, open_regions
 from tfpix2pix.data.settings import ClassValues, DataConfig
-from tfpix2pix.data.target_parts import split_targets
+from tfpix2pix.data.target_parts import TargetPart, split_targets
 from tfpix2pix.errors import UserError
 from tfpix2pix.tables import lazy
 
@@ -270,9 +270,11 @@ def pictures_of(
         return of_input, picture(config.target_classes)
     shown = len(config.targets) if every_part else 1
 
+    of_parts = [picture(part.classes) for part in config.targets[:shown]]
+
     def of_targets(stack: np.ndarray) -> np.ndarray:
-        parts = list(split_targets(stack, config).values())[:shown]
-        return np.concatenate([as_picture(from_signed(part)) for part in parts], axis=1)
+        images = split_targets(stack, config).values()
+        return np.concatenate([show(image) for show, image in zip(of_parts, images, strict=False)], axis=1)
 
     def beside_white(image: np.ndarray) -> np.ndarray:
         first = of_input(image)
@@ -281,6 +283,10 @@ def pictures_of(
     return beside_white, of_targets
 
 
-def palette_of(config: DataConfig) -> Sequence[int] | None:
-    """Returns the palette of translated label maps, R, G, B of class 0, of class 1, …, or None for photographs."""
-    return class_colors(config, config.target_classes).ravel().tolist() if config.target_classes else None
+def palette_of(config: DataConfig, part: TargetPart | None = None) -> Sequence[int] | None:
+    """Returns the palette of translated label maps, R, G, B of class 0, of class 1, …, or None for photographs.
+
+    `part`: one of `config.targets`; None: the target is one file.
+    """
+    classes = part.classes if part else config.target_classes
+    return class_colors(config, classes).ravel().tolist() if classes else None

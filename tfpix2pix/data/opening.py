@@ -167,6 +167,7 @@ def without_unreadable(source: Source) -> Source:
         source.weighted and (lambda index: source.weighted(kept[index])), groups, source.divided,
         source.slices and (lambda index: source.slices(kept[index])), lambda index: source.scalars(kept[index]),
         source.opened and (lambda index: source.opened(kept[index])),
+        source.parts and (lambda index: source.parts(kept[index])),
     )  # fmt: skip
 
 
@@ -186,3 +187,9 @@ def pair_reader(source: Source, data: DataConfig) -> Callable[[int], Pair | Weig
     """Returns a function from an index to (input, target), both float32 (H, W, C) in [-1, 1] of the files' sizes, and
     weights (H, W, 1) if the source has any."""
     return lambda index: signed(source.whole(index), data)
+
+
+def evaluated_pair_reader(source: Source, data: DataConfig) -> Callable[[int], Pair | Weighted]:
+    """Returns a function from an index to a pair as `pair_reader` gives it, or of a large one to the part that
+    `transforms.for_evaluation` takes."""
+    return lambda index: signed(source.middle(index, data.size_px), data)

@@ -54,6 +54,8 @@ class Source:
     slices: Callable[[int], Any] | None = None  # (index) -> the input's `Slice`, or None, if pairs may be slices
     scalars: Callable[[int], tuple[float, ...]] = lambda index: ()  # of a pair's input: numbers that lie in no image
     opened: Callable[[int], OpenPair | None] | None = None  # opens a large pair to read parts of it; None: a small one
+    # (index) -> the parts of an input in several files, images as files hold them and numbers
+    parts: Callable[[int], Sequence[np.ndarray | float]] | None = None
 
     @classmethod
     def reading(
@@ -83,6 +85,15 @@ class Source:
             return False
         large.close()
         return True
+
+    def middle(self, index: int, size: Size) -> Pair | Weighted:
+        """Reads a pair as `whole` does, or of a large one the rectangle of `size` in its middle."""
+        large = self.opened(index) if self.opened else None
+        if large is None:
+            return self.whole(index)
+        with large:
+            fits = large.size.height >= size.height and large.size.width >= size.width
+            return large.middle(size) if fits else self.whole(index)
 
     def sample(self, index: int) -> Pair | Weighted:
         """Reads a pair as `whole` does, or of a large one its middle."""
@@ -122,8 +133,9 @@ def checked(pair: Sequence[np.ndarray], config: DataConfig, path: Path, target_p
         sides_of_file = (side,) if target_path else ("input", "target")
         image = with_channels(image, channels, config, file, sides_of_file)
         key, example = f"data.{side}_range", ""
-        if side == "target" and config.targets:
-            key, example = "range", f"`{{name: {config.targets[0].name}, range: [0, 4095]}}` of `data.targets`"
+        if side == "target" and not all(config.numbers[1]) and config.targets:
+            name = next(part.name for part in config.targets if not part.classes)  # class indices are in their range
+            key, example = "range", f"`{{name: {name}, range: [0, 4095]}}` of `data.targets`"
         images.append(in_range(image, value_range, key, file, clip=clip, example=example))
     return tuple(images)
 

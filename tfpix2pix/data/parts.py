@@ -148,6 +148,33 @@ def scalar_channels(data: Any) -> tuple[int, ...]:
     return tuple(end - 1 for part, end in zip(parts, ends, strict=True) if not part.row.in_files)
 
 
+def rules_of_label_maps(data: Any, parts: Sequence[InputPart]) -> list[tuple[str, Any, bool, str]]:
+    """Returns the rules of a `DataConfig` that follow from the label maps among parts: key, value, whether it is
+    allowed, and the allowed values."""
+    labels, colors, names = [part for part in parts if part.classes], data.class_colors or (), data.class_names or ()
+    first, most = (labels[0].classes, max(part.classes for part in labels)) if labels else (0, 0)
+    return [
+        (
+            "class_colors",
+            f"{len(colors)} of them",
+            not colors or all(len(set(colors)) == len(colors) == part.classes for part in labels),
+            f"{first} different colours",
+        ),
+        (
+            "class_names",
+            f"{len(names)} of them",
+            not names or all(len(names) == part.classes for part in labels),
+            f"{first} labels",
+        ),
+        (
+            "ignore_class",
+            data.ignore_class,
+            data.ignore_class is None or data.ignore_class >= most,
+            f"{most} or more",
+        ),
+    ]
+
+
 def check_parts(data: Any) -> None:
     """Raises ValueError if other keys of a `DataConfig` do not go with its `inputs`."""
     parts: Sequence[InputPart] = data.inputs
@@ -156,8 +183,6 @@ def check_parts(data: Any) -> None:
     taken = ("target", "split") if of_table else (data.target_folder,)
     of_numbers = [part.name for part in parts if not part.row.in_files]
     sources = " or ".join(name for name in SOURCES if source_row(name).several)
-    labels = [part for part in parts if part.kind == "labels"]
-    colors = data.class_colors or ()
     jitters = data.color_jitter > 0 and data.color_jitter_side == "input"
     channels = channels_of(parts)
     rules = (  # key, its value, whether it is allowed, the allowed values
@@ -173,24 +198,7 @@ def check_parts(data: Any) -> None:
         ("input_range", data.input_range, data.input_range is None, "null, because each part has its range,"),
         ("color_space", data.color_space, data.color_space == "rgb", "rgb"),
         ("color_jitter_side", data.color_jitter_side, not jitters, "target"),
-        (
-            "class_colors",
-            f"{len(colors)} of them",
-            not colors or all(len(set(colors)) == len(colors) == part.classes for part in labels),
-            f"{labels[0].classes if labels else 0} different colours",
-        ),
-        (
-            "class_names",
-            f"{len(data.class_names or ())} of them",
-            not data.class_names or all(len(data.class_names) == part.classes for part in labels),
-            f"{labels[0].classes if labels else 0} labels",
-        ),
-        (
-            "ignore_class",
-            data.ignore_class,
-            data.ignore_class is None or all(data.ignore_class >= part.classes for part in labels),
-            f"{max((part.classes for part in labels), default=0)} or more",
-        ),
+        *rules_of_label_maps(data, parts),
     )
     for values, what, any_case in ((names, "name", True), (places, "folder or column", of_table)):
         if len({value.strip().lower() if any_case else value for value in values}) < len(values):

@@ -99,7 +99,9 @@ def from_signed(image: np.ndarray, dtype: np.dtype | type = np.uint8, value_rang
     low, high = full_range(dtype, value_range)
     values = (np.asarray(image, np.float32) + 1.0) * np.float32((high - low) / 2.0) + np.float32(low)
     values = np.clip(values, low, high)
-    return (np.rint(values) if np.dtype(dtype).kind == "u" else values).astype(dtype)
+    if np.dtype(dtype).kind == "u":  # a range may be wider than the type
+        values = np.clip(np.rint(values), 0, np.iinfo(dtype).max)
+    return values.astype(dtype)
 
 
 def with_measured_ranges(data: DataConfig, seed: int) -> DataConfig:
@@ -147,22 +149,34 @@ def clipped_shares(source: Source, index: int, data: DataConfig, weight: np.ndar
     outside its range. Reads the files again."""
     shares = []
     for side, (clips, classes, value_range) in enumerate(zip(data.clips, data.classes, data.ranges, strict=True)):
-        is_stack = side == 0 and bool(data.inputs)  # its parts are scaled as they are read
-        if not clips or classes or is_stack or source.stored is None or source.is_large(index):
+        parts = data.inputs if side == 0 else None  # scaled as they are read, so a stack does not tell
+        is_unknown = (source.parts if parts else source.stored) is None
+        if not clips or classes or is_unknown or source.is_large(index):
             shares.append(0.0)
-            continue
-        image = source.stored(index, side)
-        low, high = full_range(image.dtype, value_range)
-        outside = (image < low) | (image > high)
-        counts = weight is not None and weight.shape[:2] == image.shape[:2]
-        outside = outside[weight[..., 0] > 0] if counts else outside
-        shares.append(float(outside.mean()) if outside.size else 0.0)
+        elif parts:
+            images = zip(source.parts(index), parts, strict=True)
+            of_parts = [_share_outside(image, part.range, weight) * part.row.clipped for image, part in images]
+            shares.append(float(np.average(of_parts, weights=[part.stacked_channels for part in parts])))
+        else:
+            shares.append(_share_outside(source.stored(index, side), value_range, weight))
     return tuple(shares)
+
+
+def _share_outside(image: np.ndarray | float, value_range: Range | None, weight: np.ndarray | None) -> float:
+    """Returns the share of the values of an image, of pixels that count, that lie outside a range. A number is one."""
+    image = np.asarray(image)
+    low, high = full_range(image.dtype, value_range)
+    outside = (image < low) | (image > high)
+    counts = weight is not None and weight.shape[:2] == image.shape[:2]
+    outside = outside[weight[..., 0] > 0] if counts else outside
+    return float(outside.mean()) if outside.size else 0.0
 
 
 def on_clipped(shares: Sequence[tuple[float, float]], data: DataConfig) -> list[str]:
     """Returns sentences on the values of images that are clipped, from `clipped_shares` of each of them."""
-    lines, keys = [], ("`data.input_range`", "the ranges of `data.targets`" if data.targets else "`data.target_range`")
+    sides = (("input", data.inputs), ("target", data.targets))
+    keys = [f"the ranges of `data.{side}s`" if parts else f"`data.{side}_range`" for side, parts in sides]
+    lines = []
     for key, of_side in zip(keys, zip(*shares, strict=True), strict=False):
         if any(of_side):
             images = sum(share > 0 for share in of_side)

@@ -52,24 +52,28 @@ class InputKind:
         read: (image as its file holds it, or a number, part, DataConfig, path) -> (H, W, C), or (1, 1, 1) of a number,
             uint8 or float32 from 0 to 1.
         encode: (channels of the stack (…, C) in [-1, 1], part) -> what the networks see, (…, C') in [-1, 1].
+        decode: (what the generator makes of a part of a target, (…, C')) -> channels of the stack (…, C) in [-1, 1].
         channels: number of channels in the stack, unless the part has its own.
         settings: keys that a part of this kind may have.
         needs: a key that it must have, and an example of its value.
         numbers: True if resizing must take the nearest pixel: values are numbers of classes or instances, or one value.
         in_files: True if a part is a file, False if it is a number.
         of_targets: True if a part of a target (`data.targets`) may be of this kind.
+        clipped: True if values outside the range of a part are an error, or clipped by `data.out_of_range`.
         tensor: type of the tensor that a served model takes (`export/signatures.py`).
         palette: (part, DataConfig) -> what a palette file becomes.
     """
 
     read: Callable[[Any, Any, Any, Any], Any]
     encode: Callable[[Any, Any], Any]
+    decode: Callable[[Any], Any] = lambda output: output
     channels: int = 1
     settings: tuple[str, ...] = ()
     needs: tuple[str, str] | None = None
     numbers: bool = True
     in_files: bool = True
     of_targets: bool = False
+    clipped: bool = False
     tensor: str = "int32"
     palette: Callable[[Any, Any], str] = lambda part, data: "indices"
 

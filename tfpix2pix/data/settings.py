@@ -31,6 +31,7 @@ from tfpix2pix.tables import lazy
 
 ONE_HOT = lazy("tfpix2pix.data.encodings", "one_hot")
 ENCODED_PARTS = lazy("tfpix2pix.data.encodings", "encoded_parts")
+DECODED_PARTS = lazy("tfpix2pix.data.encodings", "decoded_parts")
 MOST_LIKELY = lazy("tfpix2pix.data.encodings", "most_likely")
 MOST_MEGAPIXELS = 256  # every camera's photograph (up to 200), and 0.8 GB of 8-bit colour
 MOST_CLASSES = 256  # a class index is one byte
@@ -70,7 +71,8 @@ class DataConfig(Section):
     null: one."""
     targets: TargetParts | None = None
     """`folders`, `table`, `shards`: parts of a target in several files, such as `[{name: speed, channels: 1, range: [0,
-    40]}, photo]`: names, or `name` with `folder`, `channels`, `range`, `unit`, `depth`. null: one file."""
+    40]}, photo]`: names, or `name` with `folder`, `channels`, `range`, `unit`, `depth`, or `classes` for a label map.
+    null: one file."""
     weight: PixelWeight | None = None
     """Source of the weight of each pixel, in losses and metrics. A name: the folder or column of gray images, in which
     black counts nowhere and white in full. `alpha`: the targets' alpha channel. `{nodata: -9999}`: 0 if every channel
@@ -257,11 +259,13 @@ class DataConfig(Section):
     def numbers(self) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
         """Returns True for each channel of inputs and of targets that holds numbers of classes or instances, so that
         resizing takes the nearest pixel."""
-        parts = self.inputs or ()
-        stacked = tuple(part.row.numbers for part in parts for _ in range(part.stacked_channels))
-        sides = zip(self.classes, (self.input_channels, self.target_channels), strict=True)
-        inputs, targets = ((classes is not None,) * channels for classes, channels in sides)
-        return stacked or inputs, targets
+        sides = zip((self.inputs, self.targets), self.classes, (self.input_channels, self.target_channels), strict=True)
+        return tuple(
+            tuple(part.row.numbers for part in parts for _ in range(part.stacked_channels))
+            if parts
+            else (classes is not None,) * channels
+            for parts, classes, channels in sides
+        )
 
     @property
     def class_values(self) -> tuple[ClassValues | None, ClassValues | None]:
@@ -274,6 +278,9 @@ class DataConfig(Section):
         encoding = COLOR_SPACES[self.color_space]
         if self.inputs:
             encoding = replace(encoding, encode_input=partial(ENCODED_PARTS, parts=self.inputs))
+        if self.targets:
+            to_target, decode = partial(ENCODED_PARTS, parts=self.targets), partial(DECODED_PARTS, parts=self.targets)
+            encoding = replace(encoding, encode_target=to_target, decode=decode)
         if self.input_classes:
             encoding = replace(encoding, encode_input=partial(ONE_HOT, classes=self.input_classes))
         if self.target_classes:
@@ -284,10 +291,13 @@ class DataConfig(Section):
     @property
     def network_channels(self) -> tuple[int, int]:
         """Returns the channels of the generator's input and output. Encodings may change the images' numbers."""
-        of_parts = sum(part.network_channels for part in self.inputs or ())
+        of_inputs, of_targets = (
+            sum(part.network_channels for part in parts or ()) for parts in (self.inputs, self.targets)
+        )
         default = (
-            of_parts or self.input_classes or self.input_channels, self.target_classes or self.target_channels,
-        )  # fmt: skip
+            of_inputs or self.input_classes or self.input_channels,
+            of_targets or self.target_classes or self.target_channels,
+        )
         return self.encoding.network_channels or default
 
     @model_validator(mode="before")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -172,8 +172,8 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
             ) from error
         return files, tuple(np.frombuffer(content, SCALAR_TYPE).tolist())
 
-    def unpacked(index: int) -> tuple[Pair, list[tuple[np.ndarray, Path]]]:
-        """Returns the images of a pair, and the weights with their file if they lie in one."""
+    def opened(index: int) -> tuple[list[Path], Callable[[int, Palette], np.ndarray], tuple[float, ...]]:
+        """Returns the paths of a pair's files, a function that reads one of them, and the pair's numbers."""
         pair_path, (files, scalars) = path_of(index), features_of(index)
         paths = [pair_path.with_name(safe_file_name(pair_path.name + suffix)) for suffix, _ in files]
 
@@ -181,16 +181,25 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
             content, most = files[number][1], config.max_megapixels
             return read_image(paths[number], palette=palette, read_bytes=lambda path: content, max_megapixels=most)
 
-        if len(files) == 1:
+        return paths, image_of, scalars
+
+    def parts_of(index: int) -> list[np.ndarray | float]:
+        """Returns the parts of an input: images as files hold them, and numbers."""
+        _, image_of, scalars = opened(index)
+        of_files = [part for part in config.inputs if part.row.in_files]
+        parts = [image_of(number, part.row.palette(part, config)) for number, part in enumerate(of_files)]
+        return in_order_of_parts(parts, scalars, config)
+
+    def unpacked(index: int) -> tuple[Pair, list[tuple[np.ndarray, Path]]]:
+        """Returns the images of a pair, and the weights with their file if they lie in one."""
+        pair_path, (paths, image_of, _) = path_of(index), opened(index)
+        if len(paths) == 1:
             return halves(image_of(0, "colors"), config, pair_path), []
         weights = [(image_of(-1, "indices"), paths[-1])] if weight_folder(config) else []
         of_input, of_target = palettes_as(config)
         if config.inputs:
-            of_files = [part for part in config.inputs if part.row.in_files]
-            parts = [image_of(number, part.row.palette(part, config)) for number, part in enumerate(of_files)]
-            parts = in_order_of_parts(parts, scalars, config)
             where = in_order_of_parts(paths[: images - 1], [pair_path] * numbers, config)
-            image = stacked(parts, config, where)
+            image = stacked(parts_of(index), config, where)
         else:
             image = image_of(0, of_input)
         if not config.targets:
@@ -212,6 +221,7 @@ def shards(config: DataConfig, split: str, seed: int) -> Source:
         stored=lambda index, side: unpacked(index)[0][side],
         divided=ALL not in manifest.splits,
         scalars=lambda index: features_of(index)[1],
+        parts=parts_of if config.inputs else None,
     )
 
 

@@ -92,7 +92,7 @@ def _kinds(config: DataConfig, files: int) -> list[tuple[int, bool]]:
         inputs = [(config.neighbour_slices * is_image, not is_image) for is_image in are_images]
     else:
         inputs = [(config.neighbour_slices, config.input_classes is not None)]
-    targets = [(0, False) for _ in config.targets or ()] or [(0, config.target_classes is not None)]
+    targets = [(0, part.row.numbers) for part in config.targets or ()] or [(0, config.target_classes is not None)]
     return [*inputs, *targets, (0, True)][:files]
 
 

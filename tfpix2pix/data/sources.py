@@ -41,7 +41,7 @@ from tfpix2pix.data.splits import (
     places_of,
     split_files,
 )
-from tfpix2pix.data.stacks import stack_reader, target_stack_reader
+from tfpix2pix.data.stacks import part_reader, stack_reader, target_stack_reader
 from tfpix2pix.data.volumes import Slice
 from tfpix2pix.data.weight_settings import weight_folder
 from tfpix2pix.data.weights import checked_whole
@@ -325,13 +325,17 @@ def _of_files(
     numbers = [scalars.get(name, ()) for name in pairs]
     read_image, palettes = place_reader(config), palettes_as(config)
     read_stack = stack_reader(config, read_image) if config.inputs else None
+    read_parts = part_reader(config, read_image) if config.inputs else None
     read_targets = target_stack_reader(config, read_image) if config.targets else None
     target = len(config.inputs or (INPUT,)) - len(scalar_parts(config))  # number of its first file
     end = target + len(config.targets or (TARGET,))
 
+    def items(index: int) -> list[Place | Scalar]:
+        return in_order_of_parts(files[index][:target], numbers[index], config)
+
     def stored(index: int, side: int) -> np.ndarray:
         if side == 0 and read_stack:
-            return read_stack(in_order_of_parts(files[index][:target], numbers[index], config))
+            return read_stack(items(index))
         if side == 1 and read_targets:
             return read_targets(files[index][target:end])
         return read_image(files[index][side * target], palette=palettes[side])
@@ -349,5 +353,5 @@ def _of_files(
         list(pairs), whole, config, files=lambda index: files_of(files[index]), skipped=tuple(faults), stored=stored,
         slices=lambda index: files[index][0] if isinstance(files[index][0], Slice) else None,
         scalars=lambda index: tuple(scalar.value for scalar in numbers[index]),
-        opened=lambda index: opener(files[index]),
+        opened=lambda index: opener(files[index]), parts=read_parts and (lambda index: read_parts(items(index))),
     )  # fmt: skip

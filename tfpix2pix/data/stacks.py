@@ -33,7 +33,22 @@ BOUNDARY_COLOR = 255  # white, on the pictures of stacks
 def stack_reader(
     data: DataConfig, read: Callable[..., np.ndarray] | None = None, key: str = MEGAPIXELS
 ) -> Callable[[Sequence[Path | Scalar]], np.ndarray]:
-    """Returns a function from the files and scalars of an input, one for each part, to their stack.
+    """Returns a function from the files and scalars of an input, one for each part, to their stack. The arguments are
+    those of `part_reader`."""
+    read_parts = part_reader(data, read, key)
+
+    def stacked_items(items: Sequence[Path | Scalar]) -> np.ndarray:
+        where = [item.where if isinstance(item, Scalar) else item for item in items]
+        return stacked(read_parts(items), data, where)
+
+    return stacked_items
+
+
+def part_reader(
+    data: DataConfig, read: Callable[..., np.ndarray] | None = None, key: str = MEGAPIXELS
+) -> Callable[[Sequence[Path | Scalar]], list[np.ndarray | float]]:
+    """Returns a function from the files and scalars of an input, one for each part, to the images as files hold them
+    and the numbers.
 
     Args:
         read: (path, palette) -> the image in a file; None: `read_image`.
@@ -41,14 +56,13 @@ def stack_reader(
     """
     read = read or partial(read_image, max_megapixels=data.max_megapixels, key=key)
 
-    def stacked_items(items: Sequence[Path | Scalar]) -> np.ndarray:
-        images = [
+    def parts_of(items: Sequence[Path | Scalar]) -> list[np.ndarray | float]:
+        return [
             read(item, palette=part.row.palette(part, data)) if part.row.in_files else item.value
             for item, part in zip(items, data.inputs, strict=True)
         ]
-        return stacked(images, data, [item.where if isinstance(item, Scalar) else item for item in items])
 
-    return stacked_items
+    return parts_of
 
 
 def stacked(images: Sequence[np.ndarray | float], data: DataConfig, where: Sequence[object]) -> np.ndarray:
@@ -94,14 +108,20 @@ def target_stack_reader(data: DataConfig, read: Callable[..., np.ndarray]) -> Ca
 
 
 def stacked_targets(images: Sequence[np.ndarray], data: DataConfig, where: Sequence[Path]) -> np.ndarray:
-    """Stacks images, one for each part of `data.targets`: float32 (H, W, C) of their own values.
+    """Stacks images, one for each part of `data.targets`: float32 (H, W, C) of their own values, class indices of label
+    maps.
 
     Raises:
-        UserError: an image has other channels than its part, or two differ in size.
+        UserError: an image has other channels than its part, a label map has values of no class, or two differ in size.
     """
     rows = list(zip(images, data.targets, where, strict=True))
     _one_size(rows, "a target")
-    stack = [with_channels(image, part.stacked_channels, data, path, sides=()) for image, part, path in rows]
+    stack = [
+        read_label_map(image, part, data, path)
+        if part.classes
+        else with_channels(image, part.stacked_channels, data, path, sides=())
+        for image, part, path in rows
+    ]
     return np.concatenate([image.astype(np.float32) for image in stack], axis=-1)
 
 
@@ -168,7 +188,11 @@ def read_picture(image: np.ndarray, part: InputPart, data: DataConfig, path: obj
 
 
 def read_label_map(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:
-    """Returns the class indices of a label map, or of a mask of 0 and white, uint8 (H, W, 1)."""
+    """Returns the class indices of a label map, or of a mask of 0 and white, uint8 (H, W, 1).
+
+    Raises:
+        UserError: it has an index of no class that is not `data.ignore_class`, or unknown colours.
+    """
     if image.dtype.kind == "i" and image.min() >= 0:  # an array; files are unsigned
         image = image.astype(f"u{image.dtype.itemsize}")
     return to_classes(image, part.classes, data, path)

@@ -2,20 +2,20 @@
 
 They are stacked along the channels, as the parts of an input are. The stack holds the values of the files as floats,
 and each channel has the range of its part (`data.target_range`). So everything that takes a target of several channels
-takes the stack.
+takes the stack. A label map is one channel of class indices, which becomes a channel for each class in the networks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from tfpix2pix.data import INPUT_KINDS, SOURCES, source_row
-from tfpix2pix.data.parts import MOST_PARTS, USUAL_KIND, InputPart, as_list
+from tfpix2pix.data.parts import MOST_PARTS, USUAL_KIND, InputPart, as_list, rules_of_label_maps
 from tfpix2pix.data.value_types import UnitName
 from tfpix2pix.section import row_of
 
@@ -25,24 +25,23 @@ class TargetPart(InputPart):
 
     section: ClassVar[str] = "data.targets"
     kind: row_of(INPUT_KINDS, lambda row: row.of_targets) = USUAL_KIND
-    """Kind of the part: `image`, a picture or a map of values."""
+    """Kind of the part. `image`: a picture or a map of values. `labels`: a label map, of which each class is a channel
+    in the networks."""
     depth: Literal["uint8", "uint16", "float32"] | None = None
-    """Type of the values in the files that `translate` writes. null: uint8 without a `range`, else float32."""
+    """Type of the values in the files that `translate` writes. null: uint8 without a `range`, else float32. Label maps
+    are written as class indices, uint8."""
     unit: UnitName | None = None
     """Unit of the values, such as m/s. `evaluate` then gives the part's errors in it, for which it needs a `range`."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _label_maps_are_refused(cls, settings: Any) -> Any:
-        part = settings if isinstance(settings, dict) else {"name": settings}
-        name = part.get("name")
-        if (part.get("kind") or name) == "labels":
-            raise ValueError(
-                f"`{cls.section}` must list images. Received {name!r}, a label map. Train a run of its own for it with "
-                f"`data.target_classes`, or write a mask of each class and list the masks, such as {{name: bone, "
-                f"channels: 1}}"
-            )
-        return settings
+    @model_validator(mode="after")
+    def _label_maps_have_no_depth(self) -> TargetPart:
+        for key in ("depth", "unit"):
+            if self.classes and getattr(self, key) is not None:
+                raise ValueError(
+                    f"`{self.section}` must give the {key} of images only. Received {key} for {self.name!r}, a label "
+                    f"map, which is written as class indices. Leave it out"
+                )
+        return self
 
     @model_validator(mode="after")
     def _a_unit_has_a_range(self) -> TargetPart:
@@ -91,22 +90,25 @@ def check_targets(data: Any) -> None:
     sources = " or ".join(name for name in SOURCES if source_row(name).several)
     jitters = data.color_jitter > 0 and data.color_jitter_side == "target"
     each = "because each part has its own,"
-    rules = (  # key, whether its value is allowed, the allowed values
-        ("source", source_row(data.source).several, sources),
-        ("target_channels", data.target_channels == follow["target_channels"], "left out"),
-        ("target_range", data.target_range == follow["target_range"], f"left out, {each}"),
-        ("target_percentiles", data.target_percentiles is None, f"null, {each}"),
-        ("target_unit", data.target_unit is None, "null, because each part has its `unit`,"),
-        ("target_classes", data.target_classes is None, "null"),
-        ("color_space", data.color_space == "rgb", "rgb"),
-        ("color_jitter_side", not jitters, "input"),
-        ("weight", data.weight != "alpha", "a folder, a column or a value for no data"),
-    )
-    for key, allowed, rule in rules:
+    values = "null, because label maps are read as class indices or by `data.class_colors`,"
+    allowed_by_key = {  # whether its value is allowed, the allowed values
+        "source": (source_row(data.source).several, sources),
+        "target_channels": (data.target_channels == follow["target_channels"], "left out"),
+        "target_range": (data.target_range == follow["target_range"], f"left out, {each}"),
+        "target_percentiles": (data.target_percentiles is None, f"null, {each}"),
+        "target_unit": (data.target_unit is None, "null, because each part has its `unit`,"),
+        "target_classes": (data.target_classes is None, "null, because each part has its classes,"),
+        "target_class_values": (data.target_class_values is None, values),
+        "color_space": (data.color_space == "rgb", "rgb"),
+        "color_jitter_side": (not jitters, "input"),
+        "weight": (data.weight != "alpha", "a folder, a column or a value for no data"),
+    }
+    rules = [(key, getattr(data, key), *rule) for key, rule in allowed_by_key.items()]
+    for key, value, allowed, rule in (*rules, *rules_of_label_maps(data, parts)):
         if not allowed:
             raise ValueError(
-                f"`data.{key}` must be {rule} with `data.targets`. Received {getattr(data, key)} with "
-                f"{', '.join(names)}. Change one of the two"
+                f"`data.{key}` must be {rule} with `data.targets`. Received {value} with {', '.join(names)}. Change "
+                f"one of the two"
             )
     for values, what in (([name.lower() for name in names], "name"), (places, "folder or column")):
         if len(set(values)) < len(values) or (of_table and what != "name" and "split" in values):
@@ -122,6 +124,23 @@ def channels_of_targets(data: Any) -> list[tuple[TargetPart, slice]]:
     return [(part, slice(start, end)) for part, (start, end) in zip(parts, pairwise(ends), strict=True)]
 
 
+class LabelPart(NamedTuple):
+    """Holds a label map among the parts of a target: its name, its number of classes, and its channel in the stack."""
+
+    name: str
+    classes: int
+    channel: int
+
+
+def label_parts(data: Any) -> tuple[LabelPart, ...]:
+    """Returns the label maps among the parts of the targets of a `DataConfig`."""
+    return tuple(
+        LabelPart(part.name, part.classes, channels.start)
+        for part, channels in channels_of_targets(data)
+        if part.classes
+    )
+
+
 def split_targets(stack: Any, data: Any) -> dict[str, Any]:
     """Returns the images of a stack, an array or a tensor (…, C), by the names of their parts: the channels as they
     are."""
@@ -130,7 +149,7 @@ def split_targets(stack: Any, data: Any) -> dict[str, Any]:
 
 def as_files(stack: np.ndarray, data: Any) -> Mapping[str, np.ndarray]:
     """Returns the images of a stack, float32 (H, W, C) of the files' values, by the names of their parts, each in its
-    own depth."""
+    own depth: of a label map the class indices."""
     images = {}
     for part, image in zip(data.targets, split_targets(stack, data).values(), strict=True):
         if part.dtype.kind == "u":

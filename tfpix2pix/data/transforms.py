@@ -92,13 +92,14 @@ def to_fit(pair: Pair, config: DataConfig, size: Size) -> Pair:
         return FITS[config.fit](pair, size, config.numbers)
     image, target, weight = pair
     of_image, of_target = config.numbers
-    if config.fit == "crop" or config.target_classes is not None:
+    if config.fit == "crop" or all(of_target):
         return FITS[config.fit](pair, size, (of_image, of_target, (False,)))
     both = tf.concat([target, target * weight], axis=-1)
     image, both, weight = FITS[config.fit]((image, both, weight), size, (of_image, of_target * 2, (False,)))
     target, weighted = tf.split(both, 2, axis=-1)
     mean = tf.clip_by_value(tf.math.divide_no_nan(weighted, weight), -1.0, 1.0)
-    return image, tf.where(weight > 0.0, mean, target), tf.clip_by_value(weight, 0.0, 1.0)
+    has_mean = (weight > 0.0) & ~tf.constant(of_target)  # class indices have none
+    return image, tf.where(has_mean, mean, target), tf.clip_by_value(weight, 0.0, 1.0)
 
 
 def for_training(pair: Pair, config: DataConfig, key: tf.Tensor) -> Pair:

@@ -12,6 +12,7 @@ from tfpix2pix.data.labels import without_opaque_alpha
 from tfpix2pix.data.pairs import Pair, Weighted, checked
 from tfpix2pix.data.ranges import Range, full_range
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.target_parts import label_parts
 from tfpix2pix.data.weight_settings import ALPHA, Nodata
 from tfpix2pix.errors import UserError
 
@@ -107,13 +108,15 @@ def _from_nodata(
     """Returns the pair with the value for black where it has no data, and weights of 0 there, 1 elsewhere.
 
     A pixel has no data if every channel of the input or of the target has the value. With `nan`, one channel suffices.
+    Label maps do not say so.
     """
     filled, whole = [], None
     for image, classes, value_range in zip(pair, config.classes, config.ranges, strict=True):
-        if classes is not None or (config.inputs and not filled):
+        measured = np.delete(image, [part.channel for part in label_parts(config)], axis=-1) if filled else image
+        if classes is not None or (config.inputs and not filled) or not measured.shape[-1]:
             lacks = np.zeros(image.shape[:2], bool)
         else:
-            lacks = without_data(image, setting)
+            lacks = without_data(measured, setting)
         filled.append(blackened(image, lacks, value_range, where))
         whole = lacks if whole is None or whole.shape != lacks.shape else whole | lacks
     return tuple(filled), (~whole).astype(np.float32)[..., np.newaxis]

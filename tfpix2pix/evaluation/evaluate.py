@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -137,8 +137,8 @@ def evaluate(
     features = _features(request)
     training = _training(subject, metrics)
     truth_of = source_row(examples.data.source).truth
-    setting = Setting(
-        classes=examples.data.target_classes, segmenter=segmenter and segmenter.segment,
+    setting = Setting.of(
+        examples.data, segmenter=segmenter and segmenter.segment,
         segmenter_classes=segmenter and segmenter.classes, features=features, seed=request.noise.seed,
         units=units_of(examples.data), truth=truth_of and truth_of(examples.data),
         training=training.targets if isinstance(training, Training) else None,
@@ -155,7 +155,7 @@ def evaluate(
             f"leave `segmenter` out."
         )
     without = {**WITHOUT, "training": training} if isinstance(training, str) else WITHOUT
-    names, left_out = choose(metrics, available, len(examples), label_maps=bool(setting.classes), without=without)
+    names, left_out = choose(metrics, available, len(examples), kinds=setting.kinds, without=without)
     shown_training = training if isinstance(training, Training) and _of_training(names) else None
     scorer = Scorer(names, setting, Resampling(replicates, request.noise.seed))
     agreements = [Agreement(unit) for unit in setting.units]
@@ -255,7 +255,7 @@ def _at_own_size(
     for index in track(indices, len(indices)):
         with fitting_in_memory(subject.examples.names[index], AT_ANOTHER_SIZE):
             scorer.update(subject.at_own_size[index])
-    return OwnSizeRecord(images=len(indices), figures=_figure_records(scorer.figures()))
+    return OwnSizeRecord(images=len(indices), figures=_figure_records(scorer.figures(), setting.units))
 
 
 def choose(
@@ -263,7 +263,7 @@ def choose(
     available: set[str],
     images: int,
     *,
-    label_maps: bool,
+    kinds: Collection[bool],
     without: Mapping[str, str] = WITHOUT,
 ) -> tuple[list[str], dict[str, str]]:
     """Returns the metrics to compute, and why others are not. Raises UserError if one of `metrics` is not."""
@@ -273,9 +273,9 @@ def choose(
         reasons = [without[need] for need in row.needs if need not in available]
         if images < row.least_images:
             reasons.append(f"it needs {row.least_images} images or more, not {images}")
-        if not row.suits(label_maps):
+        if not row.suits(kinds):
             if metrics:
-                targets, others = ("label maps", "images") if label_maps else ("images", "label maps")
+                targets, others = ("label maps", "images") if True in kinds else ("images", "label maps")
                 raise UserError(f"The metric {name} needs {others} as targets. Received {targets}. Leave it out.")
         elif reasons:
             if metrics:
@@ -328,8 +328,13 @@ def _features(request: Request) -> Remembered | None:
     return Remembered(load_features(request.features, request.features_range, trust=request.trust))
 
 
-def _figure_records(metrics: Mapping[str, Figure]) -> dict[str, FigureRecord]:
-    return {name: FigureRecord(**asdict(metric), better=metric.better) for name, metric in metrics.items()}
+def _figure_records(metrics: Mapping[str, Figure], units: Sequence[Unit]) -> dict[str, FigureRecord]:
+    """Returns the values of metrics, with the unit of those that have one."""
+    records = {}
+    for name, metric in metrics.items():
+        unit = METRICS[metric.metric].unit_of(name, units)
+        records[name] = FigureRecord(**asdict(metric), better=metric.better, **({"unit": unit} if unit else {}))
+    return records
 
 
 def _notes_on_intervals(images: int, groups: set[str]) -> Iterator[str]:
@@ -367,7 +372,7 @@ def _record(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         data=data,
         protocol=protocol,
-        figures=_figure_records(metrics),
+        figures=_figure_records(metrics, units_of(examples.data)),
         at_own_size=at_own_size,
         protocols={row: _protocol(row, examples.data) for row in dict.fromkeys(of.metric for of in metrics.values())},
         not_measured=dict(left_out),

@@ -112,6 +112,7 @@ class FigureRecord(_Part):
     low: float | None
     high: float | None
     better: Literal["higher", "lower", "near 1", ""]
+    unit: str = ""  # of the value; left out if it has none
 
 
 class DataRecord(_Part):

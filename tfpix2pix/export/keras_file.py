@@ -31,8 +31,9 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
         UserError: the generator needs more than Keras's own layers.
     """
     data = card.config.data
-    if data.color_space != "rgb" or any(data.classes) or data.inputs:
-        received = "label maps" if any(data.classes) else f"data.color_space {data.color_space}"
+    label_maps = bool(data.input_classes) or any(data.numbers[1])
+    if data.color_space != "rgb" or label_maps or data.inputs:
+        received = "label maps" if label_maps else f"data.color_space {data.color_space}"
         received = "data.inputs" if data.inputs else received
         raise UserError(
             f"A .keras file holds the network alone, so it must take images as they are. Received {received}, encoded "

@@ -125,7 +125,7 @@ def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequ
 def _class_tables(card: ModelCard) -> dict[str, str]:
     """Returns a CSV file, with index, label and colour of every class, for each side or part that is label maps."""
     tables, data = {}, card.config.data
-    parts = [(part.name, part.classes) for part in data.inputs or ()]
+    parts = [(part.name, part.classes) for part in (*(data.inputs or ()), *(data.targets or ()))]
     for side, classes in (*zip(("input", "target"), data.classes, strict=True), *parts):
         if classes:
             names = data.class_names or [f"class {index}" for index in range(classes)]

@@ -12,7 +12,8 @@
 
 A label map or an instance map is int32 (N, H, W, 1), an image or a distance float32 (N, H, W, C) in [-1, 1], a scalar
 float32 (N,) in its own unit. With `data.targets`, `translate_parts` and `sample_parts` answer with each part by its
-name, float32 (N, H, W, C') in [-1, 1]. They take `image` if the model has no `data.inputs`.
+name, float32 (N, H, W, C') in [-1, 1], or int32 (N, H, W, 1) of a label map. They take `image` if the model has no
+`data.inputs`.
 
 H and W are any, because the generator pads and crops. TF Serving's REST interface uses base64 for names that end in
 `_bytes`. No request changes a variable.
@@ -25,9 +26,10 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data.encodings import HALF_RANGE
 from tfpix2pix.data.parts import LARGEST_ID, InputPart
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.data.target_parts import split_targets
+from tfpix2pix.data.target_parts import label_parts, split_targets
 from tfpix2pix.export.files_in_graph import can_be_files, only_if, read_file, write_file
 from tfpix2pix.inference.view import InferenceView
 
@@ -82,7 +84,7 @@ def signatures(view: InferenceView, card: ModelCard) -> dict[str, tf.types.exper
         def of_parts(images: Sequence[tf.Tensor], *noise: tf.Tensor) -> Tensors:
             stack = stack_of(images, data) if data.inputs else checked(images[0], channels)
             translation = translate(stack, *noise)
-            return split_targets(translation, data) if data.targets else {"image": translation}
+            return answers_of(translation, data) if data.targets else {"image": translation}
 
         def translate_parts(*images: tf.Tensor) -> Tensors:
             return of_parts(images)
@@ -123,6 +125,14 @@ def stack_of(images: Sequence[tf.Tensor], data: DataConfig) -> tf.Tensor:
             channel = checked_scalar(values, tf.shape(like)[0], part, clip=data.clips[0])
             stacked[part.name] = like + channel[:, tf.newaxis, tf.newaxis, tf.newaxis]
     return tf.concat([stacked[part.name] for part in data.inputs], axis=-1)
+
+
+def answers_of(translation: tf.Tensor, data: DataConfig) -> Tensors:
+    """Returns the parts of a stack (N, H, W, C) in [-1, 1] by their names: class indices of label maps, int32."""
+    answers = split_targets(translation, data)
+    for part in label_parts(data):
+        answers[part.name] = tf.cast(tf.round((answers[part.name] + 1.0) * HALF_RANGE), tf.int32)
+    return answers
 
 
 def checked_scalar(values: tf.Tensor, count: tf.Tensor, part: InputPart, *, clip: bool) -> tf.Tensor:

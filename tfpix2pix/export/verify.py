@@ -30,13 +30,15 @@ class ParityReport:
         format, quantization: rows of `EXPORTERS` and of its `quantizations`.
         path: path of the export.
         images: number of images that it was measured on, each also with noise if it takes noise.
-        max_abs_error: largest difference on [-1, 1]; of label maps, the share of pixels of another class.
+        max_abs_error: largest difference on [-1, 1]; of label maps, the share of pixels of another class. Of targets
+            in several files it is that of the images, if there are any.
         max_error_levels: the same in levels of 255; None for label maps.
         psnr_db: over all images; infinite if they are equal.
         keras_max_abs_error: largest difference of the float32 Keras view of the same weights.
         keras_latency_s, latency_s: median time of an image of the first shape.
         size_mb: size on disk in 10⁶ bytes.
         nodes, delegated_nodes: of a TFLite file, the number of operations, and of those that XNNPACK runs.
+        other_classes: share of pixels of another class, of the label maps beside images (`data.targets`).
     """
 
     format: str
@@ -52,6 +54,7 @@ class ParityReport:
     size_mb: float
     nodes: int | None = None
     delegated_nodes: int | None = None
+    other_classes: float | None = None
 
     def as_dict(self) -> dict:
         """Returns the attributes, for JSON."""
@@ -83,7 +86,9 @@ def verify(
             image, or convolutions of a TFLite file run outside XNNPACK.
     """
     card = exported.card
-    label_maps, pixels = bool(card.config.data.target_classes), card.static_size_px and card.image_dtype == "uint8"
+    are_numbers = np.array(card.config.data.numbers[1])  # of each channel: class indices
+    label_maps, beside = bool(are_numbers.all()), are_numbers.any() and not are_numbers.all()
+    pixels = bool(card.static_size_px and card.image_dtype == "uint8")
     if pixels:
         images = [to_signed(from_signed(image)) for image in images]
     vectors: list[np.ndarray | None] = [None]
@@ -92,7 +97,11 @@ def verify(
     inputs = [(image, vector) for image in images for vector in vectors]
     reference = translations_in_float64(view, inputs)
     measure = _other_classes if label_maps else distance
-    of_export, of_keras = (measure([engine(*pair) for pair in inputs], reference) for engine in (exported, view))
+    translations = [[engine(*pair) for pair in inputs] for engine in (exported, view)]
+    sides = [_channels(images, are_numbers == label_maps) for images in (*translations, reference)]
+    of_export, of_keras = (measure(side, sides[2]) for side in sides[:2])
+    maps = [_channels(images, are_numbers) for images in (*translations, reference)] if beside else []
+    of_maps = [_other_classes(side, maps[2]) for side in maps[:2]]
     coverage: Coverage | None = getattr(exported, "coverage", None)
     report = ParityReport(
         format=format,
@@ -108,14 +117,22 @@ def verify(
         size_mb=_size_mb(written),
         nodes=coverage and coverage.nodes,
         delegated_nodes=coverage and coverage.delegated,
+        other_classes=of_maps[0].max_abs_error if of_maps else None,
     )
-    _check(report, of_export, of_keras, tolerance, label_maps=label_maps, pixels=bool(pixels))
+    _check(report, of_export, of_keras, tolerance, label_maps=label_maps, pixels=pixels)
+    if of_maps:
+        _check(report, *of_maps, tolerance, label_maps=True, pixels=pixels)
     if coverage and coverage.heavy_left:
         raise RunError(
             f"A TFLite file must run its convolutions in XNNPACK, or an image takes many times as long. Received "
             f"{', '.join(coverage.heavy_left)} outside of it for {path}. It was removed. Choose another `quantize`."
         )
     return report
+
+
+def _channels(images: Sequence[np.ndarray], chosen: np.ndarray) -> list[np.ndarray]:
+    """Returns the channels of images (N, H, W, C) for which `chosen`, bool (C,), is True."""
+    return list(images) if chosen.all() else [image[..., chosen] for image in images]
 
 
 def _other_classes(translations: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> Distance:
@@ -135,16 +152,16 @@ def _check(
     by_image = zip(of_export.largest, of_keras.largest, strict=True)
     if label_maps:
         most, unit = tolerance.other_classes, "of the pixels"
-        received = f"{report.max_abs_error:.3g} of the pixels of another class"
+        received = f"{of_export.max_abs_error:.3g} of the pixels of another class"
     else:
         most, unit = max(tolerance.max_abs_error or 0.0, LEVEL if pixels else 0.0), "on [-1, 1]"
-        received = f"a largest difference of {in_words(report.max_abs_error, report.psnr_db)}"
+        received = f"a largest difference of {in_words(of_export.max_abs_error, of_export.psnr_db)}"
     if label_maps or tolerance.max_abs_error is not None:
         allowed = f"{most:.4g} {unit}, or within {AS_KERAS:g} times the difference of Keras in float32"
         is_within = all(off <= max(most, AS_KERAS * keras) for off, keras in by_image)
-        received += f", while Keras is off by {report.keras_max_abs_error:.3g},"
+        received += f", while Keras is off by {of_keras.max_abs_error:.3g},"
     else:
-        allowed, is_within = f"{tolerance.min_psnr_db:g} dB", report.psnr_db >= tolerance.min_psnr_db
+        allowed, is_within = f"{tolerance.min_psnr_db:g} dB", of_export.psnr_db >= tolerance.min_psnr_db
     if not is_within:
         changed = report.quantization != "none"
         advice = "Choose another `quantize`" if changed else "Please report this with the model card"

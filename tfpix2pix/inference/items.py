@@ -93,6 +93,7 @@ class Writer:
     endings: Sequence[str] = ("",)  # of the names, one a variant
     sizes: Mapping[str, tuple[int, int]] | None = None  # height and width that translations get, by name of the input
     parts: Mapping[str, str] | None = None  # suffix of the files of each part
+    palettes: Sequence[Sequence[int] | None] = ()  # of the parts, of which some may be label maps
     data: DataConfig | None = None  # with parts
     holes: Holes | None = None  # where inputs have no data
 
@@ -106,7 +107,8 @@ class Writer:
         endings = [f"-{number}" for number in range(1, samples + 1)] if samples else [""]
         suffix = suffix_for(data.target_channels, np.dtype(card.target_dtype), format)
         parts = {part.name: suffix_for(part.stacked_channels, part.dtype, format) for part in data.targets or ()}
-        return cls(folder, suffix, palette_of(data), endings, parts=parts or None, data=data)
+        palettes = [palette_of(data, part) for part in data.targets or ()]
+        return cls(folder, suffix, palette_of(data), endings, parts=parts or None, palettes=palettes, data=data)
 
     def paths(self, item: Input) -> list[Path]:
         """Returns the paths of the variants of an input: one, or one for each part, of each variant."""
@@ -114,10 +116,13 @@ class Writer:
         places = places or [(self.folder, self.suffix)]
         return [folder / f"{item.name}{ending}{suffix}" for ending in self.endings for folder, suffix in places]
 
-    def images(self, variants: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yields the images of variants in the order of `paths`."""
+    def images(self, variants: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, Sequence[int] | None]]:
+        """Yields the images of variants in the order of `paths`, each with the palette of a label map or None."""
         for variant in variants:
-            yield from as_files(variant, self.data).values() if self.parts else (variant,)
+            if self.parts:
+                yield from zip(as_files(variant, self.data).values(), self.palettes, strict=True)
+            else:
+                yield variant, self.palette
 
     def check(self, items: Sequence[Input], *, within: Path | None, overwrite: bool) -> None:
         """Checks that every variant can be written, before the first is computed.
@@ -154,16 +159,16 @@ class Writer:
         metadata = TiffMetadata.of(item.files[0]) if self.suffix in TIFF else TiffMetadata()
         if self.holes:
             metadata = metadata.with_nodata(self.holes.value)
-        for path, variant in zip(paths, self.images(variants), strict=True):
+        for path, (variant, palette) in zip(paths, self.images(variants), strict=True):
             if self.sizes:
                 height, width = self.sizes[item.name]
-                variant = resized(variant, (width, height), NEAREST if self.palette else BICUBIC)
+                variant = resized(variant, (width, height), NEAREST if palette else BICUBIC)
             if self.holes:
                 variant = self.holes.marked(variant, item.name)
             options = metadata.options(variant.shape, variant.dtype)
             try:
                 with fitting_in_memory(item.name, IN_TILES):
-                    self._write(path, variant, options)
+                    self._write(path, variant, palette, options)
             except RunError as error:
                 failed = failed or error
         if self.holes:
@@ -172,10 +177,13 @@ class Writer:
             raise NotWritten(str(failed)) from failed
         return paths
 
-    def _write(self, path: Path, variant: np.ndarray | Bands, options: Mapping[str, Any]) -> None:
+    @staticmethod
+    def _write(
+        path: Path, variant: np.ndarray | Bands, palette: Sequence[int] | None, options: Mapping[str, Any]
+    ) -> None:
         """Writes a translation. `options` are of TIFF files."""
         if isinstance(variant, Bands):
             with whole_file(path) as temporary:
-                write_tiled(temporary, variant.rows, variant.shape, variant.dtype, self.palette, **options)
+                write_tiled(temporary, variant.rows, variant.shape, variant.dtype, palette, **options)
         else:
-            write_image(path, variant, self.palette, **(options if path.suffix in TIFF else {}))
+            write_image(path, variant, palette, **(options if path.suffix in TIFF else {}))

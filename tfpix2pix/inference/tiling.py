@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
@@ -32,7 +32,7 @@ def translate_tiles(
     size_px: SizePx,
     overlap_px: int | None = None,
     *,
-    blend: bool = True,
+    blend: bool | Sequence[bool] = True,
     encode: Callable[[np.ndarray], np.ndarray] = lambda tile: tile,
     decode: Callable[[np.ndarray], np.ndarray] = lambda band: band,
 ) -> np.ndarray:
@@ -46,7 +46,8 @@ def translate_tiles(
         image: image to translate.
         size_px: side of the tiles, or their height and width.
         overlap_px: least overlap of tiles; None: an eighth of their height and of their width.
-        blend: False takes each pixel from the tile with the farthest rim, because class indices have no mean.
+        blend: False takes each pixel from the tile with the farthest rim, because class indices have no mean. One for
+            all channels of the translation, or for each.
         encode: turns a tile of the image into the values that `run` takes.
         decode: turns finished rows (h, W, C') into the values of the translation.
 
@@ -181,7 +182,7 @@ def blended_bands(
     image: Readable,
     grid: Grid,
     *,
-    blend: bool = True,
+    blend: bool | Sequence[bool] = True,
     encode: Callable[[np.ndarray], np.ndarray] = lambda tile: tile,
     decode: Callable[[np.ndarray], np.ndarray] = lambda band: band,
 ) -> Iterator[np.ndarray]:
@@ -192,7 +193,8 @@ def blended_bands(
         Finished rows (h, W, C') from the top. They may change when the next ones are computed.
     """
     (height, width), (tall, wide), (down, across) = grid.length, grid.size, grid.overlap
-    row_shares, column_shares = _shares(grid.tops, tall, down, blend), _shares(grid.lefts, wide, across, blend)
+    row_shares = _shares_by_channel(grid.tops, tall, down, blend)
+    column_shares = _shares_by_channel(grid.lefts, wide, across, blend)
     above, before = (len(grid.rows) - height) // 2, (len(grid.columns) - width) // 2
     band = None
     for places, row_share, next_top in zip(grid.places, row_shares, [*grid.tops[1:], len(grid.rows)], strict=True):
@@ -201,8 +203,7 @@ def blended_bands(
             translation = run(place, encode(grid.cut(image, place))[np.newaxis])[0]
             if band is None:
                 band = np.zeros((tall, len(grid.columns), translation.shape[-1]), np.float32)
-            share = (row_share[:, np.newaxis] * column_share)[..., np.newaxis]
-            band[:, place.left : place.left + wide] += translation * share
+            band[:, place.left : place.left + wide] += translation * (row_share[:, np.newaxis] * column_share)
         done = decode(band[max(above - top, 0) : min(next_top, above + height) - top, before : before + width])
         if len(done):
             yield done
@@ -238,6 +239,16 @@ def _starts(length: int, size_px: int, overlap_px: int) -> list[int]:
         return [0]
     count = -(-(length - overlap_px) // (size_px - overlap_px))
     return [round(index * (length - size_px) / (count - 1)) for index in range(count)]
+
+
+def _shares_by_channel(
+    starts: list[int], size_px: int, overlap_px: int, blend: bool | Sequence[bool]
+) -> list[np.ndarray]:
+    """Returns the `_shares` of every tile for each channel: (size_px, C), or (size_px, 1) if all are treated alike."""
+    blends = [blend] if isinstance(blend, bool) else list(blend)
+    blends = blends if len(set(blends)) > 1 else blends[:1]
+    of_channels = [_shares(starts, size_px, overlap_px, is_blended) for is_blended in blends]
+    return [np.stack(shares, axis=-1) for shares in zip(*of_channels, strict=True)]
 
 
 def _shares(starts: list[int], size_px: int, overlap_px: int, blend: bool) -> list[np.ndarray]:

@@ -296,7 +296,7 @@ class Translator(ImageTranslator):
         if not fixed and size == image.shape[:2]:
             yield values.decode(self._run(values.encode(image[:, :])[np.newaxis], vector)[0])
             return
-        options = {"blend": not self.card.config.data.target_classes}
+        options = {"blend": [not is_number for is_number in self.card.config.data.numbers[1]]}
         options |= {"encode": values.encode, "decode": values.decode}
         tiler = None if fixed else self._whole_tiler()
         if tiler is None:
@@ -375,7 +375,8 @@ class Translator(ImageTranslator):
                 f"Load it with channels last."
             )
         if images.dtype in (np.uint8, np.uint16):
-            dtype = np.dtype(np.uint8) if any(data.classes) else images.dtype  # class indices are 8 bits
+            is_8_bits = data.input_classes or any(data.numbers[1])  # class indices are
+            dtype = np.dtype(np.uint8) if is_8_bits else images.dtype
             if data.input_classes:
                 values = data.input_class_values if images.max() >= data.input_classes else "indices"
                 images = np.stack([to_classes(image, data.input_classes, data, "an array", values) for image in images])

@@ -134,7 +134,7 @@ class VolumeWriter(Writer):
         """
         if item.slice is None:
             return super().__call__(item, variants)
-        planes = [self._plane(item, image) for image in self.images(variants)]
+        planes = [self._plane(item, *image) for image in self.images(variants)]
         cut = item.slice.cut
         with self._lock:
             pending = self._pending.get(item.volume)
@@ -158,10 +158,10 @@ class VolumeWriter(Writer):
             raise NotWritten(str(failed)) from failed
         return paths
 
-    def _plane(self, item: Input, image: np.ndarray) -> np.ndarray:
+    def _plane(self, item: Input, image: np.ndarray, palette: Sequence[int] | None) -> np.ndarray:
         if self.sizes:
             height, width = self.sizes[item.name]
-            image = resized(image, (width, height), NEAREST if self.palette else BICUBIC)
+            image = resized(image, (width, height), NEAREST if palette else BICUBIC)
         return item.slice.cut.plane(match_channels(image, 1, item.name)[..., 0])
 
     def lost(self, failed: Iterable[Input]) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +19,12 @@ class Metric:
     of_label_maps: bool | None = False  # True: for class indices; False: for images; None: for both
     score: str | None = None  # name of the value by which translators are compared; None: not compared
     better: str = "higher"  # which values are better, for all its names: `higher`, `lower`, `near 1`, or `` (neither)
-    most: float | None = None  # largest possible value, which bounds the intervals too
+    least: float | None = None  # smallest possible value, which bounds the intervals too
+    most: float | None = None  # largest possible value, likewise
     least_images: int = 1  # that it needs; of fewer it is not measured
+    of_channels: bool = False  # it chooses the channels of parts (`data.targets`); others see the images among them
     while_training: bool = False  # runs measure it on held-out pairs, unless their configuration lists others
+    in_unit: bool = False  # its values are in the targets' unit
     titles: Mapping[str, str] = field(default_factory=dict)  # name of a value -> its title; * stands for any text
 
     @property
@@ -29,9 +32,18 @@ class Metric:
         """Returns True if a higher score is better."""
         return self.better == "higher"
 
-    def suits(self, label_maps: bool) -> bool:
-        """Returns True if it measures label maps, or images if `label_maps` is False."""
-        return self.of_label_maps is None or self.of_label_maps == label_maps
+    def unit_of(self, name: str, units: Iterable[Any]) -> str:
+        """Returns the unit of one of its values, or "". `units`: of the targets (`Unit` in metrics/example.py)."""
+        return next((unit.name for unit in units if self.in_unit and name in map(unit.of, self.titles)), "")
+
+    def bounded(self, limit: float) -> float:
+        """Returns an end of an interval, moved into the possible values."""
+        limit = limit if self.least is None else max(limit, self.least)
+        return limit if self.most is None else min(limit, self.most)
+
+    def suits(self, kinds: Collection[bool]) -> bool:
+        """Returns True if it measures targets of these kinds: True for label maps, False for images."""
+        return self.of_label_maps is None or self.of_label_maps in kinds
 
 
 def title_of(name: str) -> str:
@@ -48,6 +60,7 @@ def _of(module: str, name: str, protocol: str, **more: Any) -> Metric:
     return Metric(lazy(f"tfpix2pix.metrics.{module}", name), protocol, **more)
 
 
+_SHARE = {"least": 0.0, "most": 1.0}
 _OF_LABEL_MAPS = {
     "pixel_accuracy": "Per-pixel accuracy",
     "class_accuracy": "Per-class accuracy",
@@ -96,7 +109,7 @@ METRICS = {
         "0.0448, 0.2856, 0.3001, 0.2363, 0.1333, windows inside the image, below 0 counts as 0; "
         "below 176 px fewer scales, their weights raised to a sum of 1; mean over channels and images",
         score="ms_ssim",
-        most=1.0,
+        **_SHARE,
         titles={"ms_ssim": "Multi-scale structural similarity (MS-SSIM)"},
     ),
     "sharpness": _of(
@@ -113,7 +126,7 @@ METRICS = {
         "LabIntersection",
         "intersection of the histograms of all pixels of all images in CIE Lab, per "
         "channel: 100 bins over L [0, 100], a and b [-111.1, 108.9] (paper Fig. 7)",
-        most=1.0,
+        **_SHARE,
         while_training=True,
         titles={
             "lab_intersection_L": "Overlap of lightness histograms (Lab L)",
@@ -145,8 +158,10 @@ METRICS = {
         "errors of translations in the unit of the targets (`data.target_unit`), over all pixels and channels of all "
         "images: mean absolute (unit_mae) and root of the mean squared (unit_rmse)",
         needs=("target", "unit"),
+        of_channels=True,
         score="unit_mae",
         better="lower",
+        in_unit=True,
         titles={
             "unit_mae": "Mean absolute error (MAE), in the targets' unit",
             "unit_rmse": "Root mean squared error (RMSE), in the targets' unit",
@@ -159,7 +174,9 @@ METRICS = {
         "Bias",
         "mean of translation minus target in the unit of the targets, over all pixels and channels of all images",
         needs=("target", "unit"),
+        of_channels=True,
         better="",
+        in_unit=True,
         titles={"unit_bias": "Bias, in the targets' unit", "unit_bias_*": "Bias of *, in its unit"},
     ),
     "correlation": _of(
@@ -168,6 +185,7 @@ METRICS = {
         "Pearson's r of translation and target, and R2 = 1 - sum (x - y)^2 / sum (y - mean y)^2, over all pixels and "
         "channels of all images",
         needs=("target", "unit"),
+        of_channels=True,
         score="pearson_r",
         most=1.0,
         titles={
@@ -219,7 +237,7 @@ METRICS = {
         "images",
         needs=("segmenter", "labels"),
         score="semantic_class_iou",
-        most=1.0,
+        **_SHARE,
         titles={
             f"semantic_{side}{key}": f"FCN score{of}: {title[0].lower()}{title[1:]}"
             for side, of in (("", ""), ("real_", " of the real images"))
@@ -252,12 +270,14 @@ METRICS = {
         "segmentation",
         "Segmentation",
         "label maps, one confusion matrix over all pixels of all images but those to "
-        "ignore: per-pixel accuracy, per-class accuracy, class IoU (paper Table 6; Long et al. 2015)",
+        "ignore: per-pixel accuracy, per-class accuracy, class IoU (paper Table 6; Long et al. 2015); if parts of the "
+        "targets are label maps, of each part, and class_iou is their mean",
         of_label_maps=True,
+        of_channels=True,
         score="class_iou",
-        most=1.0,
+        **_SHARE,
         while_training=True,
-        titles=_OF_LABEL_MAPS,
+        titles={**_OF_LABEL_MAPS, **{f"{key}_*": f"{title} of *" for key, title in _OF_LABEL_MAPS.items()}},
     ),
     "best_of_k": _of(
         "variants",
@@ -293,6 +313,7 @@ METRICS = {
         "over 32x32 fields; mean over images; copies are much nearer than the real targets, and blurry images somewhat",
         needs=("target", "training"),
         of_label_maps=None,
+        of_channels=True,
         better="",
         titles={
             "nearest_training": "Distance to the nearest training target",
@@ -307,8 +328,9 @@ METRICS = {
         "the held-out targets themselves, which is above 0 if the data have near-duplicates",
         needs=("target", "training"),
         of_label_maps=None,
+        of_channels=True,
         better="lower",
-        most=1.0,
+        **_SHARE,
         titles={
             "copied": "Share of copies of training targets",
             "copied_real": "Share of copies among the real targets",
@@ -329,7 +351,7 @@ METRICS = {
         "share of the pixels of the translations by different noise in which a segmenter sees the class of the input's "
         "label map; mean over variants and images; semantic_real_pixel_accuracy is the value of perfect ones",
         needs=("variants", "segmenter", "labels"),
-        most=1.0,
+        **_SHARE,
         titles={"variant_agreement": "Layout kept over noise (per-pixel accuracy)"},
     ),
     "ndb": _of(
@@ -356,7 +378,7 @@ METRICS = {
         "images; a calibrated model has 0.5, 0.8, 0.9 and 0.95, lower values mean too sure",
         needs=("target", "variants"),
         better="",
-        most=1.0,
+        **_SHARE,
         titles={
             f"calibration_{level}": f"Share of targets inside the {level} % interval of the variants"
             for level in (50, 80, 90, 95)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
+
+from tfpix2pix.data.target_parts import LabelPart, label_parts
+
+if TYPE_CHECKING:
+    from tfpix2pix.data.settings import DataConfig
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,8 @@ class Example:
     labels: np.ndarray | None = None  # int (H, W): the classes that a segmenter should see in the translation
     variants: np.ndarray | None = None  # (K, H, W, C): translations by different noise
     without_noise: np.ndarray | None = None  # the translation with noise off, of examples with variants
-    stored_px: tuple[int, int] | None = None  # height and width of the files, if input and target share them
+    # Height and width of the files, if input and target share them and are read whole
+    stored_px: tuple[int, int] | None = None
     group: str = ""  # that the image was taken with others of, such as a patient; "": it stands alone
     weight: np.ndarray | None = None  # (H, W, 1) in [0, 1]: how much each pixel counts; None: all count
     clipped: tuple[float, float] = (0.0, 0.0)  # share of the values of input and target files that were clipped
@@ -39,11 +45,16 @@ class Example:
         """
         if self.weight is None:
             return self
+        return self._changed(lambda image: (image * self.weight).astype(image.dtype))
+
+    def without(self, channels: Sequence[int]) -> Example:
+        """Returns the example without some channels of targets and translations."""
+        return self._changed(lambda image: np.delete(image, channels, axis=-1)) if channels else self
+
+    def _changed(self, change: Callable[[np.ndarray], np.ndarray]) -> Example:
+        """Returns the example with `change` of its target and of its translations."""
         images = {name: getattr(self, name) for name in ("translation", "target", "variants", "without_noise")}
-        return replace(
-            self,
-            **{name: (image * self.weight).astype(image.dtype) for name, image in images.items() if image is not None},
-        )
+        return replace(self, **{name: change(image) for name, image in images.items() if image is not None})
 
 
 def mean_over_pixels(values: np.ndarray, weight: np.ndarray | None) -> float:
@@ -113,8 +124,31 @@ class Setting:
     units: tuple[Unit, ...] = ()  # of the targets, or of their parts that have one
     truth: Any = None  # what the source of the pairs knows of them (`SourceRow.truth`)
     training: Any = None  # the training targets, a `TrainingTargets` (metrics/nearest.py)
+    parts: tuple[LabelPart, ...] = ()  # label maps among the parts of the targets
+    channels: int | None = None  # of the targets, if some parts are label maps
     seed: int = 0
     also: dict[str, Any] = field(default_factory=dict)  # for custom metrics
+
+    @classmethod
+    def of(cls, data: DataConfig, **more: Any) -> Setting:
+        """Returns the setting for the targets of `data`. `more`: the other fields."""
+        return cls(data.target_classes, parts=label_parts(data), channels=data.target_channels, **more)
+
+    @property
+    def label_maps(self) -> tuple[LabelPart, ...]:
+        """Returns the label maps among the targets. One that is the whole target has no name."""
+        return (LabelPart("", self.classes, 0),) if self.classes else self.parts
+
+    @property
+    def kinds(self) -> frozenset[bool]:
+        """Returns the kinds of the targets: True for label maps, False for images."""
+        if self.classes or (self.parts and len(self.parts) == self.channels):
+            return frozenset({True})
+        return frozenset({False, bool(self.parts)})
+
+    def images_of(self, example: Example) -> Example:
+        """Returns an example of which targets and translations lack the channels of label maps among their parts."""
+        return example.without([part.channel for part in self.parts]) if False in self.kinds else example
 
 
 class Accumulator(Protocol):

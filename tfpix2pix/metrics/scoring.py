@@ -36,7 +36,7 @@ class Scorer:
     """
 
     def __init__(self, names: Sequence[str], setting: Setting, resampling: Resampling | None = None) -> None:
-        self.accumulators = {name: METRICS[name].make(setting) for name in names}
+        self.setting, self.accumulators = setting, {name: METRICS[name].make(setting) for name in names}
         self.resampling = resampling or Resampling(replicates=0)
         self.count = 0
         self.groups: set[str] = set()
@@ -49,8 +49,9 @@ class Scorer:
         if example.weight is not None and not example.weight.any():
             return {}
         weights, values = self.resampling.weights(example.group or example.name), {}
-        for accumulator in self.accumulators.values():
-            values.update(accumulator.update(example, weights))
+        images = self.setting.images_of(example)
+        for name, accumulator in self.accumulators.items():
+            values.update(accumulator.update(example if METRICS[name].of_channels else images, weights))
         self.count += 1
         self.groups.update([example.group] if example.group else [])
         return values
@@ -69,8 +70,7 @@ class Scorer:
             for name, values in results.items():
                 several = len(self.groups) != 1 if self.groups else self.count > 1
                 limits = interval(values) if several else None  # one image, or one group, shows no variation
-                most = METRICS[metric].most
-                limits = [limit if most is None else min(limit, most) for limit in limits or ()]
+                limits = [METRICS[metric].bounded(limit) for limit in limits or ()]
                 figures[name] = Figure(metric, float(values[0]), *limits)
         return figures
 
@@ -80,8 +80,7 @@ def measure(examples: Iterable[Example], names: Sequence[str], setting: Setting)
 
     Leaves out the rows of `METRICS` among `names` that do not suit the examples, which are images or label maps.
     """
-    label_maps = bool(setting.classes)
-    scorer = Scorer([name for name in names if METRICS[name].suits(label_maps)], setting)
+    scorer = Scorer([name for name in names if METRICS[name].suits(setting.kinds)], setting)
     for example in examples:
         scorer.update(example)
     return {name: figure.value for name, figure in scorer.figures().items()}

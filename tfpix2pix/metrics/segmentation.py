@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from tfpix2pix.metrics.example import Example, Setting
@@ -69,18 +72,35 @@ def indices(label_map: np.ndarray) -> np.ndarray:
 class Segmentation:
     """Measures per-pixel accuracy, per-class accuracy and class IoU of label maps, each float (H, W, 1) in [-1, 1].
 
-    Counts all pixels of all images, except those to ignore (a target beyond the classes). Higher is better.
+    If parts of the targets are label maps, each has its own three values, such as `pixel_accuracy_tissue`, and
+    `class_iou` is the mean of theirs. Counts all pixels of all images, except those to ignore (a target beyond the
+    classes). Higher is better.
     Source: Long, Shelhamer and Darrell, "Fully convolutional networks for semantic segmentation", 2015, §5.
     """
 
     def __init__(self, setting: Setting) -> None:
-        self.counts = Counts(setting.classes)
+        self.counts = {label_map: Counts(label_map.classes) for label_map in setting.label_maps}
 
     def update(self, example: Example, weights: np.ndarray) -> dict[str, float]:
-        return self.counts.update(indices(example.translation), indices(example.target), weights, example.weight)
+        scores = {}
+        for label_map, counts in self.counts.items():
+            translation, target = (
+                indices(image[..., label_map.channel :]) for image in (example.translation, example.target)
+            )
+            scores[label_map.name] = counts.update(translation, target, weights, example.weight)
+        return _by_part(scores)
 
     def result(self) -> dict[str, np.ndarray]:
-        return self.counts.result()
+        return _by_part({label_map.name: counts.result() for label_map, counts in self.counts.items()})
+
+
+def _by_part(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the scores of label maps, by the names of their parts, under names of their own, and `class_iou`."""
+    if "" in scores:
+        return dict(scores[""])
+    values = {f"{name}_{part}": value for part, of_part in scores.items() for name, value in of_part.items()}
+    known = [of_part["class_iou"] for of_part in scores.values() if of_part]
+    return {**values, "class_iou": sum(known) / len(known)} if known else {}
 
 
 class Semantic:

@@ -220,7 +220,7 @@ class Session:
     def _validate(self, step: int, _: loop.Losses) -> None:
         metrics = {}
         if self.held_out_count:
-            setting = Setting(classes=self.config.data.target_classes)
+            setting = Setting.of(self.config.data)
             metrics = measure(examples_of(self.translate, self.held_out), self.spec.validation_metrics, setting)
             self.metrics["trained" if step else "untrained"] = metrics
         named = {**{f"val/{name}": value for name, value in metrics.items()}, **self._probed()}

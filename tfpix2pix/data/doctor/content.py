@@ -65,7 +65,7 @@ def absent(survey: Survey) -> list[Finding]:
 
 def palettes(survey: Survey) -> list[Finding]:
     """Finds that palette files which are read by their indices number the colours differently: one finding for the
-    label maps of a side, or of a part of the inputs.
+    label maps of a side, or of a part of the inputs or the targets.
 
     Programs number the colours of a picture anew in each file. Only indices that occur count, in the training split.
     """

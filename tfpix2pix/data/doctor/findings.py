@@ -17,7 +17,8 @@ ADVICE = {
     "number or likeness: `tfpix2pix data match INPUTS TARGETS --out pairs.csv`.",
     "repeated": "Keep one file of each name in a folder.",
     "missing": "Correct the line of the table, or remove it.",
-    "unreadable": "Replace the file with a whole copy in a format that is read, or remove it.",
+    "unreadable": "Replace the file with a whole copy in a format that is read, or remove it. Save integers below 0, "
+    "such as HU, as float32.",
     "large": "Raise `data.max_megapixels` if the files are right, or make them smaller.",
     "size": "Cut or scale it like the others, or remove it. If all are like it, set another `data.image_size_px` or "
     "`data.fit`.",

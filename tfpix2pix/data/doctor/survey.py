@@ -19,6 +19,7 @@ from tfpix2pix.data.near_duplicates import exact_hash, perceptual_hash, thumbnai
 from tfpix2pix.data.pairs import Fault, Source
 from tfpix2pix.data.ranges import clipped_shares, to_signed
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.target_parts import channels_of_targets
 from tfpix2pix.errors import UserError
 
 CONSTANT_LEVELS = 2.0  # standard deviation, of 255 levels; facades and shoes have 18 or more
@@ -103,7 +104,7 @@ class Survey:
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Describes a label map of every pair: a side, or a part of the inputs."""
+    """Describes a label map of every pair: a side, or a part of the inputs or the targets."""
 
     one: str  # what it is called
     many: str
@@ -111,14 +112,17 @@ class LabelMap:
     file: int  # number of its file among those of a pair
     classes: int
     by_index: bool  # palette files are read by their indices
-    channel: int | None = None  # in the stack of an input in several files; None: the map is the whole side
+    channel: int | None = None  # in the stack of a side in several files; None: the map is the whole side
 
     def indices(self, pair: Sequence[np.ndarray]) -> np.ndarray:
         """Returns the class indices of a pair that a source has read."""
         if self.channel is None:
             return pair[self.side]
         channel = pair[self.side][..., self.channel]
-        return channel if channel.dtype == np.uint8 else np.rint(channel * 255).astype(np.uint8)
+        if channel.dtype == np.uint8:
+            return channel
+        is_scaled = self.side == 0  # the stack of a target holds the indices themselves
+        return np.rint(channel * 255 if is_scaled else channel).astype(np.uint8)
 
 
 def label_maps(data: DataConfig) -> list[LabelMap]:
@@ -135,6 +139,11 @@ def label_maps(data: DataConfig) -> list[LabelMap]:
         if part.classes
     ]  # fmt: skip
     first_files = (0, len(in_files) or 1)
+    for file, (part, of_part) in enumerate(channels_of_targets(data), first_files[1]):
+        if part.classes:
+            by_index = part.row.palette(part, data) == "indices"
+            name = f"`{part.name}` of the targets"
+            maps.append(LabelMap(name, name, 1, file, part.classes, by_index, of_part.start))
     for side, (name, classes, values) in enumerate(
         zip(("input", "target"), data.classes, data.class_values, strict=True)
     ):
@@ -162,7 +171,7 @@ def painter(data: DataConfig) -> Callable[[tuple[np.ndarray, np.ndarray]], Views
 
 def aligner(data: DataConfig) -> Callable[[tuple[np.ndarray, np.ndarray], Views], Displacement | None]:
     """Returns a function from a pair and its pictures to its displacement, as `displacement`."""
-    numbers = (bool(data.inputs or data.input_classes), bool(data.target_classes))
+    numbers = (bool(data.inputs or data.input_classes), any(data.numbers[1]))
 
     def align(pair: tuple[np.ndarray, np.ndarray], pictures: Views) -> Displacement | None:
         return displacement(tuple(map(comparable, pair, pictures, numbers)))

@@ -58,8 +58,8 @@ def _record(mean: Evaluated) -> Record:
         record = first.figures[key]
         low, high = limits(values, mean.spread(key), len(mean.images))
         row = METRICS.get(record.metric)
-        if high is not None and row is not None and row.most is not None:
-            low, high = min(low, row.most), min(high, row.most)
+        if high is not None and row is not None:
+            low, high = row.bounded(low), row.bounded(high)
         figures[key] = record.model_copy(update={"value": float(values[0]), "low": low, "high": high})
     others = {key for member in mean.members for key in member.figures} - figures.keys()
     left_out = [f"{', '.join(sorted(others))} left out, because not all members have them."] if others else []

@@ -8,7 +8,7 @@ from tfpix2pix.config import Config
 from tfpix2pix.data.groups import groups_of
 from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import class_colors, nearest_color
-from tfpix2pix.data.opening import pair_reader
+from tfpix2pix.data.opening import evaluated_pair_reader, pair_reader
 from tfpix2pix.data.pairs import Pair, Source
 from tfpix2pix.data.ranges import clipped_shares, from_signed, to_signed
 from tfpix2pix.data.settings import DataConfig
@@ -37,7 +37,8 @@ def model_examples(
     """
     config, trained_on = at_size(config, size_px), translator.card.config.data
     data = config.data
-    read, groups = pair_reader(source, data), groups_of(source.names, source.groups, data)
+    read = (pair_reader if size_px is None else evaluated_pair_reader)(source, data)
+    groups = groups_of(source.names, source.groups, data)
 
     def compute(index: int) -> Example:
         pair, name = read(index), source.names[index]
@@ -55,7 +56,8 @@ def model_examples(
             translation = as_label_map(translation, data)
             variants = None if variants is None else np.stack([as_label_map(variant, data) for variant in variants])
             without = None if without is None else as_label_map(without, data)
-        stored_px = sizes.pop() if len(sizes) == 1 else None
+        is_part = size_px is not None and source.is_large(index)
+        stored_px = sizes.pop() if len(sizes) == 1 and not is_part else None
         more = {"stored_px": stored_px, "weight": weight[0] if weight else None, "group": groups[index]}
         more["clipped"] = clipped
         return Example(name, translation, image, target, variants=variants, without_noise=without, **more)

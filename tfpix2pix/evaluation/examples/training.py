@@ -9,7 +9,7 @@ import numpy as np
 
 from tfpix2pix.config import Config
 from tfpix2pix.data.labels import pictures_of
-from tfpix2pix.data.opening import open_source, pair_reader
+from tfpix2pix.data.opening import evaluated_pair_reader, open_source, pair_reader
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError, shortly
@@ -61,7 +61,8 @@ def open_training(trained_on: Sequence[Config], data: DataConfig, size_px: SizeP
 def _opened(config: Config, data: DataConfig, size_px: SizePx | None) -> Training:
     own = at_size(config, size_px).data.model_copy(update={"on_error": "stop"})  # else every pair is read
     source = open_source(own, "train", config.seed)
-    read, picture = pair_reader(source, own), pictures_of(own, every_part=True)[1]
+    read = (pair_reader if size_px is None else evaluated_pair_reader)(source, own)
+    picture = pictures_of(own, every_part=True)[1]
 
     def target(index: int) -> list[np.ndarray]:
         """Returns the target of a pair, and its weights if there are any."""

@@ -79,14 +79,14 @@ def metrics_table(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _metric(key: str, metric: Mapping[str, Any], scale: float | None, own: Mapping[str, Any] | None) -> dict[str, Any]:
-    low, high = metric.get("low"), metric.get("high")
+    low, high, unit = metric.get("low"), metric.get("high"), f" {metric['unit']}" if metric.get("unit") else ""
     return {
         "title": title_of(key),
         "key": key,
-        "value": digits(metric["value"]),
+        "value": digits(metric["value"]) + unit,
         "interval": "–" if low is None or high is None else f"{digits(low)} to {digits(high)}",
         "bar": interval_bar(metric, scale),
-        "own": digits(own[key]["value"]) if own and key in own else "–",
+        "own": digits(own[key]["value"]) + unit if own and key in own else "–",
         "better": ORDERS.get(metric.get("better") or "", ORDERS[""]).words or "–",
     }
 

@@ -152,8 +152,8 @@ class RemoteModel(ImageTranslator):
         if tile_px and max(image.shape[:2]) > tile_px:
             size = fitting_tile(tile_px, *image.shape[:2])
             yield from tile_bands(
-                lambda tile: translated(tile[0])[np.newaxis], image, size, overlap_px, blend=not data.target_classes,
-                decode=self._rounded,
+                lambda tile: translated(tile[0])[np.newaxis], image, size, overlap_px,
+                blend=[not is_number for is_number in data.numbers[1]], decode=self._rounded,
             )  # fmt: skip
         else:
             yield translated(image[:, :])

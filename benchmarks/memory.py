@@ -2,9 +2,9 @@
 
     python benchmarks/memory.py [--quick] [--only global] [--limit-gb 12] [--again]
 
-Writes `docs/performance/large-images.json` after every row, and the tables between the marks of
-docs/performance-large-images.md. What that file has is not measured again without `--again`. `--quick`: float32 at 256
-and 512 px, the other measures at 512 px alone, with one timed step.
+Writes `docs/performance/large-images.json` after every row, and the tables between the marks of docs/performance.md.
+What that file has is not measured again without `--again`. `--quick`: float32 at 256 and 512 px, the other measures at
+512 px alone, with one timed step.
 
 A process that takes more than the limit is stopped, and its row and those of larger sizes say `skipped`. `peak MB` is
 the largest resident memory of the process, and `MB above TensorFlow` what it is above that after TensorFlow's import.
@@ -35,7 +35,7 @@ from pathlib import Path
 from performance import tables
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "performance-large-images.md"
+PAGE = ROOT / "docs" / "performance.md"
 MEASURED = ROOT / "docs" / "performance" / "large-images.json"
 FILTERS, COMPUTED_FILTERS, CHECKED_FILTERS = 16, 64, 32
 BYTES_OF_A_PARAMETER = 16  # float32: weight, gradient and two moments

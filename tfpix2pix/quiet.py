@@ -38,7 +38,7 @@ def load_tensorflow() -> None:
     """Imports TensorFlow without its start-up messages and with oneDNN, unless the user's environment sets either.
 
     TensorFlow itself chooses oneDNN only on CPUs with AVX512-VNNI or AMX. On others its own convolutions take longer
-    (docs/performance.md) and divide their sums among the threads.
+    (docs/performance-step.md) and divide their sums among the threads.
 
     Real errors of native code are raised as exceptions. Its other messages do not report errors, although some are
     logged as errors (a graph optimiser that leaves out a fusion, for instance).

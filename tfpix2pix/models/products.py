@@ -5,8 +5,8 @@ CPU, TensorFlow's convolutions rearrange the kernel in memory in every pass of e
 place, and only the few pixels are rearranged. `patches` and `fold` do that. Each is the gradient of the other, so all
 six passes (of a convolution and of a transposed one: forward, to the input, to the kernel) are products of these.
 Automatic differentiation derives that by itself, because slices and pads are each other's gradients.
-(`tf.custom_gradient` would keep every graph that it was ever part of.) docs/performance.md has the time of each layer
-in both forms.
+(`tf.custom_gradient` would keep every graph that it was ever part of.) docs/performance-step.md has the time of each
+layer in both forms.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras import layers
 
 KERNEL, STRIDE = 4, 2
-LARGEST_SIDE_PX = 16  # of the smaller map; on larger ones convolutions are as fast (docs/performance.md)
+LARGEST_SIDE_PX = 16  # of the smaller map; on larger ones convolutions are as fast (docs/performance-step.md)
 
 
 @keras.saving.register_keras_serializable("tfpix2pix")

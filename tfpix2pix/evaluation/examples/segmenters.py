@@ -89,7 +89,7 @@ def open_segmenter(
         if not config.data.target_classes:
             raise UserError(
                 f"A segmenter must give label maps. Received {path}, trained on pictures. Train one on the photographs "
-                f"as inputs, with `data.target_classes` and `data.class_colors` (docs/evaluation.md)."
+                f"as inputs, with `data.target_classes` and `data.class_colors` (docs/fcn-score.md)."
             )
         segment = lambda image: indices(translator(match_channels(image, config.data.input_channels)))  # noqa: E731
         classes = config.data.target_classes

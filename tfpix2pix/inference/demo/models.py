@@ -22,6 +22,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.inference.batching import ImageTranslator
 from tfpix2pix.inference.items import INPUT
 from tfpix2pix.inference.reader import notes_on
+from tfpix2pix.inference.scaling import BROUGHT, Scaling
 from tfpix2pix.parallel import evenly_spread
 from tfpix2pix.size import Size
 
@@ -132,13 +133,15 @@ def translate(model: Shown, image: np.ndarray, *, noise: int, where: str) -> Tra
     check_size(*image.shape[:2])
     if not data.input_classes:
         image = in_range(image, data.ranges[0], "data.input_range", where, clip=data.clips[0])
-    notes = notes_on(image, card)
+    scaling = Scaling(card)
+    scaled = scaling.brought(image)
+    notes = notes_on(image, card, "" if scaled is image else BROUGHT)
     if noise and not card.noise_size:
         notes.append("the model has no noise input, so every image is the same")
     seed = noise if card.noise_size else 0
     vector = model.translator.noise(1, seed) if seed else None
     start = time.perf_counter()
-    result = model.translator.translate(image, vector, where)
+    result = scaling.back(model.translator.translate(scaled, vector, where), image.shape[:2])
     seconds = time.perf_counter() - start
     picture = pictures_of(data)[1](to_signed(result, data.ranges[1]))
     return Translation(result, picture, palette_of(data), seconds, notes, seed)

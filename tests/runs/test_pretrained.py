@@ -10,6 +10,7 @@ import tfpix2pix as p2p
 from tests.conftest import run_cli
 from tfpix2pix.config.resolve import resolve_config
 from tfpix2pix.data.images import list_images, read_image
+from tfpix2pix.inference.demo.models import example_pictures
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.pretrained import DRAWINGS, FOLDER, PRETRAINED, drawings_of, is_pretrained, trained_path
 from tfpix2pix.runs.recognize import recognize
@@ -62,6 +63,15 @@ def test_the_command_translates_the_drawings_that_come_along(tmp_path):
     assert "8 translated" in out
     names = {path.name for path in (FOLDER / "openmoji" / DRAWINGS).iterdir()}
     assert {path.name for path in (tmp_path / "coloured").iterdir()} == names
+
+
+def test_an_export_is_compared_on_the_drawings_that_come_along(tmp_path, monkeypatch):
+    """So no drawing of the data is drawn, and the package of the drawings is not needed."""
+    monkeypatch.setattr("tfpix2pix.data.openmoji.Library.installed", lambda: pytest.fail("it looks for the package"))
+    report = p2p.export_run("openmoji", "tflite", tmp_path, size_px=64)
+    assert report.images == 5 + 4 and report.max_error_levels < 1
+    pictures = example_pictures(p2p.load(report.path).card.config, shipped=drawings_of(trained_path("openmoji")))
+    assert len(pictures) == 8 and {picture.shape for picture in pictures} == {(256, 256, 3)}
 
 
 def test_nothing_is_written_into_the_package(tmp_path):

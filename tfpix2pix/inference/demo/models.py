@@ -166,19 +166,20 @@ def read_input(path: Path, card: ModelCard, *, by_operator: bool, enlarge: int =
     return enlarged(image, enlarge, data.numbers[INPUT]) if enlarge > 1 else image
 
 
-def example_pictures(config: Config, folder: str | None = None, otherwise: Path | None = None) -> list[np.ndarray]:
+def example_pictures(config: Config, folder: str | None = None, shipped: Path | None = None) -> list[np.ndarray]:
     """Returns pictures of held-out inputs of a model's data at its training size, uint8 (H, W, 3).
 
-    For a model that fills holes, they are the whole photographs. Without the data, they are those in
-    `otherwise`.
+    For a model that fills holes, they are the whole photographs. Without the data there are none.
 
     Args:
         folder: folder of the data; None: as in the model's configuration.
-        otherwise: folder of pictures, 8 bits; None: no pictures.
+        shipped: folder of pictures, 8 bits, that come with the model, and are taken unless `folder` is given.
 
     Raises:
         UserError: `folder` does not hold such data.
     """
+    if shipped and folder is None:
+        return [np.asarray(Image.open(path).convert("RGB")) for path in list_images(shipped)]
     data = config.data if folder is None else config.data.model_copy(update={"dir": folder})
     whole = int(data.makes_inputs and OPERATORS[data.operator].leaves == "holes")
     picture_of = pictures_of(data)[whole]
@@ -189,7 +190,6 @@ def example_pictures(config: Config, folder: str | None = None, otherwise: Path 
     except UserError:
         if folder is not None:
             raise
-        paths = list_images(otherwise) if otherwise else []
-        return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+        return []
     pictures = [picture_of(np.asarray(pair[whole])) for pair in pairs]
     return [picture for picture in pictures if picture.min() != picture.max()]  # pictures of one colour show nothing

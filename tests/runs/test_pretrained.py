@@ -47,6 +47,24 @@ def test_a_path_of_that_name_is_taken_first(tmp_path, smoke_run, monkeypatch):
     assert drawings_of(trained_path("openmoji")) is None
 
 
+@pytest.mark.parametrize("name", ["openmojis", "opnmoji", "OpenMoji"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("translate", "{}", "--out", "out"), ("translate", "{}", "in.png", "--out", "out"),
+        ("export", "{}", "--out", "out"), ("export", "{}", "--target-mb", 1, "--out", "out"),
+        ("evaluate", "{}", "--out", "out"), ("compare", "{}", "other", "--out", "out"), ("demo", "{}"),
+        ("distill", "{}", "--run", "out"), ("study", "make", "{}", "--out", "out"),
+        ("train", "own", "--data", ".", "--run", "out", "--set", "training.start_from={}"),
+    ],
+    ids=lambda command: " ".join(map(str, command)),
+)  # fmt: skip
+def test_a_misspelled_name_is_suggested_by_every_command(command, name, tmp_path):
+    code, out, err = run_cli(*(str(word).format(name) for word in command), cwd=tmp_path)
+    assert (code, out) == (2, "") and err.endswith(f"Received {name}, which does not exist. Did you mean openmoji?\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_drawings_get_their_colours(openmoji):
     """The lemon's yellow fills its outline, and the paper stays white."""
     drawing = read_image(FOLDER / "openmoji" / DRAWINGS / "1F34B.png")

@@ -20,6 +20,7 @@ import tfpix2pix as p2p
 from tests.conftest import make_combined, run_cli, run_process, write_image
 from tests.runs.test_train import tree
 from tfpix2pix.config import RECIPES, preset_names
+from tfpix2pix.export import EXPORTERS
 
 COMMANDS = ("train", "translate", "export", "presets")
 TINY_FLAGS = [
@@ -246,6 +247,19 @@ def test_no_command_imports_tensorflow_before_it_is_made_quiet():
         "    if 'tensorflow' in sys.modules:\n        sys.exit(f'{name} imports tensorflow')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("format", EXPORTERS)
+def test_the_plan_of_an_export_needs_no_tensorflow(format, tmp_path):
+    """`export` plans before it makes TensorFlow quiet."""
+    code = (
+        "import sys; from pathlib import Path; from tfpix2pix.export import Options; "
+        "from tfpix2pix.runs.directory import RunDirectory; from tfpix2pix.runs.planned_export import *; "
+        f"card = planned_card(RunDirectory.trained('openmoji'), {format!r}, Options()); "
+        f"free_path(card, {format!r}, Path('out')); sys.exit('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

@@ -112,6 +112,12 @@ def static_path(card: Any, out: Path, suffix: str) -> Path:
     return out / ("-".join(filter(None, parts)) + suffix)
 
 
+def next_version(parent: Path) -> int:
+    """Returns one more than the largest number of a folder in `parent`."""
+    versions = [int(path.name) for path in parent.iterdir() if path.name.isdigit()] if parent.is_dir() else []
+    return max(versions, default=0) + 1
+
+
 def _quantizations(*names: str) -> dict[str, Quantization]:
     return {name: QUANTIZATIONS[name] for name in names}
 
@@ -129,7 +135,7 @@ _OF_PAGES = {  # a page holds a TFLite file and the program that runs it
 }
 EXPORTERS = {
     "saved_model": Format(
-        path=lazy("tfpix2pix.export.saved_model", "path_of"),
+        path=lambda card, out: out / card.name / str(next_version(out / card.name)),
         write=lazy("tfpix2pix.export.saved_model", "write"),
         read=lazy("tfpix2pix.export.saved_model", "read"),
         recognizes=lambda path: (path / "saved_model.pb").is_file(),

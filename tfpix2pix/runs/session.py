@@ -143,9 +143,12 @@ class Session:
                 self.reporter.finding(start.step, start.finding)
             if start.untouched and chief:
                 self.reporter.begin(f"```yaml\n{to_yaml(self.config)}```", hyperparameters_of(self.config))
+                self.reporter.view.doing("Measures the untrained generator")
                 self._sample(0, {})
                 self._validate(0, {})
                 self._write_card(0)
+            if chief:
+                self.reporter.view.doing("Compiles the training step")
             yield
 
     def hooks(self) -> list[loop.Hook]:

@@ -56,7 +56,7 @@ def differences(run: Path, blocks: int) -> None:
         generator = build_generator(changed, seed=None, input_size_px="any")
         generator.set_weights(trained.generator.get_weights())
         translator = Translator(KerasEngine(generator, trained.card))
-        whole = translator(image)
+        whole = translator(image, size="own")
         for tile_px, overlap_px in CHOICES:
             if tile_px < min(image.shape[:2]):
                 tiled = translator(image, tile_px=tile_px, overlap_px=overlap_px)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+from scale import size_of
 from translator import Translator, frames, label_map
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -49,7 +50,7 @@ def main():
     parser.add_argument("--noise", type=int, metavar="SEED", help="noise of a seed, -1: none (as the model card says)")
     parser.add_argument("--threads", type=int, default=4, help="threads of the CPU (4)")
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds files")
-    parser.add_argument("--resize", action="store_true", help="scale to the model's size and back: fast, no tiles")
+    parser.add_argument("--size", choices=("own", "training"), help="scale (training, if images are of another)")
     given = parser.parse_args()
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     times, done, code, tiled, began = [], 0, 0, 0, time.perf_counter()
@@ -63,10 +64,9 @@ def main():
             partial = target.with_name(f".{target.name}.tfpix2pix-tmp")
             try:
                 image = read(source, translator.data, channels, labels[0])
-                tiled += not given.resize and image.size != translator.size[::-1]
+                tiled += image.size == (size := size_of(image.size, translator, given.size)) != translator.size[::-1]
                 start = time.perf_counter()
-                seen = image.resize(translator.size[::-1], how[0]) if given.resize else image
-                result = translator(np.atleast_3d(seen), given.noise)
+                result = translator(np.atleast_3d(image.resize(size, how[0])), given.noise)
                 times = [*times[-999:], time.perf_counter() - start]
                 picture = Image.fromarray(result[..., 0] if result.shape[2] == 1 else result)
                 picture.resize(image.size, how[1]).save(partial, "PNG", compress_level=1)
@@ -89,8 +89,8 @@ def main():
     except KeyboardInterrupt:  # how a camera's stream is ended
         code = 130
     if done:
-        rate, size = done / (time.perf_counter() - began), "x".join(map(str, dict.fromkeys(translator.size)))
-        note = f" Not of {size} px, so reflected or in tiles: {tiled} (--resize scales)." if tiled else ""
+        rate, sides = done / (time.perf_counter() - began), "x".join(map(str, dict.fromkeys(translator.size)))
+        note = f" Not of {sides} px, so reflected or in tiles: {tiled} (--size training scales)." if tiled else ""
         print(f"Images: {done}, {1000 * np.median(times):.1f} ms each (median), {rate:.1f} images/s with files.{note}")
     return code if done or code != 1 else 2
 

@@ -17,7 +17,7 @@ class Translator:
         try:
             with zipfile.ZipFile(path) as archive:
                 card = json.loads(archive.read("model_card.json"))
-            self.data, self.noise_size = card["config"]["data"], card["noise_size"]
+            self.card, self.data, self.noise_size = card, card["config"]["data"], card["noise_size"]
             self.size = tuple(np.broadcast_to(card["fixed_size_px"], 2).tolist())  # height and width
             self._run = Interpreter(str(path), num_threads=threads).get_signature_runner()
         except Exception as error:  # a file can be wrong in many ways

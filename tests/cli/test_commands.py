@@ -20,6 +20,7 @@ import tfpix2pix as p2p
 from tests.conftest import make_combined, run_cli, run_process, write_image
 from tests.runs.test_train import tree
 from tfpix2pix.config import RECIPES, preset_names
+from tfpix2pix.export import EXPORTERS
 
 COMMANDS = ("train", "translate", "export", "presets")
 TINY_FLAGS = [
@@ -249,6 +250,19 @@ def test_no_command_imports_tensorflow_before_it_is_made_quiet():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("format", EXPORTERS)
+def test_the_plan_of_an_export_needs_no_tensorflow(format, tmp_path):
+    """`export` plans before it makes TensorFlow quiet."""
+    code = (
+        "import sys; from pathlib import Path; from tfpix2pix.export import Options; "
+        "from tfpix2pix.runs.directory import RunDirectory; from tfpix2pix.runs.planned_export import *; "
+        f"card = planned_card(RunDirectory.trained('openmoji'), {format!r}, Options()); "
+        f"free_path(card, {format!r}, Path('out')); sys.exit('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_dry_run_shows_what_would_be_built_and_writes_nothing(tmp_path):
     code, out, err = run_cli("train", "facades", "--dry-run", "--set", "objective=l1+gan", cwd=tmp_path)
     assert code == 0, err
@@ -302,7 +316,11 @@ def test_train_translate_export_from_the_command_line(tmp_path):
         assert report["max_abs_error"] <= 1e-4
         models[format] = report["path"]
     code, out, _ = run_cli("export", "run", "--format", "tflite", "--out", "exports", "--overwrite", cwd=tmp_path)
-    assert "max abs error" in out
+    written, use, near, _, title, *_ = out.splitlines()
+    assert re.fullmatch(r"Written: exports/run-32px\.tflite, \d\.\d MB", written)
+    assert use == "Use it:  tfpix2pix translate exports/run-32px.tflite image.png --out translated"
+    assert re.fullmatch(r"Its pictures differ from the run's by at most 1 level of 255 \(\d+ compared\)\.", near)
+    assert title == "Compared with the run's generator in float64" and "max abs error" in out
     for name, model in models.items():
         code, out, err = run_cli("translate", model, "in.png", "--out", f"out/{name}", "--json", cwd=tmp_path)
         assert code == 0, err

@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from tfpix2pix import rng
 from tfpix2pix.data import transforms
-from tfpix2pix.data.scale import Scale
+from tfpix2pix.data.pairs import Source
+from tfpix2pix.data.scale import Scale, stretch_of
 from tfpix2pix.data.settings import DataConfig
 
 
@@ -214,6 +215,7 @@ class TestRectangles:
     def test_translate_at_the_size_of_training_scales_as_training_does(self, fit, shape):
         config = DataConfig(**WIDE, fit=fit)
         image = np.zeros((*shape, 3), np.uint8)
-        scaled = Scale.of(config, "training").resized(image).shape[:2]
+        source = Source(["a"], lambda index: (image, image))
+        scaled = Scale.of(config, "training", stretch_of(source, config)).resized(image).shape[:2]
         expected = {"resize": (24, 48), "resize_crop": {(60, 90): (32, 48), (40, 100): (24, 60)}[shape]}
         assert scaled == expected.get(fit, {(60, 90): (24, 36), (40, 100): (19, 48)}[shape])

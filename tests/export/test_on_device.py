@@ -71,7 +71,7 @@ def pixels(path):
     return np.asarray(Image.open(path)).astype(int)
 
 
-@pytest.mark.parametrize("name", ["translate.py", "translator.py", "noise.py"])
+@pytest.mark.parametrize("name", ["translate.py", "translator.py", "noise.py", "scale.py"])
 def test_it_is_short_and_imports_no_more_than_three_packages(name):
     code = SCRIPT.with_name(name).read_text()
     assert len(code.splitlines()) < 100
@@ -121,7 +121,7 @@ def test_label_maps_are_never_blended(tmp_path):
     picture = Image.fromarray(x[..., 0])
     picture.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
     picture.save(tmp_path / "x.png")
-    assert run(path, tmp_path / "x.png", "--out", tmp_path / "out", "--resize")[0] == 0
+    assert run(path, tmp_path / "x.png", "--out", tmp_path / "out", "--size", "training")[0] == 0
     assert set(np.unique(pixels(tmp_path / "out" / "x.png"))) == {2}
 
 
@@ -150,6 +150,26 @@ def test_a_label_map_is_read_as_the_run_has_read_it_or_refused(values, colors, p
 def test_tensors_of_pixels(tmp_path):
     path = model_file(tmp_path / "m.tflite", lambda x: tf.cast(255 - tf.cast(x, tf.int32), tf.uint8), tf.uint8)
     np.testing.assert_array_equal(on_device.Translator(path)(GRAY), 255 - GRAY)
+
+
+@pytest.mark.parametrize(
+    ("size", "fit", "options", "small"),
+    [
+        ((40, 24), "resize", (), (8, 5)), ((40, 24), "crop", (), None), ((40, 24), "resize", ("--size", "own"), None),
+        ((40, 24), "crop", ("--size", "training"), (8, 5)), ((8, 8), "resize", (), None), ((7, 8), "resize", (), None),
+        ((4, 4), "resize", (), (8, 8)), ((24, 40), "pad", (), (5, 8)),
+    ],
+)  # fmt: skip
+def test_images_of_another_scale_than_the_trainings_are_scaled_as_translate_does(size, fit, options, small, tmp_path):
+    """Twin: Pillow's resizing around the translator, which goes over tiles."""
+    path = model_file(tmp_path / "m.tflite", lambda x: -x, tf.float32, fit=fit)
+    picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, size[::-1], np.uint8))
+    picture.save(tmp_path / "x.png")
+    assert run(path, tmp_path / "x.png", "--out", tmp_path / "out", *options)[0] == 0
+    seen = picture.resize(small, Image.Resampling.BICUBIC) if small else picture
+    result = Image.fromarray(on_device.Translator(path)(np.asarray(seen)[..., np.newaxis])[..., 0])
+    expected = result.resize(size, Image.Resampling.BICUBIC) if small else result
+    np.testing.assert_array_equal(pixels(tmp_path / "out" / "x.png"), np.asarray(expected))
 
 
 def test_files_folders_and_what_is_broken(model, tmp_path):
@@ -189,7 +209,7 @@ def test_a_stream_of_frames(model, tmp_path):
     """Padding between frames, a thumbnail within one and a broken one lose none of the others."""
     (thumbnail := Image.Exif())[0x9286] = b"\xff\xd8 a thumbnail \xff\xd9"
     frames = [encoded(GRAY), encoded(255 - GRAY, exif=thumbnail), b"\xff\xd8 junk \xff\xd9", encoded(GRAY)]
-    code, _, errors = run(model, "-", "--out", tmp_path, "--resize", "--noise", 3, stdin=b"\0\0".join(frames))
+    code, _, errors = run(model, "-", "--out", tmp_path, "--size", "training", "--noise", 3, stdin=b"\0\0".join(frames))
     assert (code, len(errors)) == (1, 1) and "frame-000003" in errors[0]
     assert [path.name for path in sorted(tmp_path.iterdir())] == [f"frame-00000{n}.png" for n in (1, 2, 4)]
     one, two, four = (pixels(tmp_path / f"frame-00000{n}.png") for n in (1, 2, 4))

@@ -385,19 +385,21 @@ def card_of(**data):
 
 
 @pytest.mark.parametrize(
-    ("fit", "size", "shape"),
+    ("fit", "size", "shape", "stretch"),
     [
-        ("resize", "own", (60, 120)), ("resize", "training", (32, 32)), ("resize", "16", (16, 16)),
-        ("resize_crop", "training", (32, 64)), ("pad", "training", (16, 32)), ("pad", 64, (32, 64)),
-        ("crop", "training", (60, 120)),
+        ("resize", "own", (60, 120), 2.0), ("resize", "training", (32, 32), 2.0), ("resize", "16", (16, 16), 2.0),
+        ("resize", "training", (16, 32), 1.0), ("resize", "16", (8, 16), 1.0),
+        ("resize_crop", "training", (32, 64), 1.0), ("pad", "training", (16, 32), 1.0), ("pad", 64, (32, 64), 1.0),
+        ("crop", "training", (60, 120), 1.0),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("labels", [False, True])
-def test_a_scale_is_that_of_training(fit, size, shape, labels, rng):
-    """Twin: TensorFlow's resizing, by which the training images are brought to their size."""
+def test_a_scale_is_that_of_training(fit, size, shape, stretch, labels, rng):
+    """Twin: TensorFlow's resizing, by which the training images are brought to their size. A stretch of 2 is that of
+    training images of the image's own shape."""
     image = rng.integers(0, 4 if labels else 256, (60, 120, 3 - 2 * labels), np.uint8)
     card = card_of(fit=fit, jitter_ratio=1.0, **({"input_classes": 4, "input_channels": 1} if labels else {}))
-    scaled = Scale.of(card.config.data, size).resized(image)
+    scaled = Scale.of(card.config.data, size, stretch).resized(image)
     assert scaled.shape[:2] == shape and scaled.dtype == np.uint8
     if shape == (60, 120):
         np.testing.assert_array_equal(scaled, image)
@@ -464,12 +466,12 @@ def test_translations_into_the_data_of_the_model_are_warned_of(tmp_path, monkeyp
 
 def test_translations_come_back_at_the_size_of_their_files(tmp_path):
     one = picture(tmp_path / "one.png", 64, 96, 3)
-    square, back = (
+    small, back = (
         read_image(translate_files(Unchanged(), [one], out=tmp_path / name, size="training", resize_back=back)[0])
-        for name, back in (("square", False), ("back", True))
+        for name, back in (("small", False), ("back", True))
     )
-    assert (square.shape, back.shape) == ((32, 32, 3), (64, 96, 3))
-    np.testing.assert_array_equal(back, resized(square, (96, 64)))
+    assert (small.shape, back.shape) == ((21, 32, 3), (64, 96, 3))
+    np.testing.assert_array_equal(back, resized(small, (96, 64)))
 
 
 class TestFolders:

@@ -10,6 +10,7 @@ import tfpix2pix as p2p
 from tests.conftest import run_cli
 from tfpix2pix.config.resolve import resolve_config
 from tfpix2pix.data.images import list_images, read_image
+from tfpix2pix.inference.demo.models import example_pictures
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.pretrained import DRAWINGS, FOLDER, PRETRAINED, drawings_of, is_pretrained, trained_path
 from tfpix2pix.runs.recognize import recognize
@@ -46,6 +47,24 @@ def test_a_path_of_that_name_is_taken_first(tmp_path, smoke_run, monkeypatch):
     assert drawings_of(trained_path("openmoji")) is None
 
 
+@pytest.mark.parametrize("name", ["openmojis", "opnmoji", "OpenMoji"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("translate", "{}", "--out", "out"), ("translate", "{}", "in.png", "--out", "out"),
+        ("export", "{}", "--out", "out"), ("export", "{}", "--target-mb", 1, "--out", "out"),
+        ("evaluate", "{}", "--out", "out"), ("compare", "{}", "other", "--out", "out"), ("demo", "{}"),
+        ("distill", "{}", "--run", "out"), ("study", "make", "{}", "--out", "out"),
+        ("train", "own", "--data", ".", "--run", "out", "--set", "training.start_from={}"),
+    ],
+    ids=lambda command: " ".join(map(str, command)),
+)  # fmt: skip
+def test_a_misspelled_name_is_suggested_by_every_command(command, name, tmp_path):
+    code, out, err = run_cli(*(str(word).format(name) for word in command), cwd=tmp_path)
+    assert (code, out) == (2, "") and err.endswith(f"Received {name}, which does not exist. Did you mean openmoji?\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_drawings_get_their_colours(openmoji):
     """The lemon's yellow fills its outline, and the paper stays white."""
     drawing = read_image(FOLDER / "openmoji" / DRAWINGS / "1F34B.png")
@@ -62,6 +81,15 @@ def test_the_command_translates_the_drawings_that_come_along(tmp_path):
     assert "8 translated" in out
     names = {path.name for path in (FOLDER / "openmoji" / DRAWINGS).iterdir()}
     assert {path.name for path in (tmp_path / "coloured").iterdir()} == names
+
+
+def test_an_export_is_compared_on_the_drawings_that_come_along(tmp_path, monkeypatch):
+    """So no drawing of the data is drawn, and the package of the drawings is not needed."""
+    monkeypatch.setattr("tfpix2pix.data.openmoji.Library.installed", lambda: pytest.fail("it looks for the package"))
+    report = p2p.export_run("openmoji", "tflite", tmp_path, size_px=64)
+    assert report.images == 5 + 4 and report.max_error_levels < 1
+    pictures = example_pictures(p2p.load(report.path).card.config, shipped=drawings_of(trained_path("openmoji")))
+    assert len(pictures) == 8 and {picture.shape for picture in pictures} == {(256, 256, 3)}
 
 
 def test_nothing_is_written_into_the_package(tmp_path):

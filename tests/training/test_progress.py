@@ -11,6 +11,7 @@ import pytest
 from nbclient import NotebookClient
 from rich.console import Console
 
+from tfpix2pix.activity import doing
 from tfpix2pix.training import progress
 from tfpix2pix.training.progress import (
     LogView,
@@ -97,6 +98,48 @@ def test_a_log_gets_a_plain_line_at_the_logging_cadence():
     view.logged(400, {**FACTS, "left": "0 s"}, LOSSES)
     view.stop()
     assert to.file.getvalue() == f"step 400/400  2.3 images/s  0 s left  3.1 GB  {LOSSES}\n"
+
+
+def test_a_log_gets_a_line_of_what_is_done_before_the_first_step():
+    to = console(force_terminal=False)
+    progress_view(to, 0, 400).doing("Compiles [the] step")
+    assert to.file.getvalue() == "Compiles [the] step.\n"
+
+
+def test_a_terminal_and_a_notebook_show_it_in_place_of_the_losses(handle):
+    for options in ({"force_terminal": True}, {"force_jupyter": True}):
+        to = console(**options, _environ={"TERM": "xterm"})
+        view = progress_view(to, 0, 400)
+        view.start()
+        view.doing("Compiles the step")
+        told = text_of(to) + repr(handle.shown)
+        assert "Compiles the step …" in told and "0/400" in told
+        view.update(400, FACTS, LOSSES)
+        view.stop()
+        assert LOSSES in (text_of(to) if "force_terminal" in options else repr(handle.shown[-1]))
+        assert "Compiles" not in (text_of(to)[-150:] if "force_terminal" in options else repr(handle.shown[-1]))
+
+
+@pytest.mark.parametrize(
+    ("options", "log", "text"),
+    [
+        ({"force_terminal": False}, True, "Reads [all].\n"), ({"force_terminal": False}, False, ""),
+        ({"force_terminal": True, "_environ": {"TERM": "dumb"}}, True, "Reads [all].\n"),
+    ],
+)  # fmt: skip
+def test_what_takes_seconds_is_a_line_in_a_log(options, log, text):
+    to = console(**options)
+    with doing(to, "Reads [all]", log=log):
+        assert to.file.getvalue() == text
+    assert to.file.getvalue() == text
+
+
+def test_what_takes_seconds_has_a_spinner_on_a_terminal_which_vanishes():
+    to = console(force_terminal=True, _environ={"TERM": "xterm"})
+    with doing(to, "Reads all"):
+        assert re.search(r"\S Reads all …", text_of(to))
+        to.print("a line in between")
+    assert to.file.getvalue().endswith("\x1b[2K") and "a line in between" in text_of(to)
 
 
 def test_texts_are_shown_as_they_are():

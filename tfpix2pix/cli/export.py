@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from rich.table import Table
@@ -13,6 +16,12 @@ from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, names_optio
 from tfpix2pix.errors import UserError
 from tfpix2pix.quiet import load_tensorflow
 from tfpix2pix.size import SizePx
+
+if TYPE_CHECKING:
+    from tfpix2pix.export.verify import ParityReport
+    from tfpix2pix.runs.directory import RunDirectory
+
+LEVELS = 127.5  # of 255, in a difference of 1 on [-1, 1]
 
 
 @names_options(run="RUN", run_dir="RUN", size_px="--size", image_dtype="--io")
@@ -119,7 +128,8 @@ def export(
             report = export_run(run, format_, out, size_px=side, quantize=quantize or "none", **shared)
         reports.append(report)
         if not json_:
-            answer(False, {}, _parity_table(report))
+            for part in _said(report, RunDirectory.trained(run), noise):
+                answer(False, {}, part)
     budget = {"budget": [choice.as_dict() for choice in choices]} if choices else {}
     if json_:
         answer(True, {"exports": [report.as_dict() for report in reports], **budget}, "")
@@ -127,17 +137,43 @@ def export(
         answer(False, {}, _table(f"Within {target_mb:g} MB", as_rows(choices)))
 
 
-def _parity_table(report) -> Table:
-    table = Table(title="Parity with the generator in float64", title_justify="left", show_header=False)
+def _said(report: ParityReport, run: RunDirectory, noise: str | None) -> Iterator[str | Table]:
+    """Yields what was written, how to use it, how near it is to the run, and the details."""
+    from tfpix2pix.export import EXPORTERS
+    from tfpix2pix.runs.planned_export import made_for_variety
+
+    exporter = EXPORTERS[report.format]
+    yield f"Written: {report.path}, {report.size_mb:.1f} MB"
+    yield f"Use it:  {exporter.use.format(path=shlex.quote(report.path))}"
+    yield f"{_nearness(report)}\n"
+    if exporter.varies and noise is None and run.card().noise_size and not made_for_variety(run.config()):
+        yield (
+            "The page has one answer to each drawing, because the noise of this model changes little. --noise on adds "
+            "other answers.\n"
+        )
+    yield _parity_table(report)
+
+
+def _nearness(report: ParityReport) -> str:
+    """Returns how far an export's pictures may be from the run's, in plain words."""
+    if report.max_error_levels is None:
+        share = report.max_abs_error + report.keras_max_abs_error
+        return f"At most {share:.2%} of the pixels of a label map have another class than by the run."
+    # Both are known by their distance from the generator in float64. Rounding adds less than one level.
+    levels = math.ceil(LEVELS * (report.max_abs_error + report.keras_max_abs_error))
+    plural = "s" * (levels != 1)
+    return f"Its pictures differ from the run's by at most {levels} level{plural} of 255 ({report.images} compared)."
+
+
+def _parity_table(report: ParityReport) -> Table:
+    table = Table(title="Compared with the run's generator in float64", title_justify="left", show_header=False)
     keras_ms, export_ms = report.keras_latency_s * 1e3, report.latency_s * 1e3
     rows = {
         "format": f"{report.format}, weights {'float32' if report.quantization == 'none' else report.quantization}",
-        "path": report.path,
         "images compared": report.images,
         **_differences(report),
         "PSNR, dB": f"{report.psnr_db:.1f}",
         "latency, ms an image": f"{export_ms:.1f} (the Keras view takes {keras_ms:.1f})",
-        "size, MB": f"{report.size_mb:.1f}",
     }
     version = Path(report.path).name
     if report.format == "saved_model" and version.isdigit() and int(version) > 1:
@@ -149,7 +185,7 @@ def _parity_table(report) -> Table:
     return table
 
 
-def _differences(report) -> dict[str, str]:
+def _differences(report: ParityReport) -> dict[str, str]:
     keras = f"(the float32 Keras view: {report.keras_max_abs_error:.2e})"
     if report.max_error_levels is None:
         return {"share of pixels of another class": f"{report.max_abs_error:.2e} {keras}"}

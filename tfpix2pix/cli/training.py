@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 from rich.table import Table
 
+from tfpix2pix.activity import doing
 from tfpix2pix.cli import completion
 from tfpix2pix.cli.seeds import run_group
 from tfpix2pix.cli.shared import Json, Set, answer, names_options, out_console, progress_console
@@ -87,11 +88,11 @@ def train(
     }  # fmt: skip
     if seeds is not None:
         plans = plan_seeds(config, run, seeds, **options)
-        load_tensorflow()
+        _load_tensorflow()
         run_group(plans, run, dry_run=dry_run)
         return
     plan = plan_training(config, run, **options)
-    load_tensorflow()  # after the checks, so that mistakes are reported at once
+    _load_tensorflow()  # after the checks, so that mistakes are reported at once
     _run(plan, run, "train", dry_run=dry_run)
 
 
@@ -138,8 +139,14 @@ def distill(
     plan = plan_distillation(
         teacher, run, data_dir=data, overrides=overrides, resume=resume, fresh=fresh, dry_run=dry_run
     )
-    load_tensorflow()
+    _load_tensorflow()
     _run(plan, run, f"distill {quote(str(teacher))}", dry_run=dry_run)
+
+
+def _load_tensorflow() -> None:
+    """Loads TensorFlow, which takes some seconds, and says so on a terminal."""
+    with doing(progress_console, "Loads TensorFlow", log=False):
+        load_tensorflow()
 
 
 def _run(plan: Plan, run: Path | None, command: str, *, dry_run: bool) -> None:

@@ -133,13 +133,14 @@ def translate(
         int, typer.Option(help="Factor by which inputs are enlarged first, for super-resolution.", min=1, max=16)
     ] = 1,
     size: Annotated[
-        str,
+        Optional[str],
         typer.Option(
             metavar="own|training|PX",
-            help="Scale to translate at: own, that of the files; training, that of the training images, as evaluate "
-            "does; or the side of such an image, px.",
+            help="Scale to translate at: own, that of the files; training, that of the training images; or the side of "
+            "such an image, px. Default: own, but files of another scale than the training images are brought to "
+            "theirs, and the translations back.",
         ),
-    ] = "own",
+    ] = None,
     resize_back: Annotated[
         bool, typer.Option("--resize-back", help="Resize translations to the size of their files, with --size.")
     ] = False,
@@ -188,8 +189,9 @@ def translate(
     from tfpix2pix.inference.between import Between
     from tfpix2pix.runs.recognize import recognize
 
-    check_size_to_resize_to(size)
-    if resize_back and size == "own":
+    if size is not None:
+        check_size_to_resize_to(size)
+    if resize_back and size in (None, "own"):
         raise UserError("--resize-back must go with --size. Received it alone. Add --size training, for example.")
     if inputs and input_:
         raise UserError(

@@ -78,6 +78,9 @@ class ModelCard(BaseModel):
     """Author and licence of the training data; "" if they are not known."""
     target_dtype: Literal["uint8", "uint16", "float32"] = "uint8"
     """Depth of the training targets, in which `translate` writes."""
+    stretch: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """How many times as much training images were stretched in height as in width to `data.image_size_px`; 1: they kept
+    their shapes, or it is not known."""
     noise_size: Annotated[int, Field(ge=0, le=MOST_NOISE)] = 0
     """Number of noise values for an image; 0 if the model has no noise input."""
     styles: Annotated[str, Field(max_length=LONGEST_STYLES)] = ""

@@ -75,7 +75,8 @@ class Format:
     one_range: bool = False  # whether all channels must have one range
     squares: bool = False  # whether height and width must be equal
     runtime: Callable[..., Any] | None = None  # (folder or None) -> the program that exports hold beside the model
-    with_noise: bool = False  # whether a static export of a generator with noise takes noise unless told otherwise
+    varies: bool = False  # whether exports take noise if the model was made for variety, unless told otherwise
+    use: str = "tfpix2pix translate {path} image.png --out translated"  # a command that uses an export
     size_mb: Callable[[float], float] = float  # of an export, MB, from that of its model
 
     def __post_init__(self) -> None:
@@ -111,6 +112,12 @@ def static_path(card: Any, out: Path, suffix: str) -> Path:
     return out / ("-".join(filter(None, parts)) + suffix)
 
 
+def next_version(parent: Path) -> int:
+    """Returns one more than the largest number of a folder in `parent`."""
+    versions = [int(path.name) for path in parent.iterdir() if path.name.isdigit()] if parent.is_dir() else []
+    return max(versions, default=0) + 1
+
+
 def _quantizations(*names: str) -> dict[str, Quantization]:
     return {name: QUANTIZATIONS[name] for name in names}
 
@@ -124,11 +131,11 @@ _OF_PAGES = {  # a page holds a TFLite file and the program that runs it
     "one_range": True,
     "squares": True,
     "runtime": lazy("tfpix2pix.export.web.runtime", "obtain"),
-    "with_noise": True,
+    "varies": True,
 }
 EXPORTERS = {
     "saved_model": Format(
-        path=lazy("tfpix2pix.export.saved_model", "path_of"),
+        path=lambda card, out: out / card.name / str(next_version(out / card.name)),
         write=lazy("tfpix2pix.export.saved_model", "write"),
         read=lazy("tfpix2pix.export.saved_model", "read"),
         recognizes=lambda path: (path / "saved_model.pb").is_file(),
@@ -172,6 +179,7 @@ EXPORTERS = {
         recognizes=lazy("tfpix2pix.export.web", "is_folder"),
         single_file=False,
         size_mb=lambda model_mb: model_mb + 19.4,
+        use="python -m http.server --directory {path}    # then open http://localhost:8000",
         **_OF_PAGES,
     ),
     "html": Format(
@@ -181,6 +189,7 @@ EXPORTERS = {
         recognizes=lazy("tfpix2pix.export.web", "is_file"),
         single_file=True,
         size_mb=lambda model_mb: model_mb * 4 / 3 + 8.0,  # in base64
+        use="python -m webbrowser {path}",
         **_OF_PAGES,
     ),
 }

@@ -88,17 +88,6 @@ def _varint(value: int) -> bytes:
     return bytes([*digits, value])
 
 
-def path_of(card: ModelCard, out: Path) -> Path:
-    """Returns `<out>/<name>/<version>` of the next version."""
-    return out / card.name / str(next_version(out / card.name))
-
-
-def next_version(parent: Path) -> int:
-    """Returns one more than the largest number of a folder in `parent`."""
-    versions = [int(path.name) for path in parent.iterdir() if path.name.isdigit()] if parent.is_dir() else []
-    return max(versions, default=0) + 1
-
-
 def write(generator: keras.Model, card: ModelCard, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
     """Writes the model into the empty folder `path`. Ignores calibration images."""
     generator = in_bfloat16(generator) if card.quantization == "bfloat16" else generator

@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data.images import BICUBIC, NEAREST, resized
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.ranges import to_signed
 from tfpix2pix.errors import RunError, UserError
@@ -142,9 +141,7 @@ class GifWriter(Writer):
 
     def frame(self, item: Input, variant: np.ndarray) -> Image.Image:
         """Returns a translation (H, W, C), in the values of the target's files, as a picture of few colours."""
-        if self.sizes:
-            height, width = self.sizes[item.name]
-            variant = resized(variant, (width, height), NEAREST if self.palette else BICUBIC)
+        variant = self.brought_back(item, variant, self.palette)
         if max(variant.shape[:2]) > LARGEST_GIF_PX:
             raise UserError(
                 f"A GIF must have sides of at most {LARGEST_GIF_PX} px. Received {variant.shape[1]}x{variant.shape[0]} "

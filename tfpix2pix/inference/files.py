@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from tfpix2pix.data.scale import OWN
 from tfpix2pix.data.splits import would_be_pairs
 from tfpix2pix.engines import ENGINES, LOCAL, EngineRow
 from tfpix2pix.errors import RunError, UserError, first_of
@@ -39,7 +38,7 @@ def translate_files(
     overlap_px: int | None = None,
     in_flight: int | None = None,
     enlarge: int = 1,
-    size: str | int = OWN,
+    size: str | int | None = None,
     resize_back: bool = False,
     max_megapixels: float | None = None,
     format: str | None = None,
@@ -83,7 +82,9 @@ def translate_files(
             go one image at a time.
         enlarge: enlarge every input by this factor first (bicubic), as super-resolution was trained.
         size: the scale to translate at. `own`: that of the files; `training`: that of the network's training images,
-            as evaluations do; or px, in place of the training images' side.
+            in which an image keeps its shape; or px, in place of the training images' side. None: `own` for images at
+            nearly the scale of the training images, for networks of crops (`data.fit`), and with `tile_px` or
+            `enlarge`. All others are brought to the training scale, and their translations back to the files' size.
         resize_back: resize translations to the size of their files; with `size`.
         max_megapixels: most pixels of an image file, millions, or of a row of tiles if it is read in parts; None: as
             the model's training (`data.max_megapixels`).

@@ -13,7 +13,7 @@ import numpy as np
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data.formats import TIFF
-from tfpix2pix.data.images import BICUBIC, NEAREST, resized, suffix_for, write_image
+from tfpix2pix.data.images import suffix_for, write_image
 from tfpix2pix.data.labels import palette_of
 from tfpix2pix.data.regions import Mapped, Regions
 from tfpix2pix.data.scalars import Scalar
@@ -27,6 +27,7 @@ from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import whole_file
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten, batch_of
 from tfpix2pix.inference.large import Bands, Holes, bands_of
+from tfpix2pix.inference.scaling import brought_back
 from tfpix2pix.memory import fitting_in_memory
 
 INPUT, TARGET = 0, 1  # sides of a pair
@@ -91,7 +92,7 @@ class Writer:
     suffix: str
     palette: Sequence[int] | None  # of label maps
     endings: Sequence[str] = ("",)  # of the names, one a variant
-    sizes: Mapping[str, tuple[int, int]] | None = None  # height and width that translations get, by name of the input
+    sizes: Mapping[str, tuple[int, int]] | None = None  # height and width to bring translations back to, by input
     parts: Mapping[str, str] | None = None  # suffix of the files of each part
     palettes: Sequence[Sequence[int] | None] = ()  # of the parts, of which some may be label maps
     data: DataConfig | None = None  # with parts
@@ -160,9 +161,7 @@ class Writer:
         if self.holes:
             metadata = metadata.with_nodata(self.holes.value)
         for path, (variant, palette) in zip(paths, self.images(variants), strict=True):
-            if self.sizes:
-                height, width = self.sizes[item.name]
-                variant = resized(variant, (width, height), NEAREST if palette else BICUBIC)
+            variant = self.brought_back(item, variant, palette)
             if self.holes:
                 variant = self.holes.marked(variant, item.name)
             options = metadata.options(variant.shape, variant.dtype)
@@ -176,6 +175,12 @@ class Writer:
         if failed is not None:
             raise NotWritten(str(failed)) from failed
         return paths
+
+    def brought_back(self, item: Input, image: np.ndarray | Bands, palette: Sequence[int] | None) -> np.ndarray | Bands:
+        """Returns an image of an input's translation (H, W, C) at the size of its file, if `sizes` says so. An image
+        with a palette is a label map, whose classes are not mixed."""
+        size = (self.sizes or {}).get(item.name)
+        return image if size is None else brought_back(image, size, nearest=bool(palette))
 
     @staticmethod
     def _write(

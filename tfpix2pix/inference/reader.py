@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
@@ -12,14 +12,13 @@ from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data.images import enlarged
 from tfpix2pix.data.ranges import full_range, in_range
 from tfpix2pix.data.regions import Mapped, Regions
-from tfpix2pix.data.scale import OWN, Scale, times_as_large
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.items import IN_TILES, INPUT, MOST, Input
 from tfpix2pix.inference.large import Holes, may_be_read_by_region, opened_if_large
+from tfpix2pix.inference.scaling import BROUGHT, KEEP, Scaling, is_of_another_scale, off_scale
 from tfpix2pix.inference.tiling import Readable
 from tfpix2pix.memory import fitting_in_memory
 
-MOST_OFF = 1.5  # factor between the scale of an image and of the training images that needs no note
 CLIPPED = "have values outside `data.input_range`, which were clipped."
 
 
@@ -28,15 +27,14 @@ class Reader:
 
     Attributes:
         notes: number of images by note of `notes_on`.
-        sizes: height and width of the images before they were brought to the scale, by name.
+        sizes: height and width of the images before they were brought to another scale, by name.
         holes: where images have no data; None: it is not known which value says so.
         side_px: side of tiles, if large images are read by region; None: all are read whole.
         may_be_by_region: whether they would be, if they were translated in tiles to TIFF files.
     """
 
-    def __init__(self, card: ModelCard, enlarge: int = 1, size: str | int = OWN) -> None:
-        self.card, self.enlarge = card, enlarge
-        self.scale = Scale.of(card.config.data, size)
+    def __init__(self, card: ModelCard, enlarge: int = 1, size: str | int | None = None) -> None:
+        self.card, self.enlarge, self.scaling = card, enlarge, Scaling(card, size)
         self.notes: Counter[str] = Counter()
         self.sizes: dict[str, tuple[int, int]] = {}
         self.holes = Holes.of(card.config.data)
@@ -61,9 +59,13 @@ class Reader:
                 image = self.holes.filled(image, item.name)
             if self.enlarge > 1:
                 image = enlarged(image, self.enlarge, data.numbers[INPUT])
-            self.sizes[item.name] = image.shape[:2]
-            image = self.scale.resized(image)
-        notes = notes_on(image, self.card)
+            file, image = image, self.scaling.brought(image)
+        if image is file:
+            notes = notes_on(image, self.card)
+        else:
+            self.sizes[item.name] = file.shape[:2]
+            chosen = self.scaling.chooses
+            notes = notes_on(file if chosen else image, self.card, f"{BROUGHT} {KEEP}" if chosen else "")
         fitting = self._in_range(image, item.name)
         self._note(notes if fitting is image else [*notes, CLIPPED])
         return fitting
@@ -114,40 +116,36 @@ def looks_like_a_pair(image: Readable, card: ModelCard) -> bool:
     return width * tall == 2 * height * wide if beside else 2 * width * tall == height * wide
 
 
-def notes_on(image: np.ndarray, card: ModelCard) -> list[str]:
-    """Returns notes for a user about an image that may be translated in an unexpected way."""
-    notes, channels = notes_on_size(image, card), card.config.data.input_channels
+def notes_on(image: np.ndarray, card: ModelCard, brought: str = "") -> list[str]:
+    """Returns notes for a user about an image that may be translated in an unexpected way.
+
+    `brought` ends the sentence about its scale if it was brought to that of the training images.
+    """
+    notes, channels = notes_on_size(image, card, brought), card.config.data.input_channels
     if image.shape[-1] in (2, 4) and channels in (1, 3) and image[..., -1].min() < full_range(image.dtype)[1]:
         notes.append("have transparent parts, which the model does not see. Their colours were translated.")
     return notes
 
 
-def notes_on_size(image: Readable, card: ModelCard) -> list[str]:
-    """Returns the notes about an image (H, W, C) that follow from its shape."""
+def notes_on_size(image: Readable, card: ModelCard, brought: str = "") -> list[str]:
+    """Returns the notes about an image (H, W, C) that follow from its shape. `brought`: as for `notes_on`."""
     notes, size, (height, width) = [], card.static_size_px, image.shape[:2]
     if looks_like_a_pair(image, card):
         notes.append(
             "have the shape of a whole pair, input and target in one, and were translated whole. `split` (and "
             "`data`) translates the inputs of pairs."
         )
-    notes += _notes_on_scale(height, width, card)
-    if size and (height, width) != size:
+    if brought:
+        notes.append(f"{off_scale(card)} {brought}")
+    elif not size and is_of_another_scale(height, width, card):
+        notes.append(
+            f"{off_scale(card)} so the network does less well than its metrics say. `size` training with `resize_back` "
+            f"brings them to that scale and back."
+        )
+    elif size and (height, width) != size:
         notes.append(
             f"differ from the model's fixed {size.height}x{size.width} px and were reflected to it or cut into tiles, "
             f"which can change their colours much. `size` training with `resize_back` brings them to that size and "
             f"back."
         )
     return notes
-
-
-def _notes_on_scale(height: int, width: int, card: ModelCard) -> Iterator[str]:
-    """Yields a note if the network was trained on images of quite another scale."""
-    data = card.config.data
-    if data.fit == "crop" or card.static_size_px:
-        return
-    times = times_as_large(height, width, data.fit, data.size_px)
-    if not 1 / MOST_OFF <= times <= data.jitter_ratio * MOST_OFF:
-        yield (
-            f"are of another scale than the training images, {data.size_px} px, so the network does less well "
-            f"than its metrics say. `size` training with `resize_back` brings them to that scale and back."
-        )

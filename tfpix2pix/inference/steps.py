@@ -39,7 +39,7 @@ class Options:
     overlap_px: int | None = None
     in_flight: int | None = None
     enlarge: int = 1
-    size: str | int = OWN
+    size: str | int | None = None
     resize_back: bool = False
     max_megapixels: float | None = None
     format: str | None = None
@@ -49,7 +49,7 @@ class Options:
         """Returns the path of `between`, or None. Raises UserError if options do not go together."""
         if self.format and self.gif:
             raise UserError("`format` must go with single images. Received it with `gif`. Leave one of the two out.")
-        if self.resize_back and self.size == OWN:
+        if self.resize_back and self.size in (None, OWN):
             raise UserError("`resize_back` must go with `size`. Received it alone. Add `size` training, for example.")
         noises = {
             "noise": self.noise,
@@ -66,13 +66,18 @@ class Options:
 
     @property
     def resizes(self) -> bool:
-        """Returns True if images are translated in another size than that of their files."""
-        return self.enlarge > 1 or self.size != OWN
+        """Returns True if images are to be translated in another size than that of their files."""
+        return self.enlarge > 1 or self.size not in (None, OWN)
+
+    @property
+    def scale(self) -> str | int | None:
+        """Returns the scale to translate at, as `Scaling` takes it. Tiles and `enlarge` are for images at their own."""
+        return OWN if self.size is None and (self.tile_px or self.enlarge > 1) else self.size
 
     @property
     def changes_sizes(self) -> bool:
         """Returns True if translations have another size than the files of their inputs."""
-        return self.enlarge > 1 or (self.size != OWN and not self.resize_back)
+        return self.resizes and not (self.enlarge == 1 and self.resize_back)
 
     def allowed(self, card: ModelCard) -> ModelCard:
         """Returns the card of a model for images of `max_megapixels`."""
@@ -109,10 +114,10 @@ class Steps:
         if options.uncertainty or options.gif:
             name = "`uncertainty`" if options.uncertainty else "`gif`"
             check_one_target(card.config.data, f"{name} must go with a model that has", f"Leave {name} out")
-        reader, writer = Reader(card, options.enlarge, options.size), Writer.of(card, out, samples, options.format)
+        reader, writer = Reader(card, options.enlarge, options.scale), Writer.of(card, out, samples, options.format)
         one_image = not (options.uncertainty or path)
         reader.may_be_by_region = one_image and not (writer.parts or options.resizes)
-        if reader.may_be_by_region and writer.suffix in TIFF:
+        if reader.may_be_by_region and writer.suffix in TIFF and not reader.scaling.chooses:
             reader.side_px = max(card.static_size_px or (0,)) or options.tile_px
         writer = replace(writer, holes=reader.holes)
         if options.uncertainty:
@@ -120,7 +125,7 @@ class Steps:
             writer = UncertaintyWriter.of(card, out, samples, options.seed, options.format)
         elif path:
             writer = path.writer(card, out, options.format)
-        if options.resize_back:
+        if options.resize_back or reader.scaling.chooses:
             writer = replace(writer, sizes=reader.sizes)
         if of_volumes and options.format is None and not options.gif:
             check_options(uncertainty=options.uncertainty, resizes=options.changes_sizes)

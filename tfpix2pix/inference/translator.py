@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,12 +12,14 @@ import numpy as np
 from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import to_classes
 from tfpix2pix.data.ranges import from_signed, full_range, to_signed
+from tfpix2pix.data.scale import OWN
 from tfpix2pix.data.stacks import check_stack, stacked_by_name
 from tfpix2pix.errors import UserError, shortly, unknown_name
 from tfpix2pix.inference import ALONE, TILE_AS, WHOLE
 from tfpix2pix.inference.batching import ImageTranslator, drawn_noise, names_of, vectors_of
 from tfpix2pix.inference.between import FRAMES, Between
 from tfpix2pix.inference.job import Origin
+from tfpix2pix.inference.scaling import Scaling
 from tfpix2pix.inference.seams import WholeTiler
 from tfpix2pix.inference.tiling import Readable, fitting_tile, joined, tile_bands
 from tfpix2pix.inference.uncertainty import SAMPLES, Uncertainty, check_uncertainty, uncertainty_of
@@ -33,6 +36,7 @@ class Values(NamedTuple):
     encode: Callable[[np.ndarray], np.ndarray]
     decode: Callable[[np.ndarray], np.ndarray]
     dtype: np.dtype  # of translations
+    scaling: Scaling | None = None  # None: images are translated at their own scale
 
 
 class Translator(ImageTranslator):
@@ -79,12 +83,14 @@ class Translator(ImageTranslator):
         noise: str | None = None,
         seed: int = 0,
         like: np.ndarray | None = None,
+        size: str | int | None = None,
         tile_px: int | None = None,
         overlap_px: int | None = None,
     ) -> np.ndarray:
         """Translates one image or a batch.
 
         Args:
+            size: scale at which images are translated, as for `translate_files`. Translations have the images' size.
             noise: `on` feeds a noise vector drawn from `seed`, `off` none; None: as in the card.
             seed: seed of the noise. The i-th image of a call gets the i-th vector of the seed.
             like: an image (H, W, C) like the targets, whose style all translations get, in place of noise.
@@ -96,7 +102,7 @@ class Translator(ImageTranslator):
             UserError: the array is not an image or does not fit the model, noise is on for a model without it, `like`
                 is given for a model without an encoder, or tiles overlap by more than half.
         """
-        batch, values, is_single = self._batch(images)
+        batch, values, is_single = self._batch(images, OWN if tile_px else size)
         if noise not in (None, "on", "off"):
             raise UserError(unknown_name("`noise`", noise, ("on", "off")))
         vectors = None if like is None else np.repeat(self.style_of(like), len(batch), axis=0)
@@ -116,15 +122,8 @@ class Translator(ImageTranslator):
     ) -> list[np.ndarray]:
         """Translates images (H, W, C) of any sizes, each in its own range, into (H, W, C') as files hold them.
 
-        Images of one shape and type go through the engine in one batch if it takes any size.
-
-        Args:
-            images: uint8, uint16 or float32 in `data.input_range`, or class indices of label maps.
-            noise: one vector, float32 (1, noise_size), for all images, or (N, noise_size); None: off.
-            where: names of the images, for messages.
-            tile_px: side of overlapping tiles, for images larger than memory allows.
-            overlap_px: least overlap of tiles, which is blended; None: a quarter of the side, or an eighth if tiles are
-                translated alone.
+        Images of one shape and type go through the engine in one batch if it takes any size. All keep their own scale.
+        The arguments are those of `ImageTranslator`.
 
         Raises:
             UserError: an image or the noise does not fit the model, or tiles overlap by more than half.
@@ -159,7 +158,7 @@ class Translator(ImageTranslator):
 
         return self._bands(image, vector, values._replace(encode=encode), tile_px, overlap_px)
 
-    def samples(self, image: Images, count: int, *, seed: int = 0) -> np.ndarray:
+    def samples(self, image: Images, count: int, *, seed: int = 0, size: str | int | None = None) -> np.ndarray:
         """Returns `count` translations of one image (H, W, C) by different noise of a seed: (count, H, W, C')."""
         image = self._array(image)
         if image.ndim > 3 or count < 1:
@@ -167,7 +166,7 @@ class Translator(ImageTranslator):
                 f"Samples must be one or more, of one image (H, W, C). Received {count} of an array of shape "
                 f"{image.shape}. Take the images of a batch in turn."
             )
-        return self(np.stack([image] * count), noise="on", seed=seed)
+        return self(np.stack([image] * count), noise="on", seed=seed, size=size)
 
     def between(
         self,
@@ -176,6 +175,7 @@ class Translator(ImageTranslator):
         seed_b: int,
         frames: int = FRAMES,
         *,
+        size: str | int | None = None,
         tile_px: int | None = None,
         overlap_px: int | None = None,
     ) -> np.ndarray:
@@ -190,8 +190,7 @@ class Translator(ImageTranslator):
             seed_a: seed of the first translation, which is that of a call with noise on.
             seed_b: seed of the last.
             frames: number of translations, the first and the last included.
-            tile_px: as for a call.
-            overlap_px: as for a call.
+            size: as for a call, as `tile_px` and `overlap_px`.
 
         Returns:
             (frames, H, W, C') of the image's type.
@@ -203,7 +202,7 @@ class Translator(ImageTranslator):
         path = Between.of((seed_a, seed_b), frames)
         image = self._array(image)
         self._check_is_one(image, "Translations between seeds")
-        batch, values, _ = self._batch(image)
+        batch, values, _ = self._batch(image, OWN if tile_px else size)
         vectors = path.vectors(self)
         return np.stack(self._each(batch * frames, vectors, values, tile_px, overlap_px))
 
@@ -213,6 +212,7 @@ class Translator(ImageTranslator):
         samples: int = SAMPLES,
         *,
         seed: int = 0,
+        size: str | int | None = None,
         tile_px: int | None = None,
         overlap_px: int | None = None,
     ) -> Uncertainty:
@@ -222,8 +222,7 @@ class Translator(ImageTranslator):
             image: (H, W, C) or, for gray, (H, W), as for a call.
             samples: number of translations. Memory does not grow with it.
             seed: seed of the noise. The translations are those of `samples`.
-            tile_px: as for a call.
-            overlap_px: as for a call.
+            size: as for a call, as `tile_px` and `overlap_px`.
 
         Returns:
             (mean, deviation), each (H, W, C'). The mean has the image's type, rounded for integers. The deviation is
@@ -235,7 +234,7 @@ class Translator(ImageTranslator):
         check_uncertainty(self.card, samples)
         image = self._array(image)
         self._check_is_one(image, "The uncertainty")
-        batch, values, _ = self._batch(image)
+        batch, values, _ = self._batch(image, OWN if tile_px else size)
         signed = values._replace(decode=lambda result: result)
         vectors = np.split(self.noise(samples, seed), samples)
         translations = (self._translation(batch[0], vector, signed, tile_px, overlap_px) for vector in vectors)
@@ -285,7 +284,9 @@ class Translator(ImageTranslator):
         self, image: np.ndarray, vector: np.ndarray | None, values: Values, tile_px: int | None, overlap_px: int | None
     ) -> np.ndarray:
         """Translates (H, W, C) into (H, W, C'), in tiles if the engine's size is fixed or `tile_px` is less."""
-        return joined(self._bands(image, vector, values, tile_px, overlap_px), image.shape[0])
+        scaled = values.scaling.brought(image) if values.scaling else image
+        translation = joined(self._bands(scaled, vector, values, tile_px, overlap_px), scaled.shape[0])
+        return values.scaling.back(translation, image.shape[:2]) if values.scaling else translation
 
     def _bands(
         self, image: Readable, vector: np.ndarray | None, values: Values, tile_px: int | None, overlap_px: int | None
@@ -361,8 +362,11 @@ class Translator(ImageTranslator):
             check_stack(images, data)
         return images
 
-    def _batch(self, images: Images) -> tuple[list[np.ndarray], Values, bool]:
-        """Returns an array's images (H, W, C), the conversion of their values, and whether it was a single image."""
+    def _batch(self, images: Images, size: str | int | None) -> tuple[list[np.ndarray], Values, bool]:
+        """Returns an array's images (H, W, C), the conversion of their values, and whether it was a single image.
+
+        `size` is the scale to translate at, as for a call.
+        """
         data, images = self.card.config.data, self._array(images)
         shape, is_single = images.shape, images.ndim < 4
         if images.ndim == 2:
@@ -391,4 +395,7 @@ class Translator(ImageTranslator):
             values = Values(lambda part: part.astype(np.float32), lambda result: result.astype(dtype), dtype)
         else:
             raise UserError(f"An image must be uint8, uint16 or float. Received {images.dtype}. Convert it.")
+        values = values._replace(scaling=Scaling(self.card, size))
+        if changed := values.scaling.sentence(*images.shape[1:3]):
+            warnings.warn(changed, stacklevel=3)
         return [match_channels(image, data.input_channels) for image in images], values, is_single

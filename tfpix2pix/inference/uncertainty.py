@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data.images import BICUBIC, BILINEAR, resized, suffix_for, write_image
+from tfpix2pix.data.images import BILINEAR, resized, suffix_for, write_image
 from tfpix2pix.data.ranges import full_range
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import whole_file, write_text
 from tfpix2pix.inference.batching import ImageTranslator, NotWritten
 from tfpix2pix.inference.items import IN_TILES, Input, Variants, Writer
+from tfpix2pix.inference.scaling import brought_back
 from tfpix2pix.memory import fitting_in_memory
 
 SAMPLES = 16
@@ -180,10 +181,8 @@ class UncertaintyWriter(Writer):
         """Writes the files of an input, and returns their paths. Raises NotWritten if one of them cannot be written,
         after the others."""
         mean, deviation = uncertainty
-        if self.sizes:
-            height, width = self.sizes[item.name]
-            mean = resized(mean, (width, height), BICUBIC)
-            deviation = resized(deviation, (width, height), BILINEAR)
+        if size := (self.sizes or {}).get(item.name):
+            mean, deviation = brought_back(mean, size, nearest=False), resized(deviation, size[::-1], BILINEAR)
         paths = self.paths(item)
         picture = heat_map(deviation, self.high)
         text = json.dumps(self.description(paths, deviation), indent=2) + "\n"

@@ -165,7 +165,7 @@ def _translate(
             inputs = [replace(item, read=partial(match_channels, frame, data.input_channels)) for frame in batch]
             images = [steps.reader(each) for each in inputs]
             for frame, (translation,) in zip(batch, steps.variants.of_batch(inputs, images), strict=True):
-                picture = _picture(data, TARGET, translation)
+                picture = _picture(data, TARGET, steps.writer.brought_back(item, translation, steps.writer.palette))
                 flicker.add(frame, picture)
                 picture = _even(picture)
                 if stream is None:

@@ -10,7 +10,7 @@ from threading import Lock
 
 import numpy as np
 
-from tfpix2pix.data.images import BICUBIC, NEAREST, match_channels, resized
+from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import to_classes
 from tfpix2pix.data.nifti import write_nifti
 from tfpix2pix.data.regions import Mapped, Regions
@@ -159,10 +159,8 @@ class VolumeWriter(Writer):
         return paths
 
     def _plane(self, item: Input, image: np.ndarray, palette: Sequence[int] | None) -> np.ndarray:
-        if self.sizes:
-            height, width = self.sizes[item.name]
-            image = resized(image, (width, height), NEAREST if palette else BICUBIC)
-        return item.slice.cut.plane(match_channels(image, 1, item.name)[..., 0])
+        back = self.brought_back(item, image, palette)
+        return item.slice.cut.plane(match_channels(back, 1, item.name)[..., 0])
 
     def lost(self, failed: Iterable[Input]) -> set[str]:
         """Returns the names of the volumes that are not written, because slices failed or did not come."""

@@ -94,13 +94,15 @@ SKIP_ACTIVATIONS = {"after": False, "before": True}
 
 @dataclass(frozen=True)
 class NoiseKind:
-    """Describes a kind of noise z: the class that builds it, whether a generator has any, and the way between two."""
+    """Describes a kind of noise z: the class that builds it, whether a generator has any, the way between two, and
+    whether translations differ by it without a term that asks for variety."""
 
     # (dropout rate, maps with dropout, size, has_input, dimensions, seed) -> a `Noise` of models/noise.py
     build: Callable[..., Any]
     is_there: Callable[[float], bool]  # (dropout rate) -> whether the generator has noise
     # (start (size,), end (size,), fractions (count,)) -> vectors (count, size) from one to the other
     path: Callable[..., Any]
+    varies: bool = False
 
 
 ARC = lazy("tfpix2pix.models.noise_path", "along_an_arc")
@@ -110,7 +112,7 @@ NOISES = {
     "dropout": NoiseKind(lazy("tfpix2pix.models.noise", "NoiseByDropout"), lambda rate: rate > 0, FLIPS),
     "gaussian": NoiseKind(lazy("tfpix2pix.models.noise", "NoiseByChannel"), lambda rate: True, ARC),
     "none": NoiseKind(lazy("tfpix2pix.models.noise", "Noise"), lambda rate: False, ARC),
-    "modulation": NoiseKind(lazy("tfpix2pix.models.modulation", "NoiseByModulation"), lambda rate: True, ARC),
+    "modulation": NoiseKind(lazy("tfpix2pix.models.modulation", "NoiseByModulation"), lambda rate: True, ARC, True),
 }
 
 # Number format of the computation -> Keras's name of it. `auto` depends on the machine (`training/devices.py`).

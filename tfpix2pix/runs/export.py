@@ -9,7 +9,11 @@ import numpy as np
 
 from tfpix2pix.config import Config
 from tfpix2pix.data import SOURCES
+from tfpix2pix.data.images import list_images, resized_channels
+from tfpix2pix.data.labels import read_side
 from tfpix2pix.data.pipeline import evaluation_batches
+from tfpix2pix.data.ranges import to_signed
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.export import EXPORTERS, Options
 from tfpix2pix.export.verify import ParityReport, verify
@@ -19,6 +23,7 @@ from tfpix2pix.inference.parity import drawings
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.load import run_engine
 from tfpix2pix.runs.planned_export import check_export, free_path, planned_card
+from tfpix2pix.runs.pretrained import drawings_of
 from tfpix2pix.size import Size, SizePx
 
 PROBE_IMAGES = 5
@@ -84,10 +89,14 @@ def export_run(
     quantization = exporter.quantizations[quantize]
     calibration = inputs_of(config, "train", size_px, CALIBRATION_IMAGES) if quantization.calibrated else []
     tolerance = quantization.tolerance
-    images = _probe_images(config, size_px, synthetic=tolerance.max_abs_error is not None)
+    shipped = drawings_of(directory.path) if data is None else None
+    images = _probe_images(config, size_px, shipped, synthetic=tolerance.max_abs_error is not None)
     beside = {}
     if exporter.runtime:
-        beside = {"runtime": exporter.runtime(runtime), "examples": example_pictures(config) if examples else []}
+        beside = {
+            "runtime": exporter.runtime(runtime),
+            "examples": example_pictures(config, shipped=shipped) if examples else [],
+        }
     whole = whole_file if exporter.single_file else whole_directory
     with whole(path) as temporary:  # the export gets its name after it is verified
         exporter.write(view.generator, view.card, temporary, calibration, **beside)
@@ -108,10 +117,19 @@ def inputs_of(config: Config, split: str, size_px: SizePx | None, count: int) ->
         raise UserError(f"{error} If the run's data have moved, name their folder with `data`.") from error
 
 
-def _probe_images(config: Config, size_px: SizePx | None, *, synthetic: bool) -> list[np.ndarray]:
+def _in(folder: Path, size: Size, data: DataConfig) -> list[np.ndarray]:
+    """Returns inputs in a folder as `inputs_of` does."""
+    pictures = [read_side(path, 0, data) for path in list_images(folder)[:PROBE_IMAGES]]
+    return [to_signed(resized_channels(one, (size.width, size.height), data.numbers[0]))[None] for one in pictures]
+
+
+def _probe_images(
+    config: Config, size_px: SizePx | None, shipped: Path | None, *, synthetic: bool
+) -> list[np.ndarray]:  # fmt: skip
     """Returns the images on which an export is compared: inputs of the run's held-out pairs, drawings and noise.
 
     Args:
+        shipped: folder of held-out inputs that come with the model, in place of those of its data.
         synthetic: whether drawings and noise are among them if there are held-out pairs. For rounded weights or
             activations they are not, because ranges are measured on real inputs.
     """
@@ -120,7 +138,7 @@ def _probe_images(config: Config, size_px: SizePx | None, *, synthetic: bool) ->
     noise = np.random.default_rng(0).uniform(-1, 1, (1, *size, channels)).astype(np.float32)
     synthetic_images = [*drawings(size, channels, data.input_classes), noise]
     try:
-        real = inputs_of(config, "val", size_px, PROBE_IMAGES)
+        real = _in(shipped, size, data) if shipped else inputs_of(config, "val", size_px, PROBE_IMAGES)
     except UserError as error:
         warnings.warn(
             f"The export is compared on drawings and noise, without the run's held-out pairs: {error}", stacklevel=3

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tfpix2pix.config import Config
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data.parts import check_one_file
 from tfpix2pix.data.rules import check_one_range
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.export import EXPORTERS, Options
+from tfpix2pix.losses import TERMS
+from tfpix2pix.models import NOISES
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.section import NAME
 from tfpix2pix.size import Size
@@ -67,7 +70,7 @@ def planned_card(directory: RunDirectory, format: str, options: Options) -> Mode
     """
     card, config, exporter = directory.card(), directory.config(), EXPORTERS[format]
     static = exporter.static
-    usual = "on" if exporter.with_noise else config.inference.noise
+    usual = "on" if exporter.varies and made_for_variety(config) else config.inference.noise
     with_noise = not static or (options.noise or usual) == "on"
     data = card.config.data.model_copy(update={"dir": None})
     training = card.config.training.model_copy(update={"start_from": None})
@@ -84,6 +87,13 @@ def planned_card(directory: RunDirectory, format: str, options: Options) -> Mode
             "config": card.config.model_copy(update={"data": data, "training": training, "objective": objective}),
         }
     )
+
+
+def made_for_variety(config: Config) -> bool:
+    """Returns True if translations by different noise differ so much that people want to see several: by a style, or
+    by a term of the objective that asks for it. Dropout alone gives "only minor stochasticity" (paper, §3.1)."""
+    terms = (TERMS[name] for name, weight in config.objective.weights.items() if weight)
+    return NOISES[config.generator.noise].varies or any(term.needs_noise for term in terms)
 
 
 def free_path(card: ModelCard, format: str, out: str | Path, *, overwrite: bool = False) -> Path:

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
+
+from tfpix2pix.errors import UserError
 
 FOLDER = Path(__file__).parent / "models"
 DRAWINGS = "drawings"  # folder in a model's directory: held-out inputs to try it on
@@ -27,9 +30,23 @@ PRETRAINED = {  # name -> the model in the folder of that name
 
 def trained_path(path: str | Path) -> Path:
     """Returns the directory of the model of this name that comes with the package, or `path` if that exists or no model
-    has the name."""
+    has the name.
+
+    Raises:
+        UserError: `path` does not exist, and resembles a name.
+    """
     path = Path(path).expanduser()
-    return FOLDER / path if str(path) in PRETRAINED and not path.exists() else path
+    if path.exists():
+        return path
+    if str(path) in PRETRAINED:
+        return FOLDER / path
+    near = difflib.get_close_matches(str(path).lower(), PRETRAINED, n=1)
+    if near:
+        raise UserError(
+            f"A model must be a path, or the name of one that comes with the package. Received {path}, which does not "
+            f"exist. Did you mean {near[0]}?"
+        )
+    return path
 
 
 def is_pretrained(path: Path) -> bool:

@@ -22,6 +22,7 @@ from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.pipeline import evaluation_batches
 from tfpix2pix.data.scalars import in_words
+from tfpix2pix.data.scale import stretch_of
 from tfpix2pix.errors import RunError
 from tfpix2pix.inference.batching import batch_of
 from tfpix2pix.inference.view import InferenceView
@@ -126,6 +127,7 @@ class Session:
         self.real_signs = RealSigns(model.judge_whole, model.objective.boundary, data.encoding)
         self.probe = Probe(self.translate, model.translator, data.encoding.encode_input, self.shown)
         self.target_dtype = sources["train"].sample(0)[1].dtype.name
+        self.stretch = stretch_of(sources["train"], data)
         self.saved_s = time.monotonic()
         self.roll_backs = 0
         self.length_told = False
@@ -141,9 +143,12 @@ class Session:
                 self.reporter.finding(start.step, start.finding)
             if start.untouched and chief:
                 self.reporter.begin(f"```yaml\n{to_yaml(self.config)}```", hyperparameters_of(self.config))
+                self.reporter.view.doing("Measures the untrained generator")
                 self._sample(0, {})
                 self._validate(0, {})
                 self._write_card(0)
+            if chief:
+                self.reporter.view.doing("Compiles the training step")
             yield
 
     def hooks(self) -> list[loop.Hook]:
@@ -327,7 +332,7 @@ class Session:
         return ModelCard.of(
             self.config, step, noise_size=noise_size(self.model.generator), target_dtype=self.target_dtype,
             metrics=self.metrics, metrics_images=self.held_out_count, data_periods=self.data_periods,
-            styles=self._styles(),
+            styles=self._styles(), stretch=self.stretch,
         )  # fmt: skip
 
     def _styles(self) -> np.ndarray | None:

@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 from rich.console import Console
 
+from tfpix2pix.activity import doing
 from tfpix2pix.config import Config
 from tfpix2pix.config.resolve import recipe_override
 from tfpix2pix.data import source_row
@@ -105,16 +106,17 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         console = Console(file=io.StringIO())
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
 
-    plan = plan if plan.sources else opened(plan)
-    sources = plan.sources
-    checked = sum(check_readable(source) for source in sources.values() if len(source))
-    splits = _compared(plan, sources, devices)
-    frozen = Frozen(plan.teacher and teaching(plan.teacher), open_perceptual_network(plan.config))
-    with _fitting_in_memory(plan.directory):
-        config = _settled(plan, sources, devices, say, frozen)
-        model, start = _beginning(plan, config, devices, frozen)
-    spec = config.training
-    started = start_from(model, plan.start) if plan.start else ()
+    with doing(console, "Reads the pairs and builds the networks"):
+        plan = plan if plan.sources else opened(plan)
+        sources = plan.sources
+        checked = sum(check_readable(source) for source in sources.values() if len(source))
+        splits = _compared(plan, sources, devices)
+        frozen = Frozen(plan.teacher and teaching(plan.teacher), open_perceptual_network(plan.config))
+        with _fitting_in_memory(plan.directory):
+            config = _settled(plan, sources, devices, say, frozen)
+            model, start = _beginning(plan, config, devices, frozen)
+        spec = config.training
+        started = start_from(model, plan.start) if plan.start else ()
     devices.check_same(start.step, "checkpoint")
     say(
         f"{config.name}: {len(sources['train'])} training and {len(sources['val'])} held-out pairs, {checked} of them "

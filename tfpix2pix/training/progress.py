@@ -38,6 +38,9 @@ class View(Protocol):
 
     def stop(self) -> None: ...
 
+    def doing(self, text: str) -> None:
+        """Shows what is done before the next step, which takes some seconds."""
+
     def due(self, step: int) -> bool:
         """Returns True if `update` would draw now. If not, its texts need not be computed (losses wait for a GPU)."""
 
@@ -57,6 +60,9 @@ class LogView:
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
+
+    def doing(self, text: str) -> None:
+        self.console.print(f"{text}.", soft_wrap=True, highlight=False, markup=False)
 
     def due(self, step: int) -> bool:
         return False
@@ -82,6 +88,10 @@ class TerminalView:
 
     def stop(self) -> None:
         self.live.stop()  # draws once more
+
+    def doing(self, text: str) -> None:
+        self.state.losses = f"{text} …"
+        self.live.refresh()
 
     def due(self, step: int) -> bool:
         return self.state.due(step)
@@ -120,6 +130,10 @@ class NotebookView:
         self.handle = display(_Line(self._line()), display_id=True)
 
     def stop(self) -> None:
+        self._redraw()
+
+    def doing(self, text: str) -> None:
+        self.state.losses = f"{text} …"
         self._redraw()
 
     def due(self, step: int) -> bool:

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 
 import tfpix2pix as p2p
-from tests.conftest import run_cli
+from tests.conftest import run_cli, tiny_config
 from tests.export.web.pages import made, served
+from tfpix2pix.config.card import ModelCard
 from tfpix2pix.errors import RunError, UserError
-from tfpix2pix.export import web
+from tfpix2pix.export import Options, web
 from tfpix2pix.export.web import runtime
 from tfpix2pix.export.web.page import joined
 from tfpix2pix.files import CACHE_VARIABLE
 from tfpix2pix.pages import asset, page_tag
+from tfpix2pix.runs.directory import RunDirectory
+from tfpix2pix.runs.planned_export import planned_card
 
 FETCHED = runtime.cached_folder
 
@@ -114,14 +117,35 @@ def test_mistakes_are_said_before_anything_is_written(options, message, smoke_ru
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "format", "asked", "has_noise"),
+    [
+        ({}, "html", None, False), ({}, "web", None, False), ({}, "html", "on", True), ({}, "tflite", None, False),
+        ({"generator": {"noise": "gaussian"}}, "html", None, False),
+        ({"generator": {"noise": "modulation"}}, "html", None, True),
+        ({"generator": {"noise": "modulation"}}, "html", "off", False),
+        ({"generator": {"noise": "modulation"}}, "tflite", None, False),
+        ({"objective": {"weights": {"mode_seeking": 1}}}, "web", None, True),
+        ({"inference": {"noise": "on"}}, "web", None, True), ({}, "saved_model", None, True),
+    ],
+)  # fmt: skip
+def test_a_page_has_noise_if_the_model_was_made_for_variety(changes, format, asked, has_noise, tmp_path):
+    config, directory = tiny_config(**changes), RunDirectory(tmp_path)
+    directory.write_config(config)
+    directory.write_card(ModelCard.of(config, 1, noise_size=8))
+    assert bool(planned_card(directory, format, Options(noise=asked)).noise_size) == has_noise
+
+
 @pytest.mark.parametrize("examples", [True, False])
 def test_examples_are_held_out_inputs_unless_they_are_left_out(examples, litert, smoke_run, tmp_path):
     option = "--examples" if examples else "--no-examples"
-    code, _, err = run_cli(
+    code, out, err = run_cli(
         "export", smoke_run.path, "--format", "web", "--single-file", "--out", tmp_path, option, "--runtime", litert
     )
     assert code == 0, err
-    text = (tmp_path / "smoke-32px-noise.html").read_text(encoding="utf-8")
+    assert "The page has one answer to each drawing" in out and "--noise on adds other answers." in out
+    text = (tmp_path / "smoke-32px.html").read_text(encoding="utf-8")
+    assert "Another" not in text[: text.index("<script")]
     assert (text.count("<img ") > 3) == examples
     assert 'href="https://scikit-image.org' in text  # the data's attribution
 

@@ -11,6 +11,7 @@ from tfpix2pix.data.labels import class_colors, nearest_color
 from tfpix2pix.data.opening import evaluated_pair_reader, pair_reader
 from tfpix2pix.data.pairs import Pair, Source
 from tfpix2pix.data.ranges import clipped_shares, from_signed, to_signed
+from tfpix2pix.data.scale import OWN
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
@@ -48,10 +49,10 @@ def model_examples(
         image, target, *weight = map(np.asarray, pair)
         seed = noise.seed_of(name)
         image = np.asarray(match_channels(image, trained_on.input_channels), np.float32)
-        translation = translator(image, noise=noise.mode, seed=seed)
-        variants = translator.samples(image, noise.variants, seed=seed) if noise.variants else None
+        translation = translator(image, noise=noise.mode, seed=seed, size=OWN)
+        variants = translator.samples(image, noise.variants, seed=seed, size=OWN) if noise.variants else None
         is_off = (noise.mode or translator.card.noise) == "off"
-        without = (translation if is_off else translator(image, noise="off")) if noise.variants > 1 else None
+        without = (translation if is_off else translator(image, noise="off", size=OWN)) if noise.variants > 1 else None
         if data.target_classes and not trained_on.target_classes:
             translation = as_label_map(translation, data)
             variants = None if variants is None else np.stack([as_label_map(variant, data) for variant in variants])

@@ -18,6 +18,7 @@ from tfpix2pix.data.images import list_images, match_channels, stem_of
 from tfpix2pix.data.labels import read_labels
 from tfpix2pix.data.opening import split_of
 from tfpix2pix.data.ranges import to_signed
+from tfpix2pix.data.scale import OWN
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.examples.pairs import TARGET, fitted
@@ -91,7 +92,8 @@ def open_segmenter(
                 f"A segmenter must give label maps. Received {path}, trained on pictures. Train one on the photographs "
                 f"as inputs, with `data.target_classes` and `data.class_colors` (docs/fcn-score.md)."
             )
-        segment = lambda image: indices(translator(match_channels(image, config.data.input_channels)))  # noqa: E731
+        channels = config.data.input_channels
+        segment = lambda image: indices(translator(match_channels(image, channels), size=OWN))  # noqa: E731
         classes = config.data.target_classes
         pairs = config if data_dir is None else _with_dir(config, data_dir)
         labels = None if label_maps else _labels_of_pairs(pairs, split, size_px)

@@ -224,8 +224,8 @@ def _page(
     columns, rows = metrics_of(card)
     page = environment().get_template("export/web/web.html").render(
         page_tag=page_tag(KIND), policy=policy, name=card.name, draws=draws, size=side, examples=uris,
-        small=side < SMALL_PX, noisy=bool(card.noise_size), has_style=card.config.generator.noise == "modulation",
-        lead=_lead(canvas, draws), hint=_hint(data, draws),
+        small=side < SMALL_PX, at_training_scale=data.fit != "crop", noisy=bool(card.noise_size),
+        has_style=card.config.generator.noise == "modulation", lead=_lead(canvas, draws), hint=_hint(data, draws),
         facts=facts_of(card), metrics_columns=columns, metrics=rows, metrics_images=card.metrics_images,
         data={**settings_of(card, canvas, draws), "start": start, **addresses},
         **{**whole, "packed": whole["packed"] or {}},
@@ -247,7 +247,7 @@ def settings_of(card: ModelCard, canvas: Canvas, draws: bool) -> dict[str, Any]:
     }  # fmt: skip
     dtype = np.dtype(card.target_dtype)
     return {
-        "name": card.name, "size": card.fixed_size_px, "channels": data.input_channels,
+        "name": card.name, "size": card.fixed_size_px, "stretch": card.stretch, "channels": data.input_channels,
         "outChannels": data.target_channels, "colors": inputs, "outColors": targets,
         "hole": HOLE if canvas.holes else None, "noiseSize": card.noise_size,
         "styles": _short(card.noise_of_styles),

@@ -258,7 +258,8 @@ async function open(file) {
 
 function openPicture(bitmap, scale) {
   let { width, height } = bitmap;
-  if (scale === "model") {
+  if (scale === "model") { // it keeps its shape, but for the stretch of the training images
+    height *= settings.stretch;
     const factor = settings.size / Math.max(width, height);
     [width, height] = [width, height].map((side) => Math.max(1, Math.round(side * factor)));
   }

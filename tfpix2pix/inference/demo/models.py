@@ -22,6 +22,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.inference.batching import ImageTranslator
 from tfpix2pix.inference.items import INPUT
 from tfpix2pix.inference.reader import notes_on
+from tfpix2pix.inference.scaling import BROUGHT, Scaling
 from tfpix2pix.parallel import evenly_spread
 from tfpix2pix.size import Size
 
@@ -132,13 +133,15 @@ def translate(model: Shown, image: np.ndarray, *, noise: int, where: str) -> Tra
     check_size(*image.shape[:2])
     if not data.input_classes:
         image = in_range(image, data.ranges[0], "data.input_range", where, clip=data.clips[0])
-    notes = notes_on(image, card)
+    scaling = Scaling(card)
+    scaled = scaling.brought(image)
+    notes = notes_on(image, card, "" if scaled is image else BROUGHT)
     if noise and not card.noise_size:
         notes.append("the model has no noise input, so every image is the same")
     seed = noise if card.noise_size else 0
     vector = model.translator.noise(1, seed) if seed else None
     start = time.perf_counter()
-    result = model.translator.translate(image, vector, where)
+    result = scaling.back(model.translator.translate(scaled, vector, where), image.shape[:2])
     seconds = time.perf_counter() - start
     picture = pictures_of(data)[1](to_signed(result, data.ranges[1]))
     return Translation(result, picture, palette_of(data), seconds, notes, seed)
@@ -163,19 +166,20 @@ def read_input(path: Path, card: ModelCard, *, by_operator: bool, enlarge: int =
     return enlarged(image, enlarge, data.numbers[INPUT]) if enlarge > 1 else image
 
 
-def example_pictures(config: Config, folder: str | None = None, otherwise: Path | None = None) -> list[np.ndarray]:
+def example_pictures(config: Config, folder: str | None = None, shipped: Path | None = None) -> list[np.ndarray]:
     """Returns pictures of held-out inputs of a model's data at its training size, uint8 (H, W, 3).
 
-    For a model that fills holes, they are the whole photographs. Without the data, they are those in
-    `otherwise`.
+    For a model that fills holes, they are the whole photographs. Without the data there are none.
 
     Args:
         folder: folder of the data; None: as in the model's configuration.
-        otherwise: folder of pictures, 8 bits; None: no pictures.
+        shipped: folder of pictures, 8 bits, that come with the model, and are taken unless `folder` is given.
 
     Raises:
         UserError: `folder` does not hold such data.
     """
+    if shipped and folder is None:
+        return [np.asarray(Image.open(path).convert("RGB")) for path in list_images(shipped)]
     data = config.data if folder is None else config.data.model_copy(update={"dir": folder})
     whole = int(data.makes_inputs and OPERATORS[data.operator].leaves == "holes")
     picture_of = pictures_of(data)[whole]
@@ -186,7 +190,6 @@ def example_pictures(config: Config, folder: str | None = None, otherwise: Path 
     except UserError:
         if folder is not None:
             raise
-        paths = list_images(otherwise) if otherwise else []
-        return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+        return []
     pictures = [picture_of(np.asarray(pair[whole])) for pair in pairs]
     return [picture for picture in pictures if picture.min() != picture.max()]  # pictures of one colour show nothing

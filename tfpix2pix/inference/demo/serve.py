@@ -36,7 +36,7 @@ def serve(
         models: name (None: the model's own), path and translator of each model. They are iterated after Gradio is
             imported, so that a generator can open them late.
         data: folder of paired data. The page offers its held-out inputs; None: the first model's own, if available.
-        drawings: folder of pictures to begin with if the first model's own data are not available.
+        drawings: folder of pictures to begin with that come with the first model.
         host: address to listen on; any address but this machine's own lets others use the page.
         port: port to listen on; None: the first free one from 7860.
         upload_mb: size of the largest file that may be dropped, MB.

@@ -8,6 +8,7 @@ from PIL import Image
 import tfpix2pix as p2p
 from tests.conftest import tiny_config
 from tests.conftest import write_image as write_picture
+from tests.data.test_target_labels import CLASSES, PARTS
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data.images import read_image, resized
 from tfpix2pix.data.pairs import Source
@@ -93,6 +94,15 @@ def test_a_label_map_keeps_its_classes(tmp_path, rng):
     np.testing.assert_array_equal(
         scaling.back(scaled, (100, 80)), by_pillow(scaled, (100, 80), Image.Resampling.NEAREST)
     )
+
+
+def test_a_label_map_among_parts_keeps_its_classes_beside_values(rng):
+    card = card_of(source="folders", targets=PARTS)
+    stack = np.stack([rng.uniform(0, 4095, (32, 26)), rng.integers(0, CLASSES, (32, 26))], axis=-1).astype(np.float32)
+    ct, labels = np.moveaxis(Scaling(card).back(stack, (100, 80)), -1, 0)
+    assert set(np.unique(labels)) == set(range(CLASSES))
+    np.testing.assert_array_equal(labels, by_pillow(stack[..., 1:], (100, 80), Image.Resampling.NEAREST)[..., 0])
+    assert len(np.unique(ct)) > stack[..., 0].size  # between the values
 
 
 def test_floats_stay_within_their_values(rng):

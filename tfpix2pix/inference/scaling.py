@@ -47,8 +47,12 @@ class Scaling:
         return f"Images of {width}x{height} px {off_scale(self.card)} {BROUGHT} {KEEP}"
 
     def back(self, translation: np.ndarray, size: Sequence[int]) -> np.ndarray:
-        """Returns a translation at the size of its image, (height, width)."""
-        return brought_back(translation, size, nearest=bool(self.card.config.data.target_classes))
+        """Returns a translation at the size of its image, (height, width). Class indices are not mixed."""
+        numbers = self.card.config.data.numbers[1]
+        if len(set(numbers)) == 1:
+            return brought_back(translation, size, nearest=numbers[0])
+        channels = [brought_back(translation[..., [at]], size, nearest=each) for at, each in enumerate(numbers)]
+        return np.concatenate(channels, axis=-1)
 
 
 def brought_back(image: np.ndarray, size: Sequence[int], *, nearest: bool) -> np.ndarray:

@@ -44,7 +44,7 @@ METHODS: dict[str, dict[str, Any]] = {  # name -> recipe keys by section
     "modulation_l1_10": method("modulation", 10),
     "modulation_diversity": method("modulation", 10, diversity_sensitive=8),  # the weights of Yang et al., ICLR 2019
     "modulation_mode_seeking": method("modulation", 10, mode_seeking=2),  # those of Mao et al., CVPR 2019
-    "modulation_styles": method("modulation", 10, gan=2, style_kl=0.01),  # BicycleGAN's encoder
+    "modulation_styles": method("modulation", 100, gan=2, style_kl=0.01),  # BicycleGAN's encoder
     "preset": {},
 }
 FIGURES = {  # figure -> title in the table

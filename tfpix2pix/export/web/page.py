@@ -59,7 +59,7 @@ def write_folder(
     Args:
         calibration: inputs of the model, as for `tflite.write`.
         runtime: LiteRT.js; None: that in the cache.
-        examples: pictures of inputs to begin with, uint8 (H, W, 3).
+        examples: pictures of inputs to begin with, uint8 (H, W, 3). The page opens with the first.
     """
     runtime = runtime or obtain()
     tflite.write(generator, card, path / MODEL, calibration)
@@ -219,8 +219,7 @@ def _page(
     uris = [data_uri(encode(picture, ".png"), "image/png") for picture in examples] if draws else []
     side = min(card.static_size_px)  # of a square
     blank = data_uri(encode(canvas.blank(*card.static_size_px), ".png"), "image/png")
-    by_contrast = np.argsort([picture.std() for picture in examples])
-    start = uris[int(by_contrast[len(by_contrast) // 2])] if uris else blank  # neither the emptiest nor the fullest
+    start = uris[0] if uris else blank
     columns, rows = metrics_of(card)
     page = environment().get_template("export/web/web.html").render(
         page_tag=page_tag(KIND), policy=policy, name=card.name, draws=draws, size=side, examples=uris,

@@ -167,7 +167,7 @@ def _nearness(report: ParityReport) -> str:
     # Both are known by their distance from the generator in float64. Rounding adds less than one level.
     levels = math.ceil(LEVELS * (report.max_abs_error + report.keras_max_abs_error))
     plural = "s" * (levels != 1)
-    return f"Its pictures differ from the run's by at most {levels} level{plural} of 255 ({report.images} compared)."
+    return f"Its pictures differ from the run's by at most {levels} level{plural} of 255 on {report.images} images."
 
 
 def _parity_table(report: ParityReport) -> Table:

@@ -282,10 +282,11 @@ def facts_of(card: ModelCard) -> dict[str, str]:
     data, size = card.config.data, card.fixed_size_px
     weights = {"none": "float32"}.get(card.quantization, card.quantization)
     origin = f"step {card.step:,}" if card.origin is None else f"imported from {card.origin.kind}"
+    others = "larger pictures in tiles" if data.fit == "crop" else "other pictures made as large, or in tiles"
     return {
         "Task": f"{_side(data, 0)} to {_side(data, 1)}, by a pix2pix generator trained at {data.size_px} px",
         "Made": f"{card.created[:10]}, {origin}, by tfpix2pix {card.package_version}",
-        "Takes": f"{size}×{size} px, other sizes reflected to it or in tiles; weights {weights}",
+        "Takes": f"{size}×{size} px, {others}; weights {weights}",
         "Data": card.attribution or "Author and licence are not stated.",
         "Intended use": "For inputs like those that it was trained on: to play, to sketch and to study. It invents "
         "what its input does not show, so its pictures are no evidence of anything.",

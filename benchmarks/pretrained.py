@@ -26,7 +26,7 @@ from tfpix2pix.evaluation.request import Request
 from tfpix2pix.files import whole_directory
 from tfpix2pix.runs.directory import CONFIG, RunDirectory
 from tfpix2pix.runs.load import part_of
-from tfpix2pix.runs.pretrained import DRAWINGS, FOLDER
+from tfpix2pix.runs.pretrained import DRAWINGS, FOLDER, PRETRAINED
 from tfpix2pix.training.checkpoints import Checkpoints
 from tfpix2pix.training.samples import picture
 
@@ -41,7 +41,7 @@ SETTINGS = {
     "training.checkpoint_every_steps": 1_000,
     "name": NAME,
 }
-SHOWN = ("1F34B", "1F63D", "1F417", "1F970", "1F419", "1F427", "1F405", "1F9C1")  # held-out drawings to begin with
+SHOWN = PRETRAINED[NAME].drawings
 METRICS = "l1,psnr,ssim,ms_ssim,sharpness,lab_intersection,swd"
 NOTICE = """The weights of this model and the drawings beside them come from OpenMoji – the open-source emoji and icon
 project. License: CC BY-SA 4.0 (https://creativecommons.org/licenses/by-sa/4.0/). https://openmoji.org

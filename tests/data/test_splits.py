@@ -1,6 +1,8 @@
 """The split of a group: all members on one side, wherever other groups go."""
 
+import math
 from collections import Counter
+from statistics import mean
 
 import pytest
 from hypothesis import given
@@ -86,6 +88,24 @@ def test_a_pair_keeps_its_split_when_others_come_or_go():
         assert divided([name for name in NAMES if name != gone]) == [train - {gone}, val - {gone}]
     more_train, more_val = divided([*NAMES, *(f"new {name}" for name in NAMES)])
     assert train < more_train and val < more_val
+
+
+@pytest.mark.parametrize(("count", "expected"), [(20, 3), (80, 12), (160, 24), (200, 30), (800, 60), (50_000, 474)])
+def test_a_shrinking_share_of_many_pairs_is_held_out(count, expected):
+    """On average over seeds; twin: the binomial distribution of hashes."""
+    names = [f"{number:05}" for number in range(count)]
+    data = DataConfig(split_rule="shrinking", held_out_fraction=0.15)
+    seeds = range(40 if count < 1000 else 2)
+    held_out = [len(names_of_split(names, "val", data, seed)) for seed in seeds]
+    assert abs(mean(held_out) - expected) < 4 * math.sqrt(expected / len(seeds))
+
+
+def test_a_shrinking_share_never_holds_out_what_was_trained_on():
+    data = {"split_rule": "shrinking", "held_out_fraction": 0.15}
+    train, val = divided(NAMES, **data)
+    assert (train, val) == tuple(divided(NAMES, held_out_fraction=0.15))
+    more_train, more_val = divided([*NAMES, *(f"new {number}" for number in range(1000))], **data)
+    assert train < more_train and more_val & set(NAMES) < val
 
 
 def test_by_rank_a_pair_that_was_held_out_may_be_trained_on():

@@ -10,9 +10,18 @@ import tfpix2pix as p2p
 from tests.conftest import run_cli
 from tfpix2pix.config.resolve import resolve_config
 from tfpix2pix.data.images import list_images, read_image
+from tfpix2pix.data.openmoji import Library
 from tfpix2pix.inference.demo.models import example_pictures
 from tfpix2pix.runs.directory import RunDirectory
-from tfpix2pix.runs.pretrained import DRAWINGS, FOLDER, PRETRAINED, drawings_of, is_pretrained, trained_path
+from tfpix2pix.runs.pretrained import (
+    DRAWINGS,
+    FOLDER,
+    PRETRAINED,
+    drawings_of,
+    examples_of,
+    is_pretrained,
+    trained_path,
+)
 from tfpix2pix.runs.recognize import recognize
 from tfpix2pix.training.checkpoints import Checkpoints
 
@@ -88,8 +97,18 @@ def test_an_export_is_compared_on_the_drawings_that_come_along(tmp_path, monkeyp
     monkeypatch.setattr("tfpix2pix.data.openmoji.Library.installed", lambda: pytest.fail("it looks for the package"))
     report = p2p.export_run("openmoji", "tflite", tmp_path, size_px=64)
     assert report.images == 5 + 4 and report.max_error_levels < 1
-    pictures = example_pictures(p2p.load(report.path).card.config, shipped=drawings_of(trained_path("openmoji")))
+    pictures = example_pictures(p2p.load(report.path).card.config, shipped=examples_of(trained_path("openmoji")))
     assert len(pictures) == 8 and {picture.shape for picture in pictures} == {(256, 256, 3)}
+
+
+def test_the_drawings_are_in_the_order_of_their_distance_from_the_target(openmoji):
+    """Twin: the targets as they are drawn."""
+    library, far = Library.installed(), []
+    for path in examples_of(trained_path("openmoji")):
+        lines, target = library.draw(path.stem, 256)
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), np.asarray(Image.fromarray(lines).convert("L")))
+        far.append(np.abs(openmoji(np.asarray(Image.open(path))).astype(float) - target).mean())
+    assert len(far) == 8 and far == sorted(far)
 
 
 def test_nothing_is_written_into_the_package(tmp_path):

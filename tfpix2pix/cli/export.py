@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from tfpix2pix.runs.directory import RunDirectory
 
 LEVELS = 127.5  # of 255, in a difference of 1 on [-1, 1]
+USE = "tfpix2pix translate {path} image.png --out translated"  # a command that uses an export
+USES = {  # format -> another command
+    "web": "python -m http.server --directory {path}    # then open http://localhost:8000",
+    "html": "python -m webbrowser {path}",
+}
 
 
 @names_options(run="RUN", run_dir="RUN", size_px="--size", image_dtype="--io")
@@ -144,7 +149,7 @@ def _said(report: ParityReport, run: RunDirectory, noise: str | None) -> Iterato
 
     exporter = EXPORTERS[report.format]
     yield f"Written: {report.path}, {report.size_mb:.1f} MB"
-    yield f"Use it:  {exporter.use.format(path=shlex.quote(report.path))}"
+    yield f"Use it:  {USES.get(report.format, USE).format(path=shlex.quote(report.path))}"
     yield f"{_nearness(report)}\n"
     if exporter.varies and noise is None and run.card().noise_size and not made_for_variety(run.config()):
         yield (
@@ -162,7 +167,7 @@ def _nearness(report: ParityReport) -> str:
     # Both are known by their distance from the generator in float64. Rounding adds less than one level.
     levels = math.ceil(LEVELS * (report.max_abs_error + report.keras_max_abs_error))
     plural = "s" * (levels != 1)
-    return f"Its pictures differ from the run's by at most {levels} level{plural} of 255 ({report.images} compared)."
+    return f"Its pictures differ from the run's by at most {levels} level{plural} of 255 on {report.images} images."
 
 
 def _parity_table(report: ParityReport) -> Table:

@@ -29,7 +29,7 @@ from tfpix2pix.engines import ENGINES, LOCAL
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference import TILE_AS, WHOLE
 from tfpix2pix.quiet import load_tensorflow
-from tfpix2pix.runs.pretrained import FOLDER, PRETRAINED, drawings_of, trained_path
+from tfpix2pix.runs.pretrained import FOLDER, PRETRAINED, drawings_of, examples_of, trained_path
 
 if TYPE_CHECKING:
     from tfpix2pix.inference.remote.client import RemoteModel
@@ -369,7 +369,7 @@ def demo(
 
     with suppress(KeyboardInterrupt):  # Ctrl-C before the page is served
         serve(
-            opened, data=data, drawings=drawings_of(recognized[0][2].path), host=host, port=port, upload_mb=upload_mb,
+            opened, data=data, drawings=examples_of(recognized[0][2].path), host=host, port=port, upload_mb=upload_mb,
             ready=ready,
         )  # fmt: skip
     out_console.print("Closed.")

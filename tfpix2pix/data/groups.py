@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from tfpix2pix.data.settings import DataConfig
 
 FREE = "*"  # in a pattern: what differs between groups
+MANY = 200  # groups, of more than which the rule `shrinking` holds out a smaller fraction
 
 
 def check_division(data: DataConfig) -> None:
@@ -138,7 +140,7 @@ def held_out_groups(positions: Mapping[str, float], data: DataConfig) -> set[str
         )
     if data.folds:
         return set(in_order[count * (data.fold - 1) // data.folds : count * data.fold // data.folds])
-    fraction = data.held_out_fraction
+    fraction = fraction_of(count, data)
     if data.group is not None and fraction and count == 1:
         raise UserError(
             f"The pairs must be of two groups or more, so that one can be held out. Received one alone, "
@@ -153,6 +155,15 @@ def held_out_groups(positions: Mapping[str, float], data: DataConfig) -> set[str
     if len(held_out) == count:
         held_out -= set(in_order[-1:])
     return held_out
+
+
+def fraction_of(count: int, data: DataConfig) -> float:
+    """Returns the fraction of `count` groups that `data.split_rule` holds out, on average or exactly.
+
+    By the rule `shrinking`, the number of those held out grows with the square root of `count` above `MANY`.
+    """
+    shrinks = data.split_rule == "shrinking" and count > MANY
+    return data.held_out_fraction * (math.sqrt(MANY / count) if shrinks else 1.0)
 
 
 def check_folds(data: DataConfig, *, divided: bool) -> None:

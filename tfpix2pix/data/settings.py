@@ -110,10 +110,12 @@ class DataConfig(Section):
     chosen by the seed. `sample_photographs`: a fraction of each photograph's width. `openmoji`: a fraction of the
     groups of near-twins. Two thirds of them become `val` and a third `test`. `colored_shapes`: `val` and `test` have
     this fraction of `shape_pairs` each, drawn in addition. It is not used with `folds`."""
-    split_rule: Literal["hash", "rank"] = "hash"
+    split_rule: Literal["hash", "shrinking", "rank"] = "hash"
     """How pairs are held out if no folders divide the data. `hash`: those whose name has a hash below
-    `held_out_fraction`, so that a pair keeps its split when others are added or removed. `rank`: the fraction of the
-    names with the smallest hashes, which is exact. Runs of earlier versions were divided by rank."""
+    `held_out_fraction`, so that a pair keeps its split when others are added or removed. `shrinking`: the same for up
+    to 200 pairs; of more, the fraction shrinks with the square root of their number, because some hundred pairs measure
+    a run well. Then a pair may leave those held out when others are added, but never join them. `rank`: the
+    fraction of the names with the smallest hashes, which is exact. Runs of earlier versions were divided by rank."""
     split_seed: int | None = Field(None, ge=0, le=2**31 - 1)
     """Seed of the split if no folders divide the data. null: the run's `seed`. Set it so that runs of several
     seeds hold out the same pairs and can be compared."""

@@ -76,7 +76,6 @@ class Format:
     squares: bool = False  # whether height and width must be equal
     runtime: Callable[..., Any] | None = None  # (folder or None) -> the program that exports hold beside the model
     varies: bool = False  # whether exports take noise if the model was made for variety, unless told otherwise
-    use: str = "tfpix2pix translate {path} image.png --out translated"  # a command that uses an export
     size_mb: Callable[[float], float] = float  # of an export, MB, from that of its model
 
     def __post_init__(self) -> None:
@@ -179,7 +178,6 @@ EXPORTERS = {
         recognizes=lazy("tfpix2pix.export.web", "is_folder"),
         single_file=False,
         size_mb=lambda model_mb: model_mb + 19.4,
-        use="python -m http.server --directory {path}    # then open http://localhost:8000",
         **_OF_PAGES,
     ),
     "html": Format(
@@ -189,7 +187,6 @@ EXPORTERS = {
         recognizes=lazy("tfpix2pix.export.web", "is_file"),
         single_file=True,
         size_mb=lambda model_mb: model_mb * 4 / 3 + 8.0,  # in base64
-        use="python -m webbrowser {path}",
         **_OF_PAGES,
     ),
 }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tfpix2pix.config import Config
 from tfpix2pix.data import SOURCES
-from tfpix2pix.data.images import list_images, resized_channels
+from tfpix2pix.data.images import resized_channels
 from tfpix2pix.data.labels import read_side
 from tfpix2pix.data.pipeline import evaluation_batches
 from tfpix2pix.data.ranges import to_signed
@@ -20,10 +21,11 @@ from tfpix2pix.export.verify import ParityReport, verify
 from tfpix2pix.files import whole_directory, whole_file
 from tfpix2pix.inference.demo.models import example_pictures
 from tfpix2pix.inference.parity import drawings
+from tfpix2pix.inference.translator import Translator
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.load import run_engine
 from tfpix2pix.runs.planned_export import check_export, free_path, planned_card
-from tfpix2pix.runs.pretrained import drawings_of
+from tfpix2pix.runs.pretrained import examples_of
 from tfpix2pix.size import Size, SizePx
 
 PROBE_IMAGES = 5
@@ -89,13 +91,13 @@ def export_run(
     quantization = exporter.quantizations[quantize]
     calibration = inputs_of(config, "train", size_px, CALIBRATION_IMAGES) if quantization.calibrated else []
     tolerance = quantization.tolerance
-    shipped = drawings_of(directory.path) if data is None else None
+    shipped = examples_of(directory.path) if data is None else []
     images = _probe_images(config, size_px, shipped, synthetic=tolerance.max_abs_error is not None)
     beside = {}
     if exporter.runtime:
         beside = {
             "runtime": exporter.runtime(runtime),
-            "examples": example_pictures(config, shipped=shipped) if examples else [],
+            "examples": example_pictures(config, None, shipped, Translator(view)) if examples else [],
         }
     whole = whole_file if exporter.single_file else whole_directory
     with whole(path) as temporary:  # the export gets its name after it is verified
@@ -117,19 +119,19 @@ def inputs_of(config: Config, split: str, size_px: SizePx | None, count: int) ->
         raise UserError(f"{error} If the run's data have moved, name their folder with `data`.") from error
 
 
-def _in(folder: Path, size: Size, data: DataConfig) -> list[np.ndarray]:
-    """Returns inputs in a folder as `inputs_of` does."""
-    pictures = [read_side(path, 0, data) for path in list_images(folder)[:PROBE_IMAGES]]
+def _read(files: Sequence[Path], size: Size, data: DataConfig) -> list[np.ndarray]:
+    """Returns inputs in files as `inputs_of` does."""
+    pictures = [read_side(path, 0, data) for path in files[:PROBE_IMAGES]]
     return [to_signed(resized_channels(one, (size.width, size.height), data.numbers[0]))[None] for one in pictures]
 
 
 def _probe_images(
-    config: Config, size_px: SizePx | None, shipped: Path | None, *, synthetic: bool
+    config: Config, size_px: SizePx | None, shipped: Sequence[Path], *, synthetic: bool
 ) -> list[np.ndarray]:  # fmt: skip
     """Returns the images on which an export is compared: inputs of the run's held-out pairs, drawings and noise.
 
     Args:
-        shipped: folder of held-out inputs that come with the model, in place of those of its data.
+        shipped: files of held-out inputs that come with the model, in place of those of its data.
         synthetic: whether drawings and noise are among them if there are held-out pairs. For rounded weights or
             activations they are not, because ranges are measured on real inputs.
     """
@@ -138,7 +140,7 @@ def _probe_images(
     noise = np.random.default_rng(0).uniform(-1, 1, (1, *size, channels)).astype(np.float32)
     synthetic_images = [*drawings(size, channels, data.input_classes), noise]
     try:
-        real = _in(shipped, size, data) if shipped else inputs_of(config, "val", size_px, PROBE_IMAGES)
+        real = _read(shipped, size, data) if shipped else inputs_of(config, "val", size_px, PROBE_IMAGES)
     except UserError as error:
         warnings.warn(
             f"The export is compared on drawings and noise, without the run's held-out pairs: {error}", stacklevel=3

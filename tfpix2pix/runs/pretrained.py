@@ -21,10 +21,15 @@ class Pretrained:
 
     help: str
     license: str  # SPDX identifier of the data's licence, which holds for the weights too
+    drawings: tuple[str, ...]  # names of the held-out inputs, the one that it translates best (by L1) first
 
 
 PRETRAINED = {  # name -> the model in the folder of that name
-    "openmoji": Pretrained("line drawings of faces, animals, plants and food, coloured, 256 px", "CC-BY-SA-4.0"),
+    "openmoji": Pretrained(
+        "line drawings of faces, animals, plants and food, coloured, 256 px",
+        "CC-BY-SA-4.0",
+        ("1F34B", "1F970", "1F405", "1F417", "1F63D", "1F427", "1F419", "1F9C1"),
+    ),
 }
 
 
@@ -57,3 +62,9 @@ def is_pretrained(path: Path) -> bool:
 def drawings_of(path: Path) -> Path | None:
     """Returns the folder of inputs that come with a model of the package; None for other models."""
     return path / DRAWINGS if is_pretrained(path) else None
+
+
+def examples_of(path: Path) -> list[Path]:
+    """Returns the files of `drawings_of`, the input that the model translates best first. [] for other models."""
+    folder = drawings_of(path)
+    return [folder / f"{name}.png" for name in PRETRAINED[path.name].drawings] if folder else []

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import tfpix2pix as p2p
-from tests.conftest import make_combined, tiny_config
+from tests.conftest import make_combined, tiny_config, write_image
 from tests.export.helpers import generator_of
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import OPERATORS
@@ -161,6 +161,24 @@ def test_examples_of_a_model_that_fills_holes_are_whole_photographs(tmp_path):
     (*_, picture) = example_pictures(config)
     assert picture.shape == (32, 32, 3)
     assert any((photograph[y : y + 32, x : x + 32] == picture).all() for y in range(33) for x in range(33))
+
+
+def test_the_example_that_the_model_does_best_comes_first(tmp_path, rng):
+    """Of a model that turns images into their negatives. Twin: the difference of the files."""
+    offs = {"0": 90, "1": 20, "2": 70, "3": 5}  # of the target from the negative
+    for name, off in offs.items():
+        image = rng.integers(100, 156, (32, 32, 3), np.uint8)
+        write_image(tmp_path / "val" / f"{name}.png", np.concatenate([image, 255 - image + off], axis=1))
+    config = tiny_config(data={"dir": str(tmp_path)})
+
+    def negative(image, noise, size):
+        assert (noise, size, image.dtype) == ("off", "own", np.float32)
+        return -image
+
+    negative.card = ModelCard.of(config, 0)
+    plain, ordered = example_pictures(config), example_pictures(config, translator=negative)
+    for picture, index in zip(ordered, (3, 1, 2, 0), strict=True):
+        np.testing.assert_array_equal(picture, plain[index])
 
 
 def test_examples_that_show_nothing_are_left_out():

@@ -73,7 +73,7 @@ def _to_hold_out(data: DataConfig, pairs: int) -> str:
     if pairs == 1 and not divided:
         return "Add more pairs: one alone is trained on"
     add = "Add lines of the split val" if data.source == "table" else "Add val/ with pairs"
-    if divided or (data.held_out_fraction and data.split_rule == "hash"):  # by which one pair at least is held out
+    if divided or (data.held_out_fraction and data.split_rule != "rank"):  # by which one pair at least is held out
         return add
     return "Raise `data.held_out_fraction`" if row.brings_data else f"{add}, or raise `data.held_out_fraction`"
 

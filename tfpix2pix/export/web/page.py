@@ -59,7 +59,7 @@ def write_folder(
     Args:
         calibration: inputs of the model, as for `tflite.write`.
         runtime: LiteRT.js; None: that in the cache.
-        examples: pictures of inputs to begin with, uint8 (H, W, 3).
+        examples: pictures of inputs to begin with, uint8 (H, W, 3). The page opens with the first.
     """
     runtime = runtime or obtain()
     tflite.write(generator, card, path / MODEL, calibration)
@@ -219,8 +219,7 @@ def _page(
     uris = [data_uri(encode(picture, ".png"), "image/png") for picture in examples] if draws else []
     side = min(card.static_size_px)  # of a square
     blank = data_uri(encode(canvas.blank(*card.static_size_px), ".png"), "image/png")
-    by_contrast = np.argsort([picture.std() for picture in examples])
-    start = uris[int(by_contrast[len(by_contrast) // 2])] if uris else blank  # neither the emptiest nor the fullest
+    start = uris[0] if uris else blank
     columns, rows = metrics_of(card)
     page = environment().get_template("export/web/web.html").render(
         page_tag=page_tag(KIND), policy=policy, name=card.name, draws=draws, size=side, examples=uris,
@@ -283,10 +282,11 @@ def facts_of(card: ModelCard) -> dict[str, str]:
     data, size = card.config.data, card.fixed_size_px
     weights = {"none": "float32"}.get(card.quantization, card.quantization)
     origin = f"step {card.step:,}" if card.origin is None else f"imported from {card.origin.kind}"
+    others = "larger pictures in tiles" if data.fit == "crop" else "other pictures made as large, or in tiles"
     return {
         "Task": f"{_side(data, 0)} to {_side(data, 1)}, by a pix2pix generator trained at {data.size_px} px",
         "Made": f"{card.created[:10]}, {origin}, by tfpix2pix {card.package_version}",
-        "Takes": f"{size}×{size} px, other sizes reflected to it or in tiles; weights {weights}",
+        "Takes": f"{size}×{size} px, {others}; weights {weights}",
         "Data": card.attribution or "Author and licence are not stated.",
         "Intended use": "For inputs like those that it was trained on: to play, to sketch and to study. It invents "
         "what its input does not show, so its pictures are no evidence of anything.",

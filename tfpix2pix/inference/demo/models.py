@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,18 @@ from PIL import Image
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import OPERATORS
-from tfpix2pix.data.images import as_picture, enlarged, list_images, read_size
+from tfpix2pix.data.images import as_picture, enlarged, match_channels, read_size
 from tfpix2pix.data.labels import palette_of, pictures_of, read_side
 from tfpix2pix.data.opening import open_source, pair_reader
 from tfpix2pix.data.ranges import from_signed, in_range, to_signed
-from tfpix2pix.data.transforms import for_evaluation
+from tfpix2pix.data.scale import OWN
+from tfpix2pix.data.transforms import Pair, for_evaluation
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.batching import ImageTranslator
 from tfpix2pix.inference.items import INPUT
 from tfpix2pix.inference.reader import notes_on
 from tfpix2pix.inference.scaling import BROUGHT, Scaling
+from tfpix2pix.inference.translator import Translator
 from tfpix2pix.parallel import evenly_spread
 from tfpix2pix.size import Size
 
@@ -166,20 +169,32 @@ def read_input(path: Path, card: ModelCard, *, by_operator: bool, enlarge: int =
     return enlarged(image, enlarge, data.numbers[INPUT]) if enlarge > 1 else image
 
 
-def example_pictures(config: Config, folder: str | None = None, shipped: Path | None = None) -> list[np.ndarray]:
+def _distance(translator: Translator, pair: Pair) -> float:
+    """Returns the mean difference of a pair's translation from its target, or of label maps the share of pixels."""
+    data = translator.card.config.data
+    image, target = (np.asarray(side, np.float32) for side in pair[:2])
+    image = match_channels(image, data.input_channels)
+    off = np.abs(translator(image, noise="off", size=OWN) - target)
+    return float(np.mean(off > 0 if data.target_classes else off))
+
+
+def example_pictures(
+    config: Config, folder: str | None = None, shipped: Sequence[Path] = (), translator: Translator | None = None
+) -> list[np.ndarray]:  # fmt: skip
     """Returns pictures of held-out inputs of a model's data at its training size, uint8 (H, W, 3).
 
     For a model that fills holes, they are the whole photographs. Without the data there are none.
 
     Args:
         folder: folder of the data; None: as in the model's configuration.
-        shipped: folder of pictures, 8 bits, that come with the model, and are taken unless `folder` is given.
+        shipped: files of pictures, 8 bits, that come with the model, and are taken unless `folder` is given.
+        translator: if it is given, the example whose translation is nearest to its target comes first, then the next.
 
     Raises:
         UserError: `folder` does not hold such data.
     """
     if shipped and folder is None:
-        return [np.asarray(Image.open(path).convert("RGB")) for path in list_images(shipped)]
+        return [np.asarray(Image.open(path).convert("RGB")) for path in shipped]
     data = config.data if folder is None else config.data.model_copy(update={"dir": folder})
     whole = int(data.makes_inputs and OPERATORS[data.operator].leaves == "holes")
     picture_of = pictures_of(data)[whole]
@@ -191,5 +206,7 @@ def example_pictures(config: Config, folder: str | None = None, shipped: Path | 
         if folder is not None:
             raise
         return []
+    if translator is not None:
+        pairs.sort(key=partial(_distance, translator))
     pictures = [picture_of(np.asarray(pair[whole])) for pair in pairs]
     return [picture for picture in pictures if picture.min() != picture.max()]  # pictures of one colour show nothing

@@ -89,10 +89,10 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
 
     Args:
         canvas: canvas of the first model.
-        examples: pictures of inputs to begin with, uint8 (H, W, 3).
+        examples: pictures of inputs to begin with, uint8 (H, W, 3). The page opens with the first.
     """
     first = models[0]
-    start = max(examples, key=np.std) if examples else canvas.blank(*sheet_size_px(first))  # with most contrast
+    start = examples[0] if examples else canvas.blank(*sheet_size_px(first))
     noisy = next((model for model in models if model.card.noise_size), None)
     seed_at_first = int(first.card.noise == "on")
 

@@ -23,7 +23,7 @@ def serve(
     models: Iterable[tuple[str | None, Path, Translator]],
     *,
     data: str | None = None,
-    drawings: Path | None = None,
+    drawings: Sequence[Path] = (),
     host: str = LOCAL[0],
     port: int | None = None,
     upload_mb: int = 20,
@@ -36,7 +36,7 @@ def serve(
         models: name (None: the model's own), path and translator of each model. They are iterated after Gradio is
             imported, so that a generator can open them late.
         data: folder of paired data. The page offers its held-out inputs; None: the first model's own, if available.
-        drawings: folder of pictures to begin with that come with the first model.
+        drawings: files of pictures to begin with that come with the first model.
         host: address to listen on; any address but this machine's own lets others use the page.
         port: port to listen on; None: the first free one from 7860.
         upload_mb: size of the largest file that may be dropped, MB.
@@ -64,7 +64,7 @@ def serve(
     for model in shown:
         warm(model)
     config = shown[0].card.config
-    examples = example_pictures(config, data, drawings)
+    examples = example_pictures(config, data, drawings, shown[0].translator)
     page = pages.build_page(shown, canvas_for(config.data, examples), examples)
     if host not in LOCAL:
         warnings.warn(f"Everyone who reaches this machine as {host} can use the page.", stacklevel=2)

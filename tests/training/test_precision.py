@@ -15,6 +15,7 @@ from rich.console import Console
 import tfpix2pix as p2p
 from tests.conftest import least_config, others_slow, tiny_config
 from tests.training.test_pix2pix import data
+from tfpix2pix.errors import UserError
 from tfpix2pix.models import PRECISIONS
 from tfpix2pix.runs.networks import build_model
 from tfpix2pix.training import hardware
@@ -140,9 +141,9 @@ def test_auto_is_what_the_devices_have_instructions_for_and_says_so(monkeypatch,
 )
 def test_xla_by_auto_is_off_until_it_has_been_measured(monkeypatch, gpus, reason):
     seen(monkeypatch, *gpus)
-    assert hardware.resolve_xla("auto") is False
+    assert hardware.resolve_xla("auto", 1) is False
     assert hardware.explain("float32", "auto", hardware.this_hardware()).startswith(f"XLA is off (`auto`): {reason}")
-    assert [hardware.resolve_xla(wish) for wish in (True, False)] == [True, False]
+    assert [hardware.resolve_xla(wish, 1) for wish in (True, False)] == [True, False]
     assert hardware.explain("float32", True, hardware.this_hardware()) == ""
 
 
@@ -151,11 +152,20 @@ def test_the_row_of_a_device_turns_xla_on(monkeypatch):
     rows = [replace(row, xla=row.precision == "float16", xla_reason="1.4 times as fast") for row in hardware.CHOICES]
     monkeypatch.setattr(hardware, "CHOICES", tuple(rows))
     seen(monkeypatch, T4)
-    assert hardware.resolve_xla("auto") is True
+    assert hardware.resolve_xla("auto", 1) is True
     line = hardware.explain("auto", "auto", hardware.this_hardware())
     assert line.endswith("none for bfloat16. XLA is on (`auto`): 1.4 times as fast.")
+    assert hardware.resolve_xla("auto", 2) is False
+    assert "XLA is off (`auto`): it compiles the step of one device." in hardware.explain(
+        "auto", "auto", hardware.this_hardware(), 2
+    )
     seen(monkeypatch, A100)
-    assert hardware.resolve_xla("auto") is False
+    assert hardware.resolve_xla("auto", 1) is False
+
+
+def test_xla_on_several_devices_is_refused():
+    with pytest.raises(UserError, match="compiles the step of one device. Received true on 2 devices. Set it to false"):
+        hardware.resolve_xla(True, 2)
 
 
 def test_the_page_has_the_rows_of_the_choice():

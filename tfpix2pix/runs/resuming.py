@@ -69,8 +69,9 @@ def resumed_config(
 def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> Config:
     """Returns `now`, with those values of `before` that it leaves open.
 
-    These are the name, the precision, XLA, the time of a step, the number of pairs, the identity of the perceptual network,
-    the files that are read, the rule of the split, how label maps are read, and the ranges that percentiles have.
+    These are the name, the precision, XLA, the time of a step, the number of pairs, the identity of the perceptual
+    network, the files that are read, the rule of the split, how label maps are read, and the ranges that percentiles
+    have.
 
     Raises:
         UserError: a value differs that may not change, and `accept_changes` is not set. The message lists all of them.

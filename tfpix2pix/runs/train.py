@@ -122,7 +122,8 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         f"read without errors; {devices.describe(spec.batch_size)}, {spec.precision}; {plan.directory.path}"
         f"{f', continuing from step {start.step}' if 0 < start.step < spec.steps else ''}"
     )
-    if choice := explain(plan.config.training.precision, plan.config.training.xla, this_hardware()):
+    asked = plan.config.training
+    if choice := explain(asked.precision, asked.xla, this_hardware(), devices.replicas):
         say(choice)
     for sentence in started:
         say(sentence)
@@ -225,7 +226,7 @@ def _settled(plan: Plan, sources: Mapping[str, Source], devices: Devices, say: p
     """Returns the configuration with precision and XLA as this machine has them, and the steps that fit in
     `training.minutes`."""
     spec = plan.config.training  # the choices are recorded, so that a resume on another machine keeps them
-    chosen = {"precision": resolve_precision(spec.precision), "xla": resolve_xla(spec.xla)}
+    chosen = {"precision": resolve_precision(spec.precision), "xla": resolve_xla(spec.xla, devices.replicas)}
     spec = spec.model_copy(update=chosen)
     config = plan.config.model_copy(update={"training": spec})
     if spec.minutes is not None and not plan.resume:  # a run that is resumed has its steps

@@ -9,6 +9,8 @@ from typing import Literal
 
 import tensorflow as tf
 
+from tfpix2pix.errors import UserError
+
 Capability = tuple[int, int]  # compute capability of a GPU, (7, 5) for a T4
 UNKNOWN: Capability = (0, 0)
 
@@ -72,6 +74,7 @@ def cpu_with(*flags: str) -> Callable[[Hardware], bool]:
 
 
 NOT_MEASURED = "nobody has measured it on such a GPU, which `python benchmarks/gpu.py` does"
+SEVERAL = "it compiles the step of one device"
 SLOWER = "its convolutions are slower on a CPU"
 
 # The first row that fits decides. A measurement by benchmarks/gpu.py changes `xla` and `xla_reason` of a GPU's row.
@@ -106,19 +109,32 @@ def resolve_precision(name: str) -> str:
     return choice_for(this_hardware()).precision if name == "auto" else name
 
 
-def resolve_xla(wish: bool | Literal["auto"]) -> bool:
-    """Returns True if the step is to be compiled with XLA. For `auto`, `CHOICES` decides."""
-    return choice_for(this_hardware()).xla if wish == "auto" else wish
+def resolve_xla(wish: bool | Literal["auto"], replicas: int) -> bool:
+    """Returns True if the step is to be compiled with XLA. For `auto`, `CHOICES` decides, and one device is needed.
+
+    Raises:
+        UserError: XLA is configured for several replicas, which cannot sum gradients inside a compiled step.
+    """
+    if wish == "auto":
+        return replicas == 1 and choice_for(this_hardware()).xla
+    if wish and replicas > 1:
+        raise UserError(
+            f"`training.xla` compiles the step of one device. Received true on {replicas} devices. Set it to false, or "
+            f"`training.strategy` to one."
+        )
+    return wish
 
 
-def explain(precision: str, xla: bool | Literal["auto"], hardware: Hardware) -> str:
+def explain(precision: str, xla: bool | Literal["auto"], hardware: Hardware, replicas: int = 1) -> str:
     """Returns a line about what `auto` chooses, and why. It is empty if neither value is `auto`."""
     choice = choice_for(hardware)
     sentences = []
     if precision == "auto":
         sentences.append(f"Precision is {choice.precision} (`auto`): {hardware.name} {choice.reason}.")
     if xla == "auto":
-        sentences.append(f"XLA is {'on' if choice.xla else 'off'} (`auto`): {choice.xla_reason}.")
+        one = replicas == 1
+        on = one and choice.xla
+        sentences.append(f"XLA is {'on' if on else 'off'} (`auto`): {choice.xla_reason if one else SEVERAL}.")
     return " ".join(sentences)
 
 

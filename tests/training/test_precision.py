@@ -184,10 +184,8 @@ def test_every_row_of_the_choice_is_a_precision_and_some_row_fits_any_machine():
 
 def test_a_run_says_and_keeps_the_precision_it_began_in(combined_dir, tmp_path, quiet, monkeypatch):
     auto = {"precision": "auto", "xla": "auto", "steps": 2}
-    config, console = (
-        least_config(data={"dir": str(combined_dir)}, training=auto),
-        Console(record=True, file=StringIO()),
-    )
+    config = least_config(data={"dir": str(combined_dir)}, training=auto)
+    console = Console(record=True, file=StringIO())
     monkeypatch.setattr(hardware, "_cpu_flags", lambda: {"amx_bf16"})
     run = p2p.train(config, run_dir=tmp_path / "run", console=console)
     assert run.card.config.training.precision == "bfloat16"

@@ -54,8 +54,8 @@ def execution(
         total_steps=total_steps or spec.steps, worker=devices.worker, workers=devices.workers,
     )  # fmt: skip
     return Execution(
-        model.train_step, batches.dataset, devices.strategy, workers=devices.workers, jit_compile=resolve_xla(spec.xla, devices.replicas),
-        own_errors=batches.own_errors,
+        model.train_step, batches.dataset, devices.strategy, workers=devices.workers,
+        jit_compile=resolve_xla(spec.xla, devices.replicas), own_errors=batches.own_errors,
     )  # fmt: skip
 
 

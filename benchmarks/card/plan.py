@@ -105,11 +105,6 @@ class Results:
     rows: list[dict[str, Any]] = field(default_factory=list)
     missing: list[dict[str, Any]] = field(default_factory=list)
 
-    def found(self, row: Row) -> dict[str, Any] | None:
-        """The figures of a row, None unless it has been measured."""
-        same = asdict(row).items()
-        return next((each for each in self.rows if each["state"] == MEASURED and same <= each.items()), None)
-
 
 def measure_all(
     rows: Iterable[Row],
@@ -130,6 +125,7 @@ def measure_all(
     """
     began_s = clock() if began_s is None else began_s
     end_s, longest_s, refused = began_s + 60 * minutes, {}, []
+    spent = f"the {minutes:g} minutes were spent"
     for row in rows:
         left_s = end_s - clock()
         smaller = next((each for each in refused if each.needs_less_than(row)), None)
@@ -137,13 +133,16 @@ def measure_all(
             reason = f"batch {smaller.batch} at {smaller.size_px} px did not fit in memory"
             results.rows.append({**asdict(row), "state": NO_MEMORY, "reason": reason})
         elif left_s <= longest_s.get((row.process, row.xla), 0.0):
-            results.missing.append({**asdict(row), "reason": f"the {minutes:g} minutes were spent"})
+            results.missing.append({**asdict(row), "reason": spent})
         else:
-            start_s = clock()
+            start_s, kind = clock(), (row.process, row.xla)
             answer = ask(row, min(LONGEST_ROW_S, left_s))
-            kind = row.process, row.xla
-            longest_s[kind] = max(longest_s.get(kind, 0.0), clock() - start_s)
-            results.rows.append({**asdict(row), **answer, "took_s": round(clock() - start_s, 2)})
+            took_s = clock() - start_s
+            longest_s[kind] = max(longest_s.get(kind, 0.0), took_s)
+            if answer["state"] == TOO_LONG and left_s < LONGEST_ROW_S:
+                results.missing.append({**asdict(row), "reason": spent})
+            else:
+                results.rows.append({**asdict(row), **answer, "took_s": round(took_s, 2)})
             if answer["state"] == NO_MEMORY:
                 refused.append(row)
         after_each()

@@ -75,6 +75,8 @@ def scaling_table(found: dict[str, Any]) -> str:
 
 def advice(found: dict[str, Any]) -> str:
     """What `auto` chooses on this card beside what was fastest at batch 1, and the row to change if they differ."""
+    if found["small"]:
+        return found["card"]["explained"]
     at = [
         row for row in found["rows"]
         if row["engine"] == "tfpix2pix" and row["state"] == MEASURED and not row["pipeline"] and row["batch"] == 1

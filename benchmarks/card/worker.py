@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from card.plan import FAILED, MEASURED, NO_MEMORY, TOO_LONG, Row
 
+PROCESS = Path(__file__)
 KILLED = -9  # by the system, for lack of memory
 
 
@@ -48,7 +49,7 @@ class Worker:
         self.kind = kind
         environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true", **os.environ}
         self.process = subprocess.Popen(
-            [sys.executable, Path(__file__), kind, json.dumps(self.settings)],
+            [sys.executable, PROCESS, kind, json.dumps(self.settings)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
         self.lines: queue.Queue[str] = queue.Queue()

@@ -1,94 +1,145 @@
-"""The training step on a GPU, by the device's own time, beside its matrix rate. One JSON line a row.
+"""The training step on a GPU, unattended in ten minutes: a table, plots and all figures.
 
-    python benchmarks/gpu.py [--size 256] [--batches 1 4 16 64] [--steps 20]
+    python benchmarks/gpu.py --out gpu [--minutes 10] [--gpus all] [--long --data data/facades]
 
-For float32, bfloat16 and float16, with and without XLA: seconds of the device per step (the sum of its kernels, read
-from TensorFlow's profiler), seconds on the clock, and the share of the card's measured rate of 8192³ matrix products
-of that type. Where no GPU is at hand it says so.
+It measures the step at 256, 512 and 1,024 px and batch 1 to 64, in float32, TF32, bfloat16 and float16, with and
+without XLA; the input pipeline's share of the command's loop; the peers, the TensorFlow tutorial and, if PyTorch is
+installed with CUDA, pytorch-CycleGAN-and-pix2pix; and the peak memory. Rows come by importance, each for a bounded
+time, until the minutes are spent. OUT/gpu.md says which are missing. OUT/gpu.json is written after every row.
+
+`--gpus all` adds a table over the number of GPUs. `--long` trains facades for 80,000 steps, timed, after the table;
+the same command with `--minutes 0` continues it. Without a GPU, the same runs in small on the CPU, in about a minute.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import importlib.util
 import json
 import sys
-import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent / "performance"))
+sys.path.insert(0, str(Path(__file__).parent))
 
-from step import median_s, step_gflop
+from card.plan import MEASURED, Results, Row, measure_all, plan
+from card.report import draw, page
+from card.worker import Worker
 
-from tfpix2pix.quiet import load_tensorflow
-
-SIDE = 8192  # of the matrices
-PRECISIONS = ("float32", "bfloat16", "float16")
-
-
-def matrix_gflops(dtype: str) -> float:
-    import tensorflow as tf
-
-    a = tf.cast(tf.random.normal((SIDE, SIDE)), dtype)
-    product = tf.function(lambda a: tf.reduce_sum(tf.cast(tf.matmul(a, a)[0], tf.float32)))
-    return 2 * SIDE**3 / median_s(lambda: product(a).numpy(), 10) / 1e9
-
-
-def device_s(call, steps: int) -> float:
-    """Seconds a step of all kernels on the first GPU: the lines of its streams in the profiler's trace."""
-    import tensorflow as tf
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-    with tempfile.TemporaryDirectory() as folder:
-        tf.profiler.experimental.start(folder)
-        for _ in range(steps):
-            call()
-        tf.profiler.experimental.stop()
-        space = xplane_pb2.XSpace.FromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
-    planes = [plane for plane in space.planes if plane.name.startswith("/device:GPU:0")]
-    streams = [line for plane in planes for line in plane.lines if line.name.startswith("Stream")]
-    return sum(event.duration_ps for line in streams for event in line.events) / 1e12 / steps
+MINUTES, SMALL_MINUTES = 10.0, 1.0
+START_S = 300.0  # at most, of a process with its matrix products
+LONG_STEPS, SMALL_LONG_STEPS = 80_000, 4
+ON_CPU = (
+    "TensorFlow sees no GPU here. These are small networks on small images on the CPU: they show that the benchmark "
+    "works, and no figure of them says anything about a GPU."
+)
+SMALL_TRAINING = (
+    "data.image_size_px=64", "generator.base_filters=4", "discriminator.base_filters=4",
+    "discriminator.receptive_field_px=16", "training.validation_images=0", "training.sample_every_steps=1000000",
+)  # fmt: skip
 
 
-def measure(size: int, batch: int, precision: str, xla: bool, steps: int) -> dict:
-    import tensorflow as tf
+def write(found: dict[str, Any], out: Path) -> None:
+    from tfpix2pix.files import write_text
 
-    from tfpix2pix.config.resolve import resolve_config
-    from tfpix2pix.runs.networks import build_model
+    write_text(out / "gpu.json", json.dumps(found, indent=1) + "\n")
+    write_text(out / "gpu.md", page(found))
 
-    model = build_model(resolve_config("facades", [f"data.image_size_px={size}", f"training.precision={precision}"]))
-    step = tf.function(model.train_step, autograph=False, jit_compile=xla)
-    x, y = (tf.random.uniform((batch, size, size, 3), -1, 1) for _ in range(2))
-    call = lambda: float(step((x, y))["g/total"])  # noqa: E731
-    clock_s = median_s(call, steps)
-    return {
-        "batch": batch, "precision": precision, "xla": xla, "clock_s": clock_s, "device_s": device_s(call, steps),
-        "gflop": step_gflop(model.generator, model.discriminator, batch),
-    }  # fmt: skip
+
+def train_long(out: Path, data: Path, steps: int, overrides: tuple[str, ...]) -> list[dict[str, float]]:
+    """Trains facades, or continues, and returns the seconds and the last step of each session so far."""
+    import tfpix2pix as p2p
+    from tfpix2pix.files import write_text
+    from tfpix2pix.runs.directory import RunDirectory
+
+    times, folder = out / "long.json", out / "facades"
+    sessions = json.loads(times.read_text(encoding="utf-8")) if times.is_file() else []
+    resume = RunDirectory(folder).is_run()
+    began = time.monotonic()
+    preset = None if resume else "facades"
+    more = () if resume else (f"training.steps={steps}", *overrides)
+    run = p2p.train(preset, data=str(data), run_dir=folder, overrides=more, resume=resume)
+    sessions.append({"seconds": time.monotonic() - began, "step": run.card.step})
+    write_text(times, json.dumps(sessions) + "\n")
+    return sessions
+
+
+def table(out: Path, minutes: float | None, wanted: int | str) -> dict[str, Any]:
+    """Measures rows until the minutes are spent. Returns what gpu.json holds."""
+    began = time.monotonic()
+    parts = 2 if wanted == "all" else wanted  # of a CPU
+    worker = Worker(gpus=parts)
+    try:
+        card = worker.ask(None, START_S, "tensorflow")
+        if card["state"] != MEASURED:
+            raise SystemExit(f"TensorFlow must start on this machine. Received: {card['reason']}.")
+        small = card["capability"] is None
+        capability = None if small else tuple(card["capability"])
+        gpus = parts if small else card["gpus"] if wanted == "all" else min(wanted, card["gpus"])
+        minutes = minutes or (SMALL_MINUTES if small else MINUTES)
+        notes = [ON_CPU] if small else []
+        if wanted not in ("all", gpus):
+            notes.append(f"{wanted} GPUs were asked for, and TensorFlow sees {gpus}.")
+        with_torch = importlib.util.find_spec("torch") is not None
+        if with_torch and not small:
+            with_torch = worker.ask(None, START_S, "torch").get("device") == "cuda"
+        if not with_torch:
+            notes.append("PyTorch is not measured: it is not installed here, or without CUDA.")
+        for note in [*notes, card["explained"]]:
+            print(note, file=sys.stderr, flush=True)
+
+        results, date = Results(), datetime.date.today().isoformat()
+        found = {"card": card, "date": date, "minutes": minutes, "notes": notes, "small": small}
+        found |= {"rows": results.rows, "missing": results.missing}
+
+        def ask(row: Row, limit_s: float) -> dict[str, Any]:
+            answer = worker.ask(row, limit_s)
+            said = f"{1e3 * answer['step_s']:.3g} ms a step" if answer["state"] == MEASURED else answer["state"]
+            print(f"{(time.monotonic() - began) / 60:4.1f} min  {row.title}: {said}", file=sys.stderr, flush=True)
+            return answer
+
+        measure_all(
+            plan(capability, gpus, with_torch=with_torch), ask, minutes=minutes, results=results,
+            after_each=lambda: write(found, out), began_s=began,
+        )  # fmt: skip
+        return found
+    finally:
+        worker.close()
+
+
+def number_of(text: str) -> int | str:
+    return text if text == "all" else int(text)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16, 64])
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--out", type=Path, default=Path("gpu"), help="folder for gpu.json, gpu.md and plots")
+    parser.add_argument("--minutes", type=float, help="time for the table: 10 on a GPU, 1 on a CPU. 0: keep the table")
+    parser.add_argument("--gpus", type=number_of, default=1, help="largest number of GPUs, or `all`")
+    parser.add_argument("--long", action="store_true", help="then train facades, or continue")
+    parser.add_argument("--data", type=Path, help="folder of facades, for --long")
     given = parser.parse_args()
-    load_tensorflow()
-    import tensorflow as tf
-
-    if not (gpus := tf.config.list_physical_devices("GPU")):
-        print("not measured: TensorFlow sees no GPU here")
-        return
-    name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-    rates = {precision: matrix_gflops(precision) for precision in PRECISIONS}
-    print(json.dumps({"device": name, "tensorflow": tf.__version__, "matrix_gflops": rates}))
-    for precision in PRECISIONS:
-        for xla in (False, True):
-            for batch in given.batches:
-                start = time.perf_counter()
-                row = measure(given.size, batch, precision, xla, given.steps)
-                row["of_the_matrix_rate"] = row["gflop"] / row["device_s"] / rates[precision]
-                print(json.dumps({**row, "took_s": time.perf_counter() - start}), flush=True)
+    if given.long and (given.data is None or not given.data.is_dir()):
+        parser.error(
+            f"--long needs --data, the folder of facades. Received {given.data}. Fetch it with `tfpix2pix data "
+            f"download facades --out data/facades`."
+        )
+    before = given.out / "gpu.json"
+    if given.minutes == 0 and not before.is_file():
+        parser.error(f"--minutes 0 keeps the table of --out. Received {given.out}, which has none. Leave it out first.")
+    given.out.mkdir(parents=True, exist_ok=True)
+    if given.minutes == 0:
+        found = json.loads(before.read_text(encoding="utf-8"))
+    else:
+        found = table(given.out, given.minutes, given.gpus)
+    if given.long:
+        steps, overrides = (SMALL_LONG_STEPS, SMALL_TRAINING) if found["small"] else (LONG_STEPS, ())
+        found["long"] = train_long(given.out, given.data, steps, overrides)
+    write(found, given.out)
+    draw(found, given.out)
+    print((given.out / "gpu.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,24 @@
 """bfloat16 and float16: what computes in them, what never does, and what `auto` chooses."""
 
 import itertools
+import re
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from rich.console import Console
 
 import tfpix2pix as p2p
 from tests.conftest import least_config, others_slow, tiny_config
 from tests.training.test_pix2pix import data
+from tfpix2pix.errors import UserError
 from tfpix2pix.models import PRECISIONS
 from tfpix2pix.runs.networks import build_model
-from tfpix2pix.training import devices
+from tfpix2pix.training import hardware
 from tfpix2pix.training.checkpoints import get_state
 
 LOW = ("bfloat16", "float16")
@@ -95,34 +101,104 @@ def test_a_run_resumes_bit_for_bit_and_exports_in_float32(combined_dir, tmp_path
     assert p2p.export_run(parts.path, "tflite", tmp_path / "exports").max_abs_error <= 1e-4
 
 
+def seen(monkeypatch, *gpus, flags=()):
+    """TensorFlow sees these GPUs, (name, compute capability) each, and the CPU has these flags."""
+    details = {name: {"device_name": name, **({"compute_capability": of} if of else {})} for name, of in gpus}
+    monkeypatch.setattr(hardware, "_cpu_flags", lambda: set(flags))
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [*details] if kind == "GPU" else [])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details.__getitem__)
+
+
+T4, V100, A100, P100, AMD = ("T4", (7, 5)), ("V100", (7, 0)), ("A100", (8, 0)), ("P100", (6, 0)), ("MI300", None)
+
+
 @pytest.mark.parametrize(
-    ("flags", "capabilities", "expected"),
+    ("flags", "gpus", "precision", "line"),
     [
-        ({"avx2"}, [], "float32"),
-        ({"avx2", "avx512_bf16"}, [], "bfloat16"),
-        ({"amx_bf16"}, [], "bfloat16"),
-        ({"avx512_bf16"}, [(7, 5)], "float32"),  # a T4: what the CPU can does not matter
-        (set(), [(8, 0)], "bfloat16"),
-        (set(), [(9, 0), (7, 0)], "float32"),
+        ({"avx2"}, [], "float32", "this CPU has no instructions for bfloat16"),
+        ({"avx2", "avx512_bf16"}, [], "bfloat16", "this CPU has instructions for bfloat16"),
+        ({"amx_bf16"}, [], "bfloat16", "this CPU has instructions for bfloat16"),
+        ({"amx_bf16"}, [T4], "float16", r"T4 \(compute capability 7.5\) has tensor cores for float16 and none"),
+        (set(), [V100], "float16", r"V100 \(compute capability 7.0\) has tensor cores for float16 and none"),
+        (set(), [A100], "bfloat16", r"A100 \(compute capability 8.0\) has tensor cores for bfloat16"),
+        (set(), [("H200", (9, 0)), V100], "float16", "V100"),  # the weakest decides
+        ({"amx_bf16"}, [P100], "float32", r"P100 \(compute capability 6.0\) has no tensor cores"),
+        (set(), [A100, AMD], "float32", r"MI300 \(compute capability unknown\) has no tensor cores, or TensorFlow"),
     ],
 )
-def test_auto_is_bfloat16_where_the_machine_has_instructions_for_it(monkeypatch, flags, capabilities, expected):
-    monkeypatch.setattr(devices, "_cpu_flags", lambda: flags)
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: capabilities if kind == "GPU" else [])
-    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": gpu})
-    assert devices.resolve_precision("auto") == expected
-    assert devices.resolve_precision("float16") == "float16"
+def test_auto_is_what_the_devices_have_instructions_for_and_says_so(monkeypatch, flags, gpus, precision, line):
+    seen(monkeypatch, *gpus, flags=flags)
+    assert hardware.resolve_precision("auto") == precision
+    assert hardware.resolve_precision("float32") == "float32"
+    text = hardware.explain("auto", False, hardware.this_hardware())
+    assert re.match(rf"Precision is {precision} \(`auto`\): {line}", text)
+    assert text.endswith(".") and "\n" not in text and "XLA" not in text
+
+
+@pytest.mark.parametrize(
+    ("gpus", "reason"),
+    [([], "its convolutions are slower on a CPU"), *(([gpu], "nobody has measured it") for gpu in (T4, A100, P100))],
+)
+def test_xla_by_auto_is_off_until_it_has_been_measured(monkeypatch, gpus, reason):
+    seen(monkeypatch, *gpus)
+    assert hardware.resolve_xla("auto", 1) is False
+    assert hardware.explain("float32", "auto", hardware.this_hardware()).startswith(f"XLA is off (`auto`): {reason}")
+    assert [hardware.resolve_xla(wish, 1) for wish in (True, False)] == [True, False]
+    assert hardware.explain("float32", True, hardware.this_hardware()) == ""
+
+
+def test_the_row_of_a_device_turns_xla_on(monkeypatch):
+    """What a measurement changes is one row, and the other devices stay as they are."""
+    rows = [replace(row, xla=row.precision == "float16", xla_reason="1.4 times as fast") for row in hardware.CHOICES]
+    monkeypatch.setattr(hardware, "CHOICES", tuple(rows))
+    seen(monkeypatch, T4)
+    assert hardware.resolve_xla("auto", 1) is True
+    line = hardware.explain("auto", "auto", hardware.this_hardware())
+    assert line.endswith("none for bfloat16. XLA is on (`auto`): 1.4 times as fast.")
+    assert hardware.resolve_xla("auto", 2) is False
+    assert "XLA is off (`auto`): it compiles the step of one device." in hardware.explain(
+        "auto", "auto", hardware.this_hardware(), 2
+    )
+    seen(monkeypatch, A100)
+    assert hardware.resolve_xla("auto", 1) is False
+
+
+def test_xla_on_several_devices_is_refused():
+    with pytest.raises(UserError, match="compiles the step of one device. Received true on 2 devices. Set it to false"):
+        hardware.resolve_xla(True, 2)
+
+
+def test_the_page_has_the_rows_of_the_choice():
+    """docs/training.md is a copy of the table."""
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    for row in hardware.CHOICES:
+        assert f"| {row.devices} | {row.precision} | {'on' if row.xla else 'off'} |" in page
+
+
+def test_every_row_of_the_choice_is_a_precision_and_some_row_fits_any_machine():
+    machines = itertools.product(((), (T4,), (A100,), (("", (0, 0)),)), ((), ("amx_bf16",)))
+    for gpus, flags in machines:
+        row = hardware.choice_for(hardware.Hardware(gpus, frozenset(flags)))
+        assert row.precision in PRECISIONS and row.precision != "auto"
 
 
 def test_a_run_says_and_keeps_the_precision_it_began_in(combined_dir, tmp_path, quiet, monkeypatch):
-    config = least_config(data={"dir": str(combined_dir)}, training={"precision": "auto", "steps": 2})
-    monkeypatch.setattr(devices, "_cpu_flags", lambda: {"amx_bf16"})
-    run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
+    auto = {"precision": "auto", "xla": "auto", "steps": 2}
+    config = least_config(data={"dir": str(combined_dir)}, training=auto)
+    console = Console(record=True, file=StringIO())
+    monkeypatch.setattr(hardware, "_cpu_flags", lambda: {"amx_bf16"})
+    run = p2p.train(config, run_dir=tmp_path / "run", console=console)
     assert run.card.config.training.precision == "bfloat16"
-    monkeypatch.setattr(devices, "_cpu_flags", set)  # another machine
+    assert run.card.config.training.xla is False
+    said = " ".join(console.export_text().split())
+    assert (
+        said.count("Precision is bfloat16 (`auto`): this CPU has instructions for bfloat16. XLA is off (`auto`)") == 1
+    )
+    monkeypatch.setattr(hardware, "_cpu_flags", set)  # another machine
     longer = config.model_copy(update={"training": config.training.model_copy(update={"steps": 3})})
     resumed = p2p.train(longer, run_dir=tmp_path / "run", resume=True, console=quiet)
     assert resumed.card.config.training.precision == "bfloat16"
+    assert resumed.card.config.training.xla is False
 
 
 def test_every_precision_has_a_policy():

@@ -21,7 +21,7 @@ from tfpix2pix.losses import TERMS, Term
 from tfpix2pix.models.pyramid import scales_of
 from tfpix2pix.runs.networks import build_discriminator, build_encoder, build_generator
 from tfpix2pix.runs.session import FIRST_SAMPLES, SAMPLE_ROWS
-from tfpix2pix.training.devices import resolve_precision
+from tfpix2pix.training.hardware import resolve_precision
 from tfpix2pix.training.samples import CAPTION_HEIGHT_PX, CAPTIONS, GAP_PX
 
 WEIGHT_BYTES = 4  # float32, on the disk and in memory

@@ -18,7 +18,7 @@ from tfpix2pix.models.norms import BatchNormalization, InstanceNormalization
 from tfpix2pix.models.pyramid import build_pyramid, scales_of
 from tfpix2pix.runs.stages import COARSE, ENHANCERS_ALONE, Stage, constant_steps, stage_after
 from tfpix2pix.size import SizePx
-from tfpix2pix.training.devices import resolve_precision
+from tfpix2pix.training.hardware import resolve_precision
 from tfpix2pix.training.optimizers import FusedAdam, LearningRate, LossScaling
 from tfpix2pix.training.pix2pix import Pix2Pix
 from tfpix2pix.training.styled import StyledPix2Pix

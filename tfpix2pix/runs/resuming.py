@@ -69,15 +69,17 @@ def resumed_config(
 def to_resume(before: Config, now: Config, *, accept_changes: bool = False) -> Config:
     """Returns `now`, with those values of `before` that it leaves open.
 
-    These are the name, the precision, the time of a step, the number of pairs, the identity of the perceptual network,
-    the files that are read, the rule of the split, how label maps are read, and the ranges that percentiles have.
+    These are the name, the precision, XLA, the time of a step, the number of pairs, the identity of the perceptual
+    network, the files that are read, the rule of the split, how label maps are read, and the ranges that percentiles
+    have.
 
     Raises:
         UserError: a value differs that may not change, and `accept_changes` is not set. The message lists all of them.
     """
-    if now.training.precision == "auto":
-        precision = {"precision": before.training.precision}
-        now = now.model_copy(update={"training": now.training.model_copy(update=precision)})
+    chosen = {
+        key: getattr(before.training, key) for key in ("precision", "xla") if getattr(now.training, key) == "auto"
+    }
+    now = now.model_copy(update={"training": now.training.model_copy(update=chosen)})
     now = now.model_copy(update={"training": _as_begun(before.training, now.training)})
     objective, same = now.objective, now.objective.perceptual_network == before.objective.perceptual_network
     if same and objective.perceptual_identity is None:

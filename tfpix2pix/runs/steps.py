@@ -16,6 +16,7 @@ from tfpix2pix.runs.networks import build_model
 from tfpix2pix.runs.stages import Stage
 from tfpix2pix.training.devices import Devices
 from tfpix2pix.training.execution import Execution
+from tfpix2pix.training.hardware import resolve_xla
 from tfpix2pix.training.pix2pix import Pix2Pix
 from tfpix2pix.training.progress import duration
 
@@ -53,8 +54,8 @@ def execution(
         total_steps=total_steps or spec.steps, worker=devices.worker, workers=devices.workers,
     )  # fmt: skip
     return Execution(
-        model.train_step, batches.dataset, devices.strategy, workers=devices.workers, jit_compile=spec.xla,
-        own_errors=batches.own_errors,
+        model.train_step, batches.dataset, devices.strategy, workers=devices.workers,
+        jit_compile=resolve_xla(spec.xla, devices.replicas), own_errors=batches.own_errors,
     )  # fmt: skip
 
 

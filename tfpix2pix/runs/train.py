@@ -38,7 +38,8 @@ from tfpix2pix.runs.start_from import start_from, with_start
 from tfpix2pix.runs.steps import Frozen, build_on, execution, with_steps_of_minutes
 from tfpix2pix.training import loop
 from tfpix2pix.training.checkpoints import Checkpoints, State, get_state, set_state
-from tfpix2pix.training.devices import Devices, make_devices, resolve_precision
+from tfpix2pix.training.devices import Devices, make_devices
+from tfpix2pix.training.hardware import explain, resolve_precision, resolve_xla, this_hardware
 from tfpix2pix.training.health import NotFinite
 from tfpix2pix.training.pix2pix import Pix2Pix
 from tfpix2pix.training.settings import TrainingConfig
@@ -123,6 +124,9 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         f"read without errors; {devices.describe(spec.batch_size)}, {spec.precision}; {plan.directory.path}"
         f"{f', continuing from step {start.step}' if 0 < start.step < spec.steps else ''}"
     )
+    asked = plan.config.training
+    if choice := explain(asked.precision, asked.xla, this_hardware(), devices.replicas):
+        say(choice)
     for sentence in started:
         say(sentence)
     _report_data(plan, sources, say)
@@ -221,11 +225,11 @@ def _division(config: Config, source: Source) -> dict[str, Any] | None:
 
 
 def _settled(plan: Plan, sources: Mapping[str, Source], devices: Devices, say: partial, frozen: Frozen) -> Config:
-    """Returns the configuration with the precision of this machine and the steps that fit in `training.minutes`."""
-    precision = resolve_precision(
-        plan.config.training.precision
-    )  # recorded, so that a resume on another machine uses the same
-    spec = plan.config.training.model_copy(update={"precision": precision})
+    """Returns the configuration with precision and XLA as this machine has them, and the steps that fit in
+    `training.minutes`."""
+    spec = plan.config.training  # the choices are recorded, so that a resume on another machine keeps them
+    chosen = {"precision": resolve_precision(spec.precision), "xla": resolve_xla(spec.xla, devices.replicas)}
+    spec = spec.model_copy(update=chosen)
     config = plan.config.model_copy(update={"training": spec})
     if spec.minutes is not None and not plan.resume:  # a run that is resumed has its steps
         config = with_steps_of_minutes(config, sources["train"], devices, say, frozen)

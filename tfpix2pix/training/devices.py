@@ -9,16 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import tensorflow as tf
 
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.training import STRATEGIES
 from tfpix2pix.training.cluster import Worker
-
-FAST_BFLOAT16 = ("avx512_bf16", "amx_bf16")  # flags of CPUs with instructions for it
-FAST_BFLOAT16_GPU = (8, 0)  # lowest compute capability: Ampere
 
 
 @dataclass(frozen=True)
@@ -175,25 +171,3 @@ def multiworker() -> tf.distribute.Strategy:
 def auto() -> tf.distribute.Strategy:
     """Returns a strategy of all GPUs if there are several, else of one device."""
     return mirrored() if len(tf.config.list_physical_devices("GPU")) > 1 else one()
-
-
-def resolve_precision(name: str) -> str:
-    """Returns a row of `PRECISIONS`. `auto` becomes bfloat16 if this machine has instructions for it, else float32."""
-    if name != "auto":
-        return name
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-        fast = all(gpu.get("compute_capability", (0, 0)) >= FAST_BFLOAT16_GPU for gpu in details)
-    else:
-        fast = any(flag in _cpu_flags() for flag in FAST_BFLOAT16)
-    return "bfloat16" if fast else "float32"
-
-
-def _cpu_flags() -> set[str]:
-    """Returns the flags of the CPU, empty if the system is not Linux."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return set()
-    return {flag for line in lines if line.startswith("flags") for flag in line.partition(":")[2].split()}

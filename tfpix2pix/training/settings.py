@@ -64,7 +64,8 @@ class TrainingConfig(Section):
     backward pass to save memory (docs/performance.md). Only the last digits of the results change."""
     precision: Annotated[row_of(PRECISIONS), MACHINE] = "auto"
     """Number format of the computation. Weights are always float32. `auto`: bfloat16 if the machine has instructions
-    for it (AVX512-BF16, AMX, GPUs of compute capability 8.0 and up), else float32. `float16` uses loss scaling."""
+    for it (AVX512-BF16, AMX, GPUs of compute capability 8.0 and up), float16 on GPUs of 7.0 to 7.5, else float32
+    (docs/training-step.md#precision). `float16` uses loss scaling."""
     learning_rate: float = Field(2e-4, gt=0)
     """Adam's learning rate, used for both networks."""
     discriminator_learning_rate: float | None = Field(None, gt=0)
@@ -95,8 +96,9 @@ class TrainingConfig(Section):
     steps_per_execution: Annotated[int, MACHINE, MAY_CHANGE] = Field(1, ge=1)
     """Number of steps in one call of the compiled loop. The results do not change. More are faster if a step takes
     milliseconds, but Ctrl-C waits for the call to end."""
-    xla: Annotated[bool, MACHINE] = False
-    """Compile the step with XLA: often faster on a GPU, slower on a CPU."""
+    xla: Annotated[bool | Literal["auto"], MACHINE] = False
+    """Compile the step with XLA: often faster on a GPU, slower on a CPU. `auto`: where it has been measured to be
+    faster, which is on no device yet (docs/training-step.md#precision)."""
     deterministic_ops: Annotated[bool, MACHINE] = False
     """Reproduce every number bit for bit on GPUs and on any number of devices (docs/distributed.md). This is slower.
     On one CPU, runs reproduce without it."""

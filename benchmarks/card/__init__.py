@@ -1,0 +1,1 @@
+"""The rows of `benchmarks/gpu.py`, the processes that measure them, and the page that shows them."""

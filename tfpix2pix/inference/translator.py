@@ -274,11 +274,8 @@ class Translator(ImageTranslator):
         overlap_px: int | None,
     ) -> list[np.ndarray]:
         """Translates images one at a time, so that batches change nothing in the results."""
-        results = []
-        for index, image in enumerate(images):
-            vector = None if vectors is None else vectors[index : index + 1]
-            results.append(self._translation(image, vector, values, tile_px, overlap_px))
-        return results
+        own = [None if vectors is None else vectors[at : at + 1] for at in range(len(images))]
+        return [self._translation(*each, values, tile_px, overlap_px) for each in zip(images, own, strict=True)]
 
     def _translation(
         self, image: np.ndarray, vector: np.ndarray | None, values: Values, tile_px: int | None, overlap_px: int | None

@@ -23,6 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "true")  # its own keeps what a test has used
 os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # of the workers: threads share the memory that others have freed
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 DATA_VARIABLE = "TFPIX2PIX_TEST_DATA"  # names the folder of the data sets that may not be passed on
 PUBLISHED_DATA = Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[2] / "shared" / "data")
+
+hypothesis.settings.register_profile("patient", deadline=None)  # no test depends on how busy the machine is
+hypothesis.settings.load_profile("patient")
 
 TINY = {
     "data": {"image_size_px": 32, "jitter_ratio": 1.125},

@@ -26,7 +26,7 @@ def test_known_values_never_change():
     np.testing.assert_allclose(draw, KNOWN, rtol=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(count=st.integers(1, 50), seed=st.integers(0, 2**31 - 1), epoch=st.integers(0, 1000))
 def test_each_epoch_is_a_permutation(count, seed, epoch):
     key = rng.stream(seed, "order")

@@ -1,7 +1,7 @@
 """From a preset or a file and overrides to a configuration; every mistake is one sentence."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -28,7 +28,6 @@ def test_yaml_round_trip(name, tmp_path):
     assert resolve_config(str(path)) == config
 
 
-@settings(deadline=None)  # machines are busy
 @given(seed=st.integers(0, 2**31 - 1), rate=st.floats(1e-8, 1.0), filters=st.integers(1, 512))
 def test_any_valid_values_survive_yaml(seed, rate, filters):
     import yaml

@@ -15,21 +15,21 @@ from tfpix2pix.data.ranges import to_signed
 pictures = hnp.arrays(np.float32, (3, 4, 3), elements=st.floats(0, 1, width=32))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(pictures)
 def test_ab_equals_scikit_images(rgb):
     expected = rgb2lab(rgb.astype(np.float64))[..., 1:]
     np.testing.assert_allclose(rgb_to_ab(rgb * 2 - 1) * 110, expected, atol=0.02)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(hnp.arrays(np.float32, (3, 4, 1), elements=st.floats(0, 1, width=32)))
 def test_lightness_of_gray_equals_scikit_images(gray):
     expected = rgb2lab(np.repeat(gray.astype(np.float64), 3, -1))[..., :1]
     np.testing.assert_allclose((gray_to_lightness(gray * 2 - 1) + 1) * 50, expected, atol=0.01)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(pictures)
 def test_rgb_of_lab_equals_scikit_images(unit):
     """Any L, a, b that a generator may give, those outside sRGB too, which both clip."""
@@ -42,7 +42,7 @@ def test_rgb_of_lab_equals_scikit_images(unit):
     np.testing.assert_allclose((rgb + 1) / 2, expected, atol=5e-3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(hnp.arrays(np.uint8, (5, 6, 3)))
 def test_a_gray_picture_and_its_colours_are_the_picture(photograph):
     """The round trip that colourisation relies on: grayscale keeps L, so the true a and b give the photograph back."""

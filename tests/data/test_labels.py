@@ -145,7 +145,7 @@ class TestReading:
 
 
 @given(classes=st.integers(2, 256), seed=st.integers(0, 2**16))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_one_hot_and_back_is_the_same_label_map(classes, seed):
     label_map = np.random.default_rng(seed).integers(0, classes, (1, 8, 8, 1), np.uint8)
     seen = one_hot(tf.constant(to_signed(label_map)), classes)

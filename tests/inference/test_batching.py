@@ -40,7 +40,7 @@ def go(kinds, fails=lambda items: False):
 
 
 @given(kinds=st.lists(st.sampled_from([*SIZES, "bad"]), max_size=30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_item_once_in_order_and_every_batch_of_one_size(kinds):
     results, batches = go(kinds)
     assert len(results) == len(kinds)

@@ -122,6 +122,24 @@ def test_resolution_and_geotiff_are_kept(by_region, tmp_path, monkeypatch):
     np.testing.assert_array_equal(decode(result.read_bytes()), 255 - picture())
 
 
+@pytest.mark.parametrize("by_region", [True, False])
+@pytest.mark.parametrize("unit", ["micron", r"\u00B5m"])
+def test_the_pixel_size_of_imagej_is_kept(by_region, unit, tmp_path, monkeypatch):
+    """ImageJ writes pixels per unit as the resolution, and the unit in the description, beside a `none` of TIFF."""
+    monkeypatch.setattr(large, "LARGE_MEGAPIXELS", 0 if by_region else 8)
+    info = {"unit": unit, "Info": "40x objective", "min": 100.0, "max": 900.0}
+    options = {"imagej": True, "resolution": (1 / 0.325, 1 / 0.325), "metadata": info}
+    tifffile.imwrite(tmp_path / "a.tif", picture(1, np.uint16), **options)
+    card = {"input_channels": 1, "target_channels": 1}
+    ranges = {f"{side}_range": [0, 65535] for side in ("input", "target")}
+    result = translated(tmp_path / "a.tif", tmp_path / "out", Inverting("uint16", **card, **ranges))
+    with tifffile.TiffFile(tmp_path / "a.tif") as before, tifffile.TiffFile(result) as after:
+        assert after.is_imagej and after.imagej_metadata["unit"] == before.imagej_metadata["unit"]
+        assert {"Info", "min", "max"}.isdisjoint(after.imagej_metadata)  # about the values of the input
+        for code in (282, 283, 296):
+            assert after.pages[0].tags[code].value == before.pages[0].tags[code].value
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_ome_has_the_sizes_channels_and_type_of_the_translation(channels, tmp_path, all_large):
     options = {"metadata": {"axes": "YXS", "PhysicalSizeX": 0.25, "PhysicalSizeXUnit": "µm", "Name": "slide 7"}}

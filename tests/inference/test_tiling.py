@@ -24,7 +24,7 @@ def test_reflection_is_numpys(length, more):
     np.testing.assert_array_equal(in_graph, reflected_indices(length, total))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(height=st.integers(1, 90), width=st.integers(1, 90), overlap=st.integers(0, 12))
 def test_a_local_operation_is_the_same_in_tiles(height, width, overlap):
     image = np.random.default_rng(height * 91 + width).uniform(-1, 1, (height, width, 2)).astype(np.float32)

@@ -28,7 +28,7 @@ TWINS = {
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(logits=logits_arrays)
 def test_gan_losses_equal_their_twins(name, logits):
     loss, x = GAN_LOSSES[name].call, logits.astype(np.float64)

@@ -40,7 +40,7 @@ def plainly(axes):
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(2, 5), st.integers(1, 5), st.integers(1, 4)), seed=st.integers(0, 99)
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @pytest.mark.parametrize("axes", [BATCH_AXES, IMAGE_AXES])
 def test_the_written_gradient_is_the_automatic_one(axes, shape, seed):
     rng = np.random.default_rng(seed)
@@ -118,7 +118,7 @@ NORMALIZED = {
 
 
 @given(size_px=st.sampled_from([1, 7, 64, 256]), seed=st.integers(0, 99), mean=st.sampled_from([-3.0, 0.01, 1.0, 30.0]))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @pytest.mark.parametrize("kind", ["constant", "grain", "line", "border"])
 @pytest.mark.parametrize("name", NORMALIZED)
 def test_statistics_of_flat_maps_are_those_of_float64(name, kind, size_px, seed, mean):

@@ -44,7 +44,7 @@ def result_and_gradients(layer, x):
     count=st.integers(1, 3), height=st.integers(1, 5), width=st.integers(1, 5), channels=st.integers(1, 4),
     filters=st.integers(1, 4), use_bias=st.booleans(), seed=st.integers(0, 99),
 )  # fmt: skip
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_equals_tensorflows_convolution(kind, count, height, width, channels, filters, use_bias, seed):
     factor = 2 if kind is ProductConv2D else 1  # a convolution of stride 2 takes an even size
     shape = (count, factor * height, factor * width, channels)
@@ -73,7 +73,7 @@ def test_of_sizes_known_only_when_it_runs(kind):
 
 
 @given(h=st.integers(1, 4), w=st.integers(1, 4), channels=st.integers(1, 3), seed=st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_fold_is_patches_transposed(h, w, channels, seed):
     """⟨patches(x), p⟩ = ⟨x, fold(p)⟩ for all x and p."""
     rng = np.random.default_rng(seed)

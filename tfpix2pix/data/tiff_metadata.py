@@ -1,7 +1,7 @@
 """Carries metadata from a TIFF file to the TIFF file of its translation: where its pixels lie, and how large they are.
 
-That are the resolution, the tags of GeoTIFF, GDAL's value for no data, and the description of OME. What is about the
-values of the input, such as its colour profile or the names of its channels, is left out.
+That are the resolution, the tags of GeoTIFF, GDAL's value for no data, the description of OME, and ImageJ's unit. All
+that is about the values of the input, such as its colour profile or the names of its channels, is left out.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, NODATA = 282, 283, 296, 42113  # ta
 # GeoTIFF's tags: scale, tie points and transformation of the model, directory of keys, and their numbers and texts.
 GEO = (33550, 33922, 34264, 34735, 34736, 34737)
 TEXT = 2  # type of a tag
+IMAGEJ = "ImageJ=1.11a"  # the beginning of the descriptions by which ImageJ knows its files
+LONGEST_UNIT = 64  # characters
 OME_TYPES = {"uint8": "uint8", "uint16": "uint16", "float32": "float"}
 
 Tag = tuple[int, int, int, Any, bool]  # code, type, count, value and whether it is written once, as tifffile takes it
@@ -37,6 +39,7 @@ class TiffMetadata:
     geo: tuple[Tag, ...] = ()
     nodata: str | None = None  # value that stands for no data
     ome: str | None = None  # OME-XML
+    imagej_unit: str | None = None  # of the resolution, such as micron: ImageJ writes it beside a `unit` of none
 
     @classmethod
     def of(cls, path: Path) -> TiffMetadata:
@@ -66,6 +69,9 @@ class TiffMetadata:
             options["extratags"] = tags
         if self.ome and (xml := _ome_of(self.ome, shape, dtype)):
             options |= {"description": xml, "metadata": None}
+        elif self.imagej_unit:
+            description = f"{IMAGEJ}\nunit={self.imagej_unit}\n".encode("ascii", "backslashreplace")
+            options |= {"description": description, "metadata": None}
         return options
 
 
@@ -91,7 +97,13 @@ def _read(parsed: Any) -> TiffMetadata:
     nodata = str(tags.valueof(NODATA)).strip("\0 ") if NODATA in tags else None
     ome = parsed.ome_metadata if parsed.is_ome else None
     known = None not in resolution and all(0 not in side for side in resolution)
-    return TiffMetadata(size, resolution if known else None, int(unit), geo, nodata, ome)
+    return TiffMetadata(size, resolution if known else None, int(unit), geo, nodata, ome, _imagej_unit(parsed))
+
+
+def _imagej_unit(parsed: Any) -> str | None:
+    """Returns the unit of a file's resolution that ImageJ wrote."""
+    unit = str((parsed.imagej_metadata or {}).get("unit", "")) if parsed.is_imagej else ""
+    return unit if unit.isprintable() and len(unit) <= LONGEST_UNIT else None
 
 
 def _tag(tag: Any) -> Tag:

@@ -15,7 +15,7 @@ from tfpix2pix.data.doctor.measure import Surfaces, peak_of, surface
 
 
 @given(st.integers(-20, 20), st.integers(-20, 20), st.integers(0, 5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_peak_is_where_the_target_lies(right, down, seed):
     photo, drawing = scene(seed, size_px=128)
     peak = peak_of(surface(photo, moved(drawing, right, down)))

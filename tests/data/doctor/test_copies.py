@@ -41,7 +41,7 @@ def hashes_with_copies(draw):
 
 
 @given(hashes_with_copies())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_bands_find_what_comparing_all_finds(both):
     hashes, groups = both
     pairs = near(np.array(hashes, np.uint64), np.array(groups, int))

@@ -22,7 +22,7 @@ def shift_of(image, target):
 
 
 @given(st.integers(-15, 15), st.integers(-15, 15), st.integers(0, 5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_drawn_scenes_are_measured_to_the_px(down, right, seed):
     photo, drawing = scene(seed)
     assert shift_of(photo, moved(drawing, right, down)) == (down, right)

@@ -213,7 +213,7 @@ class TestArchives:
         modes = {path.stat().st_mode for path in (tmp_path / "facades").rglob("*.jpg")}
         assert modes == {(tmp_path / "mine").stat().st_mode}
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.lists(st.tuples(st.integers(0, 511), st.integers(0, 255)), min_size=1, max_size=3))
     def test_a_damaged_header_is_one_sentence_or_harmless(self, tmp_path_factory, changes):
         out = tmp_path_factory.mktemp("damaged")

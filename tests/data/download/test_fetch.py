@@ -184,7 +184,7 @@ class TestCuts:
         assert [headers.get("If-Range") for _, headers in site.seen] == [None, '"a"', '"a"']
         assert_whole(tmp_path, site)
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(cuts=st.lists(st.integers(0, len(GOOD)), max_size=4))
     def test_wherever_it_is_cut_the_bytes_are_the_same(self, tmp_path_factory, cuts):
         site, out = Site().then(*({"cut": cut} for cut in cuts)), tmp_path_factory.mktemp("cuts")

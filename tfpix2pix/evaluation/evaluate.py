@@ -192,6 +192,7 @@ def evaluate(
     resampled = scorer.replicates()
     data = DataRecord(
         dir=subject.dir, split=subject.split, images=len(rows), of=examples.pairs,
+        **({"groups": len(set(groups))} if any(groups) else {}),
         attribution=examples.data.terms, target_levels=np.mean(levels, axis=0).tolist() if levels else None,
     )  # fmt: skip
     protocol = ProtocolRecord(

@@ -28,6 +28,12 @@ from tfpix2pix.size import Size
 RECORD, ROWS, RESAMPLED, PAGE = "metrics.json", "per_image.csv", "bootstrap.npz", "report.html"
 GROUPS, DENSITY = "per_group.csv", "density"
 SHEET = "contact_sheet.png"
+PARTS = {  # data.fit -> how images were brought to a size
+    "resize": "each image resized to it",
+    "resize_crop": "the middle of each image, resized until it covers this size",
+    "crop": "the middle of each image",
+    "pad": "each image resized until it lies within this size, and padded",
+}
 FORMAT_VERSION = 1
 
 
@@ -122,6 +128,7 @@ class DataRecord(_Part):
     split: str | None
     images: int = Field(ge=1)
     of: int | None = None  # pairs of the split
+    groups: int | None = Field(None, ge=1)  # of images (`data.group`); left out if they have none
     attribution: str | None = None
     target_levels: list[float] | None = None  # mean and deviation on [-1, 1], by which `compare` tells targets apart
 
@@ -174,6 +181,15 @@ class Record(_Part):
     def write(self, path: Path) -> None:
         """Writes the record to a file."""
         write_text(path, json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
+
+
+def measured_at(protocol: ProtocolRecord) -> str:
+    """Returns the size at which images were measured, as a sentence."""
+    if protocol.size_px == "own":
+        return "Measured at the files' own size."
+    size, part = Size.of(protocol.size_px), PARTS.get(protocol.fit or "")
+    sides = f"{size} px" if size.is_square else f"{size} px (height x width)"
+    return f"Measured at {sides}, {part}." if part else f"Measured at {sides}."
 
 
 def own_size_sentence(record: Mapping[str, Any]) -> str:

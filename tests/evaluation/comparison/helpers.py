@@ -40,15 +40,16 @@ def scored(
     replicates: int = 200,
     split: str | None = "val",
     folder: str | None = "data/facades",
+    groups: Sequence[str] | None = None,
     notes: Sequence[str] = (),
     **protocol: Any,
 ) -> Evaluated:
     """An evaluation whose figures are means of `per_image` values, NaN where an image has none, and, without
-    replicates, those of `whole`."""
+    replicates, those of `whole`. Images of one of `groups`, one for each image, are drawn together."""
     rows = {figure: np.asarray(values, np.float64) for figure, values in per_image.items()}
     count = len(next(iter(rows.values()))) if rows else 3
     names = tuple(names or (f"{number:03}" for number in range(count)))
-    drawn = weights(names, replicates, seed)
+    drawn = weights(tuple(groups or names), replicates, seed)
     arrays, figures = {}, {}
     for figure, values in rows.items():
         known = np.isfinite(values)
@@ -57,10 +58,11 @@ def scored(
     arrays |= {figure: np.array([value]) for figure, value in (whole or {}).items()}
     for figure, values in arrays.items():
         metric = METRIC_OF.get(figure, figure)
-        low, high = (interval(values) if len(names) > 1 else None) or (None, None)
+        low, high = (interval(values) if len(set(groups or names)) > 1 else None) or (None, None)
         figures[figure] = {
             "metric": metric, "value": float(values[0]), "low": low, "high": high, "better": METRICS[metric].better,
         }  # fmt: skip
+    of_groups = {"groups": len(set(groups))} if groups else {}
     record = {
         "format_version": FORMAT_VERSION,
         "model": f"runs/{name}",
@@ -69,7 +71,7 @@ def scored(
         "step": 2000,
         "package_version": "0.1.0",
         "created": "2026-11-26T10:00:00+00:00",
-        "data": {"dir": folder, "split": split, "images": len(names), "of": len(names)},
+        "data": {"dir": folder, "split": split, "images": len(names), "of": len(names), **of_groups},
         "protocol": {
             "size_px": 128, "fit": "resize", "statistics": "image", "noise": "off", "seed": seed, "variants": 4,
             "replicates": replicates, "covered": 0.95, "segmenter": None, "features": None, **protocol,

@@ -9,7 +9,8 @@ import pytest
 
 from tests.evaluation.comparison.helpers import scored
 from tfpix2pix.errors import UserError
-from tfpix2pix.evaluation.comparison import compare, group
+from tfpix2pix.evaluation.comparison import compare, group, latex_table
+from tfpix2pix.evaluation.comparison.figure import comparison_figure
 
 HARD = np.random.default_rng(0).uniform(0.2, 0.6, 60)
 NOISE = np.random.default_rng(1).normal(0, 0.05, 60)
@@ -171,3 +172,42 @@ def test_no_tensorflow_is_imported():
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+SPECIMENS = [f"specimen{number // 15}" for number in range(60)]
+
+
+def test_the_caption_says_that_groups_were_drawn_and_how_many():
+    comparison = compare([scored(name, {"l1": HARD}, groups=SPECIMENS, group="^(.*)_") for name in "ab"])
+    said = "bootstrap over 4 groups (60 images), 200 replicates"
+    assert said in comparison.intervals
+    assert said in comparison.markdown() and said in latex_table(comparison)
+    assert said in comparison_figure(comparison).get_supxlabel().replace("\n", " ")
+    assert comparison.to_json()["data"]["groups"] == 4
+    assert "groups" not in l1(a=HARD).markdown()
+
+
+def test_one_group_tells_nothing_apart():
+    comparison = compare(
+        [scored(name, {"l1": HARD + n}, groups=["one"] * 60, group="x") for n, name in enumerate("ab")]
+    )
+    assert comparison.intervals == "No intervals: one group says nothing about others."
+    difference = comparison.differences["b"]["l1"]
+    assert (difference.low, difference.verdict) == (None, "")
+    assert best(comparison) == []
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said"),
+    [
+        ({"size_px": 64, "fit": "crop"}, "Measured at 64 px, the middle of each image."),
+        ({"size_px": 64, "fit": "resize"}, "Measured at 64 px, each image resized to it."),
+        ({"size_px": (64, 128), "fit": None}, "Measured at 64x128 px (height x width)."),
+        ({"size_px": "own", "fit": None}, "Measured at the files' own size."),
+    ],
+)
+def test_the_caption_says_the_size(protocol, said):
+    comparison = compare([scored(name, {"l1": HARD}, **protocol) for name in "ab"])
+    assert said in comparison.markdown() and said in latex_table(comparison)
+    assert said in comparison_figure(comparison).get_supxlabel().replace("\n", " ")
+    assert comparison.to_json()["measured_at"] == said

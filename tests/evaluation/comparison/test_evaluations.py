@@ -134,3 +134,15 @@ def test_a_damaged_file_is_named(folder, damage):
         read_evaluation(folder)
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_groups_are_counted_in_a_record_that_does_not_say_how_many(tmp_path):
+    groups = [f"g{number // 4}" for number in range(12)]
+    folder = write(tmp_path / "a", scored("a", {"l1": VALUES}, groups=groups, group="^(.*)_"))
+    assert read_evaluation(folder).drawn == 3
+    content = json.loads((folder / "metrics.json").read_text())
+    del content["data"]["groups"]
+    (folder / "metrics.json").write_text(json.dumps(content))
+    assert read_evaluation(folder).drawn == 12  # nothing says it
+    (folder / "per_group.csv").write_text("group,images,l1\ng0,4,0.1\ng1,4,0.2\ng2,4,0.3\n")
+    assert read_evaluation(folder).drawn == 3

@@ -42,7 +42,7 @@ class Difference:
 def difference(evaluated: Evaluated, baseline: Evaluated, metric: str) -> Difference:
     """Returns the difference of a metric that both evaluations have."""
     values = _pair(evaluated, baseline, metric)
-    low, high = limits(values[0] - values[1], _spread(evaluated, baseline, metric), len(evaluated.images))
+    low, high = limits(values[0] - values[1], _spread(evaluated, baseline, metric), evaluated.drawn)
     wins, losses = _shares(evaluated, baseline, metric)
     value = float(values[0][0] - values[1][0])
     return Difference(value, low, high, verdict(evaluated, baseline, metric), wins, losses)
@@ -54,7 +54,7 @@ def verdict(evaluated: Evaluated, other: Evaluated, metric: str) -> str:
     if cost is None:
         return NONE
     values = [cost(replicates) for replicates in _pair(evaluated, other, metric)]
-    low, high = limits(values[0] - values[1], _spread(evaluated, other, metric), len(evaluated.images))
+    low, high = limits(values[0] - values[1], _spread(evaluated, other, metric), evaluated.drawn)
     if low is None:
         return NONE
     return BETTER if high < 0 else WORSE if low > 0 else OPEN

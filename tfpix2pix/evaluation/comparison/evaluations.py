@@ -10,6 +10,7 @@ import numpy as np
 
 from tfpix2pix.evaluation.comparison.seeds import Spread
 from tfpix2pix.evaluation.folder import (
+    GROUPS,
     RECORD,
     RESAMPLED,
     ROWS,
@@ -50,6 +51,11 @@ class Evaluated:
         """Returns the metrics by name."""
         return self.record.figures
 
+    @property
+    def drawn(self) -> int:
+        """Returns the number of what is resampled: groups of images, or images if they have no groups."""
+        return self.record.data.groups or len(self.images)
+
     def spread(self, metric: str) -> Spread:
         """Returns the spread of the mean over training seeds, 0 for a single training."""
         return Spread.of([float(member.replicates[metric][0]) for member in self.members])
@@ -65,12 +71,21 @@ def read_evaluation(path: str | Path, name: str | None = None) -> Evaluated:
         UserError: the folder does not hold an evaluation, or its evaluation is damaged or of another format version.
     """
     path = Path(path).expanduser()
-    record = read_record(path)
+    record = _with_groups(read_record(path), path / GROUPS)
     with naming_damage(path, ROWS):
         images, rows = _read_rows(path / ROWS, record)
     with naming_damage(path, RESAMPLED):
         replicates = _read_replicates(path / RESAMPLED, record)
     return Evaluated(name or record.name, record, images, rows, replicates, path)
+
+
+def _with_groups(record: Record, path: Path) -> Record:
+    """Returns the record with its number of groups, which older records leave to `per_group.csv`."""
+    if record.protocol.group is None or record.data.groups is not None or not path.is_file():
+        return record
+    with naming_damage(path.parent, path.name), path.open(encoding="utf-8", newline="") as file:
+        groups = sum(1 for _ in csv.DictReader(file, strict=True))
+    return record.model_copy(update={"data": record.data.model_copy(update={"groups": groups or None})})
 
 
 def _read_rows(path: Path, record: Record) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:

@@ -148,4 +148,4 @@ def _foot(comparison: Comparison) -> str:
         parts.append(f"The dashed line is {escape_controls(comparison.evaluations[comparison.baseline].name)}.")
     if any(evaluated.members for evaluated in comparison.evaluations):
         parts.append("Small dots are single trainings.")
-    return textwrap.fill(" ".join([*parts, comparison.intervals]), FOOT_LENGTH)
+    return textwrap.fill(" ".join([*parts, comparison.caption]), FOOT_LENGTH)

@@ -56,7 +56,7 @@ def _record(mean: Evaluated) -> Record:
     first, figures = mean.members[0].record, {}
     for key, values in mean.replicates.items():
         record = first.figures[key]
-        low, high = limits(values, mean.spread(key), len(mean.images))
+        low, high = limits(values, mean.spread(key), mean.drawn)
         row = METRICS.get(record.metric)
         if high is not None and row is not None:
             low, high = row.bounded(low), row.bounded(high)

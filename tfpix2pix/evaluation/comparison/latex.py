@@ -51,7 +51,7 @@ def latex_table(comparison: Comparison, figures: Sequence[str] | None = None) ->
     if len(others) > len(heads):
         heads, others, cells = others, heads, [list(row) for row in zip(*cells, strict=True)]
     rows = [_row(head, of_row) for head, of_row in zip(heads, cells, strict=True)]
-    caption = [LEGEND, *([MARKS] if len(names) > 1 else []), comparison.intervals]
+    caption = [LEGEND, *([MARKS] if len(names) > 1 else []), comparison.caption]
     if any(low for of_row in cells for _, low in of_row):
         caption = [CAPTION, *caption]
     definitions = [f"% {_in_a_line(f'{metric}: {sentence}')}." for metric, sentence in comparison.protocols.items()]

@@ -22,6 +22,7 @@ from tfpix2pix.evaluation.comparison.table import (
     flat_rows,
     metric_rows,
 )
+from tfpix2pix.evaluation.folder import measured_at
 from tfpix2pix.metrics.bootstrap import COVERED
 
 FORMAT_VERSION = 1
@@ -86,12 +87,14 @@ class Comparison:
     def intervals(self) -> str:
         """Describes the intervals in a sentence."""
         replicates = self.evaluations[0].record.protocol.replicates
-        count = len(self.evaluations[0].images)
-        if count < 2 or replicates < 2:
-            why = "one image says nothing about others" if count < 2 else "evaluated without replicates"
+        images, groups = len(self.evaluations[0].images), self.evaluations[0].record.data.groups
+        if self.evaluations[0].drawn < 2 or replicates < 2:
+            one = f"one {'group' if groups else 'image'} says nothing about others"
+            why = "evaluated without replicates" if replicates < 2 else one
             return f"No intervals: {why}."
         several = {evaluated.name: len(evaluated.members) for evaluated in self.evaluations if evaluated.members}
-        over = f"{COVERED:.0%} intervals: bootstrap over {count} images, {replicates} replicates".replace("%", " %")
+        what = f"{groups} groups ({images} images)" if groups else f"{images} images"
+        over = f"{COVERED:.0%} intervals: bootstrap over {what}, {replicates} replicates".replace("%", " %")
         same = ", the same for all, so that differences are paired" if len(self.evaluations) > 1 else ""
         seeds = ", ".join(f"{name}: {members}" for name, members in several.items())
         also = f"; and, by Student's t, over training seeds ({seeds})" if several else ""
@@ -99,6 +102,16 @@ class Comparison:
             " The interval of a single training says nothing about other seeds."
         )  # fmt: skip
         return f"{over}{same}{also}.{single}"
+
+    @property
+    def measured_at(self) -> str:
+        """Describes the size at which all were measured, in a sentence."""
+        return measured_at(self.evaluations[0].record.protocol)
+
+    @property
+    def caption(self) -> str:
+        """Returns the sentences that every table and picture must have: size and intervals."""
+        return f"{self.measured_at} {self.intervals}"
 
     def to_json(self) -> dict[str, Any]:
         """Returns the whole comparison as JSON values. Numbers that are not finite are null."""
@@ -109,6 +122,7 @@ class Comparison:
             "data": first.data.to_json(),
             "protocol": first.protocol.to_json(),
             "covered": COVERED,
+            "measured_at": self.measured_at,
             "intervals": self.intervals,
             "better": self.figures,
             "evaluations": [
@@ -149,7 +163,7 @@ class Comparison:
         if len(chosen) > len(table):
             rows = [list(row) for row in zip(*rows, strict=True)]
         marks = f" {MARKS}" if len(table) > 1 else ""
-        parts = [as_markdown(rows), f"{LEGEND}{marks} {escaped(self.intervals)}"]
+        parts = [as_markdown(rows), f"{LEGEND}{marks} {escaped(self.caption)}"]
         if any(key in of_evaluation for of_evaluation in differences.values() for key in chosen):
             baseline = names[self.evaluations[self.baseline].name]
             parts.append(f"Differences to {baseline} (its value subtracted):")

@@ -77,10 +77,11 @@ def t_quantiles(degrees: float, count: int) -> np.ndarray:
     return student.ppf((np.arange(count) + 0.5) / count, degrees)
 
 
-def limits(values: np.ndarray, spread: Spread, images: int) -> tuple[float, float] | tuple[None, None]:
+def limits(values: np.ndarray, spread: Spread, drawn: int) -> tuple[float, float] | tuple[None, None]:
     """Returns the 95 % interval over images and seeds of a metric, or of a difference of two, (1 + replicates,).
 
-    (None, None) for a single image, which says nothing about other images, and without replicates.
+    (None, None) without replicates, and if `drawn`, the number of images or groups that were resampled, is 1: one says
+    nothing about others.
     """
-    ends = interval(spread.added_to(values)) if images > 1 else None
+    ends = interval(spread.added_to(values)) if drawn > 1 else None
     return ends or (None, None)

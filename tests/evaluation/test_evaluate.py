@@ -19,7 +19,7 @@ from tfpix2pix.evaluation.evaluate import evaluate
 from tfpix2pix.evaluation.examples.folders import folder_examples
 from tfpix2pix.evaluation.examples.layouts import LAYOUTS, Layout, matching
 from tfpix2pix.evaluation.examples.opening import open_subject
-from tfpix2pix.evaluation.folder import check_free
+from tfpix2pix.evaluation.folder import check_free, sizes_sentence
 from tfpix2pix.evaluation.request import NoiseOptions, Request
 from tfpix2pix.files import safe_file_name
 from tfpix2pix.metrics import METRICS
@@ -170,7 +170,20 @@ class TestModels:
         assert training.record["figures"] == both.record["figures"]
         sentence = "images brought to 32 px, the size of training. Those at own size are of the same images"
         assert sentence in (both.path / "report.html").read_text()
-        assert "own size" not in (own.path / "report.html").read_text()
+        page = (own.path / "report.html").read_text()
+        assert "At own size" not in page and "Measured at the files' own size." in page.replace("&#39;", "'")
+
+    @pytest.mark.parametrize(
+        ("size_px", "fit", "sentence"),
+        [
+            (64, "crop", "Measured at 64 px, the middle of each image. `--size own` measures whole images."),
+            ("own", "crop", "Measured at the files' own size."),
+            ([32, 64], "pad", "Measured at 32x64 px (height x width), each image resized until it lies within"),
+        ],
+    )
+    def test_every_table_says_at_which_size_it_is(self, size_px, fit, sentence):
+        protocol = {"seed": 0, "size_px": size_px, "fit": fit, "replicates": 0, "covered": 0.95}
+        assert sizes_sentence({"protocol": protocol}).startswith(sentence)
 
     def test_files_of_the_training_size_are_measured_once(self, run, tmp_path):
         make_combined(tmp_path / "pairs" / "val", count=2, size_px=32)

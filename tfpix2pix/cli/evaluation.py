@@ -243,12 +243,12 @@ def _table(record: dict) -> Table:
     """Returns the metrics of an evaluation as a table for the terminal."""
     from rich.table import Table
 
-    from tfpix2pix.evaluation.folder import own_size_sentence
+    from tfpix2pix.evaluation.folder import sizes_sentence
 
     data = record["data"]
     split = f" of {data['split']}" if data["split"] else ""
     title = f"{record['name']}: {data['images']} of {data['of']} pairs{split}"
-    table = Table(title=title, title_justify="left", min_width=len(title))
+    table = Table(title=title, title_justify="left", min_width=len(title), caption=sizes_sentence(record))
     has_units = any(metric.get("unit") for metric in record["figures"].values())
     columns = {"metric": "left", "value": "right", "unit": "left", "95 % interval": "right", "better": "left"}
     for column, justify in columns.items():
@@ -256,7 +256,6 @@ def _table(record: dict) -> Table:
             table.add_column(column, justify=justify)
     own = record["at_own_size"]
     if own:
-        table.caption = own_size_sentence(record)
         table.add_column("own size", justify="right")
     for name, metric in record["figures"].items():
         limits = "" if metric["low"] is None else f"{metric['low']:.4f} to {metric['high']:.4f}"

@@ -192,14 +192,18 @@ def measured_at(protocol: ProtocolRecord) -> str:
     return f"Measured at {sides}, {part}." if part else f"Measured at {sides}."
 
 
-def own_size_sentence(record: Mapping[str, Any]) -> str:
-    """Explains the metrics of a record at the files' own size."""
+def sizes_sentence(record: Mapping[str, Any]) -> str:
+    """Says at which size the images of a record were measured, and what else was."""
+    if not record.get("at_own_size"):
+        protocol = ProtocolRecord.model_validate(record["protocol"])
+        is_part = protocol.fit == "crop" and protocol.size_px != "own"
+        return measured_at(protocol) + (" `--size own` measures whole images." if is_part else "")
     count = record["at_own_size"]["images"]
     images = f"{count:,} of the images" if count != record["data"]["images"] else "the same images"
     size = Size.of(record["protocol"]["size_px"])
     return (
         f"The values are of images brought to {size} px, the size of training. Those at own size are of {images} as "
-        f"their files hold them, and so `translate` takes them."
+        f"their files hold them, as `translate --size own` takes them."
     )
 
 

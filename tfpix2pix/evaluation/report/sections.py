@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from tfpix2pix.evaluation.folder import own_size_sentence
+from tfpix2pix.evaluation.folder import sizes_sentence
 from tfpix2pix.evaluation.report.charts import digits, interval_bar, relative_scale
 from tfpix2pix.evaluation.report.choosing import ORDERS
 from tfpix2pix.metrics import title_of
@@ -63,7 +63,8 @@ def metrics_table(record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "covered": f"{100 * protocol.get('covered', 0.95):g} %",
         "scale": f"{100 * scale:.2g}" if scale else None,
-        "at_own_size": own_size_sentence(record) if own else None,
+        "sizes": sizes_sentence(record),
+        "at_own_size": bool(own),
         "replicates": protocol.get("replicates"),
         "group": protocol.get("group"),
         "groups": [

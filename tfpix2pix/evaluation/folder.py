@@ -195,7 +195,7 @@ def measured_at(protocol: ProtocolRecord) -> str:
 def sizes_sentence(record: Mapping[str, Any]) -> str:
     """Says at which size the images of a record were measured, and what else was."""
     if not record.get("at_own_size"):
-        protocol = ProtocolRecord.model_validate(record["protocol"])
+        protocol = ProtocolRecord.model_construct(**{"fit": None, **record["protocol"]})  # of earlier versions too
         is_part = protocol.fit == "crop" and protocol.size_px != "own"
         return measured_at(protocol) + (" `--size own` measures whole images." if is_part else "")
     count = record["at_own_size"]["images"]

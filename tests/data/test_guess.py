@@ -38,6 +38,27 @@ def test_a_folder_says_how_its_pairs_lie(tmp_path, files, path, settings):
     assert guess_source(tmp_path / path) == settings
 
 
+@pytest.mark.parametrize("layout", ["{name}", "train/{name}"])
+def test_several_folders_of_equal_names_must_be_told_apart(layout, tmp_path):
+    """They were read as combined images, whose halves are no pairs, label maps and weights among them."""
+    for name in ("brightfield", "cells", "fluorescence", "valid"):
+        for number in range(3):
+            write_image(tmp_path / layout.format(name=name) / f"{number}.png", np.zeros((8, 8, 3), np.uint8))
+    for command in (("data", "check", tmp_path), ("train", "--data", tmp_path, "--run", tmp_path / "run")):
+        code, _, err = run_cli(*command)
+        assert code == 2 and "Folders of files with equal names must be told apart. Received" in err
+        assert "brightfield/, cells/, fluorescence/, valid/" in " ".join(err.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_combined_images_in_folders_of_their_kind_are_no_sides(tmp_path):
+    for name in ("cats", "dogs", "birds"):
+        make_combined(tmp_path / name)
+    code, out, _ = run_cli("data", "check", tmp_path)
+    assert "9 pairs" in out
+    assert code == 3  # the three folders have the same pictures
+
+
 def test_shards_are_known_by_their_manifest(tmp_path):
     (tmp_path / "shards.json").touch()
     assert guess_source(tmp_path) == {"source": "shards"}

@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,11 +124,28 @@ def direction_note(keys: Mapping[str, Any]) -> str:
 def two_sides(path: Path) -> dict[str, Path]:
     """Finds two folders of images in `path`, which may be the sides of pairs: exactly two, and no image beside them.
 
-    Images that are two squares are combined ones. Returns name -> folder, of the first split that has two. Returns an
-    empty dictionary if there are not two.
+    Returns name -> folder, of the first split that has two. Returns an empty dictionary if there are not two.
+    """
+    return next((sides for sides in _folders_of_images(path) if len(sides) == 2), {})
+
+
+def several_sides(path: Path) -> dict[str, Path]:
+    """Finds three folders of images or more in `path` whose files have equal names, such as those of inputs, targets
+    and weights. Returns name -> folder, or an empty dictionary."""
+    for sides in _folders_of_images(path):
+        first, *others = sides.values()
+        if len(others) > 1 and all(equal_names(first, other) >= LEAST_EQUAL for other in others):
+            return sides
+    return {}
+
+
+def _folders_of_images(path: Path) -> Iterator[dict[str, Path]]:
+    """Yields the folders of images in `path` by name, of each split and layout that has any and no image beside them.
+
+    Images that are two squares are combined ones.
     """
     if not path.is_dir() or list_images(path, deep=False):
-        return {}
+        return
     layouts = [(split, layout) for split in SPLITS for layout in LAYOUTS]
     undivided = [] if any((path / split).is_dir() for split in SPLITS) else [("", "{name}")]
     for split, layout in layouts + undivided:
@@ -138,9 +155,8 @@ def two_sides(path: Path) -> dict[str, Path]:
             name = folder.relative_to(path).as_posix()[len(before) :].removesuffix(after)
             if name not in (*SPLITS, "") and not name.startswith(".") and _first_image(folder):
                 sides[name] = folder
-        if len(sides) == 2 and not all(_is_two_squares(_first_image(folder)) for folder in sides.values()):
-            return sides
-    return {}
+        if sides and not all(_is_two_squares(_first_image(folder)) for folder in sides.values()):
+            yield sides
 
 
 def check_split_names(root: Path, sides: Sequence[str] = ()) -> None:
@@ -209,11 +225,21 @@ def equal_names(a: Path, b: Path) -> float:
 
 
 def check_not_two_sides(files: Mapping[str, Path], root: Path) -> None:
-    """Raises UserError if `files`, which are to be read as combined images, are the two folders of pairs in `root`.
+    """Raises UserError if `files`, which are to be read as combined images, are the folders of pairs in `root`.
 
     Only files in sub-folders can be that.
     """
-    if files and all("/" in name for name in files) and (guess_source(root) or two_sides(root)):
+    if not files or not all("/" in name for name in files):
+        return
+    if sides := several_sides(root):
+        raise UserError(
+            f"Folders of files with equal names must be told apart. Received {root}, which holds "
+            f"{', '.join(f'{name}/' for name in sides)}. Name those of the inputs and of the targets: "
+            f"`--set data.source=folders --set data.input_folder=INPUTS --set data.target_folder=TARGETS`. Weights of "
+            f"pixels are `data.weight`, and more inputs or targets are `data.inputs` and `data.targets`. Combined "
+            f"images belong into one folder."
+        )
+    if guess_source(root) or two_sides(root):
         raise UserError(
             f"A combined image must hold input and target. Received {root}{looks_like(root)}, or put combined images "
             f"into one folder."

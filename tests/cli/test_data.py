@@ -79,9 +79,9 @@ class TestTrainReadsTheSame:
             assert "top" in more[1] and "must hold images" in err
             return
         words = shlex.split(json.loads(out)["train"])
-        assert words[:5] == ["tfpix2pix", "train", "facades", "--data", name]
+        assert words[:4] == ["tfpix2pix", "train", "--data", name]
         overrides = [value for option, value in pairwise(words) if option == "--set"]
-        config = resolve_config("facades", overrides, data_dir=str(tmp_path / name))
+        config = resolve_config("own", overrides, data_dir=str(tmp_path / name))
         sources = open_sources(config.data, config.seed)
         pairs = json.loads(out)["pairs"]
         assert {split: len(source) for split, source in sources.items()} == {key: pairs[key] for key in sources}

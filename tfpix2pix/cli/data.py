@@ -291,14 +291,14 @@ def shard(
 def _config(preset_or_file: str | None, folder: str | None, overrides: list[str]) -> Config:
     """Returns the configuration for reading the data: that of `preset_or_file`, with which `train` reads the same.
 
-    Without one, the folder's content decides.
+    Without one it is the preset of own pairs, with which `train` reads a folder whose content decides.
     """
-    from tfpix2pix.config.resolve import make_config, read_settings, with_overrides
-    from tfpix2pix.data.guess import guess_source, keys_of
+    from tfpix2pix.config.resolve import make_config, read_settings, resolve_config, with_overrides
+    from tfpix2pix.runs.plan import OWN_PAIRS
 
-    settings = read_settings(preset_or_file) if preset_or_file else {}
     if folder is not None and not preset_or_file:
-        settings["data"] = guess_source(Path(folder), keys_of(overrides))
+        return resolve_config(OWN_PAIRS, overrides, data_dir=folder)
+    settings = read_settings(preset_or_file) if preset_or_file else {}
     return make_config(with_overrides(settings, overrides, data_dir=folder), preset_or_file or "the command")
 
 
@@ -306,8 +306,9 @@ def _train_command(config: Config, preset_or_file: str | None, folder: str | Non
     """Returns the command that trains on the pairs of a check, read in the same way."""
     from tfpix2pix.config.resolve import resolve_config
     from tfpix2pix.data.guess import OF_VOLUMES, settings_of
+    from tfpix2pix.runs.plan import OWN_PAIRS
 
-    base = preset_or_file or "facades"
+    base = preset_or_file or OWN_PAIRS
     data, usual = config.data, resolve_config(base, overrides, data_dir=folder).data
     differing = {
         key: getattr(data, key)
@@ -316,7 +317,7 @@ def _train_command(config: Config, preset_or_file: str | None, folder: str | Non
     }
     is_file = Path(base).suffix in (".yaml", ".yml")
     name = Path(folder or (base if is_file else config.name)).absolute().stem
-    parts = [f"tfpix2pix train {shlex.quote(base)}"]
+    parts = [f"tfpix2pix train {shlex.quote(base)}" if preset_or_file else "tfpix2pix train"]
     parts += [f"--data {shlex.quote(folder)}"] if folder else []
     parts += [f"--run {shlex.quote(f'runs/{name}')}"]
     parts += [f"--set {shlex.quote(override)}" for override in overrides]

@@ -25,7 +25,7 @@ SKY = "#56B4E9"  # from the palette of Okabe & Ito, as the others
 COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 MOST_PANELS = 12  # unless metrics are named
 MOST_COLUMNS = 4
-ROW_PX, AROUND_PX, FOOT_PX = 34, 78, 40  # height of a row, around a panel, below all panels
+ROW_PX, AROUND_PX, FOOT_PX, FOOT_LINE_PX = 34, 78, 8, 16  # height of a row, around a panel, below all, of a line there
 NAME_LENGTH, LINE_LENGTH = 30, 18  # characters
 FOOT_LENGTH = 180
 MEMBERS_BELOW = 0.26  # rows
@@ -70,7 +70,8 @@ def comparison_figure(comparison: Comparison, figures: Sequence[str] | None = No
         )
     columns = _columns(len(shown))
     rows, names = math.ceil(len(shown) / columns), [escape_controls(one.name) for one in comparison.evaluations]
-    height_px = rows * (AROUND_PX + ROW_PX * len(names)) + FOOT_PX
+    below = _foot(comparison)
+    height_px = rows * (AROUND_PX + ROW_PX * len(names)) + FOOT_PX + FOOT_LINE_PX * len(below.splitlines())
     picture = Figure(figsize=(WIDTH_PX / DPI, height_px / DPI), dpi=DPI, facecolor="white", layout="constrained")
     picture.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
     grid = picture.add_gridspec(rows, columns)
@@ -80,7 +81,7 @@ def comparison_figure(comparison: Comparison, figures: Sequence[str] | None = No
         axes.set_yticks(range(len(names)), [short(name) for name in names] if not index % columns else [])
         for label in axes.get_yticklabels():
             label.set_parse_math(False)  # a $ in a name is a $
-    foot = picture.supxlabel(_foot(comparison), x=0.008, ha="left", fontsize=7.5, color="0.3")
+    foot = picture.supxlabel(below, x=0.008, ha="left", fontsize=7.5, color="0.3")
     foot.set_parse_math(False)
     return picture
 

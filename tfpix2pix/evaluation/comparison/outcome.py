@@ -68,6 +68,13 @@ class Comparison:
                 raise UserError(unknown_name("A metric", name, self.figures))
         return self.figures if figures is None else {name: self.figures[name] for name in figures}
 
+    def shown(self, figures: Sequence[str] | None, metrics: Sequence[str] | None) -> Sequence[str] | None:
+        """Returns `figures` or, if they are None, those of the rows of `METRICS` that are named. None: all."""
+        if figures is not None or metrics is None:
+            return figures
+        rows = {key: of.metric for evaluated in self.evaluations for key, of in evaluated.figures.items()}
+        return [key for key in self.figures if rows[key] in metrics]
+
     def rows(self, figures: Sequence[str] | None = None, emphasis: Callable[[str], str] = str) -> Rows:
         """Returns a heading, then a row for each evaluation, all equally long. `zip(*rows)` has a row for each metric.
 

@@ -73,6 +73,7 @@ METRICS = {
         "mean absolute difference on [-1, 1] over pixels and channels; mean over images",
         score="l1",
         better="lower",
+        least=0.0,
         while_training=True,
         titles={"l1": "Mean absolute difference (L1)"},
     ),
@@ -82,6 +83,7 @@ METRICS = {
         "mean squared difference on [-1, 1] over pixels and channels; mean over images",
         score="l2",
         better="lower",
+        least=0.0,
         titles={"l2": "Mean squared difference (L2)"},
     ),
     "psnr": _of(
@@ -98,6 +100,7 @@ METRICS = {
         "structural similarity (Wang et al. 2004): Gaussian windows of sigma 1.5 px (11 px), K 0.01 "
         "and 0.03, on [0, 1], each channel alone; mean over pixels, channels and images",
         score="ssim",
+        least=-1.0,
         most=1.0,
         while_training=True,
         titles={"ssim": "Structural similarity (SSIM)"},
@@ -118,6 +121,7 @@ METRICS = {
         "mean gradient magnitude (forward differences) of all translations over that of all "
         "targets; 1 is as sharp, less is blurrier",
         better="near 1",
+        least=0.0,
         while_training=True,
         titles={"sharpness": "Sharpness relative to the targets"},
     ),
@@ -141,6 +145,7 @@ METRICS = {
         "without a target; mean over images",
         needs=(),
         better="",
+        least=0.0,
         titles={"gradient_magnitude": "Mean gradient magnitude"},
     ),
     "diversity": _of(
@@ -150,6 +155,7 @@ METRICS = {
         "noise, over all pairs of them; mean over images",
         needs=("variants",),
         better="",
+        least=0.0,
         titles={"diversity": "Diversity over noise"},
     ),
     "unit_errors": _of(
@@ -161,6 +167,7 @@ METRICS = {
         of_channels=True,
         score="unit_mae",
         better="lower",
+        least=0.0,
         in_unit=True,
         titles={
             "unit_mae": "Mean absolute error (MAE), in the targets' unit",
@@ -204,6 +211,7 @@ METRICS = {
         "(at least 2/255), 512 projections; swd is the levels' mean (after Karras et al. 2018)",
         score="swd",
         better="lower",
+        least=0.0,
         titles={
             "swd": "Sliced Wasserstein distance (SWD)",
             "swd_*": "Sliced Wasserstein distance at * px",
@@ -217,6 +225,7 @@ METRICS = {
         needs=("target", "features"),
         score="fid",
         better="lower",
+        least=0.0,
         titles={"fid": "Fréchet distance of features (FID)"},
     ),
     "kid": _of(
@@ -254,6 +263,7 @@ METRICS = {
         "model) by kind, no colour being an outcome too, 1/2 added to each count",
         needs=("truth", "variants", "target", "input"),
         better="",
+        least=0.0,
         titles={
             "entropy_bits": "Entropy of the colour given the input, bits",
             "entropy_true_bits": "Entropy of the colour given the input, of the data, bits",
@@ -287,6 +297,7 @@ METRICS = {
         "best falls with K, so only values of one K are comparable",
         needs=("target", "variants"),
         better="lower",
+        least=0.0,
         titles={
             f"{which}_of_k_{key}": f"{title} of the variants"
             for which, word in (("best", "nearest"), ("mean", "mean"))
@@ -315,6 +326,7 @@ METRICS = {
         of_label_maps=None,
         of_channels=True,
         better="",
+        least=0.0,
         titles={
             "nearest_training": "Distance to the nearest training target",
             "nearest_training_real": "Distance of real targets to the nearest training target",
@@ -343,6 +355,7 @@ METRICS = {
         "of them, else over neighbours; mean over images",
         needs=("variants",),
         better="",
+        **_SHARE,
         titles={"variant_ms_ssim_distance": "Structural diversity over noise (1 − MS-SSIM)"},
     ),
     "variant_agreement": _of(
@@ -363,6 +376,7 @@ METRICS = {
         "(Richardson & Weiss 2018)",
         needs=("target", "variants"),
         better="lower",
+        least=0.0,
         least_images=50,
         titles={
             "ndb": "Number of different bins (NDB)",
@@ -390,6 +404,7 @@ METRICS = {
         "mean absolute difference between the four shares of `calibration` over all images and their levels",
         needs=("target", "variants"),
         better="lower",
+        **_SHARE,
         titles={"calibration_gap": "Gap of the intervals' shares from their levels"},
     ),
 }

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -211,3 +212,30 @@ def test_the_caption_says_the_size(protocol, said):
     assert said in comparison.markdown() and said in latex_table(comparison)
     assert said in comparison_figure(comparison).get_supxlabel().replace("\n", " ")
     assert comparison.to_json()["measured_at"] == said
+
+
+@pytest.mark.parametrize(
+    ("figure", "values", "ends"),
+    [
+        ("sharpness", [0.1, 3.0], (0, None)),
+        ("diversity", [0.0, 0.3], (0, None)),
+        ("l1", [0.0, 0.9], (0, None)),
+        ("ssim", [0.95, -0.9], (-1, 1)),
+    ],
+)
+def test_intervals_of_values_are_cut_and_those_of_differences_are_not(figure, values, ends):
+    """Two seeds that differ much: Student's t reaches far beyond what a value can be."""
+    wide = group([scored(f"s{n}", {figure: np.full(9, value)}) for n, value in enumerate(values)], "wide")
+    comparison = compare([scored("a", {figure: np.full(9, values[0])}), wide])
+    cell, difference = comparison.table["wide"][figure], comparison.differences["wide"][figure]
+    assert cell.low == ends[0]
+    assert ends[1] is None or cell.high == ends[1]
+    center = np.mean(values) - values[0]
+    assert difference.low < center - 1 and difference.high > center + 1
+
+
+def test_the_interval_of_an_older_evaluation_is_cut_too():
+    a = scored("a", {"sharpness": HARD})
+    old = a.record.figures["sharpness"].model_copy(update={"low": -2.6})
+    older = replace(a, record=a.record.model_copy(update={"figures": {"sharpness": old}}))
+    assert compare([older]).table["a"]["sharpness"].low == 0

@@ -239,3 +239,32 @@ def test_the_interval_of_an_older_evaluation_is_cut_too():
     old = a.record.figures["sharpness"].model_copy(update={"low": -2.6})
     older = replace(a, record=a.record.model_copy(update={"figures": {"sharpness": old}}))
     assert compare([older]).table["a"]["sharpness"].low == 0
+
+
+def in_counts(name, **units):
+    return scored(name, {"unit_mae": HARD, "unit_mae_dose": HARD, "l1": HARD}, units=units)
+
+
+def test_headings_and_axes_have_the_unit():
+    units = {"unit_mae": "counts", "unit_mae_dose": "J|m $2$"}
+    comparison = compare([in_counts(name, **units) for name in "ab"])
+    assert comparison.rows()[0] == ["", "unit_mae, counts ↓", "unit_mae_dose, J|m $2$ ↓", "l1 ↓"]
+    assert comparison.difference_rows()[1][:2] == ["unit_mae, counts ↓", "b"]
+    assert "\n| unit_mae_dose, J\\|m $2$ ↓ | b |" in comparison.markdown()
+    table = latex_table(comparison)
+    assert r"unit\_mae, counts $\downarrow$ &" in table and r"J\textbar{}m \$2\$" in table
+    assert [row["unit"] for row in comparison.flat_rows()] == ["counts"] * 2 + ["J|m $2$"] * 2 + [""] * 2
+    assert comparison.to_json()["units"] == units
+    labels = [axes.xaxis.label for axes in comparison_figure(comparison).axes]
+    assert [label.get_text() for label in labels] == [
+        "Mean absolute error (MAE), counts", "Mean absolute error (MAE) of dose, J|m $2$", "",
+    ]  # fmt: skip
+    assert not any(label.get_parse_math() for label in labels[:2])
+
+
+def test_values_in_different_units_are_refused():
+    with pytest.raises(
+        UserError, match=r"in the same unit\. Received unit_mae in HU of 'a' and unit_mae in counts of 'b'"
+    ):
+        compare([in_counts("a", unit_mae="HU"), in_counts("b", unit_mae="counts")])
+    assert compare([in_counts("a"), in_counts("b", unit_mae="HU")]).units == {"unit_mae": "HU"}  # an older record

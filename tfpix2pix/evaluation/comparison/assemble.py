@@ -51,6 +51,11 @@ def check_alike(evaluations: Sequence[Evaluated]) -> None:
                 raise _differ(
                     "by the same protocol", first, other, [f"{key} {_in_words(value)}" for value in values], advice
                 )
+        for key in first.figures.keys() & other.figures.keys():
+            units = [evaluated.figures[key].unit for evaluated in (first, other)]
+            if units[0] != units[1] and all(units):  # older versions did not write it
+                received = [f"{key} in {unit}" for unit in units]
+                raise _differ("in the same unit", first, other, received, "Evaluate both with one `data.target_unit`.")
 
 
 def notes_on(evaluations: Sequence[Evaluated]) -> Iterator[str]:

@@ -80,15 +80,25 @@ class Comparison:
 
         `emphasis` formats the cells that are best.
         """
-        return metric_rows(self.chosen(figures), self.table, emphasis)
+        return metric_rows(self.chosen(figures), self.table, emphasis, self.units)
 
     def difference_rows(self, figures: Sequence[str] | None = None) -> Rows:
         """Returns a heading, then a row for each metric and evaluation."""
-        return difference_rows(self.chosen(figures), self.differences)
+        return difference_rows(self.chosen(figures), self.differences, self.units)
 
     def flat_rows(self, figures: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Returns a row for each metric and evaluation with value, interval, and difference to the baseline."""
-        return flat_rows(self.chosen(figures), self.table, self.differences)
+        return flat_rows(self.chosen(figures), self.table, self.differences, self.units)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Returns metric -> its unit, for those that have one."""
+        return {
+            key: metric.unit
+            for evaluated in self.evaluations
+            for key, metric in evaluated.figures.items()
+            if metric.unit
+        }
 
     @property
     def intervals(self) -> str:
@@ -132,6 +142,7 @@ class Comparison:
             "measured_at": self.measured_at,
             "intervals": self.intervals,
             "better": self.figures,
+            "units": self.units,
             "evaluations": [
                 {
                     **_about(evaluated),
@@ -166,7 +177,8 @@ class Comparison:
         names = {evaluated.name: escaped(evaluated.name) for evaluated in self.evaluations}
         table = {names[name]: cells for name, cells in self.table.items()}
         differences = {names[name]: of_evaluation for name, of_evaluation in self.differences.items()}
-        rows = metric_rows(chosen, table, bold)
+        units = {key: escaped(unit) for key, unit in self.units.items()}
+        rows = metric_rows(chosen, table, bold, units)
         if len(chosen) > len(table):
             rows = [list(row) for row in zip(*rows, strict=True)]
         marks = f" {MARKS}" if len(table) > 1 else ""
@@ -174,7 +186,7 @@ class Comparison:
         if any(key in of_evaluation for of_evaluation in differences.values() for key in chosen):
             baseline = names[self.evaluations[self.baseline].name]
             parts.append(f"Differences to {baseline} (its value subtracted):")
-            parts.append(as_markdown(difference_rows(chosen, differences), WORDS))
+            parts.append(as_markdown(difference_rows(chosen, differences, units), WORDS))
             parts.append(VERDICTS)
         shown = {
             evaluated.figures[key].metric

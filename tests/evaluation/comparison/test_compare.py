@@ -268,3 +268,26 @@ def test_values_in_different_units_are_refused():
     ):
         compare([in_counts("a", unit_mae="HU"), in_counts("b", unit_mae="counts")])
     assert compare([in_counts("a"), in_counts("b", unit_mae="HU")]).units == {"unit_mae": "HU"}  # an older record
+
+
+def two_seeds(name, shifts):
+    return group([scored(f"{name}{n}", {"l1": HARD + NOISE / 9 + shift}) for n, shift in enumerate(shifts)], name)
+
+
+def test_a_sentence_says_that_seeds_leave_a_verdict_open():
+    comparison = compare([scored("a", {"l1": HARD}), two_seeds("b", (-0.12, -0.10))])
+    text = comparison.markdown()
+    assert "| open | 100 % | 0 % |" in text
+    assert "Open because of the training seeds (b: 2), even if nearly all images agree: l1 of b. " in text
+    assert "two trainings say little about other seeds, so take three or more." in text
+
+
+def test_nothing_is_said_of_seeds_where_images_leave_it_open_or_nothing_does():
+    for shifts in ((-0.111, -0.11), (-NOISE.mean() / 9, 0.0001 - NOISE.mean() / 9)):
+        assert "Open because" not in compare([scored("a", {"l1": HARD}), two_seeds("b", shifts)]).markdown()
+    assert "Open because" not in l1(a=HARD, b=HARD + NOISE - NOISE.mean()).markdown()
+
+
+def test_more_seeds_that_differ_have_another_reason():
+    comparison = compare([scored("a", {"l1": HARD}), two_seeds("b", (-0.05, -0.10, -0.01))])
+    assert "the trainings differ too much to say the same of other seeds." in comparison.markdown()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tfpix2pix.errors import UserError, unknown_name
-from tfpix2pix.evaluation.comparison.differences import Difference
+from tfpix2pix.evaluation.comparison.differences import OPEN, Difference, verdict
 from tfpix2pix.evaluation.comparison.evaluations import Evaluated
 from tfpix2pix.evaluation.comparison.table import (
     LEGEND,
@@ -109,12 +109,11 @@ class Comparison:
             one = f"one {'group' if groups else 'image'} says nothing about others"
             why = "evaluated without replicates" if replicates < 2 else one
             return f"No intervals: {why}."
-        several = {evaluated.name: len(evaluated.members) for evaluated in self.evaluations if evaluated.members}
+        several = self._trainings
         what = f"{groups} groups ({images} images)" if groups else f"{images} images"
         over = f"{COVERED:.0%} intervals: bootstrap over {what}, {replicates} replicates".replace("%", " %")
         same = ", the same for all, so that differences are paired" if len(self.evaluations) > 1 else ""
-        seeds = ", ".join(f"{name}: {members}" for name, members in several.items())
-        also = f"; and, by Student's t, over training seeds ({seeds})" if several else ""
+        also = f"; and, by Student's t, over training seeds ({_listed(several)})" if several else ""
         single = "" if len(several) == len(self.evaluations) else (
             " The interval of a single training says nothing about other seeds."
         )  # fmt: skip
@@ -168,6 +167,37 @@ class Comparison:
             sentences = {**evaluated.record.protocols, **sentences}
         return sentences
 
+    @property
+    def _trainings(self) -> dict[str, int]:
+        """Returns evaluation -> number of its trainings, for means over several."""
+        return {evaluated.name: len(evaluated.members) for evaluated in self.evaluations if evaluated.members}
+
+    def _open_by_seeds(self, figures: Iterable[str]) -> str:
+        """Says which verdicts are open although the intervals over images alone leave out zero, or returns ""."""
+        evaluations, reference = {one.name: one for one in self.evaluations}, self.evaluations[self.baseline]
+        of_name = {}
+        for name, differences in self.differences.items():
+            of_name[name] = [
+                key
+                for key in figures
+                if key in differences
+                and differences[key].verdict == OPEN
+                and verdict(evaluations[name], reference, key, over_seeds=False) != OPEN
+            ]
+        cases = "; ".join(f"{', '.join(keys)} of {name}" for name, keys in of_name.items() if keys)
+        if not cases:
+            return ""
+        seeds = {name: count for name, count in self._trainings.items() if name == reference.name or of_name.get(name)}
+        why = (
+            "two trainings say little about other seeds, so take three or more"
+            if min(seeds.values()) == 2
+            else "the trainings differ too much to say the same of other seeds"
+        )
+        return (
+            f"Open because of the training seeds ({_listed(seeds)}), even if nearly all images agree: {cases}. "
+            f"The intervals over images alone leave out zero, but {why}."
+        )
+
     def markdown(self, figures: Sequence[str] | None = None) -> str:
         """Returns metrics, differences and their explanations as Markdown.
 
@@ -187,7 +217,7 @@ class Comparison:
             baseline = names[self.evaluations[self.baseline].name]
             parts.append(f"Differences to {baseline} (its value subtracted):")
             parts.append(as_markdown(difference_rows(chosen, differences, units), WORDS))
-            parts.append(VERDICTS)
+            parts.append(" ".join(filter(None, [VERDICTS, escaped(self._open_by_seeds(chosen))])))
         shown = {
             evaluated.figures[key].metric
             for evaluated in self.evaluations
@@ -198,6 +228,10 @@ class Comparison:
         lines += [f"{metric}: {sentence}." for metric, sentence in self.protocols.items() if metric in shown]
         parts.append("\n".join(f"- {escaped(line)}" for line in [*lines, *self.notes]))
         return "\n\n".join(parts) + "\n"
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in counts.items())
 
 
 def _about(evaluated: Evaluated) -> dict[str, Any]:

@@ -148,6 +148,7 @@ def test_the_plots_of_all_pixels_have_the_figures_of_the_record(phantom):
         assert np.sqrt(squared) == pytest.approx(figures["unit_rmse"]["value"])
         assert list(arrays["groups"]) == [row["group"] for row in groups(evaluation)]
         assert arrays["scatter"].sum() == pytest.approx(arrays["bland_altman"].sum())
+    assert json.loads((evaluation / "metrics.json").read_text())["data"]["groups"] == len(groups(evaluation))
     page = (evaluation / "report.html").read_text(encoding="utf-8")
     assert f"{len(groups(evaluation))} group" in page and "translation − target, HU" in page
 

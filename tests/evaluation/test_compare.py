@@ -45,7 +45,7 @@ def compared(given, out=None, **options):
         raise AssertionError(f"evaluated {resolved.request.model}")
 
     request = Request(given[0].partition("=")[2] or given[0])
-    return compare([str(item) for item in given], request, evaluate=none, reevaluate=False, out=out, **options)
+    return compare([str(item) for item in given], request, evaluate=none, out=out, **options)
 
 
 def test_evaluations_side_by_side(evaluations, tmp_path):
@@ -92,7 +92,7 @@ def test_what_is_not_evaluated_yet_is_evaluated_into_the_folder(folders, tmp_pat
         evaluate(request, out=folder, metrics=["l1"], replicates=50, shown=0)
 
     given = [str(folders / "near"), f"b={folders / 'far'}"]
-    comparison = compare(given, Request(folders / "near"), evaluate=score, reevaluate=False, out=tmp_path / "out")
+    comparison = compare(given, Request(folders / "near"), evaluate=score, out=tmp_path / "out")
     assert evaluated == ["near", "far"]
     assert [evaluation.name for evaluation in comparison.evaluations] == ["near", "b"]
     assert (tmp_path / "out" / "evaluations" / "2-b" / "report.html").is_file()
@@ -115,14 +115,71 @@ def test_a_runs_evaluation_counts_if_it_is_of_the_newest_step_and_readable(folde
             compared([str(run)])
 
 
+@pytest.fixture
+def evaluated_run(evaluations, tmp_path, smoke_run):
+    """A run whose newest step was evaluated by l1 and ssim."""
+    run = tmp_path / "run"
+    shutil.copytree(smoke_run.path, run)
+    shutil.copytree(evaluations / "near", run / "evaluation" / "val")
+    file = run / "evaluation" / "val" / "metrics.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "step": smoke_run.card.step}))
+    return run
+
+
+class TestARunThatHasAnEvaluation:
+    def score_into(self, folders, metrics):
+        def score(resolved, folder):
+            request = Request(folders / "near", targets=str(folders / "targets"), noise=NoiseOptions())
+            evaluate(request, out=folder, metrics=metrics, replicates=200, shown=0)
+
+        return score
+
+    def test_metrics_that_it_has_are_taken_from_it_and_shown_alone(self, evaluated_run, tmp_path, recwarn):
+        comparison = compared([str(evaluated_run)], tmp_path / "out", metrics=["ssim"])
+        assert comparison.evaluations[0].path == evaluated_run / "evaluation" / "val"
+        assert (tmp_path / "out" / "comparison.md").read_text().startswith("|  | ssim ↑ |\n")
+        assert not recwarn.list
+
+    def test_a_metric_that_it_lacks_is_measured_and_said(self, folders, evaluated_run, tmp_path):
+        with pytest.warns(
+            UserWarning, match=r"run is measured anew for l2, although .*/val\. `figures` chooses"
+        ) as said:
+            comparison = compare(
+                [str(evaluated_run)], Request(evaluated_run), evaluate=self.score_into(folders, ["l1", "l2"]),
+                metrics=["l1", "l2"], out=tmp_path / "out",
+            )  # fmt: skip
+        assert sum("anew" in str(warning.message) for warning in said) == 1
+        assert comparison.evaluations[0].path == tmp_path / "out" / "evaluations" / "1-run"
+
+    def test_other_options_measure_it_anew_and_are_said(self, folders, evaluated_run, tmp_path):
+        options = {"anew": ["--size own", "--metrics l1"], "metrics": ["l1"]}
+        with pytest.warns(UserWarning, match="run is measured anew with --size own --metrics l1, although it has"):
+            compare(
+                [str(evaluated_run)], Request(evaluated_run), evaluate=self.score_into(folders, ["l1"]),
+                out=tmp_path / "out", **options,
+            )  # fmt: skip
+
+    def test_from_the_command_line(self, evaluated_run):
+        code, out, err = run_cli("compare", evaluated_run, "--metrics", "ssim")
+        assert (code, err) == (0, "")
+        assert out.splitlines()[0] == "|  | ssim ↑ |"
+        for options, reason in {
+            ("--metrics", "l2"): "for l2",
+            ("--size", "own", "--set", "data.mirror=false"): "with --set data.mirror=false --size own",
+            ("--variants", "0", "--metrics", "ssim"): "with --variants 0 --metrics ssim",
+        }.items():
+            code, _, err = run_cli("compare", evaluated_run, *options)
+            assert code == 2
+            assert f"run, which is measured anew {reason}, and no --out. Add --out, a new folder, or choose" in err
+            assert err.rstrip().endswith("with --figures.")
+
+
 def test_a_failed_evaluation_leaves_nothing(folders, tmp_path):
     def fails(resolved, folder):
         raise UserError("no")
 
     with pytest.raises(UserError, match="^no$"):
-        compare(
-            [str(folders / "near")], Request(folders / "near"), evaluate=fails, reevaluate=False, out=tmp_path / "out"
-        )
+        compare([str(folders / "near")], Request(folders / "near"), evaluate=fails, out=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 

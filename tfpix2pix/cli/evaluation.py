@@ -217,7 +217,13 @@ def compare(
         noise=NoiseOptions(None, variants, seed), segmenter=segmenter, features=features,
         outputs=outputs, targets=targets, inputs=inputs, trust=trust,
     )  # fmt: skip
-    reevaluate = any((data, names, config, set_, size, segmenter, features, outputs, targets, variants != 4, seed))
+    given = {
+        "--data": data, "--set": " --set ".join(set_ or ()) or None, "--size": size, "--seed": seed or None,
+        "--variants": None if variants == 4 else variants, "--segmenter": segmenter, "--features": features,
+    }  # fmt: skip
+    anew = [f"{option} {value}" for option, value in given.items() if value is not None]
+    if anew and metrics:
+        anew.append(f"--metrics {metrics}")
 
     def evaluate_into(resolved: ResolvedRequest, folder: Path) -> None:
         load_tensorflow()
@@ -226,10 +232,10 @@ def compare(
         evaluate(resolved, out=folder, metrics=names, track=track(f"evaluate {resolved.request.model}"))
 
     comparison = run(
-        items, request, evaluate=evaluate_into, reevaluate=reevaluate, out=out, baseline=baseline,
+        items, request, evaluate=evaluate_into, anew=anew, metrics=names, out=out, baseline=baseline,
         figures=_names(figures),
     )  # fmt: skip
-    answer(json_, comparison.to_json(), comparison.markdown(_names(figures)))
+    answer(json_, comparison.to_json(), comparison.markdown(comparison.shown(_names(figures), names)))
     if out is not None and not json_:
         out_console.print(f"Plot: {out / FIGURE}")
 

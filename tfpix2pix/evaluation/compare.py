@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -53,7 +54,8 @@ def compare(
     request: Request,
     *,
     evaluate: Evaluate,
-    reevaluate: bool,
+    anew: Sequence[str] = (),
+    metrics: Sequence[str] | None = None,
     out: Path | None = None,
     baseline: str | None = None,
     figures: Sequence[str] | None = None,
@@ -64,10 +66,12 @@ def compare(
         items: `PATH` or `NAME=PATH`. Items of one name are trainings of one variant, and their mean is compared.
         request: settings of the evaluations. Its `model` is replaced.
         evaluate: evaluates a request into a folder.
-        reevaluate: evaluate runs by the request even if they have an evaluation of its split.
+        anew: options of the request for which runs are evaluated even if they have an evaluation of its split, in the
+            user's words, such as `--size own`. A warning for each such run names them.
+        metrics: rows of `METRICS` that `evaluate` measures. A run whose evaluation lacks one is evaluated. None: all.
         out: new folder for the tables, the values, the plots, and the new evaluations.
         baseline: name of the evaluation that the others are compared with; None: the first.
-        figures: metrics to show; None: all.
+        figures: metrics to show; None: those of `metrics`, or all.
 
     Raises:
         UserError: there is nothing to compare, evaluations are not of the same images or by the same protocol, or
@@ -87,13 +91,14 @@ def compare(
             if to_evaluate is not None:
                 slug = re.sub(r"[^A-Za-z0-9._-]+", "-", item.name)
                 new = None if folder is None else folder / EVALUATIONS / f"{number}-{slug}"
-                path = _evaluation(to_evaluate, new, evaluate, reevaluate)
+                path = _evaluation(to_evaluate, new, evaluate, anew, metrics)
             evaluation = read_evaluation(path, item.name)
             if folder is not None and folder in path.parents:
                 evaluation = replace(evaluation, path=out / path.relative_to(folder))  # its path once `out` is complete
             members[item.name].append(evaluation)
         groups = [group(evaluations, name) for name, evaluations in members.items()]
         comparison = compare_evaluations(groups, names.index(baseline) if baseline else 0)
+        figures = comparison.shown(figures, metrics)
         comparison.chosen(figures)
         if folder is not None:
             write_text(folder / TABLE, comparison.markdown(figures))
@@ -106,16 +111,34 @@ def compare(
     return comparison
 
 
-def _evaluation(resolved: ResolvedRequest, new: Path | None, evaluate: Evaluate, reevaluate: bool) -> Path:
+def _evaluation(
+    resolved: ResolvedRequest, new: Path | None, evaluate: Evaluate, anew: Sequence[str], metrics: Sequence[str] | None
+) -> Path:
     """Returns the folder of a run's current evaluation, or evaluates the request into the folder `new`."""
     request, model = resolved.request, resolved.model
     current = model.path / "evaluation" / request.split
-    if not reevaluate and _is_current(model, current):
-        return current
+    reason = ""
+    if _is_current(model, current):
+        measured = {figure.metric for figure in read_record(current).figures.values()}
+        lacking = [name for name in metrics or () if name not in measured]
+        if not anew and not lacking:
+            return current
+        reason = f"with {' '.join(anew)}" if anew else f"for {', '.join(lacking)}"
+    if new is None and reason:
+        raise UserError(
+            f"A folder must be given for new evaluations. Received {request.model}, which is measured anew {reason}, "
+            f"and no `out`. Add `out`, a new folder, or choose among the figures of its evaluation with `figures`."
+        )
     if new is None:
         raise UserError(
             f"An item to compare must have an evaluation, or there must be a folder for its evaluation. Received "
             f"{request.model} and no `out`. Add `out`, a new folder."
+        )
+    if reason:
+        warnings.warn(
+            f"{request.model} is measured anew {reason}, although it has an evaluation in {current}. `figures` chooses "
+            f"among the figures of evaluations that exist.",
+            stacklevel=3,
         )
     evaluate(resolved, new)
     return new

@@ -61,6 +61,8 @@ def _of(module: str, name: str, protocol: str, **more: Any) -> Metric:
 
 
 _SHARE = {"least": 0.0, "most": 1.0}
+_ERROR = {"better": "lower", "least": 0.0}
+_AMOUNT = {"better": "", "least": 0.0}
 _OF_LABEL_MAPS = {
     "pixel_accuracy": "Per-pixel accuracy",
     "class_accuracy": "Per-class accuracy",
@@ -72,7 +74,7 @@ METRICS = {
         "L1",
         "mean absolute difference on [-1, 1] over pixels and channels; mean over images",
         score="l1",
-        better="lower",
+        **_ERROR,
         while_training=True,
         titles={"l1": "Mean absolute difference (L1)"},
     ),
@@ -81,7 +83,7 @@ METRICS = {
         "L2",
         "mean squared difference on [-1, 1] over pixels and channels; mean over images",
         score="l2",
-        better="lower",
+        **_ERROR,
         titles={"l2": "Mean squared difference (L2)"},
     ),
     "psnr": _of(
@@ -98,6 +100,7 @@ METRICS = {
         "structural similarity (Wang et al. 2004): Gaussian windows of sigma 1.5 px (11 px), K 0.01 "
         "and 0.03, on [0, 1], each channel alone; mean over pixels, channels and images",
         score="ssim",
+        least=-1.0,
         most=1.0,
         while_training=True,
         titles={"ssim": "Structural similarity (SSIM)"},
@@ -118,6 +121,7 @@ METRICS = {
         "mean gradient magnitude (forward differences) of all translations over that of all "
         "targets; 1 is as sharp, less is blurrier",
         better="near 1",
+        least=0.0,
         while_training=True,
         titles={"sharpness": "Sharpness relative to the targets"},
     ),
@@ -140,7 +144,7 @@ METRICS = {
         "mean gradient magnitude (forward differences) of the translations on [-1, 1]: sharpness "
         "without a target; mean over images",
         needs=(),
-        better="",
+        **_AMOUNT,
         titles={"gradient_magnitude": "Mean gradient magnitude"},
     ),
     "diversity": _of(
@@ -149,7 +153,7 @@ METRICS = {
         "mean absolute difference on [-1, 1] between translations of one image by different "
         "noise, over all pairs of them; mean over images",
         needs=("variants",),
-        better="",
+        **_AMOUNT,
         titles={"diversity": "Diversity over noise"},
     ),
     "unit_errors": _of(
@@ -160,7 +164,7 @@ METRICS = {
         needs=("target", "unit"),
         of_channels=True,
         score="unit_mae",
-        better="lower",
+        **_ERROR,
         in_unit=True,
         titles={
             "unit_mae": "Mean absolute error (MAE), in the targets' unit",
@@ -198,12 +202,11 @@ METRICS = {
     "swd": _of(
         "patches",
         "SlicedWasserstein",
-        "sliced Wasserstein distance x 1000 between 7x7 px patches of all translations "
-        "and of all targets, 128 an image and level, on a Laplacian pyramid (levels named by their px), normalised by "
-        "the targets' mean and deviation "
-        "(at least 2/255), 512 projections; swd is the levels' mean (after Karras et al. 2018)",
+        "sliced Wasserstein distance x 1000 between 7x7 px patches of all translations and of all targets, 128 an "
+        "image and level, on a Laplacian pyramid (levels named by their px), normalised by the targets' mean and "
+        "deviation (at least 2/255), 512 projections; swd is the levels' mean (after Karras et al. 2018)",
         score="swd",
-        better="lower",
+        **_ERROR,
         titles={
             "swd": "Sliced Wasserstein distance (SWD)",
             "swd_*": "Sliced Wasserstein distance at * px",
@@ -216,7 +219,7 @@ METRICS = {
         "(Heusel et al. 2017); biased upwards for few images",
         needs=("target", "features"),
         score="fid",
-        better="lower",
+        **_ERROR,
         titles={"fid": "Fréchet distance of features (FID)"},
     ),
     "kid": _of(
@@ -253,7 +256,7 @@ METRICS = {
         "entropy_pooled_bits: the same, of all variants of a kind of shape together. entropy_kl_bits: KL(truth || "
         "model) by kind, no colour being an outcome too, 1/2 added to each count",
         needs=("truth", "variants", "target", "input"),
-        better="",
+        **_AMOUNT,
         titles={
             "entropy_bits": "Entropy of the colour given the input, bits",
             "entropy_true_bits": "Entropy of the colour given the input, of the data, bits",
@@ -286,7 +289,7 @@ METRICS = {
         "the variants: L1, and 1 - MS-SSIM as of `ms_ssim`, each with its own nearest variant; mean over images; the "
         "best falls with K, so only values of one K are comparable",
         needs=("target", "variants"),
-        better="lower",
+        **_ERROR,
         titles={
             f"{which}_of_k_{key}": f"{title} of the variants"
             for which, word in (("best", "nearest"), ("mean", "mean"))
@@ -314,7 +317,7 @@ METRICS = {
         needs=("target", "training"),
         of_label_maps=None,
         of_channels=True,
-        better="",
+        **_AMOUNT,
         titles={
             "nearest_training": "Distance to the nearest training target",
             "nearest_training_real": "Distance of real targets to the nearest training target",
@@ -343,6 +346,7 @@ METRICS = {
         "of them, else over neighbours; mean over images",
         needs=("variants",),
         better="",
+        **_SHARE,
         titles={"variant_ms_ssim_distance": "Structural diversity over noise (1 − MS-SSIM)"},
     ),
     "variant_agreement": _of(
@@ -362,7 +366,7 @@ METRICS = {
         "each image against the targets, two-sample z-test at 5 %: about one of 20 bins differs by chance "
         "(Richardson & Weiss 2018)",
         needs=("target", "variants"),
-        better="lower",
+        **_ERROR,
         least_images=50,
         titles={
             "ndb": "Number of different bins (NDB)",
@@ -390,6 +394,7 @@ METRICS = {
         "mean absolute difference between the four shares of `calibration` over all images and their levels",
         needs=("target", "variants"),
         better="lower",
+        **_SHARE,
         titles={"calibration_gap": "Gap of the intervals' shares from their levels"},
     ),
 }

@@ -303,7 +303,10 @@ def _how_to_continue(step: int, spec: TrainingConfig) -> str:
         )
     if spec.learning_rate_schedule == "constant":
         return f"To train on, raise {keys}."
-    return "Its learning rate has fallen to 0, so it cannot be trained on."
+    return (
+        "Its learning rate has fallen to 0, so it cannot be trained on. To train further, begin another run with its "
+        "weights: set `training.start_from` to this one."
+    )
 
 
 def _write_beginning(plan: Plan, config: Config, start: Start, record: DataRecord) -> None:

@@ -16,6 +16,9 @@ from tfpix2pix.metrics.bootstrap import Resampling, interval
 
 METRIC_OF = {
     "psnr_db": "psnr",
+    "unit_mae": "unit_errors",
+    "unit_mae_dose": "unit_errors",
+    "unit_bias": "unit_bias",
     "gradient_magnitude": "gradient",
     "swd_16": "swd",
     "pixel_accuracy": "segmentation",
@@ -42,6 +45,7 @@ def scored(
     folder: str | None = "data/facades",
     groups: Sequence[str] | None = None,
     notes: Sequence[str] = (),
+    units: Mapping[str, str] | None = None,
     **protocol: Any,
 ) -> Evaluated:
     """An evaluation whose figures are means of `per_image` values, NaN where an image has none, and, without
@@ -61,6 +65,7 @@ def scored(
         low, high = (interval(values) if len(set(groups or names)) > 1 else None) or (None, None)
         figures[figure] = {
             "metric": metric, "value": float(values[0]), "low": low, "high": high, "better": METRICS[metric].better,
+            **({"unit": units[figure]} if figure in (units or {}) else {}),
         }  # fmt: skip
     of_groups = {"groups": len(set(groups))} if groups else {}
     record = {

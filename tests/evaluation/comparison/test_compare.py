@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -211,3 +212,82 @@ def test_the_caption_says_the_size(protocol, said):
     assert said in comparison.markdown() and said in latex_table(comparison)
     assert said in comparison_figure(comparison).get_supxlabel().replace("\n", " ")
     assert comparison.to_json()["measured_at"] == said
+
+
+@pytest.mark.parametrize(
+    ("figure", "values", "ends"),
+    [
+        ("sharpness", [0.1, 3.0], (0, None)),
+        ("diversity", [0.0, 0.3], (0, None)),
+        ("l1", [0.0, 0.9], (0, None)),
+        ("ssim", [0.95, -0.9], (-1, 1)),
+    ],
+)
+def test_intervals_of_values_are_cut_and_those_of_differences_are_not(figure, values, ends):
+    """Two seeds that differ much: Student's t reaches far beyond what a value can be."""
+    wide = group([scored(f"s{n}", {figure: np.full(9, value)}) for n, value in enumerate(values)], "wide")
+    comparison = compare([scored("a", {figure: np.full(9, values[0])}), wide])
+    cell, difference = comparison.table["wide"][figure], comparison.differences["wide"][figure]
+    assert cell.low == ends[0]
+    assert ends[1] is None or cell.high == ends[1]
+    center = np.mean(values) - values[0]
+    assert difference.low < center - 1 and difference.high > center + 1
+
+
+def test_the_interval_of_an_older_evaluation_is_cut_too():
+    a = scored("a", {"sharpness": HARD})
+    old = a.record.figures["sharpness"].model_copy(update={"low": -2.6})
+    older = replace(a, record=a.record.model_copy(update={"figures": {"sharpness": old}}))
+    assert compare([older]).table["a"]["sharpness"].low == 0
+
+
+def in_counts(name, **units):
+    return scored(name, {"unit_mae": HARD, "unit_mae_dose": HARD, "l1": HARD}, units=units)
+
+
+def test_headings_and_axes_have_the_unit():
+    units = {"unit_mae": "counts", "unit_mae_dose": "J|m $2$"}
+    comparison = compare([in_counts(name, **units) for name in "ab"])
+    assert comparison.rows()[0] == ["", "unit_mae, counts ↓", "unit_mae_dose, J|m $2$ ↓", "l1 ↓"]
+    assert comparison.difference_rows()[1][:2] == ["unit_mae, counts ↓", "b"]
+    assert "\n| unit_mae_dose, J\\|m $2$ ↓ | b |" in comparison.markdown()
+    table = latex_table(comparison)
+    assert r"unit\_mae, counts $\downarrow$ &" in table and r"J\textbar{}m \$2\$" in table
+    assert [row["unit"] for row in comparison.flat_rows()] == ["counts"] * 2 + ["J|m $2$"] * 2 + [""] * 2
+    assert comparison.to_json()["units"] == units
+    labels = [axes.xaxis.label for axes in comparison_figure(comparison).axes]
+    assert [label.get_text() for label in labels] == [
+        "Mean absolute error (MAE), counts", "Mean absolute error (MAE) of dose, J|m $2$", "",
+    ]  # fmt: skip
+    assert not any(label.get_parse_math() for label in labels[:2])
+
+
+def test_values_in_different_units_are_refused():
+    with pytest.raises(
+        UserError, match=r"in the same unit\. Received unit_mae in HU of 'a' and unit_mae in counts of 'b'"
+    ):
+        compare([in_counts("a", unit_mae="HU"), in_counts("b", unit_mae="counts")])
+    assert compare([in_counts("a"), in_counts("b", unit_mae="HU")]).units == {"unit_mae": "HU"}  # an older record
+
+
+def two_seeds(name, shifts):
+    return group([scored(f"{name}{n}", {"l1": HARD + NOISE / 9 + shift}) for n, shift in enumerate(shifts)], name)
+
+
+def test_a_sentence_says_that_seeds_leave_a_verdict_open():
+    comparison = compare([scored("a", {"l1": HARD}), two_seeds("b", (-0.12, -0.10))])
+    text = comparison.markdown()
+    assert "| open | 100 % | 0 % |" in text
+    assert "Open because of the training seeds (b: 2), even if nearly all images agree: l1 of b. " in text
+    assert "two trainings say little about other seeds, so take three or more." in text
+
+
+def test_nothing_is_said_of_seeds_where_images_leave_it_open_or_nothing_does():
+    for shifts in ((-0.111, -0.11), (-NOISE.mean() / 9, 0.0001 - NOISE.mean() / 9)):
+        assert "Open because" not in compare([scored("a", {"l1": HARD}), two_seeds("b", shifts)]).markdown()
+    assert "Open because" not in l1(a=HARD, b=HARD + NOISE - NOISE.mean()).markdown()
+
+
+def test_more_seeds_that_differ_have_another_reason():
+    comparison = compare([scored("a", {"l1": HARD}), two_seeds("b", (-0.05, -0.10, -0.01))])
+    assert "the trainings differ too much to say the same of other seeds." in comparison.markdown()

@@ -14,6 +14,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison.differences import OPEN, cost_of, difference, verdict
 from tfpix2pix.evaluation.comparison.evaluations import Evaluated
 from tfpix2pix.evaluation.comparison.outcome import Comparison
+from tfpix2pix.evaluation.comparison.seeds import bounded
 from tfpix2pix.evaluation.comparison.table import Cell
 
 NAMES_SHOWN = 3
@@ -50,6 +51,11 @@ def check_alike(evaluations: Sequence[Evaluated]) -> None:
                 raise _differ(
                     "by the same protocol", first, other, [f"{key} {_in_words(value)}" for value in values], advice
                 )
+        for key in first.figures.keys() & other.figures.keys():
+            units = [evaluated.figures[key].unit for evaluated in (first, other)]
+            if units[0] != units[1] and all(units):  # older versions did not write it
+                received = [f"{key} in {unit}" for unit in units]
+                raise _differ("in the same unit", first, other, received, "Evaluate both with one `data.target_unit`.")
 
 
 def notes_on(evaluations: Sequence[Evaluated]) -> Iterator[str]:
@@ -186,4 +192,5 @@ def _best(evaluations: Sequence[Evaluated], metric: str) -> set[str]:
 def _cell(evaluated: Evaluated, metric: str, best: bool) -> Cell:
     record = evaluated.figures[metric]
     members = tuple(float(member.replicates[metric][0]) for member in evaluated.members)
-    return Cell(record.value, record.low, record.high, best, members)
+    low, high = bounded(record.metric, record.low, record.high)  # older versions did not cut it
+    return Cell(record.value, low, high, best, members)

@@ -48,13 +48,17 @@ def difference(evaluated: Evaluated, baseline: Evaluated, metric: str) -> Differ
     return Difference(value, low, high, verdict(evaluated, baseline, metric), wins, losses)
 
 
-def verdict(evaluated: Evaluated, other: Evaluated, metric: str) -> str:
-    """Returns `better`, `worse` or `open`, by the paired interval of their difference, or `` without an interval."""
+def verdict(evaluated: Evaluated, other: Evaluated, metric: str, *, over_seeds: bool = True) -> str:
+    """Returns `better`, `worse` or `open`, by the paired interval of their difference, or `` without an interval.
+
+    `over_seeds=False` takes the interval over images alone.
+    """
     cost = COSTS.get(evaluated.figures[metric].better)
     if cost is None:
         return NONE
     values = [cost(replicates) for replicates in _pair(evaluated, other, metric)]
-    low, high = limits(values[0] - values[1], _spread(evaluated, other, metric), evaluated.drawn)
+    spread = _spread(evaluated, other, metric) if over_seeds else Spread()
+    low, high = limits(values[0] - values[1], spread, evaluated.drawn)
     if low is None:
         return NONE
     return BETTER if high < 0 else WORSE if low > 0 else OPEN

@@ -19,13 +19,14 @@ from tfpix2pix.errors import UserError, escape_controls
 from tfpix2pix.evaluation.comparison.outcome import Comparison
 from tfpix2pix.evaluation.comparison.table import Cell
 from tfpix2pix.files import whole_file
+from tfpix2pix.metrics import title_of
 from tfpix2pix.training.curves import BLUE, DPI, GREEN, ORANGE, PALE, PURPLE, ROUND, VERMILION, WIDTH_PX
 
 SKY = "#56B4E9"  # from the palette of Okabe & Ito, as the others
 COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 MOST_PANELS = 12  # unless metrics are named
 MOST_COLUMNS = 4
-ROW_PX, AROUND_PX, FOOT_PX = 34, 78, 40  # height of a row, around a panel, below all panels
+ROW_PX, AROUND_PX, FOOT_PX, LINE_PX = 34, 78, 8, 16  # height of a row, around a panel, below all, of a line of text
 NAME_LENGTH, LINE_LENGTH = 30, 18  # characters
 FOOT_LENGTH = 180
 MEMBERS_BELOW = 0.26  # rows
@@ -70,7 +71,9 @@ def comparison_figure(comparison: Comparison, figures: Sequence[str] | None = No
         )
     columns = _columns(len(shown))
     rows, names = math.ceil(len(shown) / columns), [escape_controls(one.name) for one in comparison.evaluations]
-    height_px = rows * (AROUND_PX + ROW_PX * len(names)) + FOOT_PX
+    below = _foot(comparison)
+    around_px = AROUND_PX + (LINE_PX if any(metric in comparison.units for metric in shown) else 0)
+    height_px = rows * (around_px + ROW_PX * len(names)) + FOOT_PX + LINE_PX * len(below.splitlines())
     picture = Figure(figsize=(WIDTH_PX / DPI, height_px / DPI), dpi=DPI, facecolor="white", layout="constrained")
     picture.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
     grid = picture.add_gridspec(rows, columns)
@@ -80,7 +83,7 @@ def comparison_figure(comparison: Comparison, figures: Sequence[str] | None = No
         axes.set_yticks(range(len(names)), [short(name) for name in names] if not index % columns else [])
         for label in axes.get_yticklabels():
             label.set_parse_math(False)  # a $ in a name is a $
-    foot = picture.supxlabel(_foot(comparison), x=0.008, ha="left", fontsize=7.5, color="0.3")
+    foot = picture.supxlabel(below, x=0.008, ha="left", fontsize=7.5, color="0.3")
     foot.set_parse_math(False)
     return picture
 
@@ -132,6 +135,10 @@ def _draw(axes: Axes, comparison: Comparison, metric: str) -> None:
         ", ".join(filter(None, words)), (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points",
         fontsize=7.5, color="0.3",
     )  # fmt: skip
+    if metric in comparison.units:
+        quantity = title_of(metric).partition(", in ")[0]  # a title ends with "in the targets' unit"
+        label = axes.set_xlabel(escape_controls(f"{quantity}, {comparison.units[metric]}"), fontsize=7.5)
+        label.set_parse_math(False)
     axes.tick_params(labelsize=7.5, color=PALE)
     axes.tick_params(axis="y", labelsize=8, length=0)
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=ROUND))

@@ -10,9 +10,8 @@ import numpy as np
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.comparison.assemble import check_alike
 from tfpix2pix.evaluation.comparison.evaluations import Evaluated
-from tfpix2pix.evaluation.comparison.seeds import limits
+from tfpix2pix.evaluation.comparison.seeds import bounded, limits
 from tfpix2pix.evaluation.folder import Record
-from tfpix2pix.metrics import METRICS
 
 
 def group(evaluations: Sequence[Evaluated], name: str) -> Evaluated:
@@ -56,10 +55,7 @@ def _record(mean: Evaluated) -> Record:
     first, figures = mean.members[0].record, {}
     for key, values in mean.replicates.items():
         record = first.figures[key]
-        low, high = limits(values, mean.spread(key), mean.drawn)
-        row = METRICS.get(record.metric)
-        if high is not None and row is not None:
-            low, high = row.bounded(low), row.bounded(high)
+        low, high = bounded(record.metric, *limits(values, mean.spread(key), mean.drawn))
         figures[key] = record.model_copy(update={"value": float(values[0]), "low": low, "high": high})
     others = {key for member in mean.members for key in member.figures} - figures.keys()
     left_out = [f"{', '.join(sorted(others))} left out, because not all members have them."] if others else []

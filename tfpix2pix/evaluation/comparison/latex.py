@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tfpix2pix.errors import escape_controls
 from tfpix2pix.evaluation.comparison.outcome import MARKS, Comparison
-from tfpix2pix.evaluation.comparison.table import ARROWS, LEGEND, Cell, column, decimals_for, interval_text
+from tfpix2pix.evaluation.comparison.table import LEGEND, Cell, column, decimals_for, heading, interval_text
 
 # Every character that LaTeX does not print as it is, or takes for an argument at the start of a row.
 ESCAPES = str.maketrans(
@@ -47,7 +47,10 @@ def latex_table(comparison: Comparison, figures: Sequence[str] | None = None) ->
     chosen, names = comparison.chosen(figures), list(comparison.table)
     decimals = {key: decimals_for(column(comparison.table, key)) for key in chosen}
     cells = [[_cell(comparison.table[name].get(key), decimals[key]) for key in chosen] for name in names]
-    heads, others = [escaped(name) for name in names], [escaped(f"{key}{ARROWS[chosen[key]]}") for key in chosen]
+    heads, others = (
+        [escaped(name) for name in names],
+        [escaped(heading(key, chosen[key], comparison.units)) for key in chosen],
+    )
     if len(others) > len(heads):
         heads, others, cells = others, heads, [list(row) for row in zip(*cells, strict=True)]
     rows = [_row(head, of_row) for head, of_row in zip(heads, cells, strict=True)]

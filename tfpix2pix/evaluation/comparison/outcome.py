@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tfpix2pix.errors import UserError, unknown_name
-from tfpix2pix.evaluation.comparison.differences import Difference
+from tfpix2pix.evaluation.comparison.differences import OPEN, Difference, verdict
 from tfpix2pix.evaluation.comparison.evaluations import Evaluated
 from tfpix2pix.evaluation.comparison.table import (
     LEGEND,
@@ -68,20 +68,37 @@ class Comparison:
                 raise UserError(unknown_name("A metric", name, self.figures))
         return self.figures if figures is None else {name: self.figures[name] for name in figures}
 
+    def shown(self, figures: Sequence[str] | None, metrics: Sequence[str] | None) -> Sequence[str] | None:
+        """Returns `figures` or, if they are None, those of the rows of `METRICS` that are named. None: all."""
+        if figures is not None or metrics is None:
+            return figures
+        rows = {key: of.metric for evaluated in self.evaluations for key, of in evaluated.figures.items()}
+        return [key for key in self.figures if rows[key] in metrics]
+
     def rows(self, figures: Sequence[str] | None = None, emphasis: Callable[[str], str] = str) -> Rows:
         """Returns a heading, then a row for each evaluation, all equally long. `zip(*rows)` has a row for each metric.
 
         `emphasis` formats the cells that are best.
         """
-        return metric_rows(self.chosen(figures), self.table, emphasis)
+        return metric_rows(self.chosen(figures), self.table, emphasis, self.units)
 
     def difference_rows(self, figures: Sequence[str] | None = None) -> Rows:
         """Returns a heading, then a row for each metric and evaluation."""
-        return difference_rows(self.chosen(figures), self.differences)
+        return difference_rows(self.chosen(figures), self.differences, self.units)
 
     def flat_rows(self, figures: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Returns a row for each metric and evaluation with value, interval, and difference to the baseline."""
-        return flat_rows(self.chosen(figures), self.table, self.differences)
+        return flat_rows(self.chosen(figures), self.table, self.differences, self.units)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Returns metric -> its unit, for those that have one."""
+        return {
+            key: metric.unit
+            for evaluated in self.evaluations
+            for key, metric in evaluated.figures.items()
+            if metric.unit
+        }
 
     @property
     def intervals(self) -> str:
@@ -92,12 +109,11 @@ class Comparison:
             one = f"one {'group' if groups else 'image'} says nothing about others"
             why = "evaluated without replicates" if replicates < 2 else one
             return f"No intervals: {why}."
-        several = {evaluated.name: len(evaluated.members) for evaluated in self.evaluations if evaluated.members}
+        several = self._trainings
         what = f"{groups} groups ({images} images)" if groups else f"{images} images"
         over = f"{COVERED:.0%} intervals: bootstrap over {what}, {replicates} replicates".replace("%", " %")
         same = ", the same for all, so that differences are paired" if len(self.evaluations) > 1 else ""
-        seeds = ", ".join(f"{name}: {members}" for name, members in several.items())
-        also = f"; and, by Student's t, over training seeds ({seeds})" if several else ""
+        also = f"; and, by Student's t, over training seeds ({_listed(several)})" if several else ""
         single = "" if len(several) == len(self.evaluations) else (
             " The interval of a single training says nothing about other seeds."
         )  # fmt: skip
@@ -125,6 +141,7 @@ class Comparison:
             "measured_at": self.measured_at,
             "intervals": self.intervals,
             "better": self.figures,
+            "units": self.units,
             "evaluations": [
                 {
                     **_about(evaluated),
@@ -150,6 +167,37 @@ class Comparison:
             sentences = {**evaluated.record.protocols, **sentences}
         return sentences
 
+    @property
+    def _trainings(self) -> dict[str, int]:
+        """Returns evaluation -> number of its trainings, for means over several."""
+        return {evaluated.name: len(evaluated.members) for evaluated in self.evaluations if evaluated.members}
+
+    def _open_by_seeds(self, figures: Iterable[str]) -> str:
+        """Says which verdicts are open although the intervals over images alone leave out zero, or returns ""."""
+        evaluations, reference = {one.name: one for one in self.evaluations}, self.evaluations[self.baseline]
+        of_name = {}
+        for name, differences in self.differences.items():
+            of_name[name] = [
+                key
+                for key in figures
+                if key in differences
+                and differences[key].verdict == OPEN
+                and verdict(evaluations[name], reference, key, over_seeds=False) != OPEN
+            ]
+        cases = "; ".join(f"{', '.join(keys)} of {name}" for name, keys in of_name.items() if keys)
+        if not cases:
+            return ""
+        seeds = {name: count for name, count in self._trainings.items() if name == reference.name or of_name.get(name)}
+        why = (
+            "two trainings say little about other seeds, so take three or more"
+            if min(seeds.values()) == 2
+            else "the trainings differ too much to say the same of other seeds"
+        )
+        return (
+            f"Open because of the training seeds ({_listed(seeds)}), even if nearly all images agree: {cases}. "
+            f"The intervals over images alone leave out zero, but {why}."
+        )
+
     def markdown(self, figures: Sequence[str] | None = None) -> str:
         """Returns metrics, differences and their explanations as Markdown.
 
@@ -159,7 +207,8 @@ class Comparison:
         names = {evaluated.name: escaped(evaluated.name) for evaluated in self.evaluations}
         table = {names[name]: cells for name, cells in self.table.items()}
         differences = {names[name]: of_evaluation for name, of_evaluation in self.differences.items()}
-        rows = metric_rows(chosen, table, bold)
+        units = {key: escaped(unit) for key, unit in self.units.items()}
+        rows = metric_rows(chosen, table, bold, units)
         if len(chosen) > len(table):
             rows = [list(row) for row in zip(*rows, strict=True)]
         marks = f" {MARKS}" if len(table) > 1 else ""
@@ -167,8 +216,8 @@ class Comparison:
         if any(key in of_evaluation for of_evaluation in differences.values() for key in chosen):
             baseline = names[self.evaluations[self.baseline].name]
             parts.append(f"Differences to {baseline} (its value subtracted):")
-            parts.append(as_markdown(difference_rows(chosen, differences), WORDS))
-            parts.append(VERDICTS)
+            parts.append(as_markdown(difference_rows(chosen, differences, units), WORDS))
+            parts.append(" ".join(filter(None, [VERDICTS, escaped(self._open_by_seeds(chosen))])))
         shown = {
             evaluated.figures[key].metric
             for evaluated in self.evaluations
@@ -179,6 +228,10 @@ class Comparison:
         lines += [f"{metric}: {sentence}." for metric, sentence in self.protocols.items() if metric in shown]
         parts.append("\n".join(f"- {escaped(line)}" for line in [*lines, *self.notes]))
         return "\n\n".join(parts) + "\n"
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in counts.items())
 
 
 def _about(evaluated: Evaluated) -> dict[str, Any]:

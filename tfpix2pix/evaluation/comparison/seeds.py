@@ -29,6 +29,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfpix2pix.metrics import METRICS
 from tfpix2pix.metrics.bootstrap import interval
 
 
@@ -85,3 +86,14 @@ def limits(values: np.ndarray, spread: Spread, drawn: int) -> tuple[float, float
     """
     ends = interval(spread.added_to(values)) if drawn > 1 else None
     return ends or (None, None)
+
+
+def bounded(metric: str, low: float | None, high: float | None) -> tuple[float, float] | tuple[None, None]:
+    """Returns an interval of a value of a row of `METRICS`, cut at the values that are possible.
+
+    A difference of two values has no such bounds. A row that this version does not know has none either.
+    """
+    row = METRICS.get(metric)
+    if row is None or low is None or high is None:
+        return low, high
+    return row.bounded(low), row.bounded(high)

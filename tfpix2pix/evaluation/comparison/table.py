@@ -15,6 +15,7 @@ LEGEND = "↓ lower is better, ↑ higher, →1 near 1."
 MOST_DECIMALS = 6
 WORDS = (0, 1, 4)  # the columns of `difference_rows` that hold words
 Rows = list[list[str]]
+NO_UNITS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,26 @@ class Cell:
     """The values of the single trainings, if it is a mean of several."""
 
 
+def heading(metric: str, better: str, units: Mapping[str, str]) -> str:
+    """Returns a metric's name, its unit if `units` has one, and an arrow to the better values."""
+    return f"{', '.join(filter(None, [metric, units.get(metric)]))}{ARROWS[better]}"
+
+
 def metric_rows(
-    figures: Mapping[str, str], table: Mapping[str, Mapping[str, Cell]], emphasis: Callable[[str], str] = str
+    figures: Mapping[str, str],
+    table: Mapping[str, Mapping[str, Cell]],
+    emphasis: Callable[[str], str] = str,
+    units: Mapping[str, str] = NO_UNITS,
 ) -> Rows:
     """Returns a heading, then a row for each evaluation: its name, and the value and interval of each metric.
 
     Args:
         figures: metric -> which of its values are better.
         emphasis: formats the cells that are best.
+        units: metric -> its unit, for those that have one.
     """
     decimals = {key: decimals_for(column(table, key)) for key in figures}
-    rows = [["", *(f"{key}{ARROWS[better]}" for key, better in figures.items())]]
+    rows = [["", *(heading(key, better, units) for key, better in figures.items())]]
     for name, cells in table.items():
         rows.append([name])
         for key in figures:
@@ -51,7 +61,11 @@ def metric_rows(
     return rows
 
 
-def difference_rows(figures: Mapping[str, str], differences: Mapping[str, Mapping[str, Difference]]) -> Rows:
+def difference_rows(
+    figures: Mapping[str, str],
+    differences: Mapping[str, Mapping[str, Difference]],
+    units: Mapping[str, str] = NO_UNITS,
+) -> Rows:
     """Returns a heading, then a row for each metric and evaluation: difference, interval, verdict and shares."""
     rows = [["metric", "evaluation", "difference", "95 % interval", "verdict", "better in", "worse in"]]
     for key, better in figures.items():
@@ -63,7 +77,7 @@ def difference_rows(figures: Mapping[str, str], differences: Mapping[str, Mappin
                 shares = [
                     "" if share is None else f"{100 * share:.0f} %" for share in (difference.wins, difference.losses)
                 ]
-                rows.append([f"{key}{ARROWS[better]}", name, value, limits, difference.verdict, *shares])
+                rows.append([heading(key, better, units), name, value, limits, difference.verdict, *shares])
     return rows
 
 
@@ -71,6 +85,7 @@ def flat_rows(
     figures: Mapping[str, str],
     table: Mapping[str, Mapping[str, Cell]],
     differences: Mapping[str, Mapping[str, Difference]],
+    units: Mapping[str, str] = NO_UNITS,
 ) -> list[dict[str, Any]]:
     """Returns a row for each metric and evaluation that has it, as a CSV file has them: numbers, not text.
 
@@ -89,6 +104,7 @@ def flat_rows(
                 {
                     "metric": key, "evaluation": name, **{entry: _finite(number) for entry, number in numbers.items()},
                     "verdict": difference.verdict if difference else "", "best": int(cell.best), "better": better,
+                    "unit": units.get(key, ""),
                 }
             )  # fmt: skip
     return rows

@@ -54,13 +54,13 @@ demo: $(VENV)/.runs  ## train line drawings->coloured drawings, export, translat
 	@echo "  $(BIN)/tensorboard --logdir $(RUN)/tensorboard"
 	@echo "The drawings: OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0. https://openmoji.org"
 
-test: install  ## lint, then the tests of a change, two modules at a time (JOBS=…; about 10 minutes)
+test: install  ## lint, then the tests of a change, two at a time (JOBS=…; about 12 minutes)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
 
 test-slow: install  ## the other tests: browsers, other environments, several machines, full size
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m slow
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow
 
 test-all: test test-slow  ## all tests (about half an hour)
 

@@ -120,7 +120,7 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         started = start_from(model, plan.start) if plan.start else ()
     devices.check_same(start.step, "checkpoint")
     say(
-        f"{config.name}: {len(sources['train'])} training and {len(sources['val'])} held-out pairs, {checked} of them "
+        f"{config.name}: {plan.division.sentence}, {checked} of them "
         f"read without errors; {devices.describe(spec.batch_size)}, {spec.precision}; {plan.directory.path}"
         f"{f', continuing from step {start.step}' if 0 < start.step < spec.steps else ''}"
     )
@@ -137,7 +137,7 @@ def run(plan: Plan, console: Console | None = None) -> Run:
 
     for sentence in _needs(plan, config, model, devices):
         say(sentence)
-    record = plan.record.resumed(start.step, splits, _division(config, sources["train"]))
+    record = plan.record.resumed(start.step, splits, _division(config, sources["train"]), plan.division.group_counts)
     tracked = Trackers(spec.trackers if devices.is_chief else (), plan.directory.trackers)
     with plan.directory.in_use() if devices.is_chief else nullcontext(), tracked as trackers:
         if devices.is_chief:
@@ -283,6 +283,9 @@ def _report_data(plan: Plan, sources: Mapping[str, Source], say: partial) -> Non
     """Prints the doctor's findings in some pairs of a new run, and the number of pairs that are skipped."""
     for note in plan.notes:
         say(note)
+    if plan.resume:
+        for warning in plan.division.warnings:
+            say(warning)
     if not plan.resume:
         for line in quick_lines(examine(plan.config.data, plan.config.seed, at_most=EXAMINED_AT_START)):
             say(line)

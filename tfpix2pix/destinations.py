@@ -74,7 +74,7 @@ RUN = OwnFolder(
     },
     files=(
         r"config\.yaml", r"data\.json", r"model_card\.json", r"metrics\.jsonl", r"training_curves\.png",
-        r"trackers\.json",
+        r"trackers\.json", r"environment\.json",
         r"samples/step-\d+\.png",
         r"checkpoints/(step|best|damaged-step)-\d+/(checkpoint\.json|notes\.json|\w+\.safetensors)",
         r"tensorboard/events\.out\.tfevents\..+", r"tensorboard/plugins/profile/.+/.+",

@@ -1,12 +1,16 @@
 """Groups of pairs and folds of groups: nothing of a group is on two sides, and every group is held out once."""
 
+import io
 import json
+import re
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 import tfpix2pix as p2p
 from tests.conftest import least_config, run_cli, write_image
@@ -15,9 +19,11 @@ from tfpix2pix.config import Config
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.config.resolve import make_config
 from tfpix2pix.data import SOURCES, SPLITS
-from tfpix2pix.data.doctor import examine
-from tfpix2pix.data.groups import beginning, division_of
+from tfpix2pix.data.division import Division
+from tfpix2pix.data.doctor import as_table, examine, write_html
+from tfpix2pix.data.groups import beginning, division_of, names_shown
 from tfpix2pix.data.opening import open_sources, without_unreadable
+from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.splits import names_of_split
 from tfpix2pix.data.writing import write_shards
@@ -324,6 +330,89 @@ class TestDoctor:
             examined(leaky, group="a*0")
 
 
+class TestDivision:
+    """The numbers of groups are said before a training, by `data check` and by the record of a run."""
+
+    @staticmethod
+    def sources(**groups):
+        names = {split: [f"{group}{n}" for group in of for n in range(2)] for split, of in groups.items()}
+        return {split: Source(of, read=None) for split, of in names.items()}
+
+    def test_groups_are_counted_and_those_held_out_named(self):
+        sources = self.sources(train=[f"spec{n}_" for n in range(7)], val=["spec7_"], test=["spec8_", "spec9_"])
+        division = Division.of(sources, DataConfig(group="spec*_"))
+        assert division.sentence == (
+            "14 training pairs of 7 groups, 2 held-out pairs of 1 group (spec7), "
+            "4 test pairs of 2 groups (spec8, spec9)"
+        )
+        assert division.group_counts == {"train": 7, "val": 1, "test": 2}
+        assert division.warnings == []  # the test pairs have intervals
+
+    def test_many_names_are_shortened(self):
+        sources = self.sources(train=["x_"], val=[f"s{n}_" for n in range(6)])
+        assert Division.of(sources, DataConfig(group="*_")).sentence == (
+            "2 training pairs of 1 group, 12 held-out pairs of 6 groups (s0, s1, s2, s3 and 2 more)"
+        )
+
+    @pytest.mark.parametrize(
+        ("more", "divided", "advice"),
+        [
+            ({}, False, "Raise `data.held_out_fraction`, or use `--folds`."),
+            ({"folds": 3, "fold": 1}, False, "Evaluate the translations of all folds together (docs/splits.md)."),
+            ({}, True, "Put pairs of more groups into val."),
+        ],
+    )
+    def test_one_group_is_warned_of(self, more, divided, advice):
+        sources = self.sources(train=["a_", "b_"], val=["c_"])
+        sources = {split: replace(source, divided=divided) for split, source in sources.items()}
+        (warning,) = Division.of(sources, DataConfig(group="*_", **more)).warnings
+        assert warning == f"One held-out group (c) gives metrics no interval. {advice}"
+
+    @pytest.mark.parametrize("val", [[], ["c_", "d_"]])
+    def test_none_and_two_are_not(self, val):
+        assert Division.of(self.sources(train=["a_"], val=val), DataConfig(group="*_")).warnings == []
+
+    def test_without_groups(self):
+        division = Division.of(self.sources(train=["a_"], val=["c_"]), DataConfig())
+        assert (division.sentence, division.warnings) == ("2 training and 2 held-out pairs", [])
+        assert division.group_counts is None
+
+    @pytest.mark.parametrize(
+        ("groups", "shown"),
+        [
+            (["spec1_", "spec2_"], ["spec1", "spec2"]),
+            (["a-", "a_"], ["a-", "a_"]),
+            (["_", "b_"], ["_", "b_"]),
+            (["a/", "b#"], ["a/", "b#"]),
+        ],
+    )
+    def test_names_lose_the_separator_if_they_still_differ(self, groups, shown):
+        assert names_shown(groups) == dict(zip(groups, shown, strict=True))
+
+    def test_the_check_and_the_first_line_of_a_run_say_it(self, tmp_path):
+        for number in range(8):
+            write_image(tmp_path / "d" / f"s{number // 2}_{number}.png", combine(*scene(number)))
+        data = DataConfig(dir=str(tmp_path / "d"), group="s*_", held_out_fraction=0.01, image_size_px=32)
+        result = examine(data)
+        assert result.pairs == {"train": 6, "val": 2, "test": 0}
+        (name,) = result.groups["val"]
+        assert sorted([*result.groups["train"], name]) == ["s0", "s1", "s2", "s3"]
+        warning = (
+            f"One held-out group ({name}) gives metrics no interval. Raise `data.held_out_fraction`, or use `--folds`."
+        )
+        assert [note for note in result.notes if "group" in note] == [warning]
+        sentence = f"6 training pairs of 3 groups, 2 held-out pairs of 1 group ({name})"
+        page, console = tmp_path / "page.html", Console(file=io.StringIO(), width=200)
+        write_html(result, data, 0, page)
+        console.print(as_table(result))
+        assert f"pairs: {sentence}\n" in console.file.getvalue() and sentence in page.read_text(encoding="utf-8")
+        console = Console(file=io.StringIO(), width=200)
+        config = least_config(data=data.model_dump(mode="json"), training={"steps": 1})
+        p2p.train(config, run_dir=tmp_path / "run", console=console)
+        said = console.file.getvalue()
+        assert f": {sentence}, 8 of them read" in said and warning in said
+
+
 class TestRuns:
     @pytest.fixture
     def folder(self, tmp_path):
@@ -336,9 +425,13 @@ class TestRuns:
         small = ("--set", "data.image_size_px=32", "--set", "generator.levels=3", "--set", "generator.base_filters=4",
                  "--set", "discriminator.receptive_field_px=16")  # fmt: skip
         code, out, _ = run_cli(*train, *small, "--folds", 3, "--fold", 1, "--set", 'data.group="*_"')
-        assert code == 0 and "8 training and 2 held-out pairs" in out
+        assert code == 0
+        (name,) = re.findall(r"\n8 training pairs of 4 groups, 2 held-out pairs of 1 group \((\d)\)\.\n", out)
+        assert f"One held-out group ({name}) gives metrics no interval. " in out
+        assert "Evaluate the translations of all folds together (docs/splits.md)." in out
         code, out, _ = run_cli(*train, *small, "--folds", 3, "--fold", 3, "--set", 'data.group="*_"')
-        assert code == 0 and "6 training and 4 held-out pairs" in out
+        assert code == 0 and "6 training pairs of 3 groups, 4 held-out pairs of 2 groups (" in out
+        assert "One held-out group" not in out
         code, _, err = run_cli(*train, *small, "--folds", 3)
         assert code == 2 and "`data.folds` and `data.fold` must be given together. Received `data.folds: 3`" in err
         code, _, err = run_cli(*train, *small, "--folds", 3, "--fold", 4)
@@ -352,6 +445,7 @@ class TestRuns:
         val = SOURCES["combined"](DataConfig(**data), "val", 0).names
         assert sorted(period["splits"]["val"]) == sorted(val) and len(val) == 2
         assert len(period["splits"]["train"]) == 8
+        assert period["groups"] == {"train": 4, "val": 1}
         before, again = (run.path / "data.json").read_bytes(), {"run_dir": run.path, "resume": True, "console": quiet}
         p2p.train(**again, overrides=("training.steps=2",))
         assert (run.path / "data.json").read_bytes() == before

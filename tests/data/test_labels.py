@@ -261,3 +261,11 @@ def test_the_real_facades_as_label_maps(facades):
     assert np.mean(np.abs(drawn - original).max(axis=-1) <= 24) > 0.6
     with pytest.raises(UserError, match="Received colours"):
         to_classes(original, 12, DataConfig(input_classes=12), "x")
+
+
+@pytest.mark.parametrize(("most", "told"), [(8, False), (9, True)])
+def test_numbers_of_instances_are_told_from_classes(most, told):
+    image = np.arange(most + 1, dtype=np.uint16).reshape(1, -1, 1)  # 0 and 1 are classes
+    with pytest.raises(UserError, match=r"the class indices 0 to 1\. Received the value 2 in f") as error:
+        to_classes(image, 2, DataConfig(), "f")
+    assert ("look like numbers of instances, which cannot be targets: write its class for" in str(error.value)) == told

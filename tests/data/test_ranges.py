@@ -1,6 +1,7 @@
 """Ranges of values: percentiles that a run measures once, and values outside that are clipped and counted."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from tfpix2pix.config.resolve import make_config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.doctor import examine
 from tfpix2pix.data.opening import decided, open_source, read_otherwise
-from tfpix2pix.data.ranges import MOST_PIXELS, clipped_shares, from_signed, in_range, to_signed
+from tfpix2pix.data.ranges import MOST_PIXELS, Share, clipped_shares, from_signed, in_range, on_clipped, to_signed
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.writing import write_pairs, write_shards
 from tfpix2pix.errors import UserError
@@ -370,6 +371,24 @@ class TestPartsOfInputs:
         wide = [{**part, "range": (0, 5000)} if part["name"] in ("height", "kv") else part for part in self.INPUTS]
         source = SOURCES["folders"](data := self.data(folder, inputs=wide), "train", 0)
         assert clipped_shares(source, 0, data, None) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ([1, 0], "1 value in 1 of 2 images lies outside `data.input_range` and is clipped."),
+        ([3, 17], "20 values in 2 of 2 images lie outside `data.input_range` and are clipped."),
+        (
+            [4, 17],
+            "2 of 2 images have values outside `data.input_range`, which are clipped: 0.00011 % of all values, "
+            "0.00017 % of an image at most.",
+        ),
+    ],
+)
+def test_few_clipped_values_are_counted(counts, text):
+    shares = [(Share(count / 1e7, count), Share(0.0, 0)) for count in counts]
+    assert on_clipped(shares, DataConfig()) == [text]
+    assert pickle.loads(pickle.dumps(shares[0][0])).count == counts[0]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

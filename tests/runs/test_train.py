@@ -49,7 +49,7 @@ def test_a_run_directory_explains_itself(smoke_run):
     names = {path.name for path in smoke_run.path.iterdir()}
     assert names == {
         "config.yaml", "data.json", "model_card.json", "metrics.jsonl", "checkpoints", "samples", "tensorboard",
-        "training_curves.png",
+        "training_curves.png", "environment.json",
     }  # fmt: skip
     assert p2p.resolve_config(str(smoke_run.path / "config.yaml")) == smoke_run.card.config
     card = json.loads((smoke_run.path / "model_card.json").read_text())

@@ -95,6 +95,16 @@ def groups_of(names: Sequence[str], groups: Sequence[str], data: DataConfig) -> 
     return list(groups) if column_of(data) else groups_by_name(names, data.group)
 
 
+def names_shown(groups: Iterable[str]) -> dict[str, str]:
+    """Maps groups to the names that people are shown: without the `_` or `-` at the end, which belongs to the pattern.
+
+    If two groups would have one name, or one would have no name, all are shown as they are.
+    """
+    groups = list(dict.fromkeys(groups))
+    shown = [group.rstrip("_-") for group in groups]
+    return dict(zip(groups, shown if all(shown) and len(set(shown)) == len(shown) else groups, strict=True))
+
+
 def grouped(inputs: Mapping[str, str], data: DataConfig, values: Sequence[str] = ()) -> dict[str, str]:
     """Maps the names of pairs to their groups, by the pattern or column `data.group`.
 

@@ -18,6 +18,7 @@ from tfpix2pix.errors import UserError
 from tfpix2pix.tables import lazy
 
 FAR = 48.0  # of 255 levels, from the nearest colour; JPEG moves at most 27 % of the facades' label pixels so far
+LEAST_INSTANCES = 8  # different values above the classes, which are then taken for numbers of instances
 MOST_FAR = 0.6  # fraction of pixels; in photographs 99 % are farther
 PICTURE_OF_STACK = lazy("tfpix2pix.data.stacks", "picture_of_stack")
 ROWS_AT_A_TIME = 64  # of a picture, compared with every colour at once; bounds the memory
@@ -131,10 +132,16 @@ def to_classes(
     if not is_gray or wrong:
         rule = f"the class indices 0 to {classes - 1}" if table == indices else f"the values {list(table)}"
         received = f"the value {wrong[0]}" if wrong else f"{image.shape[-1]} channels of {image.dtype}"
+        numbers = (
+            " The values look like numbers of instances, which cannot be targets: write its class for each "
+            "instance, such as `labels > 0` for two classes."
+            if len(wrong) >= LEAST_INSTANCES
+            else ""
+        )
         raise UserError(
             f"A label map must hold {rule}. Received {received} in {where}. Correct the file, or set the number of "
             f"classes, their colours (`data.class_colors`), their values in gray (`data.input_class_values`, "
-            f"`data.target_class_values`, such as [0,255]), or a value of no class (`data.ignore_class`).",
+            f"`data.target_class_values`, such as [0,255]), or a value of no class (`data.ignore_class`).{numbers}",
             "classes",
         )
     if table == indices:

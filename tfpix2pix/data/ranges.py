@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Range = tuple[float, float] | tuple[tuple[float, float], ...]  # of black and white, for all channels or for each
 MOST_READ = 1_000  # pairs
+FEW_VALUES, LEAST_SHARE = 20, 1e-4  # clipped values: a note says the number of fewer, in place of the share
 MOST_PIXELS = 20_000  # of an image
 MOST_VALUES = 40_000_000  # of all images: 160 MB
 EVERYTHING = (-LARGEST, LARGEST)
@@ -144,6 +145,20 @@ def with_measured_ranges(data: DataConfig, seed: int) -> DataConfig:
     return data.model_copy(update=measured)
 
 
+class Share(float):
+    """A share of values, in [0, 1], that knows their number."""
+
+    count: int
+
+    def __new__(cls, share: float, count: int) -> Share:
+        made = super().__new__(cls, share)
+        made.count = count
+        return made
+
+    def __getnewargs__(self) -> tuple[float, int]:
+        return float(self), self.count
+
+
 def clipped_shares(source: Source, index: int, data: DataConfig, weight: np.ndarray | None) -> tuple[float, float]:
     """Returns the share of the values of each side of a pair, of pixels that count, that are clipped because they lie
     outside its range. Reads the files again."""
@@ -152,24 +167,28 @@ def clipped_shares(source: Source, index: int, data: DataConfig, weight: np.ndar
         parts = data.inputs if side == 0 else None  # scaled as they are read, so a stack does not tell
         is_unknown = (source.parts if parts else source.stored) is None
         if not clips or classes or is_unknown or source.is_large(index):
-            shares.append(0.0)
+            shares.append(Share(0.0, 0))
         elif parts:
             images = zip(source.parts(index), parts, strict=True)
-            of_parts = [_share_outside(image, part.range, weight) * part.row.clipped for image, part in images]
-            shares.append(float(np.average(of_parts, weights=[part.stacked_channels for part in parts])))
+            of_parts = [
+                _share_outside(image, part.range, weight) if part.row.clipped else Share(0.0, 0)
+                for image, part in images
+            ]
+            share = float(np.average(of_parts, weights=[part.stacked_channels for part in parts]))
+            shares.append(Share(share, sum(of_part.count for of_part in of_parts)))
         else:
             shares.append(_share_outside(source.stored(index, side), value_range, weight))
     return tuple(shares)
 
 
-def _share_outside(image: np.ndarray | float, value_range: Range | None, weight: np.ndarray | None) -> float:
+def _share_outside(image: np.ndarray | float, value_range: Range | None, weight: np.ndarray | None) -> Share:
     """Returns the share of the values of an image, of pixels that count, that lie outside a range. A number is one."""
     image = np.asarray(image)
     low, high = full_range(image.dtype, value_range)
     outside = (image < low) | (image > high)
     counts = weight is not None and weight.shape[:2] == image.shape[:2]
     outside = outside[weight[..., 0] > 0] if counts else outside
-    return float(outside.mean()) if outside.size else 0.0
+    return Share(float(outside.mean()), int(outside.sum())) if outside.size else Share(0.0, 0)
 
 
 def on_clipped(shares: Sequence[tuple[float, float]], data: DataConfig) -> list[str]:
@@ -180,9 +199,17 @@ def on_clipped(shares: Sequence[tuple[float, float]], data: DataConfig) -> list[
     for key, of_side in zip(keys, zip(*shares, strict=True), strict=False):
         if any(of_side):
             images = sum(share > 0 for share in of_side)
+            count, mean = sum(share.count for share in of_side if share), statistics.mean(map(float, of_side))
+            if count <= FEW_VALUES and mean < LEAST_SHARE:
+                values, those = ("value", "lies") if count == 1 else ("values", "lie")
+                lines.append(
+                    f"{count} {values} in {images} of {len(of_side)} images {those} outside {key} and "
+                    f"{'is' if count == 1 else 'are'} clipped."
+                )
+                continue
             lines.append(
                 f"{images} of {len(of_side)} images have values outside {key}, which are clipped: "
-                f"{100 * statistics.mean(of_side):.2g} % of all values, {100 * max(of_side):.2g} % of an image at most."
+                f"{100 * mean:.2g} % of all values, {100 * max(of_side):.2g} % of an image at most."
             )
     return lines
 

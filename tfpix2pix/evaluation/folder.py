@@ -17,6 +17,7 @@ from zipfile import BadZipFile
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tfpix2pix.data.groups import names_shown
 from tfpix2pix.destinations import EVALUATION, check_new_folder, check_writable
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.files import whole_directory, write_text
@@ -89,11 +90,11 @@ def means_by_group(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> 
     An image without a value of a metric is left out of its mean.
     """
     means = []
-    for group in sorted(set(groups)):
+    for group, shown in sorted(names_shown(groups).items()):
         of_group = [row for row, other in zip(rows, groups, strict=True) if other == group]
         names = [name for name in dict.fromkeys(name for row in of_group for name in row) if name != "name"]
         values = {name: [row[name] for row in of_group if name in row] for name in names}
-        means.append({"group": group, "images": len(of_group), **{name: fmean(values[name]) for name in names}})
+        means.append({"group": shown, "images": len(of_group), **{name: fmean(values[name]) for name in names}})
     return means
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfpix2pix.data.groups import names_shown
 from tfpix2pix.metrics.example import Example, Unit
 from tfpix2pix.metrics.units import SUMS, Correlation, sums_of
 
@@ -90,12 +91,12 @@ class Agreement:
     def group_points(self) -> dict[str, tuple[float, float]]:
         """Returns group -> the means over its pixels of (translation + target) / 2 and of translation minus target, in
         the unit. Groups without a pixel that counts are left out."""
-        points = {}
+        points, shown = {}, names_shown(self.groups)
         for group, values in sorted(self.groups.items()):
             of = dict(zip(SUMS, values, strict=True))
             if of["count"]:
                 middle = (of["x"] + of["y"]) / (2 * of["count"])
-                points[group] = (
+                points[shown[group]] = (
                     self.unit.low + (middle + 1) * self.unit.step,
                     of["error"] / of["count"] * self.unit.step,
                 )

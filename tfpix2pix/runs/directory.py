@@ -27,8 +27,8 @@ INSTEAD = "Continue it with `resume`, replace it with `fresh`, or choose another
 
 
 class RunDirectory:
-    """Reads and writes a run: `config.yaml`, `data.json`, `model_card.json`, `metrics.jsonl`, `trackers.json` if it
-    is tracked, and the folders `checkpoints/`, `samples/`, `tensorboard/`."""
+    """Reads and writes a run: `config.yaml`, `data.json`, `environment.json`, `model_card.json`, `metrics.jsonl`,
+    `trackers.json` if it is tracked, and the folders `checkpoints/`, `samples/`, `tensorboard/`."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
@@ -37,6 +37,7 @@ class RunDirectory:
         self.tensorboard = self.path / "tensorboard"
         self.checkpoints = self.path / "checkpoints"
         self.data_record = self.path / "data.json"
+        self.environment = self.path / "environment.json"
         self.trackers = self.path / "trackers.json"
         self.curves = self.path / "training_curves.png"
 
@@ -137,6 +138,9 @@ class RunDirectory:
 
     def write_data_record(self, text: str) -> None:
         self._write(self.data_record.name, text)
+
+    def write_environment(self, text: str) -> None:
+        self._write(self.environment.name, text)
 
     def _write(self, name: str, text: str) -> None:
         with whole_file(self.path / name) as temporary:

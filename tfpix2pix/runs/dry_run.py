@@ -124,8 +124,7 @@ def describe(plan: Plan) -> Group:
     config = plan.config
     pairs = "No data given: set data.dir to check them."
     if plan.sources:
-        pairs = f"{len(plan.sources['train'])} training and {len(plan.sources['val'])} held-out pairs."
-        pairs = "\n".join((pairs, *plan.notes))
+        pairs = "\n".join((f"{plan.division.sentence}.", *plan.division.warnings, *plan.notes))
     networks = Networks.of(config)
     counts = plan.sources and (len(plan.sources["train"]), len(plan.sources["val"]))
     lines = needs(config, networks, plan.directory and plan.directory.path, pairs=counts)

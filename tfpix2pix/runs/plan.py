@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from tfpix2pix.config import Config
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.config.resolve import resolve_config
+from tfpix2pix.data.division import Division
 from tfpix2pix.data.opening import check_readable, decided, open_sources, read_otherwise
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.splits import check_splits_of_folder
@@ -59,6 +61,11 @@ class Plan:
     teacher: RunDirectory | None = None
     start: RunDirectory | None = None
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def division(self) -> Division | None:
+        """Returns the number of pairs and the groups of each split; None without sources."""
+        return None if self.sources is None else Division.of(self.sources, self.config.data)
 
 
 def config_or_own(config: Config | str | None, data_dir: str | Path | None) -> Config | str | None:

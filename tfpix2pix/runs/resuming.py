@@ -136,6 +136,7 @@ class DataRecord(BaseModel):
         from_step: int
         splits: dict[str, dict[str, str]]
         division: dict[str, Any] | None = None  # rule, seed and groups of the split; None: something else divides
+        groups: dict[str, int] | None = None  # number of groups by split; None: without `data.group`, or an old record
 
     format_version: Literal[1] = 1
     periods: tuple[Period, ...] = ()
@@ -180,12 +181,15 @@ class DataRecord(BaseModel):
                 f"Put them back, or add `accept_changes`."
             )
 
-    def resumed(self, step: int, splits: Splits, division: dict[str, Any] | None = None) -> DataRecord:
-        """Returns the record of the run resumed from `step` on these data, which `division` has divided."""
+    def resumed(
+        self, step: int, splits: Splits, division: dict[str, Any] | None = None, groups: dict[str, int] | None = None
+    ) -> DataRecord:
+        """Returns the record of the run resumed from `step` on these data, which `division` has divided into numbers
+        of `groups`."""
         kept = [period for period in self.periods if period.from_step <= step]
         if not kept or list(changes(kept[-1].splits, splits)):
             kept = [period for period in kept if period.from_step < step]
-            kept.append(self.Period(from_step=step, splits=splits, division=division))
+            kept.append(self.Period(from_step=step, splits=splits, division=division, groups=groups))
         return DataRecord(periods=tuple(kept))
 
     def summary(self) -> tuple[DataPeriod, ...]:

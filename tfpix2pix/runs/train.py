@@ -26,6 +26,7 @@ from tfpix2pix.data.pairs import Source
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.memory import lacks_memory
 from tfpix2pix.runs.directory import Run, RunDirectory
+from tfpix2pix.runs.environment import EnvironmentRecord, sizes_of
 from tfpix2pix.runs.estimate import Networks, needs
 from tfpix2pix.runs.load import teaching
 from tfpix2pix.runs.networks import build_model
@@ -120,7 +121,7 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         started = start_from(model, plan.start) if plan.start else ()
     devices.check_same(start.step, "checkpoint")
     say(
-        f"{config.name}: {len(sources['train'])} training and {len(sources['val'])} held-out pairs, {checked} of them "
+        f"{config.name}: {plan.division.sentence}, {checked} of them "
         f"read without errors; {devices.describe(spec.batch_size)}, {spec.precision}; {plan.directory.path}"
         f"{f', continuing from step {start.step}' if 0 < start.step < spec.steps else ''}"
     )
@@ -135,13 +136,17 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         say(f"{plan.directory.path} is finished: step {start.step} of {spec.steps}. {advice}")
         return Run(plan.directory, plan.directory.card())
 
-    for sentence in _needs(plan, config, model, devices):
+    networks = _networks(config, model)
+    for sentence in _needs(plan, config, networks, devices):
         say(sentence)
-    record = plan.record.resumed(start.step, splits, _division(config, sources["train"]))
+    environment = EnvironmentRecord.of(plan.directory) if plan.resume else EnvironmentRecord()
+    environment = environment.resumed(start.step, sizes_of(networks, config), devices.replicas)
+    record = plan.record.resumed(start.step, splits, _division(config, sources["train"]), plan.division.group_counts)
     tracked = Trackers(spec.trackers if devices.is_chief else (), plan.directory.trackers)
     with plan.directory.in_use() if devices.is_chief else nullcontext(), tracked as trackers:
         if devices.is_chief:
             _write_beginning(plan, config, start, record)
+            plan.directory.write_environment(environment.to_json())
             trackers.begin(config.name, hyperparameters_of(config))
         with _fitting_in_memory(plan.directory), loop.stop_on_signals() as signalled, devices.in_reach():
             while True:
@@ -269,10 +274,14 @@ def _first_state(config: Config, directory: RunDirectory, stage: Stage) -> State
     return get_state(model)
 
 
-def _needs(plan: Plan, config: Config, model: Pix2Pix, devices: Devices) -> list[str]:
-    """Returns lines about what the training takes. Raises UserError if the disk cannot hold a checkpoint."""
+def _networks(config: Config, model: Pix2Pix) -> Networks:
+    """Returns the networks of the last stage."""
     whole = len(stages_of(config)) == 1  # else the networks of the last stage are others
-    networks = Networks(model.generator, model.discriminator, model.encoder) if whole else Networks.of(config)
+    return Networks(model.generator, model.discriminator, model.encoder) if whole else Networks.of(config)
+
+
+def _needs(plan: Plan, config: Config, networks: Networks, devices: Devices) -> list[str]:
+    """Returns lines about what the training takes. Raises UserError if the disk cannot hold a checkpoint."""
     folder = plan.directory.path if devices.is_chief else None
     counts = len(plan.sources["train"]), len(plan.sources["val"])
     with devices.refusing_together():
@@ -283,6 +292,9 @@ def _report_data(plan: Plan, sources: Mapping[str, Source], say: partial) -> Non
     """Prints the doctor's findings in some pairs of a new run, and the number of pairs that are skipped."""
     for note in plan.notes:
         say(note)
+    if plan.resume:
+        for warning in plan.division.warnings:
+            say(warning)
     if not plan.resume:
         for line in quick_lines(examine(plan.config.data, plan.config.seed, at_most=EXAMINED_AT_START)):
             say(line)

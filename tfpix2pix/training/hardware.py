@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,10 +141,24 @@ def explain(precision: str, xla: bool | Literal["auto"], hardware: Hardware, rep
     return " ".join(sentences)
 
 
+def cpu_name() -> str:
+    """Returns the model of the CPU, or its architecture if the system does not tell."""
+    names = _of_cpu("model name")
+    if not names and sys.platform == "darwin":
+        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        names = [subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()]
+    return next(filter(None, names), "") or platform.processor() or platform.machine()
+
+
 def _cpu_flags() -> set[str]:
     """Returns the flags of the CPU, empty if the system is not Linux."""
+    return {flag for flags in _of_cpu("flags") for flag in flags.split()}
+
+
+def _of_cpu(key: str) -> list[str]:
+    """Returns the values of a key for each core, empty if the system is not Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return set()
-    return {flag for line in lines if line.startswith("flags") for flag in line.partition(":")[2].split()}
+        return []
+    return [line.partition(":")[2].strip() for line in lines if line.startswith(key)]

@@ -29,6 +29,7 @@ NOTES = {
     "profiles": lazy("tfpix2pix.data.doctor.files", "profiles"),
     "left_unread": lazy("tfpix2pix.data.doctor.notes", "left_unread"),
     "empty_slices": lazy("tfpix2pix.data.doctor.notes", "empty_slices"),
+    "groups": lazy("tfpix2pix.data.doctor.notes", "groups"),
     "splits": lazy("tfpix2pix.data.doctor.notes", "splits"),
     "shapes": lazy("tfpix2pix.data.doctor.notes", "shapes"),
     "scale": lazy("tfpix2pix.data.doctor.notes", "scale"),

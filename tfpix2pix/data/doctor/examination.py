@@ -47,11 +47,12 @@ def examine(
         findings=tuple(sorted(findings, key=_rank)),
         notes=(*read_otherwise(given, data), *(note for check in NOTES.values() for note in check(survey))),
         read_as=read_as(data),
-        pairs={split: len(source) for split, source in survey.sources.items()},
+        pairs=survey.division.pairs,
         examined=len(chosen),
         sizes=counts["size"],
         channels=counts["channels"],
         shifts=shift_report(survey),
+        division=survey.division,
     )
 
 

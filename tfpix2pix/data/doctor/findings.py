@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfpix2pix.data.division import Division
 from tfpix2pix.data.doctor.shifts import ShiftReport
 
 EXIT_CLEAN, EXIT_FINDINGS = 0, 3
@@ -80,6 +81,13 @@ class Examination:
     sizes: Mapping[str, Mapping[str, int]]  # `image`, or `input` and `target` -> `512x256 px` -> number of files
     channels: Mapping[str, Mapping[str, int]]  # the same -> `RGB, 8 bits` -> number of files
     shifts: ShiftReport | None = None  # None: of no pair are both sides compared
+    division: Division | None = None  # the groups of each split
+
+    @property
+    def groups(self) -> dict[str, list[str]] | None:
+        """Returns the names of the groups by split; None without `data.group`."""
+        groups = self.division and self.division.groups
+        return groups and {split: list(names) for split, names in groups.items()}
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -102,8 +110,8 @@ class Examination:
         return f"{pairs}, {count} finding{'s' * (count > 1)}{f' of {kinds} kinds' if kinds > 1 else ''}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns a dictionary for JSON: `read_as`, `pairs`, `examined`, `findings`, `notes`, `kinds`, `sizes`,
-        `channels`, `shifts` and `exit_code`.
+        """Returns a dictionary for JSON: `read_as`, `pairs`, `groups`, `examined`, `findings`, `notes`, `kinds`,
+        `sizes`, `channels`, `shifts` and `exit_code`.
 
         A finding has `kind`, `split`, `names`, `files`, `message` and `advice`.
         """
@@ -112,6 +120,7 @@ class Examination:
         return {
             "read_as": self.read_as,
             "pairs": dict(self.pairs),
+            "groups": self.groups,
             "examined": self.examined,
             "findings": [{**row, "names": list(row["names"]), "files": list(row["files"])} for row in rows],
             "notes": list(self.notes),

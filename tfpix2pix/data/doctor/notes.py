@@ -66,6 +66,11 @@ def splits(survey: Survey) -> list[str]:
     return []
 
 
+def groups(survey: Survey) -> list[str]:
+    """Notes that a single group is held out."""
+    return survey.division.warnings
+
+
 def _to_hold_out(data: DataConfig, pairs: int) -> str:
     """Returns advice how pairs come to be held out."""
     row = source_row(data.source)

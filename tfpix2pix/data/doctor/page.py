@@ -50,6 +50,7 @@ def write_html(examination: Examination, data: DataConfig, seed: int, path: Path
         name=name,
         read_as=examination.read_as,
         pairs=examination.pairs,
+        groups=examination.groups and examination.division.sentence,
         verdict=examination.verdict,
         kinds=sorted(
             (_kind(findings, painter.of) for findings in by_kind(examination)),

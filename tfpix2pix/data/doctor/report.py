@@ -70,6 +70,8 @@ def as_table(examination: Examination) -> RenderableType:
             table.add_row(Text(findings[0].kind), str(len(findings)), first, Text(findings[0].advice))
         parts.append(table)
     parts.append(Text(f"read as: {examination.read_as}"))
+    if examination.groups:
+        parts.append(Text(f"pairs: {examination.division.sentence}"))
     parts += [Text(line) for line in count_lines(examination)]
     if examination.shifts:
         parts.append(Text(f"shifts: {examination.shifts.summary}"))

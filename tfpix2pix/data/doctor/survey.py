@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from PIL import Image, ImageStat
 
 from tfpix2pix.data import source_row
+from tfpix2pix.data.division import Division
 from tfpix2pix.data.doctor.headers import Header, header
 from tfpix2pix.data.doctor.measure import Peak, Surfaces, step_across, texture
 from tfpix2pix.data.doctor.shifts import VIEW_PX, Displacement, Shift, Views, as_views, comparable, displacement
@@ -65,6 +67,11 @@ class Survey:
     sources: dict[str, Source]
     looks: list[Look] = field(default_factory=list)
     surfaces: Surfaces = field(default_factory=Surfaces)
+
+    @cached_property
+    def division(self) -> Division:
+        """Returns the number of pairs and the groups of each split."""
+        return Division.of(self.sources, self.data)
 
     @property
     def readable(self) -> list[Look]:

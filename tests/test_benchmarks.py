@@ -115,14 +115,14 @@ def test_methods_of_entropy_train_as_the_preset_does_but_for_their_own_keys(tmp_
 
     from tfpix2pix import resolve_config
 
-    paths = entropy.written(tmp_path, {name: entropy.METHODS[name] for name in ("preset", "modulation")})
+    paths = entropy.written(tmp_path, {name: entropy.METHODS[name] for name in ("preset", "modulation_l1_10")})
     preset, *methods = (
         resolve_config(entropy.PRESET, **recipe).model_copy(update={"recipe": None})
         for recipe in ({}, *({"recipe": path} for path in paths.values()))
     )
     assert methods[0] == preset
     assert methods[1].generator == preset.generator
-    assert (methods[1].objective.weights["l1"], preset.objective.weights["l1"]) == (100, 10)
+    assert (methods[1].objective.weights["l1"], preset.objective.weights["l1"]) == (10, 100)
     assert not methods[1].objective.weights.get("diversity_sensitive")
     assert entropy.known(paths) == list(paths.values())
 

@@ -357,7 +357,7 @@ class TestDivision:
     @pytest.mark.parametrize(
         ("more", "divided", "advice"),
         [
-            ({}, False, "Raise `data.held_out_fraction`, or use `--folds`."),
+            ({}, False, "Raise `data.held_out_fraction`, or set `data.folds`."),
             ({"folds": 3, "fold": 1}, False, "Evaluate the translations of all folds together (docs/splits.md)."),
             ({}, True, "Put pairs of more groups into val."),
         ],
@@ -398,7 +398,8 @@ class TestDivision:
         (name,) = result.groups["val"]
         assert sorted([*result.groups["train"], name]) == ["s0", "s1", "s2", "s3"]
         warning = (
-            f"One held-out group ({name}) gives metrics no interval. Raise `data.held_out_fraction`, or use `--folds`."
+            f"One held-out group ({name}) gives metrics no interval. "
+            "Raise `data.held_out_fraction`, or set `data.folds`."
         )
         assert [note for note in result.notes if "group" in note] == [warning]
         sentence = f"6 training pairs of 3 groups, 2 held-out pairs of 1 group ({name})"

@@ -84,7 +84,7 @@ class Division:
         elif self.divided:
             advice = "Put pairs of more groups into val"
         else:
-            advice = "Raise `data.held_out_fraction`, or use `--folds`"
+            advice = "Raise `data.held_out_fraction`, or set `data.folds`"
         (name,) = next(iter(held_out.values()))
         return [f"One held-out group ({name}) gives metrics no interval. {advice}."]
 

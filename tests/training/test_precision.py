@@ -169,7 +169,7 @@ def test_xla_on_several_devices_is_refused():
 
 
 def test_the_page_has_the_rows_of_the_choice():
-    """docs/training.md is a copy of the table."""
+    """docs/training-step.md is a copy of the table."""
     page = (Path(__file__).parents[2] / "docs" / "training-step.md").read_text(encoding="utf-8")
     for row in hardware.CHOICES:
         assert f"| {row.devices} | {row.precision} | {'on' if row.xla else 'off'} |" in page

@@ -190,6 +190,11 @@ class TestRefused:
             ({"targets": [TISSUE], "target_class_values": "indices"}, "`data.target_class_values` must be null"),
             ({"targets": [{"name": "a", "kind": "instances"}]}, "image"),
             ({"targets": [{"name": "a", "kind": "scalar", "range": [0, 1]}]}, "image"),
+            ({"targets": [{"name": "a", "kind": "distance"}]}, "`data.targets` must give the range of a distance"),
+            (
+                {"targets": [{"name": "a", "kind": "distance", "range": [-9, 9], "depth": "uint8"}]},
+                "must have the depth float32 for distances, which are negative outside. Received uint8 for 'a'",
+            ),
             ({"targets": [{"name": "a", "classes": 3}]}, "`data.targets` must give the classes of parts of another"),
             ({"targets": [{"name": "a", "range": [3, 1]}]}, "`data.targets` must give a range as two numbers"),
             ({"targets": [{"name": "a", "depth": "uint32"}]}, "`data.targets.0.depth`"),

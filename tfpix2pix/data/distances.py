@@ -1,4 +1,5 @@
-"""Reads masks as distance fields: how far each pixel is from the boundary of the mask (`data.inputs`, kind `distance`).
+"""Reads masks as distance fields: how far each pixel is from the boundary of the mask (kind `distance` of `data.inputs`
+and `data.targets`).
 
 A network that sees a mask sees its boundary alone near it. A field says everywhere how far the boundary is.
 """
@@ -16,9 +17,15 @@ HALF_PX = 0.5  # from the centre of a pixel to its edge
 
 
 def read_distance(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:
-    """Returns the signed distances of a mask or label map by the part's range, float32 (H, W, 1) from 0 to 1.
+    """Returns the signed distances of a mask or label map by the part's range, float32 (H, W, 1) from 0 to 1, as an
+    input has them. The rest is as for `distances_px`."""
+    low, high = part.range
+    return ((distances_px(image, part, data, path) - low) / (high - low)).astype(np.float32)
 
-    All values but 0 are inside.
+
+def distances_px(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:
+    """Returns the signed distances of a mask or label map within the part's range, px, float64 (H, W, 1), as a target
+    has them. All values but 0 are inside.
 
     Raises:
         UserError: the image has several channels, or values that are not finite.
@@ -33,9 +40,7 @@ def read_distance(image: np.ndarray, part: InputPart, data: DataConfig, path: ob
             f"({part.name}). Save it in gray.",
             "channels",
         )
-    low, high = part.range
-    distances = np.clip(signed_distances(image[..., 0] != 0), low, high)
-    return ((distances - low) / (high - low)).astype(np.float32)[..., np.newaxis]
+    return np.clip(signed_distances(image[..., 0] != 0), *part.range)[..., np.newaxis]
 
 
 def signed_distances(inside: np.ndarray) -> np.ndarray:

@@ -58,7 +58,8 @@ class InputKind:
         needs: a key that it must have, and an example of its value.
         numbers: True if resizing must take the nearest pixel: values are numbers of classes or instances, or one value.
         in_files: True if a part is a file, False if it is a number.
-        of_targets: True if a part of a target (`data.targets`) may be of this kind.
+        read_target: (image as its file holds it, part, DataConfig, path) -> (H, W, C) of the values that a part of a
+            target has, such as class indices; None: a part of a target (`data.targets`) may not be of this kind.
         clipped: True if values outside the range of a part are an error, or clipped by `data.out_of_range`.
         tensor: type of the tensor that a served model takes (`export/signatures.py`).
         palette: (part, DataConfig) -> what a palette file becomes.
@@ -72,7 +73,7 @@ class InputKind:
     needs: tuple[str, str] | None = None
     numbers: bool = True
     in_files: bool = True
-    of_targets: bool = False
+    read_target: Callable[[Any, Any, Any, Any], Any] | None = None
     clipped: bool = False
     tensor: str = "int32"
     palette: Callable[[Any, Any], str] = lambda part, data: "indices"

@@ -109,19 +109,14 @@ def target_stack_reader(data: DataConfig, read: Callable[..., np.ndarray]) -> Ca
 
 def stacked_targets(images: Sequence[np.ndarray], data: DataConfig, where: Sequence[Path]) -> np.ndarray:
     """Stacks images, one for each part of `data.targets`: float32 (H, W, C) of their own values, class indices of label
-    maps.
+    maps, and distances of masks.
 
     Raises:
         UserError: an image has other channels than its part, a label map has values of no class, or two differ in size.
     """
     rows = list(zip(images, data.targets, where, strict=True))
     _one_size(rows, "a target")
-    stack = [
-        read_label_map(image, part, data, path)
-        if part.classes
-        else with_channels(image, part.stacked_channels, data, path, sides=())
-        for image, part, path in rows
-    ]
+    stack = [part.row.read_target(image, part, data, path) for image, part, path in rows]
     return np.concatenate([image.astype(np.float32) for image in stack], axis=-1)
 
 
@@ -185,6 +180,11 @@ def read_picture(image: np.ndarray, part: InputPart, data: DataConfig, path: obj
         return image
     low, high = full_range(image.dtype, part.range)
     return np.clip((image.astype(np.float32) - low) / np.float32(high - low), 0, 1).astype(np.float32)
+
+
+def with_channels_of_part(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:
+    """Returns the image of a part of a target, with the part's channels. Raises UserError if it has others."""
+    return with_channels(image, part.stacked_channels, data, path, sides=())
 
 
 def read_label_map(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:

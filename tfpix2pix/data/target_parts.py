@@ -24,12 +24,12 @@ class TargetPart(InputPart):
     """Configures one of the files of a target."""
 
     section: ClassVar[str] = "data.targets"
-    kind: row_of(INPUT_KINDS, lambda row: row.of_targets) = USUAL_KIND
+    kind: row_of(INPUT_KINDS, lambda row: row.read_target is not None) = USUAL_KIND
     """Kind of the part. `image`: a picture or a map of values. `labels`: a label map, of which each class is a channel
-    in the networks."""
+    in the networks. `distance`: a mask, of which the distance to its boundary is learned, px."""
     depth: Literal["uint8", "uint16", "float32"] | None = None
     """Type of the values in the files that `translate` writes. null: uint8 without a `range`, else float32. Label maps
-    are written as class indices, uint8."""
+    are written as class indices, uint8, and distances as float32."""
     unit: UnitName | None = None
     """Unit of the values, such as m/s. `evaluate` then gives the part's errors in it, for which it needs a `range`."""
 
@@ -41,6 +41,15 @@ class TargetPart(InputPart):
                     f"`{self.section}` must give the {key} of images only. Received {key} for {self.name!r}, a label "
                     f"map, which is written as class indices. Leave it out"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _distances_are_floats(self) -> TargetPart:
+        if self.kind == "distance" and self.depth not in (None, "float32"):
+            raise ValueError(
+                f"`{self.section}` must have the depth float32 for distances, which are negative outside. Received "
+                f"{self.depth} for {self.name!r}. Leave it out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -176,7 +176,7 @@ class TestModels:
     @pytest.mark.parametrize(
         ("size_px", "fit", "sentence"),
         [
-            (64, "crop", "Measured at 64 px, the middle of each image. `--size own` measures whole images."),
+            (64, "crop", "Measured at 64 px, the middle of each image. With `size` own whole images are measured."),
             ("own", "crop", "Measured at the files' own size."),
             ([32, 64], "pad", "Measured at 32x64 px (height x width), each image resized until it lies within"),
         ],

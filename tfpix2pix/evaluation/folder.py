@@ -198,13 +198,13 @@ def sizes_sentence(record: Mapping[str, Any]) -> str:
     if not record.get("at_own_size"):
         protocol = ProtocolRecord.model_construct(**{"fit": None, **record["protocol"]})  # of earlier versions too
         is_part = protocol.fit == "crop" and protocol.size_px != "own"
-        return measured_at(protocol) + (" `--size own` measures whole images." if is_part else "")
+        return measured_at(protocol) + (" With `size` own whole images are measured." if is_part else "")
     count = record["at_own_size"]["images"]
     images = f"{count:,} of the images" if count != record["data"]["images"] else "the same images"
     size = Size.of(record["protocol"]["size_px"])
     return (
         f"The values are of images brought to {size} px, the size of training. Those at own size are of {images} as "
-        f"their files hold them, as `translate --size own` takes them."
+        f"their files hold them, as `translate` takes them with `size` own."
     )
 
 

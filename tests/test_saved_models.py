@@ -292,7 +292,7 @@ def test_a_graph_that_is_not_what_its_card_says_is_one_sentence(what, exported, 
     translator = p2p.load(tmp_path / "model")
     image = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(UserError, match=rf"must translate images as its card describes\. Received '.*', {said}"):
-        translator(image)
+        translator(image, size="own")
 
 
 def test_a_network_to_look_through_that_fails_is_one_sentence(tmp_path):

@@ -77,7 +77,7 @@ def test_it_is_short_and_imports_no_more_than_three_packages(name):
     assert len(code.splitlines()) < 100
     nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, (ast.Import, ast.ImportFrom))]
     names = {(getattr(node, "module", None) or node.names[0].name).split(".")[0] for node in nodes}
-    assert names - set(sys.stdlib_module_names) <= {"numpy", "PIL", "ai_edge_litert", "translator", "noise"}
+    assert names - set(sys.stdlib_module_names) <= {"numpy", "PIL", "ai_edge_litert", "translator", "noise", "scale"}
 
 
 @pytest.mark.parametrize("name", ["model", "in_pixels"])

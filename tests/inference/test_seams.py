@@ -76,7 +76,7 @@ def test_tiles_are_within_a_level_of_the_whole_image_and_images_of_their_own_are
         picture(27 + tile_px, 13 + tile_px),
         "on" if card.noise_size else "off",
     )
-    expected = whole(image, noise=noise)
+    expected = whole(image, noise=noise, size="own")
     tiled, tiled_alone = (
         translator(image, noise=noise, tile_px=tile_px, overlap_px=tile_px // 2) for translator in (whole, alone)
     )

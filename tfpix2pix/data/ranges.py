@@ -99,10 +99,11 @@ def from_signed(image: np.ndarray, dtype: np.dtype | type = np.uint8, value_rang
     """Converts float in [-1, 1] to `full_range` of uint8, uint16 (clipped and rounded to nearest) or float32."""
     low, high = full_range(dtype, value_range)
     values = (np.asarray(image, np.float32) + 1.0) * np.float32((high - low) / 2.0) + np.float32(low)
-    values = np.clip(values, low, high)
-    if np.dtype(dtype).kind == "u":  # a range may be wider than the type
-        values = np.clip(np.rint(values), 0, np.iinfo(dtype).max)
-    return values.astype(dtype)
+    if np.dtype(dtype).kind != "u":
+        return np.clip(values, low, high).astype(dtype)
+    # A range may be wider than the type.
+    low, high = (np.clip(end, 0, np.iinfo(dtype).max).astype(np.float32) for end in (low, high))
+    return np.rint(np.clip(values, low, high)).astype(dtype)
 
 
 def with_measured_ranges(data: DataConfig, seed: int) -> DataConfig:

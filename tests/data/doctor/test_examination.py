@@ -59,6 +59,7 @@ def test_as_json(spoilt):
     assert back == result.as_dict()
     assert set(back) == {
         "read_as", "pairs", "examined", "findings", "notes", "kinds", "sizes", "channels", "shifts", "exit_code",
+        "groups",
     }  # fmt: skip
     assert all(set(finding) == {"kind", "split", "names", "files", "message", "advice"} for finding in back["findings"])
     assert back["exit_code"] == 3 and back["pairs"] == {"train": 17, "val": 5, "test": 0} and back["examined"] == 22

@@ -103,7 +103,8 @@ def from_signed(image: np.ndarray, dtype: np.dtype | type = np.uint8, value_rang
         return np.clip(values, low, high).astype(dtype)
     # A range may be wider than the type.
     low, high = (np.clip(end, 0, np.iinfo(dtype).max).astype(np.float32) for end in (low, high))
-    return np.rint(np.clip(values, low, high)).astype(dtype)
+    values = np.clip(values, low, high)
+    return np.rint(values, out=values).astype(dtype)
 
 
 def with_measured_ranges(data: DataConfig, seed: int) -> DataConfig:

@@ -210,6 +210,7 @@ def test_pictures_are_pasted_dropped_and_taken_by_the_camera(page, rng):
       document.dispatchEvent(kind === "paste" ? new ClipboardEvent("paste", { clipboardData: data })
         : new DragEvent("drop", { dataTransfer: data, bubbles: true }));
     }"""
+    page.locator("#scale").select_option("own")
     for kind in ("paste", "drop"):
         page.button("Blank sheet").click()
         page.evaluate(give, [list(content.getvalue()), kind])

@@ -100,7 +100,7 @@ def plan(capability: tuple[int, int] | None, gpus: int = 1, *, with_torch: bool 
 
 @dataclass
 class Results:
-    """What has been measured: rows with their state and figures, and rows that are missing with the reason."""
+    """Holds the rows that were measured, with state and figures, and the missing rows with the reason."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     missing: list[dict[str, Any]] = field(default_factory=list)

@@ -74,7 +74,7 @@ def scaling_table(found: dict[str, Any]) -> str:
 
 
 def advice(found: dict[str, Any]) -> str:
-    """What `auto` chooses on this card beside what was fastest at batch 1, and the row to change if they differ."""
+    """Returns the choice of `auto` on this card, the fastest row at batch 1, and the row to change if they differ."""
     if found["small"]:
         return found["card"]["explained"]
     at = [

@@ -1,6 +1,6 @@
 """The scale of images: that at which the network saw its training images, or their own. See README.md."""
 
-MOST_OFF = 1.5  # factor between scales that is none
+MOST_OFF = 1.5  # a smaller factor between two scales counts as the same scale
 
 
 def size_of(size, translator, asked=None):

@@ -28,6 +28,14 @@ INPUTS = [{"name": "labels", "classes": CLASSES}, "instances"]
 SIDE = 40
 
 
+def write_splits(folder, write_pair, side=SIDE, **seeds):
+    """Writes a pair of each seed into the folder of its split: `write_splits(folder, write_pair, train=(0, 1))`."""
+    for split, of_split in seeds.items():
+        for seed in of_split:
+            write_pair(folder / split, f"{seed}", seed, side)
+    return folder
+
+
 def scene(seed: int = 0, side: int = SIDE) -> dict[str, np.ndarray]:
     """A label map, an instance map in which two of one class touch, a photograph, and a gray image of 16 bits."""
     rng = np.random.default_rng(seed)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.conftest import write_image
-from tests.data.test_parts import SIDE, scene
+from tests.data.test_parts import SIDE, scene, write_splits
 from tests.data.test_targets import TISSUE, data_of
 from tfpix2pix.config.resolve import make_config
 from tfpix2pix.data import SOURCES
@@ -40,10 +40,7 @@ def write_pair(root: Path, name: str, seed: int, side: int = SIDE) -> None:
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
-    for seed in range(3):
-        write_pair(tmp_path / "train", f"{seed}", seed)
-    write_pair(tmp_path / "val", "9", 9)
-    return tmp_path
+    return write_splits(tmp_path, write_pair, train=range(3), val=(9,))
 
 
 def parts_data(folder: Path, **changes):

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tifffile
 
 from tests.conftest import write_image
-from tests.data.test_parts import SIDE, scene
+from tests.data.test_parts import SIDE, scene, write_splits
 from tfpix2pix.config.resolve import make_config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.align import align
@@ -51,10 +51,7 @@ def write_pair(root: Path, name: str, seed: int, side: int = SIDE) -> None:
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
-    for seed in range(3):
-        write_pair(tmp_path / "train", f"{seed}", seed)
-    write_pair(tmp_path / "val", "9", 9)
-    return tmp_path
+    return write_splits(tmp_path, write_pair, train=range(3), val=(9,))
 
 
 def data_of(folder: Path, **changes) -> DataConfig:

@@ -42,7 +42,7 @@ def by_pillow(image, size, method):
 
 
 def translated(tmp_path, image, card, **options):
-    """What the network is given for an image file, and the file that is written for it."""
+    """Returns the image that the network is given for a file, and the file that is written for it."""
     seen = Seen(card)
     write_picture(tmp_path / "in" / "a.png", image)
     (path,) = translate_files(seen, [tmp_path / "in"], out=tmp_path / "out", **options)

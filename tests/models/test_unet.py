@@ -164,7 +164,7 @@ def test_sizes_that_fit_are_not_padded():
 
 
 class TestChoicesOfOthers:
-    """What the tutorial and the PyTorch implementation do otherwise (docs/other-recipes.md)."""
+    """The tutorial and the PyTorch implementation differ in these rows (docs/other-recipes.md)."""
 
     def test_the_tutorials_parameter_count(self):
         assert parameters(build_unet(256, bottleneck_norm=True, seed=None)) == 54_414_979

@@ -9,7 +9,7 @@ from PIL import Image
 
 import tfpix2pix as p2p
 from tests.conftest import run_cli, tiny_config
-from tests.data.test_parts import scene
+from tests.data.test_parts import scene, write_splits
 from tests.data.test_target_labels import CLASSES, PARTS, write_pair
 from tfpix2pix.data.images import read_image
 from tfpix2pix.data.labels import standard_colors
@@ -25,11 +25,7 @@ SCORES = ("pixel_accuracy", "class_accuracy", "class_iou")
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("pairs")
-    for split, seeds in (("train", (0, 1)), ("val", (2, 3))):
-        for seed in seeds:
-            write_pair(folder / split, f"{seed}", seed, 32)
-    return folder
+    return write_splits(tmp_path_factory.mktemp("pairs"), write_pair, 32, train=(0, 1), val=(2, 3))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import tfpix2pix as p2p
 from tests.conftest import run_cli, tiny_config
-from tests.data.test_parts import scene
+from tests.data.test_parts import scene, write_splits
 from tests.data.test_targets import PARTS, parts_of, write_pair
 from tfpix2pix.data.images import read_image
 from tfpix2pix.data.target_parts import split_targets
@@ -23,11 +23,7 @@ DTYPES = {"speed": np.float32, "photo": np.uint8, "height": np.uint16}
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("pairs")
-    for split, seeds in (("train", (0, 1)), ("val", (2, 3))):
-        for seed in seeds:
-            write_pair(folder / split, f"{seed}", seed, 32)
-    return folder
+    return write_splits(tmp_path_factory.mktemp("pairs"), write_pair, 32, train=(0, 1), val=(2, 3))
 
 
 @pytest.fixture(scope="module")

@@ -148,7 +148,7 @@ def test_xla_by_auto_is_off_until_it_has_been_measured(monkeypatch, gpus, reason
 
 
 def test_the_row_of_a_device_turns_xla_on(monkeypatch):
-    """What a measurement changes is one row, and the other devices stay as they are."""
+    """A measurement changes one row, and the other devices stay as they are."""
     rows = [replace(row, xla=row.precision == "float16", xla_reason="1.4 times as fast") for row in hardware.CHOICES]
     monkeypatch.setattr(hardware, "CHOICES", tuple(rows))
     seen(monkeypatch, T4)

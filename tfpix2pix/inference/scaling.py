@@ -13,7 +13,7 @@ from tfpix2pix.size import Size
 
 BROUGHT = "so they were translated at that scale, and the translations brought back to the size of the images."
 KEEP = "`size` own keeps their own scale."
-MOST_OFF = 1.5  # factor between the scale of an image and of the training images that is none
+MOST_OFF = 1.5  # a smaller factor between the scales of an image and of the training images is ignored
 
 
 class Scaling:

@@ -164,7 +164,7 @@ def test_examples_of_a_model_that_fills_holes_are_whole_photographs(tmp_path):
 
 
 def test_the_example_that_the_model_does_best_comes_first(tmp_path, rng):
-    """Of a model that turns images into their negatives. Twin: the difference of the files."""
+    """The model turns images into their negatives. Twin: the difference of the files."""
     offs = {"0": 90, "1": 20, "2": 70, "3": 5}  # of the target from the negative
     for name, off in offs.items():
         image = rng.integers(100, 156, (32, 32, 3), np.uint8)

@@ -183,7 +183,7 @@ def example_pictures(
 ) -> list[np.ndarray]:  # fmt: skip
     """Returns pictures of held-out inputs of a model's data at its training size, uint8 (H, W, 3).
 
-    For a model that fills holes, they are the whole photographs. Without the data there are none.
+    For a model that fills holes, they are the whole photographs. Without the data the list is empty.
 
     Args:
         folder: folder of the data; None: as in the model's configuration.

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -245,7 +246,7 @@ class TestCuts:
 
     def test_pauses_double_and_news_reset_them(self, site, tmp_path, monkeypatch):
         pauses = []
-        monkeypatch.setattr(module.time, "sleep", pauses.append)
+        monkeypatch.setattr("tfpix2pix.data.download.fetch.time", SimpleNamespace(sleep=pauses.append))
         bad = {"status": 500}
         site.then(bad, bad, bad, bad, {"cut": 100_000}, bad, bad, bad, bad)
         fetch(site, tmp_path, pause_s=1)

@@ -187,8 +187,8 @@ def test_a_proxy_in_front_answers_in_its_own_way(answering, answer, kind, messag
 
 @pytest.fixture
 def socket_answers():
-    """An address at which every connection is answered by a given function of the socket."""
-    held, threads = [], []
+    """An address at which every connection is answered by a given function of the socket, until the test ends."""
+    held, threads, connections = [], [], []
 
     def serve(listening, answer):
         while True:
@@ -196,10 +196,10 @@ def socket_answers():
                 connection, _ = listening.accept()
             except OSError:
                 return
-            with connection:
+            connections.append(connection)
+            with connection, contextlib.suppress(OSError):  # nobody listens any more
                 connection.recv(1 << 16)
-                with contextlib.suppress(OSError):  # nobody listens any more
-                    answer(connection.sendall)
+                answer(connection.sendall)
 
     def answered_by(answer):
         held.append(socket.create_server(("127.0.0.1", 0)))
@@ -208,9 +208,12 @@ def socket_answers():
         return f"127.0.0.1:{held[-1].getsockname()[1]}"
 
     yield answered_by
-    for socket_ in held:
-        socket_.shutdown(socket.SHUT_RDWR)
+    for socket_ in (*held, *connections):
+        with contextlib.suppress(OSError):  # closed already
+            socket_.shutdown(socket.SHUT_RDWR)
         socket_.close()
+    for thread in threads:
+        thread.join()
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

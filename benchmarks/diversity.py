@@ -153,6 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = list(dict.fromkeys([DETERMINISTIC, *options.methods]))
     options.metrics = ["l1", "swd", "sharpness", "diversity", "best_of_k", "best_of_k_gain"]
     options.shown = ["l1", "sharpness", "diversity", "best_of_k_l1"]
+    options.settings.append("inference.noise=off")  # the L1 is without noise, also of a preset that translates with it
     for data in options.data:
         preset, _ = recipes.preset_and_data(data)
         overlays = {file_name(name): METHODS[name].overlay for name in names}

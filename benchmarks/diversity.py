@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         preset, _ = recipes.preset_and_data(data)
         overlays = {file_name(name): METHODS[name].overlay for name in names}
         paths = written(options.out / "recipes" / preset, overlays, preset)
-        files = known(paths, preset)
+        files = known(paths, preset, options.settings)
         recipes.main(argparse.Namespace(**{**vars(options), "data": [data], "recipes": files}))
         if options.pace_only:
             continue

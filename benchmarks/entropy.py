@@ -81,12 +81,12 @@ def own_recipe(preset: str) -> dict[str, Any]:
     return {"recipe": settings["recipe"], **{section: values for section, values in own.items() if values}}
 
 
-def known(paths: Mapping[str, str], preset: str = PRESET) -> list[str]:
-    """The files of the methods that this version has. Others are named."""
+def known(paths: Mapping[str, str], preset: str = PRESET, overrides: Sequence[str] = ()) -> list[str]:
+    """The files of the methods that this version has, with the settings of every run. Others are named."""
     files = []
     for name, path in paths.items():
         try:
-            resolve_config(preset, recipe=path)
+            resolve_config(preset, overrides, recipe=path)
         except UserError as error:
             print(f"left out: {name}. {error}", flush=True)
         else:

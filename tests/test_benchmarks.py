@@ -290,3 +290,17 @@ def test_the_tables_of_large_images_are_those_that_were_measured():
     assert tables.filled(page, memory.markdown(rows)) == page
     assert memory.large_images(rows).count("\n") > len(memory.KINDS) * len(memory.QUICK_SIZES)
     assert all(f"<!-- {name} -->" in page for name in memory.markdown(rows))
+
+
+def test_the_few_drawings_are_unseen_and_no_twins():
+    pytest.importorskip("resvg_py", reason="OpenMoji's drawings need tfpix2pix[openmoji]")
+    import few_drawings
+
+    from tfpix2pix.data.openmoji import Library
+
+    library = Library.installed()
+    names = few_drawings.unseen(library, 12)
+    assert len(names) == 12 + few_drawings.HELD_OUT and names == few_drawings.unseen(library, 12)
+    assert not set(names) & library.groups("faces_animals_food").keys()
+    groups = library.groups("drawings")
+    assert len({groups[name] for name in names}) == len(names)

@@ -18,6 +18,7 @@ from nbclient.exceptions import CellExecutionError
 import tfpix2pix as p2p
 from tests.conftest import make_combined, write_image
 from tfpix2pix.data.download.archives import ARCHIVES
+from tfpix2pix.data.images import read_image
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -38,7 +39,7 @@ SMALL = 'PRESET = "smoke"; SETTINGS = ("data.held_out_fraction=0.1",)'
 SMOKE = {
     "train_in_colab": (
         'PRESET = "smoke"; SETTINGS = "data.held_out_fraction=0.1"; RUN = "runs/colab"; COMPARE_L1 = True',
-        6,
+        8,
         (
             "runs/colab-l1/model_card.json",
             "runs/colab/exports/colab/1/saved_model.pb", "runs/colab/exports/colab-32px.tflite",
@@ -130,8 +131,8 @@ def test_serves_by_a_live_server(smoke_run, tmp_path):
 
 @pytest.mark.slow
 def test_trains_on_a_zip_of_pairs_and_again(tmp_path):
-    """Pairs of one's own, and a second run in the same folder, which trains nothing; as far as this makes a
-    difference."""
+    """Pairs of one's own, and a second run in the same folder, which trains nothing and translates a picture of one's
+    own; as far as this makes a difference."""
     make_combined(tmp_path / "mine" / "train", count=4, size_px=32)
     make_combined(tmp_path / "mine" / "val", count=2, size_px=32)
     shutil.make_archive(tmp_path / "mine", "zip", tmp_path, "mine")
@@ -141,7 +142,10 @@ def test_trains_on_a_zip_of_pairs_and_again(tmp_path):
     assert "4 training pairs (0, 1, 2, 3 …), 2 held out" in printed(first)
     assert "**mine**: 4 steps, batch size 1, objective l1+cgan" in said(first)
     config = (tmp_path / "runs" / "mine" / "config.yaml").stat().st_mtime_ns
-    run("train_in_colab", THREE, tmp_path, until="## How good is it?", **mine)
+    write_image(tmp_path / "own.png", np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8))
+    again = run("train_in_colab", THREE, tmp_path, until="## Compare", PICTURE="own.png", **mine)
+    assert "file: translated/own.png" in printed(again) and "PICTURE is empty" not in printed(again)
+    assert read_image(tmp_path / "translated" / "own.png").shape == (40, 64, 3)
     assert (tmp_path / "runs" / "mine" / "config.yaml").stat().st_mtime_ns == config
     whole_mb, best_mb = map(int, re.findall(r"takes (\d+) MB", printed(first))[:2])
     (checkpoint,), (best,) = (
@@ -178,6 +182,7 @@ def test_pairs_two_folders_whose_names_differ(tmp_path):
 def test_facades_are_downloaded_if_they_are_switched_on(tmp_path):
     """Here they were downloaded before."""
     off = run("train_in_colab", 'PRESET = "smoke"', tmp_path, until="## Third exercise")
+    assert len(pictures(off)) == 1 and "OpenMoji" in printed(off)  # of the model in the package, before any training
     assert "Not switched on" in printed(off) and not (tmp_path / "data").exists()
     make_combined(tmp_path / "data" / "facades" / "train", count=3, size_px=32)
     make_combined(tmp_path / "data" / "facades" / "val", count=2, size_px=32)
@@ -202,7 +207,7 @@ def test_says_how_large_the_run_becomes_before_drive_is_opened(tmp_path, monkeyp
     text = printed(notebook)
     assert "in Colab: True" in text
     places = [
-        text.index(part) for part in ("The run takes about", "At most 2 checkpoints", "mounted at /content/drive")
+        text.index(part) for part in ("Disk: up to", "At most 2 checkpoints", "mounted at /content/drive")
     ]
     assert places == sorted(places)
     assert "run: /content/drive/MyDrive/tfpix2pix/runs/smoke" in text

@@ -149,6 +149,23 @@ def test_what_the_minutes_hold_is_said(most, expected, sentence, timed):
     assert (known.training.steps, said, timed.paces) == (expected, [sentence], [])
 
 
+@pytest.mark.parametrize(
+    ("presentable", "most", "sentence"),
+    [
+        (481, 1000, "from about 481 steps on. Begin again with training.minutes=3 or more, or on a GPU."),
+        (4800, 9000, "from about 4,800 steps on. Begin again with training.minutes=20 or more, or on a GPU."),
+        (480, 1000, None),  # as many as fit
+        (None, 1000, None),  # not known
+        (4800, 240, None),  # the minutes hold more than the steps that are asked for
+    ],
+)
+def test_steps_that_are_too_few_for_the_preset_are_said(presentable, most, sentence):
+    said = []
+    training = {"steps": most, "minutes": 2, "seconds_per_step": CALL_S, "presentable_steps": presentable}
+    steps.with_steps_of_minutes(tiny_config(training=training), None, None, said.append)
+    assert said[1:] == ([f"These are few: with this preset, pictures can be shown {sentence}"] if sentence else [])
+
+
 # What resuming takes over, without a training.
 
 BEFORE = tiny_config(training={"steps": 5, "minutes": MINUTES, "seconds_per_step": CALL_S})

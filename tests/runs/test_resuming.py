@@ -114,8 +114,8 @@ def test_the_keys_that_may_change():
         "data.cache_files_mb", "data.cache_mb", "data.dir", "data.max_megapixels", "recipe",
         "training.checkpoint_every_minutes", "training.checkpoint_every_steps", "training.epochs", "training.health",
         "training.keep_every_steps", "training.keep_last", "training.minutes", "training.on_non_finite",
-        "training.profile_steps", "training.steps", "training.steps_per_execution", "training.stop_after_worse",
-        "training.strategy", "training.trackers",
+        "training.presentable_steps", "training.profile_steps", "training.steps", "training.steps_per_execution",
+        "training.stop_after_worse", "training.strategy", "training.trackers",
     ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -106,6 +107,12 @@ def with_steps_of_minutes(
     length = f"{spec.steps} steps of {spec.seconds_per_step:.3g} s"
     if spec.steps < limit:
         say(f"{length} fit in {spec.minutes:g} minutes. Samples, validation and checkpoints take extra time.")
+        if spec.steps < (spec.presentable_steps or 0):
+            enough_minutes = math.ceil(spec.presentable_steps * spec.seconds_per_step / 60)
+            say(
+                f"These are few: with this preset, pictures can be shown from about {spec.presentable_steps:,} steps "
+                f"on. Begin again with training.minutes={enough_minutes} or more, or on a GPU."
+            )
     else:
         total = duration(spec.steps * spec.seconds_per_step)
         say(f"{length} take {total}, less than {spec.minutes:g} minutes. For more, raise training.steps.")

@@ -49,6 +49,9 @@ class TrainingConfig(Section):
     as fit. Start-up, validation, samples and checkpoints take extra time: give 50 or less for a session of 60."""
     seconds_per_step: Annotated[float | None, LENGTH] = Field(None, gt=0)
     """Time of a step, s, by which `minutes` are divided. null: a new run measures it and writes it here."""
+    presentable_steps: Annotated[int | None, LENGTH, MAY_CHANGE] = Field(None, ge=1)
+    """Number of steps from which pictures of this task can be shown, if its preset knows it. A new run says so if fewer
+    fit in `minutes`. null: not known."""
     start_from: Annotated[str | None, START] = None
     """Run directory whose weights both networks start with, wherever names and shapes of arrays agree: a trained run,
     or an import. The optimisers start anew. null: random weights."""

@@ -153,6 +153,9 @@ def test_the_plots_of_all_pixels_have_the_figures_of_the_record(phantom):
     assert json.loads((evaluation / "metrics.json").read_text())["data"]["groups"] == len(groups(evaluation))
     page = (evaluation / "report.html").read_text(encoding="utf-8")
     assert f"{len(groups(evaluation))} group" in page and "translation − target, HU" in page
+    for name in ("scatter", "bland_altman"):
+        assert all((evaluation / f"{name}{suffix}").stat().st_size > 1000 for suffix in (".png", ".svg", ".pdf"))
+    assert f"r {figures['pearson_r']['value']:.4f}" in (evaluation / "captions.md").read_text(encoding="utf-8")
 
 
 def groups(evaluation):

@@ -44,6 +44,7 @@ from tfpix2pix.evaluation.folder import (
 )
 from tfpix2pix.evaluation.report.choosing import spread
 from tfpix2pix.evaluation.report.page import Beside, check_by, write_report
+from tfpix2pix.evaluation.report.paper import agreement_figures, write_for_papers
 from tfpix2pix.evaluation.report.pictures import contact_sheet
 from tfpix2pix.evaluation.request import NATIVE, Request, ResolvedRequest, resolve
 from tfpix2pix.memory import fitting_in_memory
@@ -110,7 +111,8 @@ def evaluate(
     """Compares a model's translations, or a folder of images, with their targets, and writes `metrics.json`,
     `per_image.csv`, `bootstrap.npz` (the replicates, for `compare`), `report.html` and `contact_sheet.png` into `out`;
     `per_group.csv` if images have groups, and `density.npz` (translation by target) if targets have a unit,
-    or `density_<part>.npz` for each of their parts that has one.
+    or `density_<part>.npz` for each of their parts that has one. Figures for papers are written as .png, .svg and .pdf,
+    and their captions as `captions.md`.
 
     Args:
         request: model, pairs and settings of the evaluation.
@@ -227,6 +229,7 @@ def evaluate(
         if shown and rows:
             sheet = contact_sheet([paint(index) for index in spread(rows, shown)])
             Image.fromarray(sheet).save(folder / SHEET)
+        write_for_papers(folder, agreement_figures(agreements))
     if failed:
         done = f"The evaluation of the other {len(rows)} of {len(examples)} is in {out}."
         raise UserError(f"{first_of(failed, UNREADABLE)} {done}", failed[0][1].kind)

@@ -22,6 +22,7 @@ from tfpix2pix.evaluation.examples.opening import Subject, open_subject
 from tfpix2pix.evaluation.examples.painting import painter
 from tfpix2pix.evaluation.examples.segmenters import Segmenter, open_segmenter
 from tfpix2pix.evaluation.examples.training import Training, open_training
+from tfpix2pix.evaluation.examples.typical import typical_figures
 from tfpix2pix.evaluation.folder import (
     FORMAT_VERSION,
     GROUPS,
@@ -120,7 +121,8 @@ def evaluate(
         metrics: rows of `METRICS`; None: all that can be measured.
         replicates: number of bootstrap replicates for the intervals; 0: no intervals.
         by: metric by which the report ranks images; None: the first of which more or less is better.
-        shown: number of images in the report's gallery and on the contact sheet; 0: no sheet.
+        shown: number of images in the report's gallery and on the contact sheet; 0: no sheet and no figure of
+            examples.
         overwrite: replace an evaluation in `out`.
         track: wraps the images to show progress.
 
@@ -229,7 +231,9 @@ def evaluate(
         if shown and rows:
             sheet = contact_sheet([paint(index) for index in spread(rows, shown)])
             Image.fromarray(sheet).save(folder / SHEET)
-        write_for_papers(folder, agreement_figures(agreements))
+        drawn = shown and "target" in examples.has
+        figures = typical_figures(examples, evaluated, record, rows, by) if drawn else []
+        write_for_papers(folder, [*figures, *agreement_figures(agreements)])
     if failed:
         done = f"The evaluation of the other {len(rows)} of {len(examples)} is in {out}."
         raise UserError(f"{first_of(failed, UNREADABLE)} {done}", failed[0][1].kind)

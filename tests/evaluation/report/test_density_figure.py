@@ -85,6 +85,7 @@ def test_each_is_written_in_three_formats_the_same_each_time_with_its_caption(tm
     root = ElementTree.fromstring(written["bland_altman.svg"])
     said = {"".join(text.itertext()).strip() for text in root.iter(f"{SVG}text")}
     assert {"translation − target, HU", "mean of translation and target, HU", "pixels in a bin"} <= said
+    assert any(text.startswith("+1.96 SD: ") for text in said)
     assert len(list(root.iter(f"{SVG}image"))) == 2  # the density and the bar of colours; all else is lines and text
     assert b"/Type3" not in written["scatter.pdf"] and written["scatter.pdf"].startswith(b"%PDF")
     captions = written["captions.md"].decode().split("\n\n")

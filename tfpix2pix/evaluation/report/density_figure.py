@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import FuncNorm, LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
 from tfpix2pix.errors import escape_controls
 from tfpix2pix.evaluation.report.density import (
@@ -28,7 +27,7 @@ DPI = 300
 SMALL, FONT = 7, 8  # pt
 PALE = "0.35"
 LINES = {"mean": "-", "limit": "--"}
-HALO = withStroke(linewidth=2, foreground="white")  # keeps text readable over a density
+ON_WHITE = {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5}  # keeps text readable over a density
 MOST_STEPS = 5  # numbers beside the bar of colours
 FAINT_COLOR = tuple(1 - FAINTEST * (1 - part / 255) for part in COLOR)  # of the faintest bin on white
 
@@ -47,7 +46,7 @@ def density_figure(plot: DensityPlot) -> Figure:
         axes.annotate(
             level.words, (0 if left else 1, level.value), (2 if left else -2, -2 if below else 2),
             xycoords=axes.get_yaxis_transform(), textcoords="offset points", fontsize=SMALL,
-            ha="left" if left else "right", va="top" if below else "bottom", path_effects=[HALO],
+            ha="left" if left else "right", va="top" if below else "bottom", bbox=ON_WHITE,
         )  # fmt: skip
     if plot.points:
         across, up = zip(*plot.points.values(), strict=True)

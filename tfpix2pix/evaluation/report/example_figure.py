@@ -29,6 +29,7 @@ SMALL, FONT = 7, 8  # pt
 TICKS, AT_END = 3, 0.15  # and how near to an end of a bar a number is moved inwards, as a part of the bar
 SHOWN = (0.2, 99.8)  # percentiles of the values that a scale shows
 MOST_OF_ERRORS = 99.5  # percentile of their sizes
+ON_DARK = {"facecolor": "black", "alpha": 0.6, "linewidth": 0, "pad": 1}  # behind text; an outline makes it no text
 MASKED, FRAME = "0.8", "0.6"
 VALUES = matplotlib.colormaps["gray"].with_extremes(bad=MASKED)
 ERRORS = matplotlib.colormaps["RdBu_r"].with_extremes(bad=MASKED)
@@ -174,8 +175,8 @@ def _scale_bar(axes: Axes, width_px: int, pixel_mm: float) -> None:
     lines = axes.plot([start, end], [0.06, 0.06], color="white", linewidth=2, transform=axes.transAxes)
     lines[0].set(solid_capstyle="butt", path_effects=[withStroke(linewidth=3.5, foreground="black")], gid="scale-bar")
     axes.text(
-        (start + end) / 2, 0.09, length_in_words(length_mm), color="white", fontsize=SMALL, ha="center", va="bottom",
-        transform=axes.transAxes, path_effects=[withStroke(linewidth=1.5, foreground="black")],
+        (start + end) / 2, 0.1, length_in_words(length_mm), color="white", fontsize=SMALL, ha="center", va="bottom",
+        transform=axes.transAxes, bbox=ON_DARK,
     )  # fmt: skip
 
 

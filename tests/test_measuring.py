@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tests.data.test_recipes import SMALLER
 from tfpix2pix.config.resolve import make_config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.groups import beginning
+from tfpix2pix.evaluation.report.charts import digits
 
 PAGE = (Path(__file__).parents[1] / "docs" / "measuring.md").read_text(encoding="utf-8")
 (PYTHON, OF_VOLUMES), (YAML, YAML_OF_VOLUMES), (SHELL, SHELL_OF_VOLUMES) = (
@@ -153,6 +155,23 @@ def test_the_plots_of_all_pixels_have_the_figures_of_the_record(phantom):
     assert json.loads((evaluation / "metrics.json").read_text())["data"]["groups"] == len(groups(evaluation))
     page = (evaluation / "report.html").read_text(encoding="utf-8")
     assert f"{len(groups(evaluation))} group" in page and "translation − target, HU" in page
+    for name in ("scatter", "bland_altman"):
+        assert all((evaluation / f"{name}{suffix}").stat().st_size > 1000 for suffix in (".png", ".svg", ".pdf"))
+    assert f"r {figures['pearson_r']['value']:.4f}" in (evaluation / "captions.md").read_text(encoding="utf-8")
+
+
+def test_the_figure_of_examples_has_their_errors_and_a_scale_bar(phantom):
+    """Files of 64 x 64 px, 2 mm a pixel, are 128 mm wide at every size: 0.4 of it are 51.2 mm."""
+    folder, _ = phantom
+    evaluation = folder / "runs/phantom/evaluation"
+    with (evaluation / "per_image.csv").open() as file:
+        errors = sorted(float(row["unit_mae"]) for row in csv.DictReader(file))
+    root = ElementTree.fromstring((evaluation / "examples.svg").read_text(encoding="utf-8"))
+    said = {"".join(text.itertext()).strip() for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"t1", "t2", "output", "target", "error", "50 mm", "HU"} <= said
+    chosen = {"best": errors[0], "median": errors[(len(errors) - 1) // 2], "worst": errors[-1]}
+    for word, error in chosen.items():
+        assert any(re.fullmatch(rf"{word}: {digits(error)} HU", text) for text in said)
 
 
 def groups(evaluation):

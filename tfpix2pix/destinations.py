@@ -63,6 +63,8 @@ EVALUATION = OwnFolder(
         r"per_group\.csv",
         r"bootstrap\.npz",
         r"density(_\w+)?\.npz",
+        r"(scatter|bland_altman|examples)(_\w+)?\.(svg|pdf|png)",
+        r"captions\.md",
         r"report\.html",
         r"contact_sheet\.png",
     ),

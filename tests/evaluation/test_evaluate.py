@@ -87,7 +87,8 @@ class TestModels:
     def test_what_is_written(self, run, tmp_path):
         done = evaluate(request(run.path), out=tmp_path / "out", **FEW)
         assert sorted(path.name for path in done.path.iterdir()) == [
-            "bootstrap.npz", "contact_sheet.png", "metrics.json", "per_image.csv", "report.html",
+            "bootstrap.npz", "captions.md", "contact_sheet.png", "examples.pdf", "examples.png", "examples.svg",
+            "metrics.json", "per_image.csv", "report.html",
         ]  # fmt: skip
         assert json.loads((done.path / "metrics.json").read_text()) == done.record
         with (done.path / "per_image.csv").open(newline="") as file:

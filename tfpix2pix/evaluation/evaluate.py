@@ -22,6 +22,7 @@ from tfpix2pix.evaluation.examples.opening import Subject, open_subject
 from tfpix2pix.evaluation.examples.painting import painter
 from tfpix2pix.evaluation.examples.segmenters import Segmenter, open_segmenter
 from tfpix2pix.evaluation.examples.training import Training, open_training
+from tfpix2pix.evaluation.examples.typical import typical_figures
 from tfpix2pix.evaluation.folder import (
     FORMAT_VERSION,
     GROUPS,
@@ -44,6 +45,7 @@ from tfpix2pix.evaluation.folder import (
 )
 from tfpix2pix.evaluation.report.choosing import spread
 from tfpix2pix.evaluation.report.page import Beside, check_by, write_report
+from tfpix2pix.evaluation.report.paper import agreement_figures, write_for_papers
 from tfpix2pix.evaluation.report.pictures import contact_sheet
 from tfpix2pix.evaluation.request import NATIVE, Request, ResolvedRequest, resolve
 from tfpix2pix.memory import fitting_in_memory
@@ -110,7 +112,8 @@ def evaluate(
     """Compares a model's translations, or a folder of images, with their targets, and writes `metrics.json`,
     `per_image.csv`, `bootstrap.npz` (the replicates, for `compare`), `report.html` and `contact_sheet.png` into `out`;
     `per_group.csv` if images have groups, and `density.npz` (translation by target) if targets have a unit,
-    or `density_<part>.npz` for each of their parts that has one.
+    or `density_<part>.npz` for each of their parts that has one. Figures for papers are written as .png, .svg and .pdf,
+    and their captions as `captions.md`.
 
     Args:
         request: model, pairs and settings of the evaluation.
@@ -118,7 +121,8 @@ def evaluate(
         metrics: rows of `METRICS`; None: all that can be measured.
         replicates: number of bootstrap replicates for the intervals; 0: no intervals.
         by: metric by which the report ranks images; None: the first of which more or less is better.
-        shown: number of images in the report's gallery and on the contact sheet; 0: no sheet.
+        shown: number of images in the report's gallery and on the contact sheet; 0: no sheet and no figure of
+            examples.
         overwrite: replace an evaluation in `out`.
         track: wraps the images to show progress.
 
@@ -227,6 +231,9 @@ def evaluate(
         if shown and rows:
             sheet = contact_sheet([paint(index) for index in spread(rows, shown)])
             Image.fromarray(sheet).save(folder / SHEET)
+        drawn = shown and "target" in examples.has
+        figures = typical_figures(examples, evaluated, record, rows, by) if drawn else []
+        write_for_papers(folder, [*figures, *agreement_figures(agreements)])
     if failed:
         done = f"The evaluation of the other {len(rows)} of {len(examples)} is in {out}."
         raise UserError(f"{first_of(failed, UNREADABLE)} {done}", failed[0][1].kind)

@@ -10,12 +10,16 @@ from PIL import Image
 
 from tests.evaluation.report.browser import Tab, started
 from tests.evaluation.report.test_evaluation_page import EVIL, make, words
-from tfpix2pix.evaluation.report.density import density_charts
+from tfpix2pix.evaluation.report.density import density_chart, density_plots
 from tfpix2pix.metrics.agreement import Agreement
 from tfpix2pix.metrics.example import Example, Unit
 
 HU = Unit("HU", -1000.0, 1500.0)
 BIAS, SPREAD = 0.02, 0.01  # on [-1, 1]: 25 and 12.5 HU
+
+
+def density_charts(made: Agreement) -> list[dict]:
+    return [density_chart(plot) for plot in density_plots(made)]
 
 
 def agreement(groups=("a", "b", EVIL), outliers=0, bias=BIAS) -> Agreement:

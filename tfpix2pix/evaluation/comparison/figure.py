@@ -7,18 +7,14 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from tfpix2pix.errors import UserError, escape_controls
 from tfpix2pix.evaluation.comparison.outcome import Comparison
 from tfpix2pix.evaluation.comparison.table import Cell
-from tfpix2pix.files import whole_file
+from tfpix2pix.evaluation.figure_files import check_suffix, write_figure
 from tfpix2pix.metrics import title_of
 from tfpix2pix.training.curves import BLUE, DPI, GREEN, ORANGE, PALE, PURPLE, ROUND, VERMILION, WIDTH_PX
 
@@ -32,13 +28,6 @@ FOOT_LENGTH = 180
 MEMBERS_BELOW = 0.26  # rows
 BETTER = {"lower": "lower is better", "higher": "higher is better", "near 1": "near 1 is better", "": ""}
 NO_INTERVAL = "no interval"
-CANVASES = {  # suffix -> canvas, and the entries of the file that would differ each time
-    ".png": (FigureCanvasAgg, {}),
-    ".svg": (FigureCanvasSVG, {"Date": None}),
-    ".pdf": (FigureCanvasPdf, {"CreationDate": None}),
-}
-# Text stays text, in fonts that journals take (TrueType, not Type 3), and names in the file are not random.
-SETTINGS = {"svg.hashsalt": "tfpix2pix", "svg.fonttype": "none", "pdf.fonttype": 42}
 
 
 def draw_comparison(comparison: Comparison, path: str | Path, figures: Sequence[str] | None = None) -> None:
@@ -51,13 +40,8 @@ def draw_comparison(comparison: Comparison, path: str | Path, figures: Sequence[
         UserError: the suffix or a metric is unknown, or no metric is a number.
         RunError: the file cannot be written.
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in CANVASES:
-        raise UserError(f"A picture must be .png, .svg or .pdf. Received {path}. Change its suffix.")
-    figure, (canvas, metadata) = comparison_figure(comparison, figures), CANVASES[suffix]
-    with whole_file(path) as temporary, matplotlib.rc_context(SETTINGS):
-        canvas(figure).print_figure(temporary, format=suffix[1:], metadata=metadata, dpi=DPI)
+    check_suffix(path)
+    write_figure(comparison_figure(comparison, figures), path, DPI)
 
 
 def comparison_figure(comparison: Comparison, figures: Sequence[str] | None = None) -> Figure:

@@ -20,6 +20,7 @@ from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.examples.layouts import Layout, beside, matching
+from tfpix2pix.evaluation.examples.originals import Original
 from tfpix2pix.evaluation.examples.pairs import INPUT, TARGET, Examples, at_size, fitted
 from tfpix2pix.files import safe_path
 from tfpix2pix.metrics.example import Example
@@ -91,7 +92,9 @@ def folder_examples(
         more = {"weight": weight[0] if weight else None, "group": pairs.groups.get(name, ""), "clipped": clipped}
         return Example(name, output, image, target, **more)
 
-    return Examples(names, compute, data, pairs.has, len(pairs.names), tuple(notes))
+    return Examples(
+        names, compute, data, pairs.has, len(pairs.names), tuple(notes), lambda index: pairs.original(names[index])
+    )  # fmt: skip
 
 
 def under_names(outputs: dict[str, Path], names: Iterable[str]) -> dict[str, Path]:
@@ -110,6 +113,7 @@ class _Pairs(NamedTuple):
     groups: Mapping[str, str] = {}  # name -> group, if `data.group` is set and the pairs are those of a split
     # (name, weights) -> share of the values of input and target that are clipped
     clipped: Callable[[str, np.ndarray | None], tuple[float, float]] = lambda name, weight: (0.0, 0.0)
+    original: Callable[[str], Original | None] = lambda name: None  # what the files of a pair say
 
 
 def _pairs(config: Config, split: str) -> _Pairs:
@@ -120,6 +124,7 @@ def _pairs(config: Config, split: str) -> _Pairs:
     return _Pairs(
         list(indices), frozenset({"input", "target"}), lambda name: read(indices[name]), groups,
         lambda name, weight: clipped_shares(source, indices[name], config.data, weight),
+        lambda name: Original.of(source, indices[name]),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from tfpix2pix.data.scale import OWN
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
+from tfpix2pix.evaluation.examples.originals import Original
 from tfpix2pix.evaluation.examples.pairs import Examples, at_size
 from tfpix2pix.evaluation.request import NoiseOptions
 from tfpix2pix.inference.translator import Translator
@@ -67,7 +68,9 @@ def model_examples(
     notes = [fault.message for fault in source.skipped[:1]]
     if source.skipped:
         notes = [f"{len(source.skipped)} pairs were left out. The first: {notes[0]}"]
-    return Examples(source.names, compute, data, has, len(source), tuple(notes))
+    return Examples(
+        source.names, compute, data, has, len(source), tuple(notes), lambda index: Original.of(source, index)
+    )  # fmt: skip
 
 
 def of_one_size(pair: Pair, name: str) -> Pair:

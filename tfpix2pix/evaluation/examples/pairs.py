@@ -12,6 +12,7 @@ from tfpix2pix.data import source_row
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import for_evaluation
 from tfpix2pix.errors import UserError
+from tfpix2pix.evaluation.examples.originals import Original
 from tfpix2pix.metrics.example import Example
 from tfpix2pix.size import SizePx
 
@@ -29,6 +30,7 @@ class Examples:
         has: the fields that every `Example` has: `target`, `input`, `variants`, `without_noise`.
         pairs: number of pairs in the split; some of them may have no example.
         notes: sentences for the record.
+        original: index -> what the files of an example say, None if they are not known.
     """
 
     names: Sequence[str]
@@ -37,6 +39,7 @@ class Examples:
     has: frozenset[str]
     pairs: int
     notes: tuple[str, ...] = ()
+    original: Callable[[int], Original | None] = lambda index: None
 
     def __len__(self) -> int:
         return len(self.names)

@@ -90,6 +90,17 @@ def extremes(rows: Sequence[Row], by: str, order: Order) -> dict[str, list[int]]
     return {heading: indices for heading, indices in groups if indices}
 
 
+def typical(rows: Sequence[Row], by: str, order: Order) -> dict[str, int]:
+    """Returns heading -> index of the first, the middle and the last image by a metric. The middle of an even number is
+    the better one. Two images have no middle, and one has the first heading alone."""
+    values = {index: metrics_of(row)[by] for index, row in enumerate(rows) if by in metrics_of(row)}
+    ranked = sorted(values, key=lambda index: order.key(values[index]))
+    places = {order.ends[0]: 0, order.ends[1]: (len(ranked) - 1) // 2, order.ends[2]: len(ranked) - 1}
+    if len(ranked) < 3:
+        places = dict(zip(order.ends[::2], range(len(ranked)), strict=False))
+    return {heading: ranked[place] for heading, place in places.items()}
+
+
 def spread(rows: Sequence[Row], count: int) -> list[int]:
     """Returns the indices of at most `count` rows, evenly over their names."""
     ranked = by_name(rows)

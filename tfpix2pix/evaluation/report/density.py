@@ -1,19 +1,22 @@
-"""Computes the geometry of two plots over all pixels, by their density: a scatter plot, and one of Bland and Altman.
+"""Computes two plots over all pixels, by their density: a scatter plot, and one of Bland and Altman.
 
-The template draws them as HTML and SVG around a picture of the density. Positions are percentages of a square.
+The report's template draws them as HTML and SVG around a picture of the density, with positions that are percentages of
+a square. `density_figure.py` draws them as files.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from tfpix2pix.evaluation.folder import BLAND_ALTMAN, SCATTER
 from tfpix2pix.evaluation.report.charts import digits
 from tfpix2pix.metrics.agreement import LIMITS, Agreement
 from tfpix2pix.metrics.example import Unit
@@ -27,14 +30,87 @@ LEAST_ROWS, MOST_ROWS = 8, 64  # of differences, on either side of 0
 TICKS, STEPS = 5, [1, 2, 2.5, 5, 10]
 
 
-def density_charts(agreement: Agreement) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Axis:
+    """Holds the label of an axis and its limits, in the unit."""
+
+    label: str
+    low: float
+    high: float
+
+    def at(self, value: float) -> str:
+        """Returns the distance of a value from the lower end, percent."""
+        return _percent(value - self.low, self.high - self.low)
+
+
+@dataclass(frozen=True)
+class Level:
+    """Holds a horizontal line of a plot, and the words beside it."""
+
+    value: float
+    kind: str  # `mean` or `limit`
+    words: str
+    side: str
+
+
+@dataclass(frozen=True)
+class DensityPlot:
+    """Holds a plot over all pixels: everything in it, in the unit.
+
+    Attributes:
+        name: of its files, without suffix.
+        caption: its sentences.
+        density: weight of the pixels in each bin, (columns, rows from below), over both axes.
+        has_identity: the line is drawn on which both axes are equal.
+        points: group -> where it lies along x and y.
+    """
+
+    name: str
+    title: str
+    caption: Sequence[str]
+    x: Axis
+    y: Axis
+    density: np.ndarray
+    unit: Unit
+    has_identity: bool = False
+    levels: Sequence[Level] = ()
+    points: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+def density_plots(agreement: Agreement) -> list[DensityPlot]:
     """Returns the two plots of translations and targets that have a unit, of which a pixel counts."""
     return [_scatter(agreement), _bland_altman(agreement)]
 
 
-def _scatter(agreement: Agreement) -> dict[str, Any]:
+def density_chart(plot: DensityPlot) -> dict[str, Any]:
+    """Returns the geometry of a plot for the report's template."""
+    lines = [
+        {"x1": 0, "y1": (height := _percent(plot.y.high - level.value, plot.y.high - plot.y.low)), "x2": 100,
+         "y2": height, "kind": level.kind}
+        for level in plot.levels
+    ]  # fmt: skip
+    ordered = sorted(zip(plot.levels, lines, strict=True), key=lambda pair: -pair[0].value)
+    return {
+        "title": plot.title,
+        "caption": plot.caption,
+        "x": {"label": plot.x.label, "ticks": _ticks(plot.x)},
+        "y": {"label": plot.y.label, "ticks": _ticks(plot.y)},
+        "lines": [{"x1": 0, "y1": 100, "x2": 100, "y2": 0, "kind": "identity"}] if plot.has_identity else lines,
+        "labels": [{"y": line["y1"], "side": level.side, "words": level.words} for level, line in ordered],
+        "points": [
+            {
+                "x": plot.x.at(mean),
+                "y": _percent(plot.y.high - difference, plot.y.high - plot.y.low),
+                "words": f"{group}: {digits(difference)} {plot.unit.name} at {digits(mean)} {plot.unit.name}",
+            }
+            for group, (mean, difference) in plot.points.items()
+        ],
+        **_picture(plot.density),
+    }
+
+
+def _scatter(agreement: Agreement) -> DensityPlot:
     unit, correlation = agreement.unit, agreement.correlation()
-    limits = (unit.low, unit.high)
     step = digits(agreement.edges[1] - agreement.edges[0])
     caption = [
         f"Translation against target{_of_part(unit)}, {_count(agreement.count)}: r {digits(correlation['pearson_r'])}, "
@@ -46,27 +122,23 @@ def _scatter(agreement: Agreement) -> dict[str, Any]:
         caption.append(
             f"{100 * agreement.outside / agreement.count:.2g} % lie beyond the range and are drawn at its ends."
         )
-    return {
-        "title": f"Scatter plot{_of_part(unit)}",
-        "caption": caption,
-        "x": {"label": f"target{_of_part(unit)}, {unit.name}", "ticks": _ticks(*limits)},
-        "y": {"label": f"translation{_of_part(unit)}, {unit.name}", "ticks": _ticks(*limits)},
-        "lines": [{"x1": 0, "y1": 100, "x2": 100, "y2": 0, "kind": "identity"}],
-        "labels": [],
-        "points": [],
-        **_picture(agreement.scatter),
-    }
+    return DensityPlot(
+        name=unit.of(SCATTER),
+        title=f"Scatter plot{_of_part(unit)}",
+        caption=caption,
+        x=Axis(f"target{_of_part(unit)}, {unit.name}", unit.low, unit.high),
+        y=Axis(f"translation{_of_part(unit)}, {unit.name}", unit.low, unit.high),
+        density=agreement.scatter,
+        unit=unit,
+        has_identity=True,
+    )
 
 
-def _bland_altman(agreement: Agreement) -> dict[str, Any]:
+def _bland_altman(agreement: Agreement) -> DensityPlot:
     unit, middle, limits = agreement.unit, agreement.mean_difference(), agreement.limits()
     points = agreement.group_points()
     density, reach, merged = _around_zero(agreement, [*limits, middle, *(point[1] for point in points.values())])
     beyond = _beyond(agreement, reach) / agreement.count
-
-    def height(difference: float) -> str:
-        return _percent(reach - difference, 2 * reach)
-
     step = agreement.difference_edges[1] - agreement.difference_edges[0]
     caption = [
         f"Bland–Altman plot{_of_part(unit)}, {_count(agreement.count)}: mean difference {digits(middle)} {unit.name}, "
@@ -78,33 +150,21 @@ def _bland_altman(agreement: Agreement) -> dict[str, Any]:
         if beyond
         else "",
     ]
-    lines = [(middle, "mean"), (limits[0], "limit"), (limits[1], "limit")]
-    return {
-        "title": f"Bland–Altman plot{_of_part(unit)}",
-        "caption": [sentence for sentence in caption if sentence],
-        "x": {
-            "label": f"mean of translation and target{_of_part(unit)}, {unit.name}",
-            "ticks": _ticks(unit.low, unit.high),
-        },
-        "y": {"label": f"translation − target{_of_part(unit)}, {unit.name}", "ticks": _ticks(-reach, reach)},
-        "lines": [
-            {"x1": 0, "y1": height(value), "x2": 100, "y2": height(value), "kind": kind} for value, kind in lines
-        ],
-        "labels": [
-            {"y": height(limits[1]), "side": "above right", "words": f"+{LIMITS} SD: {digits(limits[1])}"},
-            {"y": height(middle), "side": "above left", "words": f"mean: {digits(middle)}"},
-            {"y": height(limits[0]), "side": "below right", "words": f"−{LIMITS} SD: {digits(limits[0])}"},
-        ],
-        "points": [
-            {
-                "x": _percent(mean - unit.low, unit.high - unit.low),
-                "y": height(difference),
-                "words": f"{group}: {digits(difference)} {unit.name} at {digits(mean)} {unit.name}",
-            }
-            for group, (mean, difference) in points.items()
-        ],
-        **_picture(density),
-    }
+    return DensityPlot(
+        name=unit.of(BLAND_ALTMAN),
+        title=f"Bland–Altman plot{_of_part(unit)}",
+        caption=[sentence for sentence in caption if sentence],
+        x=Axis(f"mean of translation and target{_of_part(unit)}, {unit.name}", unit.low, unit.high),
+        y=Axis(f"translation − target{_of_part(unit)}, {unit.name}", -reach, reach),
+        density=density,
+        unit=unit,
+        levels=(
+            Level(middle, "mean", f"mean: {digits(middle)}", "above left"),
+            Level(limits[0], "limit", f"−{LIMITS} SD: {digits(limits[0])}", "below right"),
+            Level(limits[1], "limit", f"+{LIMITS} SD: {digits(limits[1])}", "above right"),
+        ),
+        points=points,
+    )
 
 
 def _of_part(unit: Unit) -> str:
@@ -139,13 +199,18 @@ def _beyond(agreement: Agreement, reach: float) -> float:
     return float(weights[np.abs(middles) > reach].sum())
 
 
+def alpha_of(density: np.ndarray) -> np.ndarray:
+    """Returns how strongly each bin is coloured: 0 if it holds nothing, else from FAINTEST to 1, logarithmic."""
+    most = float(density.max())
+    return np.where(density > 0, FAINTEST + (1 - FAINTEST) * np.log1p(density) / np.log1p(most), 0)
+
+
 def _picture(density: np.ndarray) -> dict[str, str]:
     """Returns a density, (columns, rows from below), as a PNG with a pixel a bin, and its scale of colours.
 
     Colour is logarithmic, and a bin that holds nothing is clear.
     """
-    most = float(density.max())
-    alpha = np.where(density > 0, FAINTEST + (1 - FAINTEST) * np.log1p(density) / np.log1p(most), 0)
+    most, alpha = float(density.max()), alpha_of(density)
     pixels = np.empty((*density.T.shape, 4), np.uint8)
     pixels[..., :3] = COLOR
     pixels[..., 3] = np.round(255 * alpha.T[::-1])
@@ -154,25 +219,36 @@ def _picture(density: np.ndarray) -> dict[str, str]:
     color = ", ".join(map(str, COLOR))
     return {
         "image": data_uri(buffer.getvalue(), "image/png"),
-        "most": f"{most:,.0f}" if most >= 10 else digits(most),
+        "most": number_of(most),
         "scale": f"linear-gradient(90deg, rgba({color}, {FAINTEST}), rgb({color}))",
     }
 
 
-def _ticks(low: float, high: float) -> list[dict[str, str]]:
-    """Returns round values between two, each with its distance from the first."""
-    values = MaxNLocator(TICKS, steps=STEPS).tick_values(low, high)
-    margin = 1e-9 * (high - low)
-    return [
-        {"at": _percent(value - low, high - low), "words": f"{value:.6g}".replace("-", "−")}
-        for value in values.tolist()
-        if low - margin <= value <= high + margin
-    ]
+def round_values(axis: Axis) -> list[float]:
+    """Returns round values between the limits of an axis."""
+    margin = 1e-9 * (axis.high - axis.low)
+    values = MaxNLocator(TICKS, steps=STEPS).tick_values(axis.low, axis.high)
+    return [value for value in values.tolist() if axis.low - margin <= value <= axis.high + margin]
+
+
+def plain_number(value: float) -> str:
+    """Returns a round value with a minus sign as people print it."""
+    return f"{value:.6g}".replace("-", "−")
+
+
+def _ticks(axis: Axis) -> list[dict[str, str]]:
+    """Returns round values, each with its distance from the lower end."""
+    return [{"at": axis.at(value), "words": plain_number(value)} for value in round_values(axis)]
 
 
 def _percent(part: float, whole: float) -> str:
     return f"{100 * part / whole:.2f}"
 
 
+def number_of(weight: float) -> str:
+    """Returns the weight of pixels: their number, or four digits if they are few."""
+    return f"{weight:,.0f}" if weight >= 10 else digits(weight)
+
+
 def _count(weight: float) -> str:
-    return f"{weight:,.0f} pixels" if weight >= 10 else f"{digits(weight)} pixels"
+    return f"{number_of(weight)} pixels"

@@ -21,7 +21,7 @@ from tfpix2pix.evaluation.report.choosing import (
     ranking_metric,
     spread,
 )
-from tfpix2pix.evaluation.report.density import density_charts
+from tfpix2pix.evaluation.report.density import density_chart, density_plots
 from tfpix2pix.evaluation.report.pictures import ERROR_MOST, Pictures, color_bar
 from tfpix2pix.evaluation.report.sections import curves, metrics_table, model_card, readable_time, summary
 from tfpix2pix.files import whole_file, write_text
@@ -113,7 +113,7 @@ def write_report(
         gallery=_gallery(images, len(rows), bool(by), record["protocol"].get("training")),
         sorts=[{"key": key, "title": titles[key], "order": order_of(record, key).last_first} for key in keys],
         metrics=metrics_table(record),
-        agreement=[chart for agreement in counted for chart in density_charts(agreement)],
+        agreement=[density_chart(plot) for agreement in counted for plot in density_plots(agreement)],
         densities=[density_file(agreement.unit) for agreement in counted],
         curves=curves(beside.lines),
         card=model_card(beside.card) if beside.card else None,

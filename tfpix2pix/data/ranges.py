@@ -107,6 +107,14 @@ def from_signed(image: np.ndarray, dtype: np.dtype | type = np.uint8, value_rang
     return np.rint(values, out=values).astype(dtype)
 
 
+def of_depth(image: np.ndarray, dtype: np.dtype, numbers: Sequence[bool]) -> np.ndarray:
+    """Converts float (…, C) in [-1, 1] to uint8 or uint16. Channels of `numbers` hold class indices in either."""
+    values = from_signed(image, dtype)
+    if dtype != np.uint8 and any(numbers):
+        values[..., numbers] = from_signed(image[..., numbers])
+    return values
+
+
 def with_measured_ranges(data: DataConfig, seed: int) -> DataConfig:
     """Returns `data` with the ranges that its percentiles have over the training pairs, if they are not known yet.
 

@@ -19,8 +19,8 @@ def read(source, data, channels, labels):
     """An upright Pillow image of 8 bits in so many channels; of a label map the indices."""
     with Image.open(source) as file:
         image = ImageOps.exif_transpose(file)
-    if image.mode == "F" or data.get("inputs"):
-        raise ValueError("its pixels are floats, or the model's inputs are of several files: use translator.py")
+    if image.mode == "F" or (image.mode == "I" and image.getextrema()[0] < 0) or data.get("inputs"):
+        raise ValueError("its pixels are floats or below 0, or the inputs are of several files: use translator.py")
     if image.mode.startswith("I") and not labels:  # 16 bits, which Pillow would clip
         image = Image.fromarray(np.rint(np.asarray(image) / 257).clip(0, 255).astype(np.uint8))
     return label_map(image, file.format, data) if labels else image.convert(("L", "LA", "RGB", "RGBA")[channels - 1])

@@ -269,8 +269,7 @@ def test_only_the_tiles_of_the_rectangle_are_decoded_and_few_are_kept(tmp_path, 
 
 
 def test_values_that_are_no_image_are_refused_where_they_are(tmp_path):
-    image = picture(1, np.uint16).astype(np.int16)
-    image[:] = np.abs(image.astype(np.int32)).clip(0, 32767)
+    image = picture(1, np.uint16).astype(np.int32)
     image[50, 50] = -1
     np.save(tmp_path / "a.npy", image)
     with open_regions(tmp_path / "a.npy") as opened:

@@ -194,6 +194,10 @@ class TestRefused:
             ),
             ({"targets": [{"name": "a", "classes": 3}]}, "`data.targets` must give the classes of parts of another"),
             ({"targets": [{"name": "a", "range": [3, 1]}]}, "`data.targets` must give a range as two numbers"),
+            (
+                {"targets": [{"name": "a", "range": [-1000, 2000], "depth": "uint16"}]},
+                "must have the depth float32 for a range from -1000. Received uint16 for 'a'. Leave it out",
+            ),
             ({"targets": [{"name": "a", "depth": "uint32"}]}, "`data.targets.0.depth`"),
             ({"targets": ["a", "A"]}, "a name of its own. Received a, a"),
             ({"targets": ["a", {"name": "b", "folder": "a"}]}, "a folder or column of its own"),

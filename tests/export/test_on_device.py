@@ -183,6 +183,7 @@ def test_files_folders_and_what_is_broken(model, tmp_path):
     (turned := Image.Exif())[0x0112] = 6
     (whole / "turned.jpg").write_bytes(encoded(GRAY, exif=turned))
     broken = {
+        "below.tif": encoded(np.full((8, 8, 1), -1, np.int32), "TIFF"),
         "empty.png": b"",
         "text.png": b"no image",
         "short.jpg": encoded(GRAY)[:-200],

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 import tfpix2pix as p2p
+from tests.conftest import tiny_config
+from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data.ranges import to_signed
 from tfpix2pix.errors import UserError
+from tfpix2pix.inference.translator import Translator
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +31,45 @@ def image(*shape, dtype=np.uint8):
 def test_rank_and_dtype_come_back(translator, dtype, shape, expected):
     out = translator(image(*shape, dtype=dtype))
     assert (out.shape, out.dtype) == (expected, dtype)
+
+
+class Ready:
+    """An engine that returns what it is given: (1, 40, 30, 3), the same for each image."""
+
+    def __init__(self, result, **data):
+        data = {"source": "folders", "input_channels": 1, "fit": "crop", "jitter_ratio": 1, **data}
+        self.card, self.result = ModelCard.of(tiny_config(data=data), 0), result
+
+    def __call__(self, images, vectors):
+        return self.result[:, : images.shape[1], : images.shape[2]]
+
+
+@pytest.mark.parametrize("tile_px", [None, 16])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_images_beside_label_maps_keep_their_depth(dtype, tile_px):
+    """Every part of a stack has the depth of the input; a label map holds class indices in any."""
+    rng = np.random.default_rng(0)
+    ct, classes = rng.uniform(-1, 1, (40, 30, 2)), rng.integers(0, 200, (40, 30))
+    result = np.concatenate([ct, (classes / 127.5 - 1)[..., np.newaxis]], axis=-1)[np.newaxis].astype(np.float32)
+    result = np.broadcast_to(result[:, :1, :1], result.shape) if tile_px else result  # tiles of one value
+    parts = [{"name": "ct", "channels": 2, "range": [0, 4095]}, {"name": "tissue", "kind": "labels", "classes": 200}]
+    translator = Translator(Ready(result, targets=parts))
+    stack = translator(image(40, 30, dtype=dtype), tile_px=tile_px)
+    assert (stack.shape, stack.dtype) == ((40, 30, 3), dtype)
+    most = np.iinfo(dtype).max
+    for place in np.ndindex(40, 30):
+        expected = [(float(value) + 1) / 2 * most for value in result[0][place][:2]]
+        assert np.abs(stack[place][:2] - expected).max() <= 0.51
+    np.testing.assert_array_equal(stack[..., 2], classes[0, 0] if tile_px else classes)
+    if dtype == np.uint16 and not tile_px:
+        assert len(np.unique(stack[..., 0])) > 1000  # not eight bits in sixteen
+
+
+def test_label_maps_alone_have_eight_bits():
+    result = np.full((1, 8, 8, 1), 3 / 127.5 - 1, np.float32)
+    for targets in ({"target_classes": 5}, {"targets": [{"name": "tissue", "kind": "labels", "classes": 5}]}):
+        stack = Translator(Ready(result, **targets))(image(8, 8, dtype=np.uint16))
+        assert stack.dtype == np.uint8 and (stack == 3).all()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (31, 33), (50, 200), (64, 32), (5, 90)])

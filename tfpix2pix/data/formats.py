@@ -25,7 +25,7 @@ from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPIm
 
 from tfpix2pix.data import tiff
 from tfpix2pix.data.settings import MOST_MEGAPIXELS
-from tfpix2pix.data.tiff import HEIGHT, ORIENTATION, PHOTOMETRIC, WHITE_IS_ZERO, WIDTH
+from tfpix2pix.data.tiff import HEIGHT, ORIENTATION, WIDTH
 from tfpix2pix.data.tiff_writing import write_tiff
 from tfpix2pix.quiet import load_tensorflow, quiet_pillow
 from tfpix2pix.safe_files import open_regular_file
@@ -90,7 +90,7 @@ class TooLarge(Unreadable):
 
 
 def decode(data: bytes, *, palette: Palette = "colors", most_px: float = MOST_MEGAPIXELS * 1e6) -> np.ndarray:
-    """Decodes an image to (H, W, C) uint8, uint16 or float32, or for label maps of one bit to bool.
+    """Decodes an image to (H, W, C) uint8, uint16 or, of int8 and int16 too, float32. One bit of label maps is bool.
 
     Args:
         palette: what a palette image becomes. `colors`: its picture. The others are for label maps, and leave images of
@@ -295,8 +295,8 @@ def _by_pillow(data: bytes, format_: str, palette: Palette, most_px: float) -> n
     elif image.mode not in ("1", "P", "L", "RGB", "RGBA", "LA", "I", "I;16", "I;16B", "I;16L", "F"):
         image = image.convert("RGB")
     array = np.asarray(ImageOps.exif_transpose(image))
-    if image.mode.startswith("I;16") and format_ == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
-        array = np.iinfo(np.uint16).max - array  # Pillow itself does this for 1 and 8 bits
+    if format_ == "TIFF":
+        array = tiff.shown_of_pillow(array, image)
     if image.mode == "P" and palette == "levels":
         array = _levels(array, np.reshape(image.getpalette("RGB"), (-1, 3)).astype(np.uint8))
     array = as_image(array, palette)
@@ -393,8 +393,8 @@ def as_image(array: np.ndarray, palette: Palette) -> np.ndarray:
         raise ValueError(f"it holds an array of shape {array.shape}, not (H, W) or (H, W, C)")
     if array.dtype == bool or (palette == "ids" and array.dtype.kind in "iu"):
         return array
-    if array.dtype.kind == "f":
+    if array.dtype.kind == "f" or (palette == "colors" and array.dtype.kind == "i" and array.dtype.itemsize < 4):
         return array.astype(np.float32)
     if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > np.iinfo(np.uint16).max:
-        raise ValueError(f"it holds {array.dtype} values, not integers of 8 or 16 bits from 0, or floats")
+        raise ValueError(f"it holds {array.dtype} values, not integers of 8 or 16 bits from 0, int16 or floats")
     return array if array.dtype == np.uint8 else array.astype(np.uint16)

@@ -53,13 +53,13 @@ def open_original(data: bytes, most_px: float) -> Original:
 
 
 def _is_of_tifffile(data: bytes) -> bool:
-    """Returns True for a TIFF file that Pillow reads in part, or as 16 bits from white to black."""
+    """Returns True for a TIFF file that Pillow reads in part, or as 16 bits from white to black or with a sign."""
     try:
         image = opened(io.BytesIO(data), "TIFF")
     except Image.UnidentifiedImageError:
         return True
     white_is_zero = image.tag_v2.get(tiff.PHOTOMETRIC) == tiff.WHITE_IS_ZERO
-    return tiff.is_beyond_pillow(image) or (white_is_zero and image.mode.startswith("I;16"))
+    return tiff.is_beyond_pillow(image) or tiff.is_signed(image) or (white_is_zero and image.mode.startswith("I;16"))
 
 
 def _as_npy(pixels: np.ndarray) -> bytes:

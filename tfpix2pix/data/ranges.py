@@ -107,6 +107,14 @@ def from_signed(image: np.ndarray, dtype: np.dtype | type = np.uint8, value_rang
     return np.rint(values, out=values).astype(dtype)
 
 
+def of_depth(image: np.ndarray, dtype: np.dtype, numbers: Sequence[bool]) -> np.ndarray:
+    """Converts float (…, C) in [-1, 1] to uint8 or uint16. Channels of `numbers` hold class indices in either."""
+    values = from_signed(image, dtype)
+    if dtype != np.uint8 and any(numbers):
+        values[..., numbers] = from_signed(image[..., numbers])
+    return values
+
+
 def with_measured_ranges(data: DataConfig, seed: int) -> DataConfig:
     """Returns `data` with the ranges that its percentiles have over the training pairs, if they are not known yet.
 
@@ -171,26 +179,49 @@ def clipped_shares(source: Source, index: int, data: DataConfig, weight: np.ndar
         if not clips or classes or is_unknown or source.is_large(index):
             shares.append(Share(0.0, 0))
         elif parts:
-            images = zip(source.parts(index), parts, strict=True)
-            of_parts = [
-                _share_outside(image, part.range, weight) if part.row.clipped else Share(0.0, 0)
-                for image, part in images
-            ]
+            of_parts = clipped_in_parts(source.parts(index), data, weight)
             share = float(np.average(of_parts, weights=[part.stacked_channels for part in parts]))
             shares.append(Share(share, sum(of_part.count for of_part in of_parts)))
         else:
-            shares.append(_share_outside(source.stored(index, side), value_range, weight))
+            shares.append(share_outside(source.stored(index, side), value_range, weight))
     return tuple(shares)
 
 
-def _share_outside(image: np.ndarray | float, value_range: Range | None, weight: np.ndarray | None) -> Share:
+def clipped_in_parts(
+    images: Sequence[np.ndarray | float], data: DataConfig, weight: np.ndarray | None = None
+) -> list[Share]:
+    """Returns the share of the values of each part of an input (`data.inputs`) that are clipped.
+
+    `images`: the parts as files hold them, and numbers.
+    """
+    return [
+        share_outside(image, part.range, weight) if part.row.clipped else Share(0.0, 0)
+        for image, part in zip(images, data.inputs, strict=True)
+    ]
+
+
+def share_outside(image: np.ndarray | float, value_range: Range | None, weight: np.ndarray | None = None) -> Share:
     """Returns the share of the values of an image, of pixels that count, that lie outside a range. A number is one."""
-    image = np.asarray(image)
-    low, high = full_range(image.dtype, value_range)
-    outside = (image < low) | (image > high)
-    counts = weight is not None and weight.shape[:2] == image.shape[:2]
+    outside = is_outside(np.asarray(image), value_range)
+    counts = weight is not None and weight.shape[:2] == outside.shape[:2]
     outside = outside[weight[..., 0] > 0] if counts else outside
     return Share(float(outside.mean()), int(outside.sum())) if outside.size else Share(0.0, 0)
+
+
+def is_outside(image: np.ndarray, value_range: Range | None) -> np.ndarray:
+    """Returns which values of an image lie outside a range, bool of the image's shape."""
+    low, high = full_range(image.dtype, value_range)
+    return (image < low) | (image > high)
+
+
+def are_few(count: int, mean_share: float) -> bool:
+    """Returns True if so few values are clipped that a note says their number."""
+    return count <= FEW_VALUES and mean_share < LEAST_SHARE
+
+
+def percent(share: float) -> str:
+    """Words a share in percent, by two digits: `2.4 %`."""
+    return f"{100 * share:.{3 if share > 0.995 else 2}g} %"
 
 
 def on_clipped(shares: Sequence[tuple[float, float]], data: DataConfig) -> list[str]:
@@ -202,7 +233,7 @@ def on_clipped(shares: Sequence[tuple[float, float]], data: DataConfig) -> list[
         if any(of_side):
             images = sum(share > 0 for share in of_side)
             count, mean = sum(share.count for share in of_side if share), statistics.mean(map(float, of_side))
-            if count <= FEW_VALUES and mean < LEAST_SHARE:
+            if are_few(count, mean):
                 values, those = ("value", "lies") if count == 1 else ("values", "lie")
                 lines.append(
                     f"{count} {values} in {images} of {len(of_side)} images {those} outside {key} and "
@@ -211,7 +242,7 @@ def on_clipped(shares: Sequence[tuple[float, float]], data: DataConfig) -> list[
                 continue
             lines.append(
                 f"{images} of {len(of_side)} images have values outside {key}, which are clipped: "
-                f"{100 * mean:.2g} % of all values, {100 * max(of_side):.2g} % of an image at most."
+                f"{percent(mean)} of all values, {percent(max(of_side))} of an image at most."
             )
     return lines
 

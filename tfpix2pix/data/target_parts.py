@@ -44,11 +44,13 @@ class TargetPart(InputPart):
         return self
 
     @model_validator(mode="after")
-    def _distances_are_floats(self) -> TargetPart:
-        if self.kind == "distance" and self.depth not in (None, "float32"):
+    def _values_below_0_are_floats(self) -> TargetPart:
+        is_distance, has_negatives = self.kind == "distance", self.range is not None and self.range[0] < 0
+        if self.depth not in (None, "float32") and (is_distance or has_negatives):
+            rule = "distances, which are negative outside" if is_distance else f"a range from {self.range[0]:g}"
             raise ValueError(
-                f"`{self.section}` must have the depth float32 for distances, which are negative outside. Received "
-                f"{self.depth} for {self.name!r}. Leave it out"
+                f"`{self.section}` must have the depth float32 for {rule}. Received {self.depth} for {self.name!r}. "
+                f"Leave it out"
             )
         return self
 

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 WIDTH, HEIGHT, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES = 256, 257, 258, 259, 262, 274, 277
-EXTRA_SAMPLES = 338  # the last of these tags
+EXTRA_SAMPLES, SAMPLE_FORMAT = 338, 339  # the last of these tags
+SIGNED = 2  # a value of SAMPLE_FORMAT
 WHITE_IS_ZERO, INK = 0, 5  # values of PHOTOMETRIC
 INKS = 4  # cyan, magenta, yellow, black
 
@@ -39,17 +40,36 @@ _reading = _Reading()
 
 
 def is_beyond_pillow(image: Image.Image) -> bool:
-    """Returns True if an opened TIFF file has several bands of more than 8 bits, more bands than its mode, or pages, or
-    if it is compressed and big-endian with floats or 32 bits.
+    """Returns True if an opened TIFF file has several bands of more than 8 bits, more bands than its mode, pages, or 8
+    bits with a sign, or if it is compressed and big-endian with floats or 32 bits.
 
-    Pillow would silently cut the bits to 8, leave out the other bands and pages, and mix up the bytes of a value.
+    Pillow would silently cut the bits to 8, leave out the other bands and pages, take -1 for 255, and mix up the bytes
+    of a value.
     """
     if getattr(image, "n_frames", 1) > 1:  # gray pages are channels
         return True
     if image.mode in ("F", "I") and image.tag_v2.prefix == b"MM" and image.tag_v2.get(COMPRESSION, 1) != 1:
         return True
     bits, bands = image.tag_v2.get(BITS_PER_SAMPLE, (8,)), image.tag_v2.get(SAMPLES, 1)
-    return (len(bits) > 1 and max(bits) > 8) or (bands > len(image.getbands()) and image.mode != "P")
+    has_other_bands = bands > len(image.getbands()) and image.mode != "P"
+    return (len(bits) > 1 and max(bits) > 8) or has_other_bands or (max(bits) == 8 and _has_sign(image))
+
+
+def shown_of_pillow(array: np.ndarray, image: Image.Image) -> np.ndarray:
+    """Returns the pixels that Pillow has read from an opened TIFF file with 0 for black, and of 16 bits with a sign
+    as such."""
+    if image.mode.startswith("I;16") and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        return np.iinfo(np.uint16).max - array  # Pillow itself does this for 1 and 8 bits
+    return array.astype(np.int16) if is_signed(image) else array
+
+
+def is_signed(image: Image.Image) -> bool:
+    """Returns True if an opened TIFF file has 16 bits with a sign, which Pillow reads as 32 bits."""
+    return image.mode == "I" and max(image.tag_v2.get(BITS_PER_SAMPLE, (8,))) == 16 and _has_sign(image)
+
+
+def _has_sign(image: Image.Image) -> bool:
+    return SIGNED in image.tag_v2.get(SAMPLE_FORMAT, ())
 
 
 def layout(file: BinaryIO) -> Layout:

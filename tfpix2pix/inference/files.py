@@ -159,6 +159,8 @@ def translate_files(
         )
     for note, count in steps.reader.notes.items():
         warnings.warn(f"{count} of {len(items)} images {note}", stacklevel=2)
+    if clipped := steps.reader.clipped.sentence(len(items)):
+        warnings.warn(clipped, stacklevel=2)
     _check_all_translated(results, steps.writer)
     written = [path for done in results for path in done.result]
     if flicker:

@@ -19,18 +19,16 @@ from tfpix2pix.data.labels import open_side, read_side
 from tfpix2pix.data.opening import split_of
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.parts import InputPart
-from tfpix2pix.data.regions import Mapped, Regions
 from tfpix2pix.data.scalars import Scalar, in_order_of_parts, number_of, scalars_by_name
 from tfpix2pix.data.sources import pair_up
-from tfpix2pix.data.stacks import check_names, stack_reader
+from tfpix2pix.data.stacks import check_names, part_reader, stack_reader
 from tfpix2pix.data.volumes import is_volume
 from tfpix2pix.data.weight_settings import Nodata
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import safe_path
-from tfpix2pix.inference.items import INPUT, MOST, Input
+from tfpix2pix.inference.items import INPUT, MOST, Input, Ways
 from tfpix2pix.inference.volumes import VolumeInputs, with_neighbours
 
-Ways = tuple[Callable[[], np.ndarray], Callable[[], Regions | Mapped] | None]  # `read` and `open` of an `Input`
 WaysOf = Callable[[int, Sequence[Path], Sequence[Scalar]], Ways]  # (number of an input, its files and scalars) -> ways
 
 
@@ -42,7 +40,7 @@ def reader_of_files(card: ModelCard, folder: str | Path | None = None, split: st
         def read() -> np.ndarray:
             return with_neighbours(read_side(files[0], INPUT, data, MOST), data, files[0])
 
-        return read, None if data.neighbour_slices else partial(open_side, files[0], INPUT, data)
+        return Ways(read, None if data.neighbour_slices else partial(open_side, files[0], INPUT, data))
 
     return ways
 
@@ -50,8 +48,13 @@ def reader_of_files(card: ModelCard, folder: str | Path | None = None, split: st
 def reader_of_parts(card: ModelCard, folder: str | Path | None = None, split: str | None = None) -> WaysOf:
     """Returns how inputs that lie in several files (`data.inputs`) are read."""
     data = card.config.data.model_copy(update={"alpha": "drop"})
-    read = stack_reader(data, key=MOST)
-    return lambda index, files, scalars: (partial(read, in_order_of_parts(files, scalars, data)), None)
+    read, read_parts = stack_reader(data, key=MOST), part_reader(data, key=MOST)
+
+    def ways(index: int, files: Sequence[Path], scalars: Sequence[Scalar]) -> Ways:
+        items = in_order_of_parts(files, scalars, data)
+        return Ways(partial(read, items), stored=partial(read_parts, items))
+
+    return ways
 
 
 def reader_of_split(card: ModelCard, folder: str | Path | None, split: str) -> WaysOf:
@@ -79,7 +82,10 @@ def _ways_of_pairs(source: Source) -> WaysOf:
             )
         return source.read(index)[0]
 
-    return lambda index, files, scalars: (partial(read, index, files), None)
+    read_stored = source.parts or (source.stored and (lambda index: source.stored(index, INPUT)))
+    return lambda index, files, scalars: Ways(
+        partial(read, index, files), stored=read_stored and partial(read_stored, index)
+    )
 
 
 def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | None = None) -> Iterator[Input]:
@@ -109,7 +115,7 @@ def inputs_of_files(inputs: Sequence[str | Path], card: ModelCard, out: Path | N
             if left:
                 warnings.warn(f"{path} holds files that are not translated: {counted(left)}.", stacklevel=3)
         for file in files:
-            yield from volumes.of(stem_of(file, folder), (file,), *ways(next(number), (file,), ()))
+            yield from volumes.of(stem_of(file, folder), (file,), ways(next(number), (file,), ()))
 
 
 def inputs_of_parts(
@@ -153,7 +159,7 @@ def inputs_of_parts(
     ways, volumes = reader_of_parts(card), VolumeInputs(data.model_copy(update={"alpha": "drop"}), MOST)
     for index, (name, files) in enumerate(by_name.items()):
         numbers = [scalar(name) for scalar in scalars]
-        yield from volumes.of(name, files, *ways(index, files, numbers), scalars=numbers)
+        yield from volumes.of(name, files, ways(index, files, numbers), numbers)
 
 
 def _path_of_part(given: str | Path | float, part: InputPart) -> Path:
@@ -217,4 +223,5 @@ def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> I
     for index, name in enumerate(source.names):
         slice_, files = source.slices(index) if source.slices else None, source.files(index)
         volume = safe_path(name.removesuffix(slice_.label)) if slice_ else ""
-        yield Input(safe_path(name), ways(index, files, ())[0], files, slice_, volume)
+        read = ways(index, files, ())
+        yield Input(safe_path(name), read.whole, files, slice_, volume, stored=read.stored)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,16 @@ class Input:
     volume: str = ""  # name of the translated volume, without suffix, if the image is a slice or cannot be cut
     open: Callable[[], Regions | Mapped] | None = None  # opens it to read rectangles of what `read` returns
     scalars: tuple[Scalar, ...] = ()  # that `read` stacks with the images in `files`
+    # Reads what `read` clips: the image, or the parts as files hold them. None: `read` clips nothing.
+    stored: Callable[[], np.ndarray | Sequence[np.ndarray | float]] | None = None
+
+
+class Ways(NamedTuple):
+    """Holds how an input is read: `read`, `open` and `stored` of an `Input`."""
+
+    whole: Callable[[], np.ndarray]
+    open: Callable[[], Regions | Mapped] | None = None
+    stored: Callable[[], np.ndarray | Sequence[np.ndarray | float]] | None = None
 
 
 @dataclass(frozen=True)

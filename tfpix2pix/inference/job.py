@@ -134,6 +134,7 @@ def translate_by_workers(
     failed = {}
     for answer in answers:
         steps.reader.notes.update(answer["notes"])
+        steps.reader.clipped.update(answer["clipped"])
         for index, of_disk, message in answer["failed"]:
             failed[index] = NotWritten(message) if of_disk else UserError(message)
     missing = [index for index, item in enumerate(items) if index not in failed and not is_finished(item)]
@@ -152,7 +153,7 @@ def open_job(load: Callable[[], ImageTranslator], out: Path) -> Callable[[int], 
     """Loads a job's model in a worker. Returns a function that translates a group of inputs.
 
     The function's result is plain data: `failed`, (number of the input, whether the disk was the reason, message) of
-    each that failed, and `notes`. It is `refused`, a message, if this worker can translate nothing.
+    each that failed, `notes`, and `clipped` values. It is `refused`, a message, if this worker can translate nothing.
     """
     try:
         job = _description(out / FOLDER)
@@ -178,6 +179,7 @@ def open_job(load: Callable[[], ImageTranslator], out: Path) -> Callable[[int], 
         items = list(_items(out / FOLDER / LIST, job, group, ways_of))
         steps.reader.notes.clear()
         steps.reader.sizes.clear()
+        steps.reader.clipped.clear()
         numbers = {item.name: index for index, item in enumerate(items, group * GROUP)}
         outcomes = list(steps.complete(items, partial(_is_finished, job, steps.writer)))
         failed = [
@@ -185,7 +187,7 @@ def open_job(load: Callable[[], ImageTranslator], out: Path) -> Callable[[int], 
             for done in outcomes
             if done.error
         ]
-        return {"failed": failed, "notes": dict(steps.reader.notes)}
+        return {"failed": failed, "notes": dict(steps.reader.notes), "clipped": steps.reader.clipped.plain()}
 
     return translate
 
@@ -256,5 +258,5 @@ def _items(path: Path, job: Description, group: int, ways_of: WaysOf) -> Iterato
             row = parse_json(file.readline().decode())
             files = tuple(map(Path, row["files"]))
             scalars = tuple(Scalar(value, where) for value, where in row["scalars"])
-            read, open_ = ways_of(index, files, scalars)
-            yield Input(row["name"], read, files, open=open_, scalars=scalars)
+            ways = ways_of(index, files, scalars)
+            yield Input(row["name"], ways.whole, files, open=ways.open, scalars=scalars, stored=ways.stored)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -57,14 +58,14 @@ class Holes:
             self._where[name] = lacks
         return blackened(image, lacks, self.value_range, name)
 
+    def black(self, image: np.ndarray, name: str) -> np.ndarray:
+        """Returns an image (H, W, C) with black in its holes, which are not remembered."""
+        return blackened(image, without_data(image, self.setting), self.value_range, name)
+
     def filled_by_region(self, image: Regions | Mapped, name: str) -> Mapped:
         """Returns an image that is read by region with black in its holes."""
         self._where[name] = image
-
-        def fill(part: np.ndarray) -> np.ndarray:
-            return blackened(part, without_data(part, self.setting), self.value_range, name)
-
-        return Mapped(image, fill, image.shape[-1])
+        return Mapped(image, partial(self.black, name=name), image.shape[-1])
 
     def marked(self, translation: np.ndarray | Bands, name: str) -> np.ndarray | Bands:
         """Returns a translation with the value for no data in the holes of its input, if it has the size of the input

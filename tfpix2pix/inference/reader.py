@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from threading import Lock
 
 import numpy as np
@@ -13,13 +14,12 @@ from tfpix2pix.data.images import enlarged
 from tfpix2pix.data.ranges import full_range, in_range
 from tfpix2pix.data.regions import Mapped, Regions
 from tfpix2pix.errors import UserError
+from tfpix2pix.inference.clipping import Clipped
 from tfpix2pix.inference.items import IN_TILES, INPUT, MOST, Input
 from tfpix2pix.inference.large import Holes, may_be_read_by_region, opened_if_large
 from tfpix2pix.inference.scaling import BROUGHT, KEEP, Scaling, is_of_another_scale, off_scale
 from tfpix2pix.inference.tiling import Readable
 from tfpix2pix.memory import fitting_in_memory
-
-CLIPPED = "have values outside `data.input_range`, which were clipped."
 
 
 class Reader:
@@ -27,6 +27,7 @@ class Reader:
 
     Attributes:
         notes: number of images by note of `notes_on`.
+        clipped: the values that were clipped.
         sizes: height and width of the images before they were brought to another scale, by name.
         holes: where images have no data; None: it is not known which value says so.
         side_px: side of tiles, if large images are read by region; None: all are read whole.
@@ -36,6 +37,7 @@ class Reader:
     def __init__(self, card: ModelCard, enlarge: int = 1, size: str | int | None = None) -> None:
         self.card, self.enlarge, self.scaling = card, enlarge, Scaling(card, size)
         self.notes: Counter[str] = Counter()
+        self.clipped = Clipped(card.config.data)
         self.sizes: dict[str, tuple[int, int]] = {}
         self.holes = Holes.of(card.config.data)
         self.side_px: int | None = None
@@ -57,6 +59,7 @@ class Reader:
             image = self._whole(item)
             if self.holes:
                 image = self.holes.filled(image, item.name)
+            of_file = image
             if self.enlarge > 1:
                 image = enlarged(image, self.enlarge, data.numbers[INPUT])
             file, image = image, self.scaling.brought(image)
@@ -67,8 +70,18 @@ class Reader:
             chosen = self.scaling.chooses
             notes = notes_on(file if chosen else image, self.card, f"{BROUGHT} {KEEP}" if chosen else "")
         fitting = self._in_range(image, item.name)
-        self._note(notes if fitting is image else [*notes, CLIPPED])
+        self._note(notes)
+        if self.clipped.may_be:
+            self.clipped.add(item.volume or item.name, self._stored(item, of_file))
         return fitting
+
+    def _stored(self, item: Input, read: np.ndarray) -> np.ndarray | Sequence[np.ndarray | float]:
+        """Returns an image, or the parts of an input, before values are clipped. `read` is what `item.read` returned,
+        with black in its holes."""
+        if item.stored is None:
+            return read
+        stored = item.stored()
+        return self.holes.black(stored, item.name) if self.holes else stored
 
     def _whole(self, item: Input) -> np.ndarray:
         """Reads an image whole. If it has too many pixels, and may be read by region, the error says how."""
@@ -84,17 +97,10 @@ class Reader:
         """Returns a large image whose values are in the model's range."""
         self._note(notes_on_size(image, self.card))
         filled = self.holes.filled_by_region(image, name) if self.holes else image
-        was_clipped = False
-
-        def in_range_noted(part: np.ndarray) -> np.ndarray:
-            nonlocal was_clipped
-            fitting = self._in_range(part, name)
-            if fitting is not part and not was_clipped:
-                was_clipped = True
-                self._note([CLIPPED])
-            return fitting
-
-        return Mapped(filled, in_range_noted, image.shape[-1])
+        fit = partial(self._in_range, name=name)
+        if self.clipped.may_be:
+            return self.clipped.counting(filled, fit, name)
+        return Mapped(filled, fit, image.shape[-1])
 
     def _in_range(self, image: np.ndarray, name: str) -> np.ndarray:
         data = self.card.config.data

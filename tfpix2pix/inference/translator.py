@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
 
 from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import to_classes
-from tfpix2pix.data.ranges import from_signed, full_range, to_signed
+from tfpix2pix.data.ranges import from_signed, full_range, of_depth, to_signed
 from tfpix2pix.data.scale import OWN
 from tfpix2pix.data.stacks import check_stack, stacked_by_name
 from tfpix2pix.errors import UserError, shortly, unknown_name
@@ -44,8 +44,9 @@ class Translator(ImageTranslator):
 
     `translator(image)` takes (H, W, C), (N, H, W, C) or, for gray, (H, W): uint8, uint16, or float in [-1, 1].
     It returns the same rank and dtype with the target's channels. Label maps are class indices, uint8 or uint16 in and
-    uint8 out. If an input lies in several files (`data.inputs`), `image` is a mapping of the parts' names to arrays as
-    their files hold them, and numbers for scalars, or their stack. A result does not depend on its batch neighbours.
+    uint8 out, or of the images' type beside images (`data.targets`). If an input lies in several files (`data.inputs`),
+    `image` is a mapping of the parts' names to arrays as their files hold them, and numbers for scalars, or their
+    stack. A result does not depend on its batch neighbours.
 
     Args:
         engine: runs the network.
@@ -376,12 +377,12 @@ class Translator(ImageTranslator):
                 f"Load it with channels last."
             )
         if images.dtype in (np.uint8, np.uint16):
-            is_8_bits = data.input_classes or any(data.numbers[1])  # class indices are
+            is_8_bits = data.input_classes or all(data.numbers[1])  # class indices are
             dtype = np.dtype(np.uint8) if is_8_bits else images.dtype
             if data.input_classes:
                 values = data.input_class_values if images.max() >= data.input_classes else "indices"
                 images = np.stack([to_classes(image, data.input_classes, data, "an array", values) for image in images])
-            values = Values(to_signed, lambda result: from_signed(result, dtype), dtype)
+            values = Values(to_signed, partial(of_depth, dtype=dtype, numbers=data.numbers[1]), dtype)
         elif images.dtype.kind == "f":
             if not (np.isfinite(images).all() and np.abs(images).max() <= 1.0 + 1e-3):
                 raise UserError(

@@ -6,6 +6,7 @@ PyAV reads and writes the files: the extra `video`, imported when the first vide
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -146,6 +147,8 @@ def translate_videos(
             figures[path.name] = _translate(av, steps, frames, item, rate, temporary, options.allowed(translator.card))
         written.append(target)
     record(out, figures)
+    if clipped := steps.reader.clipped.sentence(sum(each["frames"] for each in figures.values()), "frames"):
+        warnings.warn(clipped, stacklevel=3)
     return written
 
 

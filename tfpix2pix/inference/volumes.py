@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -13,16 +13,15 @@ import numpy as np
 from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import to_classes
 from tfpix2pix.data.nifti import write_nifti
-from tfpix2pix.data.regions import Mapped, Regions
 from tfpix2pix.data.scalars import Scalar, in_order_of_parts
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.slices import Place, place_reader, sliced
-from tfpix2pix.data.stacks import stack_reader
+from tfpix2pix.data.stacks import part_reader, stack_reader
 from tfpix2pix.data.volumes import is_volume
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import safe_path
 from tfpix2pix.inference.batching import NotWritten
-from tfpix2pix.inference.items import INPUT, Input, Writer
+from tfpix2pix.inference.items import INPUT, Input, Ways, Writer
 
 COMPRESSED, PLAIN = ".nii.gz", ".nii"
 
@@ -38,35 +37,38 @@ class VolumeInputs:
     def __init__(self, data: DataConfig, key: str) -> None:
         self.data, self.key = data, key
         self.read = place_reader(data, key)
-        self.read_parts = stack_reader(data, self.read, key) if data.inputs else None
+        self.read_stack = stack_reader(data, self.read, key) if data.inputs else None
+        self.read_parts = part_reader(data, self.read, key) if data.inputs else None
 
     def of(
         self,
         name: str,
         files: tuple[Path, ...],
-        read_image: Callable[[], np.ndarray],
-        open_image: Callable[[], Regions | Mapped] | None = None,
+        ways: Ways,
         scalars: Sequence[Scalar] = (),
     ) -> Iterator[Input]:
         """Yields the inputs of a file, or of the files of an input's parts. An error of a volume is raised by reading.
 
-        `read_image` reads it if it is an image, and `open_image` opens it for rectangles. `scalars` are those of the
-        input.
+        `ways` read it if it is an image. `scalars` are those of the input.
         """
         if not any(map(is_volume, files)):
-            yield Input(safe_path(name), read_image, files, open=open_image, scalars=tuple(scalars))
+            yield Input(safe_path(name), ways.whole, files, open=ways.open, scalars=tuple(scalars), stored=ways.stored)
             return
         whole = sliced({name: files}, self.data, key=self.key)
         for fault in whole.faults:
             yield Input(safe_path(name), partial(_fail, fault.message), files, volume=safe_path(name))
         for slice_name, places in whole.places.items():
-            read = partial(self.read_slice, places, scalars)
-            yield Input(safe_path(slice_name), read, files, places[0], safe_path(name), scalars=tuple(scalars))
+            read, stored = partial(self.read_slice, places, scalars), None
+            if self.read_parts:
+                stored = partial(self.read_parts, in_order_of_parts(places, scalars, self.data))
+            yield Input(
+                safe_path(slice_name), read, files, places[0], safe_path(name), scalars=tuple(scalars), stored=stored
+            )
 
     def read_slice(self, places: Sequence[Place], scalars: Sequence[Scalar] = ()) -> np.ndarray:
         """Reads a slice of a volume, or of the volumes of an input's parts, as inputs are read: (H, W, C)."""
-        if self.read_parts:
-            return self.read_parts(in_order_of_parts(places, scalars, self.data))
+        if self.read_stack:
+            return self.read_stack(in_order_of_parts(places, scalars, self.data))
         image, classes = self.read(places[0]), self.data.classes[INPUT]
         if classes is None:
             return image

@@ -29,6 +29,7 @@ MODES = {  # Pillow's mode -> channels and depth, in words
 }
 CHANNELS = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
 TRANSPARENT = ", with a transparent colour"  # of a PNG file or a GIF: becomes an alpha channel
+WITH_SIGN = " with a sign"  # after bits, of a TIFF file or an array: values become floats
 NEGATIVE = ", WhiteIsZero"  # of a TIFF file: its stored values are read as their negative
 
 
@@ -66,9 +67,11 @@ def _by_pillow(path: Path) -> Header | None:
         width, height = upright_size(image)
         bits = _bits(path, image)
         channels = MODES.get(image.mode) or f"{image.mode}, {bits} bits"
+        is_signed = image.format == "TIFF" and tiff.is_signed(image)
+        channels = f"gray, {bits} bits{WITH_SIGN}" if is_signed else channels
         is_negative = image.format == "TIFF" and image.tag_v2.get(tiff.PHOTOMETRIC) == tiff.WHITE_IS_ZERO
         channels += TRANSPARENT * (image.mode != "P" and "transparency" in image.info)
-        channels += NEGATIVE * (is_negative and image.mode != "F")
+        channels += NEGATIVE * (is_negative and image.mode != "F" and not is_signed)
         return Header(f"{width}x{height} px", channels, profile, _palette(image))
 
 
@@ -138,5 +141,6 @@ def _by_tifffile(path: Path, profile: str = "") -> Header | None:
 def _of(shape: tuple[int, ...], dtype: np.dtype, *, has_alpha: bool = True) -> Header:
     height, width, channels = (*shape, 1)[:3]
     depth = {"f": "float", "b": "1 bit"}.get(dtype.kind) or f"{dtype.itemsize * 8} bits"
+    depth += WITH_SIGN * (dtype.kind == "i" and dtype.itemsize < 4)
     is_named = channels in CHANNELS and (has_alpha or channels in (1, 3))
     return Header(f"{width}x{height} px", f"{CHANNELS[channels] if is_named else f'{channels} channels'}, {depth}")

@@ -206,9 +206,7 @@ def test_says_how_large_the_run_becomes_before_drive_is_opened(tmp_path, monkeyp
     notebook = run("train_in_colab", 'PRESET = "smoke"; DRIVE = True', tmp_path, until="## Train")
     text = printed(notebook)
     assert "in Colab: True" in text
-    places = [
-        text.index(part) for part in ("Disk: up to", "At most 2 checkpoints", "mounted at /content/drive")
-    ]
+    places = [text.index(part) for part in ("Disk: up to", "At most 2 checkpoints", "mounted at /content/drive")]
     assert places == sorted(places)
     assert "run: /content/drive/MyDrive/tfpix2pix/runs/smoke" in text
 

@@ -113,6 +113,7 @@ INPUT_KINDS = {
         numbers=False,
         read_target=lazy("tfpix2pix.data.stacks", "with_channels_of_part"),
         clipped=True,
+        margin_px=lambda part, data: 0,
         tensor="float32",
         palette=lambda part, data: "colors",
     ),
@@ -123,6 +124,8 @@ INPUT_KINDS = {
         settings=("classes",),
         read_target=lazy("tfpix2pix.data.stacks", "read_label_map"),
         needs=("classes", "35"),
+        # Whether gray stands for colours follows from all values of a file
+        margin_px=lambda part, data: None if data.class_colors else 0,
         palette=lazy("tfpix2pix.data.stacks", "palette_of_label_map"),
     ),
     "instances": InputKind(
@@ -137,6 +140,7 @@ INPUT_KINDS = {
         settings=("range",),
         needs=("range", "[-20, 20]"),
         numbers=False,
+        margin_px=lazy("tfpix2pix.data.distances", "margin_px"),
         tensor="float32",
     ),
     "scalar": InputKind(

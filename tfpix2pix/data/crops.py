@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,10 +16,13 @@ from tfpix2pix.data.labels import open_side
 from tfpix2pix.data.pairs import AXES, Pair, Weighted
 from tfpix2pix.data.planes import NotByRegion
 from tfpix2pix.data.regions import Half, Mapped, Regions, open_regions
+from tfpix2pix.data.scalars import Scalar
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.data.stack_regions import StackRegions, open_inputs, open_targets
 from tfpix2pix.size import Size
 
-Readable = Regions | Mapped | Half
+Readable = Regions | Mapped | Half | StackRegions
+File = TypeVar("File")
 ROWS_AT_A_TIME = 256  # of an image of weights, in search of its largest value
 SAMPLE_PX = 1024  # most height and width of the part by which a large pair is looked at
 
@@ -115,16 +118,17 @@ class PairOpener:
         self._whole: set[Sequence[Path]] = set()  # pairs that are read whole
         self._largest: dict[Path, int] = {}  # values of images of weights
 
-    def __call__(self, paths: tuple[Path, ...]) -> OpenPair | None:
+    def __call__(self, paths: tuple[Path, ...], scalars: Sequence[Scalar] = ()) -> OpenPair | None:
         """Opens the pair in files of the input, of the target and perhaps of the weights, or in one file with input and
         target side by side. Returns None if it is read whole: it is small, its crops depend on the rest, or it has
         faults that are found by reading all of it.
 
+        `scalars`: the numbers of the input.
+
         Raises:
-            UserError: a file is damaged.
+            UserError: a file is damaged, or a scalar lies outside its range.
         """
-        config = self.config
-        if config.fit != "crop" or config.inputs or config.targets or paths in self._whole:
+        if self.config.fit != "crop" or paths in self._whole:
             return None
         if not all(isinstance(path, Path) for path in paths):  # slices of volumes
             return None
@@ -132,9 +136,11 @@ class PairOpener:
         try:
             if len(paths) == 1:
                 images += self._open_halves(paths[0])
-            for side, path in enumerate(paths[:2] if not images else ()):
-                images.append(open_side(path, side, self.config))
-            images += [self._open_weights(path) for path in paths[2:]]
+            else:
+                inputs, targets, weights = divided(paths, self.config)
+                images.append(self._open_side(inputs, 0, scalars))
+                images.append(self._open_side(targets, 1))
+                images += [self._open_weights(path) for path in weights]
             pair = OpenPair(images, lambda parts: self.checked(parts, paths), self.config.size_px)
             size, least = pair.size, pair.least
             is_whole = any(image.shape[:2] != tuple(size) for image in images)
@@ -150,6 +156,14 @@ class PairOpener:
             self._whole.add(paths)
             return None
         return pair
+
+    def _open_side(self, paths: Sequence[Path], side: int, scalars: Sequence[Scalar] = ()) -> Readable:
+        """Opens the input (`side` 0) or the target (1) of a pair."""
+        if side == 0 and self.config.inputs:
+            return open_inputs(paths, scalars, self.config)
+        if side == 1 and self.config.targets:
+            return open_targets(paths, self.config)
+        return open_side(paths[0], side, self.config)
 
     def _open_halves(self, path: Path) -> list[Half]:
         """Opens a combined image as its input and its target."""
@@ -172,6 +186,13 @@ class PairOpener:
             self._largest[path] = _largest(image)
         most = np.float32(1 if self._largest[path] <= 1 else np.iinfo(image.dtype).max)
         return Mapped(image, lambda part: part.astype(np.float32) / most, 1)
+
+
+def divided(files: Sequence[File], config: DataConfig) -> tuple[Sequence[File], Sequence[File], Sequence[File]]:
+    """Divides the files, or slices, of a pair into those of the input, of the target and of the weights."""
+    inputs = sum(part.row.in_files for part in config.inputs or ()) or 1
+    targets = inputs + len(config.targets or (None,))
+    return files[:inputs], files[inputs:targets], files[targets:]
 
 
 def _largest(image: Readable) -> int:

@@ -6,6 +6,8 @@ A network that sees a mask sees its boundary alone near it. A field says everywh
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tfpix2pix.data.labels import without_opaque_alpha
@@ -41,6 +43,12 @@ def distances_px(image: np.ndarray, part: InputPart, data: DataConfig, path: obj
             "channels",
         )
     return np.clip(signed_distances(image[..., 0] != 0), *part.range)[..., np.newaxis]
+
+
+def margin_px(part: InputPart, data: DataConfig) -> int:
+    """Returns the width of the rim around a rectangle, px, in which all boundaries lie that its distances within the
+    part's range depend on."""
+    return math.ceil(max(map(abs, part.range)) + HALF_PX)
 
 
 def signed_distances(inside: np.ndarray) -> np.ndarray:

@@ -61,6 +61,8 @@ class InputKind:
         read_target: (image as its file holds it, part, DataConfig, path) -> (H, W, C) of the values that a part of a
             target has, such as class indices; None: a part of a target (`data.targets`) may not be of this kind.
         clipped: True if values outside the range of a part are an error, or clipped by `data.out_of_range`.
+        margin_px: (part, DataConfig) -> width of the rim around a rectangle, on which its values depend, px; None: they
+            depend on the whole image.
         tensor: type of the tensor that a served model takes (`export/signatures.py`).
         palette: (part, DataConfig) -> what a palette file becomes.
     """
@@ -75,6 +77,7 @@ class InputKind:
     in_files: bool = True
     read_target: Callable[[Any, Any, Any, Any], Any] | None = None
     clipped: bool = False
+    margin_px: Callable[[Any, Any], int | None] = lambda part, data: None
     tensor: str = "int32"
     palette: Callable[[Any, Any], str] = lambda part, data: "indices"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tfpix2pix.data import SPLITS
-from tfpix2pix.data.crops import PairOpener
+from tfpix2pix.data.crops import PairOpener, divided
 from tfpix2pix.data.csv_files import read_csv
 from tfpix2pix.data.dicom import is_series
 from tfpix2pix.data.groups import column_of
@@ -327,31 +327,32 @@ def _of_files(
     read_stack = stack_reader(config, read_image) if config.inputs else None
     read_parts = part_reader(config, read_image) if config.inputs else None
     read_targets = target_stack_reader(config, read_image) if config.targets else None
-    target = len(config.inputs or (INPUT,)) - len(scalar_parts(config))  # number of its first file
-    end = target + len(config.targets or (TARGET,))
 
     def items(index: int) -> list[Place | Scalar]:
-        return in_order_of_parts(files[index][:target], numbers[index], config)
+        return in_order_of_parts(divided(files[index], config)[0], numbers[index], config)
 
     def stored(index: int, side: int) -> np.ndarray:
         if side == 0 and read_stack:
             return read_stack(items(index))
+        of_side = divided(files[index], config)[side]
         if side == 1 and read_targets:
-            return read_targets(files[index][target:end])
-        return read_image(files[index][side * target], palette=palettes[side])
+            return read_targets(of_side)
+        return read_image(of_side[0], palette=palettes[side])
 
     def whole(index: int) -> Pair | Weighted:
-        pair, paths = (stored(index, 0), stored(index, 1)), files[index]
-        weight = [(read_image(path, palette="indices"), path) for path in paths[end:]]
-        return checked_whole(pair, config, paths[0], paths[target], *weight)
+        inputs, targets, weights = divided(files[index], config)
+        weight = [(read_image(path, palette="indices"), path) for path in weights]
+        return checked_whole((stored(index, 0), stored(index, 1)), config, inputs[0], targets[0], *weight)
 
     def checked_parts(parts: Sequence[np.ndarray], paths: Sequence[Path]) -> Pair | Weighted:
-        return checked_whole(parts[:2], config, *paths[:2], *zip(parts[2:], paths[2:], strict=True))
+        inputs, targets, weights = divided(paths, config)
+        return checked_whole(parts[:2], config, inputs[0], targets[0], *zip(parts[2:], weights, strict=True))
 
     opener = PairOpener(config, len(files), checked_parts)
     return Source.reading(
         list(pairs), whole, config, files=lambda index: files_of(files[index]), skipped=tuple(faults), stored=stored,
         slices=lambda index: files[index][0] if isinstance(files[index][0], Slice) else None,
         scalars=lambda index: tuple(scalar.value for scalar in numbers[index]),
-        opened=lambda index: opener(files[index]), parts=read_parts and (lambda index: read_parts(items(index))),
+        opened=lambda index: opener(files[index], numbers[index]),
+        parts=read_parts and (lambda index: read_parts(items(index))),
     )  # fmt: skip

@@ -87,11 +87,15 @@ def stacked(images: Sequence[np.ndarray | float], data: DataConfig, where: Seque
                 f"({part.name}). {'Take the images of a batch in turn' if image.ndim else 'Give an image'}."
             )
     height, width = _one_size(in_files, "an input")
-    read = [part.row.read(image, part, data, path) for image, part, path in rows]
-    read = [np.broadcast_to(image, (height, width, image.shape[-1])) for image in read]
-    if any(image.dtype != np.uint8 for image in read):
-        read = [image if image.dtype.kind == "f" else image.astype(np.float32) / np.float32(255) for image in read]
-    return np.concatenate(read, axis=-1)
+    return joined([part.row.read(image, part, data, path) for image, part, path in rows], height, width)
+
+
+def joined(images: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
+    """Stacks the parts of an input as the rows of their kinds read them: uint8, or float32 from 0 to 1."""
+    images = [np.broadcast_to(image, (height, width, image.shape[-1])) for image in images]
+    if any(image.dtype != np.uint8 for image in images):
+        images = [image if image.dtype.kind == "f" else image.astype(np.float32) / np.float32(255) for image in images]
+    return np.concatenate(images, axis=-1)
 
 
 def target_stack_reader(data: DataConfig, read: Callable[..., np.ndarray]) -> Callable[[Sequence[Path]], np.ndarray]:
@@ -116,8 +120,12 @@ def stacked_targets(images: Sequence[np.ndarray], data: DataConfig, where: Seque
     """
     rows = list(zip(images, data.targets, where, strict=True))
     _one_size(rows, "a target")
-    stack = [part.row.read_target(image, part, data, path) for image, part, path in rows]
-    return np.concatenate([image.astype(np.float32) for image in stack], axis=-1)
+    return joined_targets([part.row.read_target(image, part, data, path) for image, part, path in rows])
+
+
+def joined_targets(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Stacks the parts of a target as the rows of their kinds read them: float32."""
+    return np.concatenate([image.astype(np.float32) for image in images], axis=-1)
 
 
 def _one_size(rows: Sequence[tuple[np.ndarray, Any, object]], what: str) -> tuple[int, int]:

@@ -66,6 +66,15 @@ def test_a_model_without_noise_says_so():
     assert translation.notes == ["the model has no noise input, so every image is the same"]
 
 
+def test_values_that_are_clipped_are_said():
+    model = shown(data={"input_range": (0, 200), "out_of_range": "clip"})
+    image = np.full((32, 32, 3), 200, np.uint8)
+    assert translate(model, image, noise=0, where="it").notes == []
+    image[:8] = 201
+    (note,) = translate(model, image, noise=0, where="it").notes
+    assert note.endswith("outside `data.input_range`, which were clipped: 25 % of all values in it.")
+
+
 def test_deep_targets_keep_their_depth_and_have_a_picture():
     model = shown(card={"target_dtype": "uint16"})
     translation = translate(model, image_of(32, 32, 3, dtype=np.uint16), noise=0, where="it")

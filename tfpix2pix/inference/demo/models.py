@@ -22,6 +22,7 @@ from tfpix2pix.data.scale import OWN
 from tfpix2pix.data.transforms import Pair, for_evaluation
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.batching import ImageTranslator
+from tfpix2pix.inference.clipping import Clipped
 from tfpix2pix.inference.items import INPUT
 from tfpix2pix.inference.reader import notes_on
 from tfpix2pix.inference.scaling import BROUGHT, Scaling
@@ -134,11 +135,16 @@ def translate(model: Shown, image: np.ndarray, *, noise: int, where: str) -> Tra
     card = model.card
     data = card.config.data
     check_size(*image.shape[:2])
+    of_file, clipped = image, Clipped(data)
     if not data.input_classes:
         image = in_range(image, data.ranges[0], "data.input_range", where, clip=data.clips[0])
+    if clipped.may_be:
+        clipped.add(where, of_file)
     scaling = Scaling(card)
     scaled = scaling.brought(image)
     notes = notes_on(image, card, "" if scaled is image else BROUGHT)
+    if said := clipped.sentence(1):
+        notes.append(said)
     if noise and not card.noise_size:
         notes.append("the model has no noise input, so every image is the same")
     seed = noise if card.noise_size else 0

@@ -119,8 +119,9 @@ class TestEvaluations:
         put(out / "notes.txt", out / "figures" / "thesis.tex")
         evaluate(Request(run, noise=NoiseOptions(variants=0)), out=out, overwrite=True, **{**FEW, "shown": 0})
         assert not (out / "contact_sheet.png").exists()
-        names = {"metrics.json", "per_image.csv", "bootstrap.npz", "report.html", "notes.txt", "figures/thesis.tex"}
-        assert files_of(out).keys() == names
+        assert not (out / "examples.svg").exists() and not (out / "captions.md").exists()
+        names = {"metrics.json", "per_image.csv", "bootstrap.npz", "report.html", "methods.md"}
+        assert files_of(out).keys() == names | {"notes.txt", "figures/thesis.tex"}
 
     @pytest.mark.parametrize("record", ["{}", '{"figures": {}}', "[", '"metrics"'])
     def test_another_programs_metrics_make_none(self, run, tmp_path, record):

@@ -19,6 +19,7 @@ from tfpix2pix.data import SOURCES
 from tfpix2pix.data.groups import beginning
 from tfpix2pix.evaluation.report.charts import digits
 
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\d])")
 PAGE = (Path(__file__).parents[1] / "docs" / "measuring.md").read_text(encoding="utf-8")
 (PYTHON, OF_VOLUMES), (YAML, YAML_OF_VOLUMES), (SHELL, SHELL_OF_VOLUMES) = (
     re.findall(rf"```{kind}\n(.+?)```", PAGE, re.DOTALL) for kind in ("python", "yaml", "sh")
@@ -172,6 +173,41 @@ def test_the_figure_of_examples_has_their_errors_and_a_scale_bar(phantom):
     chosen = {"best": errors[0], "median": errors[(len(errors) - 1) // 2], "worst": errors[-1]}
     for word, error in chosen.items():
         assert any(re.fullmatch(rf"{word}: {digits(error)} HU", text) for text in said)
+
+
+def numbers_in(value):
+    """Every number in JSON values, and the length of every mapping and list, as floats."""
+    if isinstance(value, dict):
+        return {float(len(value))}.union(*map(numbers_in, value.values()))
+    if isinstance(value, list):
+        return {float(len(value))}.union(*map(numbers_in, value))
+    if isinstance(value, str):
+        return {float(number) for number in NUMBER.findall(value)}
+    return {float(value)} if isinstance(value, (int, float)) else set()
+
+
+def test_every_number_of_the_methods_is_in_a_record(phantom):
+    folder, _ = phantom
+    directory = folder / "runs/phantom"
+    text = (directory / "evaluation/methods.md").read_text(encoding="utf-8").partition("## Metrics")[0]
+    for fixed in (r"\([A-Z][^()]* \d{4}\)", r"Bland & Altman 1986", r"\[−1, 1\]", r"β[12]", "pix2pix", "L1", "95 %",
+                  "probability 0.5"):  # fmt: skip
+        text = re.sub(fixed, "", text)
+    json_of = {name: json.loads((directory / name).read_text()) for name in ("environment.json", "data.json")}
+    json_of["metrics.json"] = json.loads((directory / "evaluation/metrics.json").read_text())
+    config = yaml.safe_load((directory / "config.yaml").read_text())
+    recorded = numbers_in([config, *json_of.values()])
+    spec = config["generator"]
+    recorded.add(spec["base_filters"] * spec["max_filters_factor"])
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    recorded.add(round(max(line.get("time_s", 0) for line in lines)))
+    text = text.replace("−", "-")
+    said = {float(number) for number in NUMBER.findall(re.sub(r"(?<=\d),(?=\d{3})", "", text))}
+    assert said <= recorded and len(said) > 20
+    (period,) = json_of["data.json"]["periods"]
+    pairs = {split: len(names) for split, names in period["splits"].items()}
+    assert f"{pairs['train']} to train on and {pairs['val']} held out (val)" in text
+    assert "No group has pairs in two splits." in text and "to 1500 HU" in text
 
 
 def groups(evaluation):

@@ -64,7 +64,7 @@ EVALUATION = OwnFolder(
         r"bootstrap\.npz",
         r"density(_\w+)?\.npz",
         r"(scatter|bland_altman|examples)(_\w+)?\.(svg|pdf|png)",
-        r"captions\.md",
+        r"(captions|methods)\.md",
         r"report\.html",
         r"contact_sheet\.png",
     ),

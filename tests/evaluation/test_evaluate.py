@@ -88,7 +88,7 @@ class TestModels:
         done = evaluate(request(run.path), out=tmp_path / "out", **FEW)
         assert sorted(path.name for path in done.path.iterdir()) == [
             "bootstrap.npz", "captions.md", "contact_sheet.png", "examples.pdf", "examples.png", "examples.svg",
-            "metrics.json", "per_image.csv", "report.html",
+            "methods.md", "metrics.json", "per_image.csv", "report.html",
         ]  # fmt: skip
         assert json.loads((done.path / "metrics.json").read_text()) == done.record
         with (done.path / "per_image.csv").open(newline="") as file:

@@ -26,6 +26,7 @@ from tfpix2pix.evaluation.examples.typical import typical_figures
 from tfpix2pix.evaluation.folder import (
     FORMAT_VERSION,
     GROUPS,
+    METHODS,
     PAGE,
     RECORD,
     RESAMPLED,
@@ -43,11 +44,13 @@ from tfpix2pix.evaluation.folder import (
     replacing,
     write_rows,
 )
+from tfpix2pix.evaluation.methods import Facts, methods_text
 from tfpix2pix.evaluation.report.choosing import spread
 from tfpix2pix.evaluation.report.page import Beside, check_by, write_report
 from tfpix2pix.evaluation.report.paper import agreement_figures, write_for_papers
 from tfpix2pix.evaluation.report.pictures import contact_sheet
 from tfpix2pix.evaluation.request import NATIVE, Request, ResolvedRequest, resolve
+from tfpix2pix.files import write_text
 from tfpix2pix.memory import fitting_in_memory
 from tfpix2pix.metrics import METRICS
 from tfpix2pix.metrics.agreement import Agreement
@@ -113,7 +116,7 @@ def evaluate(
     `per_image.csv`, `bootstrap.npz` (the replicates, for `compare`), `report.html` and `contact_sheet.png` into `out`;
     `per_group.csv` if images have groups, and `density.npz` (translation by target) if targets have a unit,
     or `density_<part>.npz` for each of their parts that has one. Figures for papers are written as .png, .svg and .pdf,
-    and their captions as `captions.md`.
+    and their captions as `captions.md`, and a text on methods as `methods.md`.
 
     Args:
         request: model, pairs and settings of the evaluation.
@@ -222,17 +225,18 @@ def evaluate(
         for agreement in agreements:
             if agreement.count:
                 agreement.write(folder / density_file(agreement.unit))
-        card = subject.card and subject.card.model_dump(mode="json")
+        card, lines = subject.card and subject.card.model_dump(mode="json"), _training_lines(subject)
         paint = painter(examples, evaluated, shown_training)
         write_report(
             folder / PAGE, record.to_json(), rows, paint, by=by, shown=shown,
-            beside=Beside(_training_lines(subject), card, agreements),
+            beside=Beside(lines, card, agreements),
         )  # fmt: skip
         if shown and rows:
             sheet = contact_sheet([paint(index) for index in spread(rows, shown)])
             Image.fromarray(sheet).save(folder / SHEET)
         drawn = shown and "target" in examples.has
         figures = typical_figures(examples, evaluated, record, rows, by) if drawn else []
+        write_text(folder / METHODS, methods_text(record, _facts(subject, lines)))
         write_for_papers(folder, [*figures, *agreement_figures(agreements)])
     if failed:
         done = f"The evaluation of the other {len(rows)} of {len(examples)} is in {out}."
@@ -318,6 +322,13 @@ def _training(subject: Subject, metrics: Sequence[str] | None) -> Training | str
 def _training_lines(subject: Subject) -> list[dict[str, Any]]:
     """Returns the lines that a run logged, for its curves."""
     return read_json_lines(RunDirectory(subject.path).metrics_file, "step") if subject.kind == RUN else []
+
+
+def _facts(subject: Subject, lines: Sequence[Mapping[str, Any]]) -> Facts:
+    """Returns what is recorded of the subject."""
+    if subject.kind == RUN and subject.card:
+        return Facts.of_run(RunDirectory(subject.path), subject.card, lines)
+    return Facts(subject.card)
 
 
 def _segmenter(request: Request, subject: Subject) -> Segmenter | None:

@@ -29,7 +29,7 @@ from tfpix2pix.size import Size
 RECORD, ROWS, RESAMPLED, PAGE = "metrics.json", "per_image.csv", "bootstrap.npz", "report.html"
 GROUPS, DENSITY = "per_group.csv", "density"
 SCATTER, BLAND_ALTMAN = "scatter", "bland_altman"  # names of the plots of all pixels, without suffix
-CAPTIONS, EXAMPLES = "captions.md", "examples"
+CAPTIONS, EXAMPLES, METHODS = "captions.md", "examples", "methods.md"
 SHEET = "contact_sheet.png"
 PARTS = {  # data.fit -> how images were brought to a size
     "resize": "each image resized to it",

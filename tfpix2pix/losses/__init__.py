@@ -24,12 +24,15 @@ class GanLoss:
     boundary: float = 0.0
     smoothed: bool = False
     adversarial: bool = True
+    title: str = ""  # in a text on methods, with its source as `references.py` cites it
 
 
 GAN_LOSSES = {
-    "vanilla": GanLoss(lazy("tfpix2pix.losses.terms", "vanilla"), smoothed=True),
-    "lsgan": GanLoss(lazy("tfpix2pix.losses.terms", "lsgan"), boundary=0.5, smoothed=True),
-    "hinge": GanLoss(lazy("tfpix2pix.losses.terms", "hinge")),
+    "vanilla": GanLoss(lazy("tfpix2pix.losses.terms", "vanilla"), smoothed=True, title="binary cross-entropy"),
+    "lsgan": GanLoss(
+        lazy("tfpix2pix.losses.terms", "lsgan"), boundary=0.5, smoothed=True, title="least squares (Mao et al. 2017)"
+    ),
+    "hinge": GanLoss(lazy("tfpix2pix.losses.terms", "hinge"), title="the hinge loss (Lim & Ye 2017)"),
     "none": GanLoss(lazy("tfpix2pix.losses.terms", "none"), adversarial=False),
 }
 
@@ -53,12 +56,14 @@ class Term:
         needs: `IMAGES`, `JUDGEMENT`, `FEATURES`, `TAUGHT`, `PERCEIVED`, `STYLED`, or `VARIED`, which
             `diversity_clip` may follow.
         costly: True if a weight of 0 saves its time: it is not measured then.
+        title: in a text on methods, with its source as `references.py` cites it.
     """
 
     call: Callable[..., Any]
     about: str
     needs: tuple[str, ...] = IMAGES
     costly: bool = False
+    title: str = ""
 
     @property
     def needs_discriminator(self) -> bool:
@@ -86,36 +91,44 @@ TERMS = {
         lazy("tfpix2pix.losses.terms", "adversarial"),
         "Weight of the adversarial term. At 0, the discriminator is still trained and the term is still measured.",
         JUDGEMENT,
+        title="the adversarial term",
     ),
-    "l1": Term(lazy("tfpix2pix.losses.terms", "l1"), "Weight of the mean absolute difference (the paper's λ)."),
-    "l2": Term(lazy("tfpix2pix.losses.terms", "l2"), "Weight of the mean squared difference."),
+    "l1": Term(
+        lazy("tfpix2pix.losses.terms", "l1"), "Weight of the mean absolute difference (the paper's λ).", title="L1"
+    ),
+    "l2": Term(lazy("tfpix2pix.losses.terms", "l2"), "Weight of the mean squared difference.", title="L2"),
     "feature_matching": Term(
         lazy("tfpix2pix.losses.terms", "feature_matching"),
         "Weight of the mean absolute difference between the discriminator's hidden maps for the target and for the "
         "translation. It is 10 in pix2pixHD.",
         FEATURES,
+        title="feature matching (Wang et al. 2018)",
     ),
     "teacher_l1": Term(
         lazy("tfpix2pix.losses.terms", "l1"),
         "Weight of the mean absolute difference from the teacher's translation, for `tfpix2pix distill`.",
         TAUGHT,
+        title="L1 from the teacher's translation",
     ),
     "teacher_ms_ssim": Term(
         lazy("tfpix2pix.losses.terms", "structural_dissimilarity"),
         "Weight of 1 - MS-SSIM of the translation and the teacher's, for `tfpix2pix distill`.",
         TAUGHT,
+        title="1 − MS-SSIM of the translation and the teacher's (Wang et al. 2003)",
     ),
     "diversity_sensitive": Term(
         lazy("tfpix2pix.losses.diversity", "diversity_sensitive"),
         "Weight of minus the difference of two translations by different noise, relative to the noises. It is 8 beside "
         "an `l1` of 10 in DSGAN. A second forward pass of the generator makes the other translation.",
         (*VARIED, "diversity_clip"),
+        title="the diversity-sensitive term (Yang et al. 2019)",
     ),
     "mode_seeking": Term(
         lazy("tfpix2pix.losses.diversity", "mode_seeking"),
         "Weight of the inverse of that difference. It is 1 beside an `l1` of 10 in MSGAN, which is 2 here, because the "
         "other translation has no gradient.",
         VARIED,
+        title="the mode-seeking term (Mao et al. 2019)",
     ),
     "style_kl": Term(
         lazy("tfpix2pix.losses.style", "style_kl"),
@@ -123,24 +136,28 @@ TERMS = {
         "target, and the terms that compare with the target see the translation by that style. It is 0.01 beside an "
         "`l1` of 10 in BicycleGAN.",
         STYLED,
+        title="the divergence of the styles from N(0, 1) (Zhu et al. 2017)",
     ),
     "style_recovery": Term(
         lazy("tfpix2pix.losses.style", "style_recovery"),
         "Weight of the mean absolute difference of a style and of what the encoder finds in the translation by it. It "
         "is 0.5 in BicycleGAN.",
         STYLED,
+        title="the recovery of the style (Zhu et al. 2017)",
     ),
     "perceptual": Term(
         lazy("tfpix2pix.losses.terms", "perceptual"),
         "Weight of the mean absolute difference between the maps of `objective.perceptual_network` for the target and "
         "for the translation. It is 10 in pix2pixHD, whose network has other weights than Keras's.",
         PERCEIVED,
+        title="the perceptual term (Johnson et al. 2016)",
     ),
     "pyramid_l1": Term(
         lazy("tfpix2pix.losses.pyramid", "pyramid_l1"),
         "Weight of the mean over four scales, from full size to 1/8, of the mean absolute difference, for pairs that "
         "are shifted by a few pixels. 100 with `l1` at 0 weighs as much as the paper's λ.",
         costly=True,
+        title="L1 at four scales (Liu et al. 2022)",
     ),
 }
 

@@ -28,24 +28,37 @@ class Architecture:
     # As `build`: a network of the layers inside, which is trained first if `training.coarse_epochs` is set
     coarse: Callable[..., Any] | None = None
     takes_scalars: bool = False  # `build` has the argument `scalar_channels`
+    title: str = ""  # in a text on methods, with its source as `references.py` cites it
 
 
 GENERATORS = {
-    "unet": Architecture(lazy("tfpix2pix.models.unet", "build_unet"), unet_multiple_px, UNET, takes_scalars=True),
+    "unet": Architecture(
+        lazy("tfpix2pix.models.unet", "build_unet"),
+        unet_multiple_px,
+        UNET,
+        takes_scalars=True,
+        title="the U-Net of pix2pix (Isola et al. 2017)",
+    ),
     "encoder_decoder": Architecture(
-        lazy("tfpix2pix.models.unet", "build_encoder_decoder"), unet_multiple_px, UNET, takes_scalars=True
+        lazy("tfpix2pix.models.unet", "build_encoder_decoder"),
+        unet_multiple_px,
+        UNET,
+        takes_scalars=True,
+        title="the encoder-decoder of pix2pix, without skip connections (Isola et al. 2017)",
     ),
     "resnet": Architecture(
         lazy("tfpix2pix.models.resnet", "build_resnet"),
         resnet_multiple_px,
         (*COMMON, "residual_blocks"),
         takes_scalars=True,
+        title="a residual network (Johnson et al. 2016)",
     ),
     "global": Architecture(
         lazy("tfpix2pix.models.resnet", "build_global"),
         global_multiple_px,
         (*COMMON, "residual_blocks"),
         takes_scalars=True,
+        title="the global generator of pix2pixHD (Wang et al. 2018)",
     ),
     "local_enhancer": Architecture(
         lazy("tfpix2pix.models.enhancer", "build_local_enhancer"),
@@ -53,6 +66,7 @@ GENERATORS = {
         (*COMMON, "residual_blocks", "enhancers", "enhancer_blocks"),
         coarse=lazy("tfpix2pix.models.enhancer", "build_coarse"),
         takes_scalars=True,
+        title="the global generator of pix2pixHD inside local enhancers (Wang et al. 2018)",
     ),
 }
 

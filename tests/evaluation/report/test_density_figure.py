@@ -63,7 +63,8 @@ def test_nothing_is_drawn_outside_or_as_a_formula(unit):
     made = Agreement(unit)
     rng = np.random.default_rng(0)
     target = rng.uniform(-1, 1, (32, 32, 1))
-    made.update(Example("a", target + rng.normal(0, 0.1, target.shape), target=target))
+    many = np.full(target.shape, 1e5)  # so that numbers of pixels are long
+    made.update(Example("a", target + rng.normal(0, 0.1, target.shape), target=target, weight=many))
     for figure in figures(made):
         FigureCanvasAgg(figure).draw()
         box = figure.get_tightbbox()

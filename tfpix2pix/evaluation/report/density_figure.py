@@ -20,8 +20,8 @@ from tfpix2pix.evaluation.report.density import (
     round_values,
 )
 
-SIZE_IN = (3.5, 2.6)  # 89 mm, the width of a column in most journals
-SIDE_IN, LEFT_IN, BOTTOM_IN = 2.05, 0.76, 0.45  # of the plot, which is a square
+SIZE_IN = (3.5, 2.45)  # 89 mm, the width of a column in most journals
+SIDE_IN, LEFT_IN, BOTTOM_IN = 1.9, 0.76, 0.45  # of the plot, which is a square
 BAR_IN = (0.09, 0.11)  # from the plot to the bar of colours, and width of the bar
 DPI = 300
 SMALL, FONT = 7, 8  # pt

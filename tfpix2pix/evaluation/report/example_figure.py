@@ -26,7 +26,7 @@ BAR_IN = (0.07, 0.08)  # from the last row to a bar of colours, and its height
 MOST_PANEL_IN, LEAST_COLUMN_IN = 1.75, 0.8  # widest picture, and narrowest column, which has room for its words
 DPI = 300
 SMALL, FONT = 7, 8  # pt
-TICKS, AT_END = 3, 0.15  # and how near to an end of a bar a number is moved inwards, as a part of the bar
+TICKS, AT_END_IN = 3, 0.15  # and how near to an end of a bar a number is moved inwards
 SHOWN = (0.2, 99.8)  # percentiles of the values that a scale shows
 MOST_OF_ERRORS = 99.5  # percentile of their sizes
 ON_DARK = {"facecolor": "black", "alpha": 0.6, "linewidth": 0, "pad": 1}  # behind text; an outline makes it no text
@@ -183,6 +183,7 @@ def _scale_bar(axes: Axes, width_px: int, pixel_mm: float) -> None:
 def _color_bar(axes: Axes, column: Column, limits: tuple[float, float]) -> None:
     norm = Normalize(*limits)
     mappable = ScalarMappable(norm, ERRORS if column.is_error else VALUES)
+    width_in = axes.get_position().width * axes.figure.get_figwidth()
     bar = axes.figure.colorbar(mappable, cax=axes, orientation="horizontal")
     margin = 1e-9 * (limits[1] - limits[0])
     ticks = [
@@ -192,8 +193,9 @@ def _color_bar(axes: Axes, column: Column, limits: tuple[float, float]) -> None:
     ]
     bar.set_ticks(ticks, labels=[plain_number(tick) for tick in ticks], fontsize=SMALL)
     for tick, label in zip(ticks, axes.get_xticklabels(), strict=True):  # those at the ends stay within the column
-        place = norm(tick)
-        label.set_horizontalalignment("left" if place < AT_END else "right" if place > 1 - AT_END else "center")
+        place = norm(tick) * width_in
+        at_end = "left" if place < AT_END_IN else "right" if place > width_in - AT_END_IN else "center"
+        label.set_horizontalalignment(at_end)
     bar.outline.set_visible(False)
     axes.tick_params(length=2, pad=1.5)
     bar.set_label(escape_controls(column.label), fontsize=SMALL, labelpad=1)

@@ -31,6 +31,8 @@ from tfpix2pix.data.doctor import examine, quick_lines
 from tfpix2pix.evaluation.comparison import compare, draw_comparison, group, read_evaluation
 from tfpix2pix.evaluation.examples.opening import open_subject
 from tfpix2pix.evaluation.request import Request
+from tfpix2pix.metrics import METRICS as METRIC_ROWS
+from tfpix2pix.models import NOISES
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.resuming import resumed_config
 from tfpix2pix.runs.stages import Stage
@@ -190,14 +192,23 @@ def evaluated(options: argparse.Namespace, data: str, run: Path) -> Path:
     folder = evaluation_of(options, run)
     if not (folder / "metrics.json").is_file():
         where = ["--data", preset_and_data(data)[1]] if preset_and_data(data)[1] else []
+        metrics, variants = measurable(options, RunDirectory(run).config())
         command(
             [
-                "evaluate", run, *where, "--split", "val", "--out", folder, "--metrics", ",".join(options.metrics),
-                "--variants", options.variants,
+                "evaluate", run, *where, "--split", "val", "--out", folder, "--metrics", ",".join(metrics),
+                "--variants", variants,
             ],
             folder.with_suffix(".log"),
         )  # fmt: skip
     return folder
+
+
+def measurable(options: argparse.Namespace, config: Config) -> tuple[list[str], int]:
+    """The metrics that a run can be measured by, and the variants: a model without noise has no variants."""
+    spec = config.generator
+    if NOISES[spec.noise].is_there(spec.dropout_rate):
+        return options.metrics, options.variants
+    return [name for name in options.metrics if "variants" not in METRIC_ROWS[name].needs], 0
 
 
 def draw_panel(options: argparse.Namespace, data: str, runs: dict[str, Path]) -> None:

@@ -1,5 +1,6 @@
 """The performance page: every table is what `performance.json` says, and the benchmarks' own arithmetic."""
 
+import argparse
 import ast
 import itertools
 import json
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.conftest import tiny_config
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -155,6 +158,16 @@ def test_a_planted_fault_stands_once_in_the_program_and_is_still_python(fault, t
     copy = shutil.copy(ROOT / "tfpix2pix" / fault.file, tmp_path / "tfpix2pix" / fault.file)
     fault.apply(tmp_path)
     ast.parse(Path(copy).read_text(encoding="utf-8"))
+
+
+def test_a_model_without_noise_is_measured_by_what_needs_no_variants():
+    import recipes
+
+    options = argparse.Namespace(metrics=["l1", "diversity", "best_of_k", "swd"], variants=8)
+    config = tiny_config(generator={"noise": "dropout"})
+    assert recipes.measurable(options, config) == (["l1", "diversity", "best_of_k", "swd"], 8)
+    config = tiny_config(generator={"noise": "none"})
+    assert recipes.measurable(options, config) == (["l1", "swd"], 0)
 
 
 def test_the_front_of_variety_is_what_no_other_method_beats():

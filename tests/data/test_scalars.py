@@ -158,6 +158,12 @@ class TestBadInput:
         skipped = SOURCES[source](data.model_copy(update={"on_error": "skip"}), "train", 0)
         assert list(skipped.names) == ["0", "2"] and [skipped.scalars(n) for n in (0, 1)] == [(1.0,), (3.0,)]
 
+    def test_names_may_have_the_endings_of_the_files(self, scenes):
+        (scenes / "scalars.csv").write_text("name,wind\n0.png,1\n1.TIF,2\n2,3\n")
+        source = SOURCES["folders"](data_of(scenes), "train", 0)
+        assert list(source.names) == ["0", "1", "2"]
+        assert [source.scalars(index) for index in range(3)] == [(1.0,), (2.0,), (3.0,)]
+
     def test_a_pair_without_a_line_is_named(self, scenes):
         (scenes / "scalars.csv").write_text("name,wind\n0,1\n2,3\n9,4\n")
         with pytest.raises(UserError, match="Received no line for '1' in .*scalars.csv. Correct the file."):
@@ -168,6 +174,7 @@ class TestBadInput:
         [
             (None, "must stand in scalars.csv, with the columns name and wind. Received .* without it"),
             ("name,speed\n0,1", "must have the columns name and wind .* Received name, speed in .* Add wind."),
+            ("name,wind\n0,1\n0.png,2", "one line for each name. Received '0' again in line 3"),
             ("name,wind\n0,1\n0,2", "one line for each name. Received '0' again in line 3"),
             ("", "Received none in .* Add name and wind."),
         ],

@@ -75,7 +75,7 @@ quiet_pillow()
 
 
 class Unreadable(ValueError):
-    """Reports why an image cannot be read, in words that follow its name: `cannot be read: it is empty`."""
+    """Reports why an image cannot be read, in words that follow its name. A second sentence says what to do."""
 
 
 class TooLarge(Unreadable):

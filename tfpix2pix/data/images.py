@@ -100,6 +100,13 @@ def stem_of(file: Path, folder: Path) -> str:
     return name.with_suffix("").as_posix()
 
 
+def without_ending(path: str) -> str:
+    """Returns a path without its ending if that is one of an image or a volume: `a` of `a.png`, but `a.1` of `a.1`."""
+    if is_nifti(path):
+        return without_suffix(path)
+    return str(PurePosixPath(path).with_suffix("")) if is_image(path) else path
+
+
 def may_hold_pairs(folder: Path) -> bool:
     """Returns False for the folder of a split and for one that this package wrote: a run, for example."""
     return folder.name not in SPLITS and not is_own_folder(folder)

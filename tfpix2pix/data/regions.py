@@ -211,8 +211,10 @@ def open_regions(path: Path, palette: Palette = "colors") -> Regions:
 
 def unreadable(path: Path, error: Exception, name: object = None) -> UserError:
     """Returns the error that names an image file which cannot be read, or the part of it that `name` is."""
+    advice = "Replace the file or remove it"
     if isinstance(error, Unreadable):
-        reason = str(error)
+        reason, _, own_advice = str(error).partition(". ")
+        advice = own_advice or advice
     else:
         text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         reason = f"cannot be read: {text}"
@@ -220,7 +222,7 @@ def unreadable(path: Path, error: Exception, name: object = None) -> UserError:
         reason = f"is a link to something that is missing, {path.readlink()}"
     what = name or path
     return UserError(
-        f"Every image must be readable and whole. Received {what}, which {reason}. Replace the file or remove it.",
+        f"Every image must be readable and whole. Received {what}, which {reason}. {advice}.",
         "unreadable",
     )
 

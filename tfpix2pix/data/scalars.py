@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfpix2pix.data.csv_files import read_csv
+from tfpix2pix.data.images import without_ending
 from tfpix2pix.data.pairs import Fault
 from tfpix2pix.errors import UserError
 
@@ -102,7 +103,7 @@ def scalars_by_name(path: Path, parts: Sequence[InputPart]) -> Found:
     rows: dict[tuple[str, str], tuple[Scalar, ...] | str] = {}
     for number, line in lines:
         row = dict(zip(named, line, strict=False))
-        key = (_plain(row.get(NAME, "")), row.get(SPLIT, "").strip())
+        key = (_plain(without_ending(row.get(NAME, "").strip())), row.get(SPLIT, "").strip())
         if key in rows:
             raise UserError(
                 f"A file of scalars must have one line for each name. Received {key[0]!r} again in line {number} of "

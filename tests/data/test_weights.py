@@ -1,6 +1,7 @@
 """Weights of pixels: where they come from, how they go with a pair into a batch, and what does not fit."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ from tests.conftest import least_config, run_cli, tiny_config, write_image
 from tfpix2pix.config.resolve import resolve_config
 from tfpix2pix.data import SOURCES
 from tfpix2pix.data.doctor import examine
-from tfpix2pix.data.opening import open_sources, pair_reader
+from tfpix2pix.data.opening import check_readable, open_sources, pair_reader
+from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.pipeline import evaluation_batches, training_batches
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import FITS, for_evaluation
-from tfpix2pix.data.weights import DIMMEST, dimmed, read_weight
+from tfpix2pix.data.weights import DIMMEST, dimmed, nothing_counts, read_weight
 from tfpix2pix.data.writing import write_pairs, write_shards
 from tfpix2pix.errors import UserError
 from tfpix2pix.training.samples import sample_grid
@@ -280,13 +282,41 @@ class TestBadInput:
 
 
 def test_pairs_without_a_pixel_that_counts_are_refused_by_an_evaluation(masked, tmp_path):
-    for file in masked.glob("*/mask/*.png"):
-        write_image(file, np.zeros((SIDE, SIDE, 1), np.uint8))
+    write_image(masked / "val" / "mask" / "3.png", np.zeros((SIDE, SIDE, 1), np.uint8))
     config = least_config(data={"source": "folders", "dir": str(masked), "weight": "mask"}, training={"steps": 1})
     run = p2p.train(config, run_dir=tmp_path / "run")  # its validation has nothing to measure, and goes on
     code, _, errors = run_cli("evaluate", run.path, "--out", tmp_path / "out")
     assert code == 2
     assert "At least one pixel of an image must count. Received 1 whose weights are all 0" in errors
+
+
+def test_pairs_without_a_pixel_that_counts_are_not_trained_on(masked, tmp_path):
+    data = data_of(masked)
+    for file in masked.glob("train/mask/*.png"):
+        assert check_readable(opened(data), trained_on=data) == 3
+        write_image(file, np.zeros((SIDE, SIDE, 1), np.uint8))
+    assert check_readable(opened(data)) == 3  # of held-out pairs it is no fault
+    options = ["--set", "data.source=folders", "--set", "data.weight=mask", "--set", "data.image_size_px=32"]
+    code, _, errors = run_cli("train", "facades", "--data", masked, "--run", tmp_path / "run", *options)
+    message = (
+        "At least one pixel of an image must count. Received 3 whose weights are all 0. Check `data.weight: mask`."
+    )
+    assert code == 2 and message in " ".join(errors.split())
+    assert not (tmp_path / "run").exists()
+    of_values = data_of(masked, weight={"nodata": "nan"})
+    assert "Check `data.weight: {nodata: nan}`." in str(nothing_counts(2, of_values))
+
+
+def test_the_middle_of_large_pairs_may_have_no_pixel_that_counts(masked, monkeypatch):
+    data = data_of(masked)
+    source = opened(data)
+    nowhere = (image(0), image(1), np.zeros((SIDE, SIDE, 1), np.float32))
+    large = replace(source, weighted=lambda index: nowhere)
+    monkeypatch.setattr(Source, "is_large", lambda self, index: True)
+    assert check_readable(large, trained_on=data) == 3
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="Received 3 whose weights are all 0"):
+        check_readable(large, trained_on=data)
 
 
 def test_a_split_is_translated_without_its_weights(masked, tmp_path):

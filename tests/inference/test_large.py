@@ -191,6 +191,41 @@ def test_pixels_without_data_stay_without(by_region, value, target, tmp_path, mo
         assert float(tiff.pages[0].tags[42113].value) == pytest.approx(float(value), nan_ok=True)
 
 
+@pytest.mark.parametrize("value", [-9999.0, "nan"])
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_pixels_without_data_stay_without_in_a_split(value, on_error, tmp_path):
+    image, target = picture(1, np.float32) + 1, picture(1, np.float32)
+    image[20:60, 100:] = value
+    image[0, 0] = 300  # is clipped
+    for side, values in (("input", image), ("target", target)):
+        for name in ("a", "b"):
+            (tmp_path / "train" / side).mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(tmp_path / "train" / side / f"{name}.tif", values)
+    ranges = {"input_range": [1, 256], "target_range": [0, 255], "out_of_range": "clip", "on_error": on_error}
+    translator = Inverting("float32", weight={"nodata": value}, input_channels=1, target_channels=1, **ranges)
+    options = {"split": "train", "data": tmp_path, "format": "tiff"}
+    with pytest.warns(UserWarning, match="which were clipped: 2 values in a and b"):
+        of_split = translate_files(translator, out=tmp_path / "split", **options)
+    with pytest.warns(UserWarning, match="which were clipped: 2 values in a and b"):
+        of_files = translate_files(translator, [tmp_path / "train" / "input"], out=tmp_path / "files", format="tiff")
+    for path, other in zip(of_split, of_files, strict=True):
+        result = tifffile.imread(path)
+        assert (np.isnan(result) if value == "nan" else result == value)[20:60, 100:].all()
+        assert result[0, 0] == -1
+        assert path.read_bytes() == other.read_bytes()
+
+
+def test_a_split_is_translated_without_the_alpha_channel_of_its_targets(tmp_path):
+    for side, channels in (("input", 3), ("target", 4)):
+        (tmp_path / "train" / side).mkdir(parents=True)
+        Image.fromarray(picture(channels)).save(tmp_path / "train" / side / "a.png")
+    for on_error in ("stop", "skip"):
+        translator = Inverting(weight="alpha", on_error=on_error)
+        options = {"out": tmp_path / on_error, "split": "train", "data": tmp_path, "format": "npy"}
+        (path,) = translate_files(translator, **options)
+        np.testing.assert_array_equal(np.load(path), 255 - picture(3))
+
+
 def test_a_value_that_the_type_does_not_hold_is_left_out():
     assert TiffMetadata(SIZE, nodata="-9999").options((*SIZE, 3), np.uint8) == {}
     assert TiffMetadata(SIZE, nodata="-9999").options((*SIZE, 3), np.float32)["extratags"] == [

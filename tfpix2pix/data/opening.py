@@ -13,22 +13,31 @@ from tfpix2pix.data.pairs import Fault, Pair, Source, Weighted, signed
 from tfpix2pix.data.ranges import with_measured_ranges
 from tfpix2pix.data.rules import RANGES
 from tfpix2pix.data.settings import CLASS_VALUES, ClassValues, DataConfig
+from tfpix2pix.data.weights import nothing_counts
 from tfpix2pix.errors import UserError, unknown_name
 from tfpix2pix.parallel import evenly_spread, in_order
 
 MOST_READ = 1_000
 
 
-def check_readable(source: Source, at_most: int = MOST_READ) -> int:
+def check_readable(source: Source, at_most: int = MOST_READ, trained_on: DataConfig | None = None) -> int:
     """Reads every pair, or `at_most` of them evenly spread, and returns the number read. Of large ones it reads the
     headers and the middle.
 
+    `trained_on`: the section `data`, if a pixel of the pairs that are read must count, as those to train on.
+
     Raises:
-        UserError: a file is unreadable, cut short, too small or does not fit. The text names it.
+        UserError: a file is unreadable, cut short, too small or does not fit. The text names it. Or no pixel counts.
     """
+
+    def counts(index: int) -> bool:
+        *_, weight = (*source.sample(index), None)[:3]
+        return weight is None or bool(weight.any()) or source.is_large(index)  # whose other pixels are not read
+
     indices = evenly_spread(len(source), at_most)
-    for _ in in_order(source.sample, indices):
-        pass
+    counting = list(in_order(counts, indices))
+    if trained_on is not None and counting and not any(counting):
+        raise nothing_counts(len(counting), trained_on)
     return len(indices)
 
 

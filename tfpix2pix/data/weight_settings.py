@@ -50,6 +50,11 @@ def weight_folder(data: Any) -> str | None:
     return data.weight if isinstance(data.weight, str) and data.weight != ALPHA else None
 
 
+def shown(weight: PixelWeight) -> str:
+    """Returns the value of `data.weight` as YAML has it."""
+    return f"{{nodata: {weight.nodata}}}" if isinstance(weight, Nodata) else weight
+
+
 def check_weight(data: Any) -> None:
     """Raises ValueError if other keys of a `DataConfig` do not go with its `weight`."""
     if data.weight is None:
@@ -77,11 +82,11 @@ def check_weight(data: Any) -> None:
             "null, because label maps have `data.ignore_class`,",
         ),
     )
-    shown = f"{{nodata: {data.weight.nodata}}}" if is_nodata else data.weight
     for key, value, allowed, rule in rules:
         if not allowed:
             raise ValueError(
-                f"`data.{key}` must be {rule} with `data.weight: {shown}`. Received {value}. Change one of the two"
+                f"`data.{key}` must be {rule} with `data.weight: {shown(data.weight)}`. Received {value}. "
+                f"Change one of the two"
             )
     if folder and (folder.strip().lower() if of_table else folder) in taken:
         raise ValueError(

@@ -13,7 +13,7 @@ from tfpix2pix.data.pairs import Pair, Weighted, checked
 from tfpix2pix.data.ranges import Range, full_range
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.target_parts import label_parts
-from tfpix2pix.data.weight_settings import ALPHA, Nodata
+from tfpix2pix.data.weight_settings import ALPHA, Nodata, shown
 from tfpix2pix.errors import UserError
 
 SLACK = 1e-4  # of floats that should lie in [0, 1]
@@ -53,6 +53,14 @@ def checked_whole(
             "size",
         )
     return (*checked(pair, config, path, target_path), values)
+
+
+def nothing_counts(images: int, config: DataConfig) -> UserError:
+    """Returns the error that no pixel of any image counts."""
+    return UserError(
+        f"At least one pixel of an image must count. Received {images} whose weights are all 0. Check "
+        f"`data.weight: {shown(config.weight)}`."
+    )
 
 
 def read_weight(image: np.ndarray, path: object) -> np.ndarray:

@@ -17,6 +17,7 @@ from tfpix2pix.data import source_row
 from tfpix2pix.data.ranges import on_clipped
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.target_parts import channels_of_targets
+from tfpix2pix.data.weights import nothing_counts
 from tfpix2pix.errors import UserError, first_of
 from tfpix2pix.evaluation.examples.opening import Subject, open_subject
 from tfpix2pix.evaluation.examples.painting import painter
@@ -191,10 +192,7 @@ def evaluate(
     if failed and not rows:
         raise UserError(first_of(failed, UNREADABLE), failed[0][1].kind)
     if not scorer.count:
-        raise UserError(
-            f"At least one pixel of an image must count. Received {len(rows)} whose weights are all 0. Check "
-            f"`data.weight: {examples.data.weight}`."
-        )
+        raise nothing_counts(len(rows), examples.data)
     at_own_size = _at_own_size(subject, stored, names, setting, scorer.resampling, track)
     resampled = scorer.replicates()
     data = DataRecord(

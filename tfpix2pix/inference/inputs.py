@@ -15,15 +15,16 @@ from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data import SPLITS
 from tfpix2pix.data.guess import TABLES
 from tfpix2pix.data.images import counted, list_images, stem_of, unread
-from tfpix2pix.data.labels import open_side, read_side
+from tfpix2pix.data.labels import open_side, read_side, to_classes
 from tfpix2pix.data.opening import split_of
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.parts import InputPart
 from tfpix2pix.data.scalars import Scalar, in_order_of_parts, number_of, scalars_by_name
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.sources import pair_up
 from tfpix2pix.data.stacks import check_names, part_reader, stack_reader
 from tfpix2pix.data.volumes import is_volume
-from tfpix2pix.data.weight_settings import Nodata
+from tfpix2pix.data.weight_settings import weight_folder
 from tfpix2pix.errors import UserError
 from tfpix2pix.files import safe_path
 from tfpix2pix.inference.items import INPUT, MOST, Input, Ways
@@ -59,7 +60,7 @@ def reader_of_parts(card: ModelCard, folder: str | Path | None = None, split: st
 
 def reader_of_split(card: ModelCard, folder: str | Path | None, split: str) -> WaysOf:
     """Returns how the inputs of the pairs of a split are read, which is opened once."""
-    return _ways_of_pairs(_opened(card, folder, split))
+    return _ways_of_pairs(_opened(card, folder, split), card.config.data)
 
 
 READERS = {"files": reader_of_files, "parts": reader_of_parts, "split": reader_of_split}  # by the kind of the inputs
@@ -67,12 +68,21 @@ READERS = {"files": reader_of_files, "parts": reader_of_parts, "split": reader_o
 
 def _opened(card: ModelCard, folder: str | Path | None, split: str) -> Source:
     data = card.config.data
-    weight = data.weight if isinstance(data.weight, Nodata) else None  # files of weights are not needed
+    weight = None if weight_folder(data) else data.weight  # files of weights are not needed
     data = data.model_copy(update={"dir": None if folder is None else str(folder), "weight": weight})
     return split_of(data, split, card.config.seed)
 
 
-def _ways_of_pairs(source: Source) -> WaysOf:
+def _ways_of_pairs(source: Source, data: DataConfig) -> WaysOf:
+    """Returns how the inputs of pairs are read: if they lie in files, as these hold them, without the targets."""
+
+    def as_file_holds(index: int, files: Sequence[Path]) -> np.ndarray:
+        image = source.stored(index, INPUT)
+        if data.input_classes is None:
+            return image
+        where = files[0] if files else source.names[index]
+        return to_classes(image, data.input_classes, data, where, data.class_values[INPUT])
+
     def read(index: int, files: Sequence[Path]) -> np.ndarray:
         present = source.files(index) if index < len(source) else ()
         if [path.name for path in present] != [path.name for path in files]:
@@ -80,11 +90,10 @@ def _ways_of_pairs(source: Source) -> WaysOf:
                 "The pairs of a split must stay the same while they are translated. Received others. Translate them "
                 "again, into another folder."
             )
-        return source.read(index)[0]
+        return as_file_holds(index, files) if source.stored else source.read(index)[0]
 
-    read_stored = source.parts or (source.stored and (lambda index: source.stored(index, INPUT)))
     return lambda index, files, scalars: Ways(
-        partial(read, index, files), stored=read_stored and partial(read_stored, index)
+        partial(read, index, files), stored=source.parts and partial(source.parts, index)
     )
 
 
@@ -219,7 +228,7 @@ def inputs_of_split(card: ModelCard, folder: str | Path | None, split: str) -> I
         UserError: the split is unknown, or has no pairs.
     """
     source = _opened(card, folder, split)
-    ways = _ways_of_pairs(source)
+    ways = _ways_of_pairs(source, card.config.data)
     for index, name in enumerate(source.names):
         slice_, files = source.slices(index) if source.slices else None, source.files(index)
         volume = safe_path(name.removesuffix(slice_.label)) if slice_ else ""

@@ -111,7 +111,11 @@ def run(plan: Plan, console: Console | None = None) -> Run:
     with doing(console, "Reads the pairs and builds the networks"):
         plan = plan if plan.sources else opened(plan)
         sources = plan.sources
-        checked = sum(check_readable(source) for source in sources.values() if len(source))
+        checked = sum(
+            check_readable(source, trained_on=plan.config.data if split == "train" else None)
+            for split, source in sources.items()
+            if len(source)
+        )
         splits = _compared(plan, sources, devices)
         frozen = Frozen(plan.teacher and teaching(plan.teacher), open_perceptual_network(plan.config))
         with _fitting_in_memory(plan.directory):

@@ -354,9 +354,10 @@ class TestPartsOfInputs:
     def test_the_doctor_counts_what_is_clipped_in_each(self, folder, weighted):
         notes = examine(self.data(folder, weight="mask" if weighted else None)).notes
         shares = [100 * share for share in self.shares(weighted)]
+        those = "the values that count" if weighted else "all values"
         assert (
             f"3 of 3 images have values outside the ranges of `data.inputs`, which are clipped: "
-            f"{np.mean(shares):.2g} % of all values, {max(shares):.2g} % of an image at most." in notes
+            f"{np.mean(shares):.2g} % of {those}, {max(shares):.2g} % of an image at most." in notes
         )
 
     def test_shards_and_readable_pairs_are_counted_alike(self, folder, tmp_path):

@@ -1,5 +1,6 @@
 """Weights of pixels: where they come from, how they go with a pair into a batch, and what does not fit."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,11 @@ from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.pipeline import evaluation_batches, training_batches
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.transforms import FITS, for_evaluation
-from tfpix2pix.data.weights import DIMMEST, dimmed, nothing_counts, read_weight
+from tfpix2pix.data.weights import DIMMEST, dimmed, nothing_counts, on_uncounted, read_weight
 from tfpix2pix.data.writing import write_pairs, write_shards
 from tfpix2pix.errors import UserError
+from tfpix2pix.evaluation.folder import means_by_group
+from tfpix2pix.evaluation.request import Request
 from tfpix2pix.training.samples import sample_grid
 
 SIDE = 40
@@ -234,8 +237,29 @@ class TestDoctor:
 
     def test_names_a_missing_mask(self, masked):
         (masked / "train" / "mask" / "2.png").unlink()
-        (found,) = [finding for finding in examine(data_of(masked)).findings if finding.kind == "partner"]
+        examination = examine(data_of(masked))
+        (found,) = [finding for finding in examination.findings if finding.kind == "partner"]
         assert "Received '2' without one in" in found.message
+        assert not any("unread" in note for note in examination.notes)  # the files are those of the finding
+
+    @pytest.mark.parametrize(("dtype", "white"), [(np.uint8, "255"), (np.uint16, "65,535")])
+    def test_names_masks_of_class_numbers(self, masked, dtype, white):
+        for seed, value in enumerate((1, 2, 20)):
+            write_image(masked / "train" / "mask" / f"{seed}.png", (np.sign(mask(seed)) * value).astype(dtype))
+        write_image(masked / "val" / "mask" / "3.png", np.full((SIDE, SIDE, 1), 21, dtype))
+        examination = examine(data_of(masked))
+        found = [finding for finding in examination.findings if finding.kind == "faint"]
+        assert [finding.names for finding in found] == [("1",), ("2",)]  # 0 and 1 are read as they are
+        assert f"The largest value of its mask is 2 of {white}, so its pixels have a weight of" in found[0].message
+        assert found[0].files == (str(masked / "train" / "mask" / "1.png"),)
+        assert found[0].advice.startswith("Save the mask with 0 and 255, or with 0 and 1")
+
+    def test_faint_alpha_is_no_mask_of_classes(self, tmp_path):
+        for seed in range(2):
+            faint = np.full((SIDE, SIDE, 1), 2, np.uint8)
+            write_image(tmp_path / "input" / f"{seed}.png", image(seed))
+            write_image(tmp_path / "target" / f"{seed}.png", np.concatenate([image(seed + 10), faint], axis=-1))
+        assert "faint" not in examine(data_of(tmp_path, weight="alpha")).kinds
 
 
 class TestBadInput:
@@ -317,6 +341,31 @@ def test_the_middle_of_large_pairs_may_have_no_pixel_that_counts(masked, monkeyp
     monkeypatch.undo()
     with pytest.raises(UserError, match="Received 3 whose weights are all 0"):
         check_readable(large, trained_on=data)
+
+
+def test_an_evaluation_names_the_pairs_of_which_no_pixel_counts(masked, tmp_path):
+    write_image(masked / "train" / "mask" / "1.png", np.zeros((SIDE, SIDE, 1), np.uint8))
+    for file in list(masked.glob("train/*/*.png")):
+        file.rename(file.with_stem(f"p{file.stem}_a"))
+    keys = ["data.source=folders", "data.weight=mask", "data.image_size_px=32", "data.group=p*_"]
+    request = Request(masked / "train" / "input", data=str(masked), split="train", overrides=keys)
+    sentence = "1 of 3 images is left out, because the weights of all pixels are 0 (`data.weight: mask`): p1_a."
+    with pytest.warns(UserWarning, match=re.escape(sentence)):
+        evaluation = p2p.evaluate(request, out=tmp_path / "out", metrics=["l1"], replicates=10, shown=0)
+    assert sentence in evaluation.record["notes"]
+    assert (evaluation.record["data"]["images"], evaluation.record["data"]["groups"]) == (3, 2)
+    lines = (tmp_path / "out" / "per_group.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines] == [["group", "images"], ["p0", "1"], ["p2", "1"]]
+
+
+def test_means_of_groups_are_of_the_images_that_count():
+    rows = [{"name": "a", "l1": 2.0}, {"name": "b"}, {"name": "c", "l1": 4.0}, {"name": "d"}]
+    of_groups = means_by_group(rows, ["g", "g", "g", "h"], ["b", "d"])
+    assert of_groups == [{"group": "g", "images": 2, "l1": 3.0}]
+    data = data_of(Path("anywhere"))
+    (sentence,) = on_uncounted(list("abcdef"), 9, data)
+    assert sentence.startswith("6 of 9 images are left out, ") and sentence.endswith(": a, b, c, d and 2 more.")
+    assert on_uncounted([], 9, data) == []
 
 
 def test_a_split_is_translated_without_its_weights(masked, tmp_path):

@@ -34,6 +34,7 @@ class Fault:
     kind: str  # `partner`, `repeated` or `missing`, known from the names; or the `kind` of a UserError
     where: str
     message: str
+    files: tuple[str, ...] = ()  # all that the pair has
 
 
 @dataclass(frozen=True)

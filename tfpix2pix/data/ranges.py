@@ -228,6 +228,7 @@ def on_clipped(shares: Sequence[tuple[float, float]], data: DataConfig) -> list[
     """Returns sentences on the values of images that are clipped, from `clipped_shares` of each of them."""
     sides = (("input", data.inputs), ("target", data.targets))
     keys = [f"the ranges of `data.{side}s`" if parts else f"`data.{side}_range`" for side, parts in sides]
+    values_of = "all values" if data.weight is None else "the values that count"
     lines = []
     for key, of_side in zip(keys, zip(*shares, strict=True), strict=False):
         if any(of_side):
@@ -242,7 +243,7 @@ def on_clipped(shares: Sequence[tuple[float, float]], data: DataConfig) -> list[
                 continue
             lines.append(
                 f"{images} of {len(of_side)} images have values outside {key}, which are clipped: "
-                f"{percent(mean)} of all values, {percent(max(of_side))} of an image at most."
+                f"{percent(mean)} of {values_of}, {percent(max(of_side))} of an image at most."
             )
     return lines
 

@@ -188,7 +188,8 @@ def pair_up(
                 f"{rule}. Received {stem!r} without one in {_listed(list(map(str, lacking)))}. Add the missing file"
                 f"{',' if two else ' or'} remove this one{others}."
             )
-            faults.append(Fault("partner", str(have[stem]), message))
+            files = tuple(str(other[stem]) for other in by_stem if stem in other)
+            faults.append(Fault("partner", files[0], message, files))
         known |= have.keys()
     every = sorted(set.intersection(*(set(files) for files in by_stem)) - repeated)
     return {stem: tuple(files[stem] for files in by_stem) for stem in every}, faults

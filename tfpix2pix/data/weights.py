@@ -18,6 +18,7 @@ from tfpix2pix.errors import UserError
 
 SLACK = 1e-4  # of floats that should lie in [0, 1]
 DIMMEST = 0.25
+MOST_NAMED = 4  # images in a sentence
 
 
 def checked_whole(
@@ -61,6 +62,18 @@ def nothing_counts(images: int, config: DataConfig) -> UserError:
         f"At least one pixel of an image must count. Received {images} whose weights are all 0. Check "
         f"`data.weight: {shown(config.weight)}`."
     )
+
+
+def on_uncounted(names: Sequence[str], images: int, config: DataConfig) -> list[str]:
+    """Returns a sentence on the images, of this number, that are left out because no pixel of them counts."""
+    if not names:
+        return []
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    which = ", ".join(names[:MOST_NAMED])
+    return [
+        f"{len(names)} of {images} images {'are' if names[1:] else 'is'} left out, because the weights of all pixels "
+        f"are 0 (`data.weight: {shown(config.weight)}`): {which}{more}."
+    ]
 
 
 def read_weight(image: np.ndarray, path: object) -> np.ndarray:

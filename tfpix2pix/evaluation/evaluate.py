@@ -17,7 +17,7 @@ from tfpix2pix.data import source_row
 from tfpix2pix.data.ranges import on_clipped
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.target_parts import channels_of_targets
-from tfpix2pix.data.weights import nothing_counts
+from tfpix2pix.data.weights import nothing_counts, on_uncounted
 from tfpix2pix.errors import UserError, first_of
 from tfpix2pix.evaluation.examples.opening import Subject, open_subject
 from tfpix2pix.evaluation.examples.painting import painter
@@ -197,7 +197,7 @@ def evaluate(
     resampled = scorer.replicates()
     data = DataRecord(
         dir=subject.dir, split=subject.split, images=len(rows), of=examples.pairs,
-        **({"groups": len(set(groups))} if any(groups) else {}),
+        **({"groups": len(scorer.groups)} if any(groups) else {}),
         attribution=examples.data.terms, target_levels=np.mean(levels, axis=0).tolist() if levels else None,
     )  # fmt: skip
     protocol = ProtocolRecord(
@@ -207,7 +207,8 @@ def evaluate(
         training=shown_training and shown_training.about,
     )  # fmt: skip
     record = _record(resolved, subject, data, protocol, scorer.figures(resampled), left_out, at_own_size)
-    record.notes.extend([*on_clipped(clipped, examples.data), *_notes_on_intervals(len(examples), set(groups))])
+    record.notes.extend(on_uncounted(scorer.uncounted, len(rows), examples.data))
+    record.notes.extend([*on_clipped(clipped, examples.data), *_notes_on_intervals(len(examples), scorer.groups)])
     if failed:
         count = f"{len(failed)} image{'s' if failed[1:] else ''}"
         record.notes.append(f"{count} could not be evaluated. The first: {failed[0][1]}")
@@ -217,7 +218,7 @@ def evaluate(
         record.write(folder / RECORD)
         write_rows(folder / ROWS, rows)
         if protocol.group:
-            write_rows(folder / GROUPS, means_by_group(rows, groups))
+            write_rows(folder / GROUPS, means_by_group(rows, groups, scorer.uncounted))
         arrays = {name: values for replicated in resampled.values() for name, values in replicated.items()}
         np.savez_compressed(folder / RESAMPLED, **arrays)
         for agreement in agreements:

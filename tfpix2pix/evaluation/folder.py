@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import compress
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any, Literal
@@ -86,11 +87,16 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def means_by_group(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> list[dict[str, Any]]:
+def means_by_group(
+    rows: Sequence[Mapping[str, Any]], groups: Sequence[str], uncounted: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Returns a row for each group, in order: its name, the number of its images, and the means of their values.
 
-    An image without a value of a metric is left out of its mean.
+    An image without a value of a metric is left out of its mean. Images in `uncounted`, of which no pixel counts, are
+    left out of the number too.
     """
+    counted = [row["name"] not in uncounted for row in rows]
+    rows, groups = ([*compress(values, counted)] for values in (rows, groups))
     means = []
     for group, shown in sorted(names_shown(groups).items()):
         of_group = [row for row, other in zip(rows, groups, strict=True) if other == group]

@@ -39,6 +39,7 @@ class Scorer:
         self.setting, self.accumulators = setting, {name: METRICS[name].make(setting) for name in names}
         self.resampling = resampling or Resampling(replicates=0)
         self.count = 0
+        self.uncounted: list[str] = []  # names of the examples that are left out
         self.groups: set[str] = set()
 
     def update(self, example: Example) -> dict[str, float]:
@@ -47,6 +48,7 @@ class Scorer:
         An example without a pixel that counts is left out.
         """
         if example.weight is not None and not example.weight.any():
+            self.uncounted.append(example.name)
             return {}
         weights, values = self.resampling.weights(example.group or example.name), {}
         images = self.setting.images_of(example)

@@ -14,6 +14,7 @@ CHECKS = {
     "palettes": lazy("tfpix2pix.data.doctor.content", "palettes"),
     "constant": lazy("tfpix2pix.data.doctor.content", "constant"),
     "uncounted": lazy("tfpix2pix.data.doctor.content", "uncounted"),
+    "faint": lazy("tfpix2pix.data.doctor.content", "faint"),
     "identical": lazy("tfpix2pix.data.doctor.content", "identical"),
     "photographs": lazy("tfpix2pix.data.doctor.content", "photographs"),
     "swapped": lazy("tfpix2pix.data.doctor.direction", "swapped"),

@@ -12,6 +12,7 @@ from tfpix2pix.data.doctor.report import grouped, listed
 from tfpix2pix.data.doctor.survey import CONSTANT_LEVELS, label_maps
 from tfpix2pix.data.groups import groups_by_name
 from tfpix2pix.data.near_duplicates import MOST_DIFFERENCE, Groups, difference, near
+from tfpix2pix.data.weight_settings import weight_folder
 
 if TYPE_CHECKING:
     from tfpix2pix.data.doctor.survey import Look, Survey
@@ -21,6 +22,7 @@ IDENTICAL_LEVELS = 1.0  # mean absolute difference, of 255 levels; facades and s
 MOST_STEP_ACROSS = 1.5  # large steps between columns, of a picture that continues
 FEWEST_STEPS, LEAST_TELLING = 3, 0.2  # number and fraction of images that must say something
 LEAST_CONTINUING = 0.6  # fraction of them that must continue: 71 % of photographs or more do, 15 % of pairs or fewer
+MOST_CLASSES = 20  # largest value of a mask that is taken for the number of a class
 COMPARED_AT_ONCE = 4096  # thumbnails
 
 
@@ -104,6 +106,25 @@ def uncounted(survey: Survey) -> list[Finding]:
         for look in survey.readable
         if look.traits.counting == 0 and not survey.sources[look.split].is_slice(look.index)
     ]
+
+
+def faint(survey: Survey) -> list[Finding]:
+    """Finds masks whose largest value is so low that it seems the number of a class, and is read as black."""
+    findings = []
+    for look in survey.readable if weight_folder(survey.data) else ():
+        for white in (np.iinfo(dtype).max for dtype in (np.uint8, np.uint16)):
+            value = round(look.traits.heaviest * white)
+            is_whole = abs(look.traits.heaviest * white - value) < 1e-3
+            if not (is_whole and 1 < value <= MOST_CLASSES) or survey.sources[look.split].is_large(look.index):
+                continue
+            message = (
+                f"The largest value of its mask is {value} of {white:,}, so its pixels have a weight of "
+                f"{look.traits.heaviest:.2g} at most."
+            )
+            located = survey.of(look)
+            located["files"] = located["files"][-1:]
+            findings.append(finding("faint", look.split, [look.name], message, **located))
+    return findings
 
 
 def identical(survey: Survey) -> list[Finding]:

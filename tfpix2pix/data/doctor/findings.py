@@ -38,6 +38,7 @@ ADVICE = {
     "`data.input_range` or `data.target_range`. If they are classes, set `data.input_classes` or "
     "`data.target_classes`.",
     "uncounted": "Remove the pair, or correct its weights. White counts, and black does not.",
+    "faint": "Save the mask with 0 and 255, or with 0 and 1, if its values are numbers of classes.",
     "identical": "Check that input and target are not one file, or remove the pair.",
     "photographs": "If they are photographs, set `data.source` to photographs and `data.operator` to what makes their "
     "inputs. If input and target are two files, put them into two folders and set `data.source` to folders.",

@@ -35,8 +35,8 @@ def left_unread(survey: Survey) -> list[str]:
         return []
     sources = survey.sources.values()
     read = [path for source in sources for index in range(len(source)) for path in source.files(index)]
-    skipped = [Path(fault.where) for source in sources for fault in source.skipped]
-    counts = unread(data_path(survey.data), [*read, *skipped])
+    skipped = [path for source in sources for fault in source.skipped for path in (fault.where, *fault.files)]
+    counts = unread(data_path(survey.data), [*read, *map(Path, skipped)])
     if not counts:
         return []
     total = sum(counts.values())

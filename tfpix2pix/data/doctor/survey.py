@@ -44,6 +44,7 @@ class Traits:
     shift: Shift | None  # px of the input; None: not measured, or not clear
     step: float | None = None  # across the cut of a combined image (`measure.step_across`); None: it says nothing
     counting: float = 1.0  # mean weight of the pixels (`data.weight`)
+    heaviest: float = 1.0  # largest weight of a pixel
     clipped: tuple[float, float] = (0.0, 0.0)  # share of the values of each side that lie outside their range
 
 
@@ -229,6 +230,7 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
             shift=aligned and aligned.shift,
             step=_step(pictures, survey.data) if is_cut and not source.is_large(index) else None,
             counting=1.0 if weight is None else float(weight.mean()),
+            heaviest=1.0 if weight is None else float(weight.max()),
             clipped=clipped_shares(source, index, survey.data, weight),
         )
         return Look(split, index, source.names[index], headers, traits), aligned and aligned.correlation

@@ -208,7 +208,7 @@ class TestBadInput:
             ([HEIGHT, {**WIND, "channels": 1}], "Received channels for 'wind', of the kind scalar"),
             ([HEIGHT, {**WIND, "range": [1, 1]}], "the smaller first. Received"),
             ([HEIGHT, {**WIND, "folder": "Name"}], "than name and split. Received 'Name'"),
-            ([HEIGHT, {**WIND, "range": [0, math.inf]}], "`data.inputs.1.range"),
+            ([HEIGHT, {**WIND, "range": [0, math.inf]}], "`range` of item 2 of `data.inputs`"),
         ],
     )
     def test_a_configuration_that_does_not_fit_is_refused(self, inputs, message):

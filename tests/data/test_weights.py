@@ -120,6 +120,19 @@ class TestSources:
         with pytest.raises(UserError, match="the shards must hold the weights. Received .*bare without"):
             opened(data.model_copy(update={"source": "shards", "dir": str(tmp_path / "bare")}))
 
+    @pytest.mark.parametrize("name", ["pairs", "nan"])
+    def test_a_folder_that_is_missing_is_named_with_the_key_that_asks_for_it(self, tmp_path, name):
+        write_image(tmp_path / name / "input" / "0.png", image(0))
+        write_image(tmp_path / name / "target" / "0.png", image(1))
+        with pytest.raises(UserError, match="must hold the folders input/, target/ and mask/") as caught:
+            opened(data_of(tmp_path / name, held_out_fraction=0))
+        assert f"{name}' without mask/, which `data.weight` asks for. Add that folder, or set" in str(caught.value)
+        assert "data.source" not in str(caught.value)
+        with pytest.raises(UserError, match="without b/") as caught:
+            opened(data_of(tmp_path / name, held_out_fraction=0, weight=None, target_folder="b"))
+        assert "`--set data.target_folder=target`" in str(caught.value)  # and nothing that is set
+        assert "data.source" not in str(caught.value)
+
     def test_pairs_that_cannot_be_read_are_left_out_with_their_weights(self, masked):
         write_image(masked / "train" / "mask" / "1.png", mask()[:-1])
         sources = open_sources(data_of(masked, on_error="skip"), 0)

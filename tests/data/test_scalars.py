@@ -254,7 +254,10 @@ class TestArrays:
             ({"wind": np.array([7.5])}, r"an array of shape \(1,\) as wind"),
             ({"wind": "7.5"}, "Received '7.5' as wind"),
             ({"wind": math.nan}, "Received nan as wind"),
-            ({"wind": 26}, "within its `range`, 0 to 25 here. Received 26 as wind in the argument 'wind'"),
+            (
+                {"wind": 26},
+                "0 to 25 here. Received 26 as wind in the argument 'wind'. Give a number",
+            ),
             ({"height": 3.0}, r"must be one image.* Received the number 3.0 in the argument 'height'"),
         ],
     )

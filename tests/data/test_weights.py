@@ -238,10 +238,33 @@ class TestDoctor:
         assert any(note in line for line in examination.notes)
         assert list(examination.sizes) == ["input", "target", "weight"]
 
-    def test_names_a_mask_of_another_size(self, masked):
-        write_image(masked / "train" / "mask" / "2.png", mask()[:-1])
-        (found,) = [finding for finding in examine(data_of(masked)).findings if finding.kind == "size"]
-        assert "Weights must be as large as their target. Received 40x39 px" in found.message
+    @pytest.mark.parametrize(
+        ("wrong", "message"),
+        [
+            (mask()[:-1], "Weights must be as large as their target. Received 40x39 px"),
+            (np.repeat(mask(), 3, axis=-1) + np.uint8([0, 1, 2]), "Weights must be a gray image. Received 3 channels"),
+            (-np.ones((SIDE, SIDE, 1), np.float32), "must lie in [0, 1]. Received -1 to -1"),
+        ],
+        ids=["another size", "colours", "below 0"],
+    )
+    def test_names_a_mask_that_does_not_fit_with_advice_about_masks(self, masked, wrong, message):
+        (masked / "train" / "mask" / "2.png").unlink()
+        np.save(masked / "train" / "mask" / "2.npy", wrong)
+        (found,) = [finding for finding in examine(data_of(masked)).findings if finding.names == ("2",)]
+        assert found.kind == "weights" and message in found.message
+        assert "`data.weight: null`" in found.advice and "size_px" not in found.advice
+
+    def test_names_targets_without_an_alpha_channel(self, masked):
+        findings = examine(data_of(masked, weight="alpha")).findings
+        assert {finding.kind for finding in findings} == {"weights"} and len(findings) == 4
+
+    def test_names_a_mask_unlike_the_others(self, tmp_path):
+        for seed in range(5):
+            write_image(tmp_path / "input" / f"{seed}.png", image(seed))
+            write_image(tmp_path / "target" / f"{seed}.png", image(seed + 10))
+            write_image(tmp_path / "mask" / f"{seed}.png", mask(seed) if seed else np.uint16(257) * mask(0))
+        (found,) = [finding for finding in examine(data_of(tmp_path)).findings if finding.names == ("0",)]
+        assert found.kind == "weights" and "4 of 5 are" in found.message
 
     def test_names_a_missing_mask(self, masked):
         (masked / "train" / "mask" / "2.png").unlink()

@@ -14,7 +14,8 @@ MOST_NAMED = 20  # items that failed, in one message
 class UserError(ValueError):
     """Reports a mistake that the user can correct: the rule, what was received and what to do next.
 
-    If a file of the data is at fault, `kind` names the fault: `unreadable`, `size`, `channels`, `range` or `classes`.
+    If a file of the data is at fault, `kind` names the fault: `unreadable`, `size`, `channels`, `range`, `classes` or
+    `weights`.
     """
 
     exit_code = 2

@@ -63,6 +63,29 @@ def test_overrides_are_yaml_values_at_dotted_keys():
         ("facades", ["name.x=1"], "name is a value"),
         ("facades", ["seed.x=1"], "The key `seed` must be a valid integer"),
         ("facades", ["discriminator.receptive_field_px=71"], "must be 1, 16, 34, 70, 142 or 286. Received 71"),
+        (
+            "facades",
+            ["data.target_range=[-1000,nan]"],
+            r"^Item 2 of `data.target_range` must be a finite number. Received 'nan'. Change it in facades or with "
+            r"`--set data.target_range=VALUE`.$",
+        ),
+        ("facades", ["data.target_range=[[0,1],[0,nan]]"], "^Item 2 of item 2 of `data.target_range` must be a finite"),
+        ("facades", ["data.input_percentiles=[0,101]"], r"^Item 2 of .*`--set data.input_percentiles=VALUE`.$"),
+        ("facades", ["data.class_colors=[[0,0,300]]"], "^Item 3 of item 1 of `data.class_colors` must be less"),
+        (
+            "facades",
+            ["data.inputs=[{name: a, channels: x}]"],
+            r"^`channels` of item 1 of `data.inputs` must be",
+        ),
+        ("facades", ["data.inputs=[3]"], "^Item 1 of `data.inputs` must be a mapping"),
+        ("facades", ["data.inputs=[{name: a, chanels: 3}]"], "^A key of item 1 of `data.inputs` must be one of"),
+        (
+            "facades",
+            ["data.input_class_values=[a]"],
+            r"^Item 1 of `data.input_class_values` .*_values=VALUE",
+        ),
+        ("facades", ["training.xla=5"], "^`training.xla` must be true or false. Received 5. .*training.xla=VALUE"),
+        ("facades", ["training.trackers=[foo]"], "^Item 1 of `training.trackers` must be one of"),
         ("facades", ["data.source=combinde"], "`data.source` must be one of: combined, .*Did you mean 'combined'"),
     ],
 )

@@ -208,7 +208,7 @@ class TestBadInput:
             ([HEIGHT, {**WIND, "channels": 1}], "Received channels for 'wind', of the kind scalar"),
             ([HEIGHT, {**WIND, "range": [1, 1]}], "the smaller first. Received"),
             ([HEIGHT, {**WIND, "folder": "Name"}], "than name and split. Received 'Name'"),
-            ([HEIGHT, {**WIND, "range": [0, math.inf]}], "`data.inputs.1.range"),
+            ([HEIGHT, {**WIND, "range": [0, math.inf]}], "`range` of item 2 of `data.inputs`"),
         ],
     )
     def test_a_configuration_that_does_not_fit_is_refused(self, inputs, message):
@@ -254,7 +254,10 @@ class TestArrays:
             ({"wind": np.array([7.5])}, r"an array of shape \(1,\) as wind"),
             ({"wind": "7.5"}, "Received '7.5' as wind"),
             ({"wind": math.nan}, "Received nan as wind"),
-            ({"wind": 26}, "within its `range`, 0 to 25 here. Received 26 as wind in the argument 'wind'"),
+            (
+                {"wind": 26},
+                "0 to 25 here. Received 26 as wind in the argument 'wind'. Give a number",
+            ),
             ({"height": 3.0}, r"must be one image.* Received the number 3.0 in the argument 'height'"),
         ],
     )

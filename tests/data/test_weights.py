@@ -125,6 +125,19 @@ class TestSources:
         with pytest.raises(UserError, match="the shards must hold the weights. Received .*bare without"):
             opened(data.model_copy(update={"source": "shards", "dir": str(tmp_path / "bare")}))
 
+    @pytest.mark.parametrize("name", ["pairs", "nan"])
+    def test_a_folder_that_is_missing_is_named_with_the_key_that_asks_for_it(self, tmp_path, name):
+        write_image(tmp_path / name / "input" / "0.png", image(0))
+        write_image(tmp_path / name / "target" / "0.png", image(1))
+        with pytest.raises(UserError, match="must hold the folders input/, target/ and mask/") as caught:
+            opened(data_of(tmp_path / name, held_out_fraction=0))
+        assert f"{name}' without mask/, which `data.weight` asks for. Add that folder, or set" in str(caught.value)
+        assert "data.source" not in str(caught.value)
+        with pytest.raises(UserError, match="without b/") as caught:
+            opened(data_of(tmp_path / name, held_out_fraction=0, weight=None, target_folder="b"))
+        assert "`--set data.target_folder=target`" in str(caught.value)  # and nothing that is set
+        assert "data.source" not in str(caught.value)
+
     def test_pairs_that_cannot_be_read_are_left_out_with_their_weights(self, masked):
         write_image(masked / "train" / "mask" / "1.png", mask()[:-1])
         sources = open_sources(data_of(masked, on_error="skip"), 0)
@@ -230,10 +243,33 @@ class TestDoctor:
         assert any(note in line for line in examination.notes)
         assert list(examination.sizes) == ["input", "target", "weight"]
 
-    def test_names_a_mask_of_another_size(self, masked):
-        write_image(masked / "train" / "mask" / "2.png", mask()[:-1])
-        (found,) = [finding for finding in examine(data_of(masked)).findings if finding.kind == "size"]
-        assert "Weights must be as large as their target. Received 40x39 px" in found.message
+    @pytest.mark.parametrize(
+        ("wrong", "message"),
+        [
+            (mask()[:-1], "Weights must be as large as their target. Received 40x39 px"),
+            (np.repeat(mask(), 3, axis=-1) + np.uint8([0, 1, 2]), "Weights must be a gray image. Received 3 channels"),
+            (-np.ones((SIDE, SIDE, 1), np.float32), "must lie in [0, 1]. Received -1 to -1"),
+        ],
+        ids=["another size", "colours", "below 0"],
+    )
+    def test_names_a_mask_that_does_not_fit_with_advice_about_masks(self, masked, wrong, message):
+        (masked / "train" / "mask" / "2.png").unlink()
+        np.save(masked / "train" / "mask" / "2.npy", wrong)
+        (found,) = [finding for finding in examine(data_of(masked)).findings if finding.names == ("2",)]
+        assert found.kind == "weights" and message in found.message
+        assert "`data.weight: null`" in found.advice and "size_px" not in found.advice
+
+    def test_names_targets_without_an_alpha_channel(self, masked):
+        findings = examine(data_of(masked, weight="alpha")).findings
+        assert {finding.kind for finding in findings} == {"weights"} and len(findings) == 4
+
+    def test_names_a_mask_unlike_the_others(self, tmp_path):
+        for seed in range(5):
+            write_image(tmp_path / "input" / f"{seed}.png", image(seed))
+            write_image(tmp_path / "target" / f"{seed}.png", image(seed + 10))
+            write_image(tmp_path / "mask" / f"{seed}.png", mask(seed) if seed else np.uint16(257) * mask(0))
+        (found,) = [finding for finding in examine(data_of(tmp_path)).findings if finding.names == ("0",)]
+        assert found.kind == "weights" and "4 of 5 are" in found.message
 
     def test_names_a_missing_mask(self, masked):
         (masked / "train" / "mask" / "2.png").unlink()

@@ -90,8 +90,8 @@ def text_of(directory, card=None, record=None, lines=LINES):
         "the adversarial term (weight 1), L1 (weight 30) and feature matching (Wang et al. 2018) (weight 7).",
         "The adversarial loss is least squares (Mao et al. 2017); the discriminator's is multiplied by 0.5.",
         "The data are pairs of images, 3 to train on and 1 held out (val). Their origin: Jane Doe, CC0.",
-        "Pairs were held out as fold 2 of 5, divided with seed 9.",
-        "The groups of pairs (`*_`) are 2 to train on and 1 held out (val). No group has pairs in two splits.",
+        "Groups of pairs (`*_`) were held out as fold 2 of 5, divided with seed 9: 2 groups to train on and 1 group "
+        "held out (val). No group has pairs in two splits.",
         "resized to 32 × 64 px (height × width).",
         "pairs are enlarged by 1.25 and cropped at random",
         "and targets have 1 channel. Mapped to [−1, 1] are the target from −5 to 2.5 m/s. Values beyond are clipped.",
@@ -103,7 +103,9 @@ def text_of(directory, card=None, record=None, lines=LINES):
         "2.20.0 and Python 3.11.7.",
         "From step 3 on, the training was computed on NVIDIA A and NVIDIA A (2 devices share a batch) under Linux 7 "
         "x86_64, with tfpix2pix 0.1.1, TensorFlow 2.21.0, Python 3.12.1 and CUDA 12.5.",
-        "Evaluated with tfpix2pix 0.1.2 are 17 of 19 pairs of the split val.",
+        "17 of 19 pairs of the split val were evaluated with tfpix2pix 0.1.2. Measured at 32x64 px (height x width), "
+        "each image resized to it.",
+        "The metrics are ssim, as defined below.",
         "Translations are made with noise on and the statistics `moving`.",
         "Intervals cover 95 %: percentiles of 1,500 bootstrap replicates (Chamandy et al. 2012), which resample images "
         "(seed 3)",
@@ -120,7 +122,7 @@ def test_an_old_run_has_fewer_sentences_and_no_guesses(directory):
     directory.environment.unlink()
     directory.data_record.unlink()
     old = text_of(directory, card_of(data_periods=(), attribution=""), lines=[]).partition("## Metrics")[0]
-    for fact in ("parameters", "pairs of images", "fold", "groups of pairs", "computed on", "took", "origin"):
+    for fact in ("parameters", "pairs of images", "fold", "Groups of pairs", "computed on", "took", "origin"):
         assert fact in whole, fact
         assert fact not in old, fact
     assert "TensorFlow" not in old and "24 filters" in old
@@ -141,7 +143,8 @@ def test_a_record_of_data_without_a_division_says_nothing_of_one(directory):
     directory.data_record.write_text(json.dumps({"format_version": 1, "periods": [divided]}))
     text = text_of(directory)
     assert "Folders, a column of a table or the source itself divide the pairs." in text
-    assert "are 1 to train on and 1 held out (val)." in text and "No group" not in text  # a is in both
+    assert "The pairs are of groups (`*_`): 1 group to train on and 1 group held out (val)." in text
+    assert "No group" not in text  # a is in both
 
 
 def test_an_import_has_no_training(directory):
@@ -153,13 +156,30 @@ def test_an_import_has_no_training(directory):
 
 def test_images_of_another_program_have_their_evaluation_alone():
     text = methods_text(record_of(), Facts())
-    assert text.startswith("# Methods\n\nEvaluated with tfpix2pix 0.1.2 are 17 of 19 pairs")
+    assert text.startswith("# Methods\n\n17 of 19 pairs of the split val were evaluated")
     assert "Isola" not in text and "Adam" not in text
 
 
 def test_without_intervals_and_metrics_it_says_nothing_of_them():
     text = methods_text(record_of(figures={}, protocols={}), Facts())
-    assert "Intervals" not in text and "Measured are" not in text and "## " not in text
+    assert "Intervals" not in text and "The metrics" not in text and "## " not in text
+
+
+def test_files_of_the_size_are_not_said_to_be_resized():
+    at_size, others = [(32, 64), (32, 64)], [(32, 64), None]
+    assert "32x64 px (height x width), the size of the files." in methods_text(record_of(), Facts(), None, at_size)
+    for stored in (others, [(64, 64)], []):
+        assert "each image resized to it." in methods_text(record_of(), Facts(), None, stored)
+
+
+def test_one_is_singular_and_weights_are_said():
+    record = record_of()
+    data = record.data.model_copy(update={"images": 1, "of": 1, "groups": 1})
+    weighted = tiny_config(data={"source": "folders", "dir": "d", "weight": "mask"}).data
+    text = methods_text(record.model_copy(update={"data": data}), Facts(), weighted)
+    assert "1 of 1 pair of the split val, of 1 group, was evaluated with tfpix2pix 0.1.2." in text
+    assert "The figures count pixels by their weights (`data.weight`)." in text
+    assert "weights" not in methods_text(record, Facts(), weighted.model_copy(update={"weight": None}))
 
 
 def test_a_training_without_a_discriminator_has_none(directory):

@@ -97,7 +97,8 @@ def test_values_are_in_the_unit_and_the_error_is_signed():
         assert output.get_clim() == target.get_clim()
         assert error.get_clim() == pytest.approx((-100, 100), rel=1e-3) and error.get_cmap().name == "RdBu_r"
     assert "best n1, 12.50 HU; median n3, 50.00 HU; worst n2, 100.0 HU." in caption
-    assert caption.startswith("The best, the median and the worst of 5 examples of the split test by Mean absolute")
+    assert caption.startswith("The best, the median and the worst of 5 examples of the split test by mean absolute")
+    assert "by mean absolute error, MAE, in the targets' unit (unit_mae): best" in caption
     assert "The error is output minus target in HU; its colours are symmetric about 0." in caption
 
 

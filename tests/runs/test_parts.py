@@ -114,8 +114,11 @@ class TestTranslate:
             (["--input", "labels={val}/labels", "--input", "instances={val}/labels/2.png"], "either files or folders"),
             (["--input", "labels={val}/labels", "--input", "instances={val}/no"], "no, which does not exist"),
             (["--input", "labels={val}/labels", "--input", "instances={train}/instances"], "files of the same names"),
-            (["--input", "labels"], "--input must be NAME=PATH"),
-            (["--input", "labels=a", "--input", "labels=b"], "Received labels twice"),
+            (["--input", "labels"], "Received 'labels'. Give --input labels=PATH --input instances=PATH."),
+            (
+                ["--input", "instances=a", "--input", "instances=b"],
+                "Received instances twice. Give --input labels=PATH --input instances=PATH.",
+            ),
             (["--input", "labels=a", "b.png"], "either images or parts by name"),
             (["--input", "labels=a", "--split", "val"], "must be either images or a --split. Received both"),
         ],
@@ -125,6 +128,12 @@ class TestTranslate:
         code, _, error = run_cli("translate", run.path, *options, "--out", tmp_path / "out")
         assert code == 2 and message in " ".join(error.split()), error
         assert not (tmp_path / "out").exists()
+
+    def test_a_file_of_another_part_is_named_with_its_part(self, run, pairs, tmp_path):
+        other = write_image(tmp_path / "2.png", np.full((32, 32), 40_000, np.uint16))
+        options = [f"--input=labels={other}", f"--input=instances={pairs / 'val/labels/2.png'}"]
+        code, _, error = run_cli("translate", run.path, *options, "--out", tmp_path / "out")
+        assert code == 2 and f"Received the value 40000 in {other} (labels)." in " ".join(error.split()), error
 
     def test_a_map_of_another_size_is_named_and_nothing_written(self, run, pairs, tmp_path):
         small = write_image(tmp_path / "2.png", np.zeros((16, 32), np.uint16))

@@ -117,12 +117,20 @@ class TestTranslate:
             (["height={val}", "wind=no.csv"], "existing CSV file"),
             (["height={val}", "wind=nan"], "Received nan as wind. Give --input wind=7.5, for example"),
             (["height=7.5", "wind=7.5"], "must be an image file or a folder. Received the number 7.5 as height"),
-            (["height={val}", "wind=26"], "within its `range`, 0 to 25 here. Received 26 as wind in --input wind"),
+            (
+                ["height={val}", "wind=26"],
+                "0 to 25 here. Received 26 as wind in --input wind. Give a number",
+            ),
+            (
+                ["height={val}/9.png", "wind={root}/far.csv"],
+                "26 as wind in line 2 of .*far.csv. Give a number",
+            ),
             (["height={val}", "wind={root}/few.csv"], "Received no line for '2' in .*few.csv. Correct the file"),
         ],
     )
     def test_what_does_not_fit_is_one_sentence(self, run, pairs, tmp_path, options, message):
         (pairs / "few.csv").write_text("name,wind\n9,1\n")
+        (pairs / "far.csv").write_text("name,wind\n9,26\n")
         inputs = [f"--input={option.format(val=pairs / 'val/height', root=pairs)}" for option in options]
         code, _, error = run_cli("translate", run.path, *inputs, "--out", tmp_path / "out")
         assert code == 2 and re.search(message, " ".join(error.split())), error

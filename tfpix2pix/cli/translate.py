@@ -32,6 +32,7 @@ from tfpix2pix.quiet import load_tensorflow
 from tfpix2pix.runs.pretrained import FOLDER, PRETRAINED, drawings_of, examples_of, trained_path
 
 if TYPE_CHECKING:
+    from tfpix2pix.data.settings import DataConfig
     from tfpix2pix.inference.remote.client import RemoteModel
     from tfpix2pix.inference.translator import Translator
     from tfpix2pix.runs.recognize import Recognized
@@ -255,8 +256,9 @@ def translate(
     from tfpix2pix.inference.uncertainty import FILES
     from tfpix2pix.inference.video import is_video, recorded, sentence
 
+    given = _parts(input_, translator.card.config.data) if input_ else inputs or ()
     written = translate_files(
-        translator, _parts(input_) if input_ else inputs or (), out=out, data=data, split=split, noise=noise,
+        translator, given, out=out, data=data, split=split, noise=noise,
         seed=seed, samples=samples, uncertainty=uncertainty, between=seeds, frames=frames, gif=gif, tile_px=tile,
         overlap_px=overlap, in_flight=in_flight if server else None, enlarge=enlarge, overwrite=overwrite, size=size,
         resize_back=resize_back, max_megapixels=max_megapixels, format=format, like=like, flicker=flicker,
@@ -273,17 +275,17 @@ def translate(
     )
 
 
-def _parts(options: list[str]) -> dict[str, str]:
+def _parts(options: list[str], config: DataConfig) -> dict[str, str]:
     """Returns the paths and numbers of --input by the names of the parts."""
+    from tfpix2pix.data.stacks import example_of
+
     parts: dict[str, str] = {}
     for option in options:
         name, equals, path = option.partition("=")
         if not (name and equals and path) or name in parts:
             received = f"{name} twice" if name in parts else f"{option!r}"
-            raise UserError(
-                f"--input must be NAME=PATH, once for each part. Received {received}. Write --input labels=PATH, for "
-                f"example."
-            )
+            advice = f"Give {example_of(config)}".replace("`input`", "--input")
+            raise UserError(f"--input must be NAME=PATH, once for each part. Received {received}. {advice}.")
         parts[name] = path
     return parts
 

@@ -34,6 +34,8 @@ RULES = {
     "model_type": "must be a mapping of keys to values",
     "string_pattern_mismatch": "must be letters, digits, '.', '_' and '-' alone, the first a letter or digit",
 }
+NAME = re.compile(r"[A-Za-z_]\w*")
+MEMBERS = ("bool", "int", "float", "str", "none")  # of unions, in pydantic's locations, beside `tuple[…]` and others
 
 
 def resolve_config(
@@ -222,29 +224,45 @@ def to_yaml(config: Config) -> str:
 
 def one_sentence(error: ValidationError, origin: object) -> str:
     """Describes the first of pydantic's errors: the key, the rule, what was received, what to do."""
-    first = error.errors()[0]
+    first, *others = error.errors()
+    same = [other for other in others if _settable(other["loc"])[0] == _settable(first["loc"])[0]]
+    first = max([first, *same], key=lambda one: len(one["loc"]))  # the member of a union that fits best
     location = first["loc"]
     if isinstance(first.get("ctx", {}).get("error"), UserError):  # a complete sentence
         return str(first["ctx"]["error"])
-    key = ".".join(str(part) for part in location)
     if first["type"] == "extra_forbidden":
         section = _section(location[:-1])
-        prefix = ".".join(str(part) for part in location[:-1])
-        sentence = unknown_name(
-            f"A key of {f'`{prefix}`' if prefix else 'the configuration'}", location[-1], section.model_fields
-        )
+        prefix, inside = _settable(location[:-1])
+        within = " of ".join(["A key", *inside, f"`{prefix}`" if prefix else "the configuration"])
+        sentence = unknown_name(within, location[-1], section.model_fields)
         elsewhere = [key for key, _, _ in describe_keys() if key.rpartition(".")[2] == location[-1]]
         return f"{sentence} Did you mean {' or '.join(elsewhere)}?" if elsewhere else sentence
     message = first["msg"].removeprefix("Value error, ")
     if message.startswith("`"):  # a rule about several keys, a complete sentence
         return message if message.endswith((".", "?")) else f"{message}."
-    if message.startswith("A key must be one of"):
-        return message.replace("A key", f"A key of `{key}`", 1)
+    key, inside = _settable(location)
     name = f"`{key}`" if "." in key else f"The key `{key}`"  # the command line would read `seed` alone as the option
+    if message.startswith("A key must be one of"):
+        return message.replace("A key", " of ".join(["A key", *inside, f"`{key}`"]), 1)
+    if inside:
+        name = " of ".join([*inside, name])
+        name = f"{name[0].upper()}{name[1:]}"
     if message.startswith("must be one of"):
         return f"{name} {message}"
     rule = re.sub(r"^(Input|String|Value) should", "must", RULES.get(first["type"], message))
     return f"{name} {rule}. Received {first['input']!r}. Change it in {origin} or with `--set {key}=VALUE`."
+
+
+def _settable(location: tuple) -> tuple[str, list[str]]:
+    """Returns the key at a location that `--set` takes, and words for the place inside its value, the innermost first.
+
+    Of `data.inputs.0.range` they are `data.inputs` and ["`range`", "item 1"]. Pydantic's names for the members of a
+    union, such as `tuple[float, float]`, are left out.
+    """
+    parts = [part for part in location if isinstance(part, int) or (NAME.fullmatch(part) and part not in MEMBERS)]
+    count = next((index for index, part in enumerate(parts) if isinstance(part, int)), len(parts))
+    inside = [f"item {part + 1}" if isinstance(part, int) else f"`{part}`" for part in parts[count:]]
+    return ".".join(parts[:count]), inside[::-1]
 
 
 def _section(location: tuple) -> type[BaseModel]:

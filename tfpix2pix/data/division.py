@@ -68,9 +68,9 @@ class Division:
             count, groups = self.pairs.get(split, 0), self.groups.get(split, ())
             if split == "test" and not count:
                 continue
-            of = f" of {_counted(len(groups), 'group')}" if count else ""
+            of = f" of {plural(len(groups), 'group')}" if count else ""
             names = f" ({_named(groups)})" if count and split != "train" else ""
-            parts.append(f"{_counted(count, f'{word} pair')}{of}{names}")
+            parts.append(f"{plural(count, f'{word} pair')}{of}{names}")
         return ", ".join(parts)
 
     @property
@@ -89,8 +89,9 @@ class Division:
         return [f"One held-out group ({name}) gives metrics no interval. {advice}."]
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
+def plural(count: int, noun: str) -> str:
+    """Returns `1 pair`, or `1,200 pairs`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _named(groups: Iterable[str]) -> str:

@@ -246,9 +246,17 @@ def check_not_two_sides(files: Mapping[str, Path], root: Path) -> None:
         )
 
 
-def looks_like(path: Path) -> str:
-    """Returns the end of an error text: the source that `path` looks like, or else the content of `path`."""
+def looks_like(path: Path, config: Any = None) -> str:
+    """Returns the end of an error text: the source that `path` looks like, or else the content of `path`.
+
+    `config`: a `DataConfig`, of which nothing is advised that it has.
+    """
     guess, sides = guess_source(path), two_sides(path)
+    open_keys = {key: value for key, value in guess.items() if config is None or getattr(config, key) != value}
+    if guess and not open_keys:
+        return content_of(path)
+    if guess and guess["source"] not in open_keys.values():
+        return f"{content_of(path)}. Perhaps add `{settings_of(open_keys)}`"
     if guess:
         doubt = (
             " (which of the two are the inputs is guessed: exchange them for the other)"

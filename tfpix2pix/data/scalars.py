@@ -134,6 +134,24 @@ def in_order_of_parts(files: Sequence[Any], scalars: Sequence[Any], data: DataCo
     return [next(files if part.row.in_files else scalars) for part in data.inputs]
 
 
+def check_within(value: float, part: InputPart, data: DataConfig, where: object, *, trained: bool = False) -> None:
+    """Raises UserError if a number lies outside the range of its part and `data.out_of_range` is `stop`.
+
+    `trained`: the number is given to a trained model, whose range is what it is.
+    """
+    low, high = part.range
+    if low <= value <= high or data.clips[0]:
+        return
+    advice = "Set its `range` in `data.inputs` to that of your data, or `data.out_of_range` to clip"
+    if trained:
+        advice = f"Give a number from {low:g} to {high:g}: the model has learned from no others"
+    raise UserError(
+        f"A scalar must lie within its `range`, {low:g} to {high:g} here. Received {value:g} as {part.name} in "
+        f"{where}. {advice}.",
+        "range",
+    )
+
+
 def read_scalar(value: Any, part: InputPart, data: DataConfig, where: object) -> np.ndarray:
     """Returns a number by the part's range, float32 (1, 1, 1) from 0 to 1.
 
@@ -146,12 +164,7 @@ def read_scalar(value: Any, part: InputPart, data: DataConfig, where: object) ->
         raise UserError(
             f"A scalar must be one finite number. Received {shown} as {part.name} in {where}. Give a number."
         )
+    check_within(float(value), part, data, where)
     low, high = part.range
-    if not (low <= value <= high or data.clips[0]):
-        raise UserError(
-            f"A scalar must lie within its `range`, {low:g} to {high:g} here. Received {value:g} as {part.name} in "
-            f"{where}. Set its `range` in `data.inputs` to that of your data, or `data.out_of_range` to clip.",
-            "range",
-        )
     share = np.clip((float(value) - low) / (high - low), 0, 1)
     return np.full((1, 1, 1), share, np.float32)

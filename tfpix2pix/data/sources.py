@@ -105,11 +105,20 @@ def folders(config: DataConfig, split: str, seed: int) -> Source:
             numbers = _of_slices(scalars, whole)
             source = _of_files(whole.places, config, split, root, whole.faults, scalars=numbers, elsewhere=held_out)
             return replace(source, divided=True)
-    if not all((root / name).is_dir() for name in names):
+    if lacking := [name for name in names if not (root / name).is_dir()]:
+        needed, missing = (_listed([f"{name}/" for name in some]) for some in (names, lacking))
+        without = (
+            f"A folder of pairs must hold the folders {needed}, or train/ with them inside. Received the folder "
+            f"{str(root)!r} without {missing}"
+        )
+        if lacking == [weight_folder(config)]:
+            raise UserError(
+                f"{without}, which `data.weight` asks for. Add that folder, or set `data.weight` to the name of "
+                f"another, or to null."
+            )
         raise UserError(
-            f"A folder of pairs must hold the folders {_listed([f'{name}/' for name in names])}, or train/ with them "
-            f"inside. Received {root} without{looks_like(root)}. Set {_keys_of_folders(config)} to their names, or "
-            f"write a table of pairs: {match_command()}."
+            f"{without}{looks_like(root, config)}. Set {_keys_of_folders(config)} to their names, or write a table of "
+            f"pairs: {match_command()}."
         )
     pairs, faults = pair_up([root / name for name in names], config.files)
     pairs, scalars, faults = _with_scalars(pairs, faults, config, root / FILE, "")

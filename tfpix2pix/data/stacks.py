@@ -9,6 +9,7 @@ The stack of a target (`data.targets`) is float32 and holds the values of its fi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from tfpix2pix.data.labels import class_colors, palette_as, to_classes, without_
 from tfpix2pix.data.pairs import with_channels
 from tfpix2pix.data.parts import LARGEST_ID, InputPart
 from tfpix2pix.data.ranges import from_signed, full_range, in_range, to_signed
-from tfpix2pix.data.scalars import Scalar
+from tfpix2pix.data.scalars import Scalar, check_within, scalar_parts
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
 
@@ -149,6 +150,10 @@ def stacked_by_name(images: Mapping[str, np.ndarray | float], data: DataConfig) 
         UserError: a part is missing or unknown, or as `stacked`.
     """
     names = check_names(images, data)
+    for part in scalar_parts(data):
+        number = images[part.name]
+        if isinstance(number, (int, float)) and math.isfinite(number):
+            check_within(number, part, data, f"the argument {part.name!r}", trained=True)
     as_translated = data.model_copy(update={"alpha": "drop"})
     stack = stacked([images[name] for name in names], as_translated, [f"the argument {name!r}" for name in names])
     return stack if stack.dtype == np.uint8 else to_signed(stack)
@@ -171,12 +176,14 @@ def check_names(given: Iterable[str], data: DataConfig) -> list[str]:
     if sorted(given) != sorted(names):
         takes = f"{' and '.join(names)}, each by its name" if names else "images without names"
         received = " and ".join(given) or "images without names"
-        example = " ".join(
-            f"`input` {part.name}={'PATH' if part.row.in_files else 'NUMBER'}" for part in data.inputs or ()
-        )
-        example = example or "the images alone"
-        raise UserError(f"This model must be given {takes}. Received {received}. Give {example}.")
+        raise UserError(f"This model must be given {takes}. Received {received}. Give {example_of(data)}.")
     return names
+
+
+def example_of(data: DataConfig) -> str:
+    """Returns how an input is given to a model, for messages: `input` t1=PATH `input` dose=NUMBER."""
+    example = " ".join(f"`input` {part.name}={'PATH' if part.row.in_files else 'NUMBER'}" for part in data.inputs or ())
+    return example or "the images alone"
 
 
 def read_picture(image: np.ndarray, part: InputPart, data: DataConfig, path: object) -> np.ndarray:
@@ -203,7 +210,7 @@ def read_label_map(image: np.ndarray, part: InputPart, data: DataConfig, path: o
     """
     if image.dtype.kind == "i" and image.min() >= 0:  # an array; files are unsigned
         image = image.astype(f"u{image.dtype.itemsize}")
-    return to_classes(image, part.classes, data, path)
+    return to_classes(image, part.classes, data, f"{path} ({part.name})")
 
 
 def palette_of_label_map(part: InputPart, data: DataConfig) -> Palette:

@@ -51,7 +51,7 @@ def checked_whole(
         raise UserError(
             f"Weights must be as large as their target. Received {own_width}x{own_height} px in {where} for a target "
             f"of {width}x{height} px in {target_path or path}. Replace one of the files.",
-            "size",
+            "weights",
         )
     return (*checked(pair, config, path, target_path), values)
 
@@ -91,7 +91,7 @@ def read_weight(image: np.ndarray, path: object) -> np.ndarray:
         raise UserError(
             f"Weights must be a gray image. Received {image.shape[-1]} channels in {path}. Save it in gray, or set "
             f"`data.weight: {ALPHA}` for the alpha channel of the targets.",
-            "channels",
+            "weights",
         )
     if image.dtype.kind in "ub":
         most = 1 if image.dtype.kind == "b" or image.max(initial=0) <= 1 else np.iinfo(image.dtype).max
@@ -101,7 +101,7 @@ def read_weight(image: np.ndarray, path: object) -> np.ndarray:
         raise UserError(
             f"Weights in floats must lie in [0, 1]. Received {least:g} to {most:g} in {path}. Divide them by their "
             f"largest value.",
-            "range",
+            "weights",
         )
     return np.clip(image, 0, 1).astype(np.float32)
 
@@ -114,7 +114,7 @@ def _from_alpha(pair: Sequence[np.ndarray], config: DataConfig, where: object) -
             f"With `data.weight: {ALPHA}` every target must have an alpha channel. Received {target.shape[-1]} "
             f"channel{'s' * (target.shape[-1] > 1)} in {where}. Save it with transparency, or give the weights in "
             f"files.",
-            "channels",
+            "weights",
         )
     low, high = full_range(target.dtype)
     values = (target[..., -1:].astype(np.float32) - np.float32(low)) / np.float32(high - low)

@@ -235,7 +235,7 @@ def evaluate(
             Image.fromarray(sheet).save(folder / SHEET)
         drawn = shown and "target" in examples.has
         figures = typical_figures(examples, evaluated, record, rows, by) if drawn else []
-        write_text(folder / METHODS, methods_text(record, _facts(subject, lines)))
+        write_text(folder / METHODS, methods_text(record, _facts(subject, lines), examples.data, stored.values()))
         write_for_papers(folder, [*figures, *agreement_figures(agreements)])
     if failed:
         done = f"The evaluation of the other {len(rows)} of {len(examples)} is in {out}."

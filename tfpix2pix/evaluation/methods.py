@@ -5,23 +5,25 @@ Every sentence is of recorded facts. A fact that is not recorded is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data.division import plural
 from tfpix2pix.data.groups import column_of, groups_by_name
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import UserError
-from tfpix2pix.evaluation.folder import Record, sizes_sentence
+from tfpix2pix.evaluation.folder import PARTS, Record, sizes_sentence
 from tfpix2pix.losses import GAN_LOSSES, TERMS
 from tfpix2pix.models import GENERATORS
 from tfpix2pix.references import cited
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.runs.environment import EnvironmentPeriod, EnvironmentRecord
 from tfpix2pix.runs.resuming import DataRecord
+from tfpix2pix.size import Size
 
 FITS = {  # data.fit -> how training images were brought to their size
     "resize": "resized to",
@@ -81,15 +83,22 @@ def sessions(lines: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
     return tuple(time for time, after in pairwise([*times, -1.0]) if after < time)
 
 
-def methods_text(record: Record, facts: Facts) -> str:
-    """Returns the text as Markdown: paragraphs, the definitions of the metrics, and the references."""
+def methods_text(
+    record: Record, facts: Facts, data: DataConfig | None = None, stored_px: Collection[tuple[int, int] | None] = (),
+) -> str:  # fmt: skip
+    """Returns the text as Markdown: paragraphs, the definitions of the metrics, and the references.
+
+    Args:
+        data: of the evaluated pairs; None: it is not known.
+        stored_px: height and width of the files of each evaluated pair; None if they differ or are not known.
+    """
     card, paragraphs = facts.card, []
     if card is not None and card.origin is not None:
         paragraphs.append([f"The weights were imported from {card.origin.file} ({card.origin.kind})."])
     elif card is not None:
         paragraphs += [_networks(facts, card), _objective(card), _pairs(facts, card), _images(card.config.data)]
         paragraphs += [_training(facts, card), _environment(facts.environment.periods)]
-    paragraphs.append(_evaluation(record))
+    paragraphs.append(_evaluation(record, data, stored_px))
     text = "\n\n".join(" ".join(sentences) for sentences in map(list, paragraphs) if sentences)
     metrics = "\n".join(f"- {name}: {sentence}." for name, sentence in record.protocols.items())
     publications = cited(text + metrics + ("Isola et al. 2017" if card else ""))
@@ -158,16 +167,21 @@ def _pairs(facts: Facts, card: ModelCard) -> Iterator[str]:
     if recorded is None:
         return
     division = recorded.division
+    groups = {split: count for split, count in (recorded.groups or {}).items() if count}
+    numbers = _listed([f"{plural(count, 'group')} {SPLITS.get(split, split)}" for split, count in groups.items()])
+    by_rule = ""
     if division and division.get("rule") in RULES:
         with suppress(KeyError):
-            yield f"Pairs were held out {RULES[division['rule']].format(**division)}."
+            by_rule = RULES[division["rule"]].format(**division)
+    if by_rule:
+        what = f"Groups of pairs (`{data.group}`)" if groups else "Pairs"
+        yield f"{what} were held out {by_rule}{f': {numbers}' if groups else ''}."
     elif "division" in recorded.model_fields_set and division is None:
         yield "Folders, a column of a table or the source itself divide the pairs."
-    groups = recorded.groups or {}
-    if groups:
-        counts = [f"{count:,} {SPLITS.get(split, split)}" for split, count in groups.items() if count]
-        apart = " No group has pairs in two splits." if _are_apart(recorded.splits, data) else ""
-        yield f"The groups of pairs (`{data.group}`) are {_listed(counts)}.{apart}"
+    if groups and not by_rule:
+        yield f"The pairs are of groups (`{data.group}`): {numbers}."
+    if groups and _are_apart(recorded.splits, data):
+        yield "No group has pairs in two splits."
 
 
 def _are_apart(splits: Mapping[str, Mapping[str, str]], data: DataConfig) -> bool:
@@ -203,7 +217,7 @@ def _images(data: DataConfig) -> Iterator[str]:
         if data.out_of_range == "clip":
             yield "Values beyond are clipped."
     if data.weight:
-        yield "Pixels count by weights (`data.weight`)."
+        yield "In training, pixels count by weights (`data.weight`)."
 
 
 def _ranges(data: DataConfig) -> Iterator[str]:
@@ -256,20 +270,27 @@ def _environment(periods: Sequence[EnvironmentPeriod]) -> Iterator[str]:
         yield f"{since} was computed on {devices}{several} under {period.system}, with {_listed(versions)}."
 
 
-def _evaluation(record: Record) -> Iterator[str]:
+def _evaluation(
+    record: Record, of_pairs: DataConfig | None, stored_px: Collection[tuple[int, int] | None]
+) -> Iterator[str]:
     data, protocol = record.data, record.protocol
-    of = f" of {data.of:,}" if data.of is not None else ""
+    pairs = plural(data.images, "pair") if data.of is None else f"{data.images:,} of {plural(data.of, 'pair')}"
     split = f" of the split {data.split}" if data.split else ""
-    groups = f", of {data.groups:,} groups" if data.groups else ""
+    groups = f", of {plural(data.groups, 'group')}," if data.groups else ""
     version = f" with tfpix2pix {record.package_version}" if record.package_version else ""
-    yield f"Evaluated{version} are {data.images:,}{of} pairs{split}{groups}."
-    yield sizes_sentence(record.to_json()).replace("`", "")
+    yield f"{pairs}{split}{groups} {'was' if data.images == 1 else 'were'} evaluated{version}."
+    sizes = sizes_sentence(record.to_json()).replace("`", "")
+    if protocol.size_px != "own" and {*stored_px} == {Size.of(protocol.size_px)}:
+        sizes = sizes.replace(f", {PARTS['resize']}.", ", the size of the files.")
+    yield sizes
+    if of_pairs is not None and of_pairs.weight:
+        yield "The figures count pixels by their weights (`data.weight`)."
     if protocol.noise:
         yield f"Translations are made with noise {protocol.noise} and the statistics `{protocol.statistics}`."
     if protocol.variants:
         yield f"Measures of variety are of {protocol.variants} translations of each image (seed {protocol.seed})."
     if record.protocols:
-        yield f"Measured are {_listed(list(record.protocols))}, as defined below."
+        yield f"The metrics are {_listed(list(record.protocols))}, as defined below."
     if protocol.replicates and any(metric.low is not None for metric in record.figures.values()):
         resampled = "groups" if data.groups else "images"
         yield (
@@ -282,7 +303,7 @@ def _evaluation(record: Record) -> Iterator[str]:
 
 
 def _channels(count: int) -> str:
-    return f"{count:,} channel{'s' * (count != 1)}"
+    return plural(count, "channel")
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from tfpix2pix.data.labels import open_side, read_side, to_classes
 from tfpix2pix.data.opening import split_of
 from tfpix2pix.data.pairs import Source
 from tfpix2pix.data.parts import InputPart
-from tfpix2pix.data.scalars import Scalar, in_order_of_parts, number_of, scalars_by_name
+from tfpix2pix.data.scalars import Scalar, check_within, in_order_of_parts, number_of, scalars_by_name
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.sources import pair_up
 from tfpix2pix.data.stacks import check_names, part_reader, stack_reader
@@ -149,7 +149,7 @@ def inputs_of_parts(
         if part.row.in_files:
             paths.append(_path_of_part(given, part))
         else:
-            scalars.append(_scalars_of(given, part))
+            scalars.append(_scalars_of(given, part, data))
     kinds = {path.is_dir() and not is_volume(path) for path in paths}
     if len(kinds) > 1:
         folder = next(path for path in paths if path.is_dir() and not is_volume(path))
@@ -183,14 +183,16 @@ def _path_of_part(given: str | Path | float, part: InputPart) -> Path:
     return Path(given)
 
 
-def _scalars_of(given: str | Path | float, part: InputPart) -> Callable[[str], Scalar]:
+def _scalars_of(given: str | Path | float, part: InputPart, data: DataConfig) -> Callable[[str], Scalar]:
     """Returns a function from the name of an input to a scalar: a number for all, or those of a CSV file.
 
     Raises:
-        UserError: it is neither, or the file does not have the columns. The function raises it for a name without one.
+        UserError: it is neither, the number lies outside the part's range, or the file does not have the columns. The
+            function raises it for a name without a number in the range.
     """
     value, option = number_of(str(given)), f"`input` {part.name}"
     if value is not None:
+        check_within(value, part, data, option, trained=True)
         return lambda name: Scalar(value, option)
     path = Path(str(given))
     if path.suffix.lower() not in TABLES or not path.is_file():
@@ -206,6 +208,7 @@ def _scalars_of(given: str | Path | float, part: InputPart) -> Callable[[str], S
             raise UserError(
                 f"Every input must have a finite number for each scalar. Received {scalars}. Correct the file."
             )
+        check_within(scalars[0].value, part, data, scalars[0].where, trained=True)
         return scalars[0]
 
     return scalar

@@ -29,6 +29,7 @@ class Agreement:
         scatter: weight of pixels, float64 (BINS, BINS), by target and translation.
         differences: the same, float64 (BINS, DIFFERENCE_BINS), by the mean of both and translation minus target.
         outside: weight of the pixels of which translation or target lies beyond the range.
+        weighted: pixels have weights, by which they count.
         groups: group -> its `metrics.units.SUMS`, for examples that have one.
     """
 
@@ -38,11 +39,13 @@ class Agreement:
         self.differences = np.zeros((BINS, DIFFERENCE_BINS))
         self.sums = np.zeros(len(SUMS))
         self.outside = 0.0
+        self.weighted = False
         self.groups: dict[str, np.ndarray] = {}
 
     def update(self, example: Example) -> None:
         """Counts the pixels of an example that has a target."""
         x, y = self.unit.channels_of(example)
+        self.weighted = self.weighted or example.weight is not None
         weight = np.ones((1, 1, 1)) if example.weight is None else np.asarray(example.weight, np.float64)
         weight = np.broadcast_to(weight, x.shape).ravel()
         self.scatter += _histogram(_bins(y, 1, BINS), _bins(x, 1, BINS), weight, self.scatter.shape)

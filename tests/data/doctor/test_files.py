@@ -120,7 +120,10 @@ class TestReading:
                 np.save(tmp_path / side / f"{seed}.npy", values if side == "input" else image)
         result = examined(tmp_path, source="folders", held_out_fraction=0)
         assert result.kinds == {"finite": 2}
-        assert result.findings[0].advice == "Write numbers in place of NaN and infinity, or remove the file."
+        assert result.findings[0].advice == (
+            "Write numbers in place of NaN and infinity, or remove the file. If NaN stands for no data, set "
+            "`data.weight` to {nodata: nan}."
+        )
 
     def test_label_maps_of_a_class_too_many(self, tmp_path):
         make_folders(tmp_path)

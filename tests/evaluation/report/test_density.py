@@ -103,6 +103,16 @@ def test_groups_are_points_at_their_means():
         assert difference_at(chart, point["y"]) == pytest.approx(difference, abs=0.5)
     assert "Points are the means of 3 groups." in chart["caption"]
     assert density_charts(agreement(groups=("",)))[1]["points"] == []
+    assert "The point is the mean of the one group." in density_charts(agreement(groups=("a", "a")))[1]["caption"]
+
+
+def test_captions_say_whether_pixels_count_by_weights():
+    made, image = Agreement(HU), np.zeros((4, 4, 1))
+    made.update(Example("a", image, target=image))
+    assert not any("weights" in sentence for chart in density_charts(made) for sentence in chart["caption"])
+    made.update(Example("b", image, target=image, weight=np.full((4, 4, 1), 0.5)))
+    assert all("Pixels count by their weights." in chart["caption"] for chart in density_charts(made))
+    assert "24 pixels" in density_charts(made)[0]["caption"][0]
 
 
 def test_equal_images_can_be_drawn():

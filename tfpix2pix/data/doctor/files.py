@@ -106,5 +106,6 @@ def outliers(survey: Survey) -> list[Finding]:
                     noun = "file" if role == "image" else role
                     message = f"The {noun} {path} is {value}; {count} of {total} are {usual}."
                     location = {"files": (str(path),), "pairs": ((look.split, look.index),)}
-                    findings.append(finding(kind, look.split, [look.name], message, **location))
+                    fault = "weights" if role == "weight" else kind
+                    findings.append(finding(fault, look.split, [look.name], message, **location))
     return findings

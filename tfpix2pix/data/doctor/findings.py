@@ -26,9 +26,12 @@ ADVICE = {
     "channels": "Save it like the others, or remove it. If all are like it, set `data.input_channels` and "
     "`data.target_channels`.",
     "range": "Set `data.input_range` and `data.target_range` to what the files hold.",
-    "finite": "Write numbers in place of NaN and infinity, or remove the file.",
+    "finite": "Write numbers in place of NaN and infinity, or remove the file. If NaN stands for no data, set "
+    "`data.weight` to {nodata: nan}.",
     "classes": "Correct the label map, or set the number of classes, `data.class_colors`, `data.input_class_values`, "
     "`data.target_class_values` or `data.ignore_class`.",
+    "weights": "Replace the weights with one gray channel, as large as the target: black to white, or floats from 0 to "
+    "1. For `data.weight: alpha` save the target with transparency. With `data.weight: null` all pixels count.",
     "unfit": "Replace the pair or remove it.",
     "absent": "Add pairs with it, or set fewer classes. If its pixels are there, check `data.ignore_class`, "
     "`data.class_colors`, `data.input_class_values` and `data.target_class_values`.",

@@ -65,10 +65,21 @@ def _chosen(record: Record, count: int, key: str, named: Sequence[str]) -> str:
     """Says which examples are shown and by which metric."""
     split = f" of the split {record.data.split}" if record.data.split else ""
     if len(named) < 3:
-        return f"All {count} examples{split} with {title_of(key)} ({key}): {'; '.join(named)}."
+        return f"{_all(count)}{split} with {_in_a_sentence(title_of(key))} ({key}): {'; '.join(named)}."
     first, *middle, last = (f"the {name.split(' ')[0]}" for name in named)
     which = f"{', '.join([first, *middle])} and {last}"
-    return f"{which[0].upper()}{which[1:]} of {count:,} examples{split} by {title_of(key)} ({key}): {'; '.join(named)}."
+    by = f"{_in_a_sentence(title_of(key))} ({key})"
+    return f"{which[0].upper()}{which[1:]} of {count:,} examples{split} by {by}: {'; '.join(named)}."
+
+
+def _all(count: int) -> str:
+    return "The one example" if count == 1 else f"All {count:,} examples"
+
+
+def _in_a_sentence(title: str) -> str:
+    """Returns a title of a metric in small letters and without brackets: `mean absolute error, MAE, in …`."""
+    title = title.replace(" (", ", ").replace(")", "")
+    return title if title[1:2].isupper() or not title[1:2].isalpha() else f"{title[0].lower()}{title[1:]}"
 
 
 def _how_it_is_shown(data: DataConfig, inputs: Sequence[Part], part: Part) -> Iterator[str]:

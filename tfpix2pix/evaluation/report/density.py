@@ -27,6 +27,7 @@ FAINTEST = 0.16  # alpha of a bin that holds little
 BEYOND = 1e-3  # share of the pixels that may lie beyond the differences that are drawn
 HEADROOM = 1.25  # of the differences that are drawn, over the limits of agreement
 LEAST_ROWS, MOST_ROWS = 8, 64  # of differences, on either side of 0
+WEIGHTED = "Pixels count by their weights."
 TICKS, STEPS = 5, [1, 2, 2.5, 5, 10]
 
 
@@ -118,6 +119,8 @@ def _scatter(agreement: Agreement) -> DensityPlot:
         "On the line both are equal.",
         f"Bins of {step} × {step} {unit.name}.",
     ]
+    if agreement.weighted:
+        caption.insert(1, WEIGHTED)
     if agreement.outside:
         caption.append(
             f"{100 * agreement.outside / agreement.count:.2g} % lie beyond the range and are drawn at its ends."
@@ -144,7 +147,8 @@ def _bland_altman(agreement: Agreement) -> DensityPlot:
         f"Bland–Altman plot{_of_part(unit)}, {_count(agreement.count)}: mean difference {digits(middle)} {unit.name}, "
         f"limits of agreement {digits(limits[0])} to {digits(limits[1])} {unit.name} "
         f"(± {LIMITS} SD of the differences, SD {digits(agreement.deviation())} {unit.name}).",
-        f"Points are the means of {len(points)} group{'s' if len(points) != 1 else ''}." if points else "",
+        WEIGHTED if agreement.weighted else "",
+        _points(len(points)),
         f"Bins of {digits(agreement.edges[1] - agreement.edges[0])} × {digits(merged * step)} {unit.name}.",
         f"{100 * beyond:.2g} % differ by more than {digits(reach)} {unit.name} and are drawn at the edge."
         if beyond
@@ -165,6 +169,12 @@ def _bland_altman(agreement: Agreement) -> DensityPlot:
         ),
         points=points,
     )
+
+
+def _points(groups: int) -> str:
+    if groups == 1:
+        return "The point is the mean of the one group."
+    return f"Points are the means of {groups:,} groups." if groups else ""
 
 
 def _of_part(unit: Unit) -> str:

@@ -17,6 +17,7 @@ from tfpix2pix.data import tiff_writing
 from tfpix2pix.data.formats import decode
 from tfpix2pix.data.tiff_metadata import TiffMetadata
 from tfpix2pix.data.tiff_writing import write_tiled
+from tfpix2pix.data.writing import write_shards
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import LEFTOVER
 from tfpix2pix.inference import large
@@ -213,6 +214,21 @@ def test_pixels_without_data_stay_without_in_a_split(value, on_error, tmp_path):
         assert (np.isnan(result) if value == "nan" else result == value)[20:60, 100:].all()
         assert result[0, 0] == -1
         assert path.read_bytes() == other.read_bytes()
+
+
+def test_pairs_of_shards_without_data_are_written_as_tiff(tmp_path):
+    image = picture(1, np.float32) + 1
+    image[20:60, 100:] = np.nan
+    for side in ("input", "target"):
+        (tmp_path / "data" / "train" / side).mkdir(parents=True)
+        tifffile.imwrite(tmp_path / "data" / "train" / side / "a.tif", image)
+    keys = {"input_channels": 1, "target_channels": 1, "input_range": [1, 256], "target_range": [1, 256]}
+    translator = Inverting("float32", weight={"nodata": "nan"}, **keys)
+    of_folder = translator.card.config.data.model_copy(update={"dir": str(tmp_path / "data")})
+    write_shards(of_folder, str(tmp_path / "shards"))
+    translator = Inverting("float32", weight={"nodata": "nan"}, **keys | {"source": "shards"})
+    (path,) = translate_files(translator, out=tmp_path / "out", split="train", data=tmp_path / "shards", format="tiff")
+    np.testing.assert_array_equal(tifffile.imread(path), 255 - image)
 
 
 def test_a_split_is_translated_without_the_alpha_channel_of_its_targets(tmp_path):

@@ -167,7 +167,7 @@ class Writer:
         """Writes the variants of an input, and returns their paths. Raises NotWritten if one of them cannot be written,
         after the others."""
         paths, failed = self.paths(item), None
-        metadata = TiffMetadata.of(item.files[0]) if self.suffix in TIFF else TiffMetadata()
+        metadata = TiffMetadata.of(item.files[0]) if item.files and self.suffix in TIFF else TiffMetadata()
         if self.holes:
             metadata = metadata.with_nodata(self.holes.value)
         for path, (variant, palette) in zip(paths, self.images(variants), strict=True):

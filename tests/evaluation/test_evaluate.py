@@ -360,7 +360,7 @@ class TestFolders:
         folder_of(tmp_path / "outputs", {"a": image})
         folder_of(tmp_path / "targets", {"a": 255 - image})
         requested = request(tmp_path / "outputs", targets=str(tmp_path / "targets"))
-        with pytest.warns(UserWarning, match="One image has no interval"):
+        with pytest.warns(UserWarning, match="With one image there are no intervals: one image says"):
             record = evaluate(requested, out=tmp_path / "out", **FEW).record
         assert all(figure["low"] is None for figure in record["figures"].values())
 
@@ -397,7 +397,7 @@ class TestFolders:
         targets = folder_of(tmp_path / "targets", {"a": colors[wanted]})
         classes = ["data.target_classes=3", "data.class_colors=['#ff0000','#00ff00','#0000ff']"]
         requested = request(outputs, targets=str(targets), overrides=classes)
-        with pytest.warns(UserWarning, match="One image"):
+        with pytest.warns(UserWarning, match="With one image there are no intervals"):
             figures = evaluate(requested, out=tmp_path / "out", replicates=0).figures
         assert figures["pixel_accuracy"] == pytest.approx((given == wanted).mean())
         ious = [((given == c) & (wanted == c)).sum() / ((given == c) | (wanted == c)).sum() for c in range(3)]

@@ -184,12 +184,17 @@ def test_a_run_says_what_it_takes_before_its_first_step_and_how_long_after_some(
 @pytest.mark.parametrize(
     ("steps", "batch_size", "pairs", "text"),
     [(80_000, 1, 160, "500 times"), (80_000, 1, 50_000, "1.6 times"), (100, 4, 160, "2.5 times"),
-     (100, 1, 160, "0.6 times on average")],
+     (100, 1, 160, "0.6 times on average"), (160, 1, 160, "once")],
 )  # fmt: skip
 def test_how_often_a_pair_is_seen(steps, batch_size, pairs, text):
     config = least_config(training={"steps": steps, "batch_size": batch_size})
     line = needs(config, Networks.of(config), None, pairs=(pairs, 1))[0]
     assert line == f"In {steps:,} steps every training pair is seen {text}."
+
+
+def test_one_step_is_singular():
+    config = least_config(training={"steps": 1})
+    assert needs(config, Networks.of(config), None, pairs=(1, 1))[0] == "In 1 step every training pair is seen once."
 
 
 def test_steps_that_are_not_known_yet_are_not_spoken_of():

@@ -42,6 +42,7 @@ from tfpix2pix.evaluation.folder import (
     check_names,
     density_file,
     means_by_group,
+    no_intervals,
     replacing,
     write_rows,
 )
@@ -361,7 +362,7 @@ def _notes_on_intervals(images: int, groups: set[str]) -> Iterator[str]:
     if 1 < count < FEW:
         yield f"Intervals of {count} {what} are rough: a bootstrap needs {FEW} or more."
     if count == 1:
-        yield f"One {what[:-1]} has no interval, because it says nothing about others."
+        yield no_intervals(any(groups))
 
 
 def _protocol(metric: str, data: DataConfig) -> str:

@@ -192,6 +192,12 @@ class Record(_Part):
         write_text(path, json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
 
 
+def no_intervals(grouped: bool) -> str:
+    """Says why a single group, or a single image, has no intervals."""
+    held_out, one = ("held-out group", "group") if grouped else ("image", "image")
+    return f"With one {held_out} there are no intervals: one {one} says nothing about others."
+
+
 def measured_at(protocol: ProtocolRecord) -> str:
     """Returns the size at which images were measured, as a sentence."""
     if protocol.size_px == "own":

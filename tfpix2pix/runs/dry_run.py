@@ -14,6 +14,7 @@ from rich.text import Text
 
 from tfpix2pix.config import Config
 from tfpix2pix.config.resolve import to_yaml
+from tfpix2pix.data.division import plural
 from tfpix2pix.losses import GAN_LOSSES
 from tfpix2pix.models.pyramid import scales_of
 from tfpix2pix.models.sizes import receptive_field_of_scale
@@ -175,9 +176,10 @@ def _length(spec: TrainingConfig) -> str:
     if spec.epochs is not None:
         if spec.pairs_per_epoch is None:
             return f"{spec.epochs:g} epochs (pairs are counted when there are data)"
-        return f"{spec.steps} steps, {spec.epochs:g} epochs of {spec.pairs_per_epoch} pairs"
+        epochs = f"{spec.epochs:g} epoch{'s' * (spec.epochs != 1)}"
+        return f"{plural(spec.steps, 'step')}, {epochs} of {plural(spec.pairs_per_epoch, 'pair')}"
     if spec.minutes is None or spec.seconds_per_step is not None:
-        return f"{spec.within_minutes().steps} steps"
+        return plural(spec.within_minutes().steps, "step")
     return (
         f"{spec.minutes:g} minutes, and at most {spec.steps} steps (the time of a step is measured when the run begins)"
     )

@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from tfpix2pix.config import Config
+from tfpix2pix.data.division import plural
 from tfpix2pix.errors import UserError
 from tfpix2pix.losses import TERMS, Term
 from tfpix2pix.models.pyramid import scales_of
@@ -161,7 +162,7 @@ def needs(
     spec, lines = config.training, []
     if pairs and (spec.minutes is None or spec.seconds_per_step):  # else the number of steps is not known
         times = spec.steps * spec.batch_size / pairs[0]
-        lines.append(f"In {spec.steps:,} steps every training pair is seen {_times(times)}.")
+        lines.append(f"In {plural(spec.steps, 'step')} every training pair is seen {_times(times)}.")
     disk = disk_of(config, networks, validated=bool(pairs is None or pairs[1]))
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     memory = size_text(memory_of(config, networks, on_gpu=on_gpu, replicas=replicas))
@@ -183,7 +184,8 @@ def _terms(config: Config) -> list[Term]:
 def _times(times: float) -> str:
     if times < 1:
         return f"{times:.1g} times on average"
-    return f"{times:.2g} times" if times < 10 else f"{times:,.0f} times"
+    shown = f"{times:.2g}" if times < 10 else f"{times:,.0f}"
+    return "once" if shown == "1" else f"{shown} times"
 
 
 def check_disk(disk: Disk, folder: Path) -> str | None:

@@ -80,6 +80,13 @@ def test_one_alone_has_no_marks():
     assert r"a & 120.0 \\" in table
 
 
+def test_bold_is_explained_only_beside_intervals(comparison):
+    groups = [scored(name, {"l1": HARD + n}, groups=["one"] * 30, group="x") for n, name in enumerate("ab")]
+    alone = latex_table(compare(groups))
+    assert "Bold" not in alone and "there are no intervals: one group says nothing about others." in alone
+    assert "Bold" not in latex_table(comparison, ["fid"]) and "Bold" in latex_table(comparison, ["l1"])
+
+
 def test_minus_signs_are_long_and_what_is_no_number_is_left_out(comparison):
     table = "\n".join(lines(comparison))
     assert "$-$0.3" in table and "& -" not in table
@@ -92,7 +99,8 @@ def test_definitions_stand_above_as_comments(comparison):
 
 
 def test_figures_can_be_chosen(comparison):
-    assert "fid" not in latex_table(comparison, ["l1"]).split(r"\begin{table}")[1]
+    table = latex_table(comparison, ["l1"])
+    assert "fid" not in table and "% l1: " in table  # not in the definitions either
     with pytest.raises(UserError, match="A metric must be one of"):
         latex_table(comparison, ["l7"])
 

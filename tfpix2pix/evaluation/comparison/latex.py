@@ -54,10 +54,11 @@ def latex_table(comparison: Comparison, figures: Sequence[str] | None = None) ->
     if len(others) > len(heads):
         heads, others, cells = others, heads, [list(row) for row in zip(*cells, strict=True)]
     rows = [_row(head, of_row) for head, of_row in zip(heads, cells, strict=True)]
-    caption = [LEGEND, *([MARKS] if len(names) > 1 else []), comparison.caption]
+    caption = [LEGEND, comparison.caption]
     if any(low for of_row in cells for _, low in of_row):
-        caption = [CAPTION, *caption]
-    definitions = [f"% {_in_a_line(f'{metric}: {sentence}')}." for metric, sentence in comparison.protocols.items()]
+        caption = [CAPTION, LEGEND, *([MARKS] if len(names) > 1 else []), comparison.caption]
+    protocols = comparison.protocols_of(chosen)
+    definitions = [f"% {_in_a_line(f'{metric}: {sentence}')}." for metric, sentence in protocols.items()]
     return "\n".join(
         [
             r"% Needs \usepackage{booktabs}.",

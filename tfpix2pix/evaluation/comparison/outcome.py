@@ -22,7 +22,7 @@ from tfpix2pix.evaluation.comparison.table import (
     flat_rows,
     metric_rows,
 )
-from tfpix2pix.evaluation.folder import measured_at
+from tfpix2pix.evaluation.folder import measured_at, no_intervals
 from tfpix2pix.metrics.bootstrap import COVERED
 
 FORMAT_VERSION = 1
@@ -106,9 +106,7 @@ class Comparison:
         replicates = self.evaluations[0].record.protocol.replicates
         images, groups = len(self.evaluations[0].images), self.evaluations[0].record.data.groups
         if self.evaluations[0].drawn < 2 or replicates < 2:
-            one = f"one {'group' if groups else 'image'} says nothing about others"
-            why = "evaluated without replicates" if replicates < 2 else one
-            return f"No intervals: {why}."
+            return no_intervals(bool(groups)) if replicates >= 2 else "No intervals: evaluated without replicates."
         several = self._trainings
         what = f"{groups} groups ({images} images)" if groups else f"{images} images"
         over = f"{COVERED:.0%} intervals: bootstrap over {what}, {replicates} replicates".replace("%", " %")
@@ -167,6 +165,11 @@ class Comparison:
             sentences = {**evaluated.record.protocols, **sentences}
         return sentences
 
+    def protocols_of(self, figures: Iterable[str]) -> dict[str, str]:
+        """Returns those of `protocols` that the named metrics are from."""
+        rows = {of.metric for key in figures for evaluated in self.evaluations if (of := evaluated.figures.get(key))}
+        return {row: sentence for row, sentence in self.protocols.items() if row in rows}
+
     @property
     def _trainings(self) -> dict[str, int]:
         """Returns evaluation -> number of its trainings, for means over several."""
@@ -218,14 +221,8 @@ class Comparison:
             parts.append(f"Differences to {baseline} (its value subtracted):")
             parts.append(as_markdown(difference_rows(chosen, differences, units), WORDS))
             parts.append(" ".join(filter(None, [VERDICTS, escaped(self._open_by_seeds(chosen))])))
-        shown = {
-            evaluated.figures[key].metric
-            for evaluated in self.evaluations
-            for key in chosen
-            if key in evaluated.figures
-        }
         lines = [f"{evaluated.name}: {_described(evaluated)}" for evaluated in self.evaluations]
-        lines += [f"{metric}: {sentence}." for metric, sentence in self.protocols.items() if metric in shown]
+        lines += [f"{metric}: {sentence}." for metric, sentence in self.protocols_of(chosen).items()]
         parts.append("\n".join(f"- {escaped(line)}" for line in [*lines, *self.notes]))
         return "\n\n".join(parts) + "\n"
 

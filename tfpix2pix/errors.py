@@ -93,3 +93,8 @@ def within(condition: bool, noun: str, range_: str, received: object) -> None:
     """Raises ValueError with the allowed range of `noun` if the condition is false."""
     if not condition:
         raise ValueError(f"{noun} must be {range_}. Received {received}. Choose another.")
+
+
+def plural(count: int, noun: str) -> str:
+    """Returns `1 pair`, or `1,200 pairs`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"

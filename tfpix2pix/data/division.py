@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfpix2pix.data.groups import groups_of, names_shown
+from tfpix2pix.errors import plural
 
 if TYPE_CHECKING:
     from tfpix2pix.data.pairs import Source
@@ -87,11 +88,6 @@ class Division:
             advice = "Raise `data.held_out_fraction`, or set `data.folds`"
         (name,) = next(iter(held_out.values()))
         return [f"One held-out group ({name}) gives metrics no interval. {advice}."]
-
-
-def plural(count: int, noun: str) -> str:
-    """Returns `1 pair`, or `1,200 pairs`."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _named(groups: Iterable[str]) -> str:

@@ -50,7 +50,7 @@ def weight_folder(data: Any) -> str | None:
     return data.weight if isinstance(data.weight, str) and data.weight != ALPHA else None
 
 
-def shown(weight: PixelWeight) -> str:
+def weight_as_yaml(weight: PixelWeight) -> str:
     """Returns the value of `data.weight` as YAML has it."""
     return f"{{nodata: {weight.nodata}}}" if isinstance(weight, Nodata) else weight
 
@@ -85,7 +85,7 @@ def check_weight(data: Any) -> None:
     for key, value, allowed, rule in rules:
         if not allowed:
             raise ValueError(
-                f"`data.{key}` must be {rule} with `data.weight: {shown(data.weight)}`. Received {value}. "
+                f"`data.{key}` must be {rule} with `data.weight: {weight_as_yaml(data.weight)}`. Received {value}. "
                 f"Change one of the two"
             )
     if folder and (folder.strip().lower() if of_table else folder) in taken:

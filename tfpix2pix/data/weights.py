@@ -13,7 +13,7 @@ from tfpix2pix.data.pairs import Pair, Weighted, checked
 from tfpix2pix.data.ranges import Range, full_range
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.target_parts import label_parts
-from tfpix2pix.data.weight_settings import ALPHA, Nodata, shown
+from tfpix2pix.data.weight_settings import ALPHA, Nodata, weight_as_yaml
 from tfpix2pix.errors import UserError
 
 SLACK = 1e-4  # of floats that should lie in [0, 1]
@@ -60,7 +60,7 @@ def nothing_counts(images: int, config: DataConfig) -> UserError:
     """Returns the error that no pixel of any image counts."""
     return UserError(
         f"At least one pixel of an image must count. Received {images} whose weights are all 0. Check "
-        f"`data.weight: {shown(config.weight)}`."
+        f"`data.weight: {weight_as_yaml(config.weight)}`."
     )
 
 
@@ -72,7 +72,7 @@ def on_uncounted(names: Sequence[str], images: int, config: DataConfig) -> list[
     which = ", ".join(names[:MOST_NAMED])
     return [
         f"{len(names)} of {images} images {'are' if names[1:] else 'is'} left out, because the weights of all pixels "
-        f"are 0 (`data.weight: {shown(config.weight)}`): {which}{more}."
+        f"are 0 (`data.weight: {weight_as_yaml(config.weight)}`): {which}{more}."
     ]
 
 

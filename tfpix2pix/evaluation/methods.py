@@ -12,10 +12,9 @@ from itertools import pairwise
 from typing import Any
 
 from tfpix2pix.config.card import ModelCard
-from tfpix2pix.data.division import plural
 from tfpix2pix.data.groups import column_of, groups_by_name
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, plural
 from tfpix2pix.evaluation.folder import PARTS, Record, sizes_sentence
 from tfpix2pix.losses import GAN_LOSSES, TERMS
 from tfpix2pix.models import GENERATORS

@@ -11,6 +11,7 @@ import numpy as np
 from tfpix2pix.data.ranges import Share, are_few, clipped_in_parts, is_outside, percent, share_outside
 from tfpix2pix.data.regions import Mapped, Regions
 from tfpix2pix.data.settings import DataConfig
+from tfpix2pix.errors import plural
 from tfpix2pix.inference.items import INPUT
 
 MOST_NAMES = 3  # of files in a sentence
@@ -112,7 +113,7 @@ def _amount(shares: Sequence[Share], count: int, noun: str) -> str:
     """Words the clipped values of `count` inputs, of which `shares` has those with any."""
     values, mean = sum(share.count for share in shares), sum(map(float, shares)) / count
     if are_few(values, mean):
-        return f"{values} value{'s' * (values > 1)}"
+        return plural(values, "value")
     share = f"{percent(mean)} of all values"
     each = "an image" if noun == "images" else "a frame"
     return f"{share}, {percent(max(shares))} of {each} at most," if count > 1 else share

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from tfpix2pix.config import Config
 from tfpix2pix.config.resolve import to_yaml
-from tfpix2pix.data.division import plural
+from tfpix2pix.errors import plural
 from tfpix2pix.losses import GAN_LOSSES
 from tfpix2pix.models.pyramid import scales_of
 from tfpix2pix.models.sizes import receptive_field_of_scale

@@ -16,8 +16,7 @@ import keras
 import tensorflow as tf
 
 from tfpix2pix.config import Config
-from tfpix2pix.data.division import plural
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, plural
 from tfpix2pix.losses import TERMS, Term
 from tfpix2pix.models.pyramid import scales_of
 from tfpix2pix.runs.networks import build_discriminator, build_encoder, build_generator

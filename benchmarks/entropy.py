@@ -30,9 +30,11 @@ PRESET = "colored_shapes"
 def method(noise: str, l1: float, **terms: float) -> dict[str, Any]:
     """The keys that a method sets: the noise, and all weights of the objective.
 
-    Feature matching has weight 0 because it has one best answer for each input, as L1 has.
+    Feature matching has weight 0 because it has one best answer for each input, as L1 has. The terms that the preset
+    may set have weight 0 too unless `terms` names them.
     """
-    weights = {"l1": l1, "gan": 1, "feature_matching": 0, "diversity_sensitive": 0, "mode_seeking": 0, **terms}
+    others = ("feature_matching", "diversity_sensitive", "mode_seeking", "style_kl", "style_recovery")
+    weights = {"l1": l1, "gan": 1, **dict.fromkeys(others, 0), **terms}
     return {"generator": {"noise": noise}, "objective": {"weights": weights}}
 
 

@@ -127,7 +127,14 @@ def test_methods_of_entropy_train_as_the_preset_does_but_for_their_own_keys(tmp_
     assert methods[1].generator == preset.generator
     assert (methods[1].objective.weights["l1"], preset.objective.weights["l1"]) == (10, 100)
     assert not methods[1].objective.weights.get("diversity_sensitive")
-    assert entropy.known(paths) == list(paths.values())
+    assert not methods[1].objective.weights.get("style_kl")
+
+
+def test_every_method_of_entropy_trains_with_the_preset(tmp_path, capsys):
+    import entropy
+
+    paths = entropy.written(tmp_path, entropy.METHODS)
+    assert entropy.known(paths) == list(paths.values()), capsys.readouterr().out
 
 
 def test_coarse_to_fine_gets_the_time_of_one_stage():

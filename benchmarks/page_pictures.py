@@ -1,7 +1,6 @@
 """The pictures of docs/page.md: `tfpix2pix demo` in Chromium, with a face drawn on the sheet, and what a bad file does.
 
-    make demo
-    python benchmarks/page_pictures.py runs/demo --out docs/images
+    python benchmarks/page_pictures.py openmoji --out docs/images
 
 Needs Playwright and Chromium (the extra `dev`).
 """
@@ -22,7 +21,7 @@ from tfpix2pix.quiet import load_tensorflow
 
 
 def ellipse(x: float, y: float, wide: float, high: float) -> list[tuple[float, float]]:
-    angles = [step / 20 * math.tau for step in range(21)]
+    angles = [step / 60 * math.tau for step in range(61)]
     return [(x + wide * math.cos(angle), y + high * math.sin(angle)) for angle in angles]
 
 
@@ -30,7 +29,7 @@ FACE = {  # strokes, in parts of the sheet
     "head": ellipse(0.5, 0.5, 0.32, 0.32),
     "left eye": ellipse(0.38, 0.42, 0.03, 0.05),
     "right eye": ellipse(0.62, 0.42, 0.03, 0.05),
-    "mouth": [*ellipse(0.5, 0.56, 0.18, 0.18)[:11], (0.68, 0.56)],  # the lower half and the line between its ends
+    "mouth": [*ellipse(0.5, 0.56, 0.18, 0.18)[:31], (0.68, 0.56)],  # the lower half and the line between its ends
 }
 
 
@@ -43,7 +42,8 @@ def draw(page: Page) -> None:
         page.mouse.move(*places[0])
         page.mouse.down()
         for place in places[1:]:
-            page.mouse.move(*place, steps=3)
+            page.mouse.move(*place)
+            page.wait_for_timeout(20)  # a frame, so that the sheet gets each place
         page.mouse.up()
 
 

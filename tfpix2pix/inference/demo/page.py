@@ -47,6 +47,7 @@ class Outputs:
         self._files: deque[Path] = deque()
         self._count = 0
         self.components: list[gr.components.Component] = []
+        self.pictures: list[gr.Image] = []  # of the components, those that show that work goes on or has failed
         with gr.Row(elem_classes=["alone"] if len(models) == 1 else []):
             for number, model in enumerate(models):
                 with gr.Column(min_width=240):
@@ -58,6 +59,7 @@ class Outputs:
                     caption = gr.Markdown(elem_id=f"caption-{number}")
                     download = gr.DownloadButton("Download", size="sm", interactive=False)
                     self.components += [picture, caption, download]
+                    self.pictures.append(picture)
 
     def of(self, image: np.ndarray, noise: int, where: str) -> list[Any]:
         """Returns the values of `components` for an input."""
@@ -193,7 +195,7 @@ def build_page(models: Sequence[Shown], canvas: Canvas, examples: Sequence[np.nd
         paper.input(on_drawing, [paper, seed, turns], [translated, *shown], **newest)
         gr.on(
             [file.upload, by_operator.input, enlarge.input], on_file, [file, by_operator, enlarge, seed, turns],
-            [translated, seen, draw_on, *shown], **one_at_a_time,
+            [translated, seen, draw_on, *shown], show_progress_on=outputs.pictures, **one_at_a_time,
         )  # fmt: skip
         seed.input(on_seed, [translated, seed, turns], shown, **newest)
         another.click(on_another, [translated, seed, turns], [seed, *shown], **newest)

@@ -3,9 +3,10 @@ no other beats in both.
 
 python benchmarks/diversity.py --data facades=data/facades --data openmoji_flags --minutes 2 --seeds 0
 
-`recipes.py` trains, times and evaluates the methods, and its other options hold here too; OUT/recipes/ has them as
-files that `train --recipe` takes. A second call goes on where the first was interrupted, and takes what is done as it
-is. OUT/PRESET-diversity.md is the table, OUT/PRESET-front.png the plot.
+L1, sharpness and the sliced Wasserstein distance are those of one draw of the noise for each image. `recipes.py`
+trains, times and evaluates the methods, and its other options hold here too; OUT/recipes/ has them as files that
+`train --recipe` takes. A second call goes on where the first was interrupted, and takes what is done as it is.
+OUT/PRESET-diversity.md is the table, OUT/PRESET-front.png the plot.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ METHODS: dict[str, Method] = {
 }
 FIGURES = {  # figure -> title in the table
     "diversity": "diversity",
-    "l1": "L1 without noise",
+    "l1": "L1 of one draw",
     "best_of_k_l1": f"best of {VARIANTS}",
     "best_of_k_gain": "gain over no noise",
     "swd": "SWD",
@@ -149,11 +150,11 @@ def draw_front(evaluations: Mapping[str, Sequence[Evaluated]], path: Path) -> No
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = recipes.parser_of(__doc__, Path("runs/diversity"))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    options = parser.parse_args(["--size", "64", "--variants", str(VARIANTS), *(arguments or [])])
+    options = parser.parse_args(["--size", "64", "--variants", str(VARIANTS), "--noise", "on", *(arguments or [])])
     names = list(dict.fromkeys([DETERMINISTIC, *options.methods]))
     options.metrics = ["l1", "swd", "sharpness", "diversity", "best_of_k", "best_of_k_gain"]
     options.shown = ["l1", "sharpness", "diversity", "best_of_k_l1"]
-    options.settings.append("inference.noise=off")  # the L1 is without noise, also of a preset that translates with it
+    options.settings.append("inference.noise=off")  # held-out figures of a training, also of a preset with noise on
     for data in options.data:
         preset, _ = recipes.preset_and_data(data)
         overlays = {file_name(name): METHODS[name].overlay for name in names}

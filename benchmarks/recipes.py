@@ -67,6 +67,7 @@ def parser_of(description: str, out: Path) -> argparse.ArgumentParser:
     parser.add_argument("--metrics", nargs="+", default=list(METRICS))
     parser.add_argument("--shown", nargs="+", default=list(SHOWN), help="figures of the tables, beside those of swd")
     parser.add_argument("--variants", type=int, default=0, help="translations of each image by different noise")
+    parser.add_argument("--noise", choices=("on", "off"), help="of models with noise when they are measured")
     return parser
 
 
@@ -196,7 +197,7 @@ def evaluated(options: argparse.Namespace, data: str, run: Path) -> Path:
         command(
             [
                 "evaluate", run, *where, "--split", "val", "--out", folder, "--metrics", ",".join(metrics),
-                "--variants", variants,
+                "--variants", variants, *(["--noise", options.noise] if variants and options.noise else []),
             ],
             folder.with_suffix(".log"),
         )  # fmt: skip

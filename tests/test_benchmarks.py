@@ -177,6 +177,18 @@ def test_a_model_without_noise_is_measured_by_what_needs_no_variants():
     assert recipes.measurable(options, config) == (["l1", "swd"], 0)
 
 
+@pytest.mark.parametrize(("variants", "noise", "asked"), [(8, "on", ["--noise", "on"]), (0, "on", []), (8, None, [])])
+def test_models_with_noise_are_measured_with_it_if_a_benchmark_says_so(tmp_path, monkeypatch, variants, noise, asked):
+    import recipes
+
+    taken = []
+    monkeypatch.setattr(recipes, "command", lambda arguments, log: taken.append(arguments))
+    monkeypatch.setattr(recipes, "measurable", lambda options, config: (["swd"], variants))
+    monkeypatch.setattr(recipes.RunDirectory, "config", lambda self: None)
+    recipes.evaluated(argparse.Namespace(out=tmp_path, noise=noise), "facades", tmp_path / "run")
+    assert taken[0][taken[0].index("--variants") + 2 :] == asked
+
+
 def test_the_front_of_variety_is_what_no_other_method_beats():
     import diversity
 

@@ -63,7 +63,7 @@ METHODS: dict[str, Method] = {
     "gaussian, ds 8": Method("gaussian", 10, "diversity_sensitive", 8),
     "modulation": Method("modulation"),
     **{f"modulation, l1 {weight}": Method("modulation", weight) for weight in (30, 10)},
-    "modulation, l1 30, ds 8": Method("modulation", 30, "diversity_sensitive", 8),
+    **{f"modulation, l1 {l1}, ds 8": Method("modulation", l1, "diversity_sensitive", 8) for l1 in (100, 30)},
     **{f"modulation, ds {weight:g}": Method("modulation", 10, "diversity_sensitive", weight) for weight in (2, 4, 8)},
     **{f"modulation, ms {weight:g}": Method("modulation", 10, "mode_seeking", weight) for weight in (0.5, 1)},
     # BicycleGAN's encoder: its one discriminator sees two translations, so `gan` counts for both.

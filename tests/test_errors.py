@@ -12,7 +12,7 @@ import tfpix2pix
 from tests.conftest import run_cli
 from tfpix2pix import cli
 from tfpix2pix.cli.shared import names_options
-from tfpix2pix.errors import RunError, UserError, escape_controls, redact_url
+from tfpix2pix.errors import RunError, UserError, escape_controls, listed, redact_url
 
 ROOT = Path(tfpix2pix.__file__).parent
 COMMANDS = re.compile(r"`(tfpix2pix|train|translate|export) [^`]*`|pip install [^.]*")  # right for both callers
@@ -31,6 +31,17 @@ OF_OTHERS = {"--separable_conv"}  # options of other programs
 def test_control_characters_are_written_out(text, shown):
     assert escape_controls(text) == shown
     assert str(UserError(text)) == str(RunError(text)) == shown.replace("\n", "\\n")  # one line, whatever the name
+
+
+@pytest.mark.parametrize(
+    ("names", "most", "joined"),
+    [
+        ("", 4, ""), ("a", 4, "a"), ("abcd", 4, "a, b, c and d"), ("abcde", 4, "a, b, c, d and 1 more"),
+        ("abcdef", None, "a, b, c, d, e and f"), ("abc", 1, "a and 2 more"),
+    ],
+)  # fmt: skip
+def test_a_list_of_names_says_how_many_more_there_are(names, most, joined):
+    assert listed(list(names), most) == joined
 
 
 def test_a_file_gives_the_terminal_no_orders(tmp_path):

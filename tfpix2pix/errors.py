@@ -98,3 +98,9 @@ def within(condition: bool, noun: str, range_: str, received: object) -> None:
 def plural(count: int, noun: str) -> str:
     """Returns `1 pair`, or `1,200 pairs`."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def listed(names: Sequence[str], most: int | None = 4) -> str:
+    """Joins names: `a, b and c`, or `a, b and 4 more` if they are more than `most`. No name gives an empty text."""
+    shown = [*names[:most], *([f"{len(names[most:])} more"] if most is not None and names[most:] else [])]
+    return " and ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))

@@ -18,7 +18,7 @@ from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.python.framework import op_def_registry
 
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, listed
 from tfpix2pix.files import plain_path
 from tfpix2pix.safe_files import parse_json, read_member, read_regular_file
 
@@ -153,8 +153,7 @@ def _check(saved: SavedModel, path: Path, advice: str) -> None:
     elif swaps:
         received = "one with functions that can replace each other"
     elif beyond:
-        more = f" and {len(beyond) - 3} more" if len(beyond) > 3 else ""
-        received = f"one with {', '.join(beyond[:3])}{more}"
+        received = f"one with {listed(beyond, most=3)}"
     else:
         return
     raise UserError(

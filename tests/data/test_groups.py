@@ -343,7 +343,7 @@ class TestDivision:
         division = Division.of(sources, DataConfig(group="spec*_"))
         assert division.sentence == (
             "14 training pairs of 7 groups, 2 held-out pairs of 1 group (spec7), "
-            "4 test pairs of 2 groups (spec8, spec9)"
+            "4 test pairs of 2 groups (spec8 and spec9)"
         )
         assert division.group_counts == {"train": 7, "val": 1, "test": 2}
         assert division.warnings == []  # the test pairs have intervals

@@ -28,7 +28,7 @@ from tfpix2pix.cli.shared import (
 )
 from tfpix2pix.data import OPERATORS
 from tfpix2pix.engines import ENGINES, LOCAL
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, listed
 from tfpix2pix.parallel import evenly_spread
 from tfpix2pix.quiet import load_tensorflow
 
@@ -154,7 +154,6 @@ def match(
     """Pair two folders whose names differ: write a table of the pairs, show some, and list what is left over."""
     from rich.table import Table
 
-    from tfpix2pix.data.doctor.report import listed
     from tfpix2pix.data.match import check_table_place, doubt, match, write_table
 
     check_table_place(out)
@@ -203,7 +202,6 @@ def align(
 ) -> None:
     """Write corrected pairs: where a target is shifted, both sides are cut to what both show. Lists what is left."""
     from tfpix2pix.data.align import LEFT, TABLE, align
-    from tfpix2pix.data.doctor.report import listed
 
     resolved = _config(config, folder, set_ or ())
     aligned = align(resolved.data, out, resolved.seed, most_px=most_px, track=track("align"))

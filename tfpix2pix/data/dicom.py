@@ -19,7 +19,7 @@ import numpy as np
 
 from tfpix2pix.data.formats import Unreadable
 from tfpix2pix.data.nifti import check_affine, check_decoded_size, check_size, needs
-from tfpix2pix.errors import shortly
+from tfpix2pix.errors import listed, plural, shortly
 from tfpix2pix.safe_files import open_regular_file
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -203,14 +203,13 @@ def _check_one_series(slices: Sequence[_Slice]) -> None:
     if len(counts) == 1:
         return
     names = dict(slice_.series for slice_ in reversed(slices))
-    listed = [
-        f"{names[uid] or 'without a description'} ({count} file{'s' * (count > 1)}, {uid})"
-        for uid, count in counts.most_common(MOST_LISTED)
+    series = [
+        f"{names[uid] or 'without a description'} ({plural(count, 'file')}, {uid})"
+        for uid, count in counts.most_common()
     ]
-    more = f" and {len(counts) - MOST_LISTED} more" if len(counts) > MOST_LISTED else ""
     raise Unreadable(
-        f"holds {len(counts)} series: {', '.join(listed)}{more}. Put the files of each series into a folder of their "
-        f"own, and give the folder of the one that you mean"
+        f"holds {len(counts)} series: {listed(series, MOST_LISTED)}. Put the files of each series into a folder of "
+        f"their own, and give the folder of the one that you mean"
     )
 
 

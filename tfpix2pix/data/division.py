@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfpix2pix.data.groups import groups_of, names_shown
-from tfpix2pix.errors import plural
+from tfpix2pix.errors import listed, plural
 
 if TYPE_CHECKING:
     from tfpix2pix.data.pairs import Source
     from tfpix2pix.data.settings import DataConfig
 
-MOST_NAMED = 4  # groups
 WORDS = {"train": "training", "val": "held-out", "test": "test"}
 
 
@@ -70,7 +69,7 @@ class Division:
             if split == "test" and not count:
                 continue
             of = f" of {plural(len(groups), 'group')}" if count else ""
-            names = f" ({_named(groups)})" if count and split != "train" else ""
+            names = f" ({listed(sorted(groups))})" if count and split != "train" else ""
             parts.append(f"{plural(count, f'{word} pair')}{of}{names}")
         return ", ".join(parts)
 
@@ -88,9 +87,3 @@ class Division:
             advice = "Raise `data.held_out_fraction`, or set `data.folds`"
         (name,) = next(iter(held_out.values()))
         return [f"One held-out group ({name}) gives metrics no interval. {advice}."]
-
-
-def _named(groups: Iterable[str]) -> str:
-    names = sorted(groups)
-    more = len(names) - MOST_NAMED
-    return f"{', '.join(names[:MOST_NAMED])} and {more} more" if more > 0 else ", ".join(names)

@@ -14,11 +14,10 @@ from tfpix2pix.data.ranges import Range, full_range
 from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.data.target_parts import label_parts
 from tfpix2pix.data.weight_settings import ALPHA, Nodata, weight_as_yaml
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, listed
 
 SLACK = 1e-4  # of floats that should lie in [0, 1]
 DIMMEST = 0.25
-MOST_NAMED = 4  # images in a sentence
 
 
 def checked_whole(
@@ -68,11 +67,9 @@ def on_uncounted(names: Sequence[str], images: int, config: DataConfig) -> list[
     """Returns a sentence on the images, of this number, that are left out because no pixel of them counts."""
     if not names:
         return []
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    which = ", ".join(names[:MOST_NAMED])
     return [
         f"{len(names)} of {images} images {'are' if names[1:] else 'is'} left out, because the weights of all pixels "
-        f"are 0 (`data.weight: {weight_as_yaml(config.weight)}`): {which}{more}."
+        f"are 0 (`data.weight: {weight_as_yaml(config.weight)}`): {listed(names)}."
     ]
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 from tfpix2pix.config.card import ModelCard
 from tfpix2pix.data.groups import column_of, groups_by_name
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.errors import UserError, plural
+from tfpix2pix.errors import UserError, listed, plural
 from tfpix2pix.evaluation.folder import PARTS, Record, sizes_sentence
 from tfpix2pix.losses import GAN_LOSSES, TERMS
 from tfpix2pix.models import GENERATORS
@@ -24,6 +25,7 @@ from tfpix2pix.runs.environment import EnvironmentPeriod, EnvironmentRecord
 from tfpix2pix.runs.resuming import DataRecord
 from tfpix2pix.size import Size
 
+all_of = partial(listed, most=None)
 FITS = {  # data.fit -> how training images were brought to their size
     "resize": "resized to",
     "resize_crop": "resized until they covered, and cropped to,",
@@ -118,7 +120,7 @@ def _networks(facts: Facts, card: ModelCard) -> Iterator[str]:
     if "residual_blocks" in row.options:
         has.append(f"{spec.residual_blocks} residual blocks")
     has += _parameters(sizes, "generator")
-    yield f"The generator is {row.title or spec.kind}, with {_listed(has)}."
+    yield f"The generator is {row.title or spec.kind}, with {all_of(has)}."
     noise = {"dropout": f"dropout of rate {spec.dropout_rate:g}", "none": "none"}.get(spec.noise, spec.noise)
     yield f"Its normalisation is {spec.norm}, its upsampling {spec.upsampling}, and its noise {noise}."
     if not GAN_LOSSES[card.config.objective.gan_loss].adversarial:
@@ -129,7 +131,7 @@ def _networks(facts: Facts, card: ModelCard) -> Iterator[str]:
     sees = "the input beside the image" if judge.conditional else "the image alone"
     yield (
         f"The discriminator judges patches of {judge.receptive_field_px} px on {several}the image, with "
-        f"{_listed(has)}. It sees {sees}."
+        f"{all_of(has)}. It sees {sees}."
     )
 
 
@@ -141,7 +143,7 @@ def _parameters(sizes: Mapping[str, Mapping[str, int]], network: str) -> list[st
 def _objective(card: ModelCard) -> Iterator[str]:
     spec = card.config.objective
     terms = [f"{TERMS[name].title or name} (weight {weight:g})" for name, weight in spec.weights.items() if weight]
-    yield f"The generator minimises the sum of {_listed(terms)}."
+    yield f"The generator minimises the sum of {all_of(terms)}."
     loss = GAN_LOSSES[spec.gan_loss]
     if loss.adversarial:
         smoothed = f", with labels of {1 - spec.label_smoothing:g} for real pairs" if spec.label_smoothing else ""
@@ -159,7 +161,7 @@ def _pairs(facts: Facts, card: ModelCard) -> Iterator[str]:
     period, data = card.data_periods[-1], card.config.data
     counts = [f"{count:,} {SPLITS.get(split, split)}" for split, count in period.pairs.items() if count]
     since = f" from step {period.from_step:,} on; earlier steps saw others" if period.from_step else ""
-    yield f"The data are pairs of images, {_listed(counts)}{since}."
+    yield f"The data are pairs of images, {all_of(counts)}{since}."
     if card.attribution:
         yield f"Their origin: {card.attribution.rstrip('.')}."
     recorded = facts.data.periods[-1] if facts.data.periods else None
@@ -167,7 +169,7 @@ def _pairs(facts: Facts, card: ModelCard) -> Iterator[str]:
         return
     division = recorded.division
     groups = {split: count for split, count in (recorded.groups or {}).items() if count}
-    numbers = _listed([f"{plural(count, 'group')} {SPLITS.get(split, split)}" for split, count in groups.items()])
+    numbers = all_of([f"{plural(count, 'group')} {SPLITS.get(split, split)}" for split, count in groups.items()])
     by_rule = ""
     if division and division.get("rule") in RULES:
         with suppress(KeyError):
@@ -203,16 +205,16 @@ def _images(data: DataConfig) -> Iterator[str]:
     if data.color_jitter:
         changes.append(f"changed in colour by up to {data.color_jitter:g} ({data.color_jitter_side}s alone)")
     if changes:
-        yield f"In training, pairs are {_listed(changes)}."
+        yield f"In training, pairs are {all_of(changes)}."
     sides = zip(("inputs", "targets"), data.classes, (data.input_channels, data.target_channels), strict=True)
     kinds = [
         f"{side} are label maps of {classes} classes" if classes else f"{side} have {_channels(channels)}"
         for side, classes, channels in sides
     ]
-    yield f"{_listed(kinds).capitalize()}."
+    yield f"{all_of(kinds).capitalize()}."
     ranges = [*_ranges(data)]
     if ranges:
-        yield f"Mapped to [−1, 1] are {_listed(ranges)}."
+        yield f"Mapped to [−1, 1] are {all_of(ranges)}."
         if data.out_of_range == "clip":
             yield "Values beyond are clipped."
     if data.weight:
@@ -229,7 +231,7 @@ def _ranges(data: DataConfig) -> Iterator[str]:
                     yield f"{part.name} from {_span(part.range)}{_unit(getattr(part, 'unit', None))}"
         elif value_range and isinstance(value_range[0], (list, tuple)):
             spans = [f"{_span(channel)}{_unit(unit)}" for channel in value_range]
-            yield f"the channels of the {side} from {_listed(spans)}"
+            yield f"the channels of the {side} from {all_of(spans)}"
         elif value_range:
             yield f"the {side} from {_span(value_range)}{_unit(unit)}"
 
@@ -263,10 +265,10 @@ def _training(facts: Facts, card: ModelCard) -> Iterator[str]:
 def _environment(periods: Sequence[EnvironmentPeriod]) -> Iterator[str]:
     for period in periods:
         since = f"From step {period.from_step:,} on, the training" if len(periods) > 1 else "The training"
-        devices = _listed(list(period.gpus)) or period.cpu
+        devices = all_of(list(period.gpus)) or period.cpu
         several = f" ({period.replicas} devices share a batch)" if period.replicas > 1 else ""
         versions = [f"{name} {period.versions[key]}" for key, name in VERSIONS.items() if key in period.versions]
-        yield f"{since} was computed on {devices}{several} under {period.system}, with {_listed(versions)}."
+        yield f"{since} was computed on {devices}{several} under {period.system}, with {all_of(versions)}."
 
 
 def _evaluation(
@@ -289,7 +291,7 @@ def _evaluation(
     if protocol.variants:
         yield f"Measures of variety are of {protocol.variants} translations of each image (seed {protocol.seed})."
     if record.protocols:
-        yield f"The metrics are {_listed(list(record.protocols))}, as defined below."
+        yield f"The metrics are {all_of(list(record.protocols))}, as defined below."
     if protocol.replicates and any(metric.low is not None for metric in record.figures.values()):
         resampled = "groups" if data.groups else "images"
         yield (
@@ -303,10 +305,6 @@ def _evaluation(
 
 def _channels(count: int) -> str:
     return plural(count, "channel")
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def _span(value_range: Sequence[float]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from tfpix2pix.data.ranges import Share, are_few, clipped_in_parts, is_outside, percent, share_outside
 from tfpix2pix.data.regions import Mapped, Regions
 from tfpix2pix.data.settings import DataConfig
-from tfpix2pix.errors import plural
+from tfpix2pix.errors import listed, plural
 from tfpix2pix.inference.items import INPUT
 
 MOST_NAMES = 3  # of files in a sentence
@@ -76,7 +76,7 @@ class Clipped:
         for part, of_part in zip(parts or (None,), zip(*(shares for _, shares in rows), strict=True), strict=True):
             if any(of_part):
                 names = sorted({name for (name, _), share in zip(rows, of_part, strict=True) if share})
-                amount = f"{_amount(of_part, count, noun)} in {_listed(names)}"
+                amount = f"{_amount(of_part, count, noun)} in {listed(names, MOST_NAMES)}"
                 amounts.append(f"{part.name} {amount}" if part else amount)
         return f"{len(rows)} of {count} {noun} have values outside {what}, which were clipped: {'; '.join(amounts)}."
 
@@ -117,11 +117,3 @@ def _amount(shares: Sequence[Share], count: int, noun: str) -> str:
     share = f"{percent(mean)} of all values"
     each = "an image" if noun == "images" else "a frame"
     return f"{share}, {percent(max(shares))} of {each} at most," if count > 1 else share
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Joins names, of which the first are named: `a, b and c`, or `a, b, c and 4 more`."""
-    shown, more = list(names[:MOST_NAMES]), len(names) - MOST_NAMES
-    if more > 0:
-        shown.append(f"{more} more")
-    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))

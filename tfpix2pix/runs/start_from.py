@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tfpix2pix.config import Config
-from tfpix2pix.errors import UserError
+from tfpix2pix.errors import UserError, listed
 from tfpix2pix.models import GENERATORS
 from tfpix2pix.models.settings import GeneratorConfig
 from tfpix2pix.models.sizes import ENHANCERS
@@ -135,7 +135,11 @@ def _sentence(name: str, where: str, keys: list[str], variables: dict[str, Any],
     count = f"all {len(variables)}" if not new else f"{len(keys)} of {len(variables)}"
     unused = list(_layers(key for key in arrays if key not in variables))
     return f"The {name} starts with {count} arrays of {where}" + "".join(
-        (f"; new here: {_some(new)}" if new else "", f"; not used: {_some(unused)}" if unused else "", ".")
+        (
+            f"; new here: {listed(new, MOST_NAMED)}" if new else "",
+            f"; not used: {listed(unused, MOST_NAMED)}" if unused else "",
+            ".",
+        )
     )
 
 
@@ -150,8 +154,3 @@ def _unlike(config: Config, variables: dict[str, Any], arrays: dict[str, Any]) -
 def _layers(keys: Iterable[str]) -> Iterator[str]:
     """Yields the names of the layers of these arrays, once each."""
     return iter(dict.fromkeys(key.split("/")[0] for key in keys))
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more

@@ -8,11 +8,12 @@ import numpy as np
 
 from tfpix2pix.data import SPLITS, source_row
 from tfpix2pix.data.doctor.findings import Finding, finding
-from tfpix2pix.data.doctor.report import grouped, listed
+from tfpix2pix.data.doctor.report import grouped
 from tfpix2pix.data.doctor.survey import CONSTANT_LEVELS, label_maps
 from tfpix2pix.data.groups import groups_by_name
 from tfpix2pix.data.near_duplicates import MOST_DIFFERENCE, Groups, difference, near
 from tfpix2pix.data.weight_settings import weight_folder
+from tfpix2pix.errors import listed
 
 if TYPE_CHECKING:
     from tfpix2pix.data.doctor.survey import Look, Survey

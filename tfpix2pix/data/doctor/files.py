@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from tfpix2pix.data.doctor.findings import Finding, finding
 from tfpix2pix.data.doctor.headers import Header
-from tfpix2pix.data.doctor.report import grouped, listed
+from tfpix2pix.data.doctor.report import grouped
+from tfpix2pix.errors import listed
 
 if TYPE_CHECKING:
     from tfpix2pix.data.doctor.survey import Look, Survey

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tfpix2pix.data.doctor.findings import Examination, Finding
+from tfpix2pix.errors import listed
 
 NAMES_SHOWN, VALUES_SHOWN = 5, 6
 
@@ -20,13 +21,6 @@ def grouped(items: Iterable[Any], key: Callable[[Any], Hashable]) -> list[list]:
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return list(groups.values())
-
-
-def listed(names: list[str], most: int = 4) -> str:
-    """Joins names: `a, b and 3 more`."""
-    if len(names) <= most:
-        return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-    return f"{', '.join(names[:most])} and {len(names) - most} more"
 
 
 def by_kind(examination: Examination) -> list[list[Finding]]:

@@ -122,29 +122,30 @@ def draw_front(evaluations: Mapping[str, Sequence[Evaluated]], path: Path) -> No
     means = {name: group(seeds, name).figures for name, seeds in evaluations.items()}
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = {  # figure -> (title, sign of what is better)
-        "diversity": ("diversity: up is more varied", -1),
-        "best_of_k_l1": (f"L1 of the best of {VARIANTS}: down is nearer to the target", 1),
+    alone = {name: figure.value for name, figure in means[DETERMINISTIC].items()}
+    panels = {  # figure -> (title, sign of what is better, value of a model without noise)
+        "diversity": ("diversity: up is more varied", -1, 0.0),
+        "best_of_k_l1": (f"L1 of the best of {VARIANTS}: down is nearer to the target", 1, alone["l1"]),
     }
-    for axes, (metric, (title, sign)) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+    for axes, (metric, (title, sign, without_noise)) in zip(figure.subplots(1, 2), panels.items(), strict=True):
         names = [name for name in means if metric in means[name]]
         points = {name: (means[name]["swd"].value, means[name][metric].value) for name in names}
         families: dict[str, list[str]] = {}
         for name in names:
             families.setdefault(METHODS[name].family, []).append(name)
         for family, members in families.items():
-            axes.plot(*zip(*(points[name] for name in members), strict=True), "o-", label=family, markersize=5)
+            axes.plot(*zip(*(points[name] for name in members), strict=True), "o-", label=family, markersize=6)
         best = on_the_front([(swd, sign * value) for swd, value in points.values()])
         front = sorted(point for point, is_best in zip(points.values(), best, strict=True) if is_best)
         axes.plot(*zip(*front, strict=True), color="0.6", linewidth=6, alpha=0.35, zorder=0, label="no other is better")
         for name, point in points.items():
-            axes.annotate(METHODS[name].weights, point, xytext=(4, 4), textcoords="offset points", fontsize=7)
-        if metric == "best_of_k_l1":
-            axes.axhline(means[DETERMINISTIC]["l1"].value, color="0.3", linestyle=":", label="a model without noise")
+            axes.annotate(METHODS[name].weights, point, xytext=(4, 4), textcoords="offset points", fontsize=8)
+        axes.plot(alone["swd"], without_noise, "x", color="0.2", label="a model without noise")
+        axes.margins(x=0.18, y=0.1)
         axes.set_xlabel("sliced Wasserstein distance: left is nearer to real images")
         axes.set_title(title, fontsize=10)
-    axes.legend(fontsize=7)
-    figure.savefig(path, dpi=150)
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

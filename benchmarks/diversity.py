@@ -144,7 +144,7 @@ def draw_front(evaluations: Mapping[str, Sequence[Evaluated]], path: Path) -> No
         axes.margins(x=0.18, y=0.1)
         axes.set_xlabel("sliced Wasserstein distance: left is nearer to real images")
         axes.set_title(title, fontsize=10)
-    axes.legend(fontsize=8)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
     figure.savefig(path, dpi=110)
 
 

@@ -100,7 +100,8 @@ CASES = {
     ],
     "local-enhancers": [
         "generator.kind=local_enhancer", "generator.enhancers=2", "generator.residual_blocks=1",
-        "generator.enhancer_blocks=1", "generator.base_filters=2", "generator.upsampling=resize", "generator.noise=gaussian", "data.image_size_px=64",
+        "generator.enhancer_blocks=1", "generator.base_filters=2", "generator.upsampling=resize",
+        "generator.noise=gaussian", "data.image_size_px=64",
     ],
     "rectangle": ["data.image_size_px=[32,64]", "discriminator.scales=2"],
     "rectangle-of-odd-size": [

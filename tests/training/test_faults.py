@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 import tfpix2pix as p2p
-from benchmarks.faults import SETTINGS, differences, finish, kill_at_random
+from benchmarks.faults import SETTINGS, command, differences, finish, kill_at_random
 from tests.conftest import make_combined, run_cli, run_process, stop_at_call, tiny_config
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.training.checkpoints import Checkpoints
@@ -23,7 +23,8 @@ SMALL = (*SETTINGS, "generator.base_filters=8", "discriminator.base_filters=8")
 
 def test_killed_at_random_moments_a_run_ends_as_one_that_never_was(tmp_path):
     whole, killed, rng = tmp_path / "whole", tmp_path / "killed", random.Random(1)
-    finish(whole, 400, SMALL)
+    code, _, err = run_cli(*command(whole, 400, SMALL)[3:])
+    assert code == 0, err
     moments = [kill_at_random(killed, 400, SMALL, rng) for _ in range(3)]
     assert "finished" not in moments[:2]
     finish(killed, 400, SMALL)
@@ -151,8 +152,8 @@ def small_disk(tmp_path):
     """A file system of 5 MB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", str(folder)]
-    if os.name != "posix" or shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", str(folder)]
+    if os.name != "posix" or shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("a small file system cannot be mounted here (mount -t tmpfs needs root)")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
@@ -185,7 +186,7 @@ def test_a_thread_or_two_make_no_difference(tmp_path):
     for threads in ("1", "2"):
         environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads,
                        "OMP_NUM_THREADS": threads}  # fmt: skip
-        command = [sys.executable, "-m", "tfpix2pix", "train", "smoke", "--run", str(tmp_path / threads)]
-        command += ["--set", "training.deterministic_ops=true"]
-        subprocess.run(command, check=True, env=environment, capture_output=True)
+        train = [sys.executable, "-m", "tfpix2pix", "train", "smoke", "--run", str(tmp_path / threads)]
+        train += ["--set", "training.deterministic_ops=true"]
+        subprocess.run(train, check=True, env=environment, capture_output=True)
     assert differences(tmp_path / "1", tmp_path / "2") == []

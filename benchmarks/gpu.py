@@ -36,7 +36,7 @@ ON_CPU = (
     "works, and no figure of them says anything about a GPU."
 )
 SMALL_TRAINING = (
-    "data.image_size_px=64", "generator.base_filters=4", "discriminator.base_filters=4",
+    "data.image_size_px=64", "generator.base_filters=4", "generator.levels=3", "discriminator.base_filters=4",
     "discriminator.receptive_field_px=16", "training.validation_images=0", "training.sample_every_steps=1000000",
 )  # fmt: skip
 

@@ -74,7 +74,11 @@ def least_config(**changes) -> Config:
     return tiny_config(**{**changes, **{name: {**values, **changes.get(name, {})} for name, values in least.items()}})
 
 
+gc.disable()  # while the tests are collected, which makes a million objects that stay
+
+
 def pytest_collection_finish() -> None:
+    gc.enable()
     gc.collect()
     gc.freeze()  # what is imported stays: a collection need not look at it again
     gc.set_threshold(50_000, 20, 20)  # traces of networks are many objects, and garbage only after a module

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from jupyter_client import KernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -62,9 +63,25 @@ SMOKE = {
 }  # fmt: skip
 
 
-def run(name: str, parameters: str, folder: Path, until: str | None = None, **fields: object) -> nbformat.NotebookNode:
+@pytest.fixture(scope="module")
+def kernel():
+    """A kernel for one notebook after the other, so that TensorFlow is loaded once. Each begins without variables."""
+    manager = KernelManager(kernel_name="python3")
+    yield manager
+    if manager.has_kernel:
+        manager.shutdown_kernel(now=True)
+
+
+def run(
+    name: str,
+    parameters: str,
+    folder: Path,
+    until: str | None = None,
+    kernel: KernelManager | None = None,
+    **fields: object,
+) -> nbformat.NotebookNode:
     """The notebook after a run in `folder`, with `parameters` at the end of its parameter cell and values in form
-    fields of other cells; `until`: to this heading alone."""
+    fields of other cells; `until`: to this heading alone; `kernel`: in this one, not in one of its own."""
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     if until:
         (end,) = [index for index, cell in enumerate(notebook.cells) if cell.source.startswith(until)]
@@ -78,7 +95,14 @@ def run(name: str, parameters: str, folder: Path, until: str | None = None, **fi
             for found in re.findall(rf"^{field} = .*(?=  # @param)", cell.source, re.MULTILINE)
         ]
         cell.source = cell.source.replace(before, f"{field} = {value!r}")
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
+    if kernel:
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(f"%reset -f\nimport os\nos.chdir({str(folder)!r})"))
+    client = NotebookClient(notebook, km=kernel, timeout=600, resources={"metadata": {"path": folder}})
+    try:
+        client.execute()
+    finally:
+        if kernel and client.kc:
+            client.kc.stop_channels()
     return notebook
 
 
@@ -114,7 +138,7 @@ def test_runs_from_top_to_bottom(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_serves_by_a_live_server(smoke_run, tmp_path):
+def test_serves_by_a_live_server(smoke_run, kernel, tmp_path):
     """The same request over HTTP, to the model that the notebook finds already exported."""
     pytest.importorskip("tensorflow_serving", reason="the tests' server needs tfpix2pix[serving]")
     from tests.inference.remote.server import ModelServer
@@ -122,7 +146,8 @@ def test_serves_by_a_live_server(smoke_run, tmp_path):
     p2p.export_run(smoke_run.path, "saved_model", tmp_path / "exports")
     with ModelServer(tmp_path / "exports") as server:
         address = server.address("rest")
-        notebook = run("serve_and_deploy", f"MODEL = {str(smoke_run.path)!r}; SERVER = {address!r}", tmp_path, BEYOND)
+        parameters = f"MODEL = {str(smoke_run.path)!r}; SERVER = {address!r}"
+        notebook = run("serve_and_deploy", parameters, tmp_path, BEYOND, kernel)
         assert {"translate_bytes", "model_card"} <= set(server.core.requests)
     assert f"answered by the server at {address}" in printed(notebook)
     assert "is of this run already" in printed(notebook)
@@ -130,7 +155,7 @@ def test_serves_by_a_live_server(smoke_run, tmp_path):
 
 
 @pytest.mark.slow
-def test_trains_on_a_zip_of_pairs_and_again(tmp_path):
+def test_trains_on_a_zip_of_pairs_and_again(kernel, tmp_path):
     """Pairs of one's own, and a second run in the same folder, which trains nothing and translates a picture of one's
     own; as far as this makes a difference."""
     make_combined(tmp_path / "mine" / "train", count=4, size_px=32)
@@ -138,12 +163,12 @@ def test_trains_on_a_zip_of_pairs_and_again(tmp_path):
     shutil.make_archive(tmp_path / "mine", "zip", tmp_path, "mine")
     shutil.rmtree(tmp_path / "mine")
     mine = {"DATA": "mine.zip", "MY_PRESET": "smoke"}
-    first = run("train_in_colab", THREE, tmp_path, until="## How good is it?", **mine)
+    first = run("train_in_colab", THREE, tmp_path, until="## How good is it?", kernel=kernel, **mine)
     assert "4 training pairs (0, 1, 2, 3 …), 2 held out" in printed(first)
     assert "**mine**: 4 steps, batch size 1, objective l1+cgan" in said(first)
     config = (tmp_path / "runs" / "mine" / "config.yaml").stat().st_mtime_ns
     write_image(tmp_path / "own.png", np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8))
-    again = run("train_in_colab", THREE, tmp_path, until="## Compare", PICTURE="own.png", **mine)
+    again = run("train_in_colab", THREE, tmp_path, until="## Compare", kernel=kernel, PICTURE="own.png", **mine)
     assert "file: translated/own.png" in printed(again) and "PICTURE is empty" not in printed(again)
     assert read_image(tmp_path / "translated" / "own.png").shape == (40, 64, 3)
     assert (tmp_path / "runs" / "mine" / "config.yaml").stat().st_mtime_ns == config
@@ -156,15 +181,16 @@ def test_trains_on_a_zip_of_pairs_and_again(tmp_path):
 
 
 @pytest.mark.slow
-def test_pairs_two_folders_whose_names_differ(tmp_path):
+def test_pairs_two_folders_whose_names_differ(kernel, tmp_path):
     """By the table of `data match`, again when the cell runs again; folders that are named are taken as they are."""
     rng = np.random.default_rng(0)
     for number in range(6):
         for folder, name in (("photos", f"photo_{number}_final"), ("sketches", f"s{number}")):
             image = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
             write_image(tmp_path / "mine" / folder / f"{name}.png", image)
+    fields = {"DATA": "mine", "MY_PRESET": "smoke"}
     for _ in range(2):
-        notebook = run("train_in_colab", THREE, tmp_path, until="## Look at the pairs", DATA="mine", MY_PRESET="smoke")
+        notebook = run("train_in_colab", THREE, tmp_path, until="## Look at the pairs", kernel=kernel, **fields)
         assert "The file names of mine/sketches and mine/photos differ" in printed(notebook)
         assert "2 training pairs (s1, s4 …), 4 held out" in printed(notebook)
     table = (tmp_path / "data" / "mine-pairs.csv").read_text().splitlines()
@@ -173,22 +199,23 @@ def test_pairs_two_folders_whose_names_differ(tmp_path):
     for folder in ("a_side", "b_side"):
         for number in range(6):
             write_image(tmp_path / "equal" / folder / f"{number}.png", np.zeros((32, 32, 3), np.uint8))
-    fields = {"DATA": "equal", "MY_PRESET": "smoke", "INPUT_FOLDER": "b_side", "TARGET_FOLDER": "a_side"}
-    notebook = run("train_in_colab", THREE, tmp_path, until="## Look at the pairs", **fields)
+    fields |= {"DATA": "equal", "INPUT_FOLDER": "b_side", "TARGET_FOLDER": "a_side"}
+    notebook = run("train_in_colab", THREE, tmp_path, until="## Look at the pairs", kernel=kernel, **fields)
     assert "training pairs" in printed(notebook) and "differ" not in printed(notebook)
 
 
 @pytest.mark.slow
-def test_facades_are_downloaded_if_they_are_switched_on(tmp_path):
+def test_facades_are_downloaded_if_they_are_switched_on(kernel, tmp_path):
     """Here they were downloaded before."""
-    off = run("train_in_colab", 'PRESET = "smoke"', tmp_path, until="## Third exercise")
+    off = run("train_in_colab", 'PRESET = "smoke"', tmp_path, until="## Third exercise", kernel=kernel)
     assert len(pictures(off)) == 1 and "OpenMoji" in printed(off)  # of the model in the package, before any training
     assert "Not switched on" in printed(off) and not (tmp_path / "data").exists()
     make_combined(tmp_path / "data" / "facades" / "train", count=3, size_px=32)
     make_combined(tmp_path / "data" / "facades" / "val", count=2, size_px=32)
     record = {"url": "https://example.org/facades.tar.gz", "size_bytes": 1, "sha256": "0" * 64}
     (tmp_path / "data" / "facades.download.json").write_text(json.dumps(record))
-    on = run("train_in_colab", SMALLER, tmp_path, until="## Where it is kept", FACADES=True, FACADES_MINUTES=5)
+    fields = {"FACADES": True, "FACADES_MINUTES": 5}
+    on = run("train_in_colab", SMALLER, tmp_path, until="## Where it is kept", kernel=kernel, **fields)
     assert "3 training pairs" in printed(on) and "5 minutes, and at most 80000 steps, batch size 1" in printed(on)
     notebook = nbformat.read(ROOT / "notebooks" / "train_in_colab.ipynb", as_version=4)
     (above,) = [cell.source for cell in notebook.cells if cell.source.startswith("## Second exercise")]
@@ -212,12 +239,12 @@ def test_says_how_large_the_run_becomes_before_drive_is_opened(tmp_path, monkeyp
 
 
 @pytest.mark.slow
-def test_a_mistake_is_a_sentence(tmp_path):
+def test_a_mistake_is_a_sentence(kernel, tmp_path):
     with pytest.raises(CellExecutionError) as caught:
-        run("train_in_colab", 'PRESET = "facadez"', tmp_path, until="## Look at the pairs")
+        run("train_in_colab", 'PRESET = "facadez"', tmp_path, until="## Look at the pairs", kernel=kernel)
     assert "Did you mean 'facades'?" in str(caught.value) and "tfpix2pix/config" not in str(caught.value)
     with pytest.raises(CellExecutionError, match=r"DATA must be .* Received nowhere\.zip"):
-        run("train_in_colab", "", tmp_path, until="## Look at the pairs", DATA="nowhere.zip")
+        run("train_in_colab", "", tmp_path, until="## Look at the pairs", kernel=kernel, DATA="nowhere.zip")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

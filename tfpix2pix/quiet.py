@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -47,11 +48,27 @@ def load_tensorflow() -> None:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    with quiet_native_code():
+    with quiet_native_code(), _without_collections():
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
         tf.config.list_physical_devices()  # starts the device code, which writes messages too
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Collects no garbage while the block imports: a million objects that stay are looked at many times otherwise.
+
+    No later collection looks at these objects either.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+            gc.freeze()
 
 
 def quiet_pillow() -> None:

@@ -83,11 +83,12 @@ def rates(side: int) -> dict[str, float]:
 
 
 def overrides(row: Row, filters: int) -> list[str]:
+    small = ("generator.levels=3", "discriminator.receptive_field_px=16") if filters == SMALL_FILTERS else ()
     precision = "float32" if row.precision == "tf32" else row.precision
     return [
         f"data.image_size_px={row.size_px}", f"training.precision={precision}", f"training.xla={row.xla}".lower(),
         f"training.batch_size={row.batch * row.gpus}", f"generator.base_filters={filters}",
-        f"discriminator.base_filters={filters}", "training.steps=1000000",
+        f"discriminator.base_filters={filters}", "training.steps=1000000", *small,
     ]  # fmt: skip
 
 

@@ -73,20 +73,34 @@ def test_a_generator_translates_as_pytorch_does(name, tmp_path):
     assert translator(image).std() > 0.05  # it is no gray that would equal any gray
 
 
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """A local enhancer and its import."""
+    network, folder = nets.hd_local(4, blocks=1), tmp_path_factory.mktemp("local")
+    imported(network, folder)
+    return network, folder / "run"
+
+
+@pytest.fixture(scope="module")
+def global_(tmp_path_factory):
+    """A global generator and its import."""
+    network, folder = nets.hd_global(4, blocks=2), tmp_path_factory.mktemp("global")
+    imported(network, folder)
+    return network, folder / "run"
+
+
 @pytest.mark.parametrize("format", others_slow(("saved_model", "tflite", "keras", "onnx"), "tflite"))
-def test_exports_translate_as_pytorch_does(format, tmp_path):
-    network = nets.hd_local(4, blocks=1)
-    imported(network, tmp_path)
-    report = p2p.export_run(tmp_path / "run", format, tmp_path / "exports")
+def test_exports_translate_as_pytorch_does(format, local, tmp_path):
+    network, run = local
+    report = p2p.export_run(run, format, tmp_path / "exports")
     assert difference(p2p.load(report.path), network) < TOLERANCE
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("format", ["saved_model", "tflite", "keras", "onnx"])
-def test_exports_of_a_global_generator_do_too(format, tmp_path):
-    network = nets.hd_global(4, blocks=2)
-    imported(network, tmp_path)
-    report = p2p.export_run(tmp_path / "run", format, tmp_path / "exports")
+def test_exports_of_a_global_generator_do_too(format, global_, tmp_path):
+    network, run = global_
+    report = p2p.export_run(run, format, tmp_path / "exports")
     assert difference(p2p.load(report.path), network) < TOLERANCE
 
 

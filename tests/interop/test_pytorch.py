@@ -56,6 +56,8 @@ def nothing_in(folder: Path) -> bool:
     return not (folder / "run").exists() and not list(folder.glob(".run*"))
 
 
+# Weights of residual blocks do not tell the size, which is 256 px if it is not given.
+SMALLER_PX = {"resnet_9blocks, instance": 128, "resnet_9blocks, batch, dropout": 128}
 QUICK = ("unet_256, batch", "unet_128, batch", "unet_128, gray to colour", "resnet_6blocks, instance, dropout")
 
 
@@ -63,7 +65,7 @@ QUICK = ("unet_256, batch", "unet_128, batch", "unet_128, gray to colour", "resn
 def test_a_generator_translates_as_pytorch_does(name, tmp_path):
     network = nets.in_test_mode(nets.randomized(GENERATORS[name]()))
     file = saved(network, tmp_path / "facades" / "latest_net_G.pth")
-    report = import_weights(file, out=tmp_path / "run")
+    report = import_weights(file, out=tmp_path / "run", size_px=SMALLER_PX.get(name))
     assert report.max_abs_error < TOLERANCE
     assert report.runtime == f"PyTorch {torch.__version__}"
     translator = p2p.load(tmp_path / "run")
@@ -106,7 +108,7 @@ QUICK_DISCRIMINATORS = ("1 layers, batch", "3 layers, instance", "5 layers, batc
 
 @pytest.mark.parametrize("name", others_slow(DISCRIMINATORS, *QUICK_DISCRIMINATORS))
 def test_a_discriminator_judges_as_pytorch_does(name, tmp_path):
-    generator = saved(nets.randomized(nets.unet(7, 2)), tmp_path / "latest_net_G.pth")
+    generator = saved(nets.randomized(nets.unet(5, 2)), tmp_path / "latest_net_G.pth")
     network = nets.randomized(DISCRIMINATORS[name]()).train()
     file = saved(network, tmp_path / "latest_net_D.pth")
     size_px = 128 if "5" not in name else 256
@@ -175,10 +177,10 @@ def test_one_trained_for_some_steps_equals_in_every_export(tmp_path):
 @pytest.mark.slow
 def test_a_residual_network_is_exported(tmp_path):
     network = nets.in_test_mode(nets.randomized(nets.resnet(6, 8, dropout=True)))
-    import_weights(saved(network, tmp_path / "resnet.pth"), out=tmp_path / "run")
+    import_weights(saved(network, tmp_path / "resnet.pth"), out=tmp_path / "run", size_px=64)
     for kind in ("saved_model", "tflite", "keras", "onnx"):
         report = p2p.export_run(tmp_path / "run", kind, tmp_path / "exports")
-        assert difference(p2p.load(report.path), network, 128) < TOLERANCE
+        assert difference(p2p.load(report.path), network, 64) < TOLERANCE
 
 
 class Harm:

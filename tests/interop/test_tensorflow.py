@@ -56,10 +56,17 @@ def test_generators_of_tensorflow_addons(name, ending, written, tmp_path):
     assert list(spec.dropout_layers) == [1, 2]
 
 
+@pytest.fixture(scope="module")
+def imported(written, tmp_path_factory):
+    """The run that was imported from a generator of tensorflow-addons."""
+    run = tmp_path_factory.mktemp("imported") / "run"
+    import_weights(written / "after.h5", out=run)
+    return run
+
+
 @pytest.mark.parametrize("kind", ["saved_model", "tflite", "keras", "onnx"])
-def test_what_was_imported_is_exported(kind, written, tmp_path):
-    import_weights(written / "after.h5", out=tmp_path / "run")
-    report = p2p.export_run(tmp_path / "run", kind, tmp_path / "exports")
+def test_what_was_imported_is_exported(kind, imported, written, tmp_path):
+    report = p2p.export_run(imported, kind, tmp_path / "exports")
     assert difference(p2p.load(report.path), written, "after", 32) < TOLERANCE
 
 

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 import tfpix2pix as p2p
-from benchmarks.faults import SETTINGS, differences, finish, kill_at_random
-from tests.conftest import make_combined, run_process, tiny_config
+from benchmarks.faults import SETTINGS, command, differences, finish, kill_at_random
+from tests.conftest import make_combined, run_cli, run_process, stop_at_call, tiny_config
 from tfpix2pix.runs.directory import RunDirectory
 from tfpix2pix.training.checkpoints import Checkpoints
 
@@ -23,7 +23,8 @@ SMALL = (*SETTINGS, "generator.base_filters=8", "discriminator.base_filters=8")
 
 def test_killed_at_random_moments_a_run_ends_as_one_that_never_was(tmp_path):
     whole, killed, rng = tmp_path / "whole", tmp_path / "killed", random.Random(1)
-    finish(whole, 400, SMALL)
+    code, _, err = run_cli(*command(whole, 400, SMALL)[3:])
+    assert code == 0, err
     moments = [kill_at_random(killed, 400, SMALL, rng) for _ in range(3)]
     assert "finished" not in moments[:2]
     finish(killed, 400, SMALL)
@@ -89,26 +90,22 @@ def test_a_deleted_newest_checkpoint_costs_one_interval(runs, tmp_path, quiet):
     assert differences(runs / "6", resumed_copy(runs, tmp_path, quiet, shutil.rmtree)) == []
 
 
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory, quiet_once):
+    """A run that logs at steps 4 and 6 and validates at 3 and 6."""
+    folder = tmp_path_factory.mktemp("logged")
+    make_combined(folder / "pairs" / "train")
+    make_combined(folder / "pairs" / "val", count=2)
+    config = config_of(folder / "pairs", log_every_steps=4, validate_every_steps=3)
+    return p2p.train(config, run_dir=folder / "whole", console=quiet_once)
+
+
 @pytest.mark.parametrize("stop_at", [3, 5])
-def test_an_interruption_between_two_logs_leaves_no_trace_in_the_log(
-    combined_dir, tmp_path, quiet, monkeypatch, stop_at
-):
-    from contextlib import contextmanager
-
-    from tfpix2pix.training import loop
-
-    @contextmanager
-    def stopping():
-        steps = iter(range(1, 100))
-        yield lambda: next(steps) >= stop_at
-
-    config = config_of(combined_dir, log_every_steps=4, validate_every_steps=3)
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "stop_on_signals", stopping)
-        assert p2p.train(config, run_dir=tmp_path / "run", console=quiet).card.step == stop_at
+def test_an_interruption_between_two_logs_leaves_no_trace_in_the_log(logged, tmp_path, quiet, monkeypatch, stop_at):
+    with stop_at_call(monkeypatch, stop_at):
+        assert p2p.train(logged.card.config, run_dir=tmp_path / "run", console=quiet).card.step == stop_at
     p2p.train(run_dir=tmp_path / "run", resume=True, console=quiet)
-    p2p.train(config, run_dir=tmp_path / "whole", console=quiet)
-    assert differences(tmp_path / "whole", tmp_path / "run") == []
+    assert differences(logged.path, tmp_path / "run") == []
 
 
 def test_how_many_steps_a_call_changes_nothing(combined_dir, tmp_path, quiet):
@@ -135,18 +132,18 @@ def test_without_a_model_card_it_is_said_what_is_missing(runs, tmp_path):
         p2p.export_run(tmp_path / "run", "tflite", tmp_path / "out")
 
 
-def test_what_killed_processes_left_is_removed(combined_dir, tmp_path, quiet):
-    run = p2p.train(config_of(combined_dir, steps=2), run_dir=tmp_path / "run", console=quiet)
-    (run.directory.checkpoints / ".step-000004.123.tfpix2pix-tmp").mkdir()
-    p2p.train(config_of(combined_dir, steps=4), run_dir=tmp_path / "run", resume=True, console=quiet)
-    assert sorted(path.name for path in run.directory.checkpoints.iterdir())[0] == "best-000004"
+def test_what_killed_processes_left_is_removed(runs, tmp_path, quiet):
+    directory = RunDirectory(shutil.copytree(runs / "4", tmp_path / "run"))
+    (directory.checkpoints / ".step-000006.123.tfpix2pix-tmp").mkdir()
+    p2p.train(config_of(runs / "pairs"), run_dir=directory.path, resume=True, console=quiet)
+    assert sorted(path.name for path in directory.checkpoints.iterdir())[0] == "best-000006"
 
 
-def test_a_run_is_trained_by_one_process_at_a_time(combined_dir, tmp_path, quiet):
-    run = p2p.train(config_of(combined_dir, steps=2), run_dir=tmp_path / "run", console=quiet)
-    with run.directory.in_use(), pytest.raises(p2p.UserError, match="by one process.*another process is training"):
-        p2p.train(config_of(combined_dir), run_dir=tmp_path / "run", resume=True, console=quiet)
-    with RunDirectory(run.path).in_use():
+def test_a_run_is_trained_by_one_process_at_a_time(runs, tmp_path, quiet):
+    directory = RunDirectory(shutil.copytree(runs / "4", tmp_path / "run"))
+    with directory.in_use(), pytest.raises(p2p.UserError, match="by one process.*another process is training"):
+        p2p.train(config_of(runs / "pairs"), run_dir=directory.path, resume=True, console=quiet)
+    with RunDirectory(directory.path).in_use():
         pass
 
 
@@ -155,8 +152,8 @@ def small_disk(tmp_path):
     """A file system of 5 MB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", str(folder)]
-    if os.name != "posix" or shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", str(folder)]
+    if os.name != "posix" or shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("a small file system cannot be mounted here (mount -t tmpfs needs root)")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
@@ -179,7 +176,7 @@ def test_a_full_disk_is_said_and_leaves_the_earlier_checkpoints_whole(combined_d
     subprocess.run(["mount", "-o", "remount,size=90m", str(small_disk)], check=True)
     code, _, err = run_process("train", "--run", run_dir, "--resume")
     assert code == 0, err
-    code, _, err = run_process("train", "smoke", "--run", tmp_path / "whole", *flags)
+    code, _, err = run_cli("train", "smoke", "--run", tmp_path / "whole", *flags)
     assert code == 0, err
     assert differences(tmp_path / "whole", run_dir) == []
 
@@ -189,7 +186,7 @@ def test_a_thread_or_two_make_no_difference(tmp_path):
     for threads in ("1", "2"):
         environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads,
                        "OMP_NUM_THREADS": threads}  # fmt: skip
-        command = [sys.executable, "-m", "tfpix2pix", "train", "smoke", "--run", str(tmp_path / threads)]
-        command += ["--set", "training.deterministic_ops=true"]
-        subprocess.run(command, check=True, env=environment, capture_output=True)
+        train = [sys.executable, "-m", "tfpix2pix", "train", "smoke", "--run", str(tmp_path / threads)]
+        train += ["--set", "training.deterministic_ops=true"]
+        subprocess.run(train, check=True, env=environment, capture_output=True)
     assert differences(tmp_path / "1", tmp_path / "2") == []

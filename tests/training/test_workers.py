@@ -20,7 +20,7 @@ from tfpix2pix.training.cluster import this_worker
 from tfpix2pix.training.devices import Devices
 
 SETTINGS = {
-    "data.image_size_px": 32, "generator.base_filters": 8, "discriminator.base_filters": 8,
+    "data.image_size_px": 32, "generator.base_filters": 8, "generator.levels": 3, "discriminator.base_filters": 8,
     "discriminator.receptive_field_px": 16, "training.batch_size": 2, "training.precision": "float32",
     "training.log_every_steps": 2, "training.checkpoint_every_steps": 5, "training.validate_every_steps": 10,
     "training.deterministic_ops": "true",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
 from dataclasses import replace
 from functools import lru_cache
@@ -21,6 +22,7 @@ from tfpix2pix.files import as_bytes
 # Photographs that scikit-image ships in its wheel. docs/data.md has their terms.
 SAMPLE_PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "rocket.jpg")
 PHOTOGRAPHS_KEPT = 8
+LOCKS = 32  # photographs that are read at a time, at most
 
 
 def photographs(config: DataConfig, split: str, seed: int) -> Source:
@@ -72,9 +74,12 @@ def _photographs(files: dict[str, Path], config: DataConfig, split: str, seed: i
         rng = np.random.default_rng([seed, zlib.crc32(as_bytes(f"{path.name}/{split}")), epoch])
         return operator(target, config, rng), target  # applied after the cut: a part's input shows nothing of the other
 
+    locks = [threading.Lock() for _ in range(LOCKS)]
+
     def at_epoch(index: int, epoch: int) -> Pair:
         _, path, tile = tiles[index]
-        pair = whole(path, epoch)
+        with locks[hash(path) % LOCKS]:  # threads that read neighbouring tiles wait for the first of them
+            pair = whole(path, epoch)
         if tile is not None:
             (top, left), (tall, wide) = tile, config.size_px
             pair = tuple(image[top : top + tall, left : left + wide] for image in pair)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from PIL import Image, ImageStat
@@ -25,6 +25,7 @@ from tfpix2pix.data.target_parts import channels_of_targets
 from tfpix2pix.errors import UserError
 
 CONSTANT_LEVELS = 2.0  # standard deviation, of 255 levels; facades and shoes have 18 or more
+HEADERS_KEPT = 64  # neighbouring tiles and slices are from one file
 SEAM_PX = 4  # border of a half into which the other half of a combined JPEG bleeds
 
 
@@ -200,12 +201,13 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
     """
     paint, align, makes_inputs = painter(survey.data), aligner(survey.data), survey.data.makes_inputs
     maps, is_cut = label_maps(survey.data), source_row(survey.data.source).cut
+    header_of = lru_cache(maxsize=HEADERS_KEPT)(lambda path: header(path, survey.data))
 
     def look(position: tuple[str, int]) -> tuple[Look, np.ndarray | None]:
         split, index = position
         source, headers = survey.sources[split], ()
         try:
-            headers = tuple(header(path, survey.data) for path in source.files(index))
+            headers = tuple(map(header_of, source.files(index)))
             *pair, weight = (*source.sample(index), None)[:3]
         except UserError as error:
             fault = Fault(error.kind or "unfit", source.names[index], str(error))

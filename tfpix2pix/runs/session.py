@@ -140,16 +140,14 @@ class Session:
         self.untrained: Untrained | None = None
 
     @cached_property
-    def held_out(self) -> Batches:
-        """Returns the held-out pairs of a validation."""
-        data, count = self.config.data, self.spec.validation_images
-        return evaluation_batches(self.sources["val"], data, count=count, batch_size=batch_of(*data.size_px))
-
-    @cached_property
-    def trained_on(self) -> Batches:
-        """Returns as many training pairs as held-out ones, as they are without augmentation."""
+    def measured(self) -> dict[str, Batches]:
+        """Returns the pairs of a validation by split: held-out ones, and as many to train on, without augmentation."""
         data, count = self.config.data, self.held_out_count
-        return evaluation_batches(self.sources["train"], data, count=count, batch_size=batch_of(*data.size_px))
+        batch_size = batch_of(*data.size_px)
+        return {
+            split: evaluation_batches(self.sources[split], data, count=count, batch_size=batch_size)
+            for split in ("val", "train")
+        }
 
     @contextmanager
     def reporting(self, start: Start, trackers: Trackers, examine: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -280,7 +278,7 @@ class Session:
         metrics = {}
         if self.held_out_count:
             setting = Setting.of(self.config.data)
-            metrics = measure(examples_of(self.translate, self.held_out), self.spec.validation_metrics, setting)
+            metrics = measure(examples_of(self.translate, self.measured["val"]), self.spec.validation_metrics, setting)
             self.metrics["trained" if step else "untrained"] = metrics
         named = {**{f"val/{name}": value for name, value in metrics.items()}, **self._probed()}
         if named:
@@ -293,7 +291,7 @@ class Session:
         if not self.spec.health:
             return {}
         judged = self.held_out_count and self.model.objective.adversarial
-        signs = self.real_signs.measure(self.trained_on, self.held_out) if judged else {}
+        signs = self.real_signs.measure(self.measured["train"], self.measured["val"]) if judged else {}
         return {**self.probe.measure(), **signs}
 
     def _detect(self, line: dict[str, Any]) -> None:

@@ -150,11 +150,9 @@ class Session:
         }
 
     @contextmanager
-    def reporting(self, start: Start, trackers: Trackers, examine: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Reports the steps of the block, to trackers too. A new run draws samples of its untrained generator first.
-
-        `examine` is called if the run is new, after its first steps.
-        """
+    def reporting(self, start: Start, trackers: Trackers, examine: Callable[[], None]) -> Iterator[None]:
+        """Reports the steps of the block, to trackers too. A new run draws samples of its untrained generator first,
+        and calls `examine` after its first steps."""
         chief = self.devices.is_chief
         self._begin(start)
         self.reporter.trackers = trackers

@@ -68,6 +68,9 @@ def step(found: dict) -> str:
     return "\n\n".join(parts)
 
 
+ENDS = ("first_sample", "first_step")  # of a start
+
+
 def loop(found: dict) -> str:
     names = {"bare_step_s": "bare step, s", "loop_step_s": "step in the loop, s", "sample_s": "a sample grid, s",
              "validate_s": "held-out figures of 50 pairs, s", "save_s": "a checkpoint, s"}  # fmt: skip
@@ -77,11 +80,18 @@ def loop(found: dict) -> str:
 
 
 def startup(found: dict) -> str:
+    keys = ("import_s", "first_sample_s", "first_step_s")
     rows = [
-        [f"{row['import_s']:.1f}", f"{row['first_step_s']:.1f}", f"{row['times_the_import']:.1f}"]
+        [
+            *(f"{row[key]:.1f} ({row[key[:-1] + 'cpu_s']:.1f})" for key in keys),
+            *(f"{row[f'{name}_times']:.1f} ({row[f'{name}_cpu_s'] / row['import_cpu_s']:.1f})" for name in ENDS),
+        ]
         for row in found["startup"]
     ]
-    return table(["importing TensorFlow, s", "to the end of the first step, s", "times"], rows)
+    return table(
+        ["importing TensorFlow, s", "to the first sample grid, s", "to the end of the first step, s",
+         "sample, times the import", "step, times the import"], rows,
+    )  # fmt: skip
 
 
 def memory(found: dict) -> str:

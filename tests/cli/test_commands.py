@@ -250,6 +250,25 @@ def test_no_command_imports_tensorflow_before_it_is_made_quiet():
     assert done.returncode == 0, done.stderr
 
 
+def test_commands_load_tensorflow_without_collections_of_garbage():
+    code = """
+import gc, sys
+counts = []
+gc.callbacks.append(lambda phase, info: counts.append(phase))
+from tfpix2pix.cli.shared import load_tensorflow
+before = len(counts)
+load_tensorflow()
+print("tensorflow" in sys.modules, len(counts) - before, gc.isenabled(), gc.get_freeze_count() > 100_000)
+frozen, more = gc.get_freeze_count(), [[] for _ in range(1000)]
+load_tensorflow()
+print(gc.get_freeze_count() == frozen)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "True 0 True True\nTrue\n", done.stderr
+    files = (Path(p2p.__file__).parent / "cli").glob("*.py")
+    assert [file.name for file in files if "quiet import load_tensorflow" in file.read_text(encoding="utf-8")] == []
+
+
 @pytest.mark.parametrize("format", EXPORTERS)
 def test_the_plan_of_an_export_needs_no_tensorflow(format, tmp_path):
     """`export` plans before it makes TensorFlow quiet."""

@@ -19,7 +19,7 @@ from tfpix2pix.config import preset_names
 from tfpix2pix.data import source_row
 from tfpix2pix.data.images import read_image
 from tfpix2pix.data.opening import open_sources
-from tfpix2pix.data.pipeline import training_batches
+from tfpix2pix.data.pipeline import evaluation_batches, training_batches
 from tfpix2pix.errors import UserError
 from tfpix2pix.models import GENERATORS
 from tfpix2pix.runs import session
@@ -158,6 +158,45 @@ def test_the_first_samples_come_early_and_a_resume_draws_no_other(combined_dir, 
     assert [path.stem for path in sorted(run.directory.samples.iterdir())] == [
         f"step-{step:06d}" for step in (0, 1, 3, 5)
     ]
+
+
+def test_the_untrained_generator_is_measured_after_the_first_steps_with_its_own_weights(combined_dir, tmp_path):
+    def trained(name, **training):
+        console = Console(file=io.StringIO(), width=400)
+        config = tiny_config(data={"dir": str(combined_dir)}, training={"log_every_steps": 3, **training})
+        return p2p.train(config, run_dir=tmp_path / name, console=console), console.file.getvalue().splitlines()
+
+    run, told = trained("run", steps=3, sample_every_steps=3)
+    compiles, measures = (
+        next(number for number, line in enumerate(told) if text in line) for text in ("Compiles the", "Examines some")
+    )
+    assert compiles < measures < next(number for number, line in enumerate(told) if line.startswith("step 3/3"))
+    assert told[measures + 1].startswith("leak: 2, the first train/0 and val/0")  # a fault of these pairs
+
+    model = build_model(run.card.config)
+    pairs = evaluation_batches(open_sources(run.card.config.data, 0)["val"], run.card.config.data)
+    by_hand = [np.mean(np.abs(model(image).numpy() - target.numpy())) for image, target in pairs]
+    first = lines(run)[0]
+    assert first["step"] == 0
+    assert first["val/l1"] == pytest.approx(np.mean(by_hand), rel=1e-5) == run.card.metrics["untrained"]["l1"]
+    assert [line["step"] for line in lines(run)] == sorted(line["step"] for line in lines(run))
+
+    early, _ = trained("early", steps=3, sample_every_steps=3, log_every_steps=1)
+    assert without_times(early)[0] == without_times(run)[0]
+    (_, one), (_, other) = state(run), state(early)
+    assert all(np.array_equal(one[part][name], other[part][name]) for part in one for name in one[part])
+
+
+def test_a_run_that_is_stopped_at_once_has_measured_its_untrained_generator(combined_dir, tmp_path, quiet, monkeypatch):
+    config = least_config(data={"dir": str(combined_dir)}, training={"steps": 5, "log_every_steps": 5})
+    with stop_at_call(monkeypatch, 1):
+        stopped = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
+    assert stopped.card.step == 1
+    assert [line["step"] for line in lines(stopped)] == [0]
+    assert stopped.card.metrics.keys() == {"untrained"}
+    resumed = p2p.train(run_dir=tmp_path / "run", resume=True, console=quiet)
+    assert resumed.card.metrics["untrained"] == stopped.card.metrics["untrained"]
+    assert [line["step"] for line in lines(resumed) if "val/l1" in line].count(0) == 1
 
 
 def test_a_dry_run_describes_and_writes_nothing(tmp_path):

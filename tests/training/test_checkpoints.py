@@ -8,7 +8,7 @@ from tests.conftest import tiny_config
 from tests.training.test_pix2pix import data
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.runs.networks import build_model
-from tfpix2pix.training.checkpoints import Checkpoints, assign, get_state, set_state, state_variables
+from tfpix2pix.training.checkpoints import Checkpoints, assign, get_state, holding, set_state, state_variables
 
 
 def trained(steps=2, **changes):
@@ -34,6 +34,21 @@ def test_everything_that_trains_is_state():
         for _ in range(3):
             step(data())
     assert equal(get_state(first), get_state(second))
+
+
+def test_a_model_holds_another_state_for_a_while_and_then_its_own_bit_for_bit():
+    model, other = trained(1), build_model(tiny_config(seed=5))
+    before, kept = get_state(model), get_state(other, ("generator", "discriminator"))
+
+    def stopped_inside():
+        with holding(model, get_state(other, tuple(kept))):
+            assert equal(kept, get_state(model))
+            assert int(model.step) == 1  # of the parts that are not named nothing changes
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped_inside()
+    assert equal(before, get_state(model))
 
 
 def test_save_and_load(tmp_path):

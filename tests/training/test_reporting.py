@@ -55,6 +55,21 @@ def test_a_mean_does_not_depend_on_how_many_calls_or_runs_its_steps_were_done_in
     assert Meter().means() == {}
 
 
+def test_a_pause_is_no_time_of_the_steps_around_it(tmp_path, monkeypatch):
+    now_s = [0.0]
+    monkeypatch.setattr("tfpix2pix.training.reporting.time.perf_counter", lambda: now_s[0])
+    report, run, _ = reporter(tmp_path)
+    with report:
+        for step, passed_s in ((1, 9.0), (2, 0.5), (3, 0.5)):  # the first step compiles
+            now_s[0] += passed_s
+            report.collect(step, {"g/l1": np.ones(1)})
+        with report.paused():
+            now_s[0] += 70.0
+        assert report.step_s() == 0.5
+        report.log(3, {})
+    assert lines_of(run)[0]["images_per_s"] == 4.0
+
+
 def test_losses_are_shown_without_totals_and_with_what_d_is_right_about():
     text = losses_text({"g/total": 9.0, "g/l1": 0.25, "d/real_accuracy": 0.5, "d/fake_accuracy": 1.0})
     assert text == "g/l1 0.250  D right 0.750"

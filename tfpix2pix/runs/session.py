@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +20,7 @@ from tfpix2pix.config.card import DataPeriod, ModelCard
 from tfpix2pix.config.resolve import to_yaml
 from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.pairs import Source
-from tfpix2pix.data.pipeline import evaluation_batches
+from tfpix2pix.data.pipeline import Batches, evaluation_batches
 from tfpix2pix.data.scalars import in_words
 from tfpix2pix.data.scale import stretch_of
 from tfpix2pix.errors import RunError
@@ -33,7 +33,7 @@ from tfpix2pix.models.noise import noise_size
 from tfpix2pix.runs.directory import Run, RunDirectory, flat
 from tfpix2pix.runs.stages import best_after, stage_after
 from tfpix2pix.training import loop
-from tfpix2pix.training.checkpoints import TRANSLATING, Checkpoints, State, get_state, set_state
+from tfpix2pix.training.checkpoints import TRANSLATING, Checkpoints, State, get_state, holding, set_state
 from tfpix2pix.training.devices import Devices
 from tfpix2pix.training.health import Finding, Monitor, NotFinite, advice, check_losses, check_weights
 from tfpix2pix.training.pix2pix import Pix2Pix
@@ -48,6 +48,7 @@ FIRST_SAMPLES = (50, 100, 200, 400)  # steps of the first sample grids, before `
 MAX_ROLL_BACKS = 5
 LEAST_TOLD_S = 60.0  # of a training, for its length to be told
 STYLES = 256  # that a model card holds
+MEASURED = (*TRANSLATING, "discriminator")  # parts of the state that samples, validations and the card depend on
 
 
 def hyperparameters_of(config: Config) -> dict[str, object]:
@@ -98,6 +99,14 @@ class Start:
     finding: Finding | None = None  # reason why the run was rolled back to this step
 
 
+class Untrained(NamedTuple):
+    """Holds the untrained generator of a new run until it is measured, after the first steps."""
+
+    grid: np.ndarray  # of its samples
+    state: State  # parts in `MEASURED`
+    examine: Callable[[], None]
+
+
 class Session:
     """Holds what the hooks of a training share. Of several workers, only the chief reports, validates and saves.
 
@@ -119,11 +128,8 @@ class Session:
         view = InferenceView(model.translator, data.encoding)
         self.translate = tf.function(view.translate, autograph=False, reduce_retracing=True)
         self.held_out_count = min(spec.validation_images, len(sources["val"]))
-        batch_size = batch_of(*data.size_px)
-        self.held_out = evaluation_batches(sources["val"], data, count=spec.validation_images, batch_size=batch_size)
         shown = sources["val"] if len(sources["val"]) else sources["train"]
         self.shown = list(evaluation_batches(shown, data, count=SAMPLE_ROWS))
-        self.trained_on = evaluation_batches(sources["train"], data, count=self.held_out_count, batch_size=batch_size)
         self.real_signs = RealSigns(model.judge_whole, model.objective.boundary, data.encoding)
         self.probe = Probe(self.translate, model.translator, data.encoding.encode_input, self.shown)
         self.target_dtype = sources["train"].sample(0)[1].dtype.name
@@ -131,10 +137,22 @@ class Session:
         self.saved_s = time.monotonic()
         self.roll_backs = 0
         self.length_told = False
+        self.untrained: Untrained | None = None
+
+    @cached_property
+    def measured(self) -> dict[str, Batches]:
+        """Returns the pairs of a validation by split: held-out ones, and as many to train on, without augmentation."""
+        data, count = self.config.data, self.held_out_count
+        batch_size = batch_of(*data.size_px)
+        return {
+            split: evaluation_batches(self.sources[split], data, count=count, batch_size=batch_size)
+            for split in ("val", "train")
+        }
 
     @contextmanager
-    def reporting(self, start: Start, trackers: Trackers) -> Iterator[None]:
-        """Reports the steps of the block, to trackers too. A new run reports its untrained generator first."""
+    def reporting(self, start: Start, trackers: Trackers, examine: Callable[[], None]) -> Iterator[None]:
+        """Reports the steps of the block, to trackers too. A new run draws samples of its untrained generator first,
+        and calls `examine` after its first steps."""
         chief = self.devices.is_chief
         self._begin(start)
         self.reporter.trackers = trackers
@@ -142,14 +160,18 @@ class Session:
             if start.finding and chief:
                 self.reporter.finding(start.step, start.finding)
             if start.untouched and chief:
-                self.reporter.begin(f"```yaml\n{to_yaml(self.config)}```", hyperparameters_of(self.config))
-                self.reporter.view.doing("Measures the untrained generator")
-                self._sample(0, {})
-                self._validate(0, {})
+                self.reporter.view.doing("Draws samples of the untrained generator")
+                grid = self._grid()
+                self.reporter.write_grid(0, grid)
                 self._write_card(0)
+                self.untrained = Untrained(grid, get_state(self.model, MEASURED), examine)
             if chief:
                 self.reporter.view.doing("Compiles the training step")
-            yield
+            try:
+                yield
+            except NotFinite:
+                self._report_untrained()
+                raise
 
     def hooks(self) -> list[loop.Hook]:
         """Returns the hooks that the loop calls after its steps, in this order."""
@@ -195,7 +217,25 @@ class Session:
         lines = [line for line in self.reporter.metrics.lines if line["step"] > first or not first]
         self.monitor = Monitor(lines, adversarial=adversarial)
 
+    def _report_untrained(self) -> None:
+        """Reports the untrained generator of a new run, once, with its weights in place meanwhile.
+
+        That can wait for the first steps. It comes before all that they report, so that every file is in order.
+        """
+        if self.untrained is None:
+            return
+        (grid, state, examine), self.untrained = self.untrained, None
+        with self.reporter.paused():
+            self.reporter.view.doing("Examines some pairs and measures the untrained generator")
+            examine()
+            self.reporter.begin(f"```yaml\n{to_yaml(self.config)}```", hyperparameters_of(self.config))
+            with holding(self.model, state):
+                self.reporter.sample(0, grid, self._weights())
+                self._measure(0)
+                self._write_card(0)
+
     def _log(self, step: int, _: loop.Losses) -> None:
+        self._report_untrained()
         pace = self.reporter.step_s()
         rates = {"learning_rate": self.model.generator_optimizer.learning_rate}
         if self.spec.discriminator_learning_rate:
@@ -215,18 +255,28 @@ class Session:
         self.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     def _sample(self, step: int, _: loop.Losses) -> None:
-        data = self.config.data
-        pictures, caption = pictures_of(data, every_part=True), partial(in_words, data=data)
-        grid = sample_grid(self.translate, self.shown, pictures, caption)
-        weights = {v.path: v for v in (*self.model.generator.weights, *self.model.discriminator.weights)}
-        self.reporter.sample(step, grid, weights)
+        self._report_untrained()
+        self.reporter.sample(step, self._grid(), self._weights())
         self.reporter.restart_clock()
 
+    def _grid(self) -> np.ndarray:
+        data = self.config.data
+        pictures, caption = pictures_of(data, every_part=True), partial(in_words, data=data)
+        return sample_grid(self.translate, self.shown, pictures, caption)
+
+    def _weights(self) -> dict[str, Any]:
+        return {v.path: v for v in (*self.model.generator.weights, *self.model.discriminator.weights)}
+
     def _validate(self, step: int, _: loop.Losses) -> None:
+        self._report_untrained()
+        self._measure(step)
+        self.reporter.restart_clock()
+
+    def _measure(self, step: int) -> None:
         metrics = {}
         if self.held_out_count:
             setting = Setting.of(self.config.data)
-            metrics = measure(examples_of(self.translate, self.held_out), self.spec.validation_metrics, setting)
+            metrics = measure(examples_of(self.translate, self.measured["val"]), self.spec.validation_metrics, setting)
             self.metrics["trained" if step else "untrained"] = metrics
         named = {**{f"val/{name}": value for name, value in metrics.items()}, **self._probed()}
         if named:
@@ -234,13 +284,12 @@ class Session:
         if self.best and step and self.best.update(metrics):
             self.metrics["best"] = {**metrics, "step": step}
             self.checkpoints.save_best(step, get_state(self.model, TRANSLATING))
-        self.reporter.restart_clock()
 
     def _probed(self) -> dict[str, float]:
         if not self.spec.health:
             return {}
         judged = self.held_out_count and self.model.objective.adversarial
-        signs = self.real_signs.measure(self.trained_on, self.held_out) if judged else {}
+        signs = self.real_signs.measure(self.measured["train"], self.measured["val"]) if judged else {}
         return {**self.probe.measure(), **signs}
 
     def _detect(self, line: dict[str, Any]) -> None:
@@ -251,6 +300,7 @@ class Session:
         check_weights(self.model, step)
 
     def _save(self, step: int, _: loop.Losses) -> None:
+        self._report_untrained()
         best = self.best.state() if self.best else {}
         notes = {"metrics": self.metrics, "best": best, "meter": self.reporter.meter.state()}  # fields of `Start`
         self.checkpoints.save(step, get_state(self.model), notes)

@@ -164,7 +164,7 @@ def run(plan: Plan, console: Console | None = None) -> Run:
                 step = None
                 while step is None:
                     try:
-                        with session.reporting(start, trackers):
+                        with session.reporting(start, trackers, partial(_examine, plan, say)):
                             step = loop.run(
                                 execution(
                                     config, sources["train"], model, devices, first_step=start.step,
@@ -293,18 +293,22 @@ def _needs(plan: Plan, config: Config, networks: Networks, devices: Devices) -> 
 
 
 def _report_data(plan: Plan, sources: Mapping[str, Source], say: partial) -> None:
-    """Prints the doctor's findings in some pairs of a new run, and the number of pairs that are skipped."""
+    """Prints notes on the pairs, and the number of those that are skipped."""
     for note in plan.notes:
         say(note)
     if plan.resume:
         for warning in plan.division.warnings:
             say(warning)
-    if not plan.resume:
-        for line in quick_lines(examine(plan.config.data, plan.config.seed, at_most=EXAMINED_AT_START)):
-            say(line)
     skipped = list(dict.fromkeys(fault.message for source in sources.values() for fault in source.skipped))
     if skipped:
         say(f"{len(skipped)} pairs skipped. The first: {skipped[0]}")
+
+
+def _examine(plan: Plan, say: partial) -> None:
+    """Prints the doctor's findings in some pairs of a new run."""
+    if not plan.resume:
+        for line in quick_lines(examine(plan.config.data, plan.config.seed, at_most=EXAMINED_AT_START)):
+            say(line)
 
 
 def _how_to_continue(step: int, spec: TrainingConfig) -> str:

@@ -10,7 +10,8 @@ import json
 import re
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,27 @@ def set_state(model, state: State) -> None:
     """Sets a `Pix2Pix` model to `state`, which must have the model's parts and names."""
     for part, variables in state_variables(model).items():
         assign(variables, state[part], part)
+
+
+@contextmanager
+def holding(model, state: State) -> Iterator[None]:
+    """Sets some parts of a `Pix2Pix` model to those of `state` in the block, and then back.
+
+    Meanwhile `state` holds the model's own, so that memory holds each of them once.
+    """
+    _exchange(model, state)
+    try:
+        yield
+    finally:
+        _exchange(model, state)
+
+
+def _exchange(model, state: State) -> None:
+    variables = state_variables(model)
+    for part, arrays in state.items():
+        for name, variable in variables[part].items():
+            value, arrays[name] = arrays[name], np.asarray(variable)
+            variable.assign(value)
 
 
 def assign(variables: dict[str, object], arrays: dict[str, np.ndarray], part: str) -> None:

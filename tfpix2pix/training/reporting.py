@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -154,9 +155,14 @@ class Reporter:
         self.trackers.log(step, values)
         return self.metrics.write(step, values)
 
-    def sample(self, step: int, grid: np.ndarray, weights: Mapping[str, Any]) -> None:
-        """Writes a sample grid, and histograms of the weights. Redraws the curves if the last drawing is old."""
+    def write_grid(self, step: int, grid: np.ndarray) -> None:
+        """Writes a sample grid to its file alone."""
         write_image(self.run.samples / f"step-{step:06d}.png", grid)
+
+    def sample(self, step: int, grid: np.ndarray, weights: Mapping[str, Any]) -> None:
+        """Writes a sample grid, to TensorBoard and trackers too, and histograms of the weights. Redraws the curves if
+        the last drawing is old."""
+        self.write_grid(step, grid)
         self.board.image(step, "samples", grid)
         self.trackers.image(step, "samples", grid)
         self.board.histograms(step, weights)
@@ -185,6 +191,13 @@ class Reporter:
     def restart_clock(self) -> None:
         """Restarts the clock of images/s, after work that is not a training step."""
         self.timed_from_s, self.steps_timed = time.perf_counter(), 0
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leaves the time of the block out of images/s."""
+        began_s = time.perf_counter()
+        yield
+        self.timed_from_s += time.perf_counter() - began_s
 
     def _show(self, step: int) -> None:
         self.view.update(step, self._facts(step), losses_text(self.meter.means()))

@@ -21,7 +21,6 @@ from tfpix2pix.cli.shared import (
     Set,
     answer,
     choice,
-    load_tensorflow,
     names_options,
     out_console,
     progress_console,
@@ -31,6 +30,7 @@ from tfpix2pix.data import OPERATORS
 from tfpix2pix.engines import ENGINES, LOCAL
 from tfpix2pix.errors import UserError, listed
 from tfpix2pix.parallel import evenly_spread
+from tfpix2pix.quiet import load_tensorflow
 
 if TYPE_CHECKING:
     from tfpix2pix.config import Config

@@ -16,7 +16,6 @@ from tfpix2pix.cli.shared import (
     Weights,
     answer,
     choice,
-    load_tensorflow,
     names_options,
     out_console,
     track,
@@ -24,6 +23,7 @@ from tfpix2pix.cli.shared import (
 from tfpix2pix.data import SPLITS
 from tfpix2pix.errors import UserError
 from tfpix2pix.evaluation.study import PAGE, PRACTICE, SHOWN_S, TRIALS
+from tfpix2pix.quiet import load_tensorflow
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -12,17 +12,9 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.shared import (
-    Best,
-    Json,
-    Noise,
-    Weights,
-    answer,
-    load_tensorflow,
-    names_options,
-    size_of_option,
-)
+from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, names_options, size_of_option
 from tfpix2pix.errors import UserError
+from tfpix2pix.quiet import load_tensorflow
 from tfpix2pix.size import SizePx
 
 if TYPE_CHECKING:

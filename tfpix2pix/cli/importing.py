@@ -9,15 +9,9 @@ import typer
 from rich.table import Table
 
 from tfpix2pix.cli import completion
-from tfpix2pix.cli.shared import (
-    Json,
-    answer,
-    choice,
-    load_tensorflow,
-    names_options,
-    size_of_option,
-)
+from tfpix2pix.cli.shared import Json, answer, choice, names_options, size_of_option
 from tfpix2pix.interop.kinds import kind_of
+from tfpix2pix.quiet import load_tensorflow
 
 
 @names_options(file="FILE", kind="--from", size_px="--size")

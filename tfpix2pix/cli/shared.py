@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import gc
 import inspect
 import json
 import re
-import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable
 from typing import Annotated, Any, Optional
@@ -16,7 +14,6 @@ import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from tfpix2pix import quiet
 from tfpix2pix.cli import completion
 from tfpix2pix.data import LARGEST_SIZE_PX
 from tfpix2pix.engines import ENGINES
@@ -58,24 +55,6 @@ def answer(as_json: bool, values: dict, text: object) -> None:
         print(json.dumps(values))
     else:
         out_console.print(text)
-
-
-def load_tensorflow() -> None:
-    """Imports TensorFlow for a command, by `quiet.load_tensorflow`, without collections of garbage.
-
-    They would take a fifth of the time. Later collections leave out what there is then, which stays as long as the
-    command. A program that imports this package may have garbage of its own, so only commands do this.
-    """
-    if "tensorflow" in sys.modules:
-        return
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        quiet.load_tensorflow()
-    finally:
-        gc.freeze()
-        if collects:
-            gc.enable()
 
 
 def choice(names: Collection[str], help: str) -> Any:

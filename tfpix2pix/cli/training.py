@@ -12,17 +12,10 @@ from rich.table import Table
 from tfpix2pix.activity import doing
 from tfpix2pix.cli import completion
 from tfpix2pix.cli.seeds import run_group
-from tfpix2pix.cli.shared import (
-    Json,
-    Set,
-    answer,
-    load_tensorflow,
-    names_options,
-    out_console,
-    progress_console,
-)
+from tfpix2pix.cli.shared import Json, Set, answer, names_options, out_console, progress_console
 from tfpix2pix.config import PRESETS, RECIPES
 from tfpix2pix.errors import UserError
+from tfpix2pix.quiet import load_tensorflow
 
 if TYPE_CHECKING:
     from tfpix2pix.runs.plan import Plan

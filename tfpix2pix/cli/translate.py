@@ -20,7 +20,6 @@ from tfpix2pix.cli.shared import (
     Weights,
     answer,
     choice,
-    load_tensorflow,
     names_options,
     out_console,
     track,
@@ -29,6 +28,7 @@ from tfpix2pix.data import OUTPUT_FORMATS, SPLITS
 from tfpix2pix.engines import ENGINES, LOCAL
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference import TILE_AS, WHOLE
+from tfpix2pix.quiet import load_tensorflow
 from tfpix2pix.runs.pretrained import FOLDER, PRETRAINED, drawings_of, examples_of, trained_path
 
 if TYPE_CHECKING:

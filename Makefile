@@ -54,7 +54,7 @@ demo: $(VENV)/.runs  ## train line drawings->coloured drawings, export, translat
 	@echo "  $(BIN)/tensorboard --logdir $(RUN)/tensorboard"
 	@echo "The drawings: OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0. https://openmoji.org"
 
-test: install  ## lint, then the tests of a change, two at a time (JOBS=…; about 12 minutes)
+test: install  ## lint, then the tests of a change, two at a time (JOBS=…; about 20 minutes)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"

@@ -531,7 +531,7 @@ class TestRefusals:
         names = ["x1.dcm", "x2.dcm"]
         write_series(tmp_path / "s", rng.integers(0, 9, (2, 4, 5)), series="1.2", description="T2", names=names)
         message = self.refused(tmp_path / "s")
-        assert "holds 2 series: T1 (3 files, 1.1), T2 (2 files, 1.2)" in message
+        assert "holds 2 series: T1 (3 files, 1.1) and T2 (2 files, 1.2)" in message
         assert message.endswith(
             "Put the files of each series into a folder of their own, and give the folder of the one that you mean."
         )

@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = list(dict.fromkeys([DETERMINISTIC, *options.methods]))
     options.metrics = ["l1", "swd", "sharpness", "diversity", "best_of_k", "best_of_k_gain"]
     options.shown = ["l1", "sharpness", "diversity", "best_of_k_l1"]
-    options.settings.append("inference.noise=off")  # held-out figures of a training, also of a preset with noise on
+    options.settings.append("inference.noise=off")  # in the panel, also of a preset that has noise on
     for data in options.data:
         preset, _ = recipes.preset_and_data(data)
         overlays = {file_name(name): METHODS[name].overlay for name in names}

@@ -24,7 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from card.plan import MEASURED, Results, Row, measure_all, plan
+from card.plan import MEASURED, SMALL_FILTERS, SMALL_NETWORKS, Results, Row, measure_all, plan
 from card.report import draw, page
 from card.worker import Worker
 
@@ -36,8 +36,8 @@ ON_CPU = (
     "works, and no figure of them says anything about a GPU."
 )
 SMALL_TRAINING = (
-    "data.image_size_px=64", "generator.base_filters=4", "generator.levels=3", "discriminator.base_filters=4",
-    "discriminator.receptive_field_px=16", "training.validation_images=0", "training.sample_every_steps=1000000",
+    "data.image_size_px=64", f"generator.base_filters={SMALL_FILTERS}", f"discriminator.base_filters={SMALL_FILTERS}",
+    *SMALL_NETWORKS, "training.validation_images=0", "training.sample_every_steps=1000000",
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ TIER = 3  # ranks that are measured together, so that an engine starts once for 
 ROW_S, SMALL_ROW_S = 2.0, 0.2  # seconds of steps that are timed in a row
 LONGEST_ROW_S = 120.0
 SMALL_FILTERS, FILTERS = 4, 64
+SMALL_NETWORKS = ("generator.levels=3", "discriminator.receptive_field_px=16")  # settings, without a GPU
 
 
 @dataclass(frozen=True)

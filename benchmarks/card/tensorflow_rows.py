@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from card.plan import FILTERS, ROW_S, SMALL_FILTERS, SMALL_ROW_S, Row
+from card.plan import FILTERS, ROW_S, SMALL_FILTERS, SMALL_NETWORKS, SMALL_ROW_S, Row
 from card.timing import timed
 from tfpix2pix.quiet import load_tensorflow
 
@@ -83,7 +83,7 @@ def rates(side: int) -> dict[str, float]:
 
 
 def overrides(row: Row, filters: int) -> list[str]:
-    small = ("generator.levels=3", "discriminator.receptive_field_px=16") if filters == SMALL_FILTERS else ()
+    small = SMALL_NETWORKS if filters == SMALL_FILTERS else ()
     precision = "float32" if row.precision == "tf32" else row.precision
     return [
         f"data.image_size_px={row.size_px}", f"training.precision={precision}", f"training.xla={row.xla}".lower(),

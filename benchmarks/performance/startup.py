@@ -5,8 +5,8 @@ it. One JSON line.
 
 The command is `tfpix2pix train facades`, which logs every step. The first sample grid is there when its file is. The
 first step is done when the run says that it now measures its untrained generator, or when metrics.jsonl has losses.
-The figures that end in `_cpu_s` are seconds of all cores together, where /proc tells them: a machine that does other
-work changes them least.
+The figures that end in `_cpu_s` are seconds of all cores together, if /proc tells them. Other work on the machine
+changes them least.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MEASURES = "measures the untrained generator"  # what a run says after its first
 
 
 def cpu_s(process: subprocess.Popen) -> float | None:
-    """Returns the CPU time of a process, s; None where /proc does not tell it."""
+    """Returns the CPU time of a process, s; None if /proc does not tell it."""
     file = Path("/proc", str(process.pid), "stat")
     if not file.is_file():
         return None

@@ -68,9 +68,6 @@ def step(found: dict) -> str:
     return "\n\n".join(parts)
 
 
-ENDS = ("first_sample", "first_step")  # of a start
-
-
 def loop(found: dict) -> str:
     names = {"bare_step_s": "bare step, s", "loop_step_s": "step in the loop, s", "sample_s": "a sample grid, s",
              "validate_s": "held-out figures of 50 pairs, s", "save_s": "a checkpoint, s"}  # fmt: skip
@@ -80,11 +77,11 @@ def loop(found: dict) -> str:
 
 
 def startup(found: dict) -> str:
-    keys = ("import_s", "first_sample_s", "first_step_s")
+    ends = ("first_sample", "first_step")
     rows = [
         [
-            *(f"{row[key]:.1f} ({row[key[:-1] + 'cpu_s']:.1f})" for key in keys),
-            *(f"{row[f'{name}_times']:.1f} ({row[f'{name}_cpu_s'] / row['import_cpu_s']:.1f})" for name in ENDS),
+            *(f"{row[f'{name}_s']:.1f} ({row[f'{name}_cpu_s']:.1f})" for name in ("import", *ends)),
+            *(f"{row[f'{name}_times']:.1f} ({row[f'{name}_cpu_s'] / row['import_cpu_s']:.1f})" for name in ends),
         ]
         for row in found["startup"]
     ]

@@ -89,7 +89,7 @@ address:  ## write the address of the repository in pyproject.toml into the READ
 notebooks: install  ## run the notebooks at their own settings and write docs/notebooks/ (about 20 minutes)
 	$(BIN)/python benchmarks/render_notebooks.py
 
-bench: install  ## the tables of docs/performance.md, project and peers in turns (PEERS=folder, ONLY=section; about 30 minutes)
+bench: install  ## the tables of docs/performance.md, project and peers in turns (PEERS=folder, ONLY=section; about 40 minutes)
 	$(BIN)/python benchmarks/performance $(if $(PEERS),--peers $(PEERS)) $(if $(DATA),--data $(DATA)) $(if $(ONLY),--only $(ONLY))
 
 bench-peers:  ## environments for the peers of `make bench`: PyTorch and OpenVINO, each in one of its own

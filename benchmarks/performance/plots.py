@@ -34,11 +34,12 @@ def draw(found: dict, folder: Path) -> list[Path]:
             axes.set_xscale("log", base=10 if axis == "files" else 2)
             if axis != "files":
                 axes.set_xticks(points, [str(point) for point in points])
-            axes.set_ylim(bottom=0)
             axes.grid(alpha=0.3)
         if axis != "files":
             left.set_yscale("log", base=2)
-            left.set_ylim(bottom=None)
+            left.yaxis.set_major_formatter("{x:.2g}")
+        for axes in (right, left) if axis == "files" else (right,):
+            axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
         left.legend(frameon=False)
         drawn.append(folder / f"performance-{axis}.png")
         figure.savefig(drawn[-1], dpi=110)

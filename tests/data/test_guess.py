@@ -51,6 +51,30 @@ def test_several_folders_of_equal_names_must_be_told_apart(layout, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_picture_that_lies_beside_two_sides_does_not_hide_them(tmp_path):
+    """All files were read as combined images, whose halves are no pairs, because of one sketch."""
+    for name in ("outlines", "photographs"):
+        for number in range(3):
+            write_image(tmp_path / name / f"{number}.png", np.zeros((8, 8, 3), np.uint8))
+    write_image(tmp_path / "sketch.png", np.zeros((8, 16, 3), np.uint8))
+    sides = {"source": "folders", "input_folder": "outlines", "target_folder": "photographs"}
+    assert guess_source(tmp_path) == sides
+    for number in range(3):  # as many beside them as in them: these may be the pairs
+        write_image(tmp_path / f"{number}.png", np.zeros((8, 16, 3), np.uint8))
+    assert guess_source(tmp_path) == {}
+
+
+def test_files_without_partners_are_left_out_by_the_command_that_the_check_prints(tmp_path):
+    for name, count in (("input", 4), ("target", 5)):
+        for number in range(count):
+            write_image(tmp_path / name / f"{number}.png", np.full((8, 8, 3), 40 * number, np.uint8))
+    code, out, _ = run_cli("data", "check", tmp_path)
+    assert code == 3 and "Train without them: tfpix2pix train --data" in " ".join(out.split())
+    assert " ".join(out.split()).endswith("--set data.on_error=skip")
+    code, out, _ = run_cli("data", "check", tmp_path, "--set", "data.on_error=skip")
+    assert "Train: tfpix2pix train" in " ".join(out.split())
+
+
 def test_combined_images_in_folders_of_their_kind_are_no_sides(tmp_path):
     for name in ("cats", "dogs", "birds"):
         make_combined(tmp_path / name)

@@ -125,6 +125,20 @@ def test_likeness_pairs_photographs_with_their_edges_and_drawings_with_their_lin
     assert all(partner[pair.input.name] == pair.target.name and pair.by == "likeness" for pair in matches.pairs)
 
 
+def test_a_file_without_a_partner_is_not_paired_by_likeness_if_names_pair_the_others(tmp_path):
+    """The last input looks like the last target, as two boots do, and both have lost their partners."""
+    (*others, _, _), alone = list(real_pairs.photographs().values())[:6], list(real_pairs.photographs().values())[6]
+    for number, sides in enumerate(others):
+        for side, image in zip(("in", "out"), sides, strict=True):
+            write_image(tmp_path / side / f"shoe {number:03}.png", image)
+    for side, name, image in zip(("in", "out"), ("shoe 007.png", "shoe 022.png"), alone, strict=True):
+        write_image(tmp_path / side / name, image)
+    matches = match(tmp_path / "in", tmp_path / "out")
+    assert matches.counts == {"name": 4}
+    assert [path.name for path in (*matches.inputs, *matches.targets)] == ["shoe 007.png", "shoe 022.png"]
+    assert ("shoe 007.png", "shoe 022.png", "likeness") in told(match(tmp_path / "in", tmp_path / "out", "likeness"))
+
+
 def test_pairs_by_number_that_look_nothing_like_each_other_are_doubted(tmp_path):
     for number, (a, b) in enumerate(list(real_pairs.photographs().values())[:12]):
         write_image(tmp_path / "in" / f"img_{number}.png", a)

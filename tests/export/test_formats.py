@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import tfpix2pix as p2p
 from tests import real_pairs
@@ -167,8 +168,18 @@ def test_a_tflite_file_with_noise(smoke_run, ours, tmp_path, rng):
 
 
 def test_noise_from_a_model_without_is_refused(loaded):
-    with pytest.raises(UserError, match="must have a noise input if `noise` is on"):
+    with pytest.raises(UserError, match="`noise` must go with a model that has noise. Received it for .*, without"):
         loaded("tflite")(np.zeros((32, 32, 1), np.uint8), noise="on")
+
+
+@pytest.mark.parametrize(
+    ("asked", "value"), [("noise", "on"), ("samples", 2), ("uncertainty", True), ("between", (0, 1))]
+)
+def test_files_that_need_noise_are_refused_in_the_words_of_the_request(loaded, tmp_path, asked, value):
+    Image.new("L", (32, 32)).save(tmp_path / "one.png")
+    with pytest.raises(UserError, match=f"`{asked}` must go with a model that has noise"):
+        p2p.translate_files(loaded("tflite"), [tmp_path / "one.png"], out=tmp_path / "out", **{asked: value})
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("size", [64, 50])  # the second is padded and cropped inside

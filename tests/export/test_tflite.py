@@ -35,14 +35,15 @@ TRAINED = {
     **{
         f"{kind}, {norm}": (
             f"data.image_size_px={size}", f"generator.kind={kind}", f"generator.norm={norm}", "generator.bias=all",
-            "generator.residual_blocks=3", "generator.base_filters=8",
+            "generator.residual_blocks=2", "generator.base_filters=8",
+            *(("generator.enhancer_blocks=2",) if kind == "local_enhancer" else ()),
         )
         for kind, size in (("global", "32x64"), ("local_enhancer", "64x128"))
         for norm in ("instance_non_affine", "batch")
     },
 }  # fmt: skip
 # Before the first 7×7 convolution of each part, the last one, and two of every block.
-REFLECTIONS = {"unet": 0, "global": 1 + 1 + 2 * 3, "local_enhancer": 2 + 1 + 2 * (3 + 3)}
+REFLECTIONS = {"unet": 0, "global": 1 + 1 + 2 * 2, "local_enhancer": 2 + 1 + 2 * (2 + 2)}
 
 
 @pytest.fixture(scope="module")

@@ -121,9 +121,9 @@ def test_all_files_that_failed_are_named(translator, tmp_path):
 
 
 class Copying:
-    """A translator that returns what it is given."""
+    """A translator that returns what it is given. It has noise, without use of it."""
 
-    card = ModelCard.of(tiny_config(data={"input_channels": 3}), 0)
+    card = ModelCard.of(tiny_config(data={"input_channels": 3}, generator={"noise": "gaussian"}), 0, noise_size=4)
 
     def noise(self, count, seed):
         return np.full((count, 4), seed, np.float32)

@@ -160,6 +160,8 @@ def test_a_generator_without_noise_is_refused():
 
 def test_advice_after_numbers_that_are_not_finite_names_their_weights():
     assert "lower training.learning_rate, or" in advice("float32", False, {"l1": 100.0, "mode_seeking": 0.0})
+    assert "lower objective.weights.style_kl or training" in advice("float32", False, {"l1": 100.0, "style_kl": 0.1})
+    assert "lower objective.weights.l1 or training" in advice("float32", False, {"l1": 1e30, "gan": 1.0})
     more = advice("float32", True, WEIGHTS)
     assert "lower objective.weights.diversity_sensitive or objective.weights.mode_seeking or training.learn" in more
 

@@ -108,7 +108,8 @@ def check(
     from rich.text import Text
 
     from tfpix2pix.data.doctor import as_table, check_page_place, examine, write_html
-    from tfpix2pix.data.guess import direction_note, guess_source
+    from tfpix2pix.data.doctor.findings import STOPPING
+    from tfpix2pix.data.guess import OTHER_WAY, direction_note, guess_source
     from tfpix2pix.data.splits import check_splits_of_folder
 
     resolved = _config(config, folder, set_ or ())
@@ -121,16 +122,21 @@ def check(
         load_tensorflow()
     examination = examine(resolved.data, resolved.seed, at_most=most, track=track("examine"))
     note = direction_note(guess_source(Path(folder))) if folder and not config else ""
+    other_way = any(OTHER_WAY in note for note in examination.notes)  # the content says more than the names
     if (
         note
+        and not other_way
         and resolved.data.source == "folders"
         and not any(override.startswith("data.input_folder=") for override in set_ or ())
     ):
         examination = replace(examination, notes=(note, *examination.notes))
     if html is not None:
         write_html(examination, resolved.data, resolved.seed, html)
-    train = _train_command(resolved, config, folder, set_ or ())
-    lines = [Text(f"Train: {train}")] if examination.pairs["train"] else []
+    stops = resolved.data.on_error == "stop" and not STOPPING.isdisjoint(examination.kinds)
+    skip = ["data.on_error=skip"] if stops else []
+    train = _train_command(resolved, config, folder, [*(set_ or ()), *skip])
+    label = "Train" + " without them" * stops + " in this direction" * other_way
+    lines = [Text(f"{label}: {train}")] if examination.pairs["train"] else []
     answer(json_, {**examination.as_dict(), "train": train if lines else None}, Group(as_table(examination), *lines))
     if html is not None and not json_:
         out_console.print(f"With pictures: {html}")

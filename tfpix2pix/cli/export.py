@@ -25,7 +25,7 @@ LEVELS = 127.5  # of 255, in a difference of 1 on [-1, 1]
 USE = "tfpix2pix translate {path} image.png --out translated"  # a command that uses an export
 USES = {  # format -> another command
     "web": "python -m http.server --directory {path}    # then open http://localhost:8000",
-    "html": "python -m webbrowser {path}",
+    "html": "open {path} in a browser, or send it to anybody: the file needs nothing else",
 }
 
 

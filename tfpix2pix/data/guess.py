@@ -37,6 +37,7 @@ OTHER_SPLIT_NAMES = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
+OTHER_WAY = "For the other direction"  # begins the advice on how to exchange inputs and targets
 LEAST_EQUAL = 0.5  # fraction of equal names that shows two folders to be the sides of pairs
 TABLES = (".csv", ".tsv")
 OF_VOLUMES = {  # key of `data` -> its value for volumes, and the keys that make it unnecessary
@@ -82,7 +83,7 @@ def _guessed_layout(path: Path) -> dict[str, Any]:
         for layout in layouts:
             if all((path / layout.format(name=name)).is_dir() for name in names):
                 return {"source": "folders", "input_folder": names[0], "target_folder": names[1]}
-    sides = two_sides(path)
+    sides = two_sides(path, beside=True)
     if sides and equal_names(*sides.values()) >= LEAST_EQUAL:
         names = list(sides) if direction_of(*sides) >= 0 else list(sides)[::-1]
         return {"source": "folders", "input_folder": names[0], "target_folder": names[1]}
@@ -116,17 +117,19 @@ def direction_note(keys: Mapping[str, Any]) -> str:
     if keys.get("source") != "folders" or direction_of(*sides):
         return ""
     other = settings_of({"input_folder": sides[1], "target_folder": sides[0]})
-    return (
-        f"That {sides[0]} holds the inputs and {sides[1]} the targets is guessed. For the other direction: `{other}`."
-    )
+    return f"That {sides[0]} holds the inputs and {sides[1]} the targets is guessed. {OTHER_WAY}: `{other}`."
 
 
-def two_sides(path: Path) -> dict[str, Path]:
-    """Finds two folders of images in `path`, which may be the sides of pairs: exactly two, and no image beside them.
+def two_sides(path: Path, *, beside: bool = False) -> dict[str, Path]:
+    """Finds two folders of images in `path`, which may be the sides of pairs: exactly two, and no image beside them or,
+    with `beside`, fewer than in either, such as a sketch that was left there.
 
     Returns name -> folder, of the first split that has two. Returns an empty dictionary if there are not two.
     """
-    return next((sides for sides in _folders_of_images(path) if len(sides) == 2), {})
+    sides = next((sides for sides in _folders_of_images(path, beside=beside) if len(sides) == 2), {})
+    others = list_images(path, deep=False) if sides else []
+    unclear = others and any(len(others) >= len(list_images(folder)) for folder in sides.values())
+    return {} if unclear else sides
 
 
 def several_sides(path: Path) -> dict[str, Path]:
@@ -139,12 +142,13 @@ def several_sides(path: Path) -> dict[str, Path]:
     return {}
 
 
-def _folders_of_images(path: Path) -> Iterator[dict[str, Path]]:
-    """Yields the folders of images in `path` by name, of each split and layout that has any and no image beside them.
+def _folders_of_images(path: Path, *, beside: bool = False) -> Iterator[dict[str, Path]]:
+    """Yields the folders of images in `path` by name, of each split and layout that has any and, unless `beside`, no
+    image beside them.
 
     Images that are two squares are combined ones.
     """
-    if not path.is_dir() or list_images(path, deep=False):
+    if not path.is_dir() or (not beside and list_images(path, deep=False)):
         return
     layouts = [(split, layout) for split in SPLITS for layout in LAYOUTS]
     undivided = [] if any((path / split).is_dir() for split in SPLITS) else [("", "{name}")]

@@ -1,6 +1,7 @@
 """Pairs the files of two folders whose names differ, by name, number or likeness, and writes a table of the pairs.
 
-Likeness is where edges lie. It leaves files without a clear partner over, and can pair files that have no partner.
+Likeness is where edges lie. It leaves files without a clear partner over, and can pair files that have no partner. So
+it is not tried on the rest of two folders whose names pair most files.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def match(
     track: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> Matches:
     """Pairs the files of two folders: by equal names, else by names without what a side has in common, else by the
-    numbers in names, else by likeness.
+    numbers in names, else by likeness, unless names or numbers have paired half of a side.
 
     If both folders hold train/, val/ or test/, files are paired within each, and those elsewhere are left over. Within
     them, files of sub-folders that both sides have are paired in these only.
@@ -128,7 +129,10 @@ def _check_holds_images(inputs: Path, targets: Path, splits: Sequence[str]) -> N
 def _match_part(inputs: Path, targets: Path, split: str | None, by: str | None, track: Callable) -> list[Match]:
     sides = [_by_stem(folder) for folder in (inputs, targets)]
     pairs = []
+    fewest = min(map(len, sides))
     for way, find in WAYS.items():
+        if by is None and way == "likeness" and 2 * len(pairs) >= fewest:
+            continue  # names say which files belong together, and the rest have no partner
         if by in (None, way) and all(sides):
             for a, b, how in find(*sides, track):
                 pairs.append(Match(sides[0][a], sides[1][b], way, how, split))

@@ -194,8 +194,8 @@ def pair_up(
             rule = f"Every file must have a partner of the same name in {'the' if two else 'every'} other folder"
             others = f", or pair other names: {match_command(*folders)}" if two else ""
             message = (
-                f"{rule}. Received {stem!r} without one in {_listed(list(map(str, lacking)))}. Add the missing file"
-                f"{',' if two else ' or'} remove this one{others}."
+                f"{rule}. Received {stem!r} without one in {_listed(list(map(str, lacking)))}. Add the missing file, "
+                f"remove this one,{'' if two else ' or'} leave such files out by `data.on_error: skip`{others}."
             )
             files = tuple(str(other[stem]) for other in by_stem if stem in other)
             faults.append(Fault("partner", files[0], message, files))

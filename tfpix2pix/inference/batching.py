@@ -16,6 +16,7 @@ from tfpix2pix.config.card import ModelCard
 from tfpix2pix.errors import UserError
 from tfpix2pix.inference.tiling import Readable
 from tfpix2pix.parallel import Outcome, in_order, outcomes
+from tfpix2pix.quiet import load_tensorflow
 
 THREADS = 2  # that read, and as many that write: the translator needs the other cores
 BATCH_PX = 8 * 256 * 256  # of all images of a batch; larger batches save no more time
@@ -134,12 +135,33 @@ def vectors_of(noise: np.ndarray | None, count: int, size: int) -> np.ndarray | 
     return np.repeat(vectors, count, axis=0) if len(vectors) == 1 else vectors
 
 
+def check_noise(card: ModelCard, asked: str) -> None:
+    """Checks that a model has noise.
+
+    Args:
+        asked: what the caller gave that needs noise, as `samples`.
+
+    Raises:
+        UserError: the model has no noise.
+    """
+    if not card.noise_size:
+        raise UserError(
+            f"`{asked}` must go with a model that has noise. Received it for {card.name!r}, without. Leave it out, "
+            f"take a run of a generator with noise, or export one with noise on."
+        )
+
+
 def drawn_noise(card: ModelCard, count: int, seed: int) -> np.ndarray:
-    """Returns `count` noise vectors of a seed for a model with noise: float32 (count, noise_size) in [0, 1).
+    """Returns `count` noise vectors of a seed: float32 (count, noise_size) in [0, 1).
 
     They are among the card's styles if it has any, each as likely as another, and else uniform.
+
+    Raises:
+        UserError: the model has no noise.
     """
-    from tfpix2pix import rng  # a client of a server loads TensorFlow only for this
+    check_noise(card, "noise")
+    load_tensorflow()  # a client of a server does so only for this
+    from tfpix2pix import rng
 
     key, styles = rng.stream(seed, "translate"), card.noise_of_styles
     if not len(styles):

@@ -15,7 +15,7 @@ from tfpix2pix.data.labels import pictures_of
 from tfpix2pix.data.ranges import to_signed
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import whole_file
-from tfpix2pix.inference.batching import ImageTranslator, NotWritten
+from tfpix2pix.inference.batching import ImageTranslator, NotWritten, check_noise
 from tfpix2pix.inference.items import Input, Writer
 from tfpix2pix.models import NOISES
 
@@ -93,11 +93,7 @@ class Between:
             UserError: the model has no noise.
         """
         card = translator.card
-        if not card.noise_size:
-            raise UserError(
-                f"`between` must go with a model that has noise. Received it for {card.name!r}, without. Leave it out, "
-                f"or take a run or an export of a generator with noise."
-            )
+        check_noise(card, "between")
         start, end = (translator.noise(1, seed)[0] for seed in self.seeds)
         return NOISES[card.config.generator.noise].path(start, end, np.linspace(0.0, 1.0, self.frames))
 

@@ -15,7 +15,7 @@ from tfpix2pix.data.labels import read_side
 from tfpix2pix.data.parts import check_one_target
 from tfpix2pix.data.scale import OWN
 from tfpix2pix.errors import UserError
-from tfpix2pix.inference.batching import ImageTranslator, in_batches, one_by_one
+from tfpix2pix.inference.batching import ImageTranslator, check_noise, in_batches, one_by_one
 from tfpix2pix.inference.between import Between
 from tfpix2pix.inference.items import MOST, TARGET, Input, Variants, Writer
 from tfpix2pix.inference.reader import Reader
@@ -181,6 +181,8 @@ def _noise_vectors(
     translator: ImageTranslator, noise: str | None, seed: int, samples: int | None
 ) -> Sequence[np.ndarray | None]:
     """Returns the noise of every variant, the same for all images: (1, noise_size) each, or None if it is off."""
+    if samples:
+        check_noise(translator.card, "samples")
     if samples or (noise or translator.card.noise) == "on":
         return np.split(translator.noise(samples or 1, seed), samples or 1)
     return [None]

@@ -245,11 +245,6 @@ class Translator(ImageTranslator):
     def noise(self, count: int, seed: int) -> np.ndarray:
         """Returns `count` noise vectors of a seed: float32 (count, noise_size) in [0, 1), uniform or, if an encoder
         found styles in the training targets, among these."""
-        if not self.card.noise_size:
-            raise UserError(
-                "A model must have a noise input if `noise` is on. Received `noise` on for one without it. "
-                "Translate with noise off, or export with `noise` on from a run with a generator that has noise."
-            )
         return drawn_noise(self.card, count, seed)
 
     def style_of(self, image: np.ndarray) -> np.ndarray:

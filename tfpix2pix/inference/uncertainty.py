@@ -16,7 +16,7 @@ from tfpix2pix.data.images import BILINEAR, resized, suffix_for, write_image
 from tfpix2pix.data.ranges import full_range
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.files import whole_file, write_text
-from tfpix2pix.inference.batching import ImageTranslator, NotWritten
+from tfpix2pix.inference.batching import ImageTranslator, NotWritten, check_noise
 from tfpix2pix.inference.items import IN_TILES, Input, Variants, Writer
 from tfpix2pix.inference.scaling import brought_back
 from tfpix2pix.memory import fitting_in_memory
@@ -52,11 +52,7 @@ def check_uncertainty(card: ModelCard, samples: int | None) -> int:
             f"`uncertainty` must go with a model that gives images. Received it for {card.name!r}, which gives label "
             f"maps, whose classes have no mean. Translate with `samples` and compare the variants."
         )
-    if not card.noise_size:
-        raise UserError(
-            f"`uncertainty` must go with a model that has noise. Received it for {card.name!r}, without. Leave it out, "
-            f"or take a run or an export of a generator with noise."
-        )
+    check_noise(card, "uncertainty")
     if samples < 2:
         raise UserError(
             f"`samples` must be 2 or more with `uncertainty`. Received {samples}. Give {SAMPLES}, for example."

@@ -325,7 +325,7 @@ def _how_to_continue(step: int, spec: TrainingConfig) -> str:
         return f"To train on, raise {keys}."
     return (
         "Its learning rate has fallen to 0, so it cannot be trained on. To train further, begin another run with its "
-        "weights: set `training.start_from` to this one."
+        "weights: `train` with the same data and preset, another `run`, and `training.start_from` set to this one."
     )
 
 

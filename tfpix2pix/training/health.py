@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfpix2pix.losses import TERMS
+from tfpix2pix.losses import TERMS, Term
 
 Line = Mapping[str, float]
 
@@ -26,6 +26,7 @@ COLLAPSED_MEASUREMENTS, COLLAPSED_STEPS = 2, 500
 OVERFITTING_MEASUREMENTS = 3
 MEMORY = 0.2  # difference of the mean sign of D's logits between training pairs and held-out pairs
 MEMORY_MEASUREMENTS = 3
+LARGE_WEIGHT = 1000.0  # of a term; the largest of the recipes and papers is 200
 
 
 @dataclass(frozen=True)
@@ -218,13 +219,19 @@ def _finite(values: list[tf.Variable]) -> tf.Tensor:
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(tf.reduce_sum(value * 0.0))) for value in values])
 
 
+def _may_explode(term: Term, weight: float) -> bool:
+    """Returns whether a weight may be why losses explode: that of noise or style, or one far above a recipe's."""
+    return term.needs_noise or term.needs_encoder or weight > LARGE_WEIGHT
+
+
 def advice(precision: str, halved: bool, weights: Mapping[str, float]) -> str:
     """Returns advice after numbers that are not finite, for an objective of these weights.
 
     `halved`: lower learning rates have been tried already.
     """
     low = "" if precision == "float32" else ", set training.precision=float32"
-    lower = [f"objective.weights.{name}" for name, weight in weights.items() if weight and TERMS[name].needs_noise]
+    suspected = [name for name, weight in weights.items() if weight and _may_explode(TERMS[name], weight)]
+    lower = [f"objective.weights.{name}" for name in suspected]
     lower = " or ".join([*lower, "training.learning_rate"])
     more = f"lower {lower}{low}, or set training.clip_gradient_norm=1, and start again."
     if halved:

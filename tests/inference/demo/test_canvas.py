@@ -1,14 +1,19 @@
 """What one paints with, and what the model gets of it."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 import tfpix2pix as p2p
+from tests import real_pairs
 from tests.conftest import tiny_config
+from tfpix2pix.data.images import match_channels
 from tfpix2pix.data.labels import standard_colors
 from tfpix2pix.data.operators import mask
 from tfpix2pix.data.ranges import to_signed
-from tfpix2pix.inference.demo.canvas import BLACK, HOLE, WHITE, canvas_for, hex_of, main_colors
+from tfpix2pix.inference.demo.canvas import BLACK, HOLE, WHITE, canvas_for, hex_of, line_fraction_of, main_colors
 
 
 def canvas(pictures=(), **data):
@@ -91,6 +96,42 @@ def test_where_nobody_names_colours_they_are_found_in_inputs_by_how_much_there_i
     assert list(colors.values()) == [BLACK, (250, 10, 10)]
     assert list(colors) == ["#000000", "#fa0a0a"]
     assert canvas([picture]).palette == colors
+
+
+@pytest.mark.parametrize(("side_px", "line_px"), [(64, 1), (256, 3), (420, 2)])
+def test_line_drawings_are_drawn_in_black_lines_of_their_width_whatever_jpeg_leaves(side_px, line_px):
+    """Two readers' pages opened with a white pen: of eight colours of noisy drawings, five were nearly white."""
+    sheet = Image.new("RGB", (side_px, side_px), "white")
+    draw = ImageDraw.Draw(sheet)
+    for place in range(1, 6):
+        draw.line((side_px // 8, place * side_px // 6, side_px // 8 * 7, place * side_px // 6), "black", line_px)
+        draw.line((place * side_px // 6, side_px // 8, place * side_px // 6, side_px // 8 * 7), "black", line_px)
+    as_jpeg = io.BytesIO()
+    sheet.save(as_jpeg, "JPEG", quality=80)
+    for picture in (np.asarray(sheet), np.asarray(Image.open(as_jpeg))):
+        result = canvas([picture], image_size_px=256)
+        assert result.palette == {"paper": WHITE, "line": BLACK} and result.pen == BLACK
+        assert line_fraction_of(picture) == pytest.approx(line_px / side_px, rel=0.25)
+
+
+def test_what_has_areas_or_colours_or_no_paper_is_no_line_drawing():
+    area, red = np.full((64, 64, 3), 255, np.uint8), np.full((64, 64, 3), 255, np.uint8)
+    area[20:44, 20:44] = 40
+    red[::8] = (200, 20, 20)
+    for picture in (area, red, np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 255, np.uint8)):
+        assert line_fraction_of(picture) == 0
+
+
+def test_outlines_of_real_photographs_are_line_drawings_and_the_photographs_are_none():
+    for photograph, edges in list(real_pairs.photographs().values())[:6]:
+        pictures = [match_channels(image, 3, "an image") for image in (photograph, edges)]
+        assert [line_fraction_of(picture) > 0 for picture in pictures] == [False, True]
+
+
+def test_colours_that_hardly_differ_are_one():
+    picture = np.full((10, 10, 3), 255, np.uint8)
+    picture[:3], picture[3], picture[4:6] = 254, 250, (250, 10, 10)
+    assert list(main_colors([picture])) == ["#ffffff", "#fa0a0a"]
 
 
 def test_without_any_input_there_are_black_and_white():

@@ -288,9 +288,7 @@ def test_images_that_do_not_fit_are_not_sent(server):
 def test_a_model_without_noise_takes_none(server):
     remote = RemoteModel(server.address("rest"), "facades")
     remote.card = remote.card.model_copy(update={"noise_size": 0})
-    with pytest.raises(
-        UserError, match="must have a noise input if `noise` is on. Received `noise` on for .*, without it"
-    ):
+    with pytest.raises(UserError, match="`noise` must go with a model that has noise. Received it for .*, without"):
         remote.noise(1, 0)
     remote.signatures -= {"sample_bytes"}
     with pytest.raises(UserError, match="without sample_bytes"):

@@ -8,6 +8,7 @@ import numpy as np
 
 from tfpix2pix.data import source_row
 from tfpix2pix.data.doctor.findings import Finding, finding
+from tfpix2pix.data.guess import OTHER_WAY
 from tfpix2pix.data.splits import folders_in_words
 
 if TYPE_CHECKING:
@@ -65,5 +66,5 @@ def direction(survey: Survey) -> list[str]:
     first, second = ("photograph", "drawing")[::side]
     words = {"first": first, "second": second, "opposite": OPPOSITE[data.input_side], **folders_in_words(data)}
     has_other = row.other_way and not (data.inputs or data.targets)
-    other = f" For the other direction: {row.other_way.format(data, **words)}." if has_other else ""
+    other = f" {OTHER_WAY}: {row.other_way.format(data, **words)}." if has_other else ""
     return [f"{row.sides.format(data, **words)}: a run learns {first} -> {second}.{other}"]

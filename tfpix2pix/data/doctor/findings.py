@@ -12,9 +12,12 @@ from tfpix2pix.data.doctor.shifts import ShiftReport
 
 EXIT_CLEAN, EXIT_FINDINGS = 0, 3
 
+STOPPING = {"partner", "repeated", "missing", "unreadable"}  # kinds that end a run, unless `data.on_error` is skip
+
 # kind -> advice, in the order in which kinds are reported
 ADVICE = {
-    "partner": "Add the missing file under the same name, or remove the one that is alone. Pair other names by "
+    "partner": "Add the missing file under the same name, remove the one that is alone, or leave such files out by "
+    "`data.on_error: skip`. Pair other names by "
     "number or likeness: `tfpix2pix data match INPUTS TARGETS --out pairs.csv`.",
     "repeated": "Keep one file of each name in a folder.",
     "missing": "Correct the line of the table, or remove it.",

@@ -225,7 +225,7 @@ def _page(
         page_tag=page_tag(KIND), policy=policy, name=card.name, draws=draws, size=side, examples=uris,
         small=side < SMALL_PX, at_training_scale=data.fit != "crop", noisy=bool(card.noise_size),
         has_style=card.config.generator.noise == "modulation", lead=_lead(canvas, draws), hint=_hint(data, draws),
-        facts=facts_of(card), metrics_columns=columns, metrics=rows, metrics_images=card.metrics_images,
+        facts=facts_of(card, canvas), metrics_columns=columns, metrics=rows, metrics_images=card.metrics_images,
         data={**settings_of(card, canvas, draws), "start": start, **addresses},
         **{**whole, "packed": whole["packed"] or {}},
     )  # fmt: skip
@@ -277,14 +277,14 @@ def _hint(data: DataConfig, draws: bool) -> str:
     return f"Pictures and NumPy files of any size, opened, pasted or dropped.{made}"
 
 
-def facts_of(card: ModelCard) -> dict[str, str]:
-    """Returns what the page says of a model: title -> text."""
+def facts_of(card: ModelCard, canvas: Canvas) -> dict[str, str]:
+    """Returns what the page says of a model: title -> text. `canvas`: what its inputs are painted on."""
     data, size = card.config.data, card.fixed_size_px
     weights = {"none": "float32"}.get(card.quantization, card.quantization)
     origin = f"step {card.step:,}" if card.origin is None else f"imported from {card.origin.kind}"
     others = "larger pictures in tiles" if data.fit == "crop" else "other pictures made as large, or in tiles"
     return {
-        "Task": f"{_side(data, 0)} to {_side(data, 1)}, by a pix2pix generator trained at {data.size_px} px",
+        "Task": f"{_inputs(canvas)} to {_side(data, 1)}, by a pix2pix generator trained at {data.size_px} px",
         "Made": f"{card.created[:10]}, {origin}, by tfpix2pix {card.package_version}",
         "Takes": f"{size}×{size} px, {others}; weights {weights}",
         "Data": card.attribution or "Author and licence are not stated.",
@@ -294,16 +294,21 @@ def facts_of(card: ModelCard) -> dict[str, str]:
     }
 
 
+def _inputs(canvas: Canvas) -> str:
+    data = canvas.data
+    if data.input_classes:
+        return _side(data, 0)
+    if canvas.holes:
+        return "photographs with holes"
+    if "line" in canvas.palette:
+        return "line drawings"
+    return f"drawings in {len(data.input_palette)} colours" if data.input_palette else _side(data, 0)
+
+
 def _side(data: DataConfig, side: int) -> str:
     classes, channels = data.classes[side], (data.input_channels, data.target_channels)[side]
     if classes:
         return f"label maps of {classes} classes"
-    if side == 0 and (canvas := canvas_for(data)).holes:
-        return "photographs with holes"
-    if side == 0 and "line" in canvas.palette:
-        return "line drawings"
-    if side == 0 and data.input_palette:
-        return f"drawings in {len(data.input_palette)} colours"
     kinds = {1: "gray pictures", 3: "colour pictures", 4: "colour pictures with alpha"}
     return kinds.get(channels, f"images of {channels} channels")
 

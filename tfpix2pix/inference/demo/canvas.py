@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from tfpix2pix.data import OPERATORS, source_row
 from tfpix2pix.data.images import match_channels
@@ -22,6 +22,12 @@ Color = tuple[int, int, int]
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 HOLE = (255, 0, 255)  # a colour that few photographs have
 MOST_COLORS = 8  # of a palette that is computed from inputs
+LEAST_DIFFERENCE = 48  # of 255, in any channel, of two of its colours
+LINES = {"paper": WHITE, "line": BLACK}
+PALE, DARK, LEAST_PAPER = 208, 128, 0.6  # of 255; fraction of pixels that are pale in line drawings
+MOST_CHROMA = 16  # mean difference of the channels of line drawings, of 255
+LINE_FRACTION = 1 / 24  # of a picture's side; what is dark and wider is no line
+MOST_FILLED = 0.2  # fraction of the dark pixels that lie in what is wider
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,8 @@ def canvas_for(data: DataConfig, pictures: Sequence[np.ndarray] = ()) -> Canvas:
     """Returns the canvas of a model.
 
     Its palette is the first of these: the classes of label maps, `data.input_palette`, lines or holes if the source or
-    the operator makes them, and the main colours of pictures of its inputs, uint8 (H, W, 3).
+    the operator makes them, lines if pictures of its inputs, uint8 (H, W, 3), are line drawings, and their main
+    colours.
     """
     side_px = min(data.size_px)
     thick = max(2, side_px // 16)
@@ -88,17 +95,39 @@ def canvas_for(data: DataConfig, pictures: Sequence[np.ndarray] = ()) -> Canvas:
         lines = len(data.input_palette) == 2
         return Canvas(data, data.input_palette, thin if lines else thick)
     if line_fraction := source_row(data.source).line_fraction:
-        return Canvas(data, {"paper": WHITE, "line": BLACK}, max(1, round(line_fraction * side_px)))
+        return Canvas(data, LINES, max(1, round(line_fraction * side_px)))
     leaves = OPERATORS[data.operator].leaves if data.makes_inputs else "picture"
     if leaves == "lines":
-        return Canvas(data, {"paper": WHITE, "line": BLACK}, thin)
+        return Canvas(data, LINES, thin)
     if leaves == "holes":
         return Canvas(data, {"hole": HOLE}, thick, holes=True)
+    fractions = [line_fraction_of(picture) for picture in pictures]
+    if fractions and all(fractions):
+        return Canvas(data, LINES, max(1, round(float(np.median(fractions)) * side_px)))
     return Canvas(data, main_colors(pictures), thick)
 
 
+def line_fraction_of(picture: np.ndarray) -> float:
+    """Returns how wide the lines of a dark line drawing on pale paper are, as a fraction of its shorter side.
+
+    Returns 0 if the picture, uint8 (H, W, 3), has colours, little paper, nothing dark, or dark areas. JPEG's noise and
+    gray edges of lines do not matter. The width of a line is its area divided by half its outline.
+    """
+    gray = picture.mean(axis=-1)
+    dark, side_px = gray < DARK, min(gray.shape)
+    if np.ptp(picture, axis=-1).mean() > MOST_CHROMA or np.mean(gray >= PALE) < LEAST_PAPER or not dark.any():
+        return 0.0
+    reach = 2 * max(1, round(LINE_FRACTION * side_px / 2)) + 1
+    kept = np.asarray(Image.fromarray(gray.astype(np.uint8)).filter(ImageFilter.MaxFilter(reach))) < DARK
+    if kept.sum() * reach**2 > MOST_FILLED * dark.sum():
+        return 0.0
+    outline_px = np.count_nonzero(np.diff(dark, axis=0)) + np.count_nonzero(np.diff(dark, axis=1))
+    return 2 * dark.sum() / max(outline_px, 1) / side_px
+
+
 def main_colors(pictures: Sequence[np.ndarray]) -> dict[str, Color]:
-    """Returns the main colours of pictures, the most frequent first. Returns black and white if there are no pictures.
+    """Returns the main colours of pictures, the most frequent first, without those that hardly differ from a more
+    frequent one. Returns black and white if there are no pictures.
 
     Source: median cut (Heckbert, "Color image quantization for frame buffer display", 1982), by Pillow.
     """
@@ -108,8 +137,11 @@ def main_colors(pictures: Sequence[np.ndarray]) -> dict[str, Color]:
     indexed = Image.fromarray(pixels).quantize(MOST_COLORS, Image.Quantize.MEDIANCUT)
     colors = np.asarray(indexed.getpalette()[: 3 * MOST_COLORS], np.uint8).reshape(-1, 3)
     counts = sorted(indexed.getcolors(), reverse=True)
-    main = dict.fromkeys(tuple(colors[index].tolist()) for _, index in counts)
-    return {hex_of(color): color for color in main}
+    main: list[list[int]] = []
+    for color in (colors[index].tolist() for _, index in counts):
+        if all(np.abs(np.subtract(color, other)).max() >= LEAST_DIFFERENCE for other in main):
+            main.append(color)
+    return {hex_of(tuple(color)): tuple(color) for color in main}
 
 
 def hex_of(color: Color) -> str:

@@ -80,12 +80,6 @@ class RemoteModel(ImageTranslator):
 
     def noise(self, count: int, seed: int) -> np.ndarray:
         """Returns the noise vectors of `Translator.noise`: float32 (count, noise_size) in [0, 1)."""
-        if not self.card.noise_size:
-            raise UserError(
-                f"A model must have a noise input if `noise` is on. Received `noise` on for {self.target.model}, "
-                f"without it. Translate with noise off."
-            )
-        load_tensorflow()
         return drawn_noise(self.card, count, seed)
 
     def translate_many(

@@ -97,16 +97,16 @@ class TestLeftUnread:
     def test_it_is_counted_and_said_by_a_check_and_by_a_run_that_starts(self, tmp_path):
         make_set(tmp_path)
         touch(tmp_path, "train/a.heic", "train/b.HEIC", "validation/c.png", "d.png", "README.md", "train/._e.png")
-        (note,) = [note for note in examined(tmp_path).notes if "unread" in note]
+        (note,) = [note for note in examined(tmp_path).notes if "not read" in note]
         assert note == (
-            "4 files are left unread: 2 .heic, 1 image in the folder itself, 1 image in validation/. "
+            "4 files are not read: 2 .heic, 1 image in the folder itself, 1 image in validation/. "
             "Splits are train/, val/ and test/."
         )
-        assert any("4 files are left unread" in line for line in quick_lines(examine(config_of(tmp_path).data)))
+        assert any("4 files are not read" in line for line in quick_lines(examine(config_of(tmp_path).data)))
 
     def test_faulty_files_are_findings_and_not_unread(self, tmp_path):
         touch(tmp_path, "input/a.png", "target/b.png")
-        assert not [note for note in examined(tmp_path, source="folders").notes if "unread" in note]
+        assert not [note for note in examined(tmp_path, source="folders").notes if "not read" in note]
 
     def test_many_kinds_are_cut_short(self):
         assert counted({f".{letter}": 2 for letter in "abcdefgh"}, most=2) == "2 .a, 2 .b and 12 others"

@@ -383,7 +383,7 @@ class TestDoctor:
     def test_leaves_no_slice_of_a_series_unread(self, tmp_path, rng):
         for side in ("input", "target"):
             write_series(tmp_path / side / "p1", rng.integers(0, 4096, (3, 9, 8)))
-        assert not any("unread" in note for note in examine(config(tmp_path)).notes)
+        assert not any("not read" in note for note in examine(config(tmp_path)).notes)
 
 
 def refusal_of(path) -> str:

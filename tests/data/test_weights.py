@@ -276,7 +276,7 @@ class TestDoctor:
         examination = examine(data_of(masked))
         (found,) = [finding for finding in examination.findings if finding.kind == "partner"]
         assert "Received '2' without one in" in found.message
-        assert not any("unread" in note for note in examination.notes)  # the files are those of the finding
+        assert not any("not read" in note for note in examination.notes)  # the files are those of the finding
 
     @pytest.mark.parametrize(("dtype", "white"), [(np.uint8, "255"), (np.uint16, "65,535")])
     def test_names_masks_of_class_numbers(self, masked, dtype, white):

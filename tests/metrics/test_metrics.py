@@ -125,7 +125,7 @@ def test_every_metric_moves_the_right_way(change):
             if METRICS[name].better == "near 1":
                 assert abs(bad[figure] - 1) > abs(good[figure] - 1) + 0.1, (name, figure)
             else:
-                order = (bad[figure], good[figure]) if METRICS[name].higher_is_better else (good[figure], bad[figure])
+                order = (bad[figure], good[figure]) if METRICS[name].better == "higher" else (good[figure], bad[figure])
                 assert order[0] < order[1], (name, figure)
 
 

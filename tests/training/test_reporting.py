@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -120,9 +121,10 @@ def test_a_profiler_trace_is_left_where_tensorboard_looks(tmp_path):
 
 
 def test_the_table_of_figures_has_a_row_a_metric():
-    console = Console(file=io.StringIO(), width=60)
+    console = Console(file=io.StringIO(), width=80)
     console.print(held_out_table({"untrained": {"l1": 0.5}, "trained": {"l1": 0.25}}, 5, 10))
     assert "5 of 10 pairs" in console.file.getvalue()
+    assert re.search(r"Mean absolute difference \(L1\) *. lower", console.file.getvalue())
     assert [part for part in console.file.getvalue().split() if part.startswith("0.")] == ["0.5000", "0.2500"]
 
 

@@ -190,6 +190,8 @@ def match(
         f"{out}: {len(matches.pairs)} pairs",
         f"Check: tfpix2pix data check {shlex.quote(str(out))}",
         f"Train: tfpix2pix train --data {shlex.quote(str(out))} --run runs/{shlex.quote(out.stem)}",
+        f"It learns to make what is in {targets} from what is in {inputs}. For the other direction, name {targets} "
+        f"first.",
     ]
     out_console.print(preview)
     out_console.print("\n".join(rest))

@@ -15,14 +15,17 @@ from tfpix2pix.cli import completion
 from tfpix2pix.cli.shared import Best, Json, Noise, Weights, answer, names_options, size_of_option
 from tfpix2pix.errors import UserError
 from tfpix2pix.quiet import load_tensorflow
+from tfpix2pix.runs.pretrained import PRETRAINED
 from tfpix2pix.size import SizePx
 
 if TYPE_CHECKING:
+    from tfpix2pix.data.settings import DataConfig
     from tfpix2pix.export.verify import ParityReport
     from tfpix2pix.runs.directory import RunDirectory
 
 LEVELS = 127.5  # of 255, in a difference of 1 on [-1, 1]
 USE = "tfpix2pix translate {path} image.png --out translated"  # a command that uses an export
+PAGES = ("web", "html")
 USES = {  # format -> another command
     "web": "python -m http.server --directory {path}    # then open http://localhost:8000",
     "html": "open {path} in a browser, or send it to anybody: the file needs nothing else",
@@ -31,7 +34,10 @@ USES = {  # format -> another command
 
 @names_options(run="RUN", run_dir="RUN", size_px="--size", image_dtype="--io")
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help=f"Run directory, or a model of the package: {', '.join(PRETRAINED)}."),
+    ],
     format_: Annotated[
         str,
         typer.Option(
@@ -102,10 +108,10 @@ def export(
 
     if quantize and target_mb:
         raise UserError(f"--target-mb must go without --quantize. Received --quantize {quantize}. Leave one out.")
-    if single_file and format_ not in ("web", "html"):
+    if single_file and format_ not in PAGES:
         raise UserError(f"--single-file must go with --format web. Received --format {format_}. Leave one out.")
     format_ = "html" if single_file else format_
-    out = out or Path("export/site" if format_ in ("web", "html") else "export/models")
+    out = out or Path("export/site" if format_ in PAGES else "export/models")
     sizes: list[SizePx | None] = list(dict.fromkeys(map(size_of_option, size or []))) or [None]
     if len(sizes) > 1 and format_ == "web":
         raise UserError(
@@ -136,6 +142,9 @@ def export(
             for part in _said(report, RunDirectory.trained(run), noise):
                 answer(False, {}, part)
     budget = {"budget": [choice.as_dict() for choice in choices]} if choices else {}
+    if format_ in PAGES and not json_:
+        for note in _notes_on_page(RunDirectory.trained(run).config().data, data, examples=examples):
+            answer(False, {}, note)
     if json_:
         answer(True, {"exports": [report.as_dict() for report in reports], **budget}, "")
     elif choices:
@@ -159,6 +168,18 @@ def _said(report: ParityReport, run: RunDirectory, noise: str | None) -> Iterato
     yield _parity_table(report)
 
 
+def _notes_on_page(config: DataConfig, folder: Path | None, *, examples: bool) -> Iterator[str]:
+    """Yields what whoever opens a page learns of the run's data. `folder`: where the data are now, if they moved."""
+    place = folder or config.dir
+    if examples and place and Path(place).expanduser().exists():
+        yield "The page begins with held-out inputs of the data, for everyone to see. --no-examples leaves them out."
+    if not config.terms:
+        yield (
+            "The page says that author and licence of the data are not stated. A training with --set "
+            "data.attribution=… states them."
+        )
+
+
 def _nearness(report: ParityReport) -> str:
     """Returns how far an export's pictures may be from the run's, in plain words."""
     if report.max_error_levels is None:
@@ -178,20 +199,20 @@ def _parity_table(report: ParityReport) -> Table:
         "images compared": report.images,
         **_differences(report),
         "PSNR, dB": f"{report.psnr_db:.1f}",
-        "latency, ms an image": f"{export_ms:.1f} (the Keras view takes {keras_ms:.1f})",
+        "latency, ms an image": f"{export_ms:.1f} (the run takes {keras_ms:.1f})",
     }
     version = Path(report.path).name
     if report.format == "saved_model" and version.isdigit() and int(version) > 1:
         rows["TF Serving"] = f"serves version {version} once its models.config names it (export/serving/models.config)"
     if report.nodes is not None:
-        rows["operations in XNNPACK"] = f"{report.delegated_nodes} of {report.nodes}"
+        rows["operations that XNNPACK accelerates"] = f"{report.delegated_nodes} of {report.nodes}"
     for name, value in rows.items():
         table.add_row(name, str(value))
     return table
 
 
 def _differences(report: ParityReport) -> dict[str, str]:
-    keras = f"(the float32 Keras view: {report.keras_max_abs_error:.2e})"
+    keras = f"(the run in float32: {report.keras_max_abs_error:.2e})"
     if report.max_error_levels is None:
         return {"share of pixels of another class": f"{report.max_abs_error:.2e} {keras}"}
     rows = {

@@ -49,8 +49,8 @@ def translate(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="Run directory, SavedModel folder, .tflite, .keras or .onnx file, or exported page; with --server the "
-            "served model: NAME, NAME:VERSION or NAME@LABEL.",
+            help="Run directory, SavedModel folder, .tflite, .keras or .onnx file, or exported page; a model of the "
+            f"package: {', '.join(PRETRAINED)}; with --server the served model: NAME, NAME:VERSION or NAME@LABEL.",
         ),
     ],
     inputs: Annotated[

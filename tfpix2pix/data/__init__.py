@@ -29,7 +29,7 @@ SOURCES = {
         "a table of inputs and targets",
         several=True,
         of_volumes=True,
-        other_way="exchange the columns input and target of {0.dir}",
+        other_way="exchange the words input and target in the first line of {0.dir}",
     ),
     "shards": SourceRow(
         lazy("tfpix2pix.data.shards", "shards"),

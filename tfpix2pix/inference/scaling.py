@@ -11,7 +11,7 @@ from tfpix2pix.data.images import BICUBIC, NEAREST, resized
 from tfpix2pix.data.scale import OWN, Scale, times_as_large
 from tfpix2pix.size import Size
 
-BROUGHT = "so they were translated at that scale, and the translations brought back to the size of the images."
+BROUGHT = "so they were resized to it, translated, and resized back."
 KEEP = "`size` own keeps their own scale."
 MOST_OFF = 1.5  # a smaller factor between the scales of an image and of the training images is ignored
 

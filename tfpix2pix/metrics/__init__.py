@@ -27,11 +27,6 @@ class Metric:
     in_unit: bool = False  # its values are in the targets' unit
     titles: Mapping[str, str] = field(default_factory=dict)  # name of a value -> its title; * stands for any text
 
-    @property
-    def higher_is_better(self) -> bool:
-        """Returns True if a higher score is better."""
-        return self.better == "higher"
-
     def unit_of(self, name: str, units: Iterable[Any]) -> str:
         """Returns the unit of one of its values, or "". `units`: of the targets (`Unit` in metrics/example.py)."""
         return next((unit.name for unit in units if self.in_unit and name in map(unit.of, self.titles)), "")
@@ -48,12 +43,17 @@ class Metric:
 
 def title_of(name: str) -> str:
     """Returns the title of a metric's value, or `name` if it is not in a row of `METRICS`."""
+    return titled(name)[0]
+
+
+def titled(name: str) -> tuple[str, str]:
+    """Returns the title of a metric's value, and which values are better, as the row of `METRICS` has them."""
     for row in METRICS.values():
         for key, title in row.titles.items():
             start, star, end = key.partition("*")
             if name == key or (star and name.startswith(start) and name.endswith(end)):
-                return title.replace("*", name[len(start) : len(name) - len(end)])
-    return name
+                return title.replace("*", name[len(start) : len(name) - len(end)]), row.better
+    return name, ""
 
 
 def _of(module: str, name: str, protocol: str, **more: Any) -> Metric:

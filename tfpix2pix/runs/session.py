@@ -67,7 +67,7 @@ class Best:
 
     def __init__(self, metric: str, state: Mapping[str, Any] | None = None) -> None:
         row, state = METRICS[metric], state or {}
-        self.name, self.higher = row.score, row.higher_is_better
+        self.name, self.higher = row.score, row.better == "higher"
         self.value: float | None = state.get("value")
         self.worse: int = state.get("worse", 0)  # validations since the best
 

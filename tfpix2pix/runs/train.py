@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import tensorflow as tf
@@ -47,6 +48,10 @@ from tfpix2pix.training.settings import TrainingConfig
 from tfpix2pix.training.trackers import Trackers
 
 EXAMINED_AT_START = 100  # pairs
+LOSSES = (
+    "Below, g/… are losses of the generator and d/… of the discriminator D. D right is the share of patches that D "
+    "tells apart."
+)
 
 
 def train(
@@ -136,13 +141,15 @@ def run(plan: Plan, console: Console | None = None) -> Run:
         say(sentence)
     _report_data(plan, sources, say)
     if start.step >= spec.steps:
-        advice = _how_to_continue(start.step, spec)
+        advice = _how_to_continue(plan.directory.path, start.step, spec)
         say(f"{plan.directory.path} is finished: step {start.step} of {spec.steps}. {advice}")
         return Run(plan.directory, plan.directory.card())
 
     networks = _networks(config, model)
     for sentence in _needs(plan, config, networks, devices):
         say(sentence)
+    if config.objective.weights["gan"] > 0:
+        say(LOSSES)
     environment = EnvironmentRecord.of(plan.directory) if plan.resume else EnvironmentRecord()
     environment = environment.resumed(start.step, sizes_of(networks, config), devices.replicas)
     record = plan.record.resumed(start.step, splits, _division(config, sources["train"]), plan.division.group_counts)
@@ -311,7 +318,7 @@ def _examine(plan: Plan, say: partial) -> None:
             say(line)
 
 
-def _how_to_continue(step: int, spec: TrainingConfig) -> str:
+def _how_to_continue(run: Path, step: int, spec: TrainingConfig) -> str:
     """Returns advice on how to lengthen a finished run. Raises UserError if it has more than the configured steps."""
     keys = "training.steps" if spec.epochs is None else "training.epochs"
     if spec.minutes is not None:
@@ -325,7 +332,7 @@ def _how_to_continue(step: int, spec: TrainingConfig) -> str:
         return f"To train on, raise {keys}."
     return (
         "Its learning rate has fallen to 0, so it cannot be trained on. To train further, begin another run with its "
-        "weights: `train` with the same data and preset, another `run`, and `training.start_from` set to this one."
+        f"weights: the same `train` with another `run` and `--set training.start_from={quote(str(run))}`."
     )
 
 

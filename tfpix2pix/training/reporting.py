@@ -16,6 +16,7 @@ from rich.table import Table
 
 from tfpix2pix.data.images import write_image
 from tfpix2pix.files import whole_file
+from tfpix2pix.metrics import titled
 from tfpix2pix.safe_files import read_json_lines
 from tfpix2pix.training.curves import draw_curves
 from tfpix2pix.training.health import Finding
@@ -225,12 +226,13 @@ def losses_text(means: Mapping[str, float]) -> str:
 
 
 def held_out_table(metrics: Mapping[str, Mapping[str, float]], count: int, total: int) -> Table:
-    """Returns a table of `untrained` and `trained` metrics, a row for each metric."""
+    """Returns a table of `untrained` and `trained` metrics, a row for each metric by its title."""
     title = f"Held out: {count} of {total} pairs never trained on"
     table = Table(title=title, title_justify="left", min_width=len(title))  # a title wraps at the table's width
     table.add_column("metric")
+    table.add_column("better")
     for name in metrics:
         table.add_column(name, justify="right")
     for row in next(iter(metrics.values())):
-        table.add_row(row, *(f"{column[row]:.4f}" for column in metrics.values()))
+        table.add_row(*titled(row), *(f"{column[row]:.4f}" for column in metrics.values()))
     return table

@@ -39,7 +39,7 @@ def test_folders_and_tables_are_turned_otherwise(tmp_path):
     assert "The inputs, in photos/, look like photographs and the targets, in {maps}/, like drawings" in note
     assert "`--set data.input_folder={maps} --set data.target_folder=photos`" in note
     (note,) = examined(tmp_path / "pairs.csv", source="table").notes
-    assert f"exchange the columns input and target of {tmp_path / 'pairs.csv'}" in note
+    assert f"exchange the words input and target in the first line of {tmp_path / 'pairs.csv'}" in note
 
 
 def test_no_note_where_both_sides_look_alike(tmp_path):

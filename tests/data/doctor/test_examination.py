@@ -160,7 +160,7 @@ class TestNotes:
         make_set(tmp_path, train=8, val=4)
         (tmp_path / "val").rename(tmp_path / "validation")
         notes = " ".join(examined(tmp_path).notes)
-        assert "4 files are left unread: 4 images in validation/. Splits are train/, val/ and test/." in notes
+        assert "4 files are not read: 4 images in validation/. Splits are train/, val/ and test/." in notes
         assert "on new images. Add val/ with pairs." in notes
 
     @pytest.mark.parametrize(

@@ -49,9 +49,9 @@ ADVICE = {
     "photographs": "If they are photographs, set `data.source` to photographs and `data.operator` to what makes their "
     "inputs. If input and target are two files, put them into two folders and set `data.source` to folders.",
     "swapped": "Exchange its input and target.",
-    "misaligned": "Write corrected pairs, `tfpix2pix data align DIR --out NEW`, or cut it again so that both sides "
-    "show the same point at the same pixel, or remove it. If pairs stay shifted by a few px, give the weight of `l1` "
-    "to `objective.weights.pyramid_l1`.",
+    "misaligned": "Write corrected pairs by `tfpix2pix data align DIR --out NEW`. If it stays, cut the pair again so "
+    "that both sides show the same point at the same pixel, or remove it. If pairs stay shifted by a few px, give the "
+    "weight of `l1` to `objective.weights.pyramid_l1`.",
     "duplicate": "Keep one of them: the others only give it more weight.",
     "leak": "Keep it in one split: a held-out pair that is trained on measures nothing.",
     "group": "Move its pairs into one split: a held-out pair is no new image if others of its group are trained on.",

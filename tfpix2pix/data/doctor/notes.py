@@ -42,7 +42,7 @@ def left_unread(survey: Survey) -> list[str]:
     total = sum(counts.values())
     divided = is_divided(data_path(survey.data))
     why = " Splits are train/, val/ and test/." if divided else ""
-    return [f"{total} file{'s are' if total > 1 else ' is'} left unread: {counted(counts)}.{why}"]
+    return [f"{total} file{'s are' if total > 1 else ' is'} not read: {counted(counts)}.{why}"]
 
 
 def empty_slices(survey: Survey) -> list[str]:

@@ -198,6 +198,9 @@ def test_the_command_shows_pairs_what_is_left_and_what_to_do_next(tmp_path):
     assert "8 of 20 pairs (20 by number) are shown" in out and "number 0" in out and "scan_000.png" in out
     assert "Left over in scans, 1: cover.png." in out
     assert "tfpix2pix train --data pairs.csv --run runs/pairs\n" in out
+    assert "make what is in done from what is in scans. For the other direction, name done first." in " ".join(
+        out.split()
+    )
     code, out, _ = run_cli("data", "match", "scans", "done", "--out", "again.csv", "--json", cwd=tmp_path)
     assert code == 0 and '"counts": {"number": 20}' in out and "cover.png" in out
     assert matching.WAYS.keys() == {"name", "number", "likeness"}

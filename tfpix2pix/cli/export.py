@@ -143,7 +143,7 @@ def export(
                 answer(False, {}, part)
     budget = {"budget": [choice.as_dict() for choice in choices]} if choices else {}
     if format_ in PAGES and not json_:
-        for note in _notes_on_page(RunDirectory.trained(run).config().data, data, examples=examples):
+        for note in notes_on_page(RunDirectory.trained(run).config().data, data, examples=examples):
             answer(False, {}, note)
     if json_:
         answer(True, {"exports": [report.as_dict() for report in reports], **budget}, "")
@@ -168,7 +168,7 @@ def _said(report: ParityReport, run: RunDirectory, noise: str | None) -> Iterato
     yield _parity_table(report)
 
 
-def _notes_on_page(config: DataConfig, folder: Path | None, *, examples: bool) -> Iterator[str]:
+def notes_on_page(config: DataConfig, folder: Path | None, *, examples: bool) -> Iterator[str]:
     """Yields what whoever opens a page learns of the run's data. `folder`: where the data are now, if they moved."""
     place = folder or config.dir
     if examples and place and Path(place).expanduser().exists():

@@ -11,7 +11,9 @@ import pytest
 import tfpix2pix as p2p
 from tests.conftest import run_cli, tiny_config
 from tests.export.web.pages import made, served
+from tfpix2pix.cli.export import notes_on_page
 from tfpix2pix.config.card import ModelCard
+from tfpix2pix.data.settings import DataConfig
 from tfpix2pix.errors import RunError, UserError
 from tfpix2pix.export import Options, web
 from tfpix2pix.export.web import runtime
@@ -148,6 +150,17 @@ def test_examples_are_held_out_inputs_unless_they_are_left_out(examples, litert,
     assert "Another" not in text[: text.index("<script")]
     assert (text.count("<img ") > 3) == examples
     assert 'href="https://scikit-image.org' in text  # the data's attribution
+
+
+@pytest.mark.parametrize(
+    ("attribution", "examples", "words"),
+    [(None, True, ["held-out inputs", "are not stated"]), (None, False, ["are not stated"]), ("Ann, CC BY", False, [])],
+)
+def test_it_is_said_what_a_page_shows_of_ones_own_data(attribution, examples, words, tmp_path):
+    data = DataConfig(dir=str(tmp_path), attribution=attribution)
+    notes = list(notes_on_page(data, None, examples=examples))
+    assert len(notes) == len(words) and all(word in note for word, note in zip(words, notes, strict=True))
+    assert not any("held-out" in note for note in notes_on_page(data, tmp_path / "gone", examples=True))
 
 
 def test_a_folder_is_replaced_if_it_is_asked_for(litert, smoke_run, tmp_path):

@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 RUN ?= runs/demo
 EXPORTS := $(RUN)/exports
 NAME := $(notdir $(patsubst %/,%,$(RUN)))
+PAGE := $(RUN)/$(NAME)-128px-dynamic.html
 JOBS ?= 2
+# Else a folder that holds a clone hides the package from Python: the clone has its name.
+AS_PATH := --config-settings editable_mode=compat
 NOT_INSTALLED := || { echo 'The packages must be installed first. pip did not get them, for the reason above. \
 	Without a network, name a package index that this machine reaches in PIP_INDEX_URL, then try again.' >&2; exit 1; }
 
@@ -18,11 +21,11 @@ help:  ## what each command does
 install: $(VENV)/.installed  ## create .venv and install the package with its tools into it
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml requirements.txt
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' $(NOT_INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' $(AS_PATH) $(NOT_INSTALLED)
 	@touch $@
 
 $(VENV)/.runs: $(VENV)/.made pyproject.toml requirements.txt  # what the demo needs, without the tools
-	$(BIN)/python -m pip install --quiet --editable '.[openmoji]' $(NOT_INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable '.[openmoji]' $(AS_PATH) $(NOT_INSTALLED)
 	@touch $@
 
 $(VENV)/.made:
@@ -39,11 +42,10 @@ demo: $(VENV)/.runs  ## train line drawings->coloured drawings, export, translat
 	$(BIN)/tfpix2pix translate $(EXPORTS)/$(NAME) --split val --out $(RUN)/translated/saved_model --overwrite
 	$(BIN)/tfpix2pix translate $(EXPORTS)/$(NAME)-128px.tflite --split val --out $(RUN)/translated/tflite --overwrite
 	$(BIN)/tfpix2pix evaluate $(RUN) --metrics l1,psnr,ssim,sharpness --overwrite
-	@if $(BIN)/tfpix2pix export $(RUN) --format web --single-file --quantize dynamic --out $(RUN)/page --overwrite; \
-		then mv $(RUN)/page/*.html $(RUN)/$(NAME).html && rmdir $(RUN)/page; \
-		else echo "The page to draw on was left out, for the reason above. All else of the demo is there."; fi
+	@$(BIN)/tfpix2pix export $(RUN) --format web --single-file --quantize dynamic --out $(RUN) --overwrite \
+		|| echo "The page to draw on was left out, for the reason above. All else of the demo is there."
 	@echo
-	@[ ! -f $(RUN)/$(NAME).html ] || echo "Open $(RUN)/$(NAME).html and draw: the model colours it as you draw."
+	@[ ! -f $(PAGE) ] || echo "Open $(PAGE) and draw: the model colours it as you draw."
 	@echo "Look at:"
 	@echo "  $(RUN)/evaluation/val/contact_sheet.png  held-out drawings: input | output | target"
 	@echo "  $(RUN)/evaluation/val/report.html        the same with figures, the best and the worst among them"

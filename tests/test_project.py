@@ -1,7 +1,10 @@
 """What surrounds the code: issue templates, packages, versions."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +69,11 @@ def test_no_test_module_holds_a_random_generator():
             if isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] in makers:
                 held.append(f"{path.name}:{node.lineno}")
     assert held == []
+
+
+def test_a_folder_that_holds_a_clone_does_not_hide_the_package(tmp_path):
+    (tmp_path / "tfpix2pix").mkdir()  # a clone has the name of the package, and holds no __init__.py
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-c", "import tfpix2pix; print(tfpix2pix.__file__)"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout.strip().endswith("__init__.py"), done.stdout + done.stderr

@@ -14,3 +14,10 @@ def size_of(size, translator, asked=None):
     height = size[1] * translator.card.get("stretch", 1)  # of the training images
     factor = min(tall / height, wide / size[0])  # it lies within the model's size and keeps its shape
     return max(1, round(size[0] * factor)), max(1, round(height * factor))
+
+
+def note_of(tiled, scaled, size):
+    """What was done to images that are not of the model's size, by the numbers of them; empty if nothing was."""
+    sides = "x".join(map(str, dict.fromkeys(size)))
+    note = f" Not of {sides} px, so reflected or in tiles: {tiled} (--size training scales)." if tiled else ""
+    return note + (f" Scaled to {sides} px and back: {scaled} (--size own does not)." if scaled else "")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
-from scale import size_of
+from scale import note_of, size_of
 from translator import Translator, frames, label_map
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -53,7 +53,7 @@ def main():
     parser.add_argument("--size", choices=("own", "training"), help="scale (training, if images are of another)")
     given = parser.parse_args()
     warnings.simplefilter("error", Image.DecompressionBombWarning)
-    times, done, code, tiled, began = [], 0, 0, 0, time.perf_counter()
+    times, done, code, tiled, scaled, began = [], 0, 0, 0, 0, time.perf_counter()
     try:
         translator = Translator(given.model, given.threads)
         translator.noise(given.noise)
@@ -65,6 +65,7 @@ def main():
             try:
                 image = read(source, translator.data, channels, labels[0])
                 tiled += image.size == (size := size_of(image.size, translator, given.size)) != translator.size[::-1]
+                scaled += image.size != size
                 start = time.perf_counter()
                 result = translator(np.atleast_3d(image.resize(size, how[0])), given.noise)
                 times = [*times[-999:], time.perf_counter() - start]
@@ -76,8 +77,8 @@ def main():
                 if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
                     raise
                 code, name = 1, source if isinstance(source, Path) else target.stem
-                sentence = f"An image must be whole and fit the model. Received {name}: {error}. Mend or leave it out."
-                print(" ".join(sentence.split()), file=sys.stderr)
+                why = " ".join(str(getattr(error, "strerror", None) or error).split())
+                print(f"An image must be whole and fit the model. Received {name}: {why}. Mend it.", file=sys.stderr)
             finally:
                 partial.unlink(missing_ok=True)
         if not done + code:
@@ -88,10 +89,9 @@ def main():
         parser.exit(2, f"{error}\n")
     except KeyboardInterrupt:  # how a camera's stream is ended
         code = 130
-    if done:
-        rate, sides = done / (time.perf_counter() - began), "x".join(map(str, dict.fromkeys(translator.size)))
-        note = f" Not of {sides} px, so reflected or in tiles: {tiled} (--size training scales)." if tiled else ""
-        print(f"Images: {done}, {1000 * np.median(times):.1f} ms each (median), {rate:.1f} images/s with files.{note}")
+    if rate := done / (time.perf_counter() - began):
+        pace, note = 1000 * np.median(times), note_of(tiled, scaled, translator.size)
+        print(f"Images: {done}, {pace:.1f} ms each (median), {rate:.1f} images/s with files.{note}")
     return code if done or code != 1 else 2
 
 

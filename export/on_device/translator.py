@@ -21,7 +21,7 @@ class Translator:
             self.size = tuple(np.broadcast_to(card["fixed_size_px"], 2).tolist())  # height and width
             self._run = Interpreter(str(path), num_threads=threads).get_signature_runner()
         except Exception as error:  # a file can be wrong in many ways
-            why = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+            why = "no such file" if isinstance(error, FileNotFoundError) else f"it is damaged or another file ({error})"
             raise ValueError(f"A model must be a .tflite file of tfpix2pix export. Received {path}: {why}.") from error
         self._scale, self._shift = (1, 0) if card.get("image_dtype") == "uint8" else (127.5, 1)  # pixels, or [-1, 1]
         self._usual_seed = 0 if self.noise_size and card["noise"] == "on" else -1

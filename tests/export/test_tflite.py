@@ -227,7 +227,7 @@ def test_int8_without_the_data_says_so(combined_dir, tmp_path, quiet):
     config = least_config(data={"dir": str(combined_dir)}, training={"steps": 1, "validation_images": 0})
     run = p2p.train(config, run_dir=tmp_path / "run", console=quiet)
     moved = combined_dir.rename(tmp_path / "moved")
-    with pytest.raises(UserError, match="If the run's data have moved, name their folder with `data`"):
+    with pytest.raises(UserError, match="If the run's data have moved, name their new place by `data`"):
         p2p.export_run(run.path, "tflite", tmp_path / "out", quantize="int8")
     assert [path for path in tmp_path.rglob("*") if path.suffix == ".tflite"] == []
     with pytest.warns(UserWarning, match="compared on drawings and noise, without the run's held-out pairs"):

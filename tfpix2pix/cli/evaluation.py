@@ -164,7 +164,7 @@ def evaluate(
     )  # fmt: skip
     answer(json_, evaluation.record, _table(evaluation.record))
     if not json_:
-        out_console.print(f"Report: {out / 'report.html'}")
+        out_console.print(f"Report, with what each metric means: {out / 'report.html'}")
 
 
 @names_options(**REQUEST, replicates="--replicates")
@@ -250,6 +250,7 @@ def _table(record: dict) -> Table:
     from rich.table import Table
 
     from tfpix2pix.evaluation.folder import sizes_sentence
+    from tfpix2pix.metrics import METRICS
 
     data = record["data"]
     split = f" of {data['split']}" if data["split"] else ""
@@ -263,13 +264,14 @@ def _table(record: dict) -> Table:
     own = record["at_own_size"]
     if own:
         table.add_column("own size", justify="right")
-    for name, metric in record["figures"].items():
+    first = [name for name, metric in record["figures"].items() if METRICS[metric["metric"]].while_training]
+    for name, metric in sorted(record["figures"].items(), key=lambda each: each[0] not in first):
         limits = "" if metric["low"] is None else f"{metric['low']:.4f} to {metric['high']:.4f}"
         unit = [metric.get("unit", "")] if has_units else []
         row = [name, f"{metric['value']:.4f}", *unit, limits, metric["better"]]
         if own:
             row.append(f"{own['figures'][name]['value']:.4f}" if name in own["figures"] else "")
-        table.add_row(*row)
+        table.add_row(*row, end_section=name == first[-1] if first else False)
     return table
 
 

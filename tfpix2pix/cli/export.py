@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LEVELS = 127.5  # of 255, in a difference of 1 on [-1, 1]
 USE = "tfpix2pix translate {path} image.png --out translated"  # a command that uses an export
 PAGES = ("web", "html")
+_OTHER_SIZES = " It scales images of other sizes to its own and back, so their translations differ more."
 USES = {  # format -> another command
     "web": "python -m http.server --directory {path}    # then open http://localhost:8000",
     "html": "open {path} in a browser, or send it to anybody: the file needs nothing else",
@@ -159,7 +160,7 @@ def _said(report: ParityReport, run: RunDirectory, noise: str | None) -> Iterato
     exporter = EXPORTERS[report.format]
     yield f"Written: {report.path}, {report.size_mb:.1f} MB"
     yield f"Use it:  {USES.get(report.format, USE).format(path=shlex.quote(report.path))}"
-    yield f"{_nearness(report)}\n"
+    yield f"{_nearness(report)}{_OTHER_SIZES * exporter.static}\n"
     if exporter.varies and noise is None and run.card().noise_size and not made_for_variety(run.config()):
         yield (
             "The page has one answer to each drawing, because the noise of this model changes little. --noise on adds "

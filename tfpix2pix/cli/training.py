@@ -163,7 +163,15 @@ def _run(plan: Plan, run: Path | None, command: str, *, dry_run: bool) -> None:
         again = f"tfpix2pix {command} --run {quote(str(run))} --resume"
         out_console.print(f"Stopped at step {result.card.step}, saved. Continue: {again}")
         return
-    out_console.print(f"Run directory: {run}\nSample grids (input | output | target): {result.directory.samples}")
+    place = quote(str(run))
+    measure = [f"Measure: tfpix2pix evaluate {place}"] if result.card.metrics_images else []
+    lines = [
+        f"Run directory: {run}",
+        f"Sample grids (input | output | target): {result.directory.samples}",
+        *measure,
+        f"Use it: tfpix2pix translate {place} image.png --out translated",
+    ]
+    out_console.print("\n".join(lines))
 
 
 @names_options(name="NAME")

@@ -116,7 +116,7 @@ def inputs_of(config: Config, split: str, size_px: SizePx | None, count: int) ->
         source = SOURCES[data.source](data, split, config.seed)
         return [batch[0].numpy() for batch in evaluation_batches(source, data, count=min(count, len(source)))]
     except UserError as error:
-        raise UserError(f"{error} If the run's data have moved, name their folder with `data`.") from error
+        raise UserError(f"{error} If the run's data have moved, name their new place by `data`.") from error
 
 
 def _read(files: Sequence[Path], size: Size, data: DataConfig) -> list[np.ndarray]:

@@ -96,6 +96,8 @@ def _none_meets(config: Config, format: str, target_mb: float, choices: list[Cho
             f"Train a narrower network by `tfpix2pix distill`: `--set generator.base_filters={filters}` gives about "
             f"{size_mb:.1f} MB in {smallest.quantization}."
         )
+    elif exporter.size_mb(0.0) > target_mb:
+        advice = f"Raise `target_mb`: the page has {exporter.size_mb(0.0):.1f} MB without any model."
     else:
         advice = "Raise `target_mb`, or train a generator of fewer levels or blocks."
     return f"An export must have at most {target_mb:g} MB (`target_mb`). Received, in MB: {sizes}. {advice}"

@@ -50,7 +50,7 @@ from tfpix2pix.training.trackers import Trackers
 EXAMINED_AT_START = 100  # pairs
 LOSSES = (
     "Below, g/… are losses of the generator and d/… of the discriminator D. D right is the share of patches that D "
-    "tells apart."
+    "tells apart, usually 0.8 to 0.95."
 )
 
 
@@ -131,7 +131,8 @@ def run(plan: Plan, console: Console | None = None) -> Run:
     devices.check_same(start.step, "checkpoint")
     say(
         f"{config.name}: {plan.division.sentence}, {checked} of them "
-        f"read without errors; {devices.describe(spec.batch_size)}, {spec.precision}; {plan.directory.path}"
+        f"read without errors; {config.data.size_px} px; {devices.describe(spec.batch_size)}, {spec.precision}; "
+        f"{plan.directory.path}"
         f"{f', continuing from step {start.step}' if 0 < start.step < spec.steps else ''}"
     )
     asked = plan.config.training

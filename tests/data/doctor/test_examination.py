@@ -85,7 +85,7 @@ def test_at_most_so_many_pairs_are_read_of_all_splits(tmp_path):
     result = examine(config_of(tmp_path).data, at_most=6, track=lambda items, total: seen.append(total) or items)
     assert seen == [6] and result.examined == 6
     assert result.pairs == {"train": 12, "val": 6, "test": 0}
-    assert result.verdict == "6 of 18 pairs, nothing found"
+    assert result.verdict == "6 of 18 pairs, no faults found"
     assert result.sizes == {"image": {"128x64 px": 6}}
 
 
@@ -199,6 +199,9 @@ def test_a_page_replaces_nothing_but_a_page(tmp_path):
     [
         ([(64, 64)] * 4, "resize", []),
         ([(200, 200)] * 4, "resize", ["Most images are about 200 px, 6.2 times `data.image_size_px`"]),
+        ([(16, 16)] * 4, "resize", ["Most images are about 16 px and are enlarged to 32 px"]),
+        ([(22, 22)] * 4, "resize", []),
+        ([(16, 16)] * 4, "crop", []),
         ([(200, 200)] * 4, "crop", []),
         ([(40, 64), (64, 40)] * 3, "resize", ["Images are 0.62 to 1.6 times as wide as high"]),
         ([(40, 64), (64, 40)] * 3, "pad", []),

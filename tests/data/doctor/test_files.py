@@ -26,7 +26,7 @@ def test_a_good_set_has_no_findings(tmp_path):
     assert result.findings == () and result.exit_code == 0
     assert result.pairs == {"train": 8, "val": 4, "test": 0}
     assert result.sizes == {"image": {"128x64 px": 12}} and result.channels == {"image": {"RGB, 8 bits": 12}}
-    assert result.verdict == "12 pairs, nothing found"
+    assert result.verdict == "12 pairs, no faults found"
 
 
 def test_no_pairs_at_all_is_the_sources_error(tmp_path):

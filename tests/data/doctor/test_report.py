@@ -41,7 +41,7 @@ def test_a_table_has_a_row_a_kind_and_ends_with_the_verdict(spoilt):
 
 def test_a_table_of_nothing(tmp_path):
     text = printed(as_table(examined(make_set(tmp_path))))
-    assert text.rstrip().splitlines()[-1].strip() == "12 pairs, nothing found"
+    assert text.rstrip().splitlines()[-1].strip() == "12 pairs, no faults found"
     assert "what to do" not in text
 
 
@@ -110,7 +110,7 @@ def test_a_page_is_whole_and_loads_nothing(spoilt, tmp_path):
 def test_a_page_of_a_good_set(tmp_path):
     folder = make_set(tmp_path / "pairs")
     page = page_of(examined(folder), config_of(folder), tmp_path / "page.html")
-    assert "12 pairs, nothing found" in page.text
+    assert "12 pairs, no faults found" in page.text
     assert len(page.loads) == page.tags.count("figure") == 12  # as a run reads them, although nothing is wrong
     assert "train/0" in page.text and "val/103" in page.text
 

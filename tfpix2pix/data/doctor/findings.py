@@ -112,7 +112,7 @@ class Examination:
         total = sum(self.pairs.values())
         pairs = f"{self.examined} of {total} pairs" if self.examined < total else f"{total} pairs"
         if not self.findings:
-            return f"{pairs}, nothing found"
+            return f"{pairs}, no faults found"
         count, kinds = len(self.findings), len(self.kinds)
         return f"{pairs}, {count} finding{'s' * (count > 1)}{f' of {kinds} kinds' if kinds > 1 else ''}"
 

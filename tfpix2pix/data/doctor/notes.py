@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tfpix2pix.data.doctor.survey import Survey
 
 MUCH_LARGER = 2  # times the size of training images, before the random crop
+MUCH_SMALLER = 1 / 1.5  # times that size
 MIXED = 1.4  # times as wide, by which shapes differ
 TALL = 1.6  # height by width: two halves side by side seldom have it, two halves above each other often do
 
@@ -101,7 +102,7 @@ def shapes(survey: Survey) -> list[str]:
 
 
 def scale(survey: Survey) -> list[str]:
-    """Notes images that are much larger than the training images, and a mixture of shapes that become one."""
+    """Notes images much larger or smaller than the training images, and a mixture of shapes that become one."""
     data, notes = survey.data, []
     if data.fit == "crop":
         return notes
@@ -111,9 +112,14 @@ def scale(survey: Survey) -> list[str]:
     if not sizes:
         return notes
     times = statistics.median(times_as_large(h, w, data.fit, data.size_px) for w, h in sizes.elements())
+    typical = data.size_px.map(lambda side: round(side * times))
+    about = f"{typical.height:,}" if typical.is_square else typical
+    if times < MUCH_SMALLER:
+        notes.append(
+            f"Most images are about {about} px and are enlarged to {data.size_px} px, so a step takes longer than they "
+            f"need. Set `data.image_size_px` to {str(about).replace(',', '')}."
+        )
     if times > MUCH_LARGER * data.jitter_ratio:
-        typical = data.size_px.map(lambda side: round(side * times))
-        about = f"{typical.height:,}" if typical.is_square else typical
         notes.append(
             f"Most images are about {about} px, {times:.1f} times `data.image_size_px`, "
             f"so a run learns them without their details. Raise `data.image_size_px`, or set `data.fit` to crop."

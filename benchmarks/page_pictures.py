@@ -62,11 +62,13 @@ def main() -> None:
     load_tensorflow()
     from tfpix2pix import load
     from tfpix2pix.inference.demo.serve import serve
+    from tfpix2pix.runs.pretrained import examples_of, trained_path
 
     ready, until, addresses = threading.Event(), threading.Event(), []
     named = [(None, path, load(path)) for path in arguments.models]
     opened = lambda address: (addresses.append(address), ready.set())  # noqa: E731
-    threading.Thread(target=lambda: serve(named, ready=opened, until=until), daemon=True).start()
+    drawings = examples_of(trained_path(arguments.models[0]))
+    threading.Thread(target=lambda: serve(named, drawings=drawings, ready=opened, until=until), daemon=True).start()
     if not ready.wait(60):
         raise SystemExit("the page did not begin, for the reason above")
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))

@@ -244,10 +244,9 @@ def check_not_two_sides(files: Mapping[str, Path], root: Path) -> None:
             f"images belong into one folder."
         )
     if guess_source(root) or two_sides(root):
-        raise UserError(
-            f"A combined image must hold input and target. Received {root}{looks_like(root)}, or put combined images "
-            f"into one folder."
-        )
+        named_alike = bool(guess_source(root))
+        rule = "A combined image must hold input and target" if named_alike else "Two files of one name are a pair"
+        raise UserError(f"{rule}. Received {root}{looks_like(root)}, or put combined images into one folder.")
 
 
 def looks_like(path: Path, config: Any = None) -> str:

@@ -51,7 +51,14 @@ def test_a_narrower_network_that_would_fit_is_named():
     choices = [Choice(name, 54.4 * bits / 8, meets=False) for name, bits in (("none", 32), ("int8", 8))]
     message = _none_meets(config, "tflite", 8.0, choices)
     assert "Received, in MB: none about 217.6, int8 about 54.4" in message
-    assert "`--set generator.base_filters=24` gives about 7.8 MB in int8" in message
+    assert "`--set generator.base_filters=24` gives about 7.8 MB in int8. Its own `target_mb` finds" in message
+
+
+@pytest.mark.parametrize(("format", "size_mb"), [("web", 19.4), ("html", 8.0)])
+def test_a_page_without_a_model_that_is_too_large_is_named(format, size_mb):
+    config = resolve_config("smoke", [])
+    message = _none_meets(config, format, 2.0, [Choice("dynamic", size_mb + 1, meets=False)])
+    assert message.endswith(f"Raise `target_mb`: the page has {size_mb} MB without any model.")
 
 
 def test_the_narrower_network_has_the_size_it_is_said_to_have():

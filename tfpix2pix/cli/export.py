@@ -28,6 +28,7 @@ USE = "tfpix2pix translate {path} image.png --out translated"  # a command that 
 PAGES = ("web", "html")
 _OTHER_SIZES = " It scales images of other sizes to its own and back, so their translations differ more."
 USES = {  # format -> another command
+    "saved_model": f"{USE}    # for TF Serving: export/serving/README.md",
     "web": "python -m http.server --directory {path}    # then open http://localhost:8000",
     "html": "open {path} in a browser, or send it to anybody: the file needs nothing else",
 }

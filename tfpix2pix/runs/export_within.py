@@ -96,6 +96,7 @@ def _none_meets(config: Config, format: str, target_mb: float, choices: list[Cho
             f"Train a narrower network by `tfpix2pix distill`: `--set generator.base_filters={filters}` gives about "
             f"{size_mb:.1f} MB in {smallest.quantization}."
         )
+        advice += " Its own `target_mb` finds the widest that fits." if format == "tflite" else ""
     elif exporter.size_mb(0.0) > target_mb:
         advice = f"Raise `target_mb`: the page has {exporter.size_mb(0.0):.1f} MB without any model."
     else:

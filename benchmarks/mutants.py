@@ -186,7 +186,8 @@ def main() -> None:
             before = results.get(fault.name, {}).get("caught_by")
             result = again(fault, options.out, before, options.tests) if before else None
             if not result or not result["caught_by"]:
-                result = try_out(fault, options.out, options.by or tests_of(fault, options.out))
+                chosen = (options.by, ["-m", options.tests]) if options.by else (tests_of(fault, options.out),)
+                result = try_out(fault, options.out, *chosen)
         results[fault.name] = result
         file.write_text(json.dumps(results, indent=1))
         print(f"{fault.name}: {result['caught_by'] or 'NOT CAUGHT'} ({result.get('seconds', 0)} s)", flush=True)

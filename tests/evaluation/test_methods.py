@@ -104,7 +104,7 @@ def text_of(directory, card=None, record=None, lines=LINES):
         "From step 3 on, the training was computed on NVIDIA A and NVIDIA A (2 devices share a batch) under Linux 7 "
         "x86_64, with tfpix2pix 0.1.1, TensorFlow 2.21.0, Python 3.12.1 and CUDA 12.5.",
         "17 of 19 pairs of the split val were evaluated with tfpix2pix 0.1.2. Measured at 32x64 px (height x width), "
-        "each image resized to it.",
+        "to which images of another size are resized.",
         "The metrics are ssim, as defined below.",
         "Translations are made with noise on and the statistics `moving`.",
         "Intervals cover 95 %: percentiles of 1,500 bootstrap replicates (Chamandy et al. 2012), which resample images "
@@ -169,7 +169,7 @@ def test_files_of_the_size_are_not_said_to_be_resized():
     at_size, others = [(32, 64), (32, 64)], [(32, 64), None]
     assert "32x64 px (height x width), the size of the files." in methods_text(record_of(), Facts(), None, at_size)
     for stored in (others, [(64, 64)], []):
-        assert "each image resized to it." in methods_text(record_of(), Facts(), None, stored)
+        assert "to which images of another size are resized." in methods_text(record_of(), Facts(), None, stored)
 
 
 def test_one_is_singular_and_weights_are_said():

@@ -264,7 +264,10 @@ def _table(record: dict) -> Table:
     own = record["at_own_size"]
     if own:
         table.add_column("own size", justify="right")
-    first = [name for name, metric in record["figures"].items() if METRICS[metric["metric"]].while_training]
+    first = [
+        name for name, metric in record["figures"].items()
+        if metric.get("unit") or METRICS[metric["metric"]].while_training
+    ]  # fmt: skip
     for name, metric in sorted(record["figures"].items(), key=lambda each: each[0] not in first):
         limits = "" if metric["low"] is None else f"{metric['low']:.4f} to {metric['high']:.4f}"
         unit = [metric.get("unit", "")] if has_units else []

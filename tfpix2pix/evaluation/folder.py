@@ -33,7 +33,7 @@ SCATTER, BLAND_ALTMAN = "scatter", "bland_altman"  # names of the plots of all p
 CAPTIONS, EXAMPLES, METHODS = "captions.md", "examples", "methods.md"
 SHEET = "contact_sheet.png"
 PARTS = {  # data.fit -> how images were brought to a size
-    "resize": "each image resized to it",
+    "resize": "to which images of another size are resized",
     "resize_crop": "the middle of each image, resized until it covers this size",
     "crop": "the middle of each image",
     "pad": "each image resized until it lies within this size, and padded",

@@ -203,7 +203,7 @@ def test_one_group_tells_nothing_apart():
     ("protocol", "said"),
     [
         ({"size_px": 64, "fit": "crop"}, "Measured at 64 px, the middle of each image."),
-        ({"size_px": 64, "fit": "resize"}, "Measured at 64 px, each image resized to it."),
+        ({"size_px": 64, "fit": "resize"}, "Measured at 64 px, to which images of another size are resized."),
         ({"size_px": (64, 128), "fit": None}, "Measured at 64x128 px (height x width)."),
         ({"size_px": "own", "fit": None}, "Measured at the files' own size."),
     ],

@@ -185,6 +185,7 @@ def bad_pairs(folder, kind):
         ),
         (["export", "empty", "--io", "int8"], "--io of saved_model must be one of: float32, uint8"),
         (["presets", "facade"], "Did you mean 'facades'"),
+        (["evaluate", "empty", "--metrics", "unit_mae"], "'unit_mae', a value of unit_errors. Name unit_errors."),
     ],
 )  # fmt: skip
 def test_a_users_mistake_is_one_sentence_and_leaves_nothing(tmp_path, arguments, message):

@@ -254,9 +254,12 @@ class TestTable:
         [
             ("a,b\n1,2", "columns input and target in its first line. Received a, b .* Add input and target"),
             ("", "Received none in"),
-            ("input,target\nx.png,y.png", "Received 'x.png', which is not a file, in line 2"),
-            ("\ninput,target\n\n\nx.png,y.png", "Received 'x.png', which is not a file, in line 5"),
-            ("sep=;\ninput;target\na.png;a.png\nx.png;y.png", "Received 'x.png', which is not a file, in line 4"),
+            ("input,target\nx.png,y.png", "Received 'x.png' as input, which is not a file, in line 2"),
+            ("\ninput,target\n\n\nx.png,y.png", "Received 'x.png' as input, which is not a file, in line 5"),
+            (
+                "sep=;\ninput;target\na.png;a.png\nx.png;y.png",
+                "Received 'x.png' as input, which is not a file",
+            ),
             ("input,target,split\na.png,a.png,trian", "Received the split 'trian' in line 2"),
             ("input,target\na.png", "Received 1 values for 2 columns in line 2"),
             ("input,target,split\na.png,a.png", "Received 2 values for 3 columns in line 2"),

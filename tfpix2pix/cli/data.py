@@ -134,7 +134,7 @@ def check(
         write_html(examination, resolved.data, resolved.seed, html)
     stops = resolved.data.on_error == "stop" and not STOPPING.isdisjoint(examination.kinds)
     skip = ["data.on_error=skip"] if stops else []
-    train = _train_command(resolved, config, folder, [*(set_ or ()), *skip])
+    train = _train_command(resolved, config, folder, [*(set_ or ()), *skip, *examination.overrides])
     label = "Train" + " without them" * stops + " in this direction" * other_way
     lines = [Text(f"{label}: {train}")] if examination.pairs["train"] else []
     answer(json_, {**examination.as_dict(), "train": train if lines else None}, Group(as_table(examination), *lines))
@@ -311,7 +311,7 @@ def _config(preset_or_file: str | None, folder: str | None, overrides: list[str]
 def _train_command(config: Config, preset_or_file: str | None, folder: str | None, overrides: Sequence[str]) -> str:
     """Returns the command that trains on the pairs of a check, read in the same way."""
     from tfpix2pix.config.resolve import resolve_config
-    from tfpix2pix.data.guess import OF_VOLUMES, settings_of
+    from tfpix2pix.data.guess import OF_VOLUMES, keys_of, settings_of
     from tfpix2pix.runs.plan import OWN_PAIRS
 
     base = preset_or_file or OWN_PAIRS
@@ -319,7 +319,7 @@ def _train_command(config: Config, preset_or_file: str | None, folder: str | Non
     differing = {
         key: getattr(data, key)
         for key in (*READING.get(data.source, ("source",)), *OF_VOLUMES)
-        if getattr(data, key) != getattr(usual, key)
+        if getattr(data, key) != getattr(usual, key) and key not in keys_of(overrides)
     }
     is_file = Path(base).suffix in (".yaml", ".yml")
     name = Path(folder or (base if is_file else config.name)).absolute().stem

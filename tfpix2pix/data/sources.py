@@ -245,7 +245,7 @@ def table(config: DataConfig, split: str, seed: int) -> Source:
         elif of_group and not row[of_group].strip():
             problem = f"no {of_group}"
         else:
-            problem = missing_file and f"{row[missing_file]!r}, which is not a file,"
+            problem = missing_file and f"{row[missing_file]!r} as {missing_file}, which is not a file,"
         scalars = () if problem else scalars_in(row, parts, f"line {number} of {path}")
         problem = f"{problem} in line {number} of {path}" if problem else isinstance(scalars, str) and scalars
         if problem:

@@ -54,8 +54,12 @@ def is_evaluation(path: Path) -> bool:
 def check_names(metrics: Sequence[str] | None) -> None:
     """Raises UserError if a name is not a metric."""
     for name in metrics or ():
-        if name not in METRICS:
-            raise UserError(unknown_name("A metric", name, METRICS))
+        if name in METRICS:
+            continue
+        row = next((key for key, metric in METRICS.items() if name in metric.titles), None)
+        if row:
+            raise UserError(f"A metric must be named by its row. Received {name!r}, a value of {row}. Name {row}.")
+        raise UserError(unknown_name("A metric", name, METRICS))
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:

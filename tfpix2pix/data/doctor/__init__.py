@@ -34,6 +34,7 @@ NOTES = {
     "splits": lazy("tfpix2pix.data.doctor.notes", "splits"),
     "shapes": lazy("tfpix2pix.data.doctor.notes", "shapes"),
     "scale": lazy("tfpix2pix.data.doctor.notes", "scale"),
+    "values": lazy("tfpix2pix.data.doctor.values", "notes"),
     "clipped": lazy("tfpix2pix.data.doctor.notes", "clipped"),
     "weights": lazy("tfpix2pix.data.doctor.notes", "weights"),
     "scalars": lazy("tfpix2pix.data.doctor.notes", "scalars"),

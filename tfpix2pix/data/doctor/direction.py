@@ -27,7 +27,13 @@ def photograph_side(survey: Survey) -> int:
     neither is clear."""
     data = survey.data
     differences = _differences(survey)
-    if data.makes_inputs or any(channels[0] for channels in data.numbers) or len(differences) < FEWEST_PAIRS:
+    measured = any(levels for look in survey.readable for levels in look.traits.levels)  # 16 bits are no drawing
+    if (
+        data.makes_inputs
+        or measured
+        or any(channels[0] for channels in data.numbers)
+        or len(differences) < FEWEST_PAIRS
+    ):
         return 0
     side = 1 if np.median(differences) > 0 else -1
     agree, unclear = np.mean(side * differences > CLEAR), np.mean(np.abs(differences) <= CLEAR)

@@ -11,6 +11,7 @@ from tfpix2pix.data.doctor.files import histograms
 from tfpix2pix.data.doctor.findings import ADVICE, Examination, Finding
 from tfpix2pix.data.doctor.notes import read_as
 from tfpix2pix.data.doctor.survey import Survey, looker
+from tfpix2pix.data.doctor.values import advice_of
 from tfpix2pix.data.groups import check_folds
 from tfpix2pix.data.opening import decided, read_otherwise
 from tfpix2pix.data.pairs import Source
@@ -53,6 +54,7 @@ def examine(
         channels=counts["channels"],
         shifts=shift_report(survey),
         division=survey.division,
+        overrides=tuple(override for each in advice_of(survey) for override in each.overrides),
     )
 
 

@@ -89,6 +89,7 @@ class Examination:
     channels: Mapping[str, Mapping[str, int]]  # the same -> `RGB, 8 bits` -> number of files
     shifts: ShiftReport | None = None  # None: of no pair are both sides compared
     division: Division | None = None  # the groups of each split
+    overrides: tuple[str, ...] = ()  # `data.key=value` of the keys that the notes advise for these values
 
     @property
     def groups(self) -> dict[str, list[str]] | None:

@@ -47,6 +47,7 @@ class Traits:
     counting: float = 1.0  # mean weight of the pixels (`data.weight`)
     heaviest: float = 1.0  # largest weight of a pixel
     clipped: tuple[float, float] = (0.0, 0.0)  # share of the values of each side that lie outside their range
+    levels: tuple[tuple[int, int] | None, ...] = (None, None)  # least and largest value of each side of 16 bits
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,7 @@ def looker(survey: Survey) -> Callable[[tuple[str, int]], tuple[Look, np.ndarray
             counting=1.0 if weight is None else float(weight.mean()),
             heaviest=1.0 if weight is None else float(weight.max()),
             clipped=clipped_shares(source, index, survey.data, weight),
+            levels=tuple((int(side.min()), int(side.max())) if side.dtype == np.uint16 else None for side in pair),
         )
         return Look(split, index, source.names[index], headers, traits), aligned and aligned.correlation
 

@@ -7,8 +7,6 @@ EXPORTS := $(RUN)/exports
 NAME := $(notdir $(patsubst %/,%,$(RUN)))
 PAGE := $(RUN)/$(NAME)-128px-dynamic.html
 JOBS ?= 2
-# Else a folder that holds a clone hides the package from Python: the clone has its name.
-AS_PATH := --config-settings editable_mode=compat
 NOT_INSTALLED := || { echo 'The packages must be installed first. pip did not get them, for the reason above. \
 	Without a network, name a package index that this machine reaches in PIP_INDEX_URL, then try again.' >&2; exit 1; }
 
@@ -21,11 +19,11 @@ help:  ## what each command does
 install: $(VENV)/.installed  ## create .venv and install the package with its tools into it
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml requirements.txt
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' $(AS_PATH) $(NOT_INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' $(NOT_INSTALLED)
 	@touch $@
 
 $(VENV)/.runs: $(VENV)/.made pyproject.toml requirements.txt  # what the demo needs, without the tools
-	$(BIN)/python -m pip install --quiet --editable '.[openmoji]' $(AS_PATH) $(NOT_INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable '.[openmoji]' $(NOT_INSTALLED)
 	@touch $@
 
 $(VENV)/.made:

@@ -17,7 +17,7 @@ def size_of(size, translator, asked=None):
 
 
 def note_of(tiled, scaled, size):
-    """What was done to images that are not of the model's size, by the numbers of them; empty if nothing was."""
+    """Says how many images were tiled or scaled because they are not of the model's size. Returns "" if all are."""
     sides = "x".join(map(str, dict.fromkeys(size)))
     note = f" Not of {sides} px, so reflected or in tiles: {tiled} (--size training scales)." if tiled else ""
     return note + (f" Scaled to {sides} px and back: {scaled} (--size own does not)." if scaled else "")

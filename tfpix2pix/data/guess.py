@@ -243,8 +243,8 @@ def check_not_two_sides(files: Mapping[str, Path], root: Path) -> None:
             f"pixels are `data.weight`, and more inputs or targets are `data.inputs` and `data.targets`. Combined "
             f"images belong into one folder."
         )
-    if guess_source(root) or two_sides(root):
-        named_alike = bool(guess_source(root))
+    named_alike = bool(guess_source(root))
+    if named_alike or two_sides(root):
         rule = "A combined image must hold input and target" if named_alike else "Two files of one name are a pair"
         raise UserError(f"{rule}. Received {root}{looks_like(root)}, or put combined images into one folder.")
 

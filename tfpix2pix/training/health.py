@@ -220,7 +220,7 @@ def _finite(values: list[tf.Variable]) -> tf.Tensor:
 
 
 def _may_explode(term: Term, weight: float) -> bool:
-    """Returns whether a weight may be why losses explode: that of noise or style, or one far above a recipe's."""
+    """Returns True if a weight may make losses explode: that of noise or style, or one far above a recipe's."""
     return term.needs_noise or term.needs_encoder or weight > LARGE_WEIGHT
 
 
